@@ -1,0 +1,91 @@
+/*
+ * sipwarden: script and KEMI functions. Both forms share one body.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "core/sr_module.h"
+#include "core/mod_fix.h"
+#include "core/ip_addr.h"
+#include "shim.h"
+
+/* Code of `internal_error`, for what fails before Rust is asked. */
+#define SW_INTERNAL_ERROR (-9)
+
+struct sw_message sw_message_of(const struct sip_msg *msg)
+{
+	struct sw_message out = {
+			.address = msg, .id = msg->id, .pid = (int32_t)msg->pid};
+	const struct ip_addr *ip = &msg->rcv.src_ip;
+
+	if(ip->af == AF_INET && ip->len == 4)
+		out.source.family = 4;
+	else if(ip->af == AF_INET6 && ip->len == 16)
+		out.source.family = 6;
+	if(out.source.family)
+		memcpy(out.source.bytes, ip->u.addr, ip->len);
+	return out;
+}
+
+static int ki_check_company_ip(sip_msg_t *msg, str *company)
+{
+	struct sw_message m = sw_message_of(msg);
+
+	return sw_rust_module.check_company_ip(&m, sw_text_of(company), NULL);
+}
+
+static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
+{
+	struct sw_message m = sw_message_of(msg);
+	struct sw_text address = sw_text_of(ip);
+
+	return sw_rust_module.check_company_ip(&m, sw_text_of(company), &address);
+}
+
+static int w_check_company_ip(struct sip_msg *msg, char *company, char *unused)
+{
+	str id;
+
+	(void)unused;
+	if(get_str_fparam(&id, msg, (fparam_t *)company) != 0) {
+		LM_ERR("check_company_ip: the company cannot be evaluated\n");
+		return SW_INTERNAL_ERROR;
+	}
+	return ki_check_company_ip(msg, &id);
+}
+
+static int w_check_company_ip_addr(struct sip_msg *msg, char *company, char *ip)
+{
+	str id, address;
+
+	if(get_str_fparam(&id, msg, (fparam_t *)company) != 0
+			|| get_str_fparam(&address, msg, (fparam_t *)ip) != 0) {
+		LM_ERR("check_company_ip: the company or the address cannot be "
+			   "evaluated\n");
+		return SW_INTERNAL_ERROR;
+	}
+	return ki_check_company_ip_addr(msg, &id, &address);
+}
+
+cmd_export_t sw_functions[] = {
+		{"check_company_ip", (cmd_function)w_check_company_ip, 1,
+				fixup_spve_null, fixup_free_spve_null, ANY_ROUTE},
+		{"check_company_ip", (cmd_function)w_check_company_ip_addr, 2,
+				fixup_spve_all, fixup_free_spve_all, ANY_ROUTE},
+		{0, 0, 0, 0, 0, 0}};
+
+#define SW_KEMI(name, ...)                              \
+	{                                                   \
+		str_init("sipwarden"), str_init(#name), SR_KEMIP_INT, ki_##name, \
+		{                                               \
+			__VA_ARGS__                                 \
+		}                                               \
+	}
+#define SW_KEMI_END {{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}}
+
+/* clang-format off */
+sr_kemi_t sw_kemi_functions[] = {
+		SW_KEMI(check_company_ip, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(check_company_ip_addr, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI_END};
+/* clang-format on */

@@ -1,0 +1,66 @@
+/*
+ * sipwarden: what the files of the shim share.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef SIPWARDEN_SHIM_H
+#define SIPWARDEN_SHIM_H
+
+/* First of all Kamailio headers: what is defined before it changes the
+ * compile-flag string that Kamailio compares when it loads a module. */
+#include "core/sr_module.h"
+
+#ifndef USE_FUTEX
+#error "USE_FUTEX is off: the flags differ from those Kamailio was built with"
+#endif
+
+#include "core/dprint.h"
+#include "core/parser/msg_parser.h"
+#include "core/rpc.h"
+#include "core/pvar.h"
+#include "core/kemi.h"
+
+#include "sipwarden.h"
+
+static inline struct sw_text sw_text_of(const str *value)
+{
+	struct sw_text text = {value->s, value->len > 0 ? (size_t)value->len : 0};
+	return text;
+}
+
+/* str has an int length; nothing of ours comes near it. */
+static inline str sw_str_of(struct sw_text text)
+{
+	str value = {(char *)text.s, (int)text.len};
+	return value;
+}
+
+struct sw_message sw_message_of(const struct sip_msg *msg);
+
+/* functions.c */
+extern cmd_export_t sw_functions[];
+extern sr_kemi_t sw_kemi_functions[];
+
+/* variables.c */
+extern pv_export_t sw_variables[];
+
+/* rpc.c */
+extern rpc_export_t sw_rpc_methods[];
+int sw_rpc_argument(void *call, struct sw_text *out);
+void *sw_rpc_open(void *call, void *parent, const char *name, int array);
+void sw_rpc_int(void *call, void *parent, const char *name, int64_t value);
+void sw_rpc_text(void *call, void *parent, const char *name, struct sw_text value);
+void sw_rpc_item(void *call, void *array, struct sw_text value);
+void sw_rpc_fault(void *call, int code, struct sw_text reason);
+
+/* database.c */
+void *sw_db_open(const char *url, const char **error);
+int sw_db_rows(void *db, const char *table, const char *const *columns,
+		uint32_t count, sw_row_fn row, void *ctx);
+void sw_db_close(void *db);
+
+/* statistics.c */
+int sw_statistics_register(void);
+void sw_count(uint32_t index);
+uint64_t sw_counted(uint32_t index);
+
+#endif

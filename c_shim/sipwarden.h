@@ -1,0 +1,155 @@
+/*
+ * sipwarden: the contract between the C shim and the Rust module.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Plain C types only, no Kamailio header: bindgen reads this file, so a drift
+ * between the two sides is a compile error, and every difference between
+ * Kamailio versions stays in the other files of c_shim/.
+ */
+#ifndef SIPWARDEN_H
+#define SIPWARDEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that need not end in NUL; s is NULL only when len is 0. */
+struct sw_text {
+	const char *s;
+	size_t len;
+};
+
+/* A binary address in network order. family: 4, 6, or 0 for none. */
+struct sw_address {
+	uint8_t bytes[16];
+	uint8_t family;
+};
+
+/*
+ * The SIP message a script function was called for. (address, id, pid) names
+ * it: two messages of one process never share all three.
+ */
+struct sw_message {
+	const void *address;
+	uint32_t id;
+	int32_t pid;
+	struct sw_address source;
+};
+
+enum sw_log_level {
+	SW_LOG_CRITICAL,
+	SW_LOG_ERROR,
+	SW_LOG_WARNING,
+	SW_LOG_NOTICE,
+	SW_LOG_INFO,
+	SW_LOG_DEBUG
+};
+
+/* RPC methods: X(name, what it does). Served as sipwarden.<name>. */
+#define SW_RPC_METHODS(X)                                                     \
+	X(reload, "Reads the tables and publishes them; no argument.")            \
+	X(check, "Explains a verdict without side effects: company ip.")          \
+	X(company, "Settings and ranges of a company: id [page].")                \
+	X(problems, "The bad rows and warnings of the last reload; no argument.") \
+	X(stats, "Sizes, use and counters; no argument.")                         \
+	X(version, "Version of the module and its build; no argument.")
+
+enum sw_rpc_method {
+#define SW_RPC_ENUM(name, doc) SW_RPC_##name,
+	SW_RPC_METHODS(SW_RPC_ENUM)
+#undef SW_RPC_ENUM
+	SW_RPC_COUNT
+};
+
+/* One module parameter. The texts live as long as the library. */
+struct sw_param {
+	const char *name;
+	const char *text_default; /* NULL: an integer */
+	int32_t int_default;
+};
+
+/* The value of a script variable. */
+enum sw_value_kind { SW_VALUE_NULL, SW_VALUE_INT, SW_VALUE_TEXT };
+
+struct sw_value {
+	enum sw_value_kind kind;
+	int64_t number;
+	struct sw_text text;
+};
+
+/*
+ * Receives one database row: count texts, s NULL where the column is NULL.
+ * The texts are valid during the call. Returns 0 to go on, else reading stops.
+ */
+typedef int (*sw_row_fn)(void *ctx, const struct sw_text *values, uint32_t count);
+
+/* What the host gives to Rust. Every function may be called in any process. */
+struct sw_host {
+	/* Version string of the Kamailio this shim was compiled for. */
+	const char *kamailio_version;
+
+	/* Writes one line; the text is never used as a format. */
+	void (*log)(enum sw_log_level level, struct sw_text line);
+	/* 1 if lines of this level are written at all. */
+	int (*log_enabled)(enum sw_log_level level);
+
+	/* Adds one to statistic number index (order of sw_module.statistic). */
+	void (*count)(uint32_t index);
+	/* Sum of that statistic over all processes. */
+	uint64_t (*counted)(uint32_t index);
+
+	/*
+	 * Database, through Kamailio's drivers. open connects and begins one read
+	 * transaction; on failure it returns NULL and *error says why. rows reads
+	 * all rows of the columns as text: 0 on success, the callback's value if
+	 * that stopped it, -1 if the table cannot be read. close always follows.
+	 */
+	void *(*db_open)(const char *url, const char **error);
+	int (*db_rows)(void *db, const char *table, const char *const *columns,
+			uint32_t count, sw_row_fn row, void *ctx);
+	void (*db_close)(void *db);
+
+	/*
+	 * RPC. argument: 1 and the next argument as text, 0 if there is none.
+	 * open adds a structure (or an array) to parent, NULL being the reply
+	 * itself; name is not used in an array. fault ends the call.
+	 */
+	int (*rpc_argument)(void *call, struct sw_text *out);
+	void *(*rpc_open)(void *call, void *parent, const char *name, int array);
+	void (*rpc_int)(void *call, void *parent, const char *name, int64_t value);
+	void (*rpc_text)(void *call, void *parent, const char *name,
+			struct sw_text value);
+	/* Adds a text to an array. */
+	void (*rpc_item)(void *call, void *array, struct sw_text value);
+	void (*rpc_fault)(void *call, int code, struct sw_text reason);
+};
+
+/* What Rust gives to the shim. No function unwinds. */
+struct sw_module {
+	/* Fills out for parameter number index; 0 when there is none. */
+	int (*param)(uint32_t index, struct sw_param *out);
+	/* Name of statistic number index, or NULL. */
+	const char *(*statistic)(uint32_t index);
+	/* Index of the attribute in $swd(attribute), or -1. */
+	int (*variable_index)(struct sw_text name);
+
+	/* mod_init, first: host is kept. */
+	void (*attach)(const struct sw_host *host);
+	/* mod_init: the values as configured; text is NULL for an integer. 0: ok. */
+	int (*set_param)(uint32_t index, const char *text, int32_t number);
+	/* mod_init, last: maps shared memory and loads the tables. 0: ok. */
+	int (*init)(void);
+	/* mod_destroy; also called when init was not or has failed. */
+	void (*destroy)(void);
+
+	/* Script functions return the code of the verdict, never 0. */
+	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company,
+			const struct sw_text *ip);
+
+	void (*variable)(const struct sw_message *msg, int index,
+			struct sw_value *out);
+	void (*rpc)(enum sw_rpc_method method, void *call);
+};
+
+extern const struct sw_module sw_rust_module;
+
+#endif

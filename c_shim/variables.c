@@ -1,0 +1,47 @@
+/*
+ * sipwarden: $swd(attribute).
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "shim.h"
+
+static int variable_parse(pv_spec_p spec, str *in)
+{
+	int index = sw_rust_module.variable_index(sw_text_of(in));
+
+	if(index < 0) {
+		LM_ERR("$swd(%.*s): no such attribute\n", in->len, in->s);
+		return -1;
+	}
+	spec->pvp.pvn.type = PV_NAME_INTSTR;
+	spec->pvp.pvn.u.isname.type = 0;
+	spec->pvp.pvn.u.isname.name.n = index;
+	return 0;
+}
+
+static int variable_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *res)
+{
+	struct sw_value value = {SW_VALUE_NULL, 0, {NULL, 0}};
+	struct sw_message m;
+	str text;
+
+	if(msg == NULL)
+		return pv_get_null(msg, param, res);
+	m = sw_message_of(msg);
+	sw_rust_module.variable(&m, param->pvn.u.isname.name.n, &value);
+	switch(value.kind) {
+		case SW_VALUE_INT:
+			return pv_get_sintval(msg, param, res, value.number);
+		case SW_VALUE_TEXT:
+			text = sw_str_of(value.text);
+			return pv_get_strval(msg, param, res, &text);
+		case SW_VALUE_NULL:
+			break;
+	}
+	return pv_get_null(msg, param, res);
+}
+
+/* Read-only: there is no setter, so an assignment fails when the script loads. */
+pv_export_t sw_variables[] = {
+		{{"swd", sizeof("swd") - 1}, PVT_OTHER, variable_get, 0, variable_parse,
+				0, 0, 0},
+		{{0, 0}, 0, 0, 0, 0, 0, 0, 0}};

@@ -1,0 +1,216 @@
+//! Source addresses and prefixes in the form that lookups compare.
+//!
+//! IPv4-mapped IPv6 (`::ffff:a.b.c.d`) equals the IPv4 address everywhere.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// A source address, mapped IPv4 already turned into IPv4. Host byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// IPv4.
+    V4(u32),
+    /// IPv6 that is not IPv4-mapped.
+    V6(u128),
+}
+
+impl Address {
+    /// From network-order octets.
+    pub fn from_v4(octets: [u8; 4]) -> Self {
+        Address::V4(u32::from_be_bytes(octets))
+    }
+
+    /// From network-order octets; a mapped address becomes IPv4.
+    pub fn from_v6(octets: [u8; 16]) -> Self {
+        IpAddr::V6(Ipv6Addr::from(octets)).into()
+    }
+
+    /// Parses `192.0.2.1`, `2001:db8::1` or `::ffff:192.0.2.1`, also in the
+    /// brackets that SIP puts around IPv6.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        match bracketed {
+            Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+            None => text.parse::<IpAddr>().ok(),
+        }
+        .map(Address::from)
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(v4) => Address::V4(v4.into()),
+            IpAddr::V6(v6) => Address::V6(v6.into()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Address::V4(bits) => Ipv4Addr::from(bits).fmt(f),
+            Address::V6(bits) => Ipv6Addr::from(bits).fmt(f),
+        }
+    }
+}
+
+/// A range in CIDR form without host bits. `::/0` and other IPv6 ranges that
+/// contain `::ffff:0:0/96` grant no IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// IPv4: network address and length 0..=32.
+    V4(u32, u8),
+    /// IPv6: network address and length 0..=128.
+    V6(u128, u8),
+}
+
+impl Prefix {
+    /// Parses an address with an optional `/len` in it and an optional `mask`
+    /// column beside it. Neither means a host.
+    ///
+    /// # Errors
+    /// Names what is wrong: unparsable address, mask out of range or given
+    /// twice with different values, host bits set.
+    pub fn parse(ip: &str, mask: Option<&str>) -> Result<Self, String> {
+        let (ip, inline) = match ip.split_once('/') {
+            Some((ip, len)) => (ip, Some(len)),
+            None => (ip, None),
+        };
+        let address: IpAddr = ip.parse().map_err(|_| "is not an IP address".to_owned())?;
+        let inline = inline.map(parse_mask).transpose()?;
+        let column = mask.map(parse_mask).transpose()?;
+        let len = match (inline, column) {
+            (Some(a), Some(b)) if a != b => {
+                return Err(format!("/{a} in the address and mask {b} beside it differ"));
+            }
+            (a, b) => a.or(b),
+        };
+        Self::new(address, len)
+    }
+
+    fn new(address: IpAddr, len: Option<u8>) -> Result<Self, String> {
+        let widest = if address.is_ipv4() { 32 } else { 128 };
+        let len = len.unwrap_or(widest);
+        let net =
+            IpNet::new(address, len).map_err(|_| format!("mask {len} is larger than {widest}"))?;
+        if net.network() != address {
+            return Err(format!("host bits set, the range would be {}", net.trunc()));
+        }
+        match net {
+            IpNet::V4(net) => Ok(Prefix::V4(net.network().into(), len)),
+            IpNet::V6(net) => match net.network().to_ipv4_mapped() {
+                Some(v4) if len >= 96 => Ok(Prefix::V4(v4.into(), len - 96)),
+                Some(_) => {
+                    Err(format!("mask {len} is too wide for an IPv4-mapped address (96 to 128)"))
+                }
+                None => Ok(Prefix::V6(net.network().into(), len)),
+            },
+        }
+    }
+
+    /// Length in bits.
+    pub fn len(&self) -> u8 {
+        match *self {
+            Prefix::V4(_, len) | Prefix::V6(_, len) => len,
+        }
+    }
+
+    /// Whether it is a whole address family: `0.0.0.0/0` or `::/0`.
+    pub fn is_everything(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Prefix::V4(bits, len) => match Ipv4Net::new(bits.into(), len) {
+                Ok(net) => net.fmt(f),
+                Err(_) => write!(f, "{}/{len}", Ipv4Addr::from(bits)),
+            },
+            Prefix::V6(bits, len) => match Ipv6Net::new(bits.into(), len) {
+                Ok(net) => net.fmt(f),
+                Err(_) => write!(f, "{}/{len}", Ipv6Addr::from(bits)),
+            },
+        }
+    }
+}
+
+fn parse_mask(text: &str) -> Result<u8, String> {
+    let digits = !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| format!("mask \"{}\" is not a number from 0 to 128", text.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(ip: &str, mask: Option<&str>) -> String {
+        match Prefix::parse(ip, mask) {
+            Ok(p) => p.to_string(),
+            Err(e) => format!("error: {e}"),
+        }
+    }
+
+    #[test]
+    fn a_mask_may_stand_in_either_column() {
+        assert_eq!(prefix("192.0.2.0/24", None), "192.0.2.0/24");
+        assert_eq!(prefix("192.0.2.0", Some("24")), "192.0.2.0/24");
+        assert_eq!(prefix("192.0.2.0/24", Some("24")), "192.0.2.0/24");
+        assert_eq!(prefix("192.0.2.1", None), "192.0.2.1/32");
+        assert_eq!(prefix("2001:db8::1", None), "2001:db8::1/128");
+        assert_eq!(prefix("0.0.0.0", Some("0")), "0.0.0.0/0");
+        assert_eq!(prefix("::", Some("0")), "::/0");
+    }
+
+    #[test]
+    fn mapped_ranges_are_ipv4() {
+        assert_eq!(prefix("::ffff:192.0.2.0/120", None), "192.0.2.0/24");
+        assert_eq!(prefix("::ffff:192.0.2.7", None), "192.0.2.7/32");
+        assert_eq!(prefix("::ffff:0.0.0.0/96", None), "0.0.0.0/0");
+        assert!(prefix("::ffff:0:0/90", None).starts_with("error"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (ip, mask, what) in [
+            ("192.0.2.1/24", None, "host bits set, the range would be 192.0.2.0/24"),
+            ("192.0.2.0", Some("33"), "mask 33 is larger than 32"),
+            ("2001:db8::", Some("129"), "mask 129 is larger than 128"),
+            ("192.0.2.0/24", Some("25"), "/24 in the address and mask 25"),
+            ("192.0.2", None, "is not an IP address"),
+            ("192.0.2.01", None, "is not an IP address"),
+            (" 192.0.2.1", None, "is not an IP address"),
+            ("192.0.2.0/", None, "mask \"\" is not"),
+            ("192.0.2.0/+4", None, "mask \"+4\" is not"),
+            ("192.0.2.0", Some("abc"), "mask \"abc\" is not"),
+            ("192.0.2.0", Some("4294967328"), "is not a number from 0 to 128"),
+            ("2001:db8::", Some("32"), ""),
+        ] {
+            let got = prefix(ip, mask);
+            assert!(got.contains(what), "{ip} {mask:?}: {got}");
+            assert!(what.is_empty() || got.starts_with("error"), "{ip}: {got}");
+        }
+    }
+
+    #[test]
+    fn mapped_and_bracketed_addresses_are_read() {
+        assert_eq!(Address::parse(b"::ffff:192.0.2.1"), Some(Address::V4(0xc000_0201)));
+        assert_eq!(Address::parse(b"[2001:db8::1]"), Address::parse(b"2001:db8::1"));
+        assert_eq!(Address::parse(b"[192.0.2.1]"), None);
+        assert_eq!(Address::parse(b"192.0.2.1\0"), None);
+        assert_eq!(Address::parse(b""), None);
+        assert_eq!(
+            Address::from_v6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().octets()),
+            Address::from_v4([192, 0, 2, 1])
+        );
+    }
+}

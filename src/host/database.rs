@@ -1,0 +1,117 @@
+//! Reads the tables through Kamailio's database drivers.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr;
+
+use super::abi::{self, sw_host, sw_text};
+use super::entry::{Entry, guard};
+use super::settings::Settings;
+use crate::tables::{Loader, Table};
+
+/// Returned to the shim when a row cannot be taken at all.
+const STOP: i32 = 1;
+
+/// An open connection inside one read transaction.
+struct Connection {
+    host: &'static sw_host,
+    handle: *mut c_void,
+}
+
+impl Connection {
+    fn open(settings: &Settings) -> Result<Self, String> {
+        let failed = |why: &str| format!("database {}: {why}", settings.shown_url());
+        let host = abi::host().ok_or_else(|| failed("no host"))?;
+        let open = host.db_open.ok_or_else(|| failed("no database API"))?;
+        let url = CString::new(settings.db_url.as_str()).map_err(|e| failed(&e.to_string()))?;
+        let mut error: *const c_char = ptr::null();
+        // SAFETY: the URL outlives the call, `error` is set to a literal.
+        let handle = unsafe { open(url.as_ptr(), &raw mut error) };
+        if handle.is_null() {
+            let why = match error.is_null() {
+                true => "it cannot be opened".into(),
+                // SAFETY: a string literal of the shim.
+                false => unsafe { CStr::from_ptr(error) }.to_string_lossy(),
+            };
+            return Err(failed(&why));
+        }
+        Ok(Connection { host, handle })
+    }
+
+    fn read(&self, table: Table, name: &str, loader: &mut Loader) -> Result<(), String> {
+        let cannot = || {
+            let columns = table.columns().join(", ");
+            format!(
+                "table {name} cannot be read (columns {columns}); the driver's log line above says why"
+            )
+        };
+        let rows = self.host.db_rows.ok_or_else(cannot)?;
+        let name = CString::new(name).map_err(|_| cannot())?;
+        let columns: Vec<CString> =
+            table.columns().iter().filter_map(|c| CString::new(*c).ok()).collect();
+        let pointers: Vec<_> = columns.iter().map(|c| c.as_ptr()).collect();
+        let mut reading = Reading { table, loader };
+        // SAFETY: all pointers outlive the call; `take_row` gets `reading` back.
+        let rc = unsafe {
+            rows(
+                self.handle,
+                name.as_ptr(),
+                pointers.as_ptr(),
+                pointers.len() as u32,
+                Some(take_row),
+                (&raw mut reading).cast(),
+            )
+        };
+        match rc {
+            0 => Ok(()),
+            STOP => Err(format!("table {}: a row cannot be taken", name.to_string_lossy())),
+            _ => Err(cannot()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(close) = self.host.db_close {
+            // SAFETY: the handle came from open and is closed once.
+            unsafe { close(self.handle) };
+        }
+    }
+}
+
+struct Reading<'a> {
+    table: Table,
+    loader: &'a mut Loader,
+}
+
+unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u32) -> i32 {
+    guard(Entry::Row, STOP, || {
+        // SAFETY: the context that `read` passed, not used elsewhere meanwhile.
+        let Some(reading) = (unsafe { ctx.cast::<Reading<'_>>().as_mut() }) else {
+            return STOP;
+        };
+        if values.is_null() {
+            return STOP;
+        }
+        // SAFETY: the shim passes `count` texts, valid during the call.
+        let values = unsafe { std::slice::from_raw_parts(values, count as usize) };
+        let row: Vec<Option<&[u8]>> = values
+            .iter()
+            // SAFETY: as above; NULL stands for a NULL column.
+            .map(|text| (!text.s.is_null()).then(|| unsafe { text.bytes() }))
+            .collect();
+        reading.loader.row(reading.table, &row);
+        0
+    })
+}
+
+/// Reads all tables, in one transaction, into `loader`.
+///
+/// # Errors
+/// What cannot be opened or read, without the password.
+pub fn read_tables(settings: &Settings, loader: &mut Loader) -> Result<(), String> {
+    let connection = Connection::open(settings)?;
+    for (table, name) in Table::ALL.into_iter().zip(&settings.tables) {
+        connection.read(table, name, loader)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The guard around every entry from C: a panic that left Rust would end a
+//! worker, and Kamailio stops when a worker dies.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+
+use super::log;
+use super::state;
+use super::statistics::{self, Own};
+
+/// Entries from C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Entry {
+    Param,
+    Statistic,
+    VariableIndex,
+    Attach,
+    SetParam,
+    Init,
+    Destroy,
+    CheckCompanyIp,
+    Variable,
+    Rpc,
+    Row,
+}
+
+thread_local! {
+    /// What the last panic said, from the hook to the guard.
+    static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `f`; after a panic the answer is `failed`, the panic is counted, and
+/// the first one of each entry is logged.
+pub fn guard<R>(entry: Entry, failed: R, f: impl FnOnce() -> R) -> R {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "fault-injection")]
+        super::faults::inject(entry);
+        f()
+    }));
+    match result {
+        Ok(value) => value,
+        Err(payload) => {
+            // Its destructor might panic in turn.
+            std::mem::forget(payload);
+            report(entry);
+            failed
+        }
+    }
+}
+
+fn report(entry: Entry) {
+    statistics::count_own(Own::Panics);
+    if state::first_panic_of(entry) {
+        let message = MESSAGE.with_borrow_mut(std::mem::take);
+        log::critical(format_args!(
+            "BUG: caught a panic in {entry:?}: {message}; further ones in it are counted only"
+        ));
+    }
+}
+
+/// Keeps the message of a panic instead of printing it.
+pub fn keep_panic_messages() {
+    set_hook(Box::new(|info| {
+        MESSAGE.with(|message| {
+            if let Ok(mut message) = message.try_borrow_mut() {
+                *message = info.to_string();
+            }
+        });
+    }));
+}

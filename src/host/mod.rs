@@ -1,0 +1,24 @@
+//! The only place that talks to the C shim: turns its contract into safe types,
+//! guards every entry, and maps verdicts to script codes.
+
+mod abi;
+mod address;
+mod call;
+mod database;
+mod entry;
+#[cfg(feature = "fault-injection")]
+mod faults;
+mod functions;
+mod log;
+mod module;
+mod process;
+mod reload;
+mod rpc;
+mod settings;
+mod state;
+mod statistics;
+mod variables;
+
+pub use settings::{Kind, PARAMS, Param};
+pub use statistics::{OWN, names as statistic_names};
+pub use variables::ATTRIBUTES;

@@ -1,0 +1,169 @@
+//! Reads, compiles and publishes the tables; one reload at a time.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::state::{REPORT_BYTES, State};
+use super::statistics::{self, Own};
+use super::{database, log};
+use crate::shm::PublishError;
+use crate::snapshot::{self, Counts, View};
+use crate::tables::{Loader, Problem, Problems};
+
+/// A reload that published a generation.
+pub struct Reloaded {
+    /// Number of the generation, from 1.
+    pub generation: u64,
+    /// What it holds.
+    pub counts: Counts,
+    /// Its size.
+    pub bytes: usize,
+    /// Reading the tables.
+    pub fetch: Duration,
+    /// Checking references, sorting, building the blob.
+    pub compile: Duration,
+    /// Copying, switching and waiting for the last reader of the old one.
+    pub publish: Duration,
+    /// Rows left out (`reload_bad_rows` is `skip`).
+    pub skipped: Problems,
+    /// Rows that look like a mistake.
+    pub warnings: Problems,
+}
+
+/// Why a reload failed: a summary, and bad rows if those are the reason.
+struct Failure {
+    summary: String,
+    rows: Problems,
+}
+
+impl From<String> for Failure {
+    fn from(summary: String) -> Self {
+        Failure { summary, rows: Problems::default() }
+    }
+}
+
+/// Reloads. Everything found wrong is logged and kept for `sipwarden.problems`.
+///
+/// The reload lock is held throughout, also while the database answers: only
+/// other reloads ever wait for it.
+///
+/// # Errors
+/// What is wrong, first of all the table, row and value of the first bad row;
+/// the old generation stays.
+pub fn reload(state: &State) -> Result<Reloaded, String> {
+    let writer = state.store.writer();
+    let result = run(state, &writer);
+    match &result {
+        Ok(done) => {
+            statistics::count_own(Own::Reloads);
+            let kinds = [("skipped", &done.skipped), ("warning", &done.warnings)];
+            for (kind, problems) in kinds {
+                for problem in problems.kept() {
+                    log::warning(format_args!("{kind}: {problem}"));
+                }
+            }
+            keep_report(state, "", &kinds);
+        }
+        Err(failure) => {
+            statistics::count_own(Own::ReloadFailures);
+            log::error(format_args!("the tables were not loaded: {}", failure.summary));
+            for problem in failure.rows.kept() {
+                log::error(format_args!("bad row: {problem}"));
+            }
+            keep_report(state, &failure.summary, &[("bad row", &failure.rows)]);
+        }
+    }
+    result.map_err(|failure| failure.summary)
+}
+
+fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failure> {
+    let settings = &state.settings;
+    let started = Instant::now();
+    let mut loader = Loader::new(settings.tables.clone(), settings.bad_rows);
+    database::read_tables(settings, &mut loader)?;
+    let fetched = Instant::now();
+
+    let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
+    let warnings = std::mem::take(&mut config.warnings);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let blob = snapshot::compile(config, hash_key()?, now)
+        .map_err(|_| "the tables are larger than 4 GiB".to_owned())?;
+    let bytes = blob.bytes();
+    let counts = View::new(bytes).map(|view| view.counts());
+    let counts = counts.ok_or_else(|| "BUG: the compiled snapshot is damaged".to_owned())?;
+    let compiled = Instant::now();
+
+    let published = writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))?;
+    if let Some(pid) = published.lingering {
+        log::warning(format_args!(
+            "process {pid} still reads the generation before {}; its memory is given back later",
+            published.generation
+        ));
+    }
+    Ok(Reloaded {
+        generation: published.generation,
+        counts,
+        bytes: bytes.len(),
+        fetch: fetched - started,
+        compile: compiled - fetched,
+        publish: compiled.elapsed(),
+        skipped,
+        warnings,
+    })
+}
+
+fn hash_key() -> Result<[u64; 2], String> {
+    let random = || getrandom::u64().map_err(|e| format!("no random numbers: {e}"));
+    Ok([random()?, random()?])
+}
+
+fn bad_rows(rows: Problems) -> Failure {
+    let first = rows.kept().first().map(Problem::to_string).unwrap_or_default();
+    let summary = match rows.count() {
+        0 | 1 => first,
+        // First, because JSON-RPC cuts a reason after 127 bytes.
+        count => format!("{count} bad rows, first {first}"),
+    };
+    Failure { summary, rows }
+}
+
+fn not_published(error: &PublishError, bytes: usize) -> Failure {
+    match error {
+        PublishError::TooLarge { room } => format!(
+            "snapshot_memory is too small: {bytes} bytes do not fit in {room}; {} (MiB) would do",
+            (2 * bytes).div_ceil(1 << 20)
+        ),
+        PublishError::Busy { pid } => {
+            format!("process {pid} has not left an old generation for 5 s")
+        }
+    }
+    .into()
+}
+
+fn keep_report(state: &State, summary: &str, kinds: &[(&str, &Problems)]) {
+    let mut lines = String::new();
+    if !summary.is_empty() {
+        lines.push_str(&format!("failed: {summary}\n"));
+    }
+    for (kind, problems) in kinds {
+        for problem in problems.kept() {
+            lines.push_str(&format!("{kind}: {problem}\n"));
+        }
+        let more = problems.count().saturating_sub(problems.kept().len() as u64);
+        if more > 0 {
+            lines.push_str(&format!("{kind}: {more} more\n"));
+        }
+    }
+    let mut report = state.report.lock();
+    *report = [0; REPORT_BYTES];
+    // The last byte stays zero.
+    let room = report.iter_mut().take(REPORT_BYTES - 1);
+    room.zip(lines.bytes()).for_each(|(to, from)| *to = from);
+}
+
+/// The lines kept of the last reload.
+pub fn last_report(state: &State) -> Vec<String> {
+    let report = *state.report.lock();
+    let text = report.split(|b| *b == 0).next().unwrap_or_default();
+    let text = String::from_utf8_lossy(text);
+    text.lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,88 @@
+//! `sipwarden.check` and `sipwarden.company`.
+
+use std::fmt::Display;
+
+use super::reply::{Call, Fault};
+use crate::address::Address;
+use crate::host::process::with_snapshot;
+use crate::policy;
+use crate::printable::Printable;
+
+/// Ranges on one page: ctl replies are bounded to 8 KB per structure.
+const PAGE: usize = 50;
+
+fn no_snapshot() -> Fault {
+    Fault::internal("no snapshot is loaded")
+}
+
+fn yes_no(value: bool) -> &'static str {
+    if value { "on" } else { "off" }
+}
+
+/// The verdict and the rule behind it: company ip.
+pub fn check(call: &Call) -> Result<(), Fault> {
+    let company = call.required("company")?;
+    let ip = call.required("ip")?;
+    let source = Address::parse(ip)
+        .ok_or_else(|| Fault::argument(format!("ip \"{}\" is no IP address", Printable(ip))))?;
+    with_snapshot(|view, pinned| {
+        let decision = policy::check_company_ip(view, company, source);
+        let reply = call.reply();
+        reply.int(c"generation", pinned.generation());
+        reply.text(c"company", Printable(company));
+        reply.text(c"ip", source);
+        reply.int(c"code", decision.verdict.code());
+        reply.text(c"reason", decision.verdict.reason());
+        reply.text(c"meaning", decision.verdict.entry().meaning);
+        let range: Option<&dyn Display> = decision.range.as_ref().map(|r| r as &dyn Display);
+        reply.text(c"range", range.unwrap_or(&"none"));
+    })
+    .ok_or_else(no_snapshot)
+}
+
+/// Settings and one page of the ranges of a company: id, page (from 1).
+pub fn company(call: &Call) -> Result<(), Fault> {
+    let id = call.required("company")?;
+    let page = page(call)?;
+    with_snapshot(|view, pinned| {
+        let company = view
+            .company(id)
+            .ok_or_else(|| Fault::unknown(format!("company \"{}\" is not known", Printable(id))))?;
+        let pages = company.range_count().div_ceil(PAGE).max(1);
+        if page > pages {
+            return Err(Fault::argument(format!("page {page}: the last one is {pages}")));
+        }
+        let (brand, brand_calls) = company.brand();
+        let reply = call.reply();
+        reply.int(c"generation", pinned.generation());
+        reply.text(c"company", Printable(company.id()));
+        reply.text(c"brand", Printable(brand));
+        reply.text(c"ip_filter", yes_no(company.ip_filter()));
+        reply.int(c"max_calls", company.max_calls());
+        reply.int(c"brand_max_calls", brand_calls);
+        reply.text(c"countries", countries(company.countries()));
+        reply.int(c"range_count", company.range_count() as u64);
+        reply.int(c"page", page as u64);
+        reply.int(c"pages", pages as u64);
+        let ranges = reply.array(c"ranges");
+        for range in company.ranges().skip((page - 1) * PAGE).take(PAGE) {
+            ranges.item(range);
+        }
+        Ok(())
+    })
+    .ok_or_else(no_snapshot)?
+}
+
+fn page(call: &Call) -> Result<usize, Fault> {
+    let Some(text) = call.argument() else { return Ok(1) };
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|t| t.parse().ok())
+        .filter(|page| (1..=1_000_000).contains(page))
+        .ok_or_else(|| Fault::argument(format!("page \"{}\" is no number from 1", Printable(text))))
+}
+
+fn countries(codes: &[[u8; 2]]) -> String {
+    let codes: Vec<_> = codes.iter().map(|code| String::from_utf8_lossy(code)).collect();
+    codes.join(" ")
+}

@@ -1,0 +1,40 @@
+//! RPC methods `sipwarden.*`.
+
+mod company;
+mod reply;
+mod status;
+
+use std::ffi::c_void;
+
+use super::abi::{
+    SW_RPC_check, SW_RPC_company, SW_RPC_problems, SW_RPC_reload, SW_RPC_stats, SW_RPC_version,
+    sw_rpc_method,
+};
+use super::entry::{Entry, guard};
+use super::state;
+use reply::{Call, Fault};
+
+/// Answers a method; a failure becomes a fault.
+pub unsafe extern "C" fn call(method: sw_rpc_method, handle: *mut c_void) {
+    // SAFETY: the shim passes the handle of a call that lasts until we return.
+    let Some(call) = (unsafe { Call::new(handle) }) else { return };
+    let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
+    let result = guard(Entry::Rpc, crashed, || answer(method, &call));
+    if let Err(fault) = result {
+        call.fault(&fault);
+    }
+}
+
+fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
+    let state = state::get().ok_or_else(|| Fault::internal("not started"))?;
+    #[allow(non_upper_case_globals)]
+    match method {
+        SW_RPC_reload => status::reload(call, state),
+        SW_RPC_check => company::check(call),
+        SW_RPC_company => company::company(call),
+        SW_RPC_problems => status::problems(call, state),
+        SW_RPC_stats => status::stats(call, state),
+        SW_RPC_version => status::version(call),
+        _ => Err(Fault::internal("no such method")),
+    }
+}

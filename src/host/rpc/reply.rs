@@ -1,0 +1,147 @@
+//! Builds replies through the host's RPC API.
+
+use std::ffi::{CStr, c_void};
+use std::fmt::Display;
+use std::ptr;
+
+use crate::host::abi::{self, sw_host, sw_text};
+
+/// Longest reason that JSON-RPC passes on whole.
+const REASON_BYTES: usize = 127;
+
+/// One RPC call.
+pub struct Call {
+    host: &'static sw_host,
+    handle: *mut c_void,
+}
+
+/// Why a call fails.
+pub struct Fault {
+    code: i32,
+    reason: String,
+}
+
+impl Fault {
+    /// The caller's fault: an argument is missing or unusable.
+    pub fn argument(reason: impl Into<String>) -> Self {
+        Fault { code: 400, reason: reason.into() }
+    }
+
+    /// What was asked for is not there.
+    pub fn unknown(reason: impl Into<String>) -> Self {
+        Fault { code: 404, reason: reason.into() }
+    }
+
+    /// Anything else.
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Fault { code: 500, reason: reason.into() }
+    }
+}
+
+impl Call {
+    /// None before mod_init.
+    ///
+    /// # Safety
+    /// `handle` is the shim's handle of a call that outlives the result.
+    pub unsafe fn new(handle: *mut c_void) -> Option<Self> {
+        Some(Call { host: abi::host()?, handle })
+    }
+
+    /// The next argument, numbers as text; None if there is none.
+    pub fn argument(&self) -> Option<&[u8]> {
+        let mut text = sw_text { s: ptr::null(), len: 0 };
+        // SAFETY: the text stays until the call ends.
+        let found = unsafe { self.host.rpc_argument?(self.handle, &raw mut text) };
+        // SAFETY: as above.
+        (found == 1).then(|| unsafe { text.bytes() })
+    }
+
+    /// The next argument, which must be there.
+    ///
+    /// # Errors
+    /// A fault that names what is missing.
+    pub fn required(&self, what: &str) -> Result<&[u8], Fault> {
+        self.argument().ok_or_else(|| Fault::argument(format!("argument missing: {what}")))
+    }
+
+    /// Begins the reply.
+    pub fn reply(&self) -> Node<'_> {
+        self.open(ptr::null_mut(), None, false)
+    }
+
+    /// Ends the call with a fault.
+    pub fn fault(&self, fault: &Fault) {
+        let mut end = fault.reason.len().min(REASON_BYTES);
+        while !fault.reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        let reason = fault.reason.get(..end).unwrap_or_default();
+        if let Some(send) = self.host.rpc_fault {
+            // SAFETY: the text is valid during the call.
+            unsafe { send(self.handle, fault.code, reason.as_bytes().into()) };
+        }
+    }
+
+    fn open(&self, parent: *mut c_void, name: Option<&CStr>, array: bool) -> Node<'_> {
+        let name = name.map_or(ptr::null(), CStr::as_ptr);
+        let handle = self.host.rpc_open.map_or(ptr::null_mut(), |open| {
+            // SAFETY: the parent belongs to this call, the name outlives it.
+            unsafe { open(self.handle, parent, name, i32::from(array)) }
+        });
+        Node { call: self, handle }
+    }
+}
+
+/// A structure or an array of a reply. After an allocation failure in the host
+/// its handle is null and what is added is left out.
+pub struct Node<'a> {
+    call: &'a Call,
+    handle: *mut c_void,
+}
+
+impl<'a> Node<'a> {
+    /// Adds a structure to a structure.
+    pub fn structure(&self, name: &CStr) -> Node<'a> {
+        self.child(name, false)
+    }
+
+    /// Adds an array to a structure.
+    pub fn array(&self, name: &CStr) -> Node<'a> {
+        self.child(name, true)
+    }
+
+    fn child(&self, name: &CStr, array: bool) -> Node<'a> {
+        if self.handle.is_null() {
+            return Node { call: self.call, handle: ptr::null_mut() };
+        }
+        self.call.open(self.handle, Some(name), array)
+    }
+
+    /// Adds a number to a structure.
+    pub fn int(&self, name: &CStr, value: impl TryInto<i64>) {
+        let value = value.try_into().unwrap_or(i64::MAX);
+        if let Some(add) = self.call.host.rpc_int {
+            // SAFETY: handle and name are valid during the call.
+            unsafe { add(self.call.handle, self.handle, name.as_ptr(), value) };
+        }
+    }
+
+    /// Adds a text to a structure.
+    pub fn text(&self, name: &CStr, value: impl Display) {
+        let text = value.to_string();
+        if let Some(add) = self.call.host.rpc_text {
+            // SAFETY: handle, name and text are valid during the call; the host
+            // copies the text.
+            unsafe { add(self.call.handle, self.handle, name.as_ptr(), text.as_bytes().into()) };
+        }
+    }
+
+    /// Adds a text to an array.
+    pub fn item(&self, value: impl Display) {
+        let text = value.to_string();
+        if let Some(add) = self.call.host.rpc_item {
+            // SAFETY: as in `text`.
+            unsafe { add(self.call.handle, self.handle, text.as_bytes().into()) };
+        }
+    }
+}

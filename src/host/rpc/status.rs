@@ -1,0 +1,88 @@
+//! `sipwarden.reload`, `sipwarden.problems`, `sipwarden.stats`, `sipwarden.version`.
+
+use std::ffi::CStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::reply::{Call, Fault, Node};
+use crate::host::process::with_snapshot;
+use crate::host::state::State;
+use crate::host::{abi, reload as tables, statistics};
+use crate::snapshot::Counts;
+
+/// Names of the row counts, in the order of `Table::ALL`.
+const ROWS: [&CStr; 6] = [c"brands", c"companies", c"ranges", c"countries", c"users", c"trusted"];
+
+fn add_rows(reply: &Node<'_>, counts: &Counts) {
+    let rows = reply.structure(c"rows");
+    for (name, count) in ROWS.iter().zip(counts.rows) {
+        rows.int(name, count);
+    }
+    reply.int(c"contained_ranges", counts.contained_ranges);
+}
+
+fn add_milliseconds(node: &Node<'_>, name: &CStr, duration: Duration) {
+    node.int(name, duration.as_millis() as u64);
+}
+
+/// Reads the tables and publishes them.
+pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
+    let done = tables::reload(state).map_err(Fault::internal)?;
+    let reply = call.reply();
+    reply.int(c"generation", done.generation);
+    add_rows(&reply, &done.counts);
+    reply.int(c"bytes", done.bytes as u64);
+    let ms = reply.structure(c"milliseconds");
+    add_milliseconds(&ms, c"fetch", done.fetch);
+    add_milliseconds(&ms, c"compile", done.compile);
+    add_milliseconds(&ms, c"publish", done.publish);
+    reply.int(c"skipped_rows", done.skipped.count());
+    reply.int(c"warning_count", done.warnings.count());
+    let warnings = reply.array(c"warnings");
+    for problem in done.skipped.kept().iter().chain(done.warnings.kept()) {
+        warnings.item(problem);
+    }
+    Ok(())
+}
+
+/// What the last reload found wrong.
+pub fn problems(call: &Call, state: &State) -> Result<(), Fault> {
+    let lines = tables::last_report(state);
+    let reply = call.reply();
+    reply.int(c"count", lines.len() as u64);
+    let list = reply.array(c"problems");
+    for line in lines {
+        list.item(line);
+    }
+    Ok(())
+}
+
+/// Sizes, use and counters.
+pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
+    let reply = call.reply();
+    let loaded = with_snapshot(|view, pinned| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        reply.int(c"generation", pinned.generation());
+        reply.int(c"loaded_at", view.compiled_at());
+        reply.int(c"age_seconds", now.as_secs().saturating_sub(view.compiled_at()));
+        reply.int(c"snapshot_bytes", view.bytes() as u64);
+        add_rows(&reply, &view.counts());
+    });
+    if loaded.is_none() {
+        reply.int(c"generation", 0);
+    }
+    reply.int(c"snapshot_room", state.store.room() as u64);
+    reply.int(c"snapshot_memory_used", state.store.resident() as u64);
+    let counters = reply.structure(c"counters");
+    for (name, value) in statistics::values() {
+        counters.int(name, value);
+    }
+    Ok(())
+}
+
+/// Versions of the module and of the Kamailio it was built for.
+pub fn version(call: &Call) -> Result<(), Fault> {
+    let reply = call.reply();
+    reply.text(c"sipwarden", env!("CARGO_PKG_VERSION"));
+    reply.text(c"kamailio", abi::kamailio_version());
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What mod_init sets up once, before Kamailio forks.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use once_cell::sync::OnceCell;
+
+use super::entry::Entry;
+use super::settings::Settings;
+use crate::shm::{Area, SharedMutex, SnapshotStore};
+
+/// Bytes kept of what the last reload found wrong.
+pub const REPORT_BYTES: usize = 8192;
+
+/// Everything behind the script functions and RPC methods.
+pub struct State {
+    /// Checked parameters.
+    pub settings: Settings,
+    /// The snapshots.
+    pub store: SnapshotStore,
+    /// Lines about the last reload, ended by the first zero byte.
+    pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
+    /// One bit per entry from C that has panicked in any process.
+    panicked: &'static AtomicU64,
+}
+
+static STATE: OnceCell<State> = OnceCell::new();
+
+impl State {
+    /// Maps what the processes share.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new(settings: Settings) -> io::Result<Self> {
+        Ok(State {
+            store: SnapshotStore::new(settings.snapshot_bytes)?,
+            report: Area::share()?,
+            panicked: Area::share()?,
+            settings,
+        })
+    }
+}
+
+/// Installs the state; the first call counts.
+pub fn install(state: State) -> &'static State {
+    STATE.get_or_init(|| state)
+}
+
+/// The state; None before mod_init has succeeded in mapping memory.
+pub fn get() -> Option<&'static State> {
+    STATE.get()
+}
+
+/// Whether no process has reported a panic in this entry yet.
+pub fn first_panic_of(entry: Entry) -> bool {
+    let bit = 1 << entry as u8;
+    get().is_none_or(|state| state.panicked.fetch_or(bit, Relaxed) & bit == 0)
+}

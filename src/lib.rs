@@ -1,0 +1,14 @@
+//! sipwarden: a Kamailio module that guards multi-tenant SIP platforms.
+//!
+//! `host` talks to the C shim, the domain modules decide, `shm` holds what all
+//! processes share. Dependencies point down only: host -> domain -> shm.
+#![deny(missing_docs)]
+
+pub mod address;
+pub mod host;
+pub mod policy;
+pub mod printable;
+pub mod shm;
+pub mod snapshot;
+pub mod tables;
+pub mod verdict;

@@ -1,0 +1,146 @@
+//! Anonymous shared mappings.
+
+use std::io;
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU64;
+
+/// A shared mapping, all zero when new. Never unmapped: other modules may still
+/// call into this one while Kamailio shuts down.
+pub struct Area {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: Area is only an address range; every access goes through the typed
+// accessors of this module, which state their own rules.
+unsafe impl Send for Area {}
+// SAFETY: as above.
+unsafe impl Sync for Area {}
+
+/// Types that may lie in shared memory: atomics and plain numbers, valid when
+/// all bytes are zero, without pointers into one process.
+///
+/// # Safety
+/// The implementor guarantees all of that, and `Sync`-safe access.
+pub unsafe trait Shared: Sync {}
+
+// SAFETY: an atomic, zero is a value.
+unsafe impl Shared for AtomicU64 {}
+
+impl Area {
+    /// Reserves `len` bytes, rounded up to whole pages. Pages that are never
+    /// touched cost nothing.
+    ///
+    /// # Errors
+    /// What the kernel says, for example that address space is limited.
+    pub fn new(len: usize) -> io::Result<Self> {
+        let len = len.checked_next_multiple_of(4096).ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: a new anonymous mapping touches no memory of ours.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Area { base, len })
+    }
+
+    /// Maps one value of `T` for the life of the process family.
+    ///
+    /// # Errors
+    /// As [`Area::new`].
+    pub fn share<T: Shared>() -> io::Result<&'static T> {
+        let area = Area::new(size_of::<T>())?;
+        // SAFETY: the mapping is page-aligned, large enough, zero (valid for
+        // `Shared`) and never unmapped.
+        Ok(unsafe { area.base.cast::<T>().as_ref() })
+    }
+
+    /// Size in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the area has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A part of it; None if that lies outside.
+    pub fn part(&self, offset: usize, len: usize) -> Option<Part<'_>> {
+        let end = offset.checked_add(len)?;
+        if end > self.len {
+            return None;
+        }
+        // SAFETY: offset is inside the mapping.
+        let base = unsafe { self.base.add(offset) };
+        Some(Part { base, len, area: PhantomData })
+    }
+}
+
+/// A byte range of an [`Area`].
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    base: NonNull<u8>,
+    len: usize,
+    area: PhantomData<&'a Area>,
+}
+
+impl<'a> Part<'a> {
+    /// The bytes.
+    ///
+    /// # Safety
+    /// No process may write to the part while the slice lives.
+    pub unsafe fn bytes(self) -> &'a [u8] {
+        // SAFETY: inside the mapping, always initialised; the caller keeps
+        // writers away.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+
+    /// Copies `bytes` to the start of the part. False if they do not fit.
+    ///
+    /// # Safety
+    /// No process may read or write the part meanwhile.
+    pub unsafe fn write(self, bytes: &[u8]) -> bool {
+        if bytes.len() > self.len {
+            return false;
+        }
+        // SAFETY: inside the mapping, which no private slice overlaps; the
+        // caller keeps other processes away.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr(), bytes.len()) };
+        true
+    }
+
+    /// Gives the pages back to the system; they read as zero afterwards. The
+    /// part must begin and end at page boundaries.
+    ///
+    /// # Safety
+    /// No process may read or write the part meanwhile.
+    pub unsafe fn discard(self) -> io::Result<()> {
+        // SAFETY: the range is inside a shared mapping of ours; MADV_REMOVE
+        // frees its backing store for all processes.
+        let rc = unsafe { libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_REMOVE) };
+        if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Bytes of it that take memory, in whole pages.
+    pub fn resident(self) -> usize {
+        let pages = self.len / 4096;
+        let mut map = vec![0u8; pages];
+        // SAFETY: the range is mapped and the vector has a byte per page.
+        let rc = unsafe { libc::mincore(self.base.as_ptr().cast(), self.len, map.as_mut_ptr()) };
+        if rc != 0 {
+            return 0;
+        }
+        map.iter().filter(|page| **page & 1 != 0).count() * 4096
+    }
+}

@@ -1,0 +1,16 @@
+//! What all processes share, and the only `unsafe` towards it.
+//!
+//! Memory is mapped before Kamailio forks (`MAP_SHARED | MAP_ANONYMOUS`), so it
+//! lies at the same address in every process. Rust's atomics are plain machine
+//! instructions on it and therefore hold between processes as they do between
+//! threads. All-zero memory is a valid empty state of every type here.
+
+mod area;
+mod mutex;
+mod publication;
+mod store;
+
+pub use area::Area;
+pub use mutex::{RawSharedMutex, SharedMutex};
+pub use publication::{MAX_READERS, Publication, ReaderSlot};
+pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};

@@ -1,0 +1,232 @@
+//! Snapshots in shared memory: two halves used in turn.
+//!
+//! Generation g lies in half g % 2. Before a half is written again, nobody may
+//! read what it held; after a publication the retired half gives its pages back
+//! as soon as its last reader has left.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::time::{Duration, Instant};
+
+use parking_lot::lock_api::MutexGuard;
+
+use super::area::{Area, Part, Shared};
+use super::mutex::{RawSharedMutex, SharedMutex};
+use super::publication::{Publication, ReaderSlot};
+
+/// How long a publication waits for readers of the half it needs. A reader is
+/// in it for microseconds.
+const GRACE: Duration = Duration::from_secs(5);
+const PAGE: usize = 4096;
+
+/// What lies at fixed addresses in all processes.
+#[repr(C)]
+struct Control {
+    publication: Publication,
+    /// Bytes of the snapshot in each half.
+    lens: [AtomicU64; 2],
+    writer: SharedMutex<u8>,
+}
+
+// SAFETY: atomics, a zero-valid lock, and a publication that is `Shared`.
+unsafe impl Shared for Control {}
+
+/// The snapshots of all processes.
+pub struct SnapshotStore {
+    area: Area,
+    control: &'static Control,
+    half: usize,
+}
+
+/// Holds the reload lock: publications come one after the other.
+pub struct Writer<'a> {
+    store: &'a SnapshotStore,
+    _lock: MutexGuard<'a, RawSharedMutex, u8>,
+}
+
+/// A generation that stays readable as long as this lives.
+pub struct Pinned<'a> {
+    store: &'a SnapshotStore,
+    slot: &'a ReaderSlot,
+    generation: u64,
+}
+
+/// A publication that succeeded.
+#[derive(Debug)]
+pub struct Published {
+    /// Number of the new generation, from 1.
+    pub generation: u64,
+    /// A process that still read the old one when the grace period ended; its
+    /// memory is then given back with the next publication.
+    pub lingering: Option<u32>,
+}
+
+/// A publication that failed; the old generation stays current.
+#[derive(Debug)]
+pub enum PublishError {
+    /// The snapshot is larger than a half.
+    TooLarge {
+        /// Bytes of a half.
+        room: usize,
+    },
+    /// A process has not left an old generation for 5 s.
+    Busy {
+        /// Its pid.
+        pid: u32,
+    },
+}
+
+impl SnapshotStore {
+    /// Reserves `bytes` of address space for both halves.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new(bytes: usize) -> io::Result<Self> {
+        let half = (bytes / 2).next_multiple_of(PAGE);
+        let area = Area::new(half * 2)?;
+        Ok(SnapshotStore { area, control: Area::share()?, half })
+    }
+
+    /// Bytes of the largest snapshot.
+    pub fn room(&self) -> usize {
+        self.half
+    }
+
+    /// Who reads what.
+    pub fn publication(&self) -> &'static Publication {
+        &self.control.publication
+    }
+
+    /// Bytes of both halves that take memory now.
+    pub fn resident(&self) -> usize {
+        self.area.part(0, self.area.len()).map_or(0, Part::resident)
+    }
+
+    /// Takes the reload lock; waits for a reload of another process.
+    pub fn writer(&self) -> Writer<'_> {
+        Writer { store: self, _lock: self.control.writer.lock() }
+    }
+
+    /// The current generation, readable until the result is dropped; None if
+    /// nothing was published. `slot` belongs to the calling process. Wait-free
+    /// but for a reload in between.
+    pub fn pin<'a>(&'a self, slot: &'a ReaderSlot) -> Option<Pinned<'a>> {
+        let generation = self.control.publication.pin(slot);
+        let pinned = Pinned { store: self, slot, generation };
+        (generation != 0).then_some(pinned)
+    }
+
+    fn half_of(&self, generation: u64) -> Option<Part<'_>> {
+        self.area.part((generation % 2) as usize * self.half, self.half)
+    }
+
+    fn len_of(&self, generation: u64) -> &AtomicU64 {
+        let [even, odd] = &self.control.lens;
+        if generation % 2 == 0 { even } else { odd }
+    }
+
+    /// Waits until no process reads a stale generation; the pid of one that
+    /// still does after [`GRACE`].
+    fn grace(&self, stale: impl Fn(u64) -> bool) -> Result<(), u32> {
+        let started = Instant::now();
+        let mut pause = Duration::from_micros(20);
+        while let Some(pid) = self.control.publication.reader_of(&stale) {
+            if started.elapsed() > GRACE {
+                return Err(pid);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+impl Writer<'_> {
+    /// Copies `bytes` into the free half and makes it the current generation.
+    ///
+    /// # Errors
+    /// Too large, or a reader does not leave; nothing has changed then.
+    pub fn publish(&self, bytes: &[u8]) -> Result<Published, PublishError> {
+        let store = self.store;
+        let too_large = PublishError::TooLarge { room: store.half };
+        if bytes.len() > store.half {
+            return Err(too_large);
+        }
+        let old = store.control.publication.current();
+        let generation = old + 1;
+        let same_half = |g: u64| g != old && g % 2 == generation % 2;
+        store.grace(same_half).map_err(|pid| PublishError::Busy { pid })?;
+        let Some(half) = store.half_of(generation) else {
+            return Err(too_large);
+        };
+        // SAFETY: only the holder of the lock writes, and no reader is left in
+        // this half: new ones pin `old`, which is the other half.
+        unsafe { half.write(bytes) };
+        store.len_of(generation).store(bytes.len() as u64, Relaxed);
+        store.control.publication.publish(generation);
+        Ok(Published { generation, lingering: self.retire(old) })
+    }
+
+    /// Gives the pages of a replaced generation back.
+    fn retire(&self, old: u64) -> Option<u32> {
+        if let Err(pid) = self.store.grace(|g| g <= old) {
+            return Some(pid);
+        }
+        if let Some(half) = self.store.half_of(old) {
+            // SAFETY: no reader is left in it and new ones pin its successor.
+            // Failing is harmless: the pages stay and are written again later.
+            let _ = unsafe { half.discard() };
+        }
+        None
+    }
+}
+
+impl Pinned<'_> {
+    /// Number of the generation, from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The snapshot, aligned to a page.
+    pub fn bytes(&self) -> &[u8] {
+        let len = self.store.len_of(self.generation).load(Relaxed) as usize;
+        let offset = (self.generation % 2) as usize * self.store.half;
+        match self.store.area.part(offset, len) {
+            // SAFETY: the pin keeps the writer out of this half.
+            Some(part) => unsafe { part.bytes() },
+            None => &[],
+        }
+    }
+}
+
+impl Drop for Pinned<'_> {
+    fn drop(&mut self) {
+        self.store.control.publication.unpin(self.slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_changes_nothing() {
+        let store = SnapshotStore::new(2 * PAGE).unwrap();
+        let slot = store.publication().claim(std::process::id()).unwrap();
+        assert!(store.pin(slot).is_none());
+        store.writer().publish(&[1; 64]).unwrap();
+        let error = store.writer().publish(&[2; PAGE + 1]).unwrap_err();
+        assert!(matches!(error, PublishError::TooLarge { room: PAGE }));
+        let pinned = store.pin(slot).unwrap();
+        assert_eq!((pinned.generation(), pinned.bytes()), (1, &[1u8; 64][..]));
+    }
+
+    #[test]
+    fn the_retired_half_gives_its_memory_back() {
+        let store = SnapshotStore::new(64 * PAGE).unwrap();
+        for n in 0..10u8 {
+            store.writer().publish(&vec![n; 20 * PAGE]).unwrap();
+            assert_eq!(store.resident(), 20 * PAGE);
+        }
+    }
+}

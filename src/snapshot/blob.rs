@@ -1,0 +1,163 @@
+//! Layout of the blob: a header of words, then sections, each 64-byte aligned.
+//!
+//! ```text
+//! word 0      magic          word 3..5   time of compilation (low, high)
+//! word 1      layout version word 5..7   hash key (4 words from 8)
+//! word 2      bytes in all   word 12..18 rows read per table
+//! word 32+2i  offset of section i in bytes, word 33+2i its length in bytes
+//! ```
+
+use bytemuck::Pod;
+
+/// First word of every blob: "SWSN".
+pub const MAGIC: u32 = 0x4e53_5753;
+/// Raised with every change of the layout.
+pub const LAYOUT: u32 = 1;
+/// Header size in words.
+pub const HEADER_WORDS: usize = 64;
+/// Sections begin at multiples of a cache line.
+const ALIGN: usize = 64;
+
+/// Header word of the layout version.
+pub const WORD_LAYOUT: usize = 1;
+/// Header word of the size in bytes.
+pub const WORD_BYTES: usize = 2;
+/// First of two header words: time of compilation, seconds since 1970.
+pub const WORD_TIME: usize = 3;
+/// First of four header words: key of the id hash.
+pub const WORD_KEY: usize = 8;
+/// First of six header words: rows per table.
+pub const WORD_ROWS: usize = 12;
+/// Header word: ranges left out because another range contains them.
+pub const WORD_CONTAINED: usize = 18;
+const WORD_SECTIONS: usize = 32;
+
+/// Parts of the blob.
+#[derive(Clone, Copy)]
+pub enum Section {
+    /// `[u32; 8]` per brand.
+    Brands,
+    /// `[u32; 16]` per company.
+    Companies,
+    /// `[u32; 4]` per user.
+    Users,
+    /// `[u32; 8]` per trusted range.
+    Trusted,
+    /// Hash slots over brand ids.
+    BrandIndex,
+    /// Hash slots over company ids.
+    CompanyIndex,
+    /// Hash slots over AoRs.
+    UserIndex,
+    /// Bytes of ids, AoRs and tags.
+    Text,
+    /// Prefix blocks of IPv4 ranges, `u32` elements.
+    RangesV4,
+    /// Prefix blocks of IPv6 ranges, `u128` elements.
+    RangesV6,
+    /// `[u8; 2]` per country of a company.
+    Countries,
+}
+
+const _: () = assert!(WORD_SECTIONS + 2 * (Section::Countries as usize + 1) <= HEADER_WORDS);
+
+/// A compiled snapshot in private memory, aligned for every element type.
+pub struct Blob {
+    words: Vec<u128>,
+    len: usize,
+}
+
+impl Blob {
+    /// The bytes, a multiple of 16.
+    pub fn bytes(&self) -> &[u8] {
+        let all: &[u8] = bytemuck::cast_slice(&self.words);
+        all.get(..self.len).unwrap_or(all)
+    }
+}
+
+/// Collects header words and sections.
+pub struct Builder {
+    header: [u32; HEADER_WORDS],
+    words: Vec<u128>,
+    len: usize,
+}
+
+impl Builder {
+    /// An empty blob with room for `capacity` bytes.
+    pub fn new(capacity: usize) -> Self {
+        let mut builder = Builder {
+            header: [0; HEADER_WORDS],
+            words: Vec::with_capacity(capacity.div_ceil(16) + ALIGN),
+            len: 0,
+        };
+        builder.append(&[0u8; HEADER_WORDS * 4]);
+        builder.word(0, MAGIC);
+        builder.word(WORD_LAYOUT, LAYOUT);
+        builder
+    }
+
+    /// Sets a header word.
+    pub fn word(&mut self, index: usize, value: u32) {
+        if let Some(word) = self.header.get_mut(index) {
+            *word = value;
+        }
+    }
+
+    /// Adds a section. None if the blob would exceed 4 GiB.
+    pub fn section<T: Pod>(&mut self, section: Section, items: &[T]) -> Option<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(items);
+        let offset = u32::try_from(self.len).ok()?;
+        u32::try_from(self.len.checked_add(bytes.len())?).ok()?;
+        self.word(WORD_SECTIONS + 2 * section as usize, offset);
+        self.word(WORD_SECTIONS + 2 * section as usize + 1, bytes.len() as u32);
+        self.append(bytes);
+        Some(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let (whole, rest) = bytes.as_chunks::<16>();
+        self.words.extend(whole.iter().map(|c| u128::from_ne_bytes(*c)));
+        if !rest.is_empty() {
+            let mut last = [0u8; 16];
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            self.words.push(u128::from_ne_bytes(last));
+        }
+        while self.words.len() % (ALIGN / 16) != 0 {
+            self.words.push(0);
+        }
+        self.len = self.words.len() * 16;
+    }
+
+    /// The finished blob.
+    pub fn finish(mut self) -> Blob {
+        self.word(WORD_BYTES, self.len as u32);
+        for (to, from) in self.words.iter_mut().zip(self.header.as_chunks::<4>().0) {
+            *to = bytemuck::cast(*from);
+        }
+        Blob { words: self.words, len: self.len }
+    }
+}
+
+/// The header of a blob, if it is one of this layout.
+pub fn header(bytes: &[u8]) -> Option<&[u32; HEADER_WORDS]> {
+    let (head, _) = bytes.split_first_chunk::<{ HEADER_WORDS * 4 }>()?;
+    let words: &[u32; HEADER_WORDS] = bytemuck::try_from_bytes(head).ok()?;
+    (words[0] == MAGIC && words[WORD_LAYOUT] == LAYOUT).then_some(words)
+}
+
+/// The items of a section; empty if the blob is damaged.
+pub fn section<'a, T: Pod>(
+    bytes: &'a [u8],
+    header: &[u32; HEADER_WORDS],
+    section: Section,
+) -> &'a [T] {
+    let at = WORD_SECTIONS + 2 * section as usize;
+    let (Some(&offset), Some(&len)) = (header.get(at), header.get(at + 1)) else {
+        return &[];
+    };
+    let (offset, len) = (offset as usize, len as usize);
+    bytes
+        .get(offset..offset.saturating_add(len))
+        .and_then(|part| bytemuck::try_cast_slice(part).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,195 @@
+//! Builds the blob from a valid configuration, in private memory.
+
+use super::blob::{Blob, Builder, Section, WORD_CONTAINED, WORD_KEY, WORD_ROWS, WORD_TIME};
+use super::ids;
+use super::prefixes::{self, Key};
+use crate::address::Prefix;
+use crate::tables::{Company, Configuration, RangeRow, Trusted};
+
+/// Ids up to this many bytes lie in the company's record itself.
+pub const INLINE_ID: usize = 24;
+/// Flag in a company record: filter on.
+pub const FLAG_FILTER: u32 = 1 << 16;
+
+/// The configuration does not fit in 4 GiB.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+/// Compiles `config`. `key` seeds the id hash, `now` is in seconds since 1970.
+///
+/// # Errors
+/// [`TooLarge`] if the blob would exceed 4 GiB.
+pub fn compile(config: Configuration, key: ids::Key, now: u64) -> Result<Blob, TooLarge> {
+    build(config, key, now).ok_or(TooLarge)
+}
+
+fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
+    let Configuration {
+        brands,
+        companies,
+        ranges_v4,
+        ranges_v6,
+        mut countries,
+        users,
+        trusted,
+        rows,
+        warnings: _,
+    } = config;
+    let estimate = ranges_v4.len() * 6 + ranges_v6.len() * 20 + companies.len() * 96;
+    let mut out = Builder::new(estimate + users.len() * 64);
+    let mut text = Text::default();
+
+    let v4 = Ranges::group(ranges_v4, companies.len());
+    let v6 = Ranges::group(ranges_v6, companies.len());
+    countries.sort_unstable();
+    countries.dedup();
+    let country_blocks = blocks_of(companies.len(), countries.iter().map(|c| c.company));
+
+    let brand_records: Vec<[u32; 8]> = brands
+        .iter()
+        .map(|b| Some([text.add(&b.id)?, b.id.len() as u32, b.max_calls, 0, 0, 0, 0, 0]))
+        .collect::<Option<_>>()?;
+    let company_records: Vec<[u32; 16]> = companies
+        .iter()
+        .enumerate()
+        .map(|(n, company)| {
+            let places = [&v4.places, &v6.places, &country_blocks].map(|p| p.get(n).copied());
+            company_record(company, text.add(&company.id)?, places)
+        })
+        .collect::<Option<_>>()?;
+    let user_records: Vec<[u32; 4]> = users
+        .iter()
+        .map(|u| {
+            let calls = u32::from(u.external_calls);
+            Some([text.add(&u.aor)?, u.aor.len() as u32, u.company, calls])
+        })
+        .collect::<Option<_>>()?;
+    let trusted_records: Vec<[u32; 8]> =
+        trusted.iter().map(|t| trusted_record(t, &mut text)).collect::<Option<_>>()?;
+    let country_codes: Vec<[u8; 2]> = countries.iter().map(|c| c.code).collect();
+
+    out.section(Section::Brands, &brand_records)?;
+    out.section(Section::Companies, &company_records)?;
+    out.section(Section::Users, &user_records)?;
+    out.section(Section::Trusted, &trusted_records)?;
+    out.section(Section::BrandIndex, &ids::build(&key, brands.iter().map(|b| &*b.id)))?;
+    out.section(Section::CompanyIndex, &ids::build(&key, companies.iter().map(|c| &*c.id)))?;
+    out.section(Section::UserIndex, &ids::build(&key, users.iter().map(|u| &*u.aor)))?;
+    out.section(Section::Text, &text.bytes)?;
+    out.section(Section::RangesV4, &v4.elements)?;
+    out.section(Section::RangesV6, &v6.elements)?;
+    out.section(Section::Countries, &country_codes)?;
+
+    out.word(WORD_TIME, now as u32);
+    out.word(WORD_TIME + 1, (now >> 32) as u32);
+    for (n, half) in key.iter().enumerate() {
+        out.word(WORD_KEY + 2 * n, *half as u32);
+        out.word(WORD_KEY + 2 * n + 1, (half >> 32) as u32);
+    }
+    for (n, count) in rows.iter().enumerate() {
+        out.word(WORD_ROWS + n, u32::try_from(*count).ok()?);
+    }
+    out.word(WORD_CONTAINED, u32::try_from(v4.contained + v6.contained).ok()?);
+    Some(out.finish())
+}
+
+/// Offset in elements of its section, and how many.
+type Place = (u32, u32);
+
+/// Ranges of all companies as prefix blocks.
+struct Ranges<K> {
+    elements: Vec<K>,
+    places: Vec<Place>,
+    contained: usize,
+}
+
+impl<K: Key> Ranges<K> {
+    fn group(mut rows: Vec<RangeRow<K>>, companies: usize) -> Self {
+        rows.sort_unstable_by_key(|row| row.company);
+        let mut out = Ranges {
+            elements: Vec::with_capacity(rows.len() * 3 / 2),
+            places: vec![(0, 0); companies],
+            contained: 0,
+        };
+        let mut prefixes = Vec::new();
+        for of_company in rows.chunk_by(|a, b| a.company == b.company) {
+            prefixes.clear();
+            prefixes.extend(of_company.iter().map(|row| (row.start, row.len)));
+            out.contained += prefixes::normalise(&mut prefixes);
+            let place = (out.elements.len() as u32, prefixes.len() as u32);
+            if let Some(slot) =
+                of_company.first().and_then(|r| out.places.get_mut(r.company as usize))
+            {
+                *slot = place;
+            }
+            prefixes::append(&mut out.elements, &prefixes);
+        }
+        out
+    }
+}
+
+/// Places of runs of equal owners, which must come in ascending order.
+fn blocks_of(owners: usize, sorted: impl Iterator<Item = u32>) -> Vec<Place> {
+    let mut places = vec![(0u32, 0u32); owners];
+    for (n, owner) in sorted.enumerate() {
+        if let Some((offset, count)) = places.get_mut(owner as usize) {
+            if *count == 0 {
+                *offset = n as u32;
+            }
+            *count += 1;
+        }
+    }
+    places
+}
+
+fn company_record(company: &Company, text: u32, places: [Option<Place>; 3]) -> Option<[u32; 16]> {
+    let [v4, v6, countries] = places;
+    let flags = if company.ip_filter { FLAG_FILTER } else { 0 };
+    let mut inline = [0u8; INLINE_ID];
+    if company.id.len() <= INLINE_ID {
+        inline.iter_mut().zip(&*company.id).for_each(|(to, from)| *to = *from);
+    }
+    let [i0, i1, i2, i3, i4, i5]: [u32; 6] = bytemuck::cast(inline);
+    Some([
+        company.id.len() as u32 | flags,
+        text,
+        company.brand,
+        company.max_calls,
+        v4?.0,
+        v4?.1,
+        v6?.0,
+        v6?.1,
+        countries?.0,
+        countries?.1,
+        i0,
+        i1,
+        i2,
+        i3,
+        i4,
+        i5,
+    ])
+}
+
+fn trusted_record(trusted: &Trusted, text: &mut Text) -> Option<[u32; 8]> {
+    let (family, bits, len) = match trusted.prefix {
+        Prefix::V4(bits, len) => (4, u128::from(bits), len),
+        Prefix::V6(bits, len) => (6, bits, len),
+    };
+    let [a, b, c, d]: [u32; 4] = bytemuck::cast(bits);
+    let tag = text.add(&trusted.tag)?;
+    Some([family, u32::from(len), a, b, c, d, tag, trusted.tag.len() as u32])
+}
+
+#[derive(Default)]
+struct Text {
+    bytes: Vec<u8>,
+}
+
+impl Text {
+    /// Offset of the text; None past 4 GiB.
+    fn add(&mut self, text: &[u8]) -> Option<u32> {
+        let offset = u32::try_from(self.bytes.len()).ok()?;
+        self.bytes.extend_from_slice(text);
+        Some(offset)
+    }
+}

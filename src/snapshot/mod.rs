@@ -1,0 +1,15 @@
+//! One generation of the configuration as an immutable, offset-based blob.
+//!
+//! [`compile`] builds it in private memory; [`View`] reads it wherever it lies.
+//! Nothing in it is a pointer, so it can be copied into shared memory.
+#![forbid(unsafe_code)]
+
+mod blob;
+mod compile;
+mod ids;
+mod prefixes;
+mod view;
+
+pub use blob::Blob;
+pub use compile::{TooLarge, compile};
+pub use view::{CompanyView, Counts, UserView, View};

@@ -1,0 +1,229 @@
+//! Sets of disjoint prefixes that are searched in few cache lines.
+//!
+//! A block holds the network addresses of one company in ascending order, then
+//! the prefix lengths, one byte each, in the same or the next cache line. More
+//! than 16 addresses get index levels in front, each with every 16th key of the
+//! level below (a static B-tree), so a million ranges take five short scans:
+//!
+//! ```text
+//! [top level <= 16 keys] ... [every 16th key] [all keys] [lengths, padded]
+//! ```
+//!
+//! Prefixes are nested or disjoint, so after dropping those that another one
+//! contains, only the last prefix that begins at or below an address can match.
+
+use bytemuck::Pod;
+
+/// Keys per step of a search; 16 IPv4 keys are one cache line.
+const FANOUT: usize = 16;
+/// Levels above the keys: 16^8 keys are more than memory holds.
+const MAX_LEVELS: usize = 8;
+
+/// A network address: `u32` or `u128` in host order.
+pub trait Key: Pod + Ord {
+    /// The address with all bits behind the first `len` set.
+    fn last_of(self, len: u8) -> Self;
+}
+
+impl Key for u32 {
+    fn last_of(self, len: u8) -> Self {
+        self | u32::MAX.checked_shr(u32::from(len)).unwrap_or(0)
+    }
+}
+
+impl Key for u128 {
+    fn last_of(self, len: u8) -> Self {
+        self | u128::MAX.checked_shr(u32::from(len)).unwrap_or(0)
+    }
+}
+
+/// Sorts prefixes and drops those that another one contains. Returns how many
+/// were dropped.
+pub fn normalise<K: Key>(prefixes: &mut Vec<(K, u8)>) -> usize {
+    prefixes.sort_unstable();
+    let before = prefixes.len();
+    let mut end: Option<K> = None;
+    prefixes.retain(|&(start, len)| {
+        let contained = end.is_some_and(|end| start <= end);
+        if !contained {
+            end = Some(start.last_of(len));
+        }
+        !contained
+    });
+    before - prefixes.len()
+}
+
+/// Appends the block of sorted, disjoint prefixes.
+pub fn append<K: Key>(out: &mut Vec<K>, prefixes: &[(K, u8)]) {
+    let (sizes, levels) = level_sizes(prefixes.len());
+    for level in (1..levels).rev() {
+        let stride = FANOUT.pow(level as u32);
+        debug_assert_eq!(prefixes.len().div_ceil(stride), sizes[level]);
+        out.extend(prefixes.iter().step_by(stride).map(|p| p.0));
+    }
+    out.extend(prefixes.iter().map(|p| p.0));
+    for chunk in prefixes.chunks(size_of::<K>()) {
+        let mut element = K::zeroed();
+        let bytes = bytemuck::bytes_of_mut(&mut element);
+        bytes.iter_mut().zip(chunk).for_each(|(to, p)| *to = p.1);
+        out.push(element);
+    }
+}
+
+/// Sizes of the levels of a block of `count` prefixes: `[0]` is all keys, the
+/// last one has at most [`FANOUT`]. With it the number of levels.
+fn level_sizes(count: usize) -> ([usize; MAX_LEVELS], usize) {
+    let mut sizes = [0; MAX_LEVELS];
+    let mut levels = 0;
+    let mut size = count;
+    for slot in &mut sizes {
+        *slot = size;
+        levels += 1;
+        if size <= FANOUT {
+            break;
+        }
+        size = size.div_ceil(FANOUT);
+    }
+    (sizes, levels)
+}
+
+/// The prefix that contains `address`, from the block of `count` prefixes that
+/// begins at `block[0]`.
+pub fn find<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
+    if count <= FANOUT {
+        let keys = block.get(..count)?;
+        return matching(keys, block.get(count..)?, rank(keys, address), address);
+    }
+    let (sizes, levels) = level_sizes(count);
+    let mut rest = block;
+    // Position in the level above of the key that leads down; 0 above the top.
+    let mut parent = 0usize;
+    for level in (0..levels).rev() {
+        let (keys, below) = rest.split_at_checked(*sizes.get(level)?)?;
+        let from = parent * FANOUT;
+        let to = keys.len().min(from + FANOUT);
+        let n = from + rank(keys.get(from..to)?, address);
+        if level == 0 {
+            return matching(keys, below, n, address);
+        }
+        parent = n.checked_sub(1)?;
+        rest = below;
+    }
+    None
+}
+
+/// How many keys are at or below the address. No branch depends on the data.
+fn rank<K: Key>(keys: &[K], address: K) -> usize {
+    keys.iter().map(|key| usize::from(*key <= address)).sum()
+}
+
+/// Tests the last of the first `rank` keys.
+fn matching<K: Key>(keys: &[K], lengths: &[K], rank: usize, address: K) -> Option<(K, u8)> {
+    let at = rank.checked_sub(1)?;
+    let start = *keys.get(at)?;
+    let element = lengths.get(at / size_of::<K>())?;
+    let len = *bytemuck::bytes_of(element).get(at % size_of::<K>())?;
+    (address <= start.last_of(len)).then_some((start, len))
+}
+
+/// All prefixes of a block, ascending.
+pub fn iter<K: Key>(block: &[K], count: usize) -> impl Iterator<Item = (K, u8)> {
+    let (sizes, levels) = level_sizes(count);
+    let above: usize = sizes.iter().take(levels).skip(1).sum();
+    let keys = block.get(above..above + count).unwrap_or_default();
+    let lengths: &[u8] = block.get(above + count..).map(bytemuck::cast_slice).unwrap_or_default();
+    keys.iter().copied().zip(lengths.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check<K: Key + std::fmt::Debug>(mut prefixes: Vec<(K, u8)>, probes: Vec<K>) {
+        let all = prefixes.clone();
+        normalise(&mut prefixes);
+        let mut block = vec![K::zeroed(); 3];
+        append(&mut block, &prefixes);
+        let block = &block[3..];
+        assert!(iter(block, prefixes.len()).eq(prefixes.iter().copied()));
+        let edges = all.iter().flat_map(|&(s, l)| [s, s.last_of(l)]);
+        for probe in probes.into_iter().chain(edges) {
+            let naive = all.iter().any(|&(s, l)| s <= probe && probe <= s.last_of(l));
+            let found = find(block, prefixes.len(), probe);
+            assert_eq!(found.is_some(), naive, "{probe:?} in {all:?}");
+            if let Some((s, l)) = found {
+                assert!(s <= probe && probe <= s.last_of(l) && all.contains(&(s, l)));
+            }
+        }
+    }
+
+    /// Addresses from a small space too, so that prefixes nest and touch.
+    fn v4() -> impl Strategy<Value = u32> {
+        prop_oneof![any::<u32>(), (0u32..512).prop_map(|x| 0x0a00_0000 | x), Just(u32::MAX)]
+    }
+
+    fn v6() -> impl Strategy<Value = u128> {
+        prop_oneof![any::<u128>(), (0u128..512).prop_map(|x| (0x2001_0db8u128 << 96) | x)]
+    }
+
+    fn prefix_v4() -> impl Strategy<Value = (u32, u8)> {
+        (v4(), prop_oneof![0..=32u8, 22..=32u8]).prop_map(|(a, l)| (a & !0u32.last_of(l), l))
+    }
+
+    fn prefix_v6() -> impl Strategy<Value = (u128, u8)> {
+        (v6(), prop_oneof![0..=128u8, 118..=128u8]).prop_map(|(a, l)| (a & !0u128.last_of(l), l))
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_equals_the_naive_model(
+            prefixes in prop::collection::vec(prefix_v4(), 0..400),
+            probes in prop::collection::vec(v4(), 0..64),
+        ) {
+            // One /0 hides the rest: keep it in some cases only.
+            let keep_all = probes.len() % 4 == 0;
+            let prefixes = prefixes.into_iter().filter(|p| keep_all || p.1 > 8).collect();
+            check(prefixes, probes);
+        }
+
+        #[test]
+        fn ipv6_equals_the_naive_model(
+            prefixes in prop::collection::vec(prefix_v6(), 0..400),
+            probes in prop::collection::vec(v6(), 0..64),
+        ) {
+            let keep_all = probes.len() % 4 == 0;
+            let prefixes = prefixes.into_iter().filter(|p| keep_all || p.1 > 8).collect();
+            check(prefixes, probes);
+        }
+    }
+
+    #[test]
+    fn every_size_around_the_level_bounds_is_searched_right() {
+        for count in [0, 1, 15, 16, 17, 255, 256, 257, 4095, 4096, 4097, 70_000] {
+            let prefixes: Vec<(u32, u8)> = (0..count).map(|n| (n * 4 + 4, 31)).collect();
+            let mut block = Vec::new();
+            append(&mut block, &prefixes);
+            for probe in 0..count * 4 + 8 {
+                let inside = probe >= 4 && probe < count * 4 + 4 && probe % 4 < 2;
+                assert_eq!(
+                    find(&block, count as usize, probe).is_some(),
+                    inside,
+                    "{count} {probe}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn slash_zero_contains_everything() {
+        check::<u32>(vec![(0, 0), (0x0a00_0000, 8)], vec![0, 1, u32::MAX]);
+        check::<u128>(vec![(0, 0)], vec![0, 1, u128::MAX]);
+    }
+
+    #[test]
+    fn a_damaged_block_matches_nothing() {
+        assert_eq!(find::<u32>(&[], 5, 1), None);
+        assert_eq!(find::<u32>(&[1, 2, 3], 1000, 1), None);
+    }
+}

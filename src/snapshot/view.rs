@@ -1,0 +1,189 @@
+//! Reads a blob. Nothing here allocates, locks, parses or logs.
+
+use super::blob::{self, HEADER_WORDS, Section};
+use super::compile::{FLAG_FILTER, INLINE_ID};
+use super::{ids, prefixes};
+use crate::address::{Address, Prefix};
+use crate::tables::Table;
+
+/// A blob that is a snapshot. A damaged one answers that nothing is there.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    bytes: &'a [u8],
+    header: &'a [u32; HEADER_WORDS],
+}
+
+/// What a snapshot holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows read per table, in the order of [`Table::ALL`].
+    pub rows: [u32; Table::ALL.len()],
+    /// Ranges left out because another range of the company contains them.
+    pub contained_ranges: u32,
+}
+
+impl<'a> View<'a> {
+    /// None if `bytes` are no snapshot of this layout or not aligned to 16.
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        let header = blob::header(bytes)?;
+        Some(View { bytes, header })
+    }
+
+    fn section<T: bytemuck::Pod>(&self, section: Section) -> &'a [T] {
+        blob::section(self.bytes, self.header, section)
+    }
+
+    fn word(&self, index: usize) -> u32 {
+        self.header.get(index).copied().unwrap_or(0)
+    }
+
+    fn wide(&self, index: usize) -> u64 {
+        u64::from(self.word(index)) | u64::from(self.word(index + 1)) << 32
+    }
+
+    fn key(&self) -> ids::Key {
+        [self.wide(blob::WORD_KEY), self.wide(blob::WORD_KEY + 2)]
+    }
+
+    fn text(&self, offset: u32, len: usize) -> &'a [u8] {
+        let offset = offset as usize;
+        self.section::<u8>(Section::Text)
+            .get(offset..offset.saturating_add(len))
+            .unwrap_or_default()
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// When it was compiled, in seconds since 1970.
+    pub fn compiled_at(&self) -> u64 {
+        self.wide(blob::WORD_TIME)
+    }
+
+    /// What it holds.
+    pub fn counts(&self) -> Counts {
+        let rows = std::array::from_fn(|n| self.word(blob::WORD_ROWS + n));
+        Counts { rows, contained_ranges: self.word(blob::WORD_CONTAINED) }
+    }
+
+    /// The company with exactly this id.
+    pub fn company(&self, id: &[u8]) -> Option<CompanyView<'a>> {
+        let records: &[[u32; 16]] = self.section(Section::Companies);
+        let at = |n: usize| records.get(n).map(|record| CompanyView { view: *self, record });
+        let slots = self.section(Section::CompanyIndex);
+        let found = ids::find(slots, &self.key(), id, |n| at(n).is_some_and(|c| c.id() == id))?;
+        at(found)
+    }
+
+    /// The user with exactly this AoR.
+    pub fn user(&self, aor: &[u8]) -> Option<UserView<'a>> {
+        let records: &[[u32; 4]] = self.section(Section::Users);
+        let slots = self.section(Section::UserIndex);
+        let is = |n: usize| {
+            records.get(n).is_some_and(|&[offset, len, ..]| self.text(offset, len as usize) == aor)
+        };
+        let &[_, _, company, calls] = records.get(ids::find(slots, &self.key(), aor, is)?)?;
+        let record = self.section::<[u32; 16]>(Section::Companies).get(company as usize)?;
+        Some(UserView { company: CompanyView { view: *self, record }, external_calls: calls })
+    }
+}
+
+/// A user in a snapshot.
+#[derive(Clone, Copy)]
+pub struct UserView<'a> {
+    /// The user's company.
+    pub company: CompanyView<'a>,
+    /// Calls at a time from addresses that are not granted: 0..=3.
+    pub external_calls: u32,
+}
+
+/// A company in a snapshot.
+#[derive(Clone, Copy)]
+pub struct CompanyView<'a> {
+    view: View<'a>,
+    record: &'a [u32; 16],
+}
+
+impl<'a> CompanyView<'a> {
+    /// Its id.
+    pub fn id(&self) -> &'a [u8] {
+        let len = (self.record[0] & 0xffff) as usize;
+        if len <= INLINE_ID {
+            let inline: &[u8] = bytemuck::cast_slice(self.record.get(10..).unwrap_or_default());
+            inline.get(..len).unwrap_or_default()
+        } else {
+            self.view.text(self.record[1], len)
+        }
+    }
+
+    /// Whether its users may send from listed sources only.
+    pub fn ip_filter(&self) -> bool {
+        self.record[0] & FLAG_FILTER != 0
+    }
+
+    /// Concurrent external calls; 0 is off.
+    pub fn max_calls(&self) -> u32 {
+        self.record[3]
+    }
+
+    /// Id and call limit of its brand.
+    pub fn brand(&self) -> (&'a [u8], u32) {
+        match self.view.section::<[u32; 8]>(Section::Brands).get(self.record[2] as usize) {
+            Some(&[offset, len, max_calls, ..]) => {
+                (self.view.text(offset, len as usize), max_calls)
+            }
+            None => (&[], 0),
+        }
+    }
+
+    fn block<K: bytemuck::Pod>(&self, section: Section, offset: u32) -> &'a [K] {
+        self.view.section(section).get(offset as usize..).unwrap_or_default()
+    }
+
+    fn v4(&self) -> (&'a [u32], usize) {
+        (self.block(Section::RangesV4, self.record[4]), self.record[5] as usize)
+    }
+
+    fn v6(&self) -> (&'a [u128], usize) {
+        (self.block(Section::RangesV6, self.record[6]), self.record[7] as usize)
+    }
+
+    /// The range that contains the address.
+    pub fn range_of(&self, address: Address) -> Option<Prefix> {
+        match address {
+            Address::V4(bits) => {
+                let (block, count) = self.v4();
+                prefixes::find(block, count, bits).map(|(start, len)| Prefix::V4(start, len))
+            }
+            Address::V6(bits) => {
+                let (block, count) = self.v6();
+                prefixes::find(block, count, bits).map(|(start, len)| Prefix::V6(start, len))
+            }
+        }
+    }
+
+    /// Its ranges: IPv4, then IPv6, each ascending; no range within another.
+    pub fn ranges(&self) -> impl Iterator<Item = Prefix> + 'a {
+        let ((v4, n4), (v6, n6)) = (self.v4(), self.v6());
+        let v4 = prefixes::iter(v4, n4).map(|(start, len)| Prefix::V4(start, len));
+        v4.chain(prefixes::iter(v6, n6).map(|(start, len)| Prefix::V6(start, len)))
+    }
+
+    /// Number of ranges.
+    pub fn range_count(&self) -> usize {
+        self.record[5] as usize + self.record[7] as usize
+    }
+
+    /// Countries allowed for it, ascending.
+    pub fn countries(&self) -> &'a [[u8; 2]] {
+        let block: &[[u8; 2]] = self.block(Section::Countries, self.record[8]);
+        block.get(..self.record[9] as usize).unwrap_or_default()
+    }
+
+    /// Whether any range or country is listed.
+    pub fn lists_anything(&self) -> bool {
+        self.range_count() > 0 || self.record[9] > 0
+    }
+}

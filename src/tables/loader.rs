@@ -1,0 +1,401 @@
+//! Turns database rows, all of them text, into a valid [`Configuration`].
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::{
+    BadRows, Brand, Company, Configuration, Country, Problem, Problems, RangeRow, Table, Trusted,
+    User,
+};
+use crate::address::Prefix;
+use crate::printable::Printable;
+
+/// Longest id of a brand or company, in bytes.
+pub const MAX_ID: usize = 128;
+/// Longest AoR: a user part of 64, `@`, and a domain of 255 bytes.
+pub const MAX_AOR: usize = 320;
+/// Longest tag of a trusted address, in bytes.
+pub const MAX_TAG: usize = 64;
+/// Highest call limit.
+pub const MAX_CALLS: u32 = i32::MAX as u32;
+
+/// A column of a row: its text, or None for NULL.
+type Value<'a> = Option<&'a [u8]>;
+type Ids = HashMap<Box<[u8]>, u32>;
+
+/// Takes rows table by table, in the order of [`Table::ALL`].
+pub struct Loader {
+    names: [String; Table::ALL.len()],
+    bad_rows: BadRows,
+    config: Configuration,
+    problems: Problems,
+    brands: Ids,
+    companies: Ids,
+    users: Ids,
+    /// Row of each company, and whether anything is listed for it.
+    listed: Vec<(u64, bool)>,
+}
+
+impl Loader {
+    /// `names` are the tables as the database knows them, for messages.
+    pub fn new(names: [String; Table::ALL.len()], bad_rows: BadRows) -> Self {
+        Loader {
+            names,
+            bad_rows,
+            config: Configuration::default(),
+            problems: Problems::default(),
+            brands: Ids::new(),
+            companies: Ids::new(),
+            users: Ids::new(),
+            listed: Vec::new(),
+        }
+    }
+
+    /// Takes one row; values stand in the order of [`Table::columns`].
+    pub fn row(&mut self, table: Table, values: &[Value<'_>]) {
+        let number = match self.config.rows.get_mut(table.index()) {
+            Some(count) => {
+                *count += 1;
+                *count
+            }
+            None => 0,
+        };
+        let result = match (table, values) {
+            (Table::Brand, &[id, max_calls]) => self.brand(id, max_calls),
+            (Table::Company, &[id, brand, filter, max_calls]) => {
+                self.company(id, brand, filter, max_calls, number)
+            }
+            (Table::CompanyAddress, &[company, ip, mask]) => {
+                self.company_address(company, ip, mask, number)
+            }
+            (Table::CompanyCountry, &[company, country]) => self.company_country(company, country),
+            (Table::User, &[aor, company, calls]) => self.user(aor, company, calls),
+            (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag),
+            _ => Err(format!(
+                "{} columns where {} are expected",
+                values.len(),
+                table.columns().len()
+            )),
+        };
+        if let Err(text) = result {
+            let table = self.table_name(table);
+            self.problems.add(|| Problem { table, row: number, text });
+        }
+    }
+
+    /// The configuration and, with [`BadRows::Skip`], the rows left out.
+    ///
+    /// # Errors
+    /// The bad rows, with [`BadRows::Fail`] and at least one of them.
+    pub fn finish(mut self) -> Result<(Configuration, Problems), Problems> {
+        if self.bad_rows == BadRows::Fail && self.problems.count() > 0 {
+            return Err(self.problems);
+        }
+        self.warn_of_empty_filters();
+        Ok((self.config, self.problems))
+    }
+
+    fn table_name(&self, table: Table) -> String {
+        self.names.get(table.index()).cloned().unwrap_or_default()
+    }
+
+    fn brand(&mut self, id: Value<'_>, max_calls: Value<'_>) -> Result<(), String> {
+        let id = text("id", id, MAX_ID)?;
+        let max_calls = number("max_calls", max_calls, MAX_CALLS)
+            .map_err(|e| format!("brand {}: {e}", quoted(id)))?;
+        claim(&mut self.brands, "id", id, self.config.brands.len())?;
+        self.config.brands.push(Brand { id: id.into(), max_calls });
+        Ok(())
+    }
+
+    fn company(
+        &mut self,
+        id: Value<'_>,
+        brand: Value<'_>,
+        filter: Value<'_>,
+        max_calls: Value<'_>,
+        row: u64,
+    ) -> Result<(), String> {
+        let id = text("id", id, MAX_ID)?;
+        let named = |e: String| format!("company {}: {e}", quoted(id));
+        let brand_id = text("brand_id", brand, MAX_ID).map_err(named)?;
+        let brand = *self
+            .brands
+            .get(brand_id)
+            .ok_or_else(|| named(format!("brand_id {} is no brand", quoted(brand_id))))?;
+        let ip_filter = number("ip_filter", filter, 1).map_err(named)? == 1;
+        let max_calls = number("max_calls", max_calls, MAX_CALLS).map_err(named)?;
+        claim(&mut self.companies, "id", id, self.config.companies.len())?;
+        self.config.companies.push(Company { id: id.into(), brand, ip_filter, max_calls });
+        self.listed.push((row, false));
+        Ok(())
+    }
+
+    fn company_position(&self, id: Value<'_>) -> Result<u32, String> {
+        let id = text("company_id", id, MAX_ID)?;
+        self.companies
+            .get(id)
+            .copied()
+            .ok_or_else(|| format!("company_id {} is no company", quoted(id)))
+    }
+
+    fn company_address(
+        &mut self,
+        company: Value<'_>,
+        ip: Value<'_>,
+        mask: Value<'_>,
+        row: u64,
+    ) -> Result<(), String> {
+        let id = self.company_position(company)?;
+        let named = |e: String| format!("company {}: {e}", quoted(company.unwrap_or_default()));
+        let prefix = prefix(ip, mask).map_err(named)?;
+        if prefix.is_everything() {
+            let table = self.table_name(Table::CompanyAddress);
+            self.config.warnings.add(|| Problem {
+                table,
+                row,
+                text: named(format!("{prefix} grants every address of its family")),
+            });
+        }
+        match prefix {
+            Prefix::V4(start, len) => {
+                self.config.ranges_v4.push(RangeRow { company: id, start, len });
+            }
+            Prefix::V6(start, len) => {
+                self.config.ranges_v6.push(RangeRow { company: id, start, len });
+            }
+        }
+        self.mark_listed(id);
+        Ok(())
+    }
+
+    fn company_country(&mut self, company: Value<'_>, country: Value<'_>) -> Result<(), String> {
+        let id = self.company_position(company)?;
+        let code = match country {
+            Some(&[a, b]) if a.is_ascii_uppercase() && b.is_ascii_uppercase() => [a, b],
+            other => {
+                return Err(format!(
+                    "company {}: country {} is not two capital letters (ISO 3166-1 alpha-2)",
+                    quoted(company.unwrap_or_default()),
+                    quoted_or_null(other)
+                ));
+            }
+        };
+        self.config.countries.push(Country { company: id, code });
+        self.mark_listed(id);
+        Ok(())
+    }
+
+    fn user(&mut self, aor: Value<'_>, company: Value<'_>, calls: Value<'_>) -> Result<(), String> {
+        let aor = text("aor", aor, MAX_AOR)?;
+        let named = |e: String| format!("user {}: {e}", quoted(aor));
+        let company = self.company_position(company).map_err(named)?;
+        let calls = number("external_calls", calls, 3).map_err(named)?;
+        claim(&mut self.users, "aor", aor, self.config.users.len())?;
+        let external_calls = u8::try_from(calls).map_err(|e| named(e.to_string()))?;
+        self.config.users.push(User { aor: aor.into(), company, external_calls });
+        Ok(())
+    }
+
+    fn trusted(&mut self, ip: Value<'_>, mask: Value<'_>, tag: Value<'_>) -> Result<(), String> {
+        let prefix = prefix(ip, mask)?;
+        let tag = tag.unwrap_or_default();
+        if tag.len() > MAX_TAG {
+            return Err(format!("tag {} is longer than {MAX_TAG} bytes", quoted(tag)));
+        }
+        self.config.trusted.push(Trusted { prefix, tag: tag.into() });
+        Ok(())
+    }
+
+    fn mark_listed(&mut self, company: u32) {
+        if let Some((_, listed)) = self.listed.get_mut(company as usize) {
+            *listed = true;
+        }
+    }
+
+    fn warn_of_empty_filters(&mut self) {
+        let table = self.table_name(Table::Company);
+        let companies = self.config.companies.iter().zip(&self.listed);
+        for (company, &(row, listed)) in companies {
+            if company.ip_filter && !listed {
+                self.config.warnings.add(|| Problem {
+                    table: table.clone(),
+                    row,
+                    text: format!(
+                        "company {}: filter on, nothing listed: all is rejected",
+                        quoted(&company.id)
+                    ),
+                });
+            }
+        }
+    }
+}
+
+fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", Printable(bytes))
+}
+
+fn quoted_or_null(value: Value<'_>) -> String {
+    value.map_or_else(|| "NULL".into(), quoted)
+}
+
+/// An id: not NULL, not empty, not what Kamailio prints for an empty variable.
+fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
+    match value {
+        None => Err(format!("{column} is NULL")),
+        Some(b"") => Err(format!("{column} is empty")),
+        Some(b"<null>") => {
+            Err(format!("{column} \"<null>\" is what an unset variable prints; no id may be it"))
+        }
+        Some(bytes) if bytes.len() > longest => {
+            Err(format!("{column} {} is longer than {longest} bytes", quoted(bytes)))
+        }
+        Some(bytes) => Ok(bytes),
+    }
+}
+
+/// A decimal number from 0 to `most`; NULL is 0.
+fn number(column: &str, value: Value<'_>, most: u32) -> Result<u32, String> {
+    let Some(bytes) = value else { return Ok(0) };
+    let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| text.parse().ok())
+        .filter(|n| *n <= most)
+        .ok_or_else(|| format!("{column} {} is not a number from 0 to {most}", quoted(bytes)))
+}
+
+fn prefix(ip: Value<'_>, mask: Value<'_>) -> Result<Prefix, String> {
+    let utf8 = |v: Value<'_>| v.map(|b| String::from_utf8_lossy(b).into_owned());
+    let (ip_text, mask_text) = (utf8(ip), utf8(mask));
+    Prefix::parse(ip_text.as_deref().unwrap_or_default(), mask_text.as_deref())
+        .map_err(|e| format!("ip_addr {} mask {}: {e}", quoted_or_null(ip), quoted_or_null(mask)))
+}
+
+/// Remembers `id` at `position`; a second row with it is bad.
+fn claim(ids: &mut Ids, column: &str, id: &[u8], position: usize) -> Result<(), String> {
+    let position = u32::try_from(position).map_err(|_| "too many rows".to_owned())?;
+    match ids.entry(id.into()) {
+        Entry::Occupied(_) => Err(format!("{column} {} stands twice", quoted(id))),
+        Entry::Vacant(slot) => {
+            slot.insert(position);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> [String; 6] {
+        Table::ALL.map(|t| t.short_name().to_owned())
+    }
+
+    fn load(bad_rows: BadRows, rows: &[(Table, &[Value<'_>])]) -> Loader {
+        let mut loader = Loader::new(names(), bad_rows);
+        loader.row(Table::Brand, &[Some(b"b1"), Some(b"10")]);
+        loader.row(Table::Company, &[Some(b"c1"), Some(b"b1"), Some(b"1"), None]);
+        for (table, values) in rows {
+            loader.row(*table, values);
+        }
+        loader
+    }
+
+    fn error(table: Table, values: &[Value<'_>]) -> String {
+        match load(BadRows::Fail, &[(table, values)]).finish() {
+            Ok(_) => panic!("{table:?} was taken"),
+            Err(problems) => problems.kept()[0].to_string(),
+        }
+    }
+
+    #[test]
+    fn each_kind_of_bad_row_is_named() {
+        let long = vec![b'x'; 65536];
+        let cases: &[(Table, &[Value<'_>], &str)] = &[
+            (Table::Brand, &[Some(b"b1"), None], "brands row 2: id \"b1\" stands twice"),
+            (Table::Brand, &[None, None], "id is NULL"),
+            (Table::Brand, &[Some(b""), None], "id is empty"),
+            (Table::Brand, &[Some(b"<null>"), None], "id \"<null>\""),
+            (Table::Brand, &[Some(&long), None], "is longer than 128 bytes"),
+            (Table::Brand, &[Some(b"2"), Some(b"-1")], "brand \"2\": max_calls \"-1\""),
+            (Table::Brand, &[Some(b"2"), Some(b"2147483648")], "max_calls \"2147483648\""),
+            (Table::Company, &[Some(b"2"), Some(b"zz"), None, None], "brand_id \"zz\" is no brand"),
+            (Table::Company, &[Some(b"2"), Some(b"b1"), Some(b"3"), None], "ip_filter \"3\""),
+            (Table::Company, &[Some(b"c1"), Some(b"b1"), None, None], "id \"c1\" stands twice"),
+            (Table::Company, &[Some(b"2"), Some(b"b1"), None, Some(b"ten")], "max_calls \"ten\""),
+            (
+                Table::CompanyAddress,
+                &[Some(b"c9"), Some(b"192.0.2.1"), None],
+                "\"c9\" is no company",
+            ),
+            (
+                Table::CompanyAddress,
+                &[Some(b"c1"), Some(b"192.0.2.300"), None],
+                "ranges row 1: company \"c1\": ip_addr \"192.0.2.300\" mask NULL: is not an IP",
+            ),
+            (Table::CompanyAddress, &[Some(b"c1"), None, None], "ip_addr NULL"),
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"192.0.2.1"), Some(b"24")], "host bits"),
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"\xff\n"), None], "\"\\xff\\n\""),
+            (Table::CompanyCountry, &[Some(b"c1"), Some(b"es")], "country \"es\""),
+            (Table::CompanyCountry, &[Some(b"c1"), None], "country NULL"),
+            (Table::User, &[Some(b"u@d"), Some(b"c1"), Some(b"4")], "external_calls \"4\""),
+            (Table::User, &[Some(b"u@d"), Some(b"c2"), None], "company_id \"c2\""),
+            (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(&long)], "longer than 64 bytes"),
+            (Table::Trusted, &[Some(b"x"), None, None], "ip_addr \"x\""),
+            (Table::Brand, &[Some(b"2")], "1 columns where 2"),
+        ];
+        for (table, values, what) in cases {
+            let got = error(*table, values);
+            assert!(got.contains(what), "{got} lacks {what}");
+            assert!(got.len() < 400, "{}", got.len());
+        }
+    }
+
+    #[test]
+    fn skipping_keeps_the_good_rows() {
+        let rows: &[(Table, &[Value<'_>])] = &[
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"bad"), None]),
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"192.0.2.1"), None]),
+        ];
+        let loader = load(BadRows::Skip, rows);
+        let Ok((config, problems)) = loader.finish() else { panic!("failed") };
+        assert_eq!(problems.count(), 1);
+        assert_eq!(config.ranges_v4.len(), 1);
+        assert_eq!(config.rows[Table::CompanyAddress.index()], 2);
+    }
+
+    #[test]
+    fn only_twenty_problems_are_kept_and_all_counted() {
+        let mut loader = load(BadRows::Fail, &[]);
+        for _ in 0..1000 {
+            loader.row(Table::Brand, &[None, None]);
+        }
+        let Err(problems) = loader.finish() else { panic!("taken") };
+        assert_eq!((problems.kept().len(), problems.count()), (20, 1000));
+    }
+
+    #[test]
+    fn suspicious_rows_are_warned_of() {
+        let rows: &[(Table, &[Value<'_>])] = &[
+            (Table::Company, &[Some(b"c2"), Some(b"b1"), Some(b"1"), None]),
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"0.0.0.0/0"), None]),
+        ];
+        let Ok((config, _)) = load(BadRows::Fail, rows).finish() else { panic!("failed") };
+        let texts: Vec<_> = config.warnings.kept().iter().map(|p| p.to_string()).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(texts[0].contains("company \"c1\": 0.0.0.0/0 grants every"), "{texts:?}");
+        assert!(texts[1].contains("company \"c2\": filter on, nothing listed"), "{texts:?}");
+    }
+
+    #[test]
+    fn null_numbers_are_zero_and_a_null_filter_is_off() {
+        let row: &[Value<'_>] = &[Some(b"c2"), Some(b"b1"), None, None];
+        let Ok((config, _)) = load(BadRows::Fail, &[(Table::Company, row)]).finish() else {
+            panic!("failed")
+        };
+        assert!(!config.companies[1].ip_filter);
+        assert_eq!(config.companies[1].max_calls, 0);
+    }
+}

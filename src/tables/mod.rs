@@ -1,0 +1,78 @@
+//! The configuration as it stands in the database: tables, rows, what is valid.
+#![forbid(unsafe_code)]
+
+mod loader;
+mod problems;
+mod rows;
+
+pub use loader::Loader;
+pub use problems::{Problem, Problems};
+pub use rows::{Brand, Company, Configuration, Country, RangeRow, Trusted, User};
+
+/// What to do with bad rows of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRows {
+    /// Any bad row fails the whole load.
+    Fail,
+    /// Bad rows are left out and reported.
+    Skip,
+}
+
+/// A table of the configuration, in the order in which tables are read: what
+/// a row refers to has been read before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Brands.
+    Brand,
+    /// Companies of the brands.
+    Company,
+    /// Address ranges of the companies.
+    CompanyAddress,
+    /// Countries allowed for the companies.
+    CompanyCountry,
+    /// Users of the companies.
+    User,
+    /// Addresses of the platform and its peers.
+    Trusted,
+}
+
+impl Table {
+    /// All tables, in the order in which they are read.
+    pub const ALL: [Table; 6] = [
+        Table::Brand,
+        Table::Company,
+        Table::CompanyAddress,
+        Table::CompanyCountry,
+        Table::User,
+        Table::Trusted,
+    ];
+
+    /// The columns, in the order in which [`Loader::row`] takes them.
+    pub const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Table::Brand => &["id", "max_calls"],
+            Table::Company => &["id", "brand_id", "ip_filter", "max_calls"],
+            Table::CompanyAddress => &["company_id", "ip_addr", "mask"],
+            Table::CompanyCountry => &["company_id", "country"],
+            Table::User => &["aor", "company_id", "external_calls"],
+            Table::Trusted => &["ip_addr", "mask", "tag"],
+        }
+    }
+
+    /// Short name, as RPC replies print it.
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            Table::Brand => "brands",
+            Table::Company => "companies",
+            Table::CompanyAddress => "ranges",
+            Table::CompanyCountry => "countries",
+            Table::User => "users",
+            Table::Trusted => "trusted",
+        }
+    }
+
+    /// Position in [`Table::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
