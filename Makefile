@@ -1,0 +1,44 @@
+# sipwarden: `make demo` and `make test` do everything, from set-up on.
+CARGO ?= cargo
+MODULE = target/release/sipwarden.so
+
+.PHONY: setup build demo test lint unit integration scale install clean
+
+setup:
+	@mkdir -p target
+	@tools/setup.sh
+
+# A library of its own name beside cargo's, checked against Kamailio's strings.
+build: setup
+	$(CARGO) build --release --locked
+	@cp target/release/libsipwarden.so $(MODULE).new
+	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE).new $$modules/sl.so
+	@mv $(MODULE).new $(MODULE)
+
+demo: build
+	@tools/demo.sh
+
+test: lint unit integration
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features fault-injection -- -D warnings
+
+unit: setup
+	$(CARGO) test --locked --lib
+
+# The faulty build lies apart, so that it can never be taken for the module.
+integration: build
+	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
+	$(CARGO) test --locked --release --test '*'
+
+# 100,000 companies with 1,000,000 ranges.
+scale: build
+	$(CARGO) test --locked --release --test scale -- --ignored --nocapture
+
+install: build
+	install -D -m 644 $(MODULE) $(DESTDIR)$$(tools/kamailio-modules.sh)/sipwarden.so
+
+clean:
+	$(CARGO) clean
