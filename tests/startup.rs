@@ -1,0 +1,111 @@
+//! What stops Kamailio at start-up, and what it says when it starts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use support::Folder;
+use support::kamailio::Config;
+use support::sqlite::Sqlite;
+
+fn one_company(folder: &Folder) -> Sqlite {
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 0);",
+    );
+    db
+}
+
+fn modparam(name: &str, value: &str) -> String {
+    format!("modparam(\"sipwarden\", \"{name}\", {value})\n")
+}
+
+#[test]
+fn it_says_its_version_its_memory_and_its_rows() {
+    let folder = Folder::new();
+    let kamailio = Config::new(&one_company(&folder).url()).start();
+    let log = kamailio.log();
+    let version = env!("CARGO_PKG_VERSION");
+    for line in [
+        format!("sipwarden {version} for kamailio "),
+        "snapshots: 2 of up to 134217728 bytes each".into(),
+        "1 brands, 1 companies, 0 ranges, 0 countries, 0 users, 0 trusted".into(),
+    ] {
+        assert_eq!(log.matches(&line).count(), 1, "{line} in {log}");
+    }
+}
+
+#[test]
+fn a_refused_parameter_is_named_with_its_value() {
+    let folder = Folder::new();
+    let db = one_company(&folder);
+    for (name, value, shown) in [
+        ("snapshot_memory", "1", "snapshot_memory: 1 is not from 2 to 8192"),
+        ("snapshot_memory", "-5", "snapshot_memory: -5 is not from 2 to 8192"),
+        ("reload_bad_rows", "\"ignore\"", "reload_bad_rows: \"ignore\" is none of fail, skip"),
+        ("user_table", "\"x; DROP TABLE y\"", "user_table: \"x; DROP TABLE y\" is no table name"),
+        ("db_url", "\"\"", "db_url"),
+        ("no_such_parameter", "1", "no_such_parameter"),
+    ] {
+        let log = Config::new(&db.url()).settings(&modparam(name, value)).fail_to_start();
+        assert!(log.contains(shown), "{shown} not in {log}");
+    }
+}
+
+#[test]
+fn a_bad_row_stops_the_start_with_the_same_words_as_a_reload() {
+    let folder = Folder::new();
+    let db = one_company(&folder);
+    db.run("INSERT INTO sipwarden_company_address VALUES ('c', '10.0.0.256', NULL);");
+    let log = Config::new(&db.url()).fail_to_start();
+    let words = "sipwarden_company_address row 1: company \"c\": ip_addr \"10.0.0.256\" mask NULL: \
+                 is not an IP address";
+    assert!(log.contains(words), "{log}");
+}
+
+#[test]
+fn an_unusable_database_stops_the_start() {
+    let folder = Folder::new();
+    let db = one_company(&folder);
+    let log = Config::new(&format!("sqlite:///{}/none/x.sqlite", folder.path().display()))
+        .fail_to_start();
+    assert!(log.contains("cannot be opened"), "{log}");
+
+    let log = Config::new("mysql://user:secret@127.0.0.1:1/x").fail_to_start();
+    assert!(log.contains("mysql://user:***@127.0.0.1:1/x: no database driver"), "{log}");
+    assert!(!log.contains("not started: database mysql://user:secret"), "{log}");
+
+    let log =
+        Config::new(&db.url()).settings(&modparam("trusted_table", "\"nowhere\"")).fail_to_start();
+    assert!(log.contains("table nowhere cannot be read (columns ip_addr, mask, tag)"), "{log}");
+}
+
+#[test]
+fn tables_may_be_views_with_other_names() {
+    let folder = Folder::new();
+    let db = one_company(&folder);
+    db.run("CREATE TABLE tenant (id INTEGER, brand INTEGER, filter INTEGER);
+        INSERT INTO tenant VALUES (7, 1, NULL);
+        CREATE VIEW v_brand AS SELECT 1 AS id, 0 AS max_calls;
+        CREATE VIEW v_company AS SELECT id, brand AS brand_id, filter AS ip_filter, NULL AS max_calls FROM tenant;");
+    let kamailio = Config::new(&db.url())
+        .settings(&modparam("brand_table", "\"v_brand\""))
+        .settings(&modparam("company_table", "\"main.v_company\""))
+        .start();
+    let shown = kamailio.kamcmd(&["sipwarden.company", "7"]);
+    assert!(shown.contains("ip_filter: off") && shown.contains("brand: 1"), "{shown}");
+}
+
+#[test]
+fn the_variable_cannot_be_written_and_unknown_attributes_are_refused() {
+    let folder = Folder::new();
+    let db = one_company(&folder);
+    for (script, shown) in [
+        ("$swd(reason) = \"granted\";", "read only pvar"),
+        ("xlog(\"$swd(nonsense)\\n\");", "$swd(nonsense): no such attribute"),
+    ] {
+        let routes = format!("request_route {{ {script} exit; }}");
+        let log = Config::new(&db.url()).routes(&routes).fail_to_start();
+        assert!(log.contains(shown), "{log}");
+    }
+}

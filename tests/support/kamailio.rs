@@ -1,0 +1,292 @@
+//! A real Kamailio with the built module.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Folder, project, wait_for};
+
+/// The shipped library.
+pub fn module() -> PathBuf {
+    let path = project().join("target/release/sipwarden.so");
+    assert!(path.exists(), "{} is missing: run make build", path.display());
+    path
+}
+
+/// The build in which panics can be injected.
+pub fn faulty_module() -> PathBuf {
+    let path = project().join("target/faulty/debug/libsipwarden.so");
+    assert!(path.exists(), "{} is missing: run make integration", path.display());
+    path
+}
+
+/// What a test changes in the configuration.
+pub struct Config {
+    pub module: PathBuf,
+    pub workers: u32,
+    pub db_url: String,
+    /// Lines before `loadmodule "sipwarden.so"`.
+    pub modules: String,
+    /// Lines after it, usually modparams.
+    pub settings: String,
+    /// `request_route` and others.
+    pub routes: String,
+    pub environment: Vec<(String, String)>,
+}
+
+/// Answers OPTIONS with the verdict on the company in the request's user part
+/// and the pid of the worker.
+pub const ANSWER_VERDICT: &str = r#"
+request_route {
+    check_company_ip("$rU");
+    append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+    sl_send_reply("200", "OK");
+}
+"#;
+
+impl Config {
+    pub fn new(db_url: &str) -> Self {
+        Config {
+            module: module(),
+            workers: 4,
+            db_url: db_url.into(),
+            modules: "loadmodule \"db_sqlite.so\"\n".into(),
+            settings: String::new(),
+            routes: ANSWER_VERDICT.into(),
+            environment: Vec::new(),
+        }
+    }
+
+    pub fn settings(mut self, lines: &str) -> Self {
+        self.settings.push_str(lines);
+        self
+    }
+
+    pub fn routes(mut self, routes: &str) -> Self {
+        self.routes = routes.into();
+        self
+    }
+
+    fn write(&self, folder: &Path, port: u16) -> PathBuf {
+        let text = format!(
+            r#"#!KAMAILIO
+debug=2
+log_stderror=yes
+children={workers}
+tcp_children=8
+auto_aliases=no
+listen=udp:127.0.0.1:{port}
+listen=tcp:127.0.0.1:{port}
+tcp_accept_no_cl=yes
+loadmodule "tm.so"
+loadmodule "tmx.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "xlog.so"
+loadmodule "kex.so"
+loadmodule "xhttp.so"
+loadmodule "jsonrpcs.so"
+loadmodule "ctl.so"
+{modules}
+loadmodule "{module}"
+modparam("jsonrpcs", "transport", 1)
+modparam("ctl", "binrpc", "unix:{folder}/ctl")
+modparam("sipwarden", "db_url", "{db_url}")
+{settings}
+{routes}
+event_route[xhttp:request] {{
+    jsonrpc_dispatch();
+}}
+"#,
+            workers = self.workers,
+            modules = self.modules,
+            module = self.module.display(),
+            folder = folder.display(),
+            db_url = self.db_url,
+            settings = self.settings,
+            routes = self.routes,
+        );
+        let path = folder.join("kamailio.cfg");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Starts and waits until RPC is answered.
+    pub fn start(&self) -> Kamailio {
+        let mut kamailio = self.spawn();
+        wait_for("Kamailio to answer", || {
+            if let Some(status) = kamailio.child.try_wait().unwrap() {
+                panic!("Kamailio stopped ({status}):\n{}", kamailio.log());
+            }
+            kamailio.try_rpc("core.version", json!([])).ok()
+        });
+        kamailio
+    }
+
+    /// Starts a Kamailio that must stop by itself; its log.
+    pub fn fail_to_start(&self) -> String {
+        let mut kamailio = self.spawn();
+        let status = wait_for("Kamailio to stop", || kamailio.child.try_wait().unwrap());
+        assert!(!status.success(), "{}", kamailio.log());
+        kamailio.log()
+    }
+
+    fn spawn(&self) -> Kamailio {
+        let folder = Folder::new();
+        let port = free_port();
+        let config = self.write(folder.path(), port);
+        let log = fs::File::create(folder.join("log")).unwrap();
+        let child = Command::new("kamailio")
+            .args(["-DD", "-E", "-f"])
+            .arg(config)
+            .arg("-w")
+            .arg(folder.path())
+            .arg("-Y")
+            .arg(folder.path())
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("kamailio is installed by make setup");
+        Kamailio { child, folder, port }
+    }
+}
+
+/// A port that is free for UDP and TCP on 127.0.0.1 now.
+pub fn free_port() -> u16 {
+    wait_for("a free port", || {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok().map(|_| port)
+    })
+}
+
+/// A running Kamailio; stopped when dropped.
+pub struct Kamailio {
+    child: Child,
+    folder: Folder,
+    port: u16,
+}
+
+impl Kamailio {
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All it has written to its log.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.folder.join("log")).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether the main process still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// A JSON-RPC call over HTTP, served by one of the TCP workers.
+    pub fn try_rpc(&self, method: &str, params: Value) -> Result<Value, String> {
+        let body = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": 1});
+        let body = body.to_string();
+        let mut stream =
+            TcpStream::connect_timeout(&self.address(), Duration::from_secs(2)).map_err(text)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(text)?;
+        // xhttp wants a Via, as SIP has.
+        let request = format!(
+            "POST /RPC HTTP/1.1\r\nHost: localhost\r\nVia: SIP/2.0/TCP 127.0.0.1:1\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).map_err(text)?;
+        let answer = read_http(&mut stream)?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(text)?;
+        match answer.get("error") {
+            Some(error) => {
+                Err(format!("{} {}", error["code"], error["message"].as_str().unwrap_or_default()))
+            }
+            None => Ok(answer["result"].clone()),
+        }
+    }
+
+    /// As [`Kamailio::try_rpc`]; panics on a fault.
+    pub fn rpc(&self, method: &str, params: Value) -> Value {
+        self.try_rpc(method, params.clone())
+            .unwrap_or_else(|e| panic!("{method} {params}: {e}\n{}", self.log()))
+    }
+
+    /// What an operator types; standard output and error.
+    pub fn kamcmd(&self, args: &[&str]) -> String {
+        let socket = format!("unix:{}/ctl", self.folder.path().display());
+        let out = Command::new("kamcmd").args(["-s", &socket]).args(args).output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    }
+
+    /// Value of one of the module's statistics.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.rpc("sipwarden.stats", json!([]))["counters"][name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no counter {name}"))
+    }
+}
+
+impl Drop for Kamailio {
+    fn drop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+            for _ in 0..250 {
+                if self.child.try_wait().ok().flatten().is_some() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of Kamailio\n{}", self.log());
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn read_http(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
+    let mut seen = Vec::new();
+    let mut chunk = [0u8; 16384];
+    loop {
+        if let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&seen[..end]).to_ascii_lowercase();
+            let length = head
+                .lines()
+                .find_map(|l| l.strip_prefix("content-length:"))
+                .and_then(|v| v.trim().parse::<usize>().ok())
+                .ok_or_else(|| format!("no length in {head}"))?;
+            if seen.len() >= end + 4 + length {
+                return Ok(seen[end + 4..end + 4 + length].to_vec());
+            }
+        }
+        match stream.read(&mut chunk).map_err(text)? {
+            0 => return Err("connection closed".into()),
+            n => seen.extend_from_slice(&chunk[..n]),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A small SIP client: single requests from any loopback address.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Asks one server from one source address.
+pub struct Phone {
+    socket: UdpSocket,
+    server: SocketAddr,
+}
+
+/// A reply.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub text: String,
+}
+
+/// What `ANSWER_VERDICT` told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub code: i32,
+    pub reason: String,
+    pub worker: u32,
+}
+
+impl Phone {
+    pub fn new(source: &str, server: SocketAddr) -> Self {
+        let ip: IpAddr = source.parse().unwrap();
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        Phone { socket, server }
+    }
+
+    /// Sends a request of the method to `user` at the server.
+    pub fn request(&self, method: &str, user: &str, headers: &str) -> Option<Reply> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Relaxed);
+        let me = self.socket.local_addr().unwrap();
+        let server = self.server;
+        let call_id = format!("{n}-{}@{}", std::process::id(), me.port());
+        let message = format!(
+            "{method} sip:{user}@{server} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{n}-{}\r\n\
+             From: <sip:phone@test.invalid>;tag={n}\r\nTo: <sip:{user}@{server}>\r\n\
+             Call-ID: {call_id}\r\nCSeq: 1 {method}\r\nContact: <sip:phone@{me}>\r\n\
+             Max-Forwards: 70\r\n{headers}Content-Length: 0\r\n\r\n",
+            me.port()
+        );
+        self.socket.send_to(message.as_bytes(), server).unwrap();
+        let mut buffer = [0u8; 65536];
+        loop {
+            let (len, _) = self.socket.recv_from(&mut buffer).ok()?;
+            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+            if text.contains(&call_id) && status >= 200 {
+                return Some(Reply { status, text });
+            }
+        }
+    }
+
+    /// The verdict on `company` as an OPTIONS request is told it.
+    pub fn ask(&self, company: &str) -> Told {
+        let reply = self.request("OPTIONS", company, "").expect("a reply");
+        reply.told().unwrap_or_else(|| panic!("no verdict in {}", reply.text))
+    }
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let prefix = format!("{name}: ");
+        self.text.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::trim)
+    }
+
+    pub fn told(&self) -> Option<Told> {
+        let mut words = self.header("X-Verdict")?.split(' ');
+        let code = words.next()?.parse().ok()?;
+        let reason = words.next()?.to_owned();
+        let worker = words.next()?.parse().ok()?;
+        Some(Told { code, reason, worker })
+    }
+}

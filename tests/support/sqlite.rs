@@ -1,0 +1,43 @@
+//! SQLite databases through the sqlite3 command.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A database file with the project's own schema.
+#[derive(Clone)]
+pub struct Sqlite {
+    path: PathBuf,
+}
+
+impl Sqlite {
+    pub fn create(path: PathBuf) -> Self {
+        let db = Sqlite { path };
+        let schema = super::project().join("kamailio-cfg/sql/sqlite/sipwarden.sql");
+        db.run(&std::fs::read_to_string(schema).unwrap());
+        db
+    }
+
+    /// Runs SQL; panics if it fails.
+    pub fn run(&self, sql: &str) {
+        let mut child = Command::new("sqlite3")
+            .arg("-bail")
+            .arg(&self.path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("sqlite3 is installed by make setup");
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "PRAGMA busy_timeout=10000;\n{sql}").unwrap();
+        drop(stdin);
+        assert!(child.wait().unwrap().success(), "{sql}");
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn url(&self) -> String {
+        format!("sqlite:///{}", self.path.display())
+    }
+}
