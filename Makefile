@@ -8,7 +8,7 @@ setup:
 	@mkdir -p target
 	@tools/setup.sh
 
-# A library of its own name beside cargo's, checked against Kamailio's strings.
+# The library under its own name name beside cargo's, checked against Kamailio's strings.
 build: setup
 	$(CARGO) build --release --locked
 	@cp target/release/libsipwarden.so $(MODULE).new
@@ -18,6 +18,7 @@ build: setup
 demo: build
 	@tools/demo.sh
 
+test: export SETUP_EXTRA = mariadb-server postgresql
 test: lint unit integration
 
 lint: setup
@@ -31,10 +32,12 @@ unit: setup
 # The faulty build lies apart, so that it can never be taken for the module.
 integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
+	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --release --test '*'
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build
+	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --release --test scale -- --ignored --nocapture
 
 install: build

@@ -7,15 +7,15 @@
  * drivers turn what they do not expect into 0 (SQLite: the text "abc" in an
  * integer column), and a mask of 0 grants the world.
  */
+#include <stdarg.h>
 #include "core/sr_module.h"
 #include "lib/srdb1/db.h"
 #include "shim.h"
 
-#define MAX_SQL 2048
+#define MAX_SQL 4096
 #define MAX_COLUMNS 8
-#define FETCH_ROWS 8192
-/* When private memory is too small for FETCH_ROWS long texts. */
-#define FETCH_ROWS_LEAST 128
+/* Rows converted at a time; even the longest texts fit in private memory. */
+#define FETCH_ROWS 128
 /* Longer than any valid value; what is cut here is refused as too long. */
 #define MAX_TEXT 512
 
@@ -177,18 +177,18 @@ static int deliver(const db1_res_t *res, uint32_t count, sw_row_fn row, void *ct
 	return 0;
 }
 
-static int select_sql(const struct connection *db, char *sql, const char *table,
-		const char *const *columns, uint32_t count)
+/* Appends to sql; the new length, or -1 when there is no room. */
+static int append(char *sql, int len, const char *format, ...)
 {
-	int len = snprintf(sql, MAX_SQL, "SELECT ");
-	uint32_t i;
+	va_list args;
+	int added;
 
-	for(i = 0; i < count && len < MAX_SQL; i++)
-		len += snprintf(sql + len, MAX_SQL - len, "%sSUBSTR(CAST(%s AS %s),1,%d)",
-				i ? "," : "", columns[i], db->text_type, MAX_TEXT);
-	if(len < MAX_SQL)
-		len += snprintf(sql + len, MAX_SQL - len, " FROM %s", table);
-	return len < MAX_SQL ? len : -1;
+	if(len < 0)
+		return -1;
+	va_start(args, format);
+	added = vsnprintf(sql + len, MAX_SQL - len, format, args);
+	va_end(args);
+	return added < 0 || added >= MAX_SQL - len ? -1 : len + added;
 }
 
 /* For drivers that hand over a result piece by piece (MySQL, PostgreSQL). */
@@ -202,7 +202,7 @@ static int rows_fetched(struct connection *db, const char *sql, int len,
 	if(db->api.raw_query(db->con, &query, NULL) != 0)
 		return -1;
 	do {
-		rc = db->api.fetch_result(db->con, &res, FETCH_ROWS_LEAST) < 0 ? -1 : 0;
+		rc = db->api.fetch_result(db->con, &res, FETCH_ROWS) < 0 ? -1 : 0;
 		if(rc == 0 && res != NULL)
 			rc = deliver(res, count, row, ctx);
 	} while(rc == 0 && res != NULL && RES_ROW_N(res) > 0);
@@ -211,36 +211,77 @@ static int rows_fetched(struct connection *db, const char *sql, int len,
 	return rc;
 }
 
-/* For SQLite, whose driver copies a whole result into private memory (8 MB). */
-static int rows_paged(struct connection *db, char *sql, int len, uint32_t count,
+/* Reads what rows_packed selects: per column N, or T<bytes>:<text>. */
+static int deliver_packed(struct sw_text packed, uint32_t count, sw_row_fn row,
+		void *ctx, int *rows)
+{
+	struct sw_text values[MAX_COLUMNS];
+	const char *at = packed.s, *end = packed.s + packed.len;
+	uint32_t column;
+	size_t len;
+	int rc;
+
+	for(*rows = 0; at < end; ++*rows) {
+		for(column = 0; column < count; column++) {
+			values[column].s = NULL;
+			values[column].len = 0;
+			if(at == end || (*at != 'N' && *at != 'T'))
+				return -1;
+			if(*at++ == 'N')
+				continue;
+			for(len = 0; at < end && *at >= '0' && *at <= '9'; at++)
+				len = len * 10 + (size_t)(*at - '0');
+			if(at == end || *at++ != ':' || len > (size_t)(end - at))
+				return -1;
+			values[column].s = at;
+			values[column].len = len;
+			at += len;
+		}
+		rc = row(ctx, values, count);
+		if(rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/*
+ * For SQLite, whose driver copies a whole result into private memory (8 MB),
+ * with several slow allocations per row: a page of rows travels as one text.
+ */
+static int rows_packed(struct connection *db, char *sql, int prefix, uint32_t count,
 		sw_row_fn row, void *ctx)
 {
-	int page = FETCH_ROWS;
+	static const int pages[] = {16384, 1024, 64};
+	uint32_t tier = 0;
 	long offset = 0;
-	db1_res_t *res;
 	int rows, rc;
 
 	do {
+		int len = append(sql, prefix, " LIMIT %d OFFSET %ld)", pages[tier], offset);
 		str query = {sql, len};
-		int tail = snprintf(sql + len, MAX_SQL - len, " LIMIT %d OFFSET %ld", page, offset);
+		db1_res_t *res = NULL;
+		char number[32];
 
-		if(tail < 0 || tail >= MAX_SQL - len)
+		if(len < 0)
 			return -1;
-		query.len += tail;
-		res = NULL;
-		if(db->api.raw_query(db->con, &query, &res) != 0 || res == NULL) {
-			if(page == FETCH_ROWS_LEAST)
+		if(db->api.raw_query(db->con, &query, &res) != 0 || res == NULL
+				|| RES_ROW_N(res) != 1 || RES_COL_N(res) != 1) {
+			if(res != NULL)
+				db->api.free_result(db->con, res);
+			/* the texts may be too long for private memory */
+			if(++tier == sizeof(pages) / sizeof(pages[0]))
 				return -1;
-			rows = page = FETCH_ROWS_LEAST;
+			rows = pages[tier];
 			continue;
 		}
-		rows = RES_ROW_N(res);
-		rc = deliver(res, count, row, ctx);
+		rc = deliver_packed(value_text(ROW_VALUES(&RES_ROWS(res)[0]), number,
+									sizeof(number)),
+				count, row, ctx, &rows);
 		db->api.free_result(db->con, res);
 		if(rc != 0)
 			return rc;
 		offset += rows;
-	} while(rows == page);
+	} while(rows == pages[tier]);
 	return 0;
 }
 
@@ -248,15 +289,31 @@ int sw_db_rows(void *handle, const char *table, const char *const *columns,
 		uint32_t count, sw_row_fn row, void *ctx)
 {
 	struct connection *db = handle;
+	int packed = db->api.fetch_result == NULL;
 	char sql[MAX_SQL];
+	uint32_t i;
 	int len;
 
 	if(count > MAX_COLUMNS)
 		return -1;
-	len = select_sql(db, sql, table, columns, count);
+	len = append(sql, 0, packed ? "SELECT group_concat(r,'') FROM (SELECT " : "SELECT ");
+	for(i = 0; i < count; i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "SUBSTR(CAST(%s AS %s),1,%d)", columns[i],
+				db->text_type, MAX_TEXT);
+		if(packed)
+			len = append(sql, len,
+					"%sCASE WHEN %s IS NULL THEN 'N' ELSE "
+					"'T'||LENGTH(CAST(%s AS BLOB))||':'||%s END",
+					i ? "||" : "", columns[i], text, text);
+		else
+			len = append(sql, len, "%s%s", i ? "," : "", text);
+	}
+	len = append(sql, len, packed ? " AS r FROM %s" : " FROM %s", table);
 	if(len < 0)
 		return -1;
-	if(db->api.fetch_result != NULL)
-		return rows_fetched(db, sql, len, count, row, ctx);
-	return rows_paged(db, sql, len, count, row, ctx);
+	if(packed)
+		return rows_packed(db, sql, len, count, row, ctx);
+	return rows_fetched(db, sql, len, count, row, ctx);
 }

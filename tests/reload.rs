@@ -245,6 +245,23 @@ fn many_bad_rows_are_counted_and_the_first_twenty_named() {
 }
 
 #[test]
+fn tables_of_long_texts_are_read_to_the_end() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    // 20 MB, far more than the private memory of a process.
+    db.run(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+        INSERT INTO sipwarden_brand SELECT i || printf('%.1000c', 'x'), 0 FROM n;",
+    );
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("20000 bad rows"), "{fault}");
+    assert_serves(&kamailio);
+    db.run("DELETE FROM sipwarden_brand WHERE id <> 'b';");
+    assert_eq!(reload(&kamailio).unwrap()["rows"]["brands"], 1);
+}
+
+#[test]
 fn hostile_text_is_compared_and_shown_as_bytes() {
     let folder = Folder::new();
     let db = office(&folder);

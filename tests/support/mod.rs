@@ -8,6 +8,7 @@
 )]
 
 pub mod kamailio;
+pub mod servers;
 pub mod sip;
 pub mod sqlite;
 

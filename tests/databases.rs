@@ -1,0 +1,85 @@
+//! The same tables in a real MariaDB and a real PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use serde_json::json;
+use support::kamailio::Config;
+use support::servers::Server;
+use support::sip::Phone;
+
+/// More rows than the driver hands over at a time, not a multiple of it.
+const COMPANIES: usize = 1001;
+
+fn tables_are_read_and_reloaded(mut server: Server) {
+    server.run("INSERT INTO sipwarden_brand VALUES ('b', 5);");
+    let companies: Vec<_> = (0..COMPANIES).map(|n| format!("('c{n}', 'b', 1, {n})")).collect();
+    server.run(&format!("INSERT INTO sipwarden_company VALUES {};", companies.join(",")));
+    let ranges: Vec<_> =
+        (0..COMPANIES).map(|n| format!("('c{n}', '10.{}.{}.0', 24)", n / 250, n % 250)).collect();
+    server.run(&format!("INSERT INTO sipwarden_company_address VALUES {};", ranges.join(",")));
+    server.run("INSERT INTO sipwarden_company_address VALUES ('c7', '127.0.1.0/24', NULL), ('c7', '2001:db8::/32', NULL);
+        INSERT INTO sipwarden_company VALUES ('qu''ote%s é', 'b', 0, 0);
+        INSERT INTO sipwarden_company_country VALUES ('c7', 'ES');
+        INSERT INTO sipwarden_user VALUES ('alice@c7.example', 'c7', 3);
+        INSERT INTO sipwarden_trusted VALUES ('192.0.2.1', NULL, 'exempt'), ('192.0.2.2', 32, NULL);");
+
+    let mut config = Config::new(&server.url());
+    config.modules = server.driver().into();
+    let kamailio = config.start();
+    let log = kamailio.log();
+    let rows = format!(
+        "1 brands, {} companies, {} ranges, 1 countries, 1 users, 2 trusted",
+        COMPANIES + 1,
+        COMPANIES + 2
+    );
+    assert!(log.contains(&rows), "{log}");
+    assert!(!log.contains("sip:secret@"), "{log}");
+
+    let phone = Phone::new("127.0.1.1", kamailio.address());
+    assert_eq!(phone.ask("c7").reason, "granted_range");
+    assert_eq!(phone.ask("c8").reason, "denied_source");
+    let last = format!("c{}", COMPANIES - 1);
+    assert_eq!(kamailio.rpc("sipwarden.company", json!([last]))["max_calls"], COMPANIES - 1);
+    let quoted = kamailio.rpc("sipwarden.check", json!(["qu'ote%s é", "127.0.0.1"]));
+    assert_eq!(quoted["reason"], "filter_off");
+    assert_eq!(
+        kamailio.rpc("sipwarden.check", json!(["c7", "2001:db8::9"]))["reason"],
+        "granted_range"
+    );
+
+    server.run("INSERT INTO sipwarden_company_address VALUES ('c8', '127.0.1.1', NULL);");
+    assert_eq!(kamailio.rpc("sipwarden.reload", json!([]))["generation"], 2);
+    assert_eq!(phone.ask("c8").reason, "granted_range");
+
+    server.run("INSERT INTO sipwarden_company_address VALUES ('c8', '127.0.1.1', 8);");
+    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    assert!(fault.contains("127.0.1.1") && fault.contains("127.0.0.0/8"), "{fault}");
+    server.run("DELETE FROM sipwarden_company_address WHERE mask = 8;");
+
+    server.kill();
+    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    assert!(fault.contains("127.0.0.1") && !fault.contains("secret"), "{fault}");
+    assert_eq!(phone.ask("c8").reason, "granted_range");
+    server.start();
+    assert_eq!(kamailio.rpc("sipwarden.reload", json!([]))["generation"], 3);
+
+    server.run("ALTER TABLE sipwarden_trusted RENAME TO elsewhere;");
+    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    assert!(fault.contains("sipwarden_trusted"), "{fault}");
+    server.run("ALTER TABLE elsewhere RENAME TO sipwarden_trusted;");
+    for expected in 4..30 {
+        assert_eq!(kamailio.rpc("sipwarden.reload", json!([]))["generation"], expected);
+    }
+    assert_eq!(phone.ask("c8").reason, "granted_range");
+}
+
+#[test]
+fn mariadb() {
+    tables_are_read_and_reloaded(Server::mariadb());
+}
+
+#[test]
+fn postgresql() {
+    tables_are_read_and_reloaded(Server::postgres());
+}

@@ -1,0 +1,228 @@
+//! Private MariaDB and PostgreSQL servers on loopback, stopped when dropped.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::kamailio::free_port;
+use super::{Folder, wait_for};
+
+/// A database server of the test's own.
+pub struct Server {
+    kind: Kind,
+    folder: Folder,
+    port: u16,
+    process: Option<Child>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    MariaDb,
+    Postgres,
+}
+
+impl Server {
+    pub fn mariadb() -> Self {
+        let server = Server::new(Kind::MariaDb);
+        let data = format!("--datadir={}", server.folder.join("data").display());
+        run(Command::new("mariadb-install-db").args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--user=root",
+            &data,
+        ]));
+        server.started().with_database(
+            "CREATE DATABASE sip; GRANT SELECT ON sip.* TO sip@'127.0.0.1' IDENTIFIED BY 'secret';",
+        )
+    }
+
+    pub fn postgres() -> Self {
+        let server = Server::new(Kind::Postgres);
+        let data = server.folder.join("data");
+        std::fs::create_dir(&data).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("-R").arg("postgres:").arg(server.folder.path()));
+        }
+        run(unprivileged(&postgres_bin("initdb"))
+            .args(["-A", "trust", "-U", "root", "-E", "UTF8", "-D"])
+            .arg(&data));
+        server
+            .started()
+            .with_database("CREATE DATABASE sip; CREATE ROLE sip LOGIN PASSWORD 'secret';")
+    }
+
+    fn new(kind: Kind) -> Self {
+        Server { kind, folder: Folder::new(), port: free_port(), process: None }
+    }
+
+    fn started(mut self) -> Self {
+        self.start();
+        self
+    }
+
+    fn with_database(self, sql: &str) -> Self {
+        let schema = match self.kind {
+            Kind::MariaDb => "mysql",
+            Kind::Postgres => "postgres",
+        };
+        for statement in sql.split_inclusive(';') {
+            self.run_in(None, statement);
+        }
+        let file = super::project().join(format!("kamailio-cfg/sql/{schema}/sipwarden.sql"));
+        self.run(&std::fs::read_to_string(file).unwrap());
+        if self.kind == Kind::Postgres {
+            self.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO sip;");
+        }
+        self
+    }
+
+    /// Starts the server and waits until it answers.
+    pub fn start(&mut self) {
+        let data = self.folder.join("data");
+        let log = std::fs::File::create(self.folder.join("log")).unwrap();
+        let port = self.port.to_string();
+        let mut command = match self.kind {
+            Kind::MariaDb => {
+                let mut command = Command::new("mariadbd");
+                command
+                    .args([
+                        "--no-defaults",
+                        "--user=root",
+                        "--bind-address=127.0.0.1",
+                        "--port",
+                        &port,
+                    ])
+                    .arg(format!("--datadir={}", data.display()))
+                    .arg(format!("--socket={}", self.folder.join("socket").display()))
+                    .arg(format!("--pid-file={}", self.folder.join("pid").display()));
+                command
+            }
+            Kind::Postgres => {
+                let mut command = unprivileged(&postgres_bin("postgres"));
+                command.args(["-h", "127.0.0.1", "-p", &port, "-k"]).arg(self.folder.path());
+                command.arg("-D").arg(&data);
+                command
+            }
+        };
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Some(command.spawn().expect("make test installs the database servers"));
+        wait_for("the database server", || {
+            let asked = self
+                .client(None)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            asked.unwrap().success().then_some(())
+        });
+    }
+
+    /// Stops the server at once, as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // PostgreSQL's children go with SIGQUIT to the first one.
+            let _ = Command::new("kill").arg("-QUIT").arg(process.id().to_string()).status();
+            if self.kind == Kind::MariaDb {
+                let _ = process.kill();
+            }
+            let _ = process.wait();
+        }
+    }
+
+    fn client(&self, database: Option<&str>) -> Command {
+        let port = self.port.to_string();
+        let mut command;
+        match self.kind {
+            Kind::MariaDb => {
+                command = Command::new("mariadb");
+                command.args([
+                    "--no-defaults",
+                    "--default-character-set=utf8mb4",
+                    "-u",
+                    "root",
+                    "--port",
+                    &port,
+                ]);
+                command.arg(format!("--socket={}", self.folder.join("socket").display()));
+                command.args(database);
+            }
+            Kind::Postgres => {
+                command = Command::new("psql");
+                command.args([
+                    "-X",
+                    "-q",
+                    "-v",
+                    "ON_ERROR_STOP=1",
+                    "-h",
+                    "127.0.0.1",
+                    "-U",
+                    "root",
+                    "-p",
+                    &port,
+                ]);
+                command.arg(database.unwrap_or("postgres"));
+            }
+        }
+        command
+    }
+
+    /// Runs SQL in the tables' database.
+    pub fn run(&self, sql: &str) {
+        self.run_in(Some("sip"), sql);
+    }
+
+    fn run_in(&self, database: Option<&str>, sql: &str) {
+        let mut child =
+            self.client(database).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{sql}");
+    }
+
+    /// What goes in `db_url`.
+    pub fn url(&self) -> String {
+        let scheme = if self.kind == Kind::MariaDb { "mysql" } else { "postgres" };
+        format!("{scheme}://sip:secret@127.0.0.1:{}/sip", self.port)
+    }
+
+    /// The line that loads Kamailio's driver.
+    pub fn driver(&self) -> &'static str {
+        match self.kind {
+            Kind::MariaDb => "loadmodule \"db_mysql.so\"\n",
+            Kind::Postgres => "loadmodule \"db_postgres.so\"\n",
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn run(command: &mut Command) {
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn is_root() -> bool {
+    // SAFETY: asks for a number.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// PostgreSQL refuses to run as root.
+fn unprivileged(program: &PathBuf) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    command.current_dir("/");
+    command
+}
+
+fn postgres_bin(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("make test installs postgresql");
+    let newest = versions.filter_map(Result::ok).map(|v| v.path()).max().unwrap();
+    newest.join("bin").join(name)
+}
