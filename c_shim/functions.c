@@ -7,8 +7,15 @@
 #include "core/ip_addr.h"
 #include "shim.h"
 
-/* Code of `internal_error`, for what fails before Rust is asked. */
-#define SW_INTERNAL_ERROR (-9)
+/* An argument that cannot be evaluated is empty, which Rust refuses. */
+static str evaluate(struct sip_msg *msg, char *param)
+{
+	str value = {NULL, 0};
+
+	if(get_str_fparam(&value, msg, (fparam_t *)param) != 0)
+		value.len = 0;
+	return value;
+}
 
 struct sw_message sw_message_of(const struct sip_msg *msg)
 {
@@ -42,26 +49,17 @@ static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
 
 static int w_check_company_ip(struct sip_msg *msg, char *company, char *unused)
 {
-	str id;
+	str id = evaluate(msg, company);
 
 	(void)unused;
-	if(get_str_fparam(&id, msg, (fparam_t *)company) != 0) {
-		LM_ERR("check_company_ip: the company cannot be evaluated\n");
-		return SW_INTERNAL_ERROR;
-	}
 	return ki_check_company_ip(msg, &id);
 }
 
 static int w_check_company_ip_addr(struct sip_msg *msg, char *company, char *ip)
 {
-	str id, address;
+	str id = evaluate(msg, company);
+	str address = evaluate(msg, ip);
 
-	if(get_str_fparam(&id, msg, (fparam_t *)company) != 0
-			|| get_str_fparam(&address, msg, (fparam_t *)ip) != 0) {
-		LM_ERR("check_company_ip: the company or the address cannot be "
-			   "evaluated\n");
-		return SW_INTERNAL_ERROR;
-	}
 	return ki_check_company_ip_addr(msg, &id, &address);
 }
 

@@ -56,7 +56,7 @@ void sw_rpc_fault(void *call, int code, struct sw_text reason);
 void *sw_db_open(const char *url, const char **error);
 int sw_db_rows(void *db, const char *table, const char *const *columns,
 		uint32_t count, sw_row_fn row, void *ctx);
-void sw_db_close(void *db);
+int sw_db_close(void *db);
 
 /* statistics.c */
 int sw_statistics_register(void);

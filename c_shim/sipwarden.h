@@ -49,7 +49,7 @@ enum sw_log_level {
 	X(reload, "Reads the tables and publishes them; no argument.")            \
 	X(check, "Explains a verdict without side effects: company ip.")          \
 	X(company, "Settings and ranges of a company: id [page].")                \
-	X(problems, "The bad rows and warnings of the last reload; no argument.") \
+	X(problems, "The bad rows and warnings of the last reload: [page].") \
 	X(stats, "Sizes, use and counters; no argument.")                         \
 	X(version, "Version of the module and its build; no argument.")
 
@@ -101,15 +101,18 @@ struct sw_host {
 	 * Database, through Kamailio's drivers. open connects and begins one read
 	 * transaction; on failure it returns NULL and *error says why. rows reads
 	 * all rows of the columns as text: 0 on success, the callback's value if
-	 * that stopped it, -1 if the table cannot be read. close always follows.
+	 * that stopped it, -1 if the table cannot be read. close always follows; it
+	 * returns -1 if the connection was lost in between, so that what was read
+	 * is not of one state.
 	 */
 	void *(*db_open)(const char *url, const char **error);
 	int (*db_rows)(void *db, const char *table, const char *const *columns,
 			uint32_t count, sw_row_fn row, void *ctx);
-	void (*db_close)(void *db);
+	int (*db_close)(void *db);
 
 	/*
-	 * RPC. argument: 1 and the next argument as text, 0 if there is none.
+	 * RPC. argument: 1 and the next argument as text, 0 if there is none; the
+	 * text is valid until the next call of argument.
 	 * open adds a structure (or an array) to parent, NULL being the reply
 	 * itself; name is not used in an array. fault ends the call.
 	 */

@@ -3,23 +3,41 @@
 
 use std::fmt;
 
-/// Longest text shown; the rest is cut and marked with `...`.
-const LONGEST: usize = 128;
-
 /// Displays bytes as text: UTF-8 as it is, control characters, quotes,
-/// backslashes and invalid bytes escaped, cut after 128 bytes.
-pub struct Printable<'a>(pub &'a [u8]);
+/// backslashes and invalid bytes escaped. What is cut is marked with `...`.
+pub struct Printable<'a> {
+    bytes: &'a [u8],
+    longest: usize,
+}
+
+impl<'a> Printable<'a> {
+    /// Bytes that [`Printable::short`] shows: few enough that a fault of
+    /// JSON-RPC (127 bytes) still says what is wrong with the text.
+    pub const SHORT: usize = 48;
+    /// Bytes that [`Printable::full`] shows: every valid id and AoR whole.
+    pub const FULL: usize = 320;
+
+    /// For messages.
+    pub fn short(bytes: &'a [u8]) -> Self {
+        Printable { bytes, longest: Self::SHORT }
+    }
+
+    /// For answers about the text itself.
+    pub fn full(bytes: &'a [u8]) -> Self {
+        Printable { bytes, longest: Self::FULL }
+    }
+}
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.get(..LONGEST).unwrap_or(self.0);
+        let shown = self.bytes.get(..self.longest).unwrap_or(self.bytes);
         for chunk in shown.utf8_chunks() {
             write!(f, "{}", chunk.valid().escape_debug())?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
         }
-        if shown.len() < self.0.len() {
+        if shown.len() < self.bytes.len() {
             f.write_str("...")?;
         }
         Ok(())
@@ -32,14 +50,14 @@ mod tests {
 
     #[test]
     fn control_characters_and_invalid_bytes_are_escaped() {
-        let shown = Printable(b"a\x1b[2J\"\n\xff\xc3\xa9").to_string();
+        let shown = Printable::short(b"a\x1b[2J\"\n\xff\xc3\xa9").to_string();
         assert_eq!(shown, "a\\u{1b}[2J\\\"\\n\\xffé");
     }
 
     #[test]
     fn long_text_is_cut() {
-        let shown = Printable(&[b'x'; 65536]).to_string();
-        assert_eq!(shown.len(), LONGEST + 3);
+        let shown = Printable::short(&[b'x'; 65536]).to_string();
+        assert_eq!(shown.len(), Printable::SHORT + 3);
         assert!(shown.ends_with("x..."));
     }
 }

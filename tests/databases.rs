@@ -11,7 +11,7 @@ use support::sip::Phone;
 /// More rows than the driver hands over at a time, not a multiple of it.
 const COMPANIES: usize = 1001;
 
-fn tables_are_read_and_reloaded(mut server: Server) {
+fn tables_are_read_and_reloaded(mut server: Server, backslash: &str) {
     server.run("INSERT INTO sipwarden_brand VALUES ('b', 5);");
     let companies: Vec<_> = (0..COMPANIES).map(|n| format!("('c{n}', 'b', 1, {n})")).collect();
     server.run(&format!("INSERT INTO sipwarden_company VALUES {};", companies.join(",")));
@@ -24,13 +24,16 @@ fn tables_are_read_and_reloaded(mut server: Server) {
         INSERT INTO sipwarden_user VALUES ('alice@c7.example', 'c7', 3);
         INSERT INTO sipwarden_trusted VALUES ('192.0.2.1', NULL, 'exempt'), ('192.0.2.2', 32, NULL);");
 
+    // A text that a driver might take for an escape sequence.
+    server.run(&format!("INSERT INTO sipwarden_company VALUES ('{backslash}x37', 'b', 0, 0);"));
+
     let mut config = Config::new(&server.url());
     config.modules = server.driver().into();
     let kamailio = config.start();
     let log = kamailio.log();
     let rows = format!(
         "1 brands, {} companies, {} ranges, 1 countries, 1 users, 2 trusted",
-        COMPANIES + 1,
+        COMPANIES + 2,
         COMPANIES + 2
     );
     assert!(log.contains(&rows), "{log}");
@@ -41,6 +44,8 @@ fn tables_are_read_and_reloaded(mut server: Server) {
     assert_eq!(phone.ask("c8").reason, "denied_source");
     let last = format!("c{}", COMPANIES - 1);
     assert_eq!(kamailio.rpc("sipwarden.company", json!([last]))["max_calls"], COMPANIES - 1);
+    let escaped = kamailio.rpc("sipwarden.check", json!(["\\x37", "127.0.0.1"]));
+    assert_eq!(escaped["reason"], "filter_off", "{escaped}");
     let quoted = kamailio.rpc("sipwarden.check", json!(["qu'ote%s é", "127.0.0.1"]));
     assert_eq!(quoted["reason"], "filter_off");
     assert_eq!(
@@ -76,10 +81,10 @@ fn tables_are_read_and_reloaded(mut server: Server) {
 
 #[test]
 fn mariadb() {
-    tables_are_read_and_reloaded(Server::mariadb());
+    tables_are_read_and_reloaded(Server::mariadb(), "\\\\");
 }
 
 #[test]
 fn postgresql() {
-    tables_are_read_and_reloaded(Server::postgres());
+    tables_are_read_and_reloaded(Server::postgres(), "\\");
 }

@@ -2,15 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use sipwarden::address::Address;
 use sipwarden::shm::{Area, SnapshotStore};
 use sipwarden::snapshot::{self, Blob, View};
 use sipwarden::tables::{BadRows, Loader, Table};
 
-const READERS: usize = 6;
+const READERS: usize = 4;
 const RELOADS: u64 = 1000;
 const COMPANIES: u32 = 40;
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A snapshot in which everything says which generation it is.
 fn compile(generation: u64) -> Blob {
@@ -58,10 +60,12 @@ fn consistent(view: &View<'_>, generation: u64) -> bool {
 
 /// Reads until told to stop. Runs in a child of fork: allocates nothing.
 fn read(store: &SnapshotStore, stop: &AtomicU64, reads: &AtomicU64) -> i32 {
-    let Some(slot) = store.publication().claim(std::process::id()) else { return 2 };
+    // SAFETY: the only claim of this child.
+    let claimed = unsafe { store.publication().claim(std::process::id()) };
+    let Some(reader) = claimed else { return 2 };
     let mut newest = 0;
     while stop.load(SeqCst) == 0 {
-        let Some(pinned) = store.pin(slot) else { return 3 };
+        let Some(pinned) = store.pin(reader) else { return 3 };
         let generation = pinned.generation();
         let Some(view) = View::new(pinned.bytes()) else { return 4 };
         if generation < newest {
@@ -81,7 +85,7 @@ fn no_reader_ever_sees_a_torn_or_mixed_snapshot() {
     let store = SnapshotStore::new(4 << 20).unwrap();
     let stop = Area::share::<AtomicU64>().unwrap();
     let reads = Area::share::<AtomicU64>().unwrap();
-    store.writer().publish(compile(1).bytes()).unwrap();
+    store.writer(PATIENCE).unwrap().publish(compile(1).bytes()).unwrap();
 
     let children: Vec<libc::pid_t> = (0..READERS)
         // SAFETY: the child calls only `read`, which neither allocates nor locks, and _exit.
@@ -98,7 +102,7 @@ fn no_reader_ever_sees_a_torn_or_mixed_snapshot() {
     let mut most_used = 0;
     for generation in 2..=RELOADS {
         let blob = compile(generation);
-        let published = store.writer().publish(blob.bytes()).unwrap();
+        let published = store.writer(PATIENCE).unwrap().publish(blob.bytes()).unwrap();
         assert_eq!(published.generation, generation);
         assert_eq!(published.lingering, None);
         most_used = most_used.max(store.resident());

@@ -72,7 +72,7 @@ fn an_unusable_database_stops_the_start() {
     assert!(log.contains("cannot be opened"), "{log}");
 
     let log = Config::new("mysql://user:secret@127.0.0.1:1/x").fail_to_start();
-    assert!(log.contains("mysql://user:***@127.0.0.1:1/x: no database driver"), "{log}");
+    assert!(log.contains("mysql://user:***@127.0.0.1:1/x: its driver is not loaded"), "{log}");
     assert!(!log.contains("not started: database mysql://user:secret"), "{log}");
 
     let log =

@@ -97,6 +97,9 @@ fn a_company_is_shown_with_its_ranges_page_by_page() {
     let expected: Vec<_> = (0..120).map(|n| json!(format!("10.0.{n}.0/24"))).collect();
     assert_eq!(seen, expected);
     assert!(kamailio.try_rpc("sipwarden.company", json!(["closed", 4])).is_err());
+    // Numbers are text too, and two of them do not mix.
+    let unknown = kamailio.try_rpc("sipwarden.company", json!([77, 1])).unwrap_err();
+    assert!(unknown.contains("\"77\""), "{unknown}");
     let abroad = kamailio.rpc("sipwarden.company", json!(["abroad"]));
     assert_eq!(abroad["countries"], "ES");
     let unknown = kamailio.try_rpc("sipwarden.company", json!(["nobody"])).unwrap_err();
@@ -157,6 +160,8 @@ request_route {
     assert_eq!(reply.status, 403);
     assert_eq!(reply.header("X-Second"), Some("internal_error"));
     assert!(kamailio.counter("check_internal_error") >= 1);
+    let log = kamailio.log();
+    assert!(log.contains("the company is \"<null>\"; is a variable of the script unset?"), "{log}");
 }
 
 #[test]

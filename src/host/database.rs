@@ -71,10 +71,23 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(close) = self.host.db_close {
-            // SAFETY: the handle came from open and is closed once.
-            unsafe { close(self.handle) };
-        }
+        self.end();
+    }
+}
+
+impl Connection {
+    /// Whether it was one session from open to close.
+    fn close(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
+        let handle = std::mem::replace(&mut self.handle, ptr::null_mut());
+        let Some(close) = self.host.db_close.filter(|_| !handle.is_null()) else {
+            return false;
+        };
+        // SAFETY: the handle came from open; it is taken out, so closed once.
+        unsafe { close(handle) == 0 }
     }
 }
 
@@ -112,6 +125,10 @@ pub fn read_tables(settings: &Settings, loader: &mut Loader) -> Result<(), Strin
     let connection = Connection::open(settings)?;
     for (table, name) in Table::ALL.into_iter().zip(&settings.tables) {
         connection.read(table, name, loader)?;
+    }
+    if !connection.close() {
+        let url = settings.shown_url();
+        return Err(format!("database {url}: the connection was lost while the tables were read"));
     }
     Ok(())
 }

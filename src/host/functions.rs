@@ -1,5 +1,9 @@
 //! Script functions. Each returns the code of its verdict, never 0.
 
+use std::cell::Cell;
+use std::fmt::Arguments;
+use std::time::{Duration, Instant};
+
 use super::abi::{sw_message, sw_text};
 use super::call::answer;
 use super::entry::{Entry, guard};
@@ -9,6 +13,13 @@ use crate::address::Address;
 use crate::policy;
 use crate::printable::Printable;
 use crate::verdict::Verdict;
+
+/// Between two complaints about a script's arguments.
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
+
+thread_local! {
+    static LAST_COMPLAINT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// `check_company_ip(company)` where `ip` is NULL, else with that address.
 pub unsafe extern "C" fn check_company_ip(
@@ -35,12 +46,23 @@ fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> Verdict {
         None => msg.source.to_address(),
     };
     let Some(source) = source else {
-        log::debug(format_args!(
-            "check_company_ip: \"{}\" is not an IP address",
-            Printable(ip.unwrap_or_default())
-        ));
+        misused(format_args!("\"{}\" is no IP address", Printable::short(ip.unwrap_or_default())));
         return Verdict::InternalError;
     };
-    with_snapshot(|view, _| policy::check_company_ip(view, company, source).verdict)
-        .unwrap_or(Verdict::InternalError)
+    let verdict = with_snapshot(|view, _| policy::check_company_ip(view, company, source).verdict);
+    if verdict == Some(Verdict::InternalError) {
+        misused(format_args!("the company is \"{}\"", Printable::short(company)));
+    }
+    verdict.unwrap_or(Verdict::InternalError)
+}
+
+/// Says, at most once a minute and process, that a script passes nonsense.
+fn misused(what: Arguments<'_>) {
+    if LAST_COMPLAINT.get().is_none_or(|at| at.elapsed() >= COMPLAINT_PERIOD) {
+        LAST_COMPLAINT.set(Some(Instant::now()));
+        log::warning(format_args!(
+            "check_company_ip refused a request while it read its arguments: {what}; \
+             is a variable of the script unset?"
+        ));
+    }
 }

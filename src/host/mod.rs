@@ -13,6 +13,7 @@ mod log;
 mod module;
 mod process;
 mod reload;
+mod report;
 mod rpc;
 mod settings;
 mod state;

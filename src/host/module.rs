@@ -8,7 +8,6 @@ use super::entry::{Entry, guard, keep_panic_messages};
 use super::settings::{self, Kind, PARAMS, Settings};
 use super::state::{self, State};
 use super::{functions, log, process, reload, rpc, statistics, variables};
-use crate::tables::Table;
 
 /// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
 #[unsafe(no_mangle)]
@@ -106,15 +105,7 @@ fn start() -> Result<(), String> {
         crate::shm::MAX_READERS,
         size_of_val(state.store.publication())
     ));
-    let done = reload::reload(state)?;
-    let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows[t.index()], t.short_name()));
-    log::info(format_args!(
-        "generation {} loaded from {}: {}; {} bytes",
-        done.generation,
-        state.settings.shown_url(),
-        rows.join(", "),
-        done.bytes
-    ));
+    reload::reload(state)?;
     Ok(())
 }
 

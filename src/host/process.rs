@@ -1,19 +1,26 @@
-//! What belongs to one process: its reader slot.
+//! What belongs to one process: its right to read snapshots.
 
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::cell::Cell;
 
 use super::log;
 use super::state;
-use crate::shm::{Pinned, ReaderSlot};
+use crate::shm::{Pinned, Reader};
 use crate::snapshot::View;
 
-/// This process's slot, null until it reads for the first time and again after
-/// a fork.
-static SLOT: AtomicPtr<ReaderSlot> = AtomicPtr::new(ptr::null_mut());
+/// After a claim has failed, how many requests go by before the next one.
+const RETRY_AFTER: u32 = 10_000;
 
-extern "C" fn forget_slot() {
-    SLOT.store(ptr::null_mut(), Relaxed);
+thread_local! {
+    /// Set when this process reads for the first time, and again after a fork.
+    static READER: Cell<Option<Reader>> = const { Cell::new(None) };
+    /// Requests to go before the next attempt to claim a slot.
+    static RETRY_IN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs in the child of a fork, in its only thread.
+extern "C" fn forget_reader() {
+    READER.set(None);
+    RETRY_IN.set(0);
 }
 
 /// Makes children claim slots of their own, of whatever rank they are.
@@ -21,37 +28,44 @@ extern "C" fn forget_slot() {
 /// # Errors
 /// No memory for the fork handler.
 pub fn watch_forks() -> Result<(), &'static str> {
-    // SAFETY: the handler is async-signal-safe, a single store.
-    match unsafe { libc::pthread_atfork(None, None, Some(forget_slot)) } {
+    // SAFETY: the handler only stores to initialised thread-local cells.
+    match unsafe { libc::pthread_atfork(None, None, Some(forget_reader)) } {
         0 => Ok(()),
         _ => Err("no memory for a fork handler"),
     }
 }
 
-fn slot() -> Option<&'static ReaderSlot> {
-    let slot = SLOT.load(Relaxed);
-    if !slot.is_null() {
-        // SAFETY: only `claim_slot` stores here, and slots are never unmapped.
-        return Some(unsafe { &*slot });
-    }
-    claim_slot()
+fn reader() -> Option<Reader> {
+    READER.get().or_else(claim)
 }
 
 #[cold]
-fn claim_slot() -> Option<&'static ReaderSlot> {
-    let claimed = state::get()?.store.publication().claim(std::process::id());
-    match claimed {
-        Some(slot) => SLOT.store(ptr::from_ref(slot).cast_mut(), Relaxed),
-        None => log::critical(format_args!(
-            "more than {} processes read the tables: all their checks fail closed",
-            crate::shm::MAX_READERS
-        )),
+fn claim() -> Option<Reader> {
+    match RETRY_IN.get() {
+        0 => {}
+        wait => {
+            RETRY_IN.set(wait - 1);
+            return None;
+        }
     }
+    let publication = state::get()?.store.publication();
+    // SAFETY: Kamailio runs script code in one thread per process, and that
+    // thread asks only while it has no reader.
+    let claimed = unsafe { publication.claim(std::process::id()) };
+    if claimed.is_none() {
+        RETRY_IN.set(RETRY_AFTER);
+        log::critical(format_args!(
+            "more than {} processes read the tables: the checks of process {} fail closed",
+            crate::shm::MAX_READERS,
+            std::process::id()
+        ));
+    }
+    READER.set(claimed);
     claimed
 }
 
 /// Runs `f` on the current snapshot; None if there is none.
 pub fn with_snapshot<R>(f: impl FnOnce(&View<'_>, &Pinned<'_>) -> R) -> Option<R> {
-    let pinned = state::get()?.store.pin(slot()?)?;
+    let pinned = state::get()?.store.pin(reader()?)?;
     View::new(pinned.bytes()).map(|view| f(&view, &pinned))
 }

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::state::{REPORT_BYTES, State};
+use super::process::with_snapshot;
+use super::state::State;
 use super::statistics::{self, Own};
-use super::{database, log};
+use super::{database, log, report};
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
-use crate::tables::{Loader, Problem, Problems};
+use crate::tables::{Configuration, Loader, Problem, Problems, Table};
 
 /// A reload that published a generation.
 pub struct Reloaded {
@@ -41,27 +42,39 @@ impl From<String> for Failure {
     }
 }
 
+/// How long a reload waits for those before it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Reloads. Everything found wrong is logged and kept for `sipwarden.problems`.
 ///
 /// The reload lock is held throughout, also while the database answers: only
-/// other reloads ever wait for it.
+/// other reloads ever wait for it, and not for ever.
 ///
 /// # Errors
 /// What is wrong, first of all the table, row and value of the first bad row;
 /// the old generation stays.
 pub fn reload(state: &State) -> Result<Reloaded, String> {
-    let writer = state.store.writer();
-    let result = run(state, &writer);
+    let result = match state.store.writer(PATIENCE) {
+        Ok(writer) => run(state, &writer),
+        Err(pid) => {
+            let waited = PATIENCE.as_secs();
+            statistics::count_own(Own::ReloadFailures);
+            return Err(format!(
+                "process {pid} has been reloading for {waited} s; nothing was done"
+            ));
+        }
+    };
     match &result {
         Ok(done) => {
             statistics::count_own(Own::Reloads);
+            log_success(state, done);
             let kinds = [("skipped", &done.skipped), ("warning", &done.warnings)];
             for (kind, problems) in kinds {
                 for problem in problems.kept() {
                     log::warning(format_args!("{kind}: {problem}"));
                 }
             }
-            keep_report(state, "", &kinds);
+            report::keep(state, "", &kinds);
         }
         Err(failure) => {
             statistics::count_own(Own::ReloadFailures);
@@ -69,10 +82,36 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
             for problem in failure.rows.kept() {
                 log::error(format_args!("bad row: {problem}"));
             }
-            keep_report(state, &failure.summary, &[("bad row", &failure.rows)]);
+            report::keep(state, &failure.summary, &[("bad row", &failure.rows)]);
         }
     }
     result.map_err(|failure| failure.summary)
+}
+
+fn log_success(state: &State, done: &Reloaded) {
+    let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows[t.index()], t.short_name()));
+    log::info(format_args!(
+        "generation {} loaded from {}: {}; {} bytes; fetch {} ms, compile {} ms, publish {} ms",
+        done.generation,
+        state.settings.shown_url(),
+        rows.join(", "),
+        done.bytes,
+        done.fetch.as_millis(),
+        done.compile.as_millis(),
+        done.publish.as_millis(),
+    ));
+}
+
+/// A database without companies refuses everybody: hardly what anyone wants of
+/// a platform that is running.
+fn refuse_to_forget_everybody(state: &State, config: &Configuration) -> Result<(), String> {
+    let companies = Table::Company.index();
+    let loaded = with_snapshot(|view, _| view.counts().rows[companies]).unwrap_or(0);
+    if config.companies.is_empty() && loaded > 0 {
+        let table = state.settings.tables.get(companies).map_or("", String::as_str);
+        return Err(format!("table {table} is empty, and {loaded} companies are loaded"));
+    }
+    Ok(())
 }
 
 fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failure> {
@@ -83,6 +122,7 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
     let fetched = Instant::now();
 
     let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
+    refuse_to_forget_everybody(state, &config)?;
     let warnings = std::mem::take(&mut config.warnings);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let blob = snapshot::compile(config, hash_key()?, now)
@@ -121,7 +161,7 @@ fn bad_rows(rows: Problems) -> Failure {
     let summary = match rows.count() {
         0 | 1 => first,
         // First, because JSON-RPC cuts a reason after 127 bytes.
-        count => format!("{count} bad rows, first {first}"),
+        count => format!("{count} bad rows: {first}"),
     };
     Failure { summary, rows }
 }
@@ -137,33 +177,4 @@ fn not_published(error: &PublishError, bytes: usize) -> Failure {
         }
     }
     .into()
-}
-
-fn keep_report(state: &State, summary: &str, kinds: &[(&str, &Problems)]) {
-    let mut lines = String::new();
-    if !summary.is_empty() {
-        lines.push_str(&format!("failed: {summary}\n"));
-    }
-    for (kind, problems) in kinds {
-        for problem in problems.kept() {
-            lines.push_str(&format!("{kind}: {problem}\n"));
-        }
-        let more = problems.count().saturating_sub(problems.kept().len() as u64);
-        if more > 0 {
-            lines.push_str(&format!("{kind}: {more} more\n"));
-        }
-    }
-    let mut report = state.report.lock();
-    *report = [0; REPORT_BYTES];
-    // The last byte stays zero.
-    let room = report.iter_mut().take(REPORT_BYTES - 1);
-    room.zip(lines.bytes()).for_each(|(to, from)| *to = from);
-}
-
-/// The lines kept of the last reload.
-pub fn last_report(state: &State) -> Vec<String> {
-    let report = *state.report.lock();
-    let text = report.split(|b| *b == 0).next().unwrap_or_default();
-    let text = String::from_utf8_lossy(text);
-    text.lines().map(str::to_owned).collect()
 }

@@ -199,17 +199,14 @@ impl Settings {
 
     /// The database URL without its password.
     pub fn shown_url(&self) -> String {
-        let url = &self.db_url;
-        let Some((head, host)) = url.rsplit_once('@') else {
-            return url.clone();
+        // scheme://user:password@host; a password may hold any of these signs.
+        let Some((head, host)) = self.db_url.rsplit_once('@') else {
+            return self.db_url.clone();
         };
-        match head
-            .split_once("://")
-            .and_then(|(scheme, user)| Some((scheme, user.split_once(':')?)))
-        {
-            Some((scheme, (user, _))) => format!("{scheme}://{user}:***@{host}"),
-            None => url.clone(),
-        }
+        let scheme_end = head.find("://").map_or(0, |at| at + 3);
+        let (scheme, user) = head.split_at_checked(scheme_end).unwrap_or(("", head));
+        let user = user.split(':').next().unwrap_or_default();
+        format!("{scheme}{user}:***@{host}")
     }
 }
 
@@ -259,6 +256,8 @@ mod tests {
         let mut settings = Settings::take();
         settings.db_url = "mysql://kamailio:se:cr@t@db.example/sip".into();
         assert_eq!(settings.shown_url(), "mysql://kamailio:***@db.example/sip");
+        settings.db_url = "mysql:kamailio:secret@db.example/sip".into();
+        assert_eq!(settings.shown_url(), "mysql:***@db.example/sip");
         settings.db_url = "sqlite:////tmp/x".into();
         assert_eq!(settings.shown_url(), "sqlite:////tmp/x");
     }

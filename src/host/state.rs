@@ -10,7 +10,7 @@ use super::settings::Settings;
 use crate::shm::{Area, SharedMutex, SnapshotStore};
 
 /// Bytes kept of what the last reload found wrong.
-pub const REPORT_BYTES: usize = 8192;
+pub const REPORT_BYTES: usize = 16384;
 
 /// Everything behind the script functions and RPC methods.
 pub struct State {

@@ -50,7 +50,15 @@ impl Area {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let base: NonNull<u8> = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        // With Kamailio's mlock_pages the kernel has filled and locked all of
+        // it by now; without, this does nothing and cannot fail in a way that
+        // matters.
+        // SAFETY: the new mapping, which nobody uses yet.
+        unsafe {
+            libc::munlock(base.as_ptr().cast(), len);
+            libc::madvise(base.as_ptr().cast(), len, libc::MADV_REMOVE);
+        }
         Ok(Area { base, len })
     }
 

@@ -12,5 +12,5 @@ mod store;
 
 pub use area::Area;
 pub use mutex::{RawSharedMutex, SharedMutex};
-pub use publication::{MAX_READERS, Publication, ReaderSlot};
+pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
 pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};

@@ -50,6 +50,11 @@ unsafe impl RawMutex for RawSharedMutex {
 }
 
 impl RawSharedMutex {
+    /// Pid of the process that holds the lock, 0 if none does.
+    pub fn owner(&self) -> u32 {
+        self.0.load(Relaxed) & !WAITERS
+    }
+
     /// Takes the lock; false if `timeout` passes before.
     pub fn acquire(&self, timeout: Option<Duration>) -> bool {
         let me = std::process::id();

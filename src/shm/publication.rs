@@ -5,6 +5,7 @@
 //! it is still current. A writer that has replaced a generation waits until no
 //! slot names it (the grace period). Readers never wait.
 
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 use super::area::Shared;
@@ -35,23 +36,36 @@ pub struct ReaderSlot {
     depth: AtomicU32,
 }
 
+/// The right of one thread of one process to read; neither `Send` nor `Sync`.
+#[derive(Clone, Copy)]
+pub struct Reader {
+    slot: &'static ReaderSlot,
+    /// Ties the reader to its thread.
+    thread: PhantomData<*const ()>,
+}
+
 impl Publication {
-    /// A slot for the calling process `pid`; None if all are taken by processes
-    /// that live. Slots of dead processes are taken over.
-    pub fn claim(&self, pid: u32) -> Option<&ReaderSlot> {
+    /// A reader for the calling process `pid`; None if all slots are taken by
+    /// processes that live. Slots of dead processes are taken over, first of
+    /// all that of an earlier process with the same pid.
+    ///
+    /// # Safety
+    /// A process calls this once, and again only in the child of a fork: two
+    /// readers of one process would share a slot.
+    pub unsafe fn claim(&'static self, pid: u32) -> Option<Reader> {
         let take = |from: u32, slot: &ReaderSlot| {
             slot.pid.compare_exchange(from, pid, AcqRel, Relaxed).is_ok()
         };
-        if let Some(slot) = self.slots.iter().find(|slot| take(0, slot)) {
-            return Some(slot);
-        }
-        let slot = self.slots.iter().find(|slot| {
+        let dead = |slot: &ReaderSlot| {
             let owner = slot.pid.load(Relaxed);
             !is_alive(owner) && take(owner, slot)
-        })?;
+        };
+        let slot = (self.slots.iter().find(|slot| slot.pid.load(Relaxed) == pid))
+            .or_else(|| self.slots.iter().find(|slot| take(0, slot)))
+            .or_else(|| self.slots.iter().find(|slot| dead(slot)))?;
         slot.depth.store(0, Relaxed);
         slot.pinned.store(0, Release);
-        Some(slot)
+        Some(Reader { slot, thread: PhantomData })
     }
 
     /// The current generation, 0 if nothing was published.
@@ -59,10 +73,10 @@ impl Publication {
         self.current.load(Acquire)
     }
 
-    /// Announces that the owner of `slot` reads, and returns the generation to
-    /// read; 0 if there is none. [`Publication::unpin`] must follow. Only the
-    /// slot's owner may call this; pins nest.
-    pub fn pin(&self, slot: &ReaderSlot) -> u64 {
+    /// Announces that `reader` reads, and returns the generation to read; 0 if
+    /// there is none. [`Publication::unpin`] must follow. Pins nest.
+    pub fn pin(&self, reader: Reader) -> u64 {
+        let slot = reader.slot;
         let depth = slot.depth.load(Relaxed);
         slot.depth.store(depth.wrapping_add(1), Relaxed);
         if depth > 0 {
@@ -70,7 +84,7 @@ impl Publication {
         }
         let mut generation = self.current.load(Acquire);
         loop {
-            // SeqCst, as in `readers_of`: the announcement must be visible
+            // SeqCst, as in `reader_of`: the announcement must be visible
             // before `current` is read again.
             slot.pinned.store(generation, SeqCst);
             let again = self.current.load(SeqCst);
@@ -81,8 +95,9 @@ impl Publication {
         }
     }
 
-    /// Ends a [`Publication::pin`] of the same slot.
-    pub fn unpin(&self, slot: &ReaderSlot) {
+    /// Ends a [`Publication::pin`] of the same reader.
+    pub fn unpin(&self, reader: Reader) {
+        let slot = reader.slot;
         let depth = slot.depth.load(Relaxed).saturating_sub(1);
         slot.depth.store(depth, Relaxed);
         if depth == 0 {
@@ -113,36 +128,52 @@ mod tests {
     use super::*;
     use crate::shm::Area;
 
-    #[test]
-    fn a_pin_holds_its_generation_and_nests() {
-        let shared = Area::share::<Publication>().unwrap();
-        let slot = shared.claim(std::process::id()).unwrap();
-        assert_eq!(shared.pin(slot), 0);
-        shared.unpin(slot);
-        shared.publish(1);
-        assert_eq!(shared.pin(slot), 1);
-        shared.publish(2);
-        assert_eq!(shared.pin(slot), 1);
-        shared.unpin(slot);
-        assert_eq!(shared.reader_of(|g| g < 2), Some(std::process::id()));
-        shared.unpin(slot);
-        assert_eq!(shared.reader_of(|g| g < 2), None);
-        assert_eq!(shared.pin(slot), 2);
+    fn claim(shared: &'static Publication, pid: u32) -> Reader {
+        // SAFETY: each test has a publication of its own and one thread.
+        unsafe { shared.claim(pid) }.unwrap()
     }
 
     #[test]
-    fn a_dead_process_neither_reads_nor_keeps_a_slot() {
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let dead = child.id();
-        child.wait().unwrap();
+    fn a_pin_holds_its_generation_and_nests() {
         let shared = Area::share::<Publication>().unwrap();
-        for _ in 0..MAX_READERS {
-            let slot = shared.claim(dead).unwrap();
-            shared.publish(1);
-            shared.pin(slot);
+        let reader = claim(shared, std::process::id());
+        assert_eq!(shared.pin(reader), 0);
+        shared.unpin(reader);
+        shared.publish(1);
+        assert_eq!(shared.pin(reader), 1);
+        shared.publish(2);
+        assert_eq!(shared.pin(reader), 1);
+        shared.unpin(reader);
+        assert_eq!(shared.reader_of(|g| g < 2), Some(std::process::id()));
+        shared.unpin(reader);
+        assert_eq!(shared.reader_of(|g| g < 2), None);
+        assert_eq!(shared.pin(reader), 2);
+    }
+
+    /// Pids above the kernel's highest (2^22), so nobody has them.
+    const NOBODY: u32 = 1 << 23;
+
+    #[test]
+    fn a_dead_process_neither_reads_nor_keeps_a_slot() {
+        let shared = Area::share::<Publication>().unwrap();
+        shared.publish(1);
+        for n in 0..MAX_READERS as u32 {
+            shared.pin(claim(shared, NOBODY + n));
         }
         assert_eq!(shared.reader_of(|_| true), None);
-        let slot = shared.claim(std::process::id()).unwrap();
-        assert_eq!(slot.depth.load(Relaxed), 0);
+        let reader = claim(shared, std::process::id());
+        assert_eq!(reader.slot.depth.load(Relaxed), 0);
+        shared.pin(reader);
+        assert_eq!(shared.reader_of(|_| true), Some(std::process::id()));
+    }
+
+    #[test]
+    fn a_pid_that_comes_back_starts_afresh() {
+        let shared = Area::share::<Publication>().unwrap();
+        shared.publish(1);
+        shared.pin(claim(shared, std::process::id()));
+        assert!(shared.reader_of(|_| true).is_some());
+        claim(shared, std::process::id());
+        assert_eq!(shared.reader_of(|_| true), None);
     }
 }

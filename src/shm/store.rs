@@ -12,7 +12,7 @@ use parking_lot::lock_api::MutexGuard;
 
 use super::area::{Area, Part, Shared};
 use super::mutex::{RawSharedMutex, SharedMutex};
-use super::publication::{Publication, ReaderSlot};
+use super::publication::{Publication, Reader};
 
 /// How long a publication waits for readers of the half it needs. A reader is
 /// in it for microseconds.
@@ -47,7 +47,7 @@ pub struct Writer<'a> {
 /// A generation that stays readable as long as this lives.
 pub struct Pinned<'a> {
     store: &'a SnapshotStore,
-    slot: &'a ReaderSlot,
+    reader: Reader,
     generation: u64,
 }
 
@@ -103,16 +103,26 @@ impl SnapshotStore {
     }
 
     /// Takes the reload lock; waits for a reload of another process.
-    pub fn writer(&self) -> Writer<'_> {
-        Writer { store: self, _lock: self.control.writer.lock() }
+    ///
+    /// # Errors
+    /// Pid of the process that has held it for `timeout`.
+    pub fn writer(&self, timeout: Duration) -> Result<Writer<'_>, u32> {
+        // SAFETY: the raw lock is only asked and, if `acquire` has it, handed to
+        // the guard made right after.
+        let raw = unsafe { self.control.writer.raw() };
+        if !raw.acquire(Some(timeout)) {
+            return Err(raw.owner());
+        }
+        // SAFETY: this thread holds the lock and no guard of it exists.
+        let lock = unsafe { self.control.writer.make_guard_unchecked() };
+        Ok(Writer { store: self, _lock: lock })
     }
 
     /// The current generation, readable until the result is dropped; None if
-    /// nothing was published. `slot` belongs to the calling process. Wait-free
-    /// but for a reload in between.
-    pub fn pin<'a>(&'a self, slot: &'a ReaderSlot) -> Option<Pinned<'a>> {
-        let generation = self.control.publication.pin(slot);
-        let pinned = Pinned { store: self, slot, generation };
+    /// nothing was published. Wait-free but for a reload in between.
+    pub fn pin(&self, reader: Reader) -> Option<Pinned<'_>> {
+        let generation = self.control.publication.pin(reader);
+        let pinned = Pinned { store: self, reader, generation };
         (generation != 0).then_some(pinned)
     }
 
@@ -201,7 +211,7 @@ impl Pinned<'_> {
 
 impl Drop for Pinned<'_> {
     fn drop(&mut self) {
-        self.store.control.publication.unpin(self.slot);
+        self.store.control.publication.unpin(self.reader);
     }
 }
 
@@ -209,23 +219,35 @@ impl Drop for Pinned<'_> {
 mod tests {
     use super::*;
 
+    const NOW: Duration = Duration::ZERO;
+
     #[test]
     fn what_does_not_fit_changes_nothing() {
         let store = SnapshotStore::new(2 * PAGE).unwrap();
-        let slot = store.publication().claim(std::process::id()).unwrap();
+        // SAFETY: a store of this test's own, one thread.
+        let slot = unsafe { store.publication().claim(std::process::id()) }.unwrap();
         assert!(store.pin(slot).is_none());
-        store.writer().publish(&[1; 64]).unwrap();
-        let error = store.writer().publish(&[2; PAGE + 1]).unwrap_err();
+        store.writer(NOW).unwrap().publish(&[1; 64]).unwrap();
+        let error = store.writer(NOW).unwrap().publish(&[2; PAGE + 1]).unwrap_err();
         assert!(matches!(error, PublishError::TooLarge { room: PAGE }));
         let pinned = store.pin(slot).unwrap();
         assert_eq!((pinned.generation(), pinned.bytes()), (1, &[1u8; 64][..]));
     }
 
     #[test]
+    fn a_second_writer_is_told_who_holds_the_lock() {
+        let store = SnapshotStore::new(2 * PAGE).unwrap();
+        let first = store.writer(NOW).unwrap();
+        assert_eq!(store.writer(NOW).err(), Some(std::process::id()));
+        drop(first);
+        assert!(store.writer(NOW).is_ok());
+    }
+
+    #[test]
     fn the_retired_half_gives_its_memory_back() {
         let store = SnapshotStore::new(64 * PAGE).unwrap();
         for n in 0..10u8 {
-            store.writer().publish(&vec![n; 20 * PAGE]).unwrap();
+            store.writer(NOW).unwrap().publish(&vec![n; 20 * PAGE]).unwrap();
             assert_eq!(store.resident(), 20 * PAGE);
         }
     }

@@ -23,6 +23,14 @@ pub const MAX_CALLS: u32 = i32::MAX as u32;
 type Value<'a> = Option<&'a [u8]>;
 type Ids = HashMap<Box<[u8]>, u32>;
 
+/// What a company with a filter grants.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Listed {
+    Nothing,
+    CountriesOnly,
+    Ranges,
+}
+
 /// Takes rows table by table, in the order of [`Table::ALL`].
 pub struct Loader {
     names: [String; Table::ALL.len()],
@@ -32,8 +40,8 @@ pub struct Loader {
     brands: Ids,
     companies: Ids,
     users: Ids,
-    /// Row of each company, and whether anything is listed for it.
-    listed: Vec<(u64, bool)>,
+    /// Row of each company, and what is listed for it.
+    listed: Vec<(u64, Listed)>,
 }
 
 impl Loader {
@@ -124,10 +132,18 @@ impl Loader {
             .get(brand_id)
             .ok_or_else(|| named(format!("brand_id {} is no brand", quoted(brand_id))))?;
         let ip_filter = number("ip_filter", filter, 1).map_err(named)? == 1;
+        if filter.is_none() {
+            let table = self.table_name(Table::Company);
+            self.config.warnings.add(|| Problem {
+                table,
+                row,
+                text: named("ip_filter is NULL, which is taken as off".into()),
+            });
+        }
         let max_calls = number("max_calls", max_calls, MAX_CALLS).map_err(named)?;
         claim(&mut self.companies, "id", id, self.config.companies.len())?;
         self.config.companies.push(Company { id: id.into(), brand, ip_filter, max_calls });
-        self.listed.push((row, false));
+        self.listed.push((row, Listed::Nothing));
         Ok(())
     }
 
@@ -165,7 +181,7 @@ impl Loader {
                 self.config.ranges_v6.push(RangeRow { company: id, start, len });
             }
         }
-        self.mark_listed(id);
+        self.mark_listed(id, Listed::Ranges);
         Ok(())
     }
 
@@ -182,7 +198,7 @@ impl Loader {
             }
         };
         self.config.countries.push(Country { company: id, code });
-        self.mark_listed(id);
+        self.mark_listed(id, Listed::CountriesOnly);
         Ok(())
     }
 
@@ -207,32 +223,35 @@ impl Loader {
         Ok(())
     }
 
-    fn mark_listed(&mut self, company: u32) {
+    fn mark_listed(&mut self, company: u32, what: Listed) {
         if let Some((_, listed)) = self.listed.get_mut(company as usize) {
-            *listed = true;
+            *listed = what.max(*listed);
         }
     }
 
     fn warn_of_empty_filters(&mut self) {
         let table = self.table_name(Table::Company);
         let companies = self.config.companies.iter().zip(&self.listed);
-        for (company, &(row, listed)) in companies {
-            if company.ip_filter && !listed {
-                self.config.warnings.add(|| Problem {
-                    table: table.clone(),
-                    row,
-                    text: format!(
-                        "company {}: filter on, nothing listed: all is rejected",
-                        quoted(&company.id)
-                    ),
-                });
-            }
+        for (company, &(row, listed)) in companies.filter(|(company, _)| company.ip_filter) {
+            let what = match listed {
+                Listed::Ranges => continue,
+                Listed::Nothing => "nothing listed",
+                Listed::CountriesOnly => "only countries listed, which this version cannot tell",
+            };
+            self.config.warnings.add(|| Problem {
+                table: table.clone(),
+                row,
+                text: format!(
+                    "company {}: filter on, {what}: all is rejected",
+                    quoted(&company.id)
+                ),
+            });
         }
     }
 }
 
 fn quoted(bytes: &[u8]) -> String {
-    format!("\"{}\"", Printable(bytes))
+    format!("\"{}\"", Printable::short(bytes))
 }
 
 fn quoted_or_null(value: Value<'_>) -> String {
@@ -380,13 +399,23 @@ mod tests {
     fn suspicious_rows_are_warned_of() {
         let rows: &[(Table, &[Value<'_>])] = &[
             (Table::Company, &[Some(b"c2"), Some(b"b1"), Some(b"1"), None]),
+            (Table::Company, &[Some(b"c3"), Some(b"b1"), Some(b"1"), None]),
+            (Table::Company, &[Some(b"c4"), Some(b"b1"), None, None]),
             (Table::CompanyAddress, &[Some(b"c1"), Some(b"0.0.0.0/0"), None]),
+            (Table::CompanyCountry, &[Some(b"c3"), Some(b"ES")]),
         ];
         let Ok((config, _)) = load(BadRows::Fail, rows).finish() else { panic!("failed") };
         let texts: Vec<_> = config.warnings.kept().iter().map(|p| p.to_string()).collect();
-        assert_eq!(texts.len(), 2, "{texts:?}");
-        assert!(texts[0].contains("company \"c1\": 0.0.0.0/0 grants every"), "{texts:?}");
-        assert!(texts[1].contains("company \"c2\": filter on, nothing listed"), "{texts:?}");
+        let expected = [
+            "company \"c4\": ip_filter is NULL",
+            "company \"c1\": 0.0.0.0/0 grants every",
+            "row 2: company \"c2\": filter on, nothing listed",
+            "row 3: company \"c3\": filter on, only countries listed",
+        ];
+        assert_eq!(texts.len(), expected.len(), "{texts:?}");
+        for (text, expected) in texts.iter().zip(expected) {
+            assert!(text.contains(expected), "{text} lacks {expected}");
+        }
     }
 
     #[test]

@@ -23,13 +23,14 @@ fn yes_no(value: bool) -> &'static str {
 pub fn check(call: &Call) -> Result<(), Fault> {
     let company = call.required("company")?;
     let ip = call.required("ip")?;
-    let source = Address::parse(ip)
-        .ok_or_else(|| Fault::argument(format!("ip \"{}\" is no IP address", Printable(ip))))?;
+    let source = Address::parse(&ip).ok_or_else(|| {
+        Fault::argument(format!("ip \"{}\" is no IP address", Printable::short(&ip)))
+    })?;
     with_snapshot(|view, pinned| {
-        let decision = policy::check_company_ip(view, company, source);
+        let decision = policy::check_company_ip(view, &company, source);
         let reply = call.reply();
         reply.int(c"generation", pinned.generation());
-        reply.text(c"company", Printable(company));
+        reply.text(c"company", Printable::full(&company));
         reply.text(c"ip", source);
         reply.int(c"code", decision.verdict.code());
         reply.text(c"reason", decision.verdict.reason());
@@ -45,9 +46,9 @@ pub fn company(call: &Call) -> Result<(), Fault> {
     let id = call.required("company")?;
     let page = page(call)?;
     with_snapshot(|view, pinned| {
-        let company = view
-            .company(id)
-            .ok_or_else(|| Fault::unknown(format!("company \"{}\" is not known", Printable(id))))?;
+        let company = view.company(&id).ok_or_else(|| {
+            Fault::unknown(format!("company \"{}\" is not known", Printable::short(&id)))
+        })?;
         let pages = company.range_count().div_ceil(PAGE).max(1);
         if page > pages {
             return Err(Fault::argument(format!("page {page}: the last one is {pages}")));
@@ -55,8 +56,8 @@ pub fn company(call: &Call) -> Result<(), Fault> {
         let (brand, brand_calls) = company.brand();
         let reply = call.reply();
         reply.int(c"generation", pinned.generation());
-        reply.text(c"company", Printable(company.id()));
-        reply.text(c"brand", Printable(brand));
+        reply.text(c"company", Printable::full(company.id()));
+        reply.text(c"brand", Printable::full(brand));
         reply.text(c"ip_filter", yes_no(company.ip_filter()));
         reply.int(c"max_calls", company.max_calls());
         reply.int(c"brand_max_calls", brand_calls);
@@ -73,13 +74,16 @@ pub fn company(call: &Call) -> Result<(), Fault> {
     .ok_or_else(no_snapshot)?
 }
 
-fn page(call: &Call) -> Result<usize, Fault> {
+/// The page asked for, from 1; the first one without an argument.
+pub fn page(call: &Call) -> Result<usize, Fault> {
     let Some(text) = call.argument() else { return Ok(1) };
-    std::str::from_utf8(text)
+    std::str::from_utf8(&text)
         .ok()
         .and_then(|t| t.parse().ok())
         .filter(|page| (1..=1_000_000).contains(page))
-        .ok_or_else(|| Fault::argument(format!("page \"{}\" is no number from 1", Printable(text))))
+        .ok_or_else(|| {
+            Fault::argument(format!("page \"{}\" is no number from 1", Printable::short(&text)))
+        })
 }
 
 fn countries(codes: &[[u8; 2]]) -> String {

@@ -47,21 +47,26 @@ impl Call {
         Some(Call { host: abi::host()?, handle })
     }
 
-    /// The next argument, numbers as text; None if there is none.
-    pub fn argument(&self) -> Option<&[u8]> {
+    /// The next argument, whole numbers as text; None if there is none, or one
+    /// of another type.
+    pub fn argument(&self) -> Option<Vec<u8>> {
         let mut text = sw_text { s: ptr::null(), len: 0 };
-        // SAFETY: the text stays until the call ends.
+        // SAFETY: the text stays until the next argument is asked for.
         let found = unsafe { self.host.rpc_argument?(self.handle, &raw mut text) };
         // SAFETY: as above.
-        (found == 1).then(|| unsafe { text.bytes() })
+        (found == 1).then(|| unsafe { text.bytes() }.to_vec())
     }
 
     /// The next argument, which must be there.
     ///
     /// # Errors
     /// A fault that names what is missing.
-    pub fn required(&self, what: &str) -> Result<&[u8], Fault> {
-        self.argument().ok_or_else(|| Fault::argument(format!("argument missing: {what}")))
+    pub fn required(&self, what: &str) -> Result<Vec<u8>, Fault> {
+        self.argument().ok_or_else(|| {
+            Fault::argument(format!(
+                "argument {what} is missing, or neither text nor a whole number"
+            ))
+        })
     }
 
     /// Begins the reply.
@@ -71,10 +76,7 @@ impl Call {
 
     /// Ends the call with a fault.
     pub fn fault(&self, fault: &Fault) {
-        let mut end = fault.reason.len().min(REASON_BYTES);
-        while !fault.reason.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = fault.reason.floor_char_boundary(REASON_BYTES);
         let reason = fault.reason.get(..end).unwrap_or_default();
         if let Some(send) = self.host.rpc_fault {
             // SAFETY: the text is valid during the call.

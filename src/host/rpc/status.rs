@@ -3,14 +3,20 @@
 use std::ffi::CStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::company::page;
 use super::reply::{Call, Fault, Node};
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
-use crate::host::{abi, reload as tables, statistics};
+use crate::host::{abi, reload as tables, report, statistics};
 use crate::snapshot::Counts;
 
 /// Names of the row counts, in the order of `Table::ALL`.
 const ROWS: [&CStr; 6] = [c"brands", c"companies", c"ranges", c"countries", c"users", c"trusted"];
+
+/// Warnings in the answer of a reload; `sipwarden.problems` has more.
+const SHOWN_WARNINGS: usize = 10;
+/// Lines on a page of `sipwarden.problems`.
+const PAGE: usize = 20;
 
 fn add_rows(reply: &Node<'_>, counts: &Counts) {
     let rows = reply.structure(c"rows");
@@ -37,20 +43,25 @@ pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
     add_milliseconds(&ms, c"publish", done.publish);
     reply.int(c"skipped_rows", done.skipped.count());
     reply.int(c"warning_count", done.warnings.count());
-    let warnings = reply.array(c"warnings");
-    for problem in done.skipped.kept().iter().chain(done.warnings.kept()) {
-        warnings.item(problem);
+    let shown = reply.array(c"warnings");
+    let all = done.skipped.kept().iter().chain(done.warnings.kept());
+    for problem in all.take(SHOWN_WARNINGS) {
+        shown.item(problem);
     }
     Ok(())
 }
 
-/// What the last reload found wrong.
+/// What the last reload found wrong: page (from 1).
 pub fn problems(call: &Call, state: &State) -> Result<(), Fault> {
-    let lines = tables::last_report(state);
+    let page = page(call)?;
+    let lines = report::last(state);
+    let pages = lines.len().div_ceil(PAGE).max(1);
     let reply = call.reply();
-    reply.int(c"count", lines.len() as u64);
+    reply.int(c"lines", lines.len() as u64);
+    reply.int(c"page", page as u64);
+    reply.int(c"pages", pages as u64);
     let list = reply.array(c"problems");
-    for line in lines {
+    for line in lines.iter().skip((page - 1) * PAGE).take(PAGE) {
         list.item(line);
     }
     Ok(())
