@@ -114,7 +114,7 @@ impl Prefix {
     }
 
     /// Length in bits.
-    pub fn len(&self) -> u8 {
+    pub fn mask(&self) -> u8 {
         match *self {
             Prefix::V4(_, len) | Prefix::V6(_, len) => len,
         }
@@ -122,7 +122,7 @@ impl Prefix {
 
     /// Whether it is a whole address family: `0.0.0.0/0` or `::/0`.
     pub fn is_everything(&self) -> bool {
-        self.len() == 0
+        self.mask() == 0
     }
 }
 

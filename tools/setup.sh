@@ -10,7 +10,7 @@ die() {
 	exit 1
 }
 
-command -v cargo >/dev/null || die "no cargo: install Rust first (rustup, or Debian's cargo of 1.88 or later)"
+command -v cargo >/dev/null || die "no cargo: install Rust first (rustup, or Debian's cargo of 1.91 or later)"
 
 packages="gcc libc6-dev binutils make libclang-dev sip-tester sqlite3 curl"
 if [ -z "${KAMAILIO_MODULES:-}" ]; then

@@ -89,7 +89,7 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
 }
 
 fn log_success(state: &State, done: &Reloaded) {
-    let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows[t.index()], t.short_name()));
+    let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
     log::info(format_args!(
         "generation {} loaded from {}: {}; {} bytes; fetch {} ms, compile {} ms, publish {} ms",
         done.generation,
@@ -105,10 +105,9 @@ fn log_success(state: &State, done: &Reloaded) {
 /// A database without companies refuses everybody: hardly what anyone wants of
 /// a platform that is running.
 fn refuse_to_forget_everybody(state: &State, config: &Configuration) -> Result<(), String> {
-    let companies = Table::Company.index();
-    let loaded = with_snapshot(|view, _| view.counts().rows[companies]).unwrap_or(0);
+    let loaded = with_snapshot(|view, _| view.counts().rows_of(Table::Company)).unwrap_or(0);
     if config.companies.is_empty() && loaded > 0 {
-        let table = state.settings.tables.get(companies).map_or("", String::as_str);
+        let table = state.settings.table(Table::Company);
         return Err(format!("table {table} is empty, and {loaded} companies are loaded"));
     }
     Ok(())

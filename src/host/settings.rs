@@ -197,6 +197,11 @@ impl Settings {
         }
     }
 
+    /// The name of a table in the database.
+    pub fn table(&self, table: Table) -> &str {
+        self.tables.get(table.index()).map_or("", String::as_str)
+    }
+
     /// The database URL without its password.
     pub fn shown_url(&self) -> String {
         // scheme://user:password@host; a password may hold any of these signs.

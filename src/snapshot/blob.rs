@@ -122,7 +122,7 @@ impl Builder {
             last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             self.words.push(u128::from_ne_bytes(last));
         }
-        while self.words.len() % (ALIGN / 16) != 0 {
+        while !self.words.len().is_multiple_of(ALIGN / 16) {
             self.words.push(0);
         }
         self.len = self.words.len() * 16;

@@ -6,6 +6,13 @@ use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
 use crate::tables::Table;
 
+impl Counts {
+    /// Rows read from one table.
+    pub fn rows_of(&self, table: Table) -> u32 {
+        self.rows.get(table.index()).copied().unwrap_or(0)
+    }
+}
+
 /// A blob that is a snapshot. A damaged one answers that nothing is there.
 #[derive(Clone, Copy)]
 pub struct View<'a> {

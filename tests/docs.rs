@@ -1,0 +1,157 @@
+//! The reference and the README say what the code's own tables say.
+//! `UPDATE_DOCS=1 cargo test --test docs` rewrites the generated parts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use sipwarden::host::{ATTRIBUTES, Kind, PARAMS, statistic_names};
+use sipwarden::tables::Table;
+use sipwarden::verdict::CHECK_COMPANY_IP;
+
+fn project(file: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+}
+
+/// The text between the markers of `name` must be `expected`.
+fn check(file: &str, name: &str, expected: &str) {
+    let path = project(file);
+    let text = fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+    let from = text.find(&begin).unwrap_or_else(|| panic!("{file}: no {begin}")) + begin.len();
+    let to = from + text[from..].find(&end).unwrap_or_else(|| panic!("{file}: no {end}"));
+    if text[from..to] == *expected {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{}{expected}{}", &text[..from], &text[to..])).unwrap();
+        return;
+    }
+    panic!(
+        "{file}: part {name} differs from the code, which says\n{expected}\nrun UPDATE_DOCS=1 cargo test --test docs"
+    );
+}
+
+fn verdicts() -> String {
+    let mut out = String::from("| function | code | reason | meaning |\n|---|---|---|---|\n");
+    for row in &CHECK_COMPANY_IP {
+        writeln!(out, "| `check_company_ip` | {} | `{}` | {} |", row.code, row.reason, row.meaning)
+            .unwrap();
+    }
+    out
+}
+
+#[test]
+fn verdict_tables() {
+    check("docs/reference.md", "verdicts", &verdicts());
+    check("README.md", "verdicts", &verdicts());
+}
+
+#[test]
+fn parameters() {
+    let mut out = String::new();
+    for param in &PARAMS {
+        let name = param.name.to_str().unwrap();
+        let (kind, default, quote) = match param.kind {
+            Kind::Int { default, min, max } => {
+                (format!("integer, {min} to {max}"), default.to_string(), "")
+            }
+            Kind::Text { default, max } => {
+                (format!("text, 1 to {max} bytes"), default.to_str().unwrap().to_owned(), "\"")
+            }
+            Kind::Name { default } => {
+                ("name of a table or view".into(), default.to_str().unwrap().to_owned(), "\"")
+            }
+            Kind::Choice { default, words } => {
+                (format!("one of {}", words.join(", ")), default.to_str().unwrap().to_owned(), "\"")
+            }
+        };
+        writeln!(
+            out,
+            "### {name}\n\n{}\n\nType: {kind}. Default: `{default}`.\n\n```\nmodparam(\"sipwarden\", \"{name}\", {quote}{default}{quote})\n```\n",
+            param.meaning
+        )
+        .unwrap();
+    }
+    check("docs/reference.md", "parameters", &out);
+}
+
+#[test]
+fn variables() {
+    let mut out = String::from("| variable | meaning |\n|---|---|\n");
+    for (name, meaning) in ATTRIBUTES {
+        writeln!(out, "| `$swd({name})` | {meaning} |").unwrap();
+    }
+    check("docs/reference.md", "variables", &out);
+}
+
+#[test]
+fn statistics() {
+    let mut out = String::new();
+    for name in statistic_names() {
+        writeln!(out, "- `sipwarden:{}`", name.to_str().unwrap()).unwrap();
+    }
+    check("docs/reference.md", "statistics", &out);
+}
+
+#[test]
+fn tables() {
+    let mut out = String::from("| rows | columns |\n|---|---|\n");
+    for table in Table::ALL {
+        writeln!(out, "| {} | {} |", table.short_name(), table.columns().join(", ")).unwrap();
+    }
+    check("docs/reference.md", "tables", &out);
+    for sql in ["sqlite", "mysql", "postgres"] {
+        let file = format!("kamailio-cfg/sql/{sql}/sipwarden.sql");
+        let text = fs::read_to_string(project(&file)).unwrap();
+        for (table, param) in Table::ALL.iter().zip(&PARAMS[1..]) {
+            let Kind::Name { default } = param.kind else { panic!("not a table") };
+            let default = default.to_str().unwrap();
+            let at = text.find(&format!("CREATE TABLE {default} (")).expect(default);
+            let body = &text[at..at + text[at..].find(';').unwrap()];
+            for column in table.columns() {
+                assert!(body.contains(&format!("\n    {column} ")), "{file}: {default}.{column}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rpc_methods_are_described() {
+    let header = fs::read_to_string(project("c_shim/sipwarden.h")).unwrap();
+    let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
+    let methods: Vec<_> = header
+        .lines()
+        .filter_map(|l| l.trim_start().strip_prefix("X("))
+        .filter_map(|l| l.split(',').next())
+        .filter(|name| *name != "name")
+        .collect();
+    assert!(methods.len() >= 6, "{methods:?}");
+    for method in methods {
+        assert!(reference.contains(&format!("### sipwarden.{method}")), "{method}");
+    }
+}
+
+#[test]
+fn script_functions_are_described() {
+    let shim = fs::read_to_string(project("c_shim/functions.c")).unwrap();
+    let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
+    let table = &shim[shim.find("cmd_export_t sw_functions[]").unwrap()..];
+    let names: Vec<_> = table
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("{\""))
+        .filter_map(|l| l.split('"').next())
+        .collect();
+    assert!(!names.is_empty());
+    for name in names {
+        assert!(reference.contains(&format!("### {name}(")), "{name}");
+    }
+    for name in table
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("SW_KEMI("))
+        .filter_map(|l| l.split(',').next())
+    {
+        assert!(reference.contains(&format!("KSR.sipwarden.{name}(")), "{name}");
+    }
+}
