@@ -73,6 +73,15 @@ fn tables_are_read_and_reloaded(mut server: Server, backslash: &str) {
     let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
     assert!(fault.contains("sipwarden_trusted"), "{fault}");
     server.run("ALTER TABLE elsewhere RENAME TO sipwarden_trusted;");
+    // A driver that reconnects in the middle must not mix two states.
+    server.make_trusted_slow();
+    let fault = std::thread::scope(|scope| {
+        let reloading = scope.spawn(|| kamailio.try_rpc("sipwarden.reload", json!([])));
+        server.kill_sleeping_session();
+        reloading.join().unwrap().unwrap_err()
+    });
+    assert!(fault.contains("lost") || fault.contains("cannot be read"), "{fault}");
+    server.run("DROP VIEW sipwarden_trusted; ALTER TABLE fast RENAME TO sipwarden_trusted;");
     for expected in 4..30 {
         assert_eq!(kamailio.rpc("sipwarden.reload", json!([]))["generation"], expected);
     }

@@ -179,6 +179,41 @@ impl Server {
         assert!(child.wait().unwrap().success(), "{sql}");
     }
 
+    /// A view of the trusted addresses that takes two seconds to read.
+    pub fn make_trusted_slow(&self) {
+        let sleep = if self.kind == Kind::MariaDb { "SLEEP(2)" } else { "pg_sleep(2)::text" };
+        self.run(&format!(
+            "ALTER TABLE sipwarden_trusted RENAME TO fast;
+             CREATE VIEW sipwarden_trusted AS SELECT '192.0.2.1' AS ip_addr, NULL AS mask, {sleep} AS tag;"
+        ));
+        if self.kind == Kind::Postgres {
+            self.run("GRANT SELECT ON sipwarden_trusted TO sip;");
+        }
+    }
+
+    /// Ends the session that sleeps in [`Server::make_trusted_slow`]'s view.
+    pub fn kill_sleeping_session(&self) {
+        let find = match self.kind {
+            Kind::MariaDb => {
+                "SELECT id FROM information_schema.processlist WHERE user = 'sip' AND state LIKE '%sleep%' AND info LIKE '%sipwarden_trusted%';"
+            }
+            Kind::Postgres => "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep';",
+        };
+        let id = wait_for("the session to sleep", || {
+            let mut client = self.client(Some("sip"));
+            match self.kind {
+                Kind::MariaDb => client.args(["-N", "-e", find]),
+                Kind::Postgres => client.args(["-A", "-t", "-c", find]),
+            };
+            let out = client.output().unwrap();
+            String::from_utf8_lossy(&out.stdout).trim().parse::<u64>().ok()
+        });
+        match self.kind {
+            Kind::MariaDb => self.run(&format!("KILL CONNECTION {id};")),
+            Kind::Postgres => self.run(&format!("SELECT pg_terminate_backend({id});")),
+        }
+    }
+
     /// What goes in `db_url`.
     pub fn url(&self) -> String {
         let scheme = if self.kind == Kind::MariaDb { "mysql" } else { "postgres" };
