@@ -1,6 +1,12 @@
 //! The reference and the README say what the code's own tables say.
 //! `UPDATE_DOCS=1 cargo test --test docs` rewrites the generated parts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
 
 use std::fmt::Write;
 use std::fs;
