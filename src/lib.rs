@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod host;
+pub mod ledger;
 pub mod policy;
 pub mod printable;
 pub mod shm;

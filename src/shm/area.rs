@@ -3,7 +3,10 @@
 use std::io;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU64;
+
+use super::atomic::AtomicU64;
+use super::bucket::Bucket;
+use super::pool::{Free, Record};
 
 /// A shared mapping, all zero when new. Never unmapped: other modules may still
 /// call into this one while Kamailio shuts down.
@@ -27,6 +30,12 @@ pub unsafe trait Shared: Sync {}
 
 // SAFETY: an atomic, zero is a value.
 unsafe impl Shared for AtomicU64 {}
+// SAFETY: atomics, zero is a value.
+unsafe impl<const N: usize> Shared for Record<N> {}
+// SAFETY: atomics; all zero is an empty list before the first record.
+unsafe impl Shared for Free {}
+// SAFETY: a zero-valid lock and an atomic.
+unsafe impl Shared for Bucket {}
 
 impl Area {
     /// Reserves `len` bytes, rounded up to whole pages. Pages that are never
@@ -66,11 +75,36 @@ impl Area {
     ///
     /// # Errors
     /// As [`Area::new`].
+    #[cfg(not(shuttle))]
     pub fn share<T: Shared>() -> io::Result<&'static T> {
         let area = Area::new(size_of::<T>())?;
         // SAFETY: the mapping is page-aligned, large enough, zero (valid for
         // `Shared`) and never unmapped.
         Ok(unsafe { area.base.cast::<T>().as_ref() })
+    }
+
+    /// The scheduler's atomics cannot lie in a mapping: they are leaked.
+    #[cfg(shuttle)]
+    pub fn share<T: Default>() -> io::Result<&'static T> {
+        Ok(Box::leak(Box::default()))
+    }
+
+    /// Maps `count` values of `T` for the life of the process family.
+    ///
+    /// # Errors
+    /// As [`Area::new`].
+    #[cfg(not(shuttle))]
+    pub fn share_slice<T: Shared>(count: usize) -> io::Result<&'static [T]> {
+        let bytes = count.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::InvalidInput)?;
+        let area = Area::new(bytes.max(1))?;
+        // SAFETY: as in `share`, for `count` values.
+        Ok(unsafe { std::slice::from_raw_parts(area.base.cast::<T>().as_ptr(), count) })
+    }
+
+    /// The scheduler's atomics cannot lie in a mapping: they are leaked.
+    #[cfg(shuttle)]
+    pub fn share_slice<T: Default>(count: usize) -> io::Result<&'static [T]> {
+        Ok((0..count).map(|_| T::default()).collect::<Vec<T>>().leak())
     }
 
     /// Size in bytes.

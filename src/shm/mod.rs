@@ -6,11 +6,18 @@
 //! threads. All-zero memory is a valid empty state of every type here.
 
 mod area;
+pub mod atomic;
+mod bucket;
 mod mutex;
+mod pool;
+mod process_id;
 mod publication;
 mod store;
 
 pub use area::Area;
+pub use bucket::{Buckets, Locked};
 pub use mutex::{RawSharedMutex, SharedMutex};
+pub use pool::{Pool, Record};
+pub use process_id::process_id;
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
 pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};

@@ -4,16 +4,23 @@
 //! its guards are used (`lock_api`), over a futex word in shared memory. The
 //! word holds the owner's pid, so a lock whose owner has died is taken over.
 
-use std::sync::atomic::{AtomicU32, Ordering::*};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(not(shuttle))]
+use std::time::Instant;
 
 use parking_lot::lock_api::{GuardNoSend, Mutex, RawMutex};
 
 use super::area::Shared;
+use super::atomic::{AtomicU32, Ordering::*};
+use super::process_id::process_id;
 
 /// Set while somebody may be waiting; the rest of the word is the owner's pid.
 const WAITERS: u32 = 1 << 31;
+/// Looks at the word before a waiter goes to sleep.
+#[cfg(not(shuttle))]
+const SPINS: u32 = 200;
 /// How often a waiter looks whether the owner is still alive.
+#[cfg(not(shuttle))]
 const OWNER_CHECK: Duration = Duration::from_millis(200);
 
 /// The lock word: 0 free, else pid of the owner and [`WAITERS`].
@@ -39,13 +46,17 @@ unsafe impl RawMutex for RawSharedMutex {
     }
 
     fn try_lock(&self) -> bool {
-        self.0.compare_exchange(0, std::process::id(), Acquire, Relaxed).is_ok()
+        self.0.compare_exchange(0, process_id(), Acquire, Relaxed).is_ok()
     }
 
     unsafe fn unlock(&self) {
-        if self.0.swap(0, Release) & WAITERS != 0 {
+        let word = self.0.swap(0, Release);
+        #[cfg(not(shuttle))]
+        if word & WAITERS != 0 {
             futex_wake(&self.0);
         }
+        #[cfg(shuttle)]
+        let _ = word;
     }
 }
 
@@ -57,9 +68,23 @@ impl RawSharedMutex {
 
     /// Takes the lock; false if `timeout` passes before.
     pub fn acquire(&self, timeout: Option<Duration>) -> bool {
-        let me = std::process::id();
+        let me = process_id();
         if self.0.compare_exchange(0, me, Acquire, Relaxed).is_ok() {
             return true;
+        }
+        self.acquire_contended(me, timeout)
+    }
+
+    #[cold]
+    #[cfg(not(shuttle))]
+    fn acquire_contended(&self, me: u32, timeout: Option<Duration>) -> bool {
+        // Most locks are held for less than a system call takes.
+        for _ in 0..SPINS {
+            std::hint::spin_loop();
+            if self.0.load(Relaxed) == 0 && self.0.compare_exchange(0, me, Acquire, Relaxed).is_ok()
+            {
+                return true;
+            }
         }
         let started = Instant::now();
         loop {
@@ -82,6 +107,16 @@ impl RawSharedMutex {
     }
 }
 
+#[cfg(shuttle)]
+impl RawSharedMutex {
+    fn acquire_contended(&self, me: u32, _timeout: Option<Duration>) -> bool {
+        while self.0.compare_exchange(0, me, Acquire, Relaxed).is_err() {
+            shuttle::thread::yield_now();
+        }
+        true
+    }
+}
+
 /// Whether a process with this pid exists, zombies aside.
 pub fn is_alive(pid: u32) -> bool {
     let Ok(pid) = libc::pid_t::try_from(pid) else {
@@ -92,6 +127,7 @@ pub fn is_alive(pid: u32) -> bool {
     rc == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
+#[cfg(not(shuttle))]
 fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
     let timeout = libc::timespec {
         tv_sec: timeout.as_secs() as libc::time_t,
@@ -110,6 +146,7 @@ fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
     }
 }
 
+#[cfg(not(shuttle))]
 fn futex_wake(word: &AtomicU32) {
     // SAFETY: the word is mapped; waking has no other effect on memory.
     unsafe {
@@ -117,7 +154,7 @@ fn futex_wake(word: &AtomicU32) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
     use std::sync::Arc;

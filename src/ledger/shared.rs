@@ -1,0 +1,343 @@
+//! The ledger itself: taking, releasing, listing.
+
+use std::io;
+
+use super::lease::{Lease, LeaseInfo, LeaseRef, WORDS};
+use super::scope::{Key, LockedScopes, Scope, ScopeKind, Scopes};
+use super::{Call, DialogId};
+use crate::shm::{Buckets, Locked, Pool, Record};
+
+/// All leases and scopes, in shared memory.
+pub struct Ledger {
+    leases: Pool<WORDS>,
+    dialogs: Buckets,
+    scopes: Scopes,
+    seed: u64,
+}
+
+/// A scope that a call shall count against.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The scope.
+    pub scope: Scope<'a>,
+    /// Live calls that it admits; 0 is off.
+    pub limit: u32,
+}
+
+/// How an attempt to count a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It counts in all wanted scopes now.
+    Counted,
+    /// It counted already; nothing has changed.
+    Held,
+    /// This scope has reached its limit; nothing has changed.
+    Refused(ScopeKind),
+    /// No room for another call; nothing has changed.
+    Full,
+}
+
+/// An outcome, and the live calls of the wanted scopes right then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Live calls in the order of [`ScopeKind::ALL`], for the wanted scopes.
+    pub counts: [Option<u32>; ScopeKind::COUNT],
+}
+
+/// Sizes and use.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Leases that fit.
+    pub capacity: usize,
+    /// Leases there are, released ones that wait for their dialog too.
+    pub leases: u32,
+    /// Scopes that leases refer to.
+    pub scopes: u32,
+    /// Bytes of address space; only what was used takes memory.
+    pub bytes: usize,
+}
+
+type Scoped<T> = [Option<T>; ScopeKind::COUNT];
+
+impl Ledger {
+    /// Maps a ledger for `capacity` calls. `seed` keys its hashes.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
+        Ok(Ledger {
+            leases: Pool::new(capacity)?,
+            dialogs: Buckets::new(capacity)?,
+            // Every call may have three scopes of its own, so this never fills.
+            scopes: Scopes::new(capacity * ScopeKind::COUNT, seed)?,
+            seed: seed[0] ^ seed[1],
+        })
+    }
+
+    /// Counts a call in all wanted scopes or in none. `wanted` holds each kind
+    /// at most once. A call that already counts in one of them is left as it
+    /// is. With `force` the limits are not looked at.
+    pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], force: bool) -> Taken {
+        let wanted = by_kind(wanted);
+        let full = Taken { outcome: Outcome::Full, counts: [None; ScopeKind::COUNT] };
+        let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else { return full };
+        let old = self.find(&chain, call.dialog);
+        if let Some((_, lease)) = old {
+            if lease.is_live()
+                && wanted.iter().flatten().any(|w| lease.scope(w.scope.kind).is_some())
+            {
+                return Taken { outcome: Outcome::Held, counts: self.counts_of(lease, &wanted) };
+            }
+            if !lease.is_live() {
+                self.detach(lease);
+            }
+        }
+        let position = match old {
+            Some((position, _)) => position,
+            None => match self.leases.take() {
+                Some(position) => position,
+                None => return full,
+            },
+        };
+        let Some(record) = self.leases.get(position) else { return full };
+        let lease = Lease(record);
+        if old.is_none() {
+            lease.begin(call, self.hash(call.call_id));
+        }
+        let taken = self.attach(lease, &wanted, force);
+        match (taken.outcome, old) {
+            (Outcome::Counted, None) => {
+                lease.set_next(chain.first());
+                chain.set_first(Some(position));
+            }
+            (Outcome::Counted, Some(_)) => {}
+            (_, None) => self.free(position, lease),
+            // A refusal leaves no trace: a released lease without scopes goes.
+            (_, Some(_)) if !lease.is_live() => self.remove(&chain, position, lease),
+            (_, Some(_)) => {}
+        }
+        taken
+    }
+
+    /// Tests and takes the wanted scopes under their locks.
+    fn attach(&self, lease: Lease<'_>, wanted: &Scoped<Wanted<'_>>, force: bool) -> Taken {
+        let keys = wanted.map(|w| w.map(|w| self.scopes.key(&w.scope)));
+        let locks = self.scopes.lock(&keys);
+        let mut counts = keys.map(|key| {
+            key.map(|k| self.scopes.find(&locks, k).map_or(0, |at| self.scopes.live_at(at)))
+        });
+        for (want, count) in wanted.iter().zip(&counts) {
+            if let (Some(want), Some(count), false) = (want, count, force)
+                && want.limit > 0
+                && *count >= want.limit
+            {
+                return Taken { outcome: Outcome::Refused(want.scope.kind), counts };
+            }
+        }
+        let mut positions: Scoped<u32> = [None; ScopeKind::COUNT];
+        for ((slot, want), key) in positions.iter_mut().zip(wanted).zip(keys) {
+            if let (Some(want), Some(key)) = (want, key) {
+                *slot = self.scopes.find_or_add(&locks, key, &want.scope);
+                if slot.is_none() {
+                    // What was added and is referred to by nothing goes again.
+                    positions.iter().flatten().for_each(|&at| self.scopes.add(&locks, at, 0, 0));
+                    return Taken { outcome: Outcome::Full, counts };
+                }
+            }
+        }
+        for ((want, position), count) in wanted.iter().zip(positions).zip(&mut counts) {
+            if let (Some(want), Some(position)) = (want, position) {
+                self.scopes.add(&locks, position, 1, 1);
+                lease.set_scope(want.scope.kind, position);
+                *count = count.map(|n| n + 1);
+            }
+        }
+        lease.set_live(true);
+        Taken { outcome: Outcome::Counted, counts }
+    }
+
+    /// The call counts no more, and may come back. False if it did not count.
+    pub fn release(&self, dialog: DialogId) -> bool {
+        self.with_lease(dialog, |lease| {
+            let live = lease.is_live();
+            if live {
+                self.change(lease, -1, 0);
+                lease.set_live(false);
+            }
+            live
+        })
+        .unwrap_or(false)
+    }
+
+    /// A released call turns out to live: it counts again, whatever the limits
+    /// say. False if there is nothing to take back.
+    pub fn resume(&self, dialog: DialogId) -> bool {
+        self.with_lease(dialog, |lease| {
+            let released = !lease.is_live();
+            if released {
+                self.change(lease, 1, 0);
+                lease.set_live(true);
+            }
+            released
+        })
+        .unwrap_or(false)
+    }
+
+    /// The dialog is gone, and its lease with it. Whether there was one.
+    pub fn forget(&self, dialog: DialogId) -> bool {
+        let Some(chain) = self.dialogs.lock(self.bucket_of(dialog)) else { return false };
+        let Some((position, lease)) = self.find(&chain, dialog) else { return false };
+        self.detach(lease);
+        self.remove(&chain, position, lease);
+        true
+    }
+
+    /// As [`Ledger::forget`], for just this lease.
+    pub fn forget_lease(&self, dialog: DialogId, named: LeaseRef) -> bool {
+        let Some(chain) = self.dialogs.lock(self.bucket_of(dialog)) else { return false };
+        match self.find(&chain, dialog) {
+            Some((position, lease))
+                if position == named.position && lease.generation() == named.generation =>
+            {
+                self.detach(lease);
+                self.remove(&chain, position, lease);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes whether a reconciliation found the lease's dialog. True if this one
+    /// and the last one did not.
+    pub fn note_missing(&self, dialog: DialogId, named: LeaseRef, missing: bool) -> bool {
+        self.with_lease(dialog, |lease| {
+            let again = missing && lease.is_suspect() && lease.generation() == named.generation;
+            lease.set_suspect(missing);
+            again
+        })
+        .unwrap_or(false)
+    }
+
+    /// Live calls of a scope.
+    pub fn live(&self, kind: ScopeKind, id: &[u8]) -> u32 {
+        self.scopes.live(&Scope { kind, id })
+    }
+
+    /// The lease in a record, if it is one. Positions run up to
+    /// [`Ledger::positions`].
+    pub fn at(&self, position: u32) -> Option<LeaseInfo> {
+        let record = self.leases.get(position)?;
+        let dialog = Lease(record).dialog();
+        let chain = self.dialogs.lock(self.bucket_of(dialog))?;
+        let (found, lease) = self.find(&chain, dialog)?;
+        (found == position && lease.is_used()).then(|| self.info(position, lease))
+    }
+
+    /// Positions that ever held a lease.
+    pub fn positions(&self) -> u32 {
+        self.leases.used_up_to()
+    }
+
+    /// Hash by which a Call-ID is found.
+    pub fn hash(&self, text: &[u8]) -> u64 {
+        let seed = (self.seed, !self.seed);
+        siphasher::sip::SipHasher13::new_with_keys(seed.0, seed.1).hash(text)
+    }
+
+    /// Sizes and use.
+    pub fn memory(&self) -> Memory {
+        let leases = self.leases.capacity() * size_of::<Record<WORDS>>();
+        Memory {
+            capacity: self.leases.capacity(),
+            leases: self.leases.live(),
+            scopes: self.scopes.in_use(),
+            bytes: leases + self.dialogs.bytes() + self.scopes.bytes(),
+        }
+    }
+
+    fn info(&self, position: u32, lease: Lease<'_>) -> LeaseInfo {
+        let name = |kind| lease.scope(kind).map(|at| self.scopes.name_at(at));
+        LeaseInfo {
+            lease: LeaseRef { position, generation: lease.generation() },
+            dialog: lease.dialog(),
+            call_id: lease.call_id(),
+            call_id_hash: lease.call_id_hash(),
+            scopes: ScopeKind::ALL.map(name),
+            direction: lease.direction(),
+            emergency: lease.is_emergency(),
+            live: lease.is_live(),
+            started: lease.started(),
+        }
+    }
+
+    fn bucket_of(&self, dialog: DialogId) -> u32 {
+        // Fibonacci hashing: the upper half of a product spreads consecutive ids.
+        self.dialogs.of(dialog.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32)
+    }
+
+    fn find(&self, chain: &Locked, dialog: DialogId) -> Option<(u32, Lease<'static>)> {
+        let mut next = chain.first();
+        while let Some(position) = next {
+            let lease = Lease(self.leases.get(position)?);
+            if lease.dialog() == dialog {
+                return Some((position, lease));
+            }
+            next = lease.next();
+        }
+        None
+    }
+
+    fn with_lease<R>(&self, dialog: DialogId, f: impl FnOnce(Lease<'_>) -> R) -> Option<R> {
+        let chain = self.dialogs.lock(self.bucket_of(dialog))?;
+        self.find(&chain, dialog).map(|(_, lease)| f(lease))
+    }
+
+    /// Changes counts of all scopes of a lease; its dialog's bucket is locked.
+    fn change(&self, lease: Lease<'_>, live: i32, refs: i32) {
+        let positions = ScopeKind::ALL.map(|kind| lease.scope(kind));
+        let keys: Scoped<Key> = positions.map(|at| self.scopes.key_at(at?));
+        let locks: LockedScopes = self.scopes.lock(&keys);
+        for position in positions.into_iter().flatten() {
+            self.scopes.add(&locks, position, live, refs);
+        }
+    }
+
+    /// Takes a lease out of its scopes, releasing it if it is live.
+    fn detach(&self, lease: Lease<'_>) {
+        self.change(lease, if lease.is_live() { -1 } else { 0 }, -1);
+        lease.set_live(false);
+        lease.clear_scopes();
+    }
+
+    fn remove(&self, chain: &Locked, position: u32, lease: Lease<'_>) {
+        let after = lease.next();
+        if chain.first() == Some(position) {
+            chain.set_first(after);
+        } else {
+            let mut next = chain.first();
+            while let Some(previous) = next.and_then(|p| self.leases.get(p)).map(Lease) {
+                next = previous.next();
+                if next == Some(position) {
+                    previous.set_next(after);
+                    break;
+                }
+            }
+        }
+        self.free(position, lease);
+    }
+
+    fn free(&self, position: u32, lease: Lease<'_>) {
+        lease.end();
+        self.leases.give(position);
+    }
+
+    fn counts_of(&self, lease: Lease<'_>, wanted: &Scoped<Wanted<'_>>) -> Scoped<u32> {
+        wanted.map(|w| w.and_then(|w| lease.scope(w.scope.kind)).map(|at| self.scopes.live_at(at)))
+    }
+}
+
+fn by_kind<'a>(wanted: &[Wanted<'a>]) -> Scoped<Wanted<'a>> {
+    ScopeKind::ALL.map(|kind| wanted.iter().find(|w| w.scope.kind == kind).copied())
+}

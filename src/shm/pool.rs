@@ -1,0 +1,111 @@
+//! Fixed pools of records with a lock-free list of free ones.
+//!
+//! Records that were never used follow a mark instead of being linked, so a new
+//! pool is all zero and takes no memory. The list is R. K. Treiber's stack
+//! (1986); a tag in its head, raised with every change, rules out ABA.
+
+use std::io;
+
+use super::area::Area;
+use super::atomic::{AtomicU32, AtomicU64, Ordering::*};
+
+/// A record of N words. Word 0 holds the pool's link while the record is free;
+/// its owner may use it otherwise.
+pub type Record<const N: usize> = [AtomicU64; N];
+
+/// Head of the free list and the mark of what was never used.
+#[derive(Default)]
+pub(super) struct Free {
+    /// Tag in the upper half, position + 1 in the lower.
+    head: AtomicU64,
+    /// Records from here on were never used.
+    unused: AtomicU32,
+    /// Records in use.
+    live: AtomicU32,
+}
+
+/// Records in shared memory.
+pub struct Pool<const N: usize> {
+    records: &'static [Record<N>],
+    free: &'static Free,
+}
+
+impl<const N: usize> Pool<N>
+where
+    Record<N>: Default,
+{
+    /// Maps a pool of `capacity` records.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new(capacity: usize) -> io::Result<Self> {
+        Ok(Pool { records: Area::share_slice(capacity)?, free: Area::share()? })
+    }
+
+    /// A record for the caller alone; None if all are in use.
+    pub fn take(&self) -> Option<u32> {
+        let taken = self.pop().or_else(|| self.first_unused())?;
+        self.free.live.fetch_add(1, Relaxed);
+        Some(taken)
+    }
+
+    /// Gives back a record that [`Pool::take`] gave; it is in use no more.
+    pub fn give(&self, position: u32) {
+        let Some(record) = self.records.get(position as usize) else { return };
+        self.free.live.fetch_sub(1, Relaxed);
+        let mut head = self.free.head.load(Relaxed);
+        loop {
+            record[0].store(head & 0xffff_ffff, Relaxed);
+            let new = next_tag(head) | u64::from(position + 1);
+            match self.free.head.compare_exchange(head, new, Release, Relaxed) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    fn pop(&self) -> Option<u32> {
+        let mut head = self.free.head.load(Acquire);
+        loop {
+            let position = (head as u32).checked_sub(1)?;
+            // Another process may take this record meanwhile and write to it:
+            // then the tag has changed and the link read here is not used.
+            let link = self.records.get(position as usize)?[0].load(Relaxed);
+            let new = next_tag(head) | (link & 0xffff_ffff);
+            match self.free.head.compare_exchange(head, new, Acquire, Acquire) {
+                Ok(_) => return Some(position),
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    fn first_unused(&self) -> Option<u32> {
+        let capacity = self.records.len() as u32;
+        let raise = |unused: u32| (unused < capacity).then(|| unused + 1);
+        self.free.unused.fetch_update(Relaxed, Relaxed, raise).ok()
+    }
+
+    /// The record at a position.
+    pub fn get(&self, position: u32) -> Option<&'static Record<N>> {
+        self.records.get(position as usize)
+    }
+
+    /// Records in all.
+    pub fn capacity(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Records in use now.
+    pub fn live(&self) -> u32 {
+        self.free.live.load(Relaxed)
+    }
+
+    /// Records at and above this position were never used.
+    pub fn used_up_to(&self) -> u32 {
+        self.free.unused.load(Relaxed)
+    }
+}
+
+fn next_tag(head: u64) -> u64 {
+    ((head >> 32).wrapping_add(1)) << 32
+}
