@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::exit;
 
-const SHIM: [&str; 6] =
-    ["module.c", "functions.c", "variables.c", "rpc.c", "statistics.c", "database.c"];
+const SHIM: [&str; 7] =
+    ["module.c", "functions.c", "variables.c", "rpc.c", "statistics.c", "database.c", "dialog.c"];
 
 fn main() {
     for var in ["KAMAILIO_SRC", "KAMAILIO_MODULES"] {
@@ -43,6 +43,7 @@ fn generate_contract() {
     let bindings = bindgen::Builder::default()
         .header(header.to_string_lossy())
         .allowlist_type("sw_.*")
+        .allowlist_var("SW_.*")
         .blocklist_var("sw_rust_module")
         .prepend_enum_name(false)
         .layout_tests(false)

@@ -5,6 +5,7 @@
 #include "core/sr_module.h"
 #include "core/mod_fix.h"
 #include "core/ip_addr.h"
+#include "core/parser/parse_to.h"
 #include "shim.h"
 
 /* An argument that cannot be evaluated is empty, which Rust refuses. */
@@ -32,6 +33,25 @@ struct sw_message sw_message_of(const struct sip_msg *msg)
 	return out;
 }
 
+/* Call-ID and To tag are needed for calls only, so they are parsed here. */
+struct sw_call sw_call_of(struct sip_msg *msg)
+{
+	struct sw_call call = {.msg = sw_message_of(msg)};
+
+	if(msg->callid == NULL && parse_headers(msg, HDR_CALLID_F, 0) < 0)
+		return call;
+	if(msg->callid != NULL)
+		call.call_id = sw_text_of(&msg->callid->body);
+	if(msg->first_line.type != SIP_REQUEST
+			|| msg->first_line.u.request.method_value != METHOD_INVITE)
+		return call;
+	if(msg->to == NULL && parse_headers(msg, HDR_TO_F, 0) < 0)
+		return call;
+	if(msg->to != NULL && get_to(msg) != NULL && get_to(msg)->tag_value.len == 0)
+		call.initial_invite = 1;
+	return call;
+}
+
 static int ki_check_company_ip(sip_msg_t *msg, str *company)
 {
 	struct sw_message m = sw_message_of(msg);
@@ -45,6 +65,35 @@ static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
 	struct sw_text address = sw_text_of(ip);
 
 	return sw_rust_module.check_company_ip(&m, sw_text_of(company), &address);
+}
+
+static int ki_roadwarrior_acquire_flags(sip_msg_t *msg, str *aor, str *company, str *flags)
+{
+	struct sw_call call = sw_call_of(msg);
+
+	return sw_rust_module.roadwarrior_acquire(
+			&call, sw_text_of(aor), sw_text_of(company), sw_text_of(flags));
+}
+
+static int ki_roadwarrior_acquire(sip_msg_t *msg, str *aor, str *company)
+{
+	str none = {NULL, 0};
+
+	return ki_roadwarrior_acquire_flags(msg, aor, company, &none);
+}
+
+static int ki_cc_limit_flags(sip_msg_t *msg, str *company, str *flags)
+{
+	struct sw_call call = sw_call_of(msg);
+
+	return sw_rust_module.cc_limit(&call, sw_text_of(company), sw_text_of(flags));
+}
+
+static int ki_cc_limit(sip_msg_t *msg, str *company)
+{
+	str none = {NULL, 0};
+
+	return ki_cc_limit_flags(msg, company, &none);
 }
 
 static int w_check_company_ip(struct sip_msg *msg, char *company, char *unused)
@@ -63,11 +112,56 @@ static int w_check_company_ip_addr(struct sip_msg *msg, char *company, char *ip)
 	return ki_check_company_ip_addr(msg, &id, &address);
 }
 
+static int w_roadwarrior_acquire(struct sip_msg *msg, char *aor, char *company)
+{
+	str user = evaluate(msg, aor);
+	str id = evaluate(msg, company);
+
+	return ki_roadwarrior_acquire(msg, &user, &id);
+}
+
+static int w_roadwarrior_acquire_flags(
+		struct sip_msg *msg, char *aor, char *company, char *flags)
+{
+	str user = evaluate(msg, aor);
+	str id = evaluate(msg, company);
+	str letters = evaluate(msg, flags);
+
+	return ki_roadwarrior_acquire_flags(msg, &user, &id, &letters);
+}
+
+static int w_cc_limit(struct sip_msg *msg, char *company, char *unused)
+{
+	str id = evaluate(msg, company);
+
+	(void)unused;
+	return ki_cc_limit(msg, &id);
+}
+
+static int w_cc_limit_flags(struct sip_msg *msg, char *company, char *flags)
+{
+	str id = evaluate(msg, company);
+	str letters = evaluate(msg, flags);
+
+	return ki_cc_limit_flags(msg, &id, &letters);
+}
+
+/* Where calls are admitted; failure routes for serial forking. */
+#define CALL_ROUTES (REQUEST_ROUTE | FAILURE_ROUTE)
+
 cmd_export_t sw_functions[] = {
 		{"check_company_ip", (cmd_function)w_check_company_ip, 1,
 				fixup_spve_null, fixup_free_spve_null, ANY_ROUTE},
 		{"check_company_ip", (cmd_function)w_check_company_ip_addr, 2,
 				fixup_spve_all, fixup_free_spve_all, ANY_ROUTE},
+		{"roadwarrior_acquire", (cmd_function)w_roadwarrior_acquire, 2,
+				fixup_spve_all, fixup_free_spve_all, CALL_ROUTES},
+		{"roadwarrior_acquire", (cmd_function)(void (*)(void))w_roadwarrior_acquire_flags,
+				3, fixup_spve_all, fixup_free_spve_all, CALL_ROUTES},
+		{"cc_limit", (cmd_function)w_cc_limit, 1, fixup_spve_null,
+				fixup_free_spve_null, CALL_ROUTES},
+		{"cc_limit", (cmd_function)w_cc_limit_flags, 2, fixup_spve_all,
+				fixup_free_spve_all, CALL_ROUTES},
 		{0, 0, 0, 0, 0, 0}};
 
 #define SW_KEMI(name, ...)                              \
@@ -84,6 +178,14 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(check_company_ip, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(check_company_ip_addr, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(roadwarrior_acquire, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(roadwarrior_acquire_flags, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(cc_limit, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(cc_limit_flags, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI_END};
 /* clang-format on */

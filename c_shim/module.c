@@ -2,6 +2,8 @@
  * sipwarden: what Kamailio looks up in the library, and the life cycle.
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "core/sr_module.h"
+#include "core/timer.h"
 #include "shim.h"
 
 MODULE_VERSION
@@ -57,6 +59,10 @@ static const struct sw_host host = {
 		.db_open = sw_db_open,
 		.db_rows = sw_db_rows,
 		.db_close = sw_db_close,
+		.dialog_support = sw_dialog_support,
+		.dialog_of = sw_dialog_of,
+		.dialog_remember = sw_dialog_remember,
+		.dialog_exists = sw_dialog_exists,
 		.rpc_argument = sw_rpc_argument,
 		.rpc_open = sw_rpc_open,
 		.rpc_int = sw_rpc_int,
@@ -64,6 +70,25 @@ static const struct sw_host host = {
 		.rpc_item = sw_rpc_item,
 		.rpc_fault = sw_rpc_fault,
 };
+
+static void reap(unsigned int ticks, void *param)
+{
+	(void)ticks, (void)param;
+	sw_rust_module.reap();
+}
+
+static int start_reaper(void)
+{
+	int interval = sw_rust_module.reap_interval();
+
+	if(interval <= 0)
+		return 0;
+	if(register_timer(reap, NULL, interval) < 0) {
+		LM_ERR("no timer for the comparison of calls with dialogs\n");
+		return -1;
+	}
+	return 0;
+}
 
 static int mod_init(void)
 {
@@ -80,7 +105,9 @@ static int mod_init(void)
 	}
 	if(sw_statistics_register() != 0)
 		return -1;
-	return sw_rust_module.init() == 0 ? 0 : -1;
+	if(sw_dialog_init() != 0 || sw_rust_module.init() != 0)
+		return -1;
+	return start_reaper();
 }
 
 static void mod_destroy(void)

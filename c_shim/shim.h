@@ -36,6 +36,15 @@ static inline str sw_str_of(struct sw_text text)
 
 struct sw_message sw_message_of(const struct sip_msg *msg);
 
+struct sw_call sw_call_of(struct sip_msg *msg);
+
+/* dialog.c */
+int sw_dialog_init(void);
+int sw_dialog_support(void);
+int sw_dialog_of(const struct sw_call *call, struct sw_dialog *out);
+int sw_dialog_remember(const struct sw_call *call, const char *name, struct sw_text value);
+int sw_dialog_exists(struct sw_dialog dialog);
+
 /* functions.c */
 extern cmd_export_t sw_functions[];
 extern sr_kemi_t sw_kemi_functions[];

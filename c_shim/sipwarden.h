@@ -35,6 +35,42 @@ struct sw_message {
 	struct sw_address source;
 };
 
+/* A message that may begin or belong to a call. */
+struct sw_call {
+	struct sw_message msg;
+	struct sw_text call_id;
+	/* 1 for an INVITE without a To tag. */
+	int initial_invite;
+};
+
+/* Kamailio's name of a dialog. */
+struct sw_dialog {
+	uint32_t entry;
+	uint32_t id;
+};
+
+/* What became of a dialog. */
+enum sw_dialog_event {
+	SW_DIALOG_ENDED,   /* the call is over, as far as the dialog knows */
+	SW_DIALOG_RESUMED, /* it turned out to live */
+	SW_DIALOG_GONE     /* the dialog is destroyed */
+};
+
+/* What a dialog that was restored from the database remembers. */
+struct sw_restored {
+	struct sw_dialog dialog;
+	struct sw_text call_id;
+	struct sw_text company; /* empty: not counted by cc_limit */
+	struct sw_text user;    /* empty: not counted by roadwarrior_acquire */
+	struct sw_text flags;
+	uint64_t started;       /* seconds since 1970 */
+};
+
+/* What the dialog module can do here; bits. */
+#define SW_DIALOG_LOADED 1   /* there is one */
+#define SW_DIALOG_PERSISTS 2 /* it keeps dialogs in a database */
+#define SW_DIALOG_LOOKUP 4   /* a dialog can be looked up by its name */
+
 enum sw_log_level {
 	SW_LOG_CRITICAL,
 	SW_LOG_ERROR,
@@ -47,8 +83,11 @@ enum sw_log_level {
 /* RPC methods: X(name, what it does). Served as sipwarden.<name>. */
 #define SW_RPC_METHODS(X)                                                     \
 	X(reload, "Reads the tables and publishes them; no argument.")            \
-	X(check, "Explains a verdict without side effects: company ip.")          \
+	X(check, "Explains verdicts, without side effects: company ip [aor].")      \
 	X(company, "Settings and ranges of a company: id [page].")                \
+	X(calls, "Live calls, 20 a page: [company [page]], \"\" for all.")        \
+	X(release, "Takes a call out of all counts: call-id.")                    \
+	X(reconcile, "Compares calls with dialogs: [free].")                      \
 	X(problems, "The bad rows and warnings of the last reload: [page].") \
 	X(stats, "Sizes, use and counters; no argument.")                         \
 	X(version, "Version of the module and its build; no argument.")
@@ -111,6 +150,18 @@ struct sw_host {
 	int (*db_close)(void *db);
 
 	/*
+	 * Dialogs. support: bits SW_DIALOG_*. of: 1 and the dialog of a message,
+	 * which is made if the message is an initial INVITE; else 0. remember keeps
+	 * a text with the dialog of a message, also in its database: 1 if it did.
+	 * exists: 1, 0, or -1 if that cannot be told. No lock may be held.
+	 */
+	int (*dialog_support)(void);
+	int (*dialog_of)(const struct sw_call *call, struct sw_dialog *out);
+	int (*dialog_remember)(const struct sw_call *call, const char *name,
+			struct sw_text value);
+	int (*dialog_exists)(struct sw_dialog dialog);
+
+	/*
 	 * RPC. argument: 1 and the next argument as text, 0 if there is none; the
 	 * text is valid until the next call of argument.
 	 * open adds a structure (or an array) to parent, NULL being the reply
@@ -147,6 +198,19 @@ struct sw_module {
 	/* Script functions return the code of the verdict, never 0. */
 	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company,
 			const struct sw_text *ip);
+
+	int (*roadwarrior_acquire)(const struct sw_call *call, struct sw_text aor,
+			struct sw_text company, struct sw_text flags);
+	int (*cc_limit)(const struct sw_call *call, struct sw_text company,
+			struct sw_text flags);
+
+	/* Called in any process, with the dialog's lock held or not. */
+	void (*dialog_event)(enum sw_dialog_event event, struct sw_dialog dialog);
+	void (*dialog_restored)(const struct sw_restored *restored);
+	/* Seconds between two calls of reap, 0 for none; after init. */
+	int (*reap_interval)(void);
+	/* Compares calls with dialogs; in a timer process. */
+	void (*reap)(void);
 
 	void (*variable)(const struct sw_message *msg, int index,
 			struct sw_value *out);

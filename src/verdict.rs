@@ -1,21 +1,30 @@
 //! The one table of verdicts: what docs, `$swd`, logs, RPC and statistics print.
 #![forbid(unsafe_code)]
 
+use std::ffi::CStr;
+
 /// What a script function decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)] // each meaning stands in the table below
 pub enum Verdict {
-    /// The source is in one of the company's ranges.
     GrantedRange,
-    /// The company has no IP filter.
     FilterOff,
-    /// Filter on, source not granted.
     DeniedSource,
-    /// Filter on and nothing listed: all is rejected.
     DeniedNoRanges,
-    /// No such company; fails closed.
+    RoadwarriorCounted,
+    RoadwarriorHeld,
+    RoadwarriorRequest,
+    RoadwarriorNone,
+    RoadwarriorLimit,
+    CallCounted,
+    CallHeld,
+    CallEmergency,
+    BrandLimit,
+    CompanyLimit,
     UnknownCompany,
-    /// No snapshot, bad argument, caught panic; fails closed.
     InternalError,
+    LedgerFull,
 }
 
 /// One row of the verdict table.
@@ -30,58 +39,126 @@ pub struct Entry {
     pub meaning: &'static str,
 }
 
-/// Verdicts of `check_company_ip`.
-pub const CHECK_COMPANY_IP: [Entry; 6] = [
-    Entry {
-        verdict: Verdict::GrantedRange,
-        code: 1,
-        reason: "granted_range",
-        meaning: "the source is in one of the company's ranges",
-    },
-    Entry {
-        verdict: Verdict::FilterOff,
-        code: 2,
-        reason: "filter_off",
-        meaning: "the company has no IP filter",
-    },
-    Entry {
-        verdict: Verdict::DeniedSource,
-        code: -1,
-        reason: "denied_source",
-        meaning: "filter on, source not granted",
-    },
-    Entry {
-        verdict: Verdict::DeniedNoRanges,
-        code: -2,
-        reason: "denied_no_ranges",
-        meaning: "filter on and nothing listed: all is rejected",
-    },
-    Entry {
-        verdict: Verdict::UnknownCompany,
-        code: -3,
-        reason: "unknown_company",
-        meaning: "no such company: fails closed",
-    },
-    Entry {
-        verdict: Verdict::InternalError,
-        code: -9,
-        reason: "internal_error",
-        meaning: "no snapshot, bad argument, caught panic: fails closed",
-    },
+const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'static str) -> Entry {
+    Entry { verdict, code, reason, meaning }
+}
+
+/// All verdicts, in the order of [`Verdict`].
+pub const ENTRIES: [Entry; 17] = [
+    row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
+    row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
+    row(Verdict::DeniedSource, -1, "denied_source", "filter on, source not granted"),
+    row(
+        Verdict::DeniedNoRanges,
+        -2,
+        "denied_no_ranges",
+        "filter on and nothing listed: all is rejected",
+    ),
+    row(
+        Verdict::RoadwarriorCounted,
+        4,
+        "roadwarrior_counted",
+        "an INVITE took one of the user's slots",
+    ),
+    row(Verdict::RoadwarriorHeld, 5, "roadwarrior_held", "this dialog already holds the slot"),
+    row(
+        Verdict::RoadwarriorRequest,
+        6,
+        "roadwarrior_request",
+        "not an initial INVITE: allowed, not counted",
+    ),
+    row(
+        Verdict::RoadwarriorNone,
+        -4,
+        "roadwarrior_none",
+        "the user may not call from non-granted addresses",
+    ),
+    row(
+        Verdict::RoadwarriorLimit,
+        -5,
+        "roadwarrior_limit",
+        "all of the user's 1, 2 or 3 calls are up",
+    ),
+    row(Verdict::CallCounted, 1, "call_counted", "brand and company counted in one step"),
+    row(Verdict::CallHeld, 2, "call_held", "this dialog is already counted"),
+    row(Verdict::CallEmergency, 3, "call_emergency", "flag e: counted, never refused"),
+    row(Verdict::BrandLimit, -6, "brand_limit", "the brand's calls are all up"),
+    row(Verdict::CompanyLimit, -7, "company_limit", "the company's calls are all up"),
+    row(Verdict::UnknownCompany, -3, "unknown_company", "no such company: fails closed"),
+    row(
+        Verdict::InternalError,
+        -9,
+        "internal_error",
+        "no snapshot, bad argument, no dialog, caught panic: fails closed",
+    ),
+    row(Verdict::LedgerFull, -10, "ledger_full", "max_calls are up: fails closed"),
 ];
+
+/// A verdict of a function and the statistic that counts it.
+pub type Counted = (Verdict, &'static CStr);
+
+/// A script function and its verdicts.
+pub struct Function {
+    /// Name in the script.
+    pub name: &'static str,
+    /// What it may decide.
+    pub verdicts: &'static [Counted],
+}
+
+/// `check_company_ip`.
+pub const CHECK_COMPANY_IP: Function = Function {
+    name: "check_company_ip",
+    verdicts: &[
+        (Verdict::GrantedRange, c"check_granted_range"),
+        (Verdict::FilterOff, c"check_filter_off"),
+        (Verdict::DeniedSource, c"check_denied_source"),
+        (Verdict::DeniedNoRanges, c"check_denied_no_ranges"),
+        (Verdict::UnknownCompany, c"check_unknown_company"),
+        (Verdict::InternalError, c"check_internal_error"),
+    ],
+};
+
+/// `roadwarrior_acquire`.
+pub const ROADWARRIOR_ACQUIRE: Function = Function {
+    name: "roadwarrior_acquire",
+    verdicts: &[
+        (Verdict::GrantedRange, c"roadwarrior_granted_range"),
+        (Verdict::FilterOff, c"roadwarrior_filter_off"),
+        (Verdict::RoadwarriorCounted, c"roadwarrior_counted"),
+        (Verdict::RoadwarriorHeld, c"roadwarrior_held"),
+        (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
+        (Verdict::RoadwarriorNone, c"roadwarrior_none"),
+        (Verdict::RoadwarriorLimit, c"roadwarrior_limit"),
+        (Verdict::UnknownCompany, c"roadwarrior_unknown_company"),
+        (Verdict::InternalError, c"roadwarrior_internal_error"),
+        (Verdict::LedgerFull, c"roadwarrior_ledger_full"),
+    ],
+};
+
+/// `cc_limit`.
+pub const CC_LIMIT: Function = Function {
+    name: "cc_limit",
+    verdicts: &[
+        (Verdict::CallCounted, c"cc_call_counted"),
+        (Verdict::CallHeld, c"cc_call_held"),
+        (Verdict::CallEmergency, c"cc_call_emergency"),
+        (Verdict::BrandLimit, c"cc_brand_limit"),
+        (Verdict::CompanyLimit, c"cc_company_limit"),
+        (Verdict::UnknownCompany, c"cc_unknown_company"),
+        (Verdict::InternalError, c"cc_internal_error"),
+        (Verdict::LedgerFull, c"cc_ledger_full"),
+    ],
+};
+
+/// All script functions, in the order of their statistics.
+pub const FUNCTIONS: [&Function; 3] = [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT];
 
 impl Verdict {
     /// The row of this verdict.
     pub const fn entry(self) -> &'static Entry {
-        let [range, off, denied, no_ranges, unknown, error] = &CHECK_COMPANY_IP;
-        match self {
-            Verdict::GrantedRange => range,
-            Verdict::FilterOff => off,
-            Verdict::DeniedSource => denied,
-            Verdict::DeniedNoRanges => no_ranges,
-            Verdict::UnknownCompany => unknown,
-            Verdict::InternalError => error,
-        }
+        // In bounds by the test below; the index is the position in the enum.
+        #[allow(clippy::indexing_slicing)]
+        &ENTRIES[self as usize]
     }
 
     /// What the script function returns.
@@ -95,29 +172,27 @@ impl Verdict {
     }
 }
 
+const _: () = {
+    let mut n = 0;
+    while n < ENTRIES.len() {
+        assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
+        n += 1;
+    }
+    assert!(Verdict::LedgerFull as usize + 1 == ENTRIES.len());
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_verdict_names_its_own_row() {
-        for row in &CHECK_COMPANY_IP {
-            assert_eq!(row.verdict.entry().reason, row.reason);
-            assert_eq!(row.verdict, row.verdict.entry().verdict);
+    fn reasons_are_unique_and_codes_within_a_function_too() {
+        for (i, a) in ENTRIES.iter().enumerate() {
+            assert!(ENTRIES[i + 1..].iter().all(|b| a.reason != b.reason));
         }
-    }
-
-    #[test]
-    fn no_code_ends_the_script() {
-        assert!(CHECK_COMPANY_IP.iter().all(|row| row.code != 0));
-    }
-
-    #[test]
-    fn codes_and_reasons_are_unique() {
-        for (i, a) in CHECK_COMPANY_IP.iter().enumerate() {
-            for b in &CHECK_COMPANY_IP[i + 1..] {
-                assert_ne!(a.code, b.code);
-                assert_ne!(a.reason, b.reason);
+        for function in FUNCTIONS {
+            for (i, (a, _)) in function.verdicts.iter().enumerate() {
+                assert!(function.verdicts[i + 1..].iter().all(|(b, _)| a.code() != b.code()));
             }
         }
     }

@@ -26,6 +26,15 @@ fn it_exports_what_kamailio_looks_up_and_the_contract() {
 }
 
 #[test]
+fn it_lacks_nothing_of_its_own() {
+    let out = Command::new("nm").args(["-D", "--undefined-only"]).arg(module()).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(text.contains(" U pkg_free") || text.contains("_pkg_root"), "no symbols in {text}");
+    let ours: Vec<_> = text.lines().filter(|l| l.contains(" sw_")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
+
+#[test]
 fn no_test_double_is_in_it() {
     let contains = |path, needle: &[u8]| {
         let bytes: Vec<u8> = std::fs::read(path).unwrap();

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::abi::sw_message;
 use super::log;
+use crate::ledger::{ScopeKind, Taken, Wanted};
 use crate::verdict::Verdict;
 
 /// Names a message: no two messages of one process share all three, and a
@@ -21,18 +22,55 @@ impl From<&sw_message> for MessageKey {
     }
 }
 
+/// Live calls and limits of the scopes that a verdict is about.
+#[derive(Clone, Copy)]
+pub struct Numbers {
+    /// (live calls, limit) in the order of [`ScopeKind::ALL`].
+    pub scopes: [Option<(u32, u32)>; ScopeKind::COUNT],
+}
+
+impl Numbers {
+    /// The verdict is about no call.
+    pub const NONE: Self = Numbers { scopes: [None; ScopeKind::COUNT] };
+
+    /// What an attempt to count a call saw.
+    pub fn new(wanted: &[Wanted<'_>], taken: &Taken) -> Self {
+        let limit = |kind| wanted.iter().find(|w| w.scope.kind == kind).map(|w| w.limit);
+        let mut numbers = Self::NONE;
+        for ((slot, kind), count) in numbers.scopes.iter_mut().zip(ScopeKind::ALL).zip(taken.counts)
+        {
+            *slot = count.zip(limit(kind));
+        }
+        numbers
+    }
+}
+
+/// What the script was told last.
+#[derive(Clone, Copy)]
+pub struct Told {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The calls it is about.
+    pub numbers: Numbers,
+}
+
 thread_local! {
-    static LAST: Cell<Option<(MessageKey, Verdict)>> = const { Cell::new(None) };
+    static LAST: Cell<Option<(MessageKey, Told)>> = const { Cell::new(None) };
 }
 
 /// Keeps the verdict for `$swd` and returns the code for the script.
 pub fn answer(msg: &sw_message, function: &str, verdict: Verdict) -> i32 {
-    LAST.set(Some((msg.into(), verdict)));
+    answer_with(msg, function, verdict, Numbers::NONE)
+}
+
+/// As [`answer`], for a verdict about calls.
+pub fn answer_with(msg: &sw_message, function: &str, verdict: Verdict, numbers: Numbers) -> i32 {
+    LAST.set(Some((msg.into(), Told { verdict, numbers })));
     log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
     verdict.code()
 }
 
-/// The last verdict in this message.
-pub fn last_verdict(msg: &sw_message) -> Option<Verdict> {
-    LAST.get().filter(|(key, _)| *key == msg.into()).map(|(_, verdict)| verdict)
+/// What was told last in this message.
+pub fn last_told(msg: &sw_message) -> Option<Told> {
+    LAST.get().filter(|(key, _)| *key == msg.into()).map(|(_, told)| told)
 }

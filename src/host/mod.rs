@@ -4,7 +4,10 @@
 mod abi;
 mod address;
 mod call;
+mod calls;
+mod complaint;
 mod database;
+mod dialogs;
 mod entry;
 #[cfg(feature = "fault-injection")]
 mod faults;
@@ -12,6 +15,7 @@ mod functions;
 mod log;
 mod module;
 mod process;
+mod reaper;
 mod reload;
 mod report;
 mod rpc;

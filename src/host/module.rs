@@ -7,7 +7,7 @@ use super::abi::{self, sw_host, sw_module, sw_param};
 use super::entry::{Entry, guard, keep_panic_messages};
 use super::settings::{self, Kind, PARAMS, Settings};
 use super::state::{self, State};
-use super::{functions, log, process, reload, rpc, statistics, variables};
+use super::{calls, dialogs, functions, log, process, reaper, reload, rpc, statistics, variables};
 
 /// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
 #[unsafe(no_mangle)]
@@ -21,6 +21,12 @@ pub static sw_rust_module: sw_module = sw_module {
     init: Some(init),
     destroy: Some(destroy),
     check_company_ip: Some(functions::check_company_ip),
+    roadwarrior_acquire: Some(calls::roadwarrior_acquire),
+    cc_limit: Some(calls::cc_limit),
+    dialog_event: Some(calls::dialog_event),
+    dialog_restored: Some(calls::dialog_restored),
+    reap_interval: Some(reaper::reap_interval),
+    reap: Some(reaper::reap),
     variable: Some(variables::variable),
     rpc: Some(rpc::call),
 };
@@ -96,7 +102,7 @@ fn start() -> Result<(), String> {
     process::watch_forks()?;
     let settings = Settings::take();
     let reserve = settings.snapshot_bytes;
-    let state = State::new(settings)
+    let state = State::new(settings, reload::hash_key()?)
         .map_err(|e| format!("no address space (snapshot_memory is {reserve} bytes): {e}"))?;
     let state = state::install(state);
     log::info(format_args!(
@@ -105,6 +111,22 @@ fn start() -> Result<(), String> {
         crate::shm::MAX_READERS,
         size_of_val(state.store.publication())
     ));
+    let ledger = state.ledger.memory();
+    log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
+    match (dialogs::loaded(), dialogs::persist()) {
+        (false, _) => log::info(format_args!(
+            "no dialog module: cc_limit and roadwarrior_acquire can count nothing"
+        )),
+        (true, false) => log::info(format_args!(
+            "the dialog module has no database (db_mode): after a restart the counts begin at zero"
+        )),
+        (true, true) => {}
+    }
+    if dialogs::loaded() && !dialogs::can_look_up() {
+        log::warning(format_args!(
+            "dialogs cannot be looked up in this Kamailio: leaked calls are not found"
+        ));
+    }
     reload::reload(state)?;
     Ok(())
 }

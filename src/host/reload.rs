@@ -150,7 +150,8 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
     })
 }
 
-fn hash_key() -> Result<[u64; 2], String> {
+/// Two random words.
+pub fn hash_key() -> Result<[u64; 2], String> {
     let random = || getrandom::u64().map_err(|e| format!("no random numbers: {e}"));
     Ok([random()?, random()?])
 }

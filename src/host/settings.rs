@@ -53,6 +53,8 @@ const DB_URL: usize = 0;
 const FIRST_TABLE: usize = 1;
 const RELOAD_BAD_ROWS: usize = FIRST_TABLE + Table::ALL.len();
 const SNAPSHOT_MEMORY: usize = RELOAD_BAD_ROWS + 1;
+const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
+const REAPER_INTERVAL: usize = MAX_CALLS + 1;
 
 /// Longest table name, as databases allow.
 const MAX_NAME: usize = 128;
@@ -62,7 +64,7 @@ const fn table(name: &'static CStr, default: &'static CStr, meaning: &'static st
 }
 
 /// All parameters.
-pub const PARAMS: [Param; 9] = [
+pub const PARAMS: [Param; 11] = [
     Param {
         name: c"db_url",
         kind: Kind::Text { default: c"sqlite:////var/lib/kamailio/sipwarden.sqlite", max: 1024 },
@@ -96,6 +98,16 @@ pub const PARAMS: [Param; 9] = [
         kind: Kind::Int { default: 256, min: 2, max: 8192 },
         meaning: "Address space for two generations of the tables, in MiB; only what is used takes memory.",
     },
+    Param {
+        name: c"max_calls",
+        kind: Kind::Int { default: 65_536, min: 16, max: 4_194_304 },
+        meaning: "Calls that can be counted at a time; further ones are refused with `ledger_full`.",
+    },
+    Param {
+        name: c"reaper_interval",
+        kind: Kind::Int { default: 60, min: 0, max: 86_400 },
+        meaning: "Seconds between two comparisons of the counted calls with the dialogs; 0 for none.",
+    },
 ];
 
 /// The value of a parameter.
@@ -118,6 +130,10 @@ pub struct Settings {
     pub bad_rows: BadRows,
     /// Bytes for two generations.
     pub snapshot_bytes: usize,
+    /// Calls that can be counted at a time.
+    pub max_calls: usize,
+    /// Seconds between two comparisons with the dialogs, 0 for none.
+    pub reaper_interval: i32,
 }
 
 impl Param {
@@ -194,6 +210,8 @@ impl Settings {
                 _ => BadRows::Fail,
             },
             snapshot_bytes: int(SNAPSHOT_MEMORY) << 20,
+            max_calls: int(MAX_CALLS),
+            reaper_interval: int(REAPER_INTERVAL) as i32,
         }
     }
 

@@ -7,6 +7,7 @@ use once_cell::sync::OnceCell;
 
 use super::entry::Entry;
 use super::settings::Settings;
+use crate::ledger::Ledger;
 use crate::shm::{Area, SharedMutex, SnapshotStore};
 
 /// Bytes kept of what the last reload found wrong.
@@ -18,6 +19,8 @@ pub struct State {
     pub settings: Settings,
     /// The snapshots.
     pub store: SnapshotStore,
+    /// The calls.
+    pub ledger: Ledger,
     /// Lines about the last reload, ended by the first zero byte.
     pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
     /// One bit per entry from C that has panicked in any process.
@@ -27,13 +30,14 @@ pub struct State {
 static STATE: OnceCell<State> = OnceCell::new();
 
 impl State {
-    /// Maps what the processes share.
+    /// Maps what the processes share; `seed` keys the ledger's hashes.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn new(settings: Settings) -> io::Result<Self> {
+    pub fn new(settings: Settings, seed: [u64; 2]) -> io::Result<Self> {
         Ok(State {
             store: SnapshotStore::new(settings.snapshot_bytes)?,
+            ledger: Ledger::new(settings.max_calls, seed)?,
             report: Area::share()?,
             panicked: Area::share()?,
             settings,

@@ -3,17 +3,7 @@
 use std::ffi::CStr;
 
 use super::abi;
-use crate::verdict::{CHECK_COMPANY_IP, Verdict};
-
-/// Statistics of `check_company_ip`, in the order of [`CHECK_COMPANY_IP`].
-const CHECKS: [&CStr; CHECK_COMPANY_IP.len()] = [
-    c"check_granted_range",
-    c"check_filter_off",
-    c"check_denied_source",
-    c"check_denied_no_ranges",
-    c"check_unknown_company",
-    c"check_internal_error",
-];
+use crate::verdict::{FUNCTIONS, Function, Verdict};
 
 /// What the module counts of itself; follows the verdicts.
 #[derive(Clone, Copy, Debug)]
@@ -22,28 +12,54 @@ pub enum Own {
     Reloads,
     /// Reloads that failed and left the old generation.
     ReloadFailures,
+    /// Calls counted with flag `i`.
+    CallsInbound,
+    /// Calls counted with flag `o`.
+    CallsOutbound,
+    /// Emergency calls that could be allowed but not counted.
+    EmergencyUncounted,
+    /// Calls that turned out to live after their release.
+    CallsResumed,
+    /// Leases that were found without a dialog and freed.
+    LeasesLeaked,
     /// Panics that were caught.
     Panics,
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 3] = [c"reloads", c"reload_failures", c"panics"];
+pub const OWN: [&CStr; 8] = [
+    c"reloads",
+    c"reload_failures",
+    c"calls_inbound",
+    c"calls_outbound",
+    c"emergency_uncounted",
+    c"calls_resumed",
+    c"leases_leaked",
+    c"panics",
+];
 
 /// Names of all statistics, in the order of registration.
 pub fn names() -> impl Iterator<Item = &'static CStr> {
-    CHECKS.into_iter().chain(OWN)
+    let verdicts = FUNCTIONS.into_iter().flat_map(|f| f.verdicts.iter().map(|(_, name)| *name));
+    verdicts.chain(OWN)
 }
 
-/// Counts a verdict of `check_company_ip`.
-pub fn count_check(verdict: Verdict) {
-    if let Some(row) = CHECK_COMPANY_IP.iter().position(|e| e.verdict == verdict) {
-        count(row);
+fn verdict_count() -> usize {
+    FUNCTIONS.iter().map(|f| f.verdicts.len()).sum()
+}
+
+/// Counts a verdict of a function.
+pub fn count_verdict(function: &'static Function, verdict: Verdict) {
+    let before = FUNCTIONS.iter().take_while(|f| f.name != function.name);
+    let before: usize = before.map(|f| f.verdicts.len()).sum();
+    if let Some(row) = function.verdicts.iter().position(|(v, _)| *v == verdict) {
+        count(before + row);
     }
 }
 
 /// Counts an event of the module itself.
 pub fn count_own(own: Own) {
-    count(CHECKS.len() + own as usize);
+    count(verdict_count() + own as usize);
 }
 
 fn count(index: usize) {

@@ -1,13 +1,77 @@
 //! `$swd(attribute)`: the last verdict in this message.
 
 use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_message, sw_text, sw_value};
-use super::call::last_verdict;
+use super::call::{Told, last_told};
 use super::entry::{Entry, guard};
+use crate::ledger::ScopeKind;
 
-/// Attributes and what they say.
-pub const ATTRIBUTES: [(&str, &str); 2] = [
-    ("code", "code of the last verdict in this message"),
-    ("reason", "reason of the last verdict in this message"),
+/// What an attribute tells.
+enum Value {
+    Int(i64),
+    Text(&'static str),
+}
+
+/// An attribute of `$swd`.
+pub struct Attribute {
+    /// Name in `$swd(name)`.
+    pub name: &'static str,
+    /// One sentence for the reference.
+    pub meaning: &'static str,
+    value: fn(&Told) -> Option<Value>,
+}
+
+fn count(told: &Told, kind: ScopeKind) -> Option<Value> {
+    let (count, _) = (*told.numbers.scopes.get(kind as usize)?)?;
+    Some(Value::Int(count.into()))
+}
+
+fn limit(told: &Told, kind: ScopeKind) -> Option<Value> {
+    let (_, limit) = (*told.numbers.scopes.get(kind as usize)?)?;
+    Some(Value::Int(limit.into()))
+}
+
+/// All attributes.
+pub const ATTRIBUTES: [Attribute; 8] = [
+    Attribute {
+        name: "code",
+        meaning: "code of the last verdict in this message",
+        value: |told| Some(Value::Int(told.verdict.code().into())),
+    },
+    Attribute {
+        name: "reason",
+        meaning: "reason of the last verdict in this message",
+        value: |told| Some(Value::Text(told.verdict.reason())),
+    },
+    Attribute {
+        name: "company_calls",
+        meaning: "live calls of the company, this one included if it counts",
+        value: |told| count(told, ScopeKind::Company),
+    },
+    Attribute {
+        name: "company_limit",
+        meaning: "its `max_calls`, 0 for none",
+        value: |told| limit(told, ScopeKind::Company),
+    },
+    Attribute {
+        name: "brand_calls",
+        meaning: "live calls of the company's brand",
+        value: |told| count(told, ScopeKind::Brand),
+    },
+    Attribute {
+        name: "brand_limit",
+        meaning: "its `max_calls`, 0 for none",
+        value: |told| limit(told, ScopeKind::Brand),
+    },
+    Attribute {
+        name: "user_calls",
+        meaning: "live calls that the user has placed from addresses that are not granted",
+        value: |told| count(told, ScopeKind::User),
+    },
+    Attribute {
+        name: "user_limit",
+        meaning: "its `external_calls`",
+        value: |told| limit(told, ScopeKind::User),
+    },
 ];
 
 /// Index of an attribute, or -1.
@@ -17,7 +81,7 @@ pub unsafe extern "C" fn variable_index(name: sw_text) -> i32 {
         let name = unsafe { name.bytes() };
         ATTRIBUTES
             .iter()
-            .position(|(attribute, _)| attribute.as_bytes() == name)
+            .position(|attribute| attribute.name.as_bytes() == name)
             .and_then(|index| i32::try_from(index).ok())
             .unwrap_or(-1)
     })
@@ -30,17 +94,18 @@ pub unsafe extern "C" fn variable(msg: *const sw_message, index: i32, out: *mut 
         let (Some(msg), Some(out)) = (unsafe { (msg.as_ref(), out.as_mut()) }) else {
             return;
         };
-        let Some(verdict) = last_verdict(msg) else { return };
-        match index {
-            0 => {
+        let attribute = usize::try_from(index).ok().and_then(|index| ATTRIBUTES.get(index));
+        let value = last_told(msg).zip(attribute).and_then(|(told, a)| (a.value)(&told));
+        match value {
+            Some(Value::Int(number)) => {
                 out.kind = SW_VALUE_INT;
-                out.number = i64::from(verdict.code());
+                out.number = number;
             }
-            1 => {
+            Some(Value::Text(text)) => {
                 out.kind = SW_VALUE_TEXT;
-                out.text = verdict.reason().as_bytes().into();
+                out.text = text.as_bytes().into();
             }
-            _ => {}
+            None => {}
         }
     });
 }

@@ -1,6 +1,10 @@
 //! Decisions: pure functions of a snapshot, the time and what was asked.
 #![forbid(unsafe_code)]
 
+mod calls;
 mod source;
 
+pub use calls::{
+    CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict, user_scope,
+};
 pub use source::{SourceDecision, check_company_ip};

@@ -4,7 +4,6 @@ use std::io;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use super::atomic::AtomicU64;
 use super::bucket::Bucket;
 use super::pool::{Free, Record};
 
@@ -29,7 +28,7 @@ unsafe impl Sync for Area {}
 pub unsafe trait Shared: Sync {}
 
 // SAFETY: an atomic, zero is a value.
-unsafe impl Shared for AtomicU64 {}
+unsafe impl Shared for std::sync::atomic::AtomicU64 {}
 // SAFETY: atomics, zero is a value.
 unsafe impl<const N: usize> Shared for Record<N> {}
 // SAFETY: atomics; all zero is an empty list before the first record.
@@ -75,18 +74,11 @@ impl Area {
     ///
     /// # Errors
     /// As [`Area::new`].
-    #[cfg(not(shuttle))]
     pub fn share<T: Shared>() -> io::Result<&'static T> {
         let area = Area::new(size_of::<T>())?;
         // SAFETY: the mapping is page-aligned, large enough, zero (valid for
         // `Shared`) and never unmapped.
         Ok(unsafe { area.base.cast::<T>().as_ref() })
-    }
-
-    /// The scheduler's atomics cannot lie in a mapping: they are leaked.
-    #[cfg(shuttle)]
-    pub fn share<T: Default>() -> io::Result<&'static T> {
-        Ok(Box::leak(Box::default()))
     }
 
     /// Maps `count` values of `T` for the life of the process family.

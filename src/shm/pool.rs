@@ -39,7 +39,8 @@ where
     /// # Errors
     /// What the kernel says.
     pub fn new(capacity: usize) -> io::Result<Self> {
-        Ok(Pool { records: Area::share_slice(capacity)?, free: Area::share()? })
+        let free = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Pool { records: Area::share_slice(capacity)?, free })
     }
 
     /// A record for the caller alone; None if all are in use.

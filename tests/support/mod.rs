@@ -7,7 +7,9 @@
     clippy::indexing_slicing
 )]
 
+pub mod call;
 pub mod kamailio;
+pub mod proxy;
 pub mod servers;
 pub mod sip;
 pub mod sqlite;
@@ -48,13 +50,18 @@ impl Drop for Folder {
 }
 
 /// Waits until `ready` answers; panics with `what` after 20 s.
-pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, ready: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(Duration::from_secs(20), what, ready)
+}
+
+/// As [`wait_for`], for what takes its time.
+pub fn wait_up_to<T>(limit: Duration, what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = ready() {
             return value;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
+        assert!(started.elapsed() < limit, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,5 +1,6 @@
 //! RPC methods `sipwarden.*`.
 
+mod calls;
 mod company;
 mod reply;
 mod status;
@@ -7,8 +8,8 @@ mod status;
 use std::ffi::c_void;
 
 use super::abi::{
-    SW_RPC_check, SW_RPC_company, SW_RPC_problems, SW_RPC_reload, SW_RPC_stats, SW_RPC_version,
-    sw_rpc_method,
+    SW_RPC_calls, SW_RPC_check, SW_RPC_company, SW_RPC_problems, SW_RPC_reconcile, SW_RPC_release,
+    SW_RPC_reload, SW_RPC_stats, SW_RPC_version, sw_rpc_method,
 };
 use super::entry::{Entry, guard};
 use super::state;
@@ -30,8 +31,11 @@ fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
     #[allow(non_upper_case_globals)]
     match method {
         SW_RPC_reload => status::reload(call, state),
-        SW_RPC_check => company::check(call),
-        SW_RPC_company => company::company(call),
+        SW_RPC_check => company::check(call, state),
+        SW_RPC_company => company::company(call, state),
+        SW_RPC_calls => calls::calls(call, state),
+        SW_RPC_release => calls::release(call, state),
+        SW_RPC_reconcile => calls::reconcile(call, state),
         SW_RPC_problems => status::problems(call, state),
         SW_RPC_stats => status::stats(call, state),
         SW_RPC_version => status::version(call),

@@ -107,6 +107,14 @@ impl<'a> Node<'a> {
         self.child(name, false)
     }
 
+    /// Adds a structure to an array.
+    pub fn item_structure(&self) -> Node<'a> {
+        if self.handle.is_null() {
+            return Node { call: self.call, handle: ptr::null_mut() };
+        }
+        self.call.open(self.handle, None, false)
+    }
+
     /// Adds an array to a structure.
     pub fn array(&self, name: &CStr) -> Node<'a> {
         self.child(name, true)

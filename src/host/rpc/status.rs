@@ -83,6 +83,11 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     }
     reply.int(c"snapshot_room", state.store.room() as u64);
     reply.int(c"snapshot_memory_used", state.store.resident() as u64);
+    let memory = state.ledger.memory();
+    reply.int(c"calls", memory.leases);
+    reply.int(c"calls_room", memory.capacity as u64);
+    reply.int(c"call_scopes", memory.scopes);
+    reply.int(c"calls_memory", memory.bytes as u64);
     let counters = reply.structure(c"counters");
     for (name, value) in statistics::values() {
         counters.int(name, value);

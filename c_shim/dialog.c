@@ -1,0 +1,196 @@
+/*
+ * sipwarden: the dialog module: which dialog a message belongs to, and what
+ * becomes of dialogs.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <dlfcn.h>
+#include "core/sr_module.h"
+#include "modules/dialog/dlg_load.h"
+#include "modules/dialog/dlg_hash.h"
+#include "shim.h"
+
+/* Dialog variables; kept in the dialog module's database with the dialog. */
+#define VAR_COMPANY "sipwarden_company"
+#define VAR_USER "sipwarden_user"
+#define VAR_FLAGS "sipwarden_flags"
+
+typedef dlg_cell_t *(*dlg_lookup_f)(unsigned int h_entry, unsigned int h_id);
+
+static struct dlg_binds dialog;
+static cmd_function dlg_manage;
+/* Not in the module's API, so taken from its library; may be missing. */
+static dlg_lookup_f dlg_lookup_by_id;
+static int support;
+
+static struct sw_dialog name_of(const dlg_cell_t *dlg)
+{
+	struct sw_dialog name = {dlg->h_entry, dlg->h_id};
+
+	return name;
+}
+
+/*
+ * Runs in any process, for DESTROY with the lock of the dialog's entry held:
+ * touches the ledger only.
+ */
+static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
+{
+	/* 5.6 destroys dialogs after our mod_destroy */
+	if(destroy_modules_phase())
+		return;
+	switch(type) {
+		case DLGCB_TERMINATED:
+			/* dlg.end_dlg on an early dialog: the call may ring on */
+			if(dlg->state < DLG_STATE_CONFIRMED_NA && params->req == NULL
+					&& params->rpl == NULL)
+				return;
+			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			break;
+		case DLGCB_FAILED:
+			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			/* callbacks may come in another order than states */
+			if(dlg->state != DLG_STATE_DELETED)
+				sw_rust_module.dialog_event(SW_DIALOG_RESUMED, name_of(dlg));
+			break;
+		case DLGCB_EXPIRED:
+			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			break;
+		case DLGCB_CONFIRMED_NA:
+			/* answered after its release (a CANCEL that crossed the 200) */
+			sw_rust_module.dialog_event(SW_DIALOG_RESUMED, name_of(dlg));
+			break;
+		case DLGCB_DESTROY:
+			sw_rust_module.dialog_event(SW_DIALOG_GONE, name_of(dlg));
+			break;
+	}
+}
+
+static void watch(dlg_cell_t *dlg)
+{
+	int types = DLGCB_FAILED | DLGCB_TERMINATED | DLGCB_EXPIRED | DLGCB_DESTROY
+				| DLGCB_CONFIRMED_NA;
+
+	if(dialog.register_dlgcb(dlg, types, on_dialog, NULL, NULL) != 0)
+		LM_ERR("a dialog cannot be watched: its call leaves the counts late\n");
+}
+
+static void on_created(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
+{
+	(void)type, (void)params;
+	watch(dlg);
+}
+
+static struct sw_text variable_of(dlg_cell_t *dlg, char *name, char *buf, int size)
+{
+	struct sw_text none = {NULL, 0}, text = {buf, 0};
+	str key = {name, strlen(name)}, value = {NULL, 0};
+
+	/* the value lies in a buffer that the next call may use */
+	if(dialog.get_dlg_varval(dlg, &key, &value) != 0 || value.s == NULL
+			|| value.len <= 0 || value.len > size)
+		return none;
+	memcpy(buf, value.s, value.len);
+	text.len = (size_t)value.len;
+	return text;
+}
+
+static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
+{
+	char company[512], user[512], flags[16];
+	struct sw_restored restored;
+
+	(void)type, (void)params;
+	watch(dlg);
+	if(dlg->state != DLG_STATE_CONFIRMED_NA && dlg->state != DLG_STATE_CONFIRMED)
+		return;
+	restored.dialog = name_of(dlg);
+	restored.call_id = sw_text_of(&dlg->callid);
+	restored.company = variable_of(dlg, VAR_COMPANY, company, sizeof(company));
+	restored.user = variable_of(dlg, VAR_USER, user, sizeof(user));
+	restored.flags = variable_of(dlg, VAR_FLAGS, flags, sizeof(flags));
+	restored.started = dlg->start_ts;
+	sw_rust_module.dialog_restored(&restored);
+}
+
+static int has_database(const sr_module_t *module)
+{
+	modparam_t type;
+	int *db_mode = find_param_export((sr_module_t *)module, "db_mode", PARAM_INT, &type);
+
+	return db_mode != NULL && *db_mode != 0;
+}
+
+int sw_dialog_init(void)
+{
+	sr_module_t *module = find_module_by_name("dialog");
+
+	if(module == NULL)
+		return 0;
+	dlg_manage = find_export("dlg_manage", 0, 0);
+	if(load_dlg_api(&dialog) != 0 || dlg_manage == NULL) {
+		LM_ERR("the dialog module's API cannot be loaded\n");
+		return -1;
+	}
+	if(dialog.register_dlgcb(NULL, DLGCB_CREATED, on_created, NULL, NULL) != 0
+			|| dialog.register_dlgcb(NULL, DLGCB_LOADED, on_loaded, NULL, NULL) != 0) {
+		LM_ERR("the dialog module takes no callbacks\n");
+		return -1;
+	}
+	support = SW_DIALOG_LOADED;
+	if(has_database(module))
+		support |= SW_DIALOG_PERSISTS;
+	dlg_lookup_by_id = (dlg_lookup_f)dlsym(module->handle, "dlg_lookup");
+	if(dlg_lookup_by_id != NULL)
+		support |= SW_DIALOG_LOOKUP;
+	return 0;
+}
+
+int sw_dialog_support(void)
+{
+	return support;
+}
+
+int sw_dialog_of(const struct sw_call *call, struct sw_dialog *out)
+{
+	struct sip_msg *msg = (struct sip_msg *)call->msg.address;
+	dlg_cell_t *dlg;
+
+	if(!(support & SW_DIALOG_LOADED))
+		return 0;
+	dlg = dialog.get_dlg(msg);
+	if(dlg == NULL && call->initial_invite) {
+		dlg_manage(msg, NULL, NULL);
+		dlg = dialog.get_dlg(msg);
+	}
+	if(dlg == NULL)
+		return 0;
+	*out = name_of(dlg);
+	dialog.release_dlg(dlg);
+	return 1;
+}
+
+int sw_dialog_remember(const struct sw_call *call, const char *name, struct sw_text value)
+{
+	dlg_cell_t *dlg = dialog.get_dlg((struct sip_msg *)call->msg.address);
+	str key = {(char *)name, strlen(name)}, text = sw_str_of(value);
+	int rc;
+
+	if(dlg == NULL)
+		return 0;
+	rc = dialog.set_dlg_var(dlg, &key, &text);
+	dialog.release_dlg(dlg);
+	return rc == 0;
+}
+
+int sw_dialog_exists(struct sw_dialog name)
+{
+	dlg_cell_t *dlg;
+
+	if(dlg_lookup_by_id == NULL)
+		return -1;
+	dlg = dlg_lookup_by_id(name.entry, name.id);
+	if(dlg == NULL)
+		return 0;
+	dialog.release_dlg(dlg);
+	return 1;
+}

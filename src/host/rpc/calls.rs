@@ -1,0 +1,106 @@
+//! `sipwarden.calls`, `sipwarden.release` and `sipwarden.reconcile`.
+
+use super::company::page;
+use super::reply::{Call, Fault};
+use crate::host::calls::now;
+use crate::host::dialogs;
+use crate::host::log;
+use crate::host::reaper;
+use crate::host::state::State;
+use crate::ledger::{LeaseInfo, ScopeKind};
+use crate::printable::Printable;
+
+/// Calls on a page: ctl bounds the structures of one reply.
+const PAGE: usize = 20;
+
+/// Calls that count now, newest records last: [company [page]].
+pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
+    let company = call.argument().filter(|text| !text.is_empty());
+    let page = page(call)?;
+    let wanted = |info: &LeaseInfo| match &company {
+        Some(id) => {
+            info.scopes.get(ScopeKind::Company as usize).is_some_and(|c| c.as_ref() == Some(id))
+        }
+        None => true,
+    };
+    let all = (0..state.ledger.positions())
+        .filter_map(|position| state.ledger.at(position))
+        .filter(|info| info.live && wanted(info));
+    let mut total = 0u64;
+    let mut shown = Vec::new();
+    for info in all {
+        if (total as usize) / PAGE + 1 == page {
+            shown.push(info);
+        }
+        total += 1;
+    }
+    let pages = (total as usize).div_ceil(PAGE).max(1);
+    if page > pages {
+        return Err(Fault::argument(format!("page {page}: the last one is {pages}")));
+    }
+    let reply = call.reply();
+    reply.int(c"total", total);
+    reply.int(c"page", page as u64);
+    reply.int(c"pages", pages as u64);
+    let list = reply.array(c"calls");
+    for info in shown {
+        let entry = list.item_structure();
+        let [brand, company, user] = &info.scopes;
+        let shown =
+            |id: &Option<Vec<u8>>| Printable::full(id.as_deref().unwrap_or_default()).to_string();
+        entry.text(c"call_id", Printable::full(&info.call_id));
+        entry.text(c"company", shown(company));
+        entry.text(c"brand", shown(brand));
+        entry.text(c"user", shown(user));
+        entry.text(c"direction", info.direction.name());
+        entry.int(c"emergency", i64::from(info.emergency));
+        entry.int(c"age_seconds", now().saturating_sub(info.started));
+    }
+    Ok(())
+}
+
+/// Takes a call out of all counts; the operator's last resort.
+pub fn release(call: &Call, state: &State) -> Result<(), Fault> {
+    let call_id = call.required("call-id")?;
+    let hash = state.ledger.hash(&call_id);
+    let mut released = 0;
+    for position in 0..state.ledger.positions() {
+        let Some(info) = state.ledger.at(position) else { continue };
+        if info.call_id_hash == hash && state.ledger.release(info.dialog) {
+            released += 1;
+        }
+    }
+    let shown = Printable::full(&call_id);
+    if released == 0 {
+        return Err(Fault::unknown(format!("no live call {}", Printable::short(&call_id))));
+    }
+    log::warning(format_args!("an operator took the call {shown} out of the counts"));
+    call.reply().int(c"released", released);
+    Ok(())
+}
+
+/// Compares leases with dialogs; frees only when told so: [free].
+pub fn reconcile(call: &Call, state: &State) -> Result<(), Fault> {
+    let free = match call.argument().as_deref() {
+        None => false,
+        Some(b"free") => true,
+        Some(other) => {
+            let other = Printable::short(other);
+            return Err(Fault::argument(format!("\"{other}\" is not free")));
+        }
+    };
+    if !dialogs::can_look_up() {
+        return Err(Fault::internal("dialogs cannot be looked up in this Kamailio"));
+    }
+    let found = match free {
+        true => reaper::reconcile(state, true),
+        false => reaper::compare(state),
+    };
+    let reply = call.reply();
+    reply.int(c"leases", found.leases);
+    reply.int(c"without_dialog", found.missing);
+    reply.int(c"freed", found.freed);
+    let list = reply.array(c"call_ids");
+    found.named.iter().for_each(|call_id| list.item(call_id));
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Both ends of calls, as plain sockets that say exactly what a test wants.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A SIP message as it came.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub line: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Message {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, _) = text.split_once("\r\n\r\n")?;
+        let mut lines = head.split("\r\n");
+        let line = lines.next()?.to_owned();
+        let header = |l: &str| l.split_once(": ").map(|(n, v)| (n.to_owned(), v.to_owned()));
+        Some(Message { line, headers: lines.filter_map(header).collect() })
+    }
+
+    /// Status of a reply, None for a request.
+    pub fn status(&self) -> Option<u16> {
+        self.line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
+    }
+
+    pub fn method(&self) -> &str {
+        self.line.split(' ').next().unwrap_or_default()
+    }
+
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let name = name.to_owned();
+        self.headers.iter().filter(move |(n, _)| *n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// A socket that speaks SIP.
+pub struct Endpoint {
+    socket: UdpSocket,
+}
+
+impl Endpoint {
+    pub fn new(ip: &str) -> Self {
+        let socket = UdpSocket::bind(format!("{ip}:0")).unwrap();
+        Endpoint { socket }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// The next message, None if there is none within the time.
+    pub fn receive_within(&self, time: Duration) -> Option<(Message, SocketAddr)> {
+        self.socket.set_read_timeout(Some(time)).unwrap();
+        let mut buffer = [0u8; 65536];
+        let (len, from) = self.socket.recv_from(&mut buffer).ok()?;
+        Some((Message::parse(&buffer[..len]).unwrap(), from))
+    }
+
+    /// The next request of this method; others are passed over.
+    pub fn request(&self, method: &str) -> (Message, SocketAddr) {
+        for _ in 0..50 {
+            let Some((message, from)) = self.receive_within(Duration::from_secs(10)) else { break };
+            if message.status().is_none() && message.method() == method {
+                return (message, from);
+            }
+        }
+        panic!("no {method} came");
+    }
+
+    /// Answers a request. The tag is added to To for statuses above 100.
+    pub fn reply(&self, (request, from): &(Message, SocketAddr), status: u16, tag: &str) {
+        let mut text = format!("SIP/2.0 {status} Test\r\n");
+        for (name, value) in &request.headers {
+            match name.as_str() {
+                "Via" | "Record-Route" | "From" | "Call-ID" | "CSeq" => {
+                    text.push_str(&format!("{name}: {value}\r\n"));
+                }
+                "To" if value.contains(";tag=") || status == 100 => {
+                    text.push_str(&format!("To: {value}\r\n"));
+                }
+                "To" => text.push_str(&format!("To: {value};tag={tag}\r\n")),
+                _ => {}
+            }
+        }
+        text.push_str(&format!(
+            "Contact: <sip:callee@{}>\r\nContent-Length: 0\r\n\r\n",
+            self.address()
+        ));
+        self.socket.send_to(text.as_bytes(), from).unwrap();
+    }
+}
+
+/// The caller's side of one call.
+pub struct Caller<'a> {
+    endpoint: &'a Endpoint,
+    proxy: SocketAddr,
+    pub call_id: String,
+    from: String,
+    to: String,
+    branch: String,
+    /// What in-dialog requests need, from the answer.
+    routes: Vec<String>,
+    target: String,
+    cseq: u32,
+    headers: String,
+}
+
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
+}
+
+impl<'a> Caller<'a> {
+    /// A call of a user of `domain`; `headers` are whole lines for the INVITE.
+    pub fn new(endpoint: &'a Endpoint, proxy: SocketAddr, domain: &str, headers: &str) -> Self {
+        let id = unique();
+        Caller {
+            endpoint,
+            proxy,
+            call_id: format!("{id}@test"),
+            from: format!("<sip:alice@{domain}>;tag=f{id}"),
+            to: format!("<sip:bob@{proxy}>"),
+            branch: format!("z9hG4bK{id}"),
+            routes: Vec::new(),
+            target: format!("sip:bob@{proxy}"),
+            cseq: 1,
+            headers: headers.into(),
+        }
+    }
+
+    fn send(&self, method: &str, branch: &str, cseq: u32, headers: &str) {
+        let me = self.endpoint.address();
+        let mut text = format!(
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch={branch}\r\nFrom: {}\r\nTo: {}\r\n\
+             Call-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: <sip:alice@{me}>\r\nMax-Forwards: 70\r\n",
+            self.target, self.from, self.to, self.call_id
+        );
+        for route in &self.routes {
+            text.push_str(&format!("Route: {route}\r\n"));
+        }
+        text.push_str(headers);
+        text.push_str("Content-Length: 0\r\n\r\n");
+        self.endpoint.socket.send_to(text.as_bytes(), self.proxy).unwrap();
+    }
+
+    /// Sends the INVITE; again and unchanged if called again.
+    pub fn invite(&self) {
+        self.send("INVITE", &self.branch, self.cseq, &self.headers);
+    }
+
+    /// Adds a header line to the INVITEs to come.
+    pub fn add_header(&mut self, line: &str) {
+        self.headers.push_str(line);
+    }
+
+    /// A new INVITE of the same call: next CSeq, new branch.
+    pub fn invite_again(&mut self) {
+        self.cseq += 1;
+        self.branch = format!("z9hG4bK{}", unique());
+        self.invite();
+    }
+
+    pub fn cancel(&self) {
+        self.send("CANCEL", &self.branch, self.cseq, "");
+    }
+
+    /// The final reply to the INVITE; acknowledged unless it is a 2xx.
+    pub fn final_reply(&mut self) -> Message {
+        loop {
+            let (reply, _) = self
+                .endpoint
+                .receive_within(Duration::from_secs(15))
+                .unwrap_or_else(|| panic!("no final reply to {}", self.call_id));
+            let of_invite = reply.header("CSeq").is_some_and(|c| c.ends_with("INVITE"));
+            let ours = reply.header("Call-ID") == Some(self.call_id.as_str());
+            match reply.status() {
+                Some(status) if ours && of_invite && status >= 200 => {
+                    let to = reply.header("To").unwrap().to_owned();
+                    if status < 300 {
+                        self.to = to;
+                        self.routes = reply.all("Record-Route").map(str::to_owned).collect();
+                        let contact = reply.header("Contact").unwrap();
+                        self.target = contact.trim_matches(['<', '>']).to_owned();
+                    } else {
+                        let fresh = std::mem::replace(&mut self.to, to);
+                        self.send("ACK", &self.branch, self.cseq, "");
+                        self.to = fresh;
+                    }
+                    return reply;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub fn ack(&self) {
+        self.send("ACK", &format!("z9hG4bK{}", unique()), self.cseq, "");
+    }
+
+    /// A request within the dialog.
+    pub fn within(&mut self, method: &str) {
+        self.cseq += 1;
+        self.send(method, &format!("z9hG4bK{}", unique()), self.cseq, "");
+    }
+}
+
+/// Answers every request as it comes, in a thread, until dropped: INVITE with
+/// 200, others too. For storms in which only the proxy is of interest.
+pub struct AutoCallee {
+    pub address: SocketAddr,
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl AutoCallee {
+    pub fn start(ip: &str) -> Self {
+        let endpoint = Endpoint::new(ip);
+        let address = endpoint.address();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let told = std::sync::Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !told.load(Relaxed) {
+                let Some(got) = endpoint.receive_within(Duration::from_millis(100)) else {
+                    continue;
+                };
+                if got.0.status().is_none() && got.0.method() != "ACK" {
+                    endpoint.reply(&got, 200, "auto");
+                }
+            }
+        });
+        AutoCallee { address, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for AutoCallee {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
