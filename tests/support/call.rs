@@ -1,5 +1,7 @@
 //! Both ends of calls, as plain sockets that say exactly what a test wants.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -43,12 +45,14 @@ impl Message {
 /// A socket that speaks SIP.
 pub struct Endpoint {
     socket: UdpSocket,
+    /// Top Via and CSeq of requests that [`Endpoint::request`] gave out.
+    seen: RefCell<HashSet<(String, String)>>,
 }
 
 impl Endpoint {
     pub fn new(ip: &str) -> Self {
         let socket = UdpSocket::bind(format!("{ip}:0")).unwrap();
-        Endpoint { socket }
+        Endpoint { socket, seen: RefCell::default() }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -63,11 +67,15 @@ impl Endpoint {
         Some((Message::parse(&buffer[..len]).unwrap(), from))
     }
 
-    /// The next request of this method; others are passed over.
+    /// The next request of this method; others and retransmissions are passed over.
     pub fn request(&self, method: &str) -> (Message, SocketAddr) {
         for _ in 0..50 {
             let Some((message, from)) = self.receive_within(Duration::from_secs(10)) else { break };
-            if message.status().is_none() && message.method() == method {
+            let header = |name| message.header(name).unwrap_or_default().to_owned();
+            if message.status().is_none()
+                && message.method() == method
+                && self.seen.borrow_mut().insert((header("Via"), header("CSeq")))
+            {
                 return (message, from);
             }
         }
@@ -185,7 +193,10 @@ impl<'a> Caller<'a> {
                     let to = reply.header("To").unwrap().to_owned();
                     if status < 300 {
                         self.to = to;
-                        self.routes = reply.all("Record-Route").map(str::to_owned).collect();
+                        // The route set of a dialog is that of its first answer.
+                        if self.routes.is_empty() {
+                            self.routes = reply.all("Record-Route").map(str::to_owned).collect();
+                        }
                         let contact = reply.header("Contact").unwrap();
                         self.target = contact.trim_matches(['<', '>']).to_owned();
                     } else {

@@ -13,10 +13,12 @@ modparam("tm", "fr_timer", 1500)
 modparam("tm", "fr_inv_timer", 2500)
 modparam("tm", "wt_timer", 500)
 modparam("tm", "failure_reply_mode", 3)
+modparam("dialog", "dlg_match_mode", 1)
 modparam("dialog", "early_timeout", 3)
 modparam("dialog", "noack_timeout", 3)
 modparam("dialog", "end_timeout", 3)
 modparam("dialog", "default_timeout", 60)
+modparam("dialog", "timeout_avp", "$avp(lifetime)")
 modparam("rr", "enable_full_lr", 1)
 "#;
 
@@ -50,6 +52,8 @@ request_route {
         sl_send_reply("407", "Authenticate");
         exit;
     }
+    if ($hdr(X-Do) == "lifetime" || $hdr(X-Do) == "bye") { $avp(lifetime) = 2; }
+    if ($hdr(X-Do) == "bye") { $dlg_ctx(timeout_bye) = 1; }
     MANAGE
     route(COUNT);
     if ($hdr(X-Do) == "twice") { route(COUNT); }
@@ -58,8 +62,6 @@ request_route {
         case "reply": sl_send_reply("503", "No"); exit;
         case "treply": t_newtran(); t_reply("503", "No"); exit;
         case "newtran": t_newtran(); exit;
-        case "lifetime": $dlg_ctx(timeout) = 2; break;
-        case "bye": $dlg_ctx(timeout) = 2; $dlg_ctx(timeout_bye) = 1; break;
         case "serial": t_on_failure("NEXT"); break;
         case "parallel": append_branch("sip:bob@CALLEE;x=2"); break;
         case "spiral":
@@ -86,13 +88,15 @@ route[COUNT] {
     if (is_present_hf("X-Roadwarrior")) {
         if (!roadwarrior_acquire("$hdr(X-Roadwarrior)", "$fd")) {
             append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
-            sl_send_reply("403", "$swd(reason) $swd(user_calls)/$swd(user_limit)");
+            sl_send_reply("403", "Refused: $swd(reason) $swd(user_calls)/$swd(user_limit)");
             exit;
         }
     }
-    if (!cc_limit("$fd", "$hdr(X-Flags)")) {
+    $var(flags) = "";
+    if (is_present_hf("X-Flags")) { $var(flags) = $hdr(X-Flags); }
+    if (!cc_limit("$fd", "$var(flags)")) {
         append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
-        sl_send_reply("403", "$swd(reason) $swd(company_calls)/$swd(company_limit) $swd(brand_calls)/$swd(brand_limit)");
+        sl_send_reply("403", "Refused: $swd(reason) $swd(company_calls)/$swd(company_limit) $swd(brand_calls)/$swd(brand_limit)");
         exit;
     }
 }
@@ -101,10 +105,6 @@ route[COUNT] {
 /// A configuration with the script above, relaying to `callee`.
 pub fn config(db_url: &str, callee: SocketAddr) -> Config {
     let routes = ROUTES.replace("CALLEE", &callee.to_string()).replace("MANAGE", "dlg_manage();");
-    let routes = routes.replace("$hdr(X-Flags)\"", "$var(flags)\"").replace(
-        "    if (!cc_limit(\"$fd\", ",
-        "    $var(flags) = $hdr(X-Flags);\n    if ($var(flags) == $null) { $var(flags) = \"\"; }\n    if (!cc_limit(\"$fd\", ",
-    );
     let mut config = Config::new(db_url).settings(DIALOG).routes(&routes);
     config.modules.push_str("loadmodule \"dialog.so\"\n");
     config
