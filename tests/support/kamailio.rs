@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -37,6 +38,8 @@ pub struct Config {
     /// `request_route` and others.
     pub routes: String,
     pub environment: Vec<(String, String)>,
+    /// Port of the proxy; a free one if not given.
+    pub port: Option<u16>,
 }
 
 /// Answers OPTIONS with the verdict on the company in the request's user part
@@ -59,6 +62,7 @@ impl Config {
             settings: String::new(),
             routes: ANSWER_VERDICT.into(),
             environment: Vec::new(),
+            port: None,
         }
     }
 
@@ -69,6 +73,11 @@ impl Config {
 
     pub fn routes(mut self, routes: &str) -> Self {
         self.routes = routes.into();
+        self
+    }
+
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
         self
     }
 
@@ -142,7 +151,7 @@ event_route[xhttp:request] {{
 
     fn spawn(&self) -> Kamailio {
         let folder = Folder::new();
-        let port = free_port();
+        let port = self.port.unwrap_or_else(free_port);
         let config = self.write(folder.path(), port);
         let log = fs::File::create(folder.join("log")).unwrap();
         let child = Command::new("kamailio")
@@ -156,6 +165,7 @@ event_route[xhttp:request] {{
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
+            .process_group(0)
             .spawn()
             .expect("kamailio is installed by make setup");
         Kamailio { child, folder, port }
@@ -195,6 +205,26 @@ impl Kamailio {
     pub fn log(&self) -> String {
         let bytes = fs::read(self.folder.join("log")).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Sends TERM to the main process, or KILL to all of them, and waits.
+    pub fn stop(&mut self, signal: &str) -> ExitStatus {
+        let group = if signal == "KILL" { "-" } else { "" };
+        let target = format!("{group}{}", self.child.id());
+        let sent = Command::new("kill").args(["-s", signal, "--", &target]).status().unwrap();
+        assert!(sent.success());
+        wait_for("Kamailio to stop", || self.child.try_wait().unwrap())
+    }
+
+    /// Pid of a worker that receives SIP over UDP.
+    pub fn worker_pid(&self) -> u32 {
+        let list = self.rpc("core.psx", json!([]));
+        let worker = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|p| p["DSC"].as_str().is_some_and(|d| d.contains("udp receiver")));
+        worker.unwrap_or_else(|| panic!("no worker in {list}"))["PID"].as_u64().unwrap() as u32
     }
 
     /// Whether the main process still runs.

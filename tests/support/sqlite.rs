@@ -11,6 +11,11 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
+    /// A database file without tables.
+    pub fn empty(path: PathBuf) -> Self {
+        Sqlite { path }
+    }
+
     pub fn create(path: PathBuf) -> Self {
         let db = Sqlite { path };
         let schema = super::project().join("kamailio-cfg/sql/sqlite/sipwarden.sql");
@@ -31,6 +36,18 @@ impl Sqlite {
         writeln!(stdin, "PRAGMA busy_timeout=10000;\n{sql}").unwrap();
         drop(stdin);
         assert!(child.wait().unwrap().success(), "{sql}");
+    }
+
+    /// What a query prints.
+    pub fn query(&self, sql: &str) -> String {
+        let out = Command::new("sqlite3")
+            .args(["-cmd", ".timeout 10000"])
+            .arg(&self.path)
+            .arg(sql)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).into_owned()
     }
 
     pub fn path(&self) -> &Path {

@@ -1,0 +1,289 @@
+//! Counts survive a restart with the dialogs, follow reloads, and a shutdown in
+//! the middle of calls is clean.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod support;
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use support::call::{AutoCallee, Caller, Endpoint};
+use support::kamailio::{Config, Kamailio, free_port};
+use support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
+use support::sqlite::Sqlite;
+use support::{Folder, wait_for, wait_up_to};
+
+const TENANTS: &str = "
+INSERT INTO sipwarden_brand VALUES ('b', 0), ('b2', 0);
+INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 10), ('d', 'b', 0, 0);
+INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 3);
+";
+
+fn tables(folder: &Folder) -> Sqlite {
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TENANTS);
+    db
+}
+
+/// Kamailio's own schema of the dialog module.
+fn dialog_database(folder: &Folder) -> Sqlite {
+    let db = Sqlite::empty(folder.join("dialogs.sqlite"));
+    // Readers (this test) do not lock out writers then.
+    db.run("PRAGMA journal_mode=WAL;");
+    for name in ["standard", "dialog"] {
+        let file = format!("/usr/share/kamailio/db_sqlite/{name}-create.sql");
+        db.run(&std::fs::read_to_string(file).unwrap());
+    }
+    db
+}
+
+fn call_up<'a>(
+    endpoint: &'a Endpoint,
+    kamailio: &Kamailio,
+    domain: &str,
+    headers: &str,
+) -> Caller<'a> {
+    let mut call = Caller::new(endpoint, kamailio.address(), domain, headers);
+    call.invite();
+    let reply = call.final_reply();
+    assert_eq!(reply.status(), Some(200), "{}", reply.line);
+    call.ack();
+    call
+}
+
+fn persistent(db: &Sqlite, dialogs: &Sqlite, callee: &AutoCallee, db_mode: u32) -> Config {
+    let mut config = config(&db.url(), callee.address);
+    // SQLite's driver does not wait for another writer, so one worker writes.
+    config.workers = if db_mode == 1 { 1 } else { config.workers };
+    config
+        .settings(&format!(
+            "modparam(\"dialog\", \"db_mode\", {db_mode})\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
+             modparam(\"dialog\", \"db_update_period\", 1)\n",
+            dialogs.url()
+        ))
+        .port(free_port())
+}
+
+fn user_calls(kamailio: &Kamailio) -> u64 {
+    let explained = kamailio.rpc("sipwarden.check", json!(["c", "127.0.0.1", "alice@c"]));
+    explained["roadwarrior"]["user_calls"].as_u64().unwrap()
+}
+
+fn counts_come_back(db_mode: u32, signal: &str) {
+    let folder = Folder::new();
+    let (db, dialogs) = (tables(&folder), dialog_database(&folder));
+    let callee = AutoCallee::start("127.0.0.1");
+    let endpoint = Endpoint::new("127.0.0.1");
+    let config = persistent(&db, &dialogs, &callee, db_mode);
+    let mut kamailio = config.start();
+    assert!(!kamailio.log().contains("counts begin at zero"));
+    let mut up = vec![
+        call_up(&endpoint, &kamailio, "c", "X-Roadwarrior: alice@c\r\nX-Flags: o\r\n"),
+        call_up(&endpoint, &kamailio, "c", "X-Roadwarrior: alice@c\r\nX-Flags: e\r\n"),
+        call_up(&endpoint, &kamailio, "c", "X-Flags: i\r\n"),
+        call_up(&endpoint, &kamailio, "d", ""),
+    ];
+    let stored = || dialogs.query("SELECT COUNT(*) FROM dialog WHERE state = 4;");
+    wait_for("the dialogs to be stored", || (stored().trim() == "4").then_some(()));
+    let vars = "SELECT COUNT(*) FROM dialog_vars;";
+    wait_for("their variables too", || {
+        (dialogs.query(vars).trim().parse::<u32>().unwrap() >= 9).then_some(())
+    });
+
+    for _ in 0..2 {
+        kamailio.stop(signal);
+        kamailio = config.start();
+        assert_eq!(calls(&kamailio, "c"), 3, "{}", kamailio.log());
+        assert_eq!(calls(&kamailio, "d"), 1);
+        assert_eq!(user_calls(&kamailio), 2);
+        let company = kamailio.rpc("sipwarden.company", json!(["c"]));
+        assert_eq!(company["brand_calls"], 4);
+        let listed = kamailio.rpc("sipwarden.calls", json!(["c"]));
+        let of = |id: &str| {
+            let all = listed["calls"].as_array().unwrap();
+            all.iter().find(|c| c["call_id"] == id).unwrap().clone()
+        };
+        assert_eq!(of(&up[0].call_id)["direction"], "out");
+        assert_eq!(of(&up[1].call_id)["emergency"], 1);
+        assert_eq!(of(&up[2].call_id)["user"], "");
+    }
+    for call in &mut up {
+        call.within("BYE");
+    }
+    wait_for_calls(&kamailio, "c", 0);
+    wait_for_calls(&kamailio, "d", 0);
+    assert_nothing_left(&kamailio);
+}
+
+#[test]
+fn counts_equal_the_restored_dialogs_after_term() {
+    counts_come_back(1, "TERM");
+}
+
+#[test]
+fn counts_equal_the_restored_dialogs_after_kill() {
+    counts_come_back(1, "KILL");
+}
+
+#[test]
+fn counts_equal_the_restored_dialogs_with_delayed_writes() {
+    counts_come_back(2, "TERM");
+    counts_come_back(2, "KILL");
+}
+
+#[test]
+fn without_a_dialog_database_the_log_says_that_counts_begin_at_zero() {
+    let folder = Folder::new();
+    let db = tables(&folder);
+    let callee = AutoCallee::start("127.0.0.1");
+    let log = config(&db.url(), callee.address).start().log();
+    assert!(log.contains("after a restart the counts begin at zero"), "{log}");
+}
+
+#[test]
+fn without_the_dialog_module_the_missing_line_is_named() {
+    let folder = Folder::new();
+    let db = tables(&folder);
+    let routes = r#"
+request_route {
+    cc_limit("d");
+    append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+    sl_send_reply("403", "no");
+}
+"#;
+    let kamailio = Config::new(&db.url()).routes(routes).start();
+    let phone = support::sip::Phone::new("127.0.0.1", kamailio.address());
+    let told = phone.request("INVITE", "bob", "").unwrap().told().unwrap();
+    assert_eq!(told.reason, "internal_error");
+    let log = kamailio.log();
+    assert!(log.contains("loadmodule \"dialog.so\" is missing"), "{log}");
+    assert!(log.contains("no dialog module: cc_limit and roadwarrior_acquire can count nothing"));
+}
+
+#[test]
+fn a_dialog_is_made_where_the_script_made_none() {
+    let folder = Folder::new();
+    let db = tables(&folder);
+    let callee = AutoCallee::start("127.0.0.1");
+    let mut config = config(&db.url(), callee.address);
+    config.routes =
+        config.routes.replace("    dlg_manage();\n    if ($hdr(X-Do) == \"twice\")", "");
+    let without = config.routes.replacen(
+        "\n    dlg_manage();\n    route(COUNT);\n    if",
+        "\n    route(COUNT);\n    if",
+        1,
+    );
+    assert_ne!(without, config.routes, "the script has changed");
+    config.routes = without;
+    let kamailio = config.start();
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut call = call_up(&endpoint, &kamailio, "c", "");
+    assert_eq!(calls(&kamailio, "c"), 1);
+    call.within("BYE");
+    wait_for_calls(&kamailio, "c", 0);
+    assert_nothing_left(&kamailio);
+}
+
+#[test]
+fn reloads_keep_counts_whatever_becomes_of_limits_brands_and_companies() {
+    let folder = Folder::new();
+    let db = tables(&folder);
+    let callee = AutoCallee::start("127.0.0.1");
+    let kamailio = config(&db.url(), callee.address).start();
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut up: Vec<_> = (0..5).map(|_| call_up(&endpoint, &kamailio, "c", "")).collect();
+    let company = || kamailio.rpc("sipwarden.company", json!(["c"]));
+
+    // A lowered limit refuses new calls only.
+    db.run("UPDATE sipwarden_company SET max_calls = 3 WHERE id = 'c';");
+    kamailio.rpc("sipwarden.reload", json!([]));
+    assert_eq!((&company()["calls"], &company()["max_calls"]), (&json!(5), &json!(3)));
+    let mut refused = Caller::new(&endpoint, kamailio.address(), "c", "");
+    refused.invite();
+    assert!(refused.final_reply().line.contains("company_limit 5/3"));
+    for call in up.drain(..3) {
+        let mut call = call;
+        call.within("BYE");
+    }
+    wait_for_calls(&kamailio, "c", 2);
+    up.push(call_up(&endpoint, &kamailio, "c", ""));
+
+    // A company that moves: its old calls leave the old brand, new ones join the new.
+    db.run("UPDATE sipwarden_company SET brand_id = 'b2', max_calls = 0 WHERE id = 'c';");
+    kamailio.rpc("sipwarden.reload", json!([]));
+    up.push(call_up(&endpoint, &kamailio, "c", ""));
+    assert_eq!((&company()["calls"], &company()["brand_calls"]), (&json!(4), &json!(1)));
+    let of_d = || kamailio.rpc("sipwarden.company", json!(["d"]))["brand_calls"].clone();
+    assert_eq!(of_d(), 3);
+    let mut last = up.remove(0);
+    last.within("BYE");
+    wait_for("the old brand to lose one", || (of_d() == 2).then_some(()));
+
+    // A company that disappears.
+    db.run("DELETE FROM sipwarden_user; DELETE FROM sipwarden_company WHERE id = 'c';");
+    kamailio.rpc("sipwarden.reload", json!([]));
+    assert_eq!(kamailio.rpc("sipwarden.calls", json!([]))["total"], 3);
+    for call in &mut up {
+        call.within("BYE");
+    }
+    wait_for("all calls to go", || {
+        (kamailio.rpc("sipwarden.calls", json!([]))["total"] == 0).then_some(())
+    });
+    assert_eq!(of_d(), 0);
+    assert_nothing_left(&kamailio);
+}
+
+#[test]
+fn a_shutdown_with_calls_up_is_clean() {
+    let folder = Folder::new();
+    let db = tables(&folder);
+    let callee = AutoCallee::start("127.0.0.1");
+    let mut kamailio = config(&db.url(), callee.address).start();
+    let endpoint = Endpoint::new("127.0.0.1");
+    let _up: Vec<_> = (0..20).map(|_| call_up(&endpoint, &kamailio, "d", "")).collect();
+    let status = kamailio.stop("TERM");
+    assert_eq!(status.code(), Some(0), "{}", kamailio.log());
+    let log = kamailio.log();
+    for bad in ["BUG", "segfault", "core was", "signal 11", "signal 6"] {
+        assert!(!log.contains(bad), "{bad} in {log}");
+    }
+}
+
+/// Kamailio stops when a child dies; the rest must not hang on what it held.
+#[test]
+fn a_killed_worker_cannot_hang_the_shutdown() {
+    for round in 0..3 {
+        let folder = Folder::new();
+        let db = tables(&folder);
+        let callee = AutoCallee::start("127.0.0.1");
+        let mut kamailio = config(&db.url(), callee.address).start();
+        let sipp = Command::new("sipp")
+            .arg(kamailio.address().to_string())
+            .arg("-sf")
+            .arg(support::project().join("tests/sipp/storm.xml"))
+            .arg("-inf")
+            .arg(support::project().join("tests/sipp/company-d.csv"))
+            .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-m", "20000", "-r", "3000"])
+            .args(["-l", "20000", "-nostdin", "-timeout", "20"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut sipp = sipp;
+        wait_for("traffic", || (calls(&kamailio, "d") > 50 * (round + 1)).then_some(()));
+        let worker = kamailio.worker_pid();
+        Command::new("kill").arg("-KILL").arg(worker.to_string()).status().unwrap();
+        wait_up_to(Duration::from_secs(30), "Kamailio to stop", || {
+            (!kamailio.runs()).then_some(())
+        });
+        let _ = sipp.kill();
+        let _ = sipp.wait();
+    }
+}
