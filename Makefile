@@ -2,7 +2,7 @@
 CARGO ?= cargo
 MODULE = target/release/sipwarden.so
 
-.PHONY: setup build demo test lint unit integration scale install clean
+.PHONY: setup build demo test lint unit shuttle integration scale install clean
 
 setup:
 	@mkdir -p target
@@ -19,7 +19,7 @@ demo: build
 	@tools/demo.sh
 
 test: export SETUP_EXTRA = mariadb-server postgresql
-test: lint unit integration
+test: lint unit shuttle integration
 
 lint: setup
 	$(CARGO) fmt --check
@@ -28,6 +28,10 @@ lint: setup
 
 unit: setup
 	$(CARGO) test --locked --lib
+
+# Interleavings of the ledger's atomic operations, drawn by a scheduler.
+shuttle: setup
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test ledger --target-dir target/shuttle
 
 # The faulty build lies apart, so that it can never be taken for the module.
 integration: build

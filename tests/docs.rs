@@ -14,7 +14,7 @@ use std::path::Path;
 
 use sipwarden::host::{ATTRIBUTES, Kind, PARAMS, statistic_names};
 use sipwarden::tables::Table;
-use sipwarden::verdict::CHECK_COMPANY_IP;
+use sipwarden::verdict::FUNCTIONS;
 
 fn project(file: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
@@ -41,9 +41,13 @@ fn check(file: &str, name: &str, expected: &str) {
 
 fn verdicts() -> String {
     let mut out = String::from("| function | code | reason | meaning |\n|---|---|---|---|\n");
-    for row in &CHECK_COMPANY_IP {
-        writeln!(out, "| `check_company_ip` | {} | `{}` | {} |", row.code, row.reason, row.meaning)
-            .unwrap();
+    for function in FUNCTIONS {
+        for (verdict, _) in function.verdicts {
+            let row = verdict.entry();
+            let name = function.name;
+            writeln!(out, "| `{name}` | {} | `{}` | {} |", row.code, row.reason, row.meaning)
+                .unwrap();
+        }
     }
     out
 }
@@ -86,8 +90,8 @@ fn parameters() {
 #[test]
 fn variables() {
     let mut out = String::from("| variable | meaning |\n|---|---|\n");
-    for (name, meaning) in ATTRIBUTES {
-        writeln!(out, "| `$swd({name})` | {meaning} |").unwrap();
+    for attribute in &ATTRIBUTES {
+        writeln!(out, "| `$swd({})` | {} |", attribute.name, attribute.meaning).unwrap();
     }
     check("docs/reference.md", "variables", &out);
 }

@@ -419,7 +419,9 @@ mod interleaved {
                     })
                     .collect();
                 let outcome = take(&ledger, 4, (b"b", 2), (b"c0", 2)).outcome;
-                endings.into_iter().for_each(|t| drop(t.join().unwrap()));
+                for ending in endings {
+                    let _ = ending.join().unwrap();
+                }
                 let up = u32::from(outcome == Outcome::Counted);
                 assert_eq!(ledger.live(ScopeKind::Brand, b"b"), up);
                 ledger.forget(DialogId(4));

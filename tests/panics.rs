@@ -10,10 +10,11 @@
 mod support;
 
 use serde_json::json;
-use support::Folder;
+use support::call::{AutoCallee, Caller, Endpoint};
 use support::kamailio::{Config, faulty_module};
 use support::sip::Phone;
 use support::sqlite::Sqlite;
+use support::{Folder, wait_for};
 
 fn config(folder: &Folder, entry: &str) -> Config {
     let db = Sqlite::create(folder.join("tables.sqlite"));
@@ -62,6 +63,63 @@ request_route {
 }
 
 #[test]
+fn a_panic_where_calls_are_counted_fails_closed_but_not_for_emergencies() {
+    for (entry, script) in [
+        ("RoadwarriorAcquire", "roadwarrior_acquire(\"u@c\", \"c\")"),
+        ("CcLimit", "cc_limit(\"c\", \"o\")"),
+    ] {
+        let folder = Folder::new();
+        let routes = format!(
+            "request_route {{
+                if (cc_limit(\"c\", \"e\")) {{ append_to_reply(\"X-Emergency: passed\\r\\n\"); }}
+                if ({script}) {{ sl_send_reply(\"200\", \"granted\"); exit; }}
+                sl_send_reply(\"403\", \"refused\");
+            }}"
+        );
+        let mut config = config(&folder, entry).routes(&routes);
+        config.modules.push_str("loadmodule \"dialog.so\"\n");
+        let mut kamailio = config.start();
+        let phone = Phone::new("127.0.0.1", kamailio.address());
+        for _ in 0..20 {
+            let reply = phone.request("INVITE", "c", "").unwrap();
+            assert_eq!(reply.status, 403, "{}", reply.text);
+            assert_eq!(reply.header("X-Emergency"), Some("passed"));
+        }
+        assert!(kamailio.runs());
+        assert_eq!(reports(&kamailio.log(), entry), 1);
+    }
+}
+
+#[test]
+fn a_panic_in_a_dialog_callback_or_the_reaper_leaves_it_serving() {
+    for entry in ["DialogEvent", "Reap"] {
+        let folder = Folder::new();
+        let callee = AutoCallee::start("127.0.0.1");
+        let db = Sqlite::create(folder.join("calls.sqlite"));
+        db.run(
+            "INSERT INTO sipwarden_brand VALUES ('b', 0);
+            INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 0);",
+        );
+        let mut config = support::proxy::config(&db.url(), callee.address)
+            .settings("modparam(\"sipwarden\", \"reaper_interval\", 1)\n");
+        config.module = faulty_module();
+        config.environment = vec![("SIPWARDEN_PANIC".into(), entry.into())];
+        let mut kamailio = config.start();
+        let endpoint = Endpoint::new("127.0.0.1");
+        for _ in 0..5 {
+            let mut call = Caller::new(&endpoint, kamailio.address(), "c", "");
+            call.invite();
+            assert_eq!(call.final_reply().status(), Some(200));
+            call.ack();
+            call.within("BYE");
+        }
+        wait_for("panics", || (kamailio.counter("panics") >= 2).then_some(()));
+        assert!(kamailio.runs());
+        assert_eq!(reports(&kamailio.log(), entry), 1);
+    }
+}
+
+#[test]
 fn a_panic_behind_a_variable_gives_null() {
     let folder = Folder::new();
     let mut kamailio = config(&folder, "Variable").start();
@@ -96,7 +154,9 @@ fn a_panic_while_kamailio_starts_stops_it_cleanly() {
         assert!(!log.contains("core dump"), "{log}");
     }
     // Before the log is there: the module is not usable, and nothing crashes.
-    for (entry, missing) in [("Param", "db_url"), ("VariableIndex", "swd")] {
+    for (entry, missing) in
+        [("Param", "db_url"), ("VariableIndex", "swd"), ("Attach", "injected into Attach")]
+    {
         let folder = Folder::new();
         let log = config(&folder, entry).fail_to_start();
         assert!(log.contains(missing), "{log}");
@@ -105,7 +165,7 @@ fn a_panic_while_kamailio_starts_stops_it_cleanly() {
 
 #[test]
 fn a_panic_in_what_start_up_can_do_without_leaves_it_serving() {
-    for entry in ["Statistic", "Destroy"] {
+    for entry in ["Statistic", "Destroy", "ReapInterval", "DialogRestored"] {
         let folder = Folder::new();
         let mut kamailio = config(&folder, entry).start();
         assert_eq!(Phone::new("127.0.0.1", kamailio.address()).ask("c").reason, "filter_off");

@@ -69,6 +69,47 @@ fn each_verdict_reaches_the_script_in_every_worker() {
 }
 
 #[test]
+fn roadwarriors_are_judged_by_source_setting_and_method() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    db.run("INSERT INTO sipwarden_user VALUES ('zero@office', 'office', 0), ('two@office', 'office', 2),
+        ('two@closed', 'closed', 2);");
+    let routes = r#"
+request_route {
+    roadwarrior_acquire("$hdr(X-Aor)", "$rU");
+    append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+    append_to_reply("X-Calls: $swd(user_calls)/$swd(user_limit)\r\n");
+    sl_send_reply("486", "enough");
+}
+"#;
+    let mut config = Config::new(&db.url()).routes(routes);
+    config.modules.push_str("loadmodule \"dialog.so\"\n");
+    let kamailio = config.start();
+    let cases = [
+        ("127.0.1.1", "INVITE", "zero@office", "office", 1),
+        ("127.0.9.9", "INVITE", "anybody", "open", 2),
+        ("127.0.9.9", "INVITE", "zero@office", "office", -4),
+        ("127.0.9.9", "INVITE", "unlisted@office", "office", -4),
+        // listed for another company
+        ("127.0.9.9", "INVITE", "two@closed", "office", -4),
+        ("127.0.9.9", "INVITE", "two@office", "office", 4),
+        ("127.0.9.9", "REGISTER", "two@office", "office", 6),
+        ("127.0.9.9", "REGISTER", "zero@office", "office", -4),
+        ("127.0.9.9", "INVITE", "two@closed", "closed", 4),
+        ("127.0.9.9", "INVITE", "two@office", "nobody", -3),
+        ("127.0.9.9", "INVITE", "<null>", "office", -9),
+    ];
+    for (source, method, aor, company, code) in cases {
+        let phone = Phone::new(source, kamailio.address());
+        let reply = phone.request(method, company, &format!("X-Aor: {aor}\r\n")).unwrap();
+        let told = reply.told().unwrap();
+        assert_eq!(told.code, code, "{source} {method} {aor} {company}: {}", told.reason);
+        let numbers = if code == 4 { "1/2" } else { "<null>/<null>" };
+        assert_eq!(reply.header("X-Calls"), Some(numbers), "{aor}");
+    }
+}
+
+#[test]
 fn the_rpc_explains_without_side_effects() {
     let folder = Folder::new();
     let kamailio = Config::new(&tenants(&folder).url()).start();
@@ -264,7 +305,12 @@ fn kemi_gives_the_same_verdicts() {
 function ksr_request_route()
     local ip = KSR.pv.get("$hdr(X-Ip)")
     local code
-    if ip then
+    if KSR.pv.get("$rm") == "INVITE" then
+        code = KSR.sipwarden.roadwarrior_acquire("two@office", KSR.pv.get("$rU"))
+        if code > 0 then
+            code = KSR.sipwarden.cc_limit_flags(KSR.pv.get("$rU"), "o")
+        end
+    elseif ip then
         code = KSR.sipwarden.check_company_ip_addr(KSR.pv.get("$rU"), ip)
     else
         code = KSR.sipwarden.check_company_ip(KSR.pv.get("$rU"))
@@ -276,17 +322,24 @@ end
 "#,
     )
     .unwrap();
-    let mut config = Config::new(&tenants(&folder).url())
+    let db = tenants(&folder);
+    let mut config = Config::new(&db.url())
         .settings(&format!(
             "loadmodule \"app_lua.so\"\nmodparam(\"app_lua\", \"load\", \"{}\")\ncfgengine \"lua\"\n",
             script.display()
         ))
         .routes("");
     config.workers = 2;
+    config.modules.push_str("loadmodule \"dialog.so\"\n");
     let kamailio = config.start();
     for (source, company, code) in [("127.0.1.3", "office", 1), ("127.0.9.3", "office", -1)] {
         assert_eq!(Phone::new(source, kamailio.address()).ask(company).code, code);
     }
+    db.run("UPDATE sipwarden_company SET max_calls = 1; INSERT INTO sipwarden_user VALUES ('two@office', 'office', 2);");
+    kamailio.rpc("sipwarden.reload", json!([]));
+    let invited = Phone::new("127.0.9.3", kamailio.address()).request("INVITE", "office", "");
+    let told = invited.unwrap().told().unwrap();
+    assert_eq!((told.code, told.reason.as_str()), (1, "call_counted"));
     let phone = Phone::new("127.0.9.3", kamailio.address());
     let told = phone.request("OPTIONS", "office", "X-Ip: 127.0.2.7\r\n").unwrap().told().unwrap();
     assert_eq!((told.code, told.reason.as_str()), (1, "granted_range"));

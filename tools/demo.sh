@@ -16,7 +16,9 @@ gateway=127.0.0.11:$port
 failures=0
 
 stop() {
-	[ ! -f "$dir/kamailio.pid" ] || kill "$(cat "$dir/kamailio.pid")" 2>/dev/null || true
+	for pid in "$dir/kamailio.pid" "$dir/stock.pid"; do
+		[ ! -f "$pid" ] || kill "$(cat "$pid")" 2>/dev/null || true
+	done
 	[ -z "${gateway_pid:-}" ] || kill "$gateway_pid" 2>/dev/null || true
 	wait 2>/dev/null || true
 	if [ "$failures" = 0 ]; then rm -rf "$dir"; else echo "logs are in $dir"; fi
@@ -38,11 +40,11 @@ rpc() {
 	kamcmd -s "$ctl" "$@"
 }
 
-# case_of SOURCE DOMAIN EXPECTED DESCRIPTION
+# case_of SOURCE DOMAIN EXPECTED DESCRIPTION [MILLISECONDS THE CALL STAYS UP]
 case_of() {
 	rm -f "$dir/uac.log"
 	sipp "$proxy" -sf tests/sipp/uac.xml -s 600 -key domain "$2" -i "$1" -bind_local -p $((port + 1)) \
-		-m 1 -timeout 10 -nostdin -trace_logs -log_file "$dir/uac.log" >"$dir/sipp.out" 2>&1 || true
+		-m 1 -d "${5:-50}" -timeout 10 -nostdin -trace_logs -log_file "$dir/uac.log" >"$dir/sipp.out" 2>&1 || true
 	got=$(sed -n 's/^result=//p' "$dir/uac.log" 2>/dev/null | head -n 1)
 	mark=ok
 	if [ "$got" != "$3" ]; then
@@ -54,7 +56,7 @@ case_of() {
 
 # asked_of COMPANY IP EXPECTED: the same question through the RPC.
 asked_of() {
-	got=$(rpc sipwarden.check "$1" "$2" | sed -n 's/^[[:space:]]*reason: //p')
+	got=$(rpc sipwarden.check "$1" "$2" | sed -n 's/^[[:space:]]*reason: //p' | head -n 1)
 	mark=ok
 	if [ "$got" != "$3" ]; then
 		mark=DIFFERS
@@ -67,10 +69,11 @@ forbidden='403 Forbidden (invalid IP)'
 
 sqlite3 -bail "$db" <kamailio-cfg/sql/sqlite/sipwarden.sql
 sql "
-INSERT INTO sipwarden_brand VALUES ('red', 0), ('blue', 0);
+INSERT INTO sipwarden_brand VALUES ('red', 0), ('blue', 0), ('storm', 0);
 INSERT INTO sipwarden_company VALUES
 	('open.red', 'red', 0, 0), ('office.red', 'red', 1, 0),
-	('six.blue', 'blue', 1, 0), ('closed.blue', 'blue', 1, 0);
+	('six.blue', 'blue', 1, 0), ('closed.blue', 'blue', 1, 0), ('ten.storm', 'storm', 0, 10);
+INSERT INTO sipwarden_user VALUES ('alice@six.blue', 'six.blue', 1);
 INSERT INTO sipwarden_company_address VALUES
 	('office.red', '127.0.1.0', 24), ('office.red', '127.0.2.7/32', NULL),
 	('six.blue', '2001:db8::/32', NULL), ('six.blue', '::1', NULL), ('six.blue', '::ffff:127.0.3.0', 120);"
@@ -99,7 +102,7 @@ case_of 127.0.2.7 office.red answered "filter on, listed host"
 case_of 127.0.2.8 office.red "$forbidden" "filter on, address beside the listed host"
 case_of 127.0.9.9 office.red "$forbidden" "filter on, address of nobody"
 case_of 127.0.3.9 six.blue answered "filter on, IPv4 range listed as ::ffff:127.0.3.0/120"
-case_of 127.0.4.9 six.blue "$forbidden" "filter on, address outside the IPv6 and mapped ranges"
+case_of 127.0.4.9 six.blue answered "filter on, other address, but alice is a roadwarrior"
 case_of 127.0.1.5 closed.blue "$forbidden" "filter on, nothing listed"
 case_of 127.0.1.5 nobody.example "$forbidden" "company that does not exist"
 asked_of six.blue 2001:db8:7::1 granted_range
@@ -126,6 +129,57 @@ else
 	failures=$((failures + 1))
 fi
 case_of 127.0.9.9 office.red answered "the running tables stay as they were"
+
+echo
+echo "roadwarrior: alice@six.blue may place one call at a time from elsewhere"
+sipp "$proxy" -sf tests/sipp/uac.xml -s 600 -key domain six.blue -i 127.0.4.9 -bind_local \
+	-p $((port + 2)) -m 1 -d 2000 -timeout 10 -nostdin >"$dir/sipp-first.out" 2>&1 &
+first=$!
+tries=100
+until rpc sipwarden.calls | grep -q 'user: alice@six.blue'; do
+	tries=$((tries - 1))
+	[ "$tries" -gt 0 ] || die "the first call is not counted"
+	sleep 0.05
+done
+case_of 127.0.5.9 six.blue "$forbidden" "a second call beside it, from a third address"
+case_of 127.0.3.9 six.blue answered "a call from a granted address does not count"
+wait $first || die "the first call failed"
+case_of 127.0.5.9 six.blue answered "after the first call has ended"
+
+# storm NAME ADDRESS DOMAIN: 200 INVITEs at once; prints how many were admitted.
+storm() {
+	printf 'SEQUENTIAL\n%s;-\n' "$3" >"$dir/storm.csv"
+	sipp "$2" -sf tests/sipp/storm.xml -inf "$dir/storm.csv" -i 127.0.0.12 -bind_local -p $((port + 3)) \
+		-m 200 -r 20000 -l 200 -timeout 30 -nostdin -trace_logs -log_file "$dir/storm-$1.log" \
+		>"$dir/storm.out" 2>&1 || true
+	grep -c '^admitted=' "$dir/storm-$1.log" || true
+}
+
+echo
+echo "a storm: limit 10, 200 INVITEs at once, 8 workers"
+admitted=$(storm sipwarden "$proxy" ten.storm)
+if [ "$admitted" = 10 ]; then
+	echo "ok       sipwarden, limit 10: $admitted admitted of 200"
+else
+	echo "DIFFERS  sipwarden, limit 10: $admitted admitted of 200"
+	failures=$((failures + 1))
+fi
+left=$(rpc sipwarden.company ten.storm | sed -n 's/^[[:space:]]*calls: //p')
+if [ "$left" != 0 ]; then
+	echo "DIFFERS  $left calls are still counted"
+	failures=$((failures + 1))
+fi
+stock=127.0.0.13:$port
+kamailio -f tools/stock-profiles.cfg -L "$modules/" -w "$dir" -Y "$dir" -P "$dir/stock.pid" -DD -E \
+	-A "SIP_LISTEN=udp:$stock" -A "GATEWAY=\"sip:$gateway\"" -A "CTL_SOCKET=\"$ctl.stock\"" \
+	-A WORKERS=8 >"$dir/stock.log" 2>&1 &
+tries=100
+until kamcmd -s "$ctl.stock" core.version >/dev/null 2>&1; do
+	tries=$((tries - 1))
+	[ "$tries" -gt 0 ] || die "the stock Kamailio does not answer"
+	sleep 0.1
+done
+echo "         stock dialog profiles, limit 10: $(storm stock "$stock" ten.storm) admitted of 200"
 
 echo
 if [ "$failures" = 0 ]; then echo "demo: every case as expected"; else die "$failures cases differ"; fi

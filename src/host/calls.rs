@@ -199,10 +199,8 @@ pub unsafe extern "C" fn dialog_event(event: sw_dialog_event, dialog: sw_dialog)
             SW_DIALOG_ENDED => {
                 state.ledger.release(dialog);
             }
-            SW_DIALOG_RESUMED => {
-                if state.ledger.resume(dialog) {
-                    statistics::count_own(Own::CallsResumed);
-                }
+            SW_DIALOG_RESUMED if state.ledger.resume(dialog) => {
+                statistics::count_own(Own::CallsResumed);
             }
             SW_DIALOG_GONE => {
                 state.ledger.forget(dialog);

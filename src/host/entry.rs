@@ -24,6 +24,7 @@ pub enum Entry {
     CcLimit,
     DialogEvent,
     DialogRestored,
+    ReapInterval,
     Reap,
     Variable,
     Rpc,

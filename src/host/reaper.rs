@@ -10,7 +10,7 @@ use crate::printable::Printable;
 
 /// Seconds between two comparisons, 0 for none.
 pub unsafe extern "C" fn reap_interval() -> i32 {
-    guard(Entry::Reap, 0, || match state::get() {
+    guard(Entry::ReapInterval, 0, || match state::get() {
         Some(state) if dialogs::can_look_up() => state.settings.reaper_interval,
         _ => 0,
     })

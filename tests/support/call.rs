@@ -105,6 +105,25 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Ends, as the callee, the call of an ACK that came over the proxy.
+    pub fn hang_up(&self, (ack, from): &(Message, SocketAddr)) {
+        let header = |name| ack.header(name).unwrap_or_default();
+        let contact = header("Contact").trim_matches(['<', '>']);
+        let text = format!(
+            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{}\r\nFrom: {}\r\nTo: {}\r\n\
+             Call-ID: {}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\nRoute: <sip:{from};lr>\r\n\
+             Content-Length: 0\r\n\r\n",
+            self.address(),
+            unique(),
+            header("To"),
+            header("From"),
+            header("Call-ID"),
+        );
+        self.socket.send_to(text.as_bytes(), from).unwrap();
+    }
+}
+
 /// The caller's side of one call.
 pub struct Caller<'a> {
     endpoint: &'a Endpoint,
@@ -190,19 +209,10 @@ impl<'a> Caller<'a> {
             let ours = reply.header("Call-ID") == Some(self.call_id.as_str());
             match reply.status() {
                 Some(status) if ours && of_invite && status >= 200 => {
-                    let to = reply.header("To").unwrap().to_owned();
                     if status < 300 {
-                        self.to = to;
-                        // The route set of a dialog is that of its first answer.
-                        if self.routes.is_empty() {
-                            self.routes = reply.all("Record-Route").map(str::to_owned).collect();
-                        }
-                        let contact = reply.header("Contact").unwrap();
-                        self.target = contact.trim_matches(['<', '>']).to_owned();
+                        self.answered(&reply);
                     } else {
-                        let fresh = std::mem::replace(&mut self.to, to);
-                        self.send("ACK", &self.branch, self.cseq, "");
-                        self.to = fresh;
+                        self.refused(&reply);
                     }
                     return reply;
                 }
@@ -211,8 +221,31 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Learns the dialog from a 2xx; the route set is that of the first one.
+    pub fn answered(&mut self, reply: &Message) {
+        reply.header("To").unwrap().clone_into(&mut self.to);
+        if self.routes.is_empty() {
+            self.routes = reply.all("Record-Route").map(str::to_owned).collect();
+        }
+        let contact = reply.header("Contact").unwrap();
+        contact.trim_matches(['<', '>']).clone_into(&mut self.target);
+    }
+
+    /// Acknowledges a final error.
+    pub fn refused(&mut self, reply: &Message) {
+        let to = reply.header("To").unwrap().to_owned();
+        let fresh = std::mem::replace(&mut self.to, to);
+        self.send("ACK", &self.branch, self.cseq, "");
+        self.to = fresh;
+    }
+
+    /// As [`Caller::ack`], with header lines.
+    pub fn ack_with(&self, headers: &str) {
+        self.send("ACK", &format!("z9hG4bK{}", unique()), self.cseq, headers);
+    }
+
     pub fn ack(&self) {
-        self.send("ACK", &format!("z9hG4bK{}", unique()), self.cseq, "");
+        self.ack_with("");
     }
 
     /// A request within the dialog.
