@@ -2,7 +2,7 @@
 CARGO ?= cargo
 MODULE = target/release/sipwarden.so
 
-.PHONY: setup build demo test lint unit shuttle integration scale install clean
+.PHONY: setup build demo test lint unit shuttle integration scale matrix install clean
 
 setup:
 	@mkdir -p target
@@ -43,6 +43,11 @@ integration: build
 scale: build
 	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --release --test scale -- --ignored --nocapture
+
+# The integration tests with the Kamailio of other Debian releases, in chroots.
+RELEASES ?= trixie sid
+matrix: build
+	tools/matrix.sh $(RELEASES)
 
 install: build
 	install -D -m 644 $(MODULE) $(DESTDIR)$$(tools/kamailio-modules.sh)/sipwarden.so

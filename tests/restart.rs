@@ -13,6 +13,7 @@ mod support;
 use std::process::Command;
 use std::time::Duration;
 
+use libc::{SIGKILL, SIGTERM};
 use serde_json::json;
 use support::call::{AutoCallee, Caller, Endpoint};
 use support::kamailio::{Config, Kamailio, free_port};
@@ -76,7 +77,7 @@ fn user_calls(kamailio: &Kamailio) -> u64 {
     explained["roadwarrior"]["user_calls"].as_u64().unwrap()
 }
 
-fn counts_come_back(db_mode: u32, signal: &str) {
+fn counts_come_back(db_mode: u32, signal: i32) {
     let folder = Folder::new();
     let (db, dialogs) = (tables(&folder), dialog_database(&folder));
     let callee = AutoCallee::start("127.0.0.1");
@@ -124,18 +125,18 @@ fn counts_come_back(db_mode: u32, signal: &str) {
 
 #[test]
 fn counts_equal_the_restored_dialogs_after_term() {
-    counts_come_back(1, "TERM");
+    counts_come_back(1, SIGTERM);
 }
 
 #[test]
 fn counts_equal_the_restored_dialogs_after_kill() {
-    counts_come_back(1, "KILL");
+    counts_come_back(1, SIGKILL);
 }
 
 #[test]
 fn counts_equal_the_restored_dialogs_with_delayed_writes() {
-    counts_come_back(2, "TERM");
-    counts_come_back(2, "KILL");
+    counts_come_back(2, SIGTERM);
+    counts_come_back(2, SIGKILL);
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn a_shutdown_with_calls_up_is_clean() {
     let mut kamailio = config(&db.url(), callee.address).start();
     let endpoint = Endpoint::new("127.0.0.1");
     let _up: Vec<_> = (0..20).map(|_| call_up(&endpoint, &kamailio, "d", "")).collect();
-    let status = kamailio.stop("TERM");
+    let status = kamailio.stop(SIGTERM);
     assert_eq!(status.code(), Some(0), "{}", kamailio.log());
     let log = kamailio.log();
     for bad in ["BUG", "segfault", "core was", "signal 11", "signal 6"] {
@@ -279,7 +280,7 @@ fn a_killed_worker_cannot_hang_the_shutdown() {
         let mut sipp = sipp;
         wait_for("traffic", || (calls(&kamailio, "d") > 50 * (round + 1)).then_some(()));
         let worker = kamailio.worker_pid();
-        Command::new("kill").arg("-KILL").arg(worker.to_string()).status().unwrap();
+        support::signal(worker as i32, SIGKILL);
         wait_up_to(Duration::from_secs(30), "Kamailio to stop", || {
             (!kamailio.runs()).then_some(())
         });

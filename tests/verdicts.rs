@@ -68,6 +68,32 @@ fn each_verdict_reaches_the_script_in_every_worker() {
     }
 }
 
+/// Since 6.0 threads may receive and processes of another rank run the script.
+#[test]
+fn workers_of_a_threaded_receiver_judge_too() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    let version = Config::new(&db.url()).start().rpc("core.version", json!([])).to_string();
+    if version.contains("kamailio 5.") {
+        return;
+    }
+    let kamailio = Config::new(&db.url())
+        .settings(
+            "async_workers_group=\"name=udp;workers=4;nonblock=0;usleep=0\"\nudp_receiver_mode=1\n",
+        )
+        .start();
+    let phone = Phone::new("127.0.1.1", kamailio.address());
+    let mut workers = HashSet::new();
+    wait_for("two workers to answer", || {
+        let told = phone.ask("office");
+        assert_eq!(told.reason, "granted_range");
+        workers.insert(told.worker);
+        (workers.len() >= 2).then_some(())
+    });
+    kamailio.rpc("sipwarden.reload", json!([]));
+    assert_eq!(phone.ask("office").reason, "granted_range");
+}
+
 #[test]
 fn roadwarriors_are_judged_by_source_setting_and_method() {
     let folder = Folder::new();

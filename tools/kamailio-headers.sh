@@ -3,10 +3,10 @@
 # its Debian source package. No -dev package with the headers exists.
 #
 # The source entry is derived from this machine's own apt configuration, in a
-# private apt state, so nothing of the machine is changed.
+# private apt state, so nothing of the machine is changed. HEADERS_DIR: where to.
 set -eu
 cd "$(dirname "$0")/.."
-dir=$PWD/target/kamailio
+dir=${HEADERS_DIR:-$PWD/target/kamailio}
 
 die() {
 	echo "headers: $*; or set KAMAILIO_SRC to the src folder of that Kamailio version" >&2
@@ -70,4 +70,4 @@ done
 mv "$dir/unpacked/src" "$dir/src"
 rm -rf "$dir/unpacked"
 echo "$version" >"$dir/version"
-echo "headers: of Kamailio $version in target/kamailio/src"
+echo "headers: of Kamailio $version in $dir/src"

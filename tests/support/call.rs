@@ -250,8 +250,13 @@ impl<'a> Caller<'a> {
 
     /// A request within the dialog.
     pub fn within(&mut self, method: &str) {
+        self.within_with(method, "");
+    }
+
+    /// As [`Caller::within`], with header lines.
+    pub fn within_with(&mut self, method: &str, headers: &str) {
         self.cseq += 1;
-        self.send(method, &format!("z9hG4bK{}", unique()), self.cseq, "");
+        self.send(method, &format!("z9hG4bK{}", unique()), self.cseq, headers);
     }
 }
 

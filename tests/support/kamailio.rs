@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Folder, project, wait_for};
+use super::{Folder, project, signal, wait_for};
 
-/// The shipped library.
+/// The shipped library; `SIPWARDEN_SO` names one built for another Kamailio.
 pub fn module() -> PathBuf {
-    let path = project().join("target/release/sipwarden.so");
+    let path = std::env::var_os("SIPWARDEN_SO")
+        .map_or_else(|| project().join("target/release/sipwarden.so"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run make build", path.display());
     path
 }
@@ -208,11 +209,9 @@ impl Kamailio {
     }
 
     /// Sends TERM to the main process, or KILL to all of them, and waits.
-    pub fn stop(&mut self, signal: &str) -> ExitStatus {
-        let group = if signal == "KILL" { "-" } else { "" };
-        let target = format!("{group}{}", self.child.id());
-        let sent = Command::new("kill").args(["-s", signal, "--", &target]).status().unwrap();
-        assert!(sent.success());
+    pub fn stop(&mut self, how: i32) -> ExitStatus {
+        let main = self.child.id() as i32;
+        signal(if how == libc::SIGKILL { -main } else { main }, how);
         wait_for("Kamailio to stop", || self.child.try_wait().unwrap())
     }
 
@@ -280,7 +279,7 @@ impl Kamailio {
 impl Drop for Kamailio {
     fn drop(&mut self) {
         if self.child.try_wait().ok().flatten().is_none() {
-            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+            signal(self.child.id() as i32, libc::SIGTERM);
             for _ in 0..250 {
                 if self.child.try_wait().ok().flatten().is_some() {
                     break;

@@ -66,6 +66,13 @@ pub fn wait_up_to<T>(limit: Duration, what: &str, mut ready: impl FnMut() -> Opt
     }
 }
 
+/// Sends a signal to a process, or with a negative pid to a process group.
+pub fn signal(pid: i32, signal: i32) {
+    // SAFETY: a system call without memory.
+    let rc = unsafe { libc::kill(pid, signal) };
+    assert_eq!(rc, 0, "signal {signal} to {pid}: {}", std::io::Error::last_os_error());
+}
+
 /// The top folder of the project.
 pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

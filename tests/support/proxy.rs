@@ -54,7 +54,7 @@ request_route {
     }
     if ($hdr(X-Do) == "lifetime" || $hdr(X-Do) == "bye") { $avp(lifetime) = 2; }
     if ($hdr(X-Do) == "bye") { $dlg_ctx(timeout_bye) = 1; }
-    MANAGE
+    dlg_manage();
     route(COUNT);
     if ($hdr(X-Do) == "twice") { route(COUNT); }
     switch ($hdr(X-Do)) {
@@ -104,7 +104,7 @@ route[COUNT] {
 
 /// A configuration with the script above, relaying to `callee`.
 pub fn config(db_url: &str, callee: SocketAddr) -> Config {
-    let routes = ROUTES.replace("CALLEE", &callee.to_string()).replace("MANAGE", "dlg_manage();");
+    let routes = ROUTES.replace("CALLEE", &callee.to_string());
     let mut config = Config::new(db_url).settings(DIALOG).routes(&routes);
     config.modules.push_str("loadmodule \"dialog.so\"\n");
     config

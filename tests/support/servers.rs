@@ -122,7 +122,7 @@ impl Server {
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             // PostgreSQL's children go with SIGQUIT to the first one.
-            let _ = Command::new("kill").arg("-QUIT").arg(process.id().to_string()).status();
+            super::signal(process.id() as i32, libc::SIGQUIT);
             if self.kind == Kind::MariaDb {
                 let _ = process.kill();
             }
