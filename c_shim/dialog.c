@@ -29,6 +29,17 @@ static struct sw_dialog name_of(const dlg_cell_t *dlg)
 	return name;
 }
 
+/* The call lives after all, unless it has ended once more meanwhile: callbacks
+ * may come in another order than states, as they run without the lock. */
+static void resume(dlg_cell_t *dlg)
+{
+	if(dlg->state == DLG_STATE_DELETED)
+		return;
+	sw_rust_module.dialog_event(SW_DIALOG_RESUMED, name_of(dlg));
+	if(dlg->state == DLG_STATE_DELETED)
+		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+}
+
 /*
  * Runs in any process, for DESTROY with the lock of the dialog's entry held:
  * touches the ledger only.
@@ -48,16 +59,14 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 			break;
 		case DLGCB_FAILED:
 			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
-			/* callbacks may come in another order than states */
-			if(dlg->state != DLG_STATE_DELETED)
-				sw_rust_module.dialog_event(SW_DIALOG_RESUMED, name_of(dlg));
+			resume(dlg);
 			break;
 		case DLGCB_EXPIRED:
 			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 			break;
 		case DLGCB_CONFIRMED_NA:
 			/* answered after its release (a CANCEL that crossed the 200) */
-			sw_rust_module.dialog_event(SW_DIALOG_RESUMED, name_of(dlg));
+			resume(dlg);
 			break;
 		case DLGCB_DESTROY:
 			sw_rust_module.dialog_event(SW_DIALOG_GONE, name_of(dlg));
@@ -112,12 +121,13 @@ static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	sw_rust_module.dialog_restored(&restored);
 }
 
-static int has_database(const sr_module_t *module)
+/* Value of an integer parameter of the dialog module. */
+static int param_of(sr_module_t *module, char *name, int otherwise)
 {
 	modparam_t type;
-	int *db_mode = find_param_export((sr_module_t *)module, "db_mode", PARAM_INT, &type);
+	int *value = find_param_export(module, name, PARAM_INT, &type);
 
-	return db_mode != NULL && *db_mode != 0;
+	return value != NULL ? *value : otherwise;
 }
 
 int sw_dialog_init(void)
@@ -137,7 +147,12 @@ int sw_dialog_init(void)
 		return -1;
 	}
 	support = SW_DIALOG_LOADED;
-	if(has_database(module))
+	if(param_of(module, "initial_cbs_inscript", 1) == 0) {
+		LM_ERR("the dialog module's initial_cbs_inscript is 0: a dialog would be "
+			   "counted before it is watched; remove that parameter\n");
+		return -1;
+	}
+	if(param_of(module, "db_mode", 0) != 0)
 		support |= SW_DIALOG_PERSISTS;
 	dlg_lookup_by_id = (dlg_lookup_f)dlsym(module->handle, "dlg_lookup");
 	if(dlg_lookup_by_id != NULL)
@@ -150,36 +165,48 @@ int sw_dialog_support(void)
 	return support;
 }
 
-int sw_dialog_of(const struct sw_call *call, struct sw_dialog *out)
+void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why)
 {
 	struct sip_msg *msg = (struct sip_msg *)call->msg.address;
 	dlg_cell_t *dlg;
+	int made = 1;
 
-	if(!(support & SW_DIALOG_LOADED))
-		return 0;
-	dlg = dialog.get_dlg(msg);
-	if(dlg == NULL && call->initial_invite) {
-		dlg_manage(msg, NULL, NULL);
-		dlg = dialog.get_dlg(msg);
+	if(!(support & SW_DIALOG_LOADED)) {
+		*why = "there is no dialog module: loadmodule \"dialog.so\" is missing";
+		return NULL;
 	}
-	if(dlg == NULL)
-		return 0;
+	/* First of all: without it, an INVITE that is repeated after a failure would
+	 * get the dialog that is about to go. Fails if the script has made one. */
+	if(call->initial_invite && get_route_type() != FAILURE_ROUTE)
+		made = dlg_manage(msg, NULL, NULL);
+	dlg = dialog.get_dlg(msg);
+	if(dlg == NULL) {
+		if(call->initial_invite)
+			*why = made < 0 ? "the dialog module makes no dialog of this INVITE (no Contact?)"
+							: "no dialog can be made: is tm.so loaded before dialog.so?";
+		else
+			*why = "the message is no initial INVITE and belongs to no dialog";
+		return NULL;
+	}
+	if(dlg->state == DLG_STATE_DELETED) {
+		dialog.release_dlg(dlg);
+		*why = "the dialog of this message has ended";
+		return NULL;
+	}
 	*out = name_of(dlg);
-	dialog.release_dlg(dlg);
-	return 1;
+	return dlg;
 }
 
-int sw_dialog_remember(const struct sw_call *call, const char *name, struct sw_text value)
+void sw_dialog_unhold(void *held)
 {
-	dlg_cell_t *dlg = dialog.get_dlg((struct sip_msg *)call->msg.address);
-	str key = {(char *)name, strlen(name)}, text = sw_str_of(value);
-	int rc;
+	dialog.release_dlg(held);
+}
 
-	if(dlg == NULL)
-		return 0;
-	rc = dialog.set_dlg_var(dlg, &key, &text);
-	dialog.release_dlg(dlg);
-	return rc == 0;
+int sw_dialog_remember(void *held, const char *name, struct sw_text value)
+{
+	str key = {(char *)name, strlen(name)}, text = sw_str_of(value);
+
+	return dialog.set_dlg_var(held, &key, &text) == 0;
 }
 
 int sw_dialog_exists(struct sw_dialog name)

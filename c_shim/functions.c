@@ -6,6 +6,7 @@
 #include "core/mod_fix.h"
 #include "core/ip_addr.h"
 #include "core/parser/parse_to.h"
+#include "core/parser/parse_cseq.h"
 #include "shim.h"
 
 /* An argument that cannot be evaluated is empty, which Rust refuses. */
@@ -33,22 +34,51 @@ struct sw_message sw_message_of(const struct sip_msg *msg)
 	return out;
 }
 
-/* Call-ID and To tag are needed for calls only, so they are parsed here. */
+/* The branch in the last Via: that of the sender, whatever proxies a request has
+ * passed, this one too. */
+static struct sw_text first_branch(const struct sip_msg *msg)
+{
+	static const char name[] = "branch=";
+	struct sw_text branch = {NULL, 0};
+	const struct hdr_field *hdr, *last = NULL;
+	const char *at, *end, *found = NULL;
+
+	for(hdr = msg->headers; hdr != NULL; hdr = hdr->next) {
+		if(hdr->type == HDR_VIA_T)
+			last = hdr;
+	}
+	if(last == NULL)
+		return branch;
+	end = last->body.s + last->body.len;
+	for(at = last->body.s; at + sizeof(name) - 1 <= end; at++) {
+		if(strncasecmp(at, name, sizeof(name) - 1) == 0)
+			found = at + sizeof(name) - 1;
+	}
+	if(found == NULL)
+		return branch;
+	for(at = found; at < end && strchr(";, \t\r\n", *at) == NULL; at++)
+		branch.len++;
+	branch.s = found;
+	return branch;
+}
+
+/* What only calls need of a message is parsed here. */
 struct sw_call sw_call_of(struct sip_msg *msg)
 {
 	struct sw_call call = {.msg = sw_message_of(msg)};
 
-	if(msg->callid == NULL && parse_headers(msg, HDR_CALLID_F, 0) < 0)
+	if(parse_headers(msg, HDR_EOH_F, 0) < 0)
 		return call;
 	if(msg->callid != NULL)
 		call.call_id = sw_text_of(&msg->callid->body);
-	if(msg->first_line.type != SIP_REQUEST
-			|| msg->first_line.u.request.method_value != METHOD_INVITE)
+	if(msg->cseq != NULL && get_cseq(msg) != NULL)
+		call.cseq = sw_text_of(&get_cseq(msg)->number);
+	call.branch = first_branch(msg);
+	if(msg->to == NULL || get_to(msg) == NULL)
 		return call;
-	if(msg->to == NULL && parse_headers(msg, HDR_TO_F, 0) < 0)
-		return call;
-	if(msg->to != NULL && get_to(msg) != NULL && get_to(msg)->tag_value.len == 0)
-		call.initial_invite = 1;
+	call.within = get_to(msg)->tag_value.len > 0;
+	call.initial_invite = !call.within && msg->first_line.type == SIP_REQUEST
+						  && msg->first_line.u.request.method_value == METHOD_INVITE;
 	return call;
 }
 

@@ -41,8 +41,9 @@ struct sw_call sw_call_of(struct sip_msg *msg);
 /* dialog.c */
 int sw_dialog_init(void);
 int sw_dialog_support(void);
-int sw_dialog_of(const struct sw_call *call, struct sw_dialog *out);
-int sw_dialog_remember(const struct sw_call *call, const char *name, struct sw_text value);
+void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why);
+void sw_dialog_unhold(void *held);
+int sw_dialog_remember(void *held, const char *name, struct sw_text value);
 int sw_dialog_exists(struct sw_dialog dialog);
 
 /* functions.c */

@@ -39,8 +39,14 @@ struct sw_message {
 struct sw_call {
 	struct sw_message msg;
 	struct sw_text call_id;
+	/* Name the INVITE among those with its Call-ID: CSeq, and the branch that
+	 * its first sender put into Via. */
+	struct sw_text cseq;
+	struct sw_text branch;
 	/* 1 for an INVITE without a To tag. */
 	int initial_invite;
+	/* 1 for a message with a To tag: within a dialog. */
+	int within;
 };
 
 /* Kamailio's name of a dialog. */
@@ -150,15 +156,17 @@ struct sw_host {
 	int (*db_close)(void *db);
 
 	/*
-	 * Dialogs. support: bits SW_DIALOG_*. of: 1 and the dialog of a message,
-	 * which is made if the message is an initial INVITE; else 0. remember keeps
-	 * a text with the dialog of a message, also in its database: 1 if it did.
-	 * exists: 1, 0, or -1 if that cannot be told. No lock may be held.
+	 * Dialogs. support: bits SW_DIALOG_*. hold: the dialog of a message, which is
+	 * made if the message is an initial INVITE, and its name; it stays until
+	 * unhold. NULL if there is none that lives; *why says so then. remember keeps
+	 * a text with a held dialog, also in its database: 1 if it did. exists: 1,
+	 * 0, or -1 if that cannot be told. No lock may be held.
 	 */
 	int (*dialog_support)(void);
-	int (*dialog_of)(const struct sw_call *call, struct sw_dialog *out);
-	int (*dialog_remember)(const struct sw_call *call, const char *name,
-			struct sw_text value);
+	void *(*dialog_hold)(const struct sw_call *call, struct sw_dialog *out,
+			const char **why);
+	void (*dialog_unhold)(void *held);
+	int (*dialog_remember)(void *held, const char *name, struct sw_text value);
 	int (*dialog_exists)(struct sw_dialog dialog);
 
 	/*

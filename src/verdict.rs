@@ -15,13 +15,17 @@ pub enum Verdict {
     RoadwarriorCounted,
     RoadwarriorHeld,
     RoadwarriorRequest,
+    RoadwarriorEmergency,
     RoadwarriorNone,
     RoadwarriorLimit,
     CallCounted,
     CallHeld,
     CallEmergency,
+    CallUntracked,
+    CallHeldByOther,
     BrandLimit,
     CompanyLimit,
+    CallDuplicate,
     UnknownCompany,
     InternalError,
     LedgerFull,
@@ -44,7 +48,7 @@ const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'stati
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [Entry; 17] = [
+pub const ENTRIES: [Entry; 21] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::DeniedSource, -1, "denied_source", "filter on, source not granted"),
@@ -68,6 +72,12 @@ pub const ENTRIES: [Entry; 17] = [
         "not an initial INVITE: allowed, not counted",
     ),
     row(
+        Verdict::RoadwarriorEmergency,
+        7,
+        "roadwarrior_emergency",
+        "flag e: never refused, not counted here",
+    ),
+    row(
         Verdict::RoadwarriorNone,
         -4,
         "roadwarrior_none",
@@ -82,8 +92,26 @@ pub const ENTRIES: [Entry; 17] = [
     row(Verdict::CallCounted, 1, "call_counted", "brand and company counted in one step"),
     row(Verdict::CallHeld, 2, "call_held", "this dialog is already counted"),
     row(Verdict::CallEmergency, 3, "call_emergency", "flag e: counted, never refused"),
+    row(
+        Verdict::CallUntracked,
+        4,
+        "call_untracked",
+        "within a call that has no dialog here: allowed, not counted",
+    ),
+    row(
+        Verdict::CallHeldByOther,
+        5,
+        "call_held_by_other",
+        "this dialog is counted for another company already: not counted again",
+    ),
     row(Verdict::BrandLimit, -6, "brand_limit", "the brand's calls are all up"),
     row(Verdict::CompanyLimit, -7, "company_limit", "the company's calls are all up"),
+    row(
+        Verdict::CallDuplicate,
+        -8,
+        "call_duplicate",
+        "another INVITE with this Call-ID and From tag is counted already",
+    ),
     row(Verdict::UnknownCompany, -3, "unknown_company", "no such company: fails closed"),
     row(
         Verdict::InternalError,
@@ -127,6 +155,8 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
         (Verdict::RoadwarriorCounted, c"roadwarrior_counted"),
         (Verdict::RoadwarriorHeld, c"roadwarrior_held"),
         (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
+        (Verdict::RoadwarriorEmergency, c"roadwarrior_emergency"),
+        (Verdict::CallDuplicate, c"roadwarrior_call_duplicate"),
         (Verdict::RoadwarriorNone, c"roadwarrior_none"),
         (Verdict::RoadwarriorLimit, c"roadwarrior_limit"),
         (Verdict::UnknownCompany, c"roadwarrior_unknown_company"),
@@ -142,6 +172,9 @@ pub const CC_LIMIT: Function = Function {
         (Verdict::CallCounted, c"cc_call_counted"),
         (Verdict::CallHeld, c"cc_call_held"),
         (Verdict::CallEmergency, c"cc_call_emergency"),
+        (Verdict::CallUntracked, c"cc_call_untracked"),
+        (Verdict::CallHeldByOther, c"cc_call_held_by_other"),
+        (Verdict::CallDuplicate, c"cc_call_duplicate"),
         (Verdict::BrandLimit, c"cc_brand_limit"),
         (Verdict::CompanyLimit, c"cc_company_limit"),
         (Verdict::UnknownCompany, c"cc_unknown_company"),

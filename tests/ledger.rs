@@ -19,6 +19,7 @@ fn call(dialog: u64) -> Call<'static> {
         dialog: DialogId(dialog),
         call_id: b"call@test",
         direction: Direction::Outbound,
+        invite: 0,
         emergency: false,
         now: 1,
     }
@@ -106,6 +107,22 @@ mod plain {
     }
 
     #[test]
+    fn another_invite_or_company_of_the_same_dialog_is_not_taken_for_the_first() {
+        let ledger = Ledger::new(16, SEED).unwrap();
+        let wanted = [want(ScopeKind::Brand, b"b", 0), want(ScopeKind::Company, b"c", 1)];
+        let invite = |invite| ledger.take(&Call { invite, ..call(1) }, &wanted, false).outcome;
+        assert_eq!(invite(7), Outcome::Counted);
+        assert_eq!(invite(7), Outcome::Held);
+        assert_eq!(invite(9), Outcome::Duplicate);
+        assert_eq!(invite(0), Outcome::Held);
+        assert_eq!(take(&ledger, 1, (b"b", 0), (b"d", 0)).outcome, Outcome::HeldByOther);
+        // The company may have another brand by now.
+        assert_eq!(take(&ledger, 1, (b"b2", 0), (b"c", 0)).outcome, Outcome::Held);
+        assert_eq!(ledger.live(ScopeKind::Company, b"c"), 1);
+        assert_eq!(ledger.live(ScopeKind::Company, b"d"), 0);
+    }
+
+    #[test]
     fn a_full_ledger_refuses_and_recovers() {
         let ledger = Ledger::new(4, SEED).unwrap();
         for dialog in 0..4 {
@@ -175,8 +192,10 @@ mod plain {
             capacity: usize,
         ) -> Outcome {
             if let Some((live, held)) = self.leases.get(&dialog) {
-                if *live && scopes.iter().any(|s| held.iter().any(|h| h.0 == s.0)) {
-                    return Outcome::Held;
+                let shared = scopes.iter().rev().find(|s| held.iter().any(|h| h.0 == s.0));
+                if let (true, Some(shared)) = (*live, shared) {
+                    let same = held.contains(&(shared.0, shared.1));
+                    return if same { Outcome::Held } else { Outcome::HeldByOther };
                 }
                 if !live {
                     self.leases.remove(&dialog);

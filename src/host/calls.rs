@@ -7,8 +7,8 @@ use super::abi::{
     sw_restored, sw_text,
 };
 use super::call::{Numbers, answer_with};
-use super::complaint::misused;
-use super::dialogs;
+use super::complaint::{Kind, complain, misused};
+use super::dialogs::Held;
 use super::entry::{Entry, guard};
 use super::log;
 use super::process::with_snapshot;
@@ -36,14 +36,21 @@ pub unsafe extern "C" fn roadwarrior_acquire(
     company: sw_text,
     flags: sw_text,
 ) -> i32 {
-    guard(Entry::RoadwarriorAcquire, Verdict::InternalError.code(), || {
-        // SAFETY: the shim passes a call and texts that outlive this one.
-        let (call, aor, company, flags) =
-            unsafe { (call.as_ref(), aor.bytes(), company.bytes(), flags.bytes()) };
-        let Some(call) = call else { return Verdict::InternalError.code() };
+    // SAFETY: the shim passes a call and texts that outlive this one.
+    let (call, aor, company, flags) =
+        unsafe { (call.as_ref(), aor.bytes(), company.bytes(), flags.bytes()) };
+    let failed = match flags.contains(&b'e') {
+        true => Verdict::RoadwarriorEmergency,
+        false => Verdict::InternalError,
+    };
+    guard(Entry::RoadwarriorAcquire, failed.code(), || {
+        let Some(call) = call else { return failed.code() };
         let flags = read_flags(&ROADWARRIOR_ACQUIRE, flags);
-        let decision = decide_roadwarrior(call, aor, company, flags);
-        finish(&ROADWARRIOR_ACQUIRE, call, decision)
+        let (mut verdict, numbers) = decide_roadwarrior(call, aor, company, flags);
+        if flags.emergency && verdict.code() < 0 {
+            verdict = Verdict::RoadwarriorEmergency;
+        }
+        finish(&ROADWARRIOR_ACQUIRE, call, (verdict, numbers))
     })
 }
 
@@ -63,6 +70,11 @@ pub unsafe extern "C" fn cc_limit(call: *const sw_call, company: sw_text, flags:
         if flags.emergency && verdict.code() < 0 {
             // Not counted: no company, no dialog or no room. Allowed all the same.
             statistics::count_own(Own::EmergencyUncounted);
+            let reason = verdict.reason();
+            complain(
+                Kind::Emergency,
+                format_args!("an emergency call is allowed but not counted: {reason}"),
+            );
             verdict = Verdict::CallEmergency;
         }
         finish(&CC_LIMIT, call, (verdict, numbers))
@@ -77,10 +89,9 @@ fn finish(function: &'static Function, call: &sw_call, (verdict, numbers): Decis
 fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
     let (flags, unknown) = CallFlags::parse(text);
     if let Some(letter) = unknown {
-        misused(
-            function.name,
-            format_args!("flag \"{}\" is none of e, i, o", Printable::short(&[letter])),
-        );
+        let (name, letter) = (function.name, [letter]);
+        let letter = Printable::short(&letter);
+        complain(Kind::Flag, format_args!("{name}: flag \"{letter}\" is none of e, i, o; ignored"));
     }
     flags
 }
@@ -102,12 +113,11 @@ fn decide_roadwarrior(call: &sw_call, aor: &[u8], company: &[u8], flags: CallFla
             (verdict, Numbers::NONE)
         }
         Some(Roadwarrior::Slot { limit }) => {
+            let Some(dialog) = hold(&ROADWARRIOR_ACQUIRE, call) else { return ERROR };
             let wanted = [policy::user_scope(aor, limit)];
-            let Some(taken) = take(&ROADWARRIOR_ACQUIRE, call, &wanted, flags, false) else {
-                return ERROR;
-            };
+            let taken = take(call, &dialog, &wanted, flags, flags.emergency);
             if taken.outcome == Outcome::Counted {
-                dialogs::remember(call, c"sipwarden_user", aor);
+                dialog.remember(c"sipwarden_user", aor);
             }
             (policy::roadwarrior_verdict(taken.outcome), Numbers::new(&wanted, &taken))
         }
@@ -119,23 +129,36 @@ fn decide_cc_limit(call: &sw_call, company_id: &[u8], flags: CallFlags) -> Decis
         misused(CC_LIMIT.name, format_args!("the company is \"{}\"", Printable::short(company_id)));
         return ERROR;
     }
+    let known = with_snapshot(|view, _| view.company(company_id).is_some());
+    match known {
+        None => return ERROR,
+        Some(false) => return (Verdict::UnknownCompany, Numbers::NONE),
+        Some(true) => {}
+    }
+    let within = call.within != 0;
+    let dialog = match Held::of(call) {
+        Ok(dialog) => dialog,
+        // A call that began before this Kamailio did, or elsewhere.
+        Err(_) if within => return (Verdict::CallUntracked, Numbers::NONE),
+        Err(why) => {
+            no_dialog(&CC_LIMIT, why);
+            return ERROR;
+        }
+    };
     let decision = with_snapshot(|view, _| {
-        let Some(company) = view.company(company_id) else {
-            return (Verdict::UnknownCompany, Numbers::NONE, false);
-        };
+        let company = view.company(company_id)?;
         let wanted = policy::call_scopes(&company);
-        let Some(taken) = take(&CC_LIMIT, call, &wanted, flags, flags.emergency) else {
-            return (ERROR.0, ERROR.1, false);
-        };
+        // A call that is up is counted, not judged.
+        let taken = take(call, &dialog, &wanted, flags, flags.emergency || within);
         let verdict = policy::call_verdict(taken.outcome, flags.emergency);
-        (verdict, Numbers::new(&wanted, &taken), taken.outcome == Outcome::Counted)
+        Some((verdict, Numbers::new(&wanted, &taken), taken.outcome == Outcome::Counted))
     });
-    let Some((verdict, numbers, counted)) = decision else { return ERROR };
+    let Some((verdict, numbers, counted)) = decision.flatten() else { return ERROR };
     if counted {
         count_direction(flags);
-        dialogs::remember(call, c"sipwarden_company", company_id);
+        dialog.remember(c"sipwarden_company", company_id);
         if flags != CallFlags::default() {
-            dialogs::remember(call, c"sipwarden_flags", &flag_letters(flags));
+            dialog.remember(c"sipwarden_flags", &flag_letters(flags));
         }
     }
     (verdict, numbers)
@@ -164,29 +187,60 @@ fn direction(flags: CallFlags) -> Direction {
     }
 }
 
-/// Counts the call of a message; None without a dialog, which is complained of.
+/// The dialog of a message; None is complained of.
+fn hold(function: &Function, call: &sw_call) -> Option<Held> {
+    Held::of(call).map_err(|why| no_dialog(function, why)).ok()
+}
+
+fn no_dialog(function: &Function, why: &str) {
+    complain(
+        Kind::NoDialog,
+        format_args!("{} cannot count a call: {why} (said once a minute)", function.name),
+    );
+}
+
+/// Counts the call of a message. The caller holds its dialog meanwhile: were it
+/// gone before, nobody would take the call out of the counts.
 fn take(
-    function: &Function,
     call: &sw_call,
+    dialog: &Held,
     wanted: &[Wanted<'_>],
     flags: CallFlags,
     force: bool,
-) -> Option<Taken> {
-    let state = state::get()?;
-    let Some(dialog) = dialogs::of(call) else {
-        misused(function.name, format_args!("{}", dialogs::why_none(call)));
-        return None;
+) -> Taken {
+    let Some(state) = state::get() else {
+        return Taken { outcome: Outcome::Full, counts: Default::default() };
     };
-    // SAFETY: the Call-ID lies in the message, which outlives the call.
-    let call_id = unsafe { call.call_id.bytes() };
-    let call = Call {
-        dialog,
-        call_id,
-        direction: direction(flags),
-        emergency: flags.emergency,
-        now: now(),
+    // SAFETY: the texts lie in the message, which outlives the call.
+    let (call_id, cseq, branch) =
+        unsafe { (call.call_id.bytes(), call.cseq.bytes(), call.branch.bytes()) };
+    let invite = match call.initial_invite {
+        0 => 0,
+        _ => state.ledger.hash(&[cseq, b" ", branch].concat()) as u32 | 1,
     };
-    Some(state.ledger.take(&call, wanted, force))
+    let taken = state.ledger.take(
+        &Call {
+            dialog: dialog.id,
+            call_id,
+            direction: direction(flags),
+            invite,
+            emergency: flags.emergency,
+            now: now(),
+        },
+        wanted,
+        force,
+    );
+    if taken.outcome == Outcome::Full {
+        let room = state.ledger.memory();
+        complain(
+            Kind::Full,
+            format_args!(
+                "calls are refused: all {} records of max_calls are in use (said once a minute)",
+                room.capacity
+            ),
+        );
+    }
+    taken
 }
 
 /// A dialog ended, turned out to live, or is gone.
@@ -230,6 +284,7 @@ pub unsafe extern "C" fn dialog_restored(restored: *const sw_restored) {
             dialog: restored.dialog.into(),
             call_id,
             direction: direction(flags),
+            invite: 0,
             emergency: flags.emergency,
             now: restored.started,
         };

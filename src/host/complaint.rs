@@ -1,4 +1,5 @@
-//! Complaints about a script, at most one a minute and process.
+//! Complaints about a script or its traffic: each kind at most once a minute and
+//! process, so that one does not hide another.
 
 use std::cell::Cell;
 use std::fmt::Arguments;
@@ -7,18 +8,49 @@ use std::time::{Duration, Instant};
 use super::log;
 
 const PERIOD: Duration = Duration::from_secs(60);
+const KINDS: usize = 5;
 
-thread_local! {
-    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+/// What is complained of.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// An argument that a function cannot use.
+    Argument,
+    /// A flag that is none.
+    Flag,
+    /// A message without a dialog.
+    NoDialog,
+    /// No room for another call.
+    Full,
+    /// An emergency call that is not counted.
+    Emergency,
 }
 
-/// Says that a script passes what a function cannot use.
-pub fn misused(function: &str, what: Arguments<'_>) {
-    if LAST.get().is_none_or(|at| at.elapsed() >= PERIOD) {
-        LAST.set(Some(Instant::now()));
-        log::warning(format_args!(
-            "{function} refused a request while it read its arguments: {what}; is a variable of \
-             the script unset?"
-        ));
+thread_local! {
+    static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };
+}
+
+/// Logs `what`, unless a complaint of this kind was logged within a minute.
+pub fn complain(kind: Kind, what: Arguments<'_>) {
+    let due = LAST.with(|last| {
+        let Some(last) = last.get(kind as usize) else { return false };
+        let due = last.get().is_none_or(|at| at.elapsed() >= PERIOD);
+        if due {
+            last.set(Some(Instant::now()));
+        }
+        due
+    });
+    if due {
+        log::warning(what);
     }
+}
+
+/// A request was refused because the script passes what a function cannot use.
+pub fn misused(function: &str, what: Arguments<'_>) {
+    complain(
+        Kind::Argument,
+        format_args!(
+            "{function} refused a request: {what}; is a variable of the script unset? (said once \
+             a minute)"
+        ),
+    );
 }

@@ -1,9 +1,10 @@
 //! Dialogs through the host.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
 
 use super::abi::{
-    self, SW_DIALOG_LOADED, SW_DIALOG_LOOKUP, SW_DIALOG_PERSISTS, sw_call, sw_dialog,
+    self, SW_DIALOG_LOADED, SW_DIALOG_LOOKUP, SW_DIALOG_PERSISTS, sw_call, sw_dialog, sw_host,
 };
 use crate::ledger::DialogId;
 
@@ -41,41 +42,59 @@ pub fn can_look_up() -> bool {
     supports(SW_DIALOG_LOOKUP)
 }
 
-/// The dialog of a message; made if it is an initial INVITE.
-pub fn of(call: &sw_call) -> Option<DialogId> {
-    let of = abi::host()?.dialog_of?;
-    let mut dialog = sw_dialog { entry: 0, id: 0 };
-    // SAFETY: the call is the one that the shim is in; no lock is held.
-    let found = unsafe { of(call, &raw mut dialog) };
-    (found == 1).then(|| dialog.into())
+/// A dialog that stays as long as this lives, so that what is counted for it
+/// leaves with it.
+pub struct Held {
+    host: &'static sw_host,
+    handle: *mut c_void,
+    /// Its name.
+    pub id: DialogId,
 }
 
-/// Why a message has no dialog, for the operator.
-pub fn why_none(call: &sw_call) -> &'static str {
-    match (loaded(), call.initial_invite != 0) {
-        (false, _) => "there is no dialog module: loadmodule \"dialog.so\" is missing",
-        (true, true) => "no dialog can be made: is tm.so loaded before dialog.so?",
-        (true, false) => {
-            "the message is no initial INVITE and belongs to no dialog: call it for INVITEs only, \
-             and after loose_route() within a dialog"
+impl Held {
+    /// The dialog of a message; made if it is an initial INVITE.
+    ///
+    /// # Errors
+    /// Why there is none, for the operator.
+    pub fn of(call: &sw_call) -> Result<Self, &'static str> {
+        let host = abi::host().ok_or("no host")?;
+        let hold = host.dialog_hold.ok_or("no dialogs")?;
+        let mut dialog = sw_dialog { entry: 0, id: 0 };
+        let mut why: *const c_char = ptr::null();
+        // SAFETY: the call is the one that the shim is in; no lock is held.
+        let handle = unsafe { hold(call, &raw mut dialog, &raw mut why) };
+        if handle.is_null() {
+            // SAFETY: a string literal of the shim.
+            let why = (!why.is_null()).then(|| unsafe { CStr::from_ptr(why) });
+            return Err(why.and_then(|w| w.to_str().ok()).unwrap_or("there is no dialog"));
+        }
+        Ok(Held { host, handle, id: dialog.into() })
+    }
+
+    /// Keeps a text with the dialog where dialogs outlive a restart.
+    pub fn remember(&self, name: &CStr, value: &[u8]) {
+        if !persist() {
+            return;
+        }
+        let kept = self.host.dialog_remember.is_some_and(|remember| {
+            // SAFETY: the handle is held; name and value outlive the call.
+            unsafe { remember(self.handle, name.as_ptr(), value.into()) == 1 }
+        });
+        if !kept {
+            super::log::error(format_args!(
+                "{} cannot be kept with the dialog: after a restart its call is not counted",
+                name.to_string_lossy()
+            ));
         }
     }
 }
 
-/// Keeps a text with the dialog of a message where dialogs outlive a restart.
-pub fn remember(call: &sw_call, name: &CStr, value: &[u8]) {
-    if !persist() {
-        return;
-    }
-    let kept = abi::host().and_then(|h| h.dialog_remember).is_some_and(|remember| {
-        // SAFETY: as in `of`; name and value outlive the call.
-        unsafe { remember(call, name.as_ptr(), value.into()) == 1 }
-    });
-    if !kept {
-        super::log::error(format_args!(
-            "{} cannot be kept with the dialog: after a restart its call is not counted",
-            name.to_string_lossy()
-        ));
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(unhold) = self.host.dialog_unhold {
+            // SAFETY: the handle came from hold and is given back once.
+            unsafe { unhold(self.handle) };
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::shm::atomic::Ordering::Relaxed;
 /// 2      flags (low half) | generation << 32
 /// 3      brand's scope + 1 | company's scope + 1 << 32
 /// 4      user's scope + 1 | length of the Call-ID << 32
-/// 5      start, seconds since 1970
+/// 5      start, seconds since 1970 (low half) | the INVITE's name << 32
 /// 6      hash of the whole Call-ID
 /// 7..16  the Call-ID, cut after 72 bytes, for listings
 /// ```
@@ -73,7 +73,9 @@ pub struct LeaseInfo {
     pub call_id: Vec<u8>,
     /// Hash of the whole Call-ID.
     pub call_id_hash: u64,
-    /// Ids of the scopes, in the order of [`ScopeKind::ALL`].
+    /// Hashes of the scopes, as [`super::Ledger::scope_hash`] gives them.
+    pub scope_hashes: [Option<u128>; ScopeKind::COUNT],
+    /// Ids of the scopes, cut after 32 bytes, in the order of [`ScopeKind::ALL`].
     pub scopes: [Option<Vec<u8>>; ScopeKind::COUNT],
     /// Where the call goes.
     pub direction: Direction,
@@ -105,7 +107,8 @@ impl Lease<'_> {
         record[3].store(0, Relaxed);
         let length = call.call_id.len().min(CALL_ID_BYTES + 1) as u64;
         record[4].store(length << 32, Relaxed);
-        record[5].store(call.now, Relaxed);
+        let started = u32::try_from(call.now).unwrap_or(u32::MAX);
+        record[5].store(u64::from(started) | u64::from(call.invite) << 32, Relaxed);
         record[6].store(call_id_hash, Relaxed);
         let mut shown = [0u8; CALL_ID_BYTES];
         shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
@@ -218,7 +221,13 @@ impl Lease<'_> {
     }
 
     pub fn started(self) -> u64 {
-        self.0[5].load(Relaxed)
+        u64::from(self.0[5].load(Relaxed) as u32)
+    }
+
+    /// Whether an initial INVITE is another one than that of the lease.
+    pub fn is_other_invite(self, invite: u32) -> bool {
+        let own = (self.0[5].load(Relaxed) >> 32) as u32;
+        own != 0 && invite != 0 && own != invite
     }
 
     pub fn call_id_hash(self) -> u64 {

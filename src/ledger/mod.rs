@@ -38,6 +38,9 @@ pub struct Call<'a> {
     pub call_id: &'a [u8],
     /// Where it goes to, as the script says.
     pub direction: Direction,
+    /// Names the INVITE among those of its dialog; 0 is not known, or no initial
+    /// INVITE.
+    pub invite: u32,
     /// Counted without regard to limits.
     pub emergency: bool,
     /// Seconds since 1970.

@@ -52,6 +52,12 @@ pub struct Scope<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key(u64, u64);
 
+impl Key {
+    pub fn hash(self) -> u128 {
+        u128::from(self.0) << 64 | u128::from(self.1)
+    }
+}
+
 /// All scopes that leases refer to.
 pub(super) struct Scopes {
     pool: Pool<WORDS>,

@@ -31,6 +31,11 @@ pub enum Outcome {
     Counted,
     /// It counted already; nothing has changed.
     Held,
+    /// It counts for another company or user already; nothing has changed.
+    HeldByOther,
+    /// Another INVITE with the same Call-ID and From tag counts; nothing has
+    /// changed.
+    Duplicate,
     /// This scope has reached its limit; nothing has changed.
     Refused(ScopeKind),
     /// No room for another call; nothing has changed.
@@ -85,10 +90,8 @@ impl Ledger {
         let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else { return full };
         let old = self.find(&chain, call.dialog);
         if let Some((_, lease)) = old {
-            if lease.is_live()
-                && wanted.iter().flatten().any(|w| lease.scope(w.scope.kind).is_some())
-            {
-                return Taken { outcome: Outcome::Held, counts: self.counts_of(lease, &wanted) };
+            if let Some(outcome) = self.already(lease, call, &wanted) {
+                return Taken { outcome, counts: self.counts_of(lease, &wanted) };
             }
             if !lease.is_live() {
                 self.detach(lease);
@@ -119,6 +122,29 @@ impl Ledger {
             (_, Some(_)) => {}
         }
         taken
+    }
+
+    /// What becomes of a call whose dialog has a live lease: None if it lacks the
+    /// wanted scopes.
+    fn already(
+        &self,
+        lease: Lease<'_>,
+        call: &Call<'_>,
+        wanted: &Scoped<Wanted<'_>>,
+    ) -> Option<Outcome> {
+        if !lease.is_live() {
+            return None;
+        }
+        if lease.is_other_invite(call.invite) {
+            return Some(Outcome::Duplicate);
+        }
+        // The last kind decides: company before brand, which may have changed.
+        let (want, at) = (wanted.iter().flatten().rev())
+            .find_map(|want| Some((want, lease.scope(want.scope.kind)?)))?;
+        match self.scopes.key_at(at) == Some(self.scopes.key(&want.scope)) {
+            true => Some(Outcome::Held),
+            false => Some(Outcome::HeldByOther),
+        }
     }
 
     /// Tests and takes the wanted scopes under their locks.
@@ -225,6 +251,11 @@ impl Ledger {
         self.scopes.live(&Scope { kind, id })
     }
 
+    /// Hash by which a scope is told from others.
+    pub fn scope_hash(&self, kind: ScopeKind, id: &[u8]) -> u128 {
+        self.scopes.key(&Scope { kind, id }).hash()
+    }
+
     /// The lease in a record, if it is one. Positions run up to
     /// [`Ledger::positions`].
     pub fn at(&self, position: u32) -> Option<LeaseInfo> {
@@ -264,6 +295,8 @@ impl Ledger {
             dialog: lease.dialog(),
             call_id: lease.call_id(),
             call_id_hash: lease.call_id_hash(),
+            scope_hashes: ScopeKind::ALL
+                .map(|kind| self.scopes.key_at(lease.scope(kind)?).map(Key::hash)),
             scopes: ScopeKind::ALL.map(name),
             direction: lease.direction(),
             emergency: lease.is_emergency(),

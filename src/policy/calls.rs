@@ -68,6 +68,8 @@ pub fn user_scope(aor: &[u8], limit: u32) -> Wanted<'_> {
 pub fn call_verdict(outcome: Outcome, emergency: bool) -> Verdict {
     match outcome {
         Outcome::Held => Verdict::CallHeld,
+        Outcome::HeldByOther => Verdict::CallHeldByOther,
+        Outcome::Duplicate => Verdict::CallDuplicate,
         Outcome::Counted if emergency => Verdict::CallEmergency,
         Outcome::Counted => Verdict::CallCounted,
         Outcome::Refused(ScopeKind::Brand) => Verdict::BrandLimit,
@@ -81,6 +83,8 @@ pub fn roadwarrior_verdict(outcome: Outcome) -> Verdict {
     match outcome {
         Outcome::Counted => Verdict::RoadwarriorCounted,
         Outcome::Held => Verdict::RoadwarriorHeld,
+        Outcome::Duplicate => Verdict::CallDuplicate,
+        Outcome::HeldByOther => Verdict::RoadwarriorLimit,
         Outcome::Refused(_) => Verdict::RoadwarriorLimit,
         Outcome::Full => Verdict::LedgerFull,
     }
@@ -89,7 +93,7 @@ pub fn roadwarrior_verdict(outcome: Outcome) -> Verdict {
 /// Flags of `cc_limit` and `roadwarrior_acquire`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallFlags {
-    /// `e`: counted, never refused.
+    /// `e`: an emergency, never refused.
     pub emergency: bool,
     /// `i`: to the company.
     pub inbound: bool,

@@ -17,11 +17,9 @@ const PAGE: usize = 20;
 pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument().filter(|text| !text.is_empty());
     let page = page(call)?;
-    let wanted = |info: &LeaseInfo| match &company {
-        Some(id) => {
-            info.scopes.get(ScopeKind::Company as usize).is_some_and(|c| c.as_ref() == Some(id))
-        }
-        None => true,
+    let hash = company.map(|id| state.ledger.scope_hash(ScopeKind::Company, &id));
+    let wanted = |info: &LeaseInfo| {
+        hash.is_none() || info.scope_hashes.get(ScopeKind::Company as usize) == Some(&hash)
     };
     let all = (0..state.ledger.positions())
         .filter_map(|position| state.ledger.at(position))
@@ -52,6 +50,7 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
         entry.text(c"company", shown(company));
         entry.text(c"brand", shown(brand));
         entry.text(c"user", shown(user));
+        entry.text(c"dialog", format!("{}:{}", info.dialog.0 >> 32, info.dialog.0 as u32));
         entry.text(c"direction", info.direction.name());
         entry.int(c"emergency", i64::from(info.emergency));
         entry.int(c"age_seconds", now().saturating_sub(info.started));

@@ -1,0 +1,133 @@
+//! What the domain code costs by itself, in one process: `cargo bench`.
+//! Medians of batches, in ns per operation.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use sipwarden::address::Address;
+use sipwarden::ledger::{Call, DialogId, Direction, Ledger, Scope, ScopeKind, Wanted};
+use sipwarden::policy::check_company_ip;
+use sipwarden::shm::SnapshotStore;
+use sipwarden::snapshot::{self, View};
+use sipwarden::tables::{BadRows, Loader, Table};
+
+const BATCHES: usize = 101;
+const BATCH: usize = 20_000;
+
+fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// Median over batches of the time of one operation.
+fn measure(mut operation: impl FnMut(usize)) -> f64 {
+    let mut times: Vec<f64> = (0..BATCHES)
+        .map(|_| {
+            let begun = Instant::now();
+            (0..BATCH).for_each(&mut operation);
+            begun.elapsed().as_nanos() as f64 / BATCH as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[BATCHES / 2]
+}
+
+/// A snapshot of companies with /32 to /24 ranges, published in shared memory.
+fn platform(companies: usize, ranges: usize) -> SnapshotStore {
+    let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail);
+    loader.row(Table::Brand, &[Some(b"b"), None]);
+    for n in 0..companies {
+        let id = n.to_string();
+        loader.row(Table::Company, &[Some(id.as_bytes()), Some(b"b"), Some(b"1"), None]);
+    }
+    let mut state = 7;
+    for n in 0..ranges {
+        let bits = random(&mut state);
+        let len = 24 + bits % 9;
+        let mask = u32::MAX << (32 - len);
+        let ip = format!("{}/{len}", Ipv4Addr::from((bits >> 32) as u32 & mask));
+        let company = (n % companies).to_string();
+        loader.row(Table::CompanyAddress, &[Some(company.as_bytes()), Some(ip.as_bytes()), None]);
+    }
+    let Ok((config, _)) = loader.finish() else { panic!("invalid rows") };
+    let store = SnapshotStore::new(256 << 20).unwrap();
+    let blob = snapshot::compile(config, [1, 2], 0).unwrap();
+    println!("  {:.1} bytes per range in all", blob.bytes().len() as f64 / ranges as f64);
+    store.writer(std::time::Duration::ZERO).unwrap().publish(blob.bytes()).unwrap();
+    store
+}
+
+fn checks(companies: usize, ranges: usize) {
+    println!("check_company_ip: {companies} companies, {ranges} ranges");
+    let store = platform(companies, ranges);
+    // SAFETY: the only reader of this process in this store.
+    let reader = unsafe { store.publication().claim(std::process::id()) }.unwrap();
+    let ids: Vec<String> = (0..companies).map(|n| n.to_string()).collect();
+    let mut state = 99;
+    let picks: Vec<(usize, u32)> = (0..BATCH)
+        .map(|_| (random(&mut state) as usize % companies, random(&mut state) as u32))
+        .collect();
+    let check = |company: usize, address: u32| {
+        let pinned = store.pin(reader).unwrap();
+        let view = View::new(pinned.bytes()).unwrap();
+        check_company_ip(&view, ids[company].as_bytes(), Address::V4(address)).verdict
+    };
+    let hot = measure(|_| {
+        black_box(check(black_box(0), black_box(1)));
+    });
+    let spread = measure(|n| {
+        let (company, address) = picks[n];
+        black_box(check(company, address));
+    });
+    println!("  one company: {hot:.0} ns; random company and address: {spread:.0} ns");
+}
+
+fn wanted<'a>(brand: &'a [u8], company: &'a [u8]) -> [Wanted<'a>; 2] {
+    [
+        Wanted { scope: Scope { kind: ScopeKind::Brand, id: brand }, limit: 0 },
+        Wanted { scope: Scope { kind: ScopeKind::Company, id: company }, limit: 0 },
+    ]
+}
+
+fn call(dialog: u64) -> Call<'static> {
+    Call {
+        dialog: DialogId(dialog),
+        call_id: b"1f2e3d4c-5b6a-7988@phone.example",
+        direction: Direction::Outbound,
+        invite: 0,
+        emergency: false,
+        now: 1,
+    }
+}
+
+fn calls(live: u64, companies: u64) -> f64 {
+    let ledger = Ledger::new(65_536, [1, 2]).unwrap();
+    let ids: Vec<String> = (0..companies).map(|n| format!("company-{n}")).collect();
+    for n in 0..live {
+        let company = ids[(n % companies) as usize].as_bytes();
+        ledger.take(&call(n << 8), &wanted(b"brand", company), false);
+    }
+    let mut dialog = 1 << 40;
+    measure(|n| {
+        dialog += 1;
+        let company = ids[n % ids.len()].as_bytes();
+        black_box(ledger.take(&call(dialog), &wanted(b"brand", company), false));
+        ledger.forget(DialogId(dialog));
+    })
+}
+
+fn main() {
+    checks(10, 1_000);
+    checks(1, 10_000);
+    checks(1_000, 10_000);
+    checks(1, 1_000_000);
+    checks(100_000, 1_000_000);
+    println!("cc_limit and release, brand and company");
+    for (live, companies) in [(0, 1), (1_000, 1), (50_000, 1), (50_000, 10_000)] {
+        println!("  {live} live calls, {companies} companies: {:.0} ns", calls(live, companies));
+    }
+}
