@@ -72,6 +72,14 @@ impl Stage {
         calls(&self.kamailio, "c")
     }
 
+    /// Nothing counts, now and when every process has had its turn.
+    fn assert_counts_stay_zero(&self) {
+        for _ in 0..20 {
+            assert_eq!(self.calls(), 0);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// All is back, and the one slot can be taken again.
     fn assert_free(&self) {
         wait_for_calls(&self.kamailio, "c", 0);
@@ -400,6 +408,111 @@ fn duplicate_invites_in_several_workers_count_once() {
 }
 
 /// The dialog module's cleaner comes every 90 s: what only it ends.
+#[test]
+fn calls_with_one_call_id_cannot_share_a_slot() {
+    let stage = Stage::new();
+    let mut call = stage.call("");
+    call.invite();
+    let invite = stage.callee.request("INVITE");
+    stage.callee.reply(&invite, 180, "t");
+    // Same Call-ID and From tag, another CSeq and branch: another call.
+    for _ in 0..3 {
+        call.invite_again();
+        let refused = call.final_reply();
+        assert!(refused.line.contains("call_duplicate"), "{}", refused.line);
+    }
+    assert_eq!(stage.calls(), 1);
+    stage.callee.reply(&invite, 486, "t");
+    stage.assert_free();
+}
+
+#[test]
+fn an_invite_repeated_after_a_failure_is_a_call_of_its_own() {
+    let stage = Stage::new();
+    // The script makes no dialog: cc_limit does.
+    let mut call = stage.call("implicit");
+    call.invite();
+    stage.callee.reply(&stage.callee.request("INVITE"), 407, "t");
+    assert_eq!(call.final_reply().status(), Some(407));
+    wait_for_calls(&stage.kamailio, "c", 0);
+    call.invite_again();
+    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
+    assert_eq!(call.final_reply().status(), Some(200));
+    call.ack();
+    // The first INVITE's dialog goes with its transaction; the call stays.
+    wait_for("the failed dialog to go", || {
+        let dialogs = stage.kamailio.rpc("dlg.list", json!([]));
+        (dialogs.as_array().unwrap().len() == 1 && dialogs[0]["state"] == 4).then_some(())
+    });
+    assert_eq!(stage.calls(), 1);
+    call.within("BYE");
+    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.assert_free();
+}
+
+#[test]
+fn a_bye_that_overtakes_the_answer_is_not_undone() {
+    // The worker of the answer is slow to say that the call is up.
+    let stage = Stage::with_settings(
+        "loadmodule \"cfgutils.so\"\nevent_route[dialog:start] { usleep(\"400000\"); }\n",
+    );
+    let mut call = stage.call("");
+    call.invite();
+    let invite = stage.callee.request("INVITE");
+    stage.callee.reply(&invite, 200, "t");
+    stage.callee.hang_up(&invite);
+    assert_eq!(call.final_reply().status(), Some(200));
+    stage.caller.reply(&stage.caller.request("BYE"), 200, "f");
+    call.ack();
+    wait_for_calls(&stage.kamailio, "c", 0);
+    // The late callback comes within half a second.
+    stage.assert_counts_stay_zero();
+}
+
+#[test]
+fn an_emergency_passes_a_roadwarriors_limit() {
+    let stage = Stage::new();
+    let mut first = stage.call_up("");
+    let headers = "X-Roadwarrior: alice@c\r\nX-Flags: eo\r\n";
+    let mut emergency = Caller::new(&stage.caller, stage.kamailio.address(), "c", headers);
+    emergency.invite();
+    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
+    assert_eq!(emergency.final_reply().status(), Some(200));
+    emergency.ack();
+    assert_eq!(stage.calls(), 2);
+    for call in [&mut first, &mut emergency] {
+        call.within("BYE");
+        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    }
+    stage.assert_free();
+}
+
+#[test]
+fn dialogs_that_go_while_their_call_is_counted_leave_nothing() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TENANTS);
+    let caller = Endpoint::new("127.0.0.1");
+    // No pre-check: several workers make and destroy the dialog of one INVITE.
+    let mut config = config(&db.url(), caller.address())
+        .routes("request_route { if (is_method(\"INVITE\")) { cc_limit(\"other\"); } exit; }\n");
+    config.workers = 8;
+    let kamailio = config.start();
+    let judged = || -> u64 {
+        let names = ["cc_call_counted", "cc_call_held", "cc_internal_error"];
+        names.iter().map(|name| kamailio.counter(name)).sum()
+    };
+    for round in 1..=100u64 {
+        for _ in 0..20 {
+            let call = Caller::new(&caller, kamailio.address(), "other", "");
+            (0..4).for_each(|_| call.invite());
+        }
+        wait_for("the INVITEs to be judged", || (judged() >= round * 60).then_some(()));
+    }
+    assert!(kamailio.counter("cc_call_counted") >= 2000);
+    assert_nothing_left(&kamailio);
+}
+
 #[test]
 fn an_answer_without_ack_expires() {
     let stage = Stage::new();

@@ -252,7 +252,8 @@ fn an_operator_lists_and_releases_calls() {
     let db = Sqlite::create(folder.join("tables.sqlite"));
     db.run(
         "INSERT INTO sipwarden_brand VALUES ('b', 100);
-            INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 50), ('d', 'b', 0, 0);
+            INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 50), ('d', 'b', 0, 0),
+                ('a-very-long-customer-name.pbx.provider.example.com', 'b', 0, 0);
             INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 2);",
     );
     let callee = AutoCallee::start("127.0.0.1");
@@ -289,6 +290,18 @@ fn an_operator_lists_and_releases_calls() {
     assert_eq!(explained["roadwarrior"]["user_calls"], 1);
     assert_eq!(explained["cc_limit"]["company_calls"], 1);
     assert_eq!(explained["cc_limit"]["brand_calls"], 25);
+
+    let long = "a-very-long-customer-name.pbx.provider.example.com";
+    let mut of_long = Caller::new(&endpoint, kamailio.address(), long, "");
+    of_long.invite();
+    assert_eq!(of_long.final_reply().status(), Some(200));
+    of_long.ack();
+    let listed = kamailio.rpc("sipwarden.calls", json!([long]));
+    assert_eq!(
+        (&listed["total"], &listed["calls"][0]["call_id"]),
+        (&json!(1), &json!(of_long.call_id))
+    );
+    up.push(of_long);
 
     let call_id = up[0].call_id.clone();
     assert!(kamailio.try_rpc("sipwarden.release", json!(["no-such-call"])).is_err());

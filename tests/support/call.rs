@@ -106,9 +106,11 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    /// Ends, as the callee, the call of an ACK that came over the proxy.
-    pub fn hang_up(&self, (ack, from): &(Message, SocketAddr)) {
-        let header = |name| ack.header(name).unwrap_or_default();
+    /// Ends, as the callee, the call of an INVITE or ACK that came over the proxy;
+    /// the callee's tag is `t`.
+    pub fn hang_up(&self, (request, from): &(Message, SocketAddr)) {
+        let header = |name| request.header(name).unwrap_or_default();
+        let tag = if header("To").contains(";tag=") { "" } else { ";tag=t" };
         let contact = header("Contact").trim_matches(['<', '>']);
         let text = format!(
             "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{}\r\nFrom: {}\r\nTo: {}\r\n\
@@ -116,7 +118,7 @@ impl Endpoint {
              Content-Length: 0\r\n\r\n",
             self.address(),
             unique(),
-            header("To"),
+            header("To").to_owned() + tag,
             header("From"),
             header("Call-ID"),
         );

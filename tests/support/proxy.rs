@@ -24,7 +24,7 @@ modparam("rr", "enable_full_lr", 1)
 
 /// X-Do: before the checks `challenge`; after them `drop`, `reply`, `treply`,
 /// `newtran`, `lifetime`, `bye` (lifetime with BYE), `serial`, `parallel`,
-/// `twice`. X-Roadwarrior: the AoR to ask for. X-Flags: of cc_limit.
+/// `twice`, `implicit` (the script makes no dialog). X-Roadwarrior: the AoR to ask for. X-Flags: of both.
 const ROUTES: &str = r#"
 request_route {
     if (has_totag()) {
@@ -54,7 +54,7 @@ request_route {
     }
     if ($hdr(X-Do) == "lifetime" || $hdr(X-Do) == "bye") { $avp(lifetime) = 2; }
     if ($hdr(X-Do) == "bye") { $dlg_ctx(timeout_bye) = 1; }
-    dlg_manage();
+    if ($hdr(X-Do) != "implicit") { dlg_manage(); }
     route(COUNT);
     if ($hdr(X-Do) == "twice") { route(COUNT); }
     switch ($hdr(X-Do)) {
@@ -85,15 +85,15 @@ failure_route[NEXT] {
     t_relay();
 }
 route[COUNT] {
+    $var(flags) = "";
+    if (is_present_hf("X-Flags")) { $var(flags) = $hdr(X-Flags); }
     if (is_present_hf("X-Roadwarrior")) {
-        if (!roadwarrior_acquire("$hdr(X-Roadwarrior)", "$fd")) {
+        if (!roadwarrior_acquire("$hdr(X-Roadwarrior)", "$fd", "$var(flags)")) {
             append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
             sl_send_reply("403", "Refused: $swd(reason) $swd(user_calls)/$swd(user_limit)");
             exit;
         }
     }
-    $var(flags) = "";
-    if (is_present_hf("X-Flags")) { $var(flags) = $hdr(X-Flags); }
     if (!cc_limit("$fd", "$var(flags)")) {
         append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
         sl_send_reply("403", "Refused: $swd(reason) $swd(company_calls)/$swd(company_limit) $swd(brand_calls)/$swd(brand_limit)");
