@@ -289,6 +289,9 @@ impl Drop for Kamailio {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Children that a killed main process has left behind.
+        // SAFETY: a system call without memory; the group is this Kamailio's own.
+        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
         if std::thread::panicking() {
             eprintln!("--- log of Kamailio\n{}", self.log());
         }
