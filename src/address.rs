@@ -41,6 +41,31 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The source that requests from this address count for: the IPv4 address
+    /// itself, an IPv6 address cut after `ipv6_len` bits.
+    pub fn prefix(self, ipv6_len: u8) -> Prefix {
+        match self {
+            Address::V4(_) => self.prefix_of(32),
+            Address::V6(_) => self.prefix_of(ipv6_len),
+        }
+    }
+
+    /// The prefix of this length that contains the address.
+    pub fn prefix_of(self, len: u8) -> Prefix {
+        match self {
+            Address::V4(bits) => {
+                let len = len.min(32);
+                Prefix::V4(bits & !u32::MAX.checked_shr(len.into()).unwrap_or(0), len)
+            }
+            Address::V6(bits) => {
+                let len = len.min(128);
+                Prefix::V6(bits & !u128::MAX.checked_shr(len.into()).unwrap_or(0), len)
+            }
+        }
+    }
+}
+
 impl From<IpAddr> for Address {
     fn from(ip: IpAddr) -> Self {
         match ip.to_canonical() {
@@ -111,6 +136,19 @@ impl Prefix {
                 None => Ok(Prefix::V6(net.network().into(), len)),
             },
         }
+    }
+
+    /// Whether all of `other` lies in it.
+    pub fn contains(&self, other: Prefix) -> bool {
+        let within = match other {
+            Prefix::V4(bits, _) => Address::V4(bits),
+            Prefix::V6(bits, _) => Address::V6(bits),
+        };
+        let same_family = matches!(
+            (self, other),
+            (Prefix::V4(..), Prefix::V4(..)) | (Prefix::V6(..), Prefix::V6(..))
+        );
+        same_family && self.mask() <= other.mask() && within.prefix_of(self.mask()) == *self
     }
 
     /// Length in bits.
@@ -199,6 +237,27 @@ mod tests {
             assert!(got.contains(what), "{ip} {mask:?}: {got}");
             assert!(what.is_empty() || got.starts_with("error"), "{ip}: {got}");
         }
+    }
+
+    #[test]
+    fn prefixes_contain_what_lies_in_them() {
+        let parse = |text: &str| Prefix::parse(text, None).unwrap();
+        for (outer, inner, within) in [
+            ("10.0.0.0/8", "10.255.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.0.0.0/7", false),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("0.0.0.0/0", "255.255.255.255", true),
+            ("::/0", "2001:db8::/32", true),
+            ("::/0", "10.0.0.1", false),
+            ("2001:db8::/64", "2001:db8:0:1::1", false),
+        ] {
+            assert_eq!(parse(outer).contains(parse(inner)), within, "{outer} {inner}");
+        }
+        assert_eq!(Address::V4(u32::MAX).prefix_of(0), parse("0.0.0.0/0"));
+        let source = Address::parse(b"2001:db8:1:2:3::4").unwrap();
+        assert_eq!(source.prefix(64), parse("2001:db8:1:2::/64"));
+        assert_eq!(source.prefix(128), Prefix::V6(0x2001_0db8_0001_0002_0003_0000_0000_0004, 128));
     }
 
     #[test]

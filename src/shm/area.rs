@@ -29,6 +29,8 @@ pub unsafe trait Shared: Sync {}
 
 // SAFETY: an atomic, zero is a value.
 unsafe impl Shared for std::sync::atomic::AtomicU64 {}
+// SAFETY: as above.
+unsafe impl Shared for std::sync::atomic::AtomicU32 {}
 // SAFETY: atomics, zero is a value.
 unsafe impl<const N: usize> Shared for Record<N> {}
 // SAFETY: atomics; all zero is an empty list before the first record.

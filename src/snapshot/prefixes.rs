@@ -1,7 +1,9 @@
-//! Sets of disjoint prefixes that are searched in few cache lines.
+//! Sets of disjoint prefixes, and maps of intervals, that are searched in few
+//! cache lines.
 //!
 //! A block holds the network addresses of one company in ascending order, then
-//! the prefix lengths, one byte each, in the same or the next cache line. More
+//! the prefix lengths (of a map: the values), one byte each, in the same or the
+//! next cache line. More
 //! than 16 addresses get index levels in front, each with every 16th key of the
 //! level below (a static B-tree), so a million ranges take five short scans:
 //!
@@ -23,17 +25,27 @@ const MAX_LEVELS: usize = 8;
 pub trait Key: Pod + Ord {
     /// The address with all bits behind the first `len` set.
     fn last_of(self, len: u8) -> Self;
+    /// The address behind it.
+    fn next(self) -> Option<Self>;
 }
 
 impl Key for u32 {
     fn last_of(self, len: u8) -> Self {
         self | u32::MAX.checked_shr(u32::from(len)).unwrap_or(0)
     }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
 }
 
 impl Key for u128 {
     fn last_of(self, len: u8) -> Self {
         self | u128::MAX.checked_shr(u32::from(len)).unwrap_or(0)
+    }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
     }
 }
 
@@ -53,7 +65,35 @@ pub fn normalise<K: Key>(prefixes: &mut Vec<(K, u8)>) -> usize {
     before - prefixes.len()
 }
 
-/// Appends the block of sorted, disjoint prefixes.
+/// Cuts prefixes with values, which may nest, into a map of intervals: pairs of
+/// the first address and the value of the longest prefix that holds up to the
+/// next pair, 0 for none. Values are above 0; no prefix stands twice.
+pub fn flatten<K: Key>(mut prefixes: Vec<(K, u8, u8)>) -> Vec<(K, u8)> {
+    prefixes.sort_unstable();
+    let mut out: Vec<(K, u8)> = Vec::new();
+    // The prefixes around the current address, the longest last.
+    let mut open: Vec<(K, u8)> = Vec::new();
+    let mut put = |start: K, value: u8| match out.last_mut() {
+        Some(last) if last.0 == start => last.1 = value,
+        _ => out.push((start, value)),
+    };
+    let close = |open: &mut Vec<(K, u8)>, before: Option<K>, put: &mut dyn FnMut(K, u8)| {
+        while let Some((end, _)) = open.pop_if(|(end, _)| before.is_none_or(|b| *end < b)) {
+            if let Some(next) = end.next() {
+                put(next, open.last().map_or(0, |outer| outer.1));
+            }
+        }
+    };
+    for (start, len, value) in prefixes {
+        close(&mut open, Some(start), &mut put);
+        put(start, value);
+        open.push((start.last_of(len), value));
+    }
+    close(&mut open, None, &mut put);
+    out
+}
+
+/// Appends the block of sorted, disjoint prefixes, or of a map of intervals.
 pub fn append<K: Key>(out: &mut Vec<K>, prefixes: &[(K, u8)]) {
     let (_, levels) = level_sizes(prefixes.len());
     for level in (1..levels).rev() {
@@ -89,9 +129,14 @@ fn level_sizes(count: usize) -> ([usize; MAX_LEVELS], usize) {
 /// The prefix that contains `address`, from the block of `count` prefixes that
 /// begins at `block[0]`.
 pub fn find<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
+    last_at(block, count, address).filter(|(start, len)| address <= start.last_of(*len))
+}
+
+/// The last key at or below `address`, and its byte.
+pub fn last_at<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
     if count <= FANOUT {
         let keys = block.get(..count)?;
-        return matching(keys, block.get(count..)?, rank(keys, address), address);
+        return with_byte(keys, block.get(count..)?, rank(keys, address));
     }
     let (sizes, levels) = level_sizes(count);
     let mut rest = block;
@@ -103,7 +148,7 @@ pub fn find<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
         let to = keys.len().min(from + FANOUT);
         let n = from + rank(keys.get(from..to)?, address);
         if level == 0 {
-            return matching(keys, below, n, address);
+            return with_byte(keys, below, n);
         }
         parent = n.checked_sub(1)?;
         rest = below;
@@ -116,13 +161,12 @@ fn rank<K: Key>(keys: &[K], address: K) -> usize {
     keys.iter().map(|key| usize::from(*key <= address)).sum()
 }
 
-/// Tests the last of the first `rank` keys.
-fn matching<K: Key>(keys: &[K], lengths: &[K], rank: usize, address: K) -> Option<(K, u8)> {
+/// The last of the first `rank` keys, and its byte.
+fn with_byte<K: Key>(keys: &[K], bytes: &[K], rank: usize) -> Option<(K, u8)> {
     let at = rank.checked_sub(1)?;
-    let start = *keys.get(at)?;
-    let element = lengths.get(at / size_of::<K>())?;
-    let len = *bytemuck::bytes_of(element).get(at % size_of::<K>())?;
-    (address <= start.last_of(len)).then_some((start, len))
+    let element = bytes.get(at / size_of::<K>())?;
+    let byte = *bytemuck::bytes_of(element).get(at % size_of::<K>())?;
+    Some((*keys.get(at)?, byte))
 }
 
 /// All prefixes of a block, ascending.
@@ -194,6 +238,36 @@ mod tests {
             let keep_all = probes.len() % 4 == 0;
             let prefixes = prefixes.into_iter().filter(|p| keep_all || p.1 > 8).collect();
             check(prefixes, probes);
+        }
+    }
+
+    fn check_map<K: Key + std::fmt::Debug>(prefixes: Vec<(K, u8, u8)>, probes: Vec<K>) {
+        let mut all = prefixes;
+        all.sort_unstable();
+        all.dedup_by_key(|p| (p.0, p.1));
+        let map = flatten(all.clone());
+        assert!(map.windows(2).all(|pair| pair[0].0 < pair[1].0), "{map:?}");
+        let mut block = Vec::new();
+        append(&mut block, &map);
+        let edges = all.iter().flat_map(|&(s, l, _)| [Some(s), s.last_of(l).next()]).flatten();
+        for probe in probes.into_iter().chain(edges) {
+            let around = all.iter().filter(|p| p.0 <= probe && probe <= p.0.last_of(p.1));
+            let naive = around.max_by_key(|p| p.1).map_or(0, |p| p.2);
+            let found = last_at(&block, map.len(), probe).map_or(0, |(_, value)| value);
+            assert_eq!(found, naive, "{probe:?} in {all:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_gives_the_value_of_the_longest_prefix(
+            v4 in prop::collection::vec((prefix_v4(), 1u8..9), 0..80),
+            v6 in prop::collection::vec((prefix_v6(), 1u8..9), 0..80),
+            probes_v4 in prop::collection::vec(self::v4(), 0..64),
+            probes_v6 in prop::collection::vec(self::v6(), 0..64),
+        ) {
+            check_map(v4.into_iter().map(|((a, l), v)| (a, l, v)).collect(), probes_v4);
+            check_map(v6.into_iter().map(|((a, l), v)| (a, l, v)).collect(), probes_v6);
         }
     }
 

@@ -1,0 +1,127 @@
+//! Where blocks are: which buckets hold some, and of which prefix lengths.
+
+use std::io;
+
+use super::key::Key;
+use crate::address::{Address, Prefix};
+use crate::shm::Area;
+use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::*};
+
+/// Words of a set of key kinds.
+const KIND_WORDS: usize = Key::KINDS.div_ceil(64);
+
+/// Shared by all processes; lock-free.
+pub(super) struct Blocked {
+    /// Bit n: bucket n may hold a mark. Set and cleared under that bucket's lock.
+    buckets: &'static [AtomicU64],
+    /// Blocks of each kind of key.
+    kinds: &'static [AtomicU32],
+    /// Bit k: there may be blocks of kind k.
+    kind_set: &'static [AtomicU64],
+    changes: &'static AtomicU64,
+}
+
+impl Blocked {
+    pub fn new(buckets: usize) -> io::Result<Self> {
+        let changes = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Blocked {
+            buckets: Area::share_slice(buckets.div_ceil(64))?,
+            kinds: Area::share_slice(Key::KINDS)?,
+            kind_set: Area::share_slice(KIND_WORDS)?,
+            changes,
+        })
+    }
+
+    /// The bucket, which is locked, holds a mark.
+    pub fn mark(&self, bucket: usize) {
+        if let Some(word) = self.buckets.get(bucket / 64) {
+            word.fetch_or(1 << (bucket % 64), Relaxed);
+        }
+    }
+
+    /// The bucket, which is locked, holds no mark.
+    pub fn unmark(&self, bucket: usize) {
+        if let Some(word) = self.buckets.get(bucket / 64) {
+            word.fetch_and(!(1 << (bucket % 64)), Relaxed);
+        }
+    }
+
+    /// Buckets that may hold marks.
+    pub fn marked(&self) -> impl Iterator<Item = usize> {
+        self.buckets
+            .iter()
+            .enumerate()
+            .flat_map(|(n, word)| bits(word.load(Relaxed)).map(move |bit| n * 64 + bit))
+    }
+
+    pub fn started(&self, kind: usize) {
+        if let (Some(count), Some(word)) = (self.kinds.get(kind), self.kind_set.get(kind / 64)) {
+            count.fetch_add(1, SeqCst);
+            word.fetch_or(1 << (kind % 64), SeqCst);
+        }
+        self.changes.fetch_add(1, Relaxed);
+    }
+
+    pub fn ended(&self, kind: usize) {
+        if let Some(count) = self.kinds.get(kind) {
+            count.fetch_sub(1, SeqCst);
+        }
+        self.changes.fetch_add(1, Relaxed);
+    }
+
+    /// Takes kinds without blocks out of the set, one process at a time or more.
+    pub fn tidy(&self) {
+        for (n, word) in self.kind_set.iter().enumerate() {
+            for bit in bits(word.load(Relaxed)) {
+                let empty =
+                    || self.kinds.get(n * 64 + bit).is_none_or(|count| count.load(SeqCst) == 0);
+                if empty() {
+                    word.fetch_and(!(1 << bit), SeqCst);
+                    // A block that began in between has set the bit too early.
+                    if !empty() {
+                        word.fetch_or(1 << bit, SeqCst);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lengths of the prefixes that may be blocked in the family of an address.
+    pub fn lengths(&self, source: Address) -> impl Iterator<Item = u8> {
+        let first = match source {
+            Address::V4(_) => Key::from(Prefix::V4(0, 0)).kind(),
+            Address::V6(_) => Key::from(Prefix::V6(0, 0)).kind(),
+        };
+        let most = if matches!(source, Address::V4(_)) { 32 } else { 128 };
+        let words = self.kind_set.iter().map(|word| word.load(Relaxed)).enumerate();
+        words
+            .flat_map(|(n, word)| bits(word).map(move |bit| n * 64 + bit))
+            .filter_map(move |kind| kind.checked_sub(first))
+            .filter(move |len| *len <= most)
+            .map(|len| len as u8)
+    }
+
+    /// Blocks of all kinds.
+    pub fn count(&self) -> u32 {
+        self.kinds.iter().map(|count| count.load(Relaxed)).sum()
+    }
+
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Relaxed)
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.buckets) + size_of_val(self.kinds) + size_of_val(self.kind_set)
+    }
+}
+
+/// Positions of the bits that are set, ascending.
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros();
+        (bit < 64).then(|| {
+            word &= word - 1;
+            bit as usize
+        })
+    })
+}

@@ -1,0 +1,265 @@
+//! One source in 60 bytes: it counts requests, or it is blocked.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::key::Key;
+use super::rules::{ClassId, ClassRule};
+use super::window::{self, SLICES, Slices};
+use crate::address::Prefix;
+
+/// Ms in a unit of block times; 2^32 of them are 13 years.
+const UNIT: u64 = 100;
+/// A throttled class is logged again after this many units without a refusal.
+const CALM: u32 = 100;
+
+/// Set in [`Entry::state`] above the class.
+const BLOCKED: u8 = 1 << 4;
+const MANUAL: u8 = 1 << 5;
+const THROTTLED: u8 = 1 << 6;
+const CLASS: u8 = 0x0f;
+
+const _: () = assert!(super::settings::MAX_CLASSES <= CLASS as usize + 1);
+const _: () = assert!(Key::KINDS <= u8::MAX as usize && size_of::<Entry>() == 60);
+
+/// An entry; all zero is free. The caller holds its bucket's lock.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub(super) struct Entry {
+    words: [u32; 4],
+    kind: u8,
+    /// Class and flags.
+    state: u8,
+    /// Blocks in a row.
+    times: u8,
+    /// Low byte of [`ClassRule::window_id`].
+    window_id: u8,
+    /// Number of the slice that was counted in last.
+    newest: u32,
+    /// When the block ends or has ended, in units since the clock's zero.
+    until: u32,
+    /// Snapshot by which the class was decided.
+    generation: u32,
+    /// Requests per slice; of a blocked source: start in units, requests since.
+    data: [u32; SLICES / 2],
+}
+
+/// Why a source is blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It sent more than its limit.
+    Flood,
+    /// An operator said so.
+    Manual,
+}
+
+impl Reason {
+    /// As listings print it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Flood => "flood",
+            Reason::Manual => "manual",
+        }
+    }
+
+    /// The reverse of [`Reason::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Reason::Flood, Reason::Manual].into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+/// A block. Times are ms of the table's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// What is blocked.
+    pub prefix: Prefix,
+    /// Class by which it was judged.
+    pub class: ClassId,
+    /// Start.
+    pub since: u64,
+    /// End.
+    pub until: u64,
+    /// Requests refused so far, the one that started it too.
+    pub seen: u32,
+    /// How many blocks in a row this is.
+    pub times: u8,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What an entry makes of a request of a source that is not blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Under(u32),
+    Throttled { begins: bool },
+    Starts,
+}
+
+impl Entry {
+    pub fn new(key: &Key, class: ClassId, generation: u32) -> Self {
+        let (words, kind) = key.parts();
+        Entry { words, kind, state: class.0 & CLASS, generation, ..Entry::default() }
+    }
+
+    pub fn is(&self, key: &Key) -> bool {
+        (self.words, self.kind) == key.parts()
+    }
+
+    pub fn key(&self) -> Key {
+        Key::from_parts(self.words, self.kind)
+    }
+
+    pub fn class(&self) -> ClassId {
+        ClassId(self.state & CLASS)
+    }
+
+    pub fn set_class(&mut self, class: ClassId, generation: u32) {
+        if class != self.class() && !self.is_blocked() {
+            // Another class may cut time in another way.
+            self.data = Default::default();
+        }
+        self.state = self.state & !CLASS | class.0 & CLASS;
+        self.generation = generation;
+    }
+
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    pub fn is_blocked(&self) -> bool {
+        self.state & BLOCKED != 0
+    }
+
+    pub fn is_manual(&self) -> bool {
+        self.state & MANUAL != 0
+    }
+
+    /// Whether something of it will end by itself.
+    pub fn is_marked(&self) -> bool {
+        self.state & (BLOCKED | THROTTLED) != 0
+    }
+
+    /// Whether it is blocked at `now`. A block never lasts longer because the
+    /// clock has stepped back.
+    pub fn holds(&mut self, now: u64) -> bool {
+        if !self.is_blocked() {
+            return false;
+        }
+        let now = units(now);
+        let [since, ..] = &mut self.data;
+        if now < *since {
+            self.until = now.saturating_add(self.until.saturating_sub(*since));
+            *since = now;
+        }
+        now < self.until
+    }
+
+    /// Counts a request of a source whose block does not hold.
+    pub fn judge(&mut self, rule: &ClassRule, now: u64) -> Judgement {
+        let requests = self.requests(rule, now);
+        if requests < rule.limit {
+            let newest = self.newest;
+            window::count(self.slices(), newest);
+            return Judgement::Under(requests + 1);
+        }
+        if rule.block > 0 {
+            self.start(rule, now);
+            return Judgement::Starts;
+        }
+        let begins = self.state & THROTTLED == 0;
+        self.state |= THROTTLED;
+        self.until = units(now).saturating_add(CALM.max(rule.window.div_ceil(UNIT as u32)));
+        Judgement::Throttled { begins }
+    }
+
+    /// Requests in the window that ends now; moves the window on.
+    pub fn requests(&mut self, rule: &ClassRule, now: u64) -> u32 {
+        if self.is_blocked() {
+            return 0;
+        }
+        if self.window_id != rule.window_id as u8 {
+            self.window_id = rule.window_id as u8;
+            self.data = Default::default();
+        }
+        let mut newest = self.newest;
+        window::advance(self.slices(), &mut newest, rule.slicing.at(now));
+        self.newest = newest;
+        window::sum(self.slices())
+    }
+
+    /// How useful it is to keep: requests in the window, then how lately the last
+    /// one came; blocked ones are not to be asked.
+    pub fn worth(&self, rule: &ClassRule, now: u64) -> (u32, i64) {
+        let current = rule.slicing.at(now);
+        let (behind, counts) = window::age(self.newest, current);
+        let lately = -(i64::from(behind) * i64::from(rule.window));
+        let fresh = counts && self.window_id == rule.window_id as u8;
+        if fresh { (window::sum(bytemuck::cast_ref(&self.data)), lately) } else { (0, lately) }
+    }
+
+    fn slices(&mut self) -> &mut Slices {
+        bytemuck::cast_mut(&mut self.data)
+    }
+
+    fn start(&mut self, rule: &ClassRule, now: u64) {
+        let lately = units(now) < self.until.saturating_add(rule.block_max.saturating_mul(10));
+        let before = if self.until > 0 && lately { self.times } else { 0 };
+        self.block(Reason::Flood, now, now + rule.block_ms(before), 1, before.saturating_add(1));
+    }
+
+    /// Blocks it from `since` to `until`, in ms.
+    pub fn block(&mut self, reason: Reason, since: u64, until: u64, seen: u32, times: u8) {
+        self.state &= CLASS;
+        self.state |= BLOCKED | if reason == Reason::Manual { MANUAL } else { 0 };
+        self.times = times;
+        self.until = u32::try_from(until.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        self.data = Default::default();
+        let [start, count, ..] = &mut self.data;
+        (*start, *count) = (units(since), seen);
+    }
+
+    /// Counts a refused request of a blocked source.
+    pub fn refuse(&mut self) {
+        let [_, seen, ..] = &mut self.data;
+        *seen = seen.saturating_add(1);
+    }
+
+    /// The block, if it is blocked.
+    pub fn as_block(&self) -> Option<Block> {
+        let [since, seen, ..] = self.data;
+        self.is_blocked().then(|| {
+            Some(Block {
+                prefix: self.key().prefix()?,
+                class: self.class(),
+                since: u64::from(since) * UNIT,
+                until: u64::from(self.until) * UNIT,
+                seen,
+                times: self.times,
+                reason: if self.is_manual() { Reason::Manual } else { Reason::Flood },
+            })
+        })?
+    }
+
+    /// The source counts anew; how often it was blocked stays known.
+    pub fn end_block(&mut self) {
+        self.state &= CLASS;
+        self.data = Default::default();
+    }
+
+    /// Whether a time of throttling is over.
+    pub fn is_calm(&self, now: u64) -> bool {
+        self.state & THROTTLED != 0 && (units(now) >= self.until)
+    }
+
+    pub fn is_throttled(&self) -> bool {
+        self.state & THROTTLED != 0
+    }
+
+    pub fn set_calm(&mut self) {
+        self.state &= !THROTTLED;
+        self.until = 0;
+    }
+}
+
+fn units(ms: u64) -> u32 {
+    u32::try_from(ms / UNIT).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,90 @@
+//! What an entry is about: a source prefix.
+
+use std::hash::Hasher;
+
+use bytemuck::{Pod, Zeroable};
+use siphasher::sip::SipHasher13;
+
+use crate::address::Prefix;
+
+/// A prefix in 20 bytes. All zero is no prefix.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Key {
+    /// Address bits, most significant word first; IPv4 in the last word.
+    words: [u32; 4],
+    /// Length + 1 for IPv6, length + 131 for IPv4.
+    kind: u32,
+}
+
+/// First kind of IPv4 prefixes.
+const V4: u32 = 131;
+
+impl Key {
+    /// Kinds of keys, 0 (none) included.
+    pub const KINDS: usize = V4 as usize + 33;
+
+    /// The prefix, if this is one.
+    pub fn prefix(self) -> Option<Prefix> {
+        let [.., last] = self.words;
+        match self.kind.checked_sub(V4) {
+            Some(len) => Some(Prefix::V4(last, len as u8)),
+            None => {
+                let len = self.kind.checked_sub(1)?;
+                let wide = |acc: u128, word: u32| acc << 32 | u128::from(word);
+                Some(Prefix::V6(self.words.into_iter().fold(0, wide), len as u8))
+            }
+        }
+    }
+
+    /// Address bits and kind, as entries keep them.
+    pub(super) fn parts(self) -> ([u32; 4], u8) {
+        (self.words, self.kind as u8)
+    }
+
+    pub(super) fn from_parts(words: [u32; 4], kind: u8) -> Self {
+        Key { words, kind: u32::from(kind) }
+    }
+
+    /// Tells keys of one family and length from others; below [`Key::KINDS`].
+    pub fn kind(self) -> usize {
+        self.kind as usize
+    }
+
+    /// Keyed SipHash-1-3.
+    pub fn hash(&self, seed: [u64; 2]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(seed[0], seed[1]);
+        hasher.write(bytemuck::bytes_of(self));
+        hasher.finish()
+    }
+}
+
+impl From<Prefix> for Key {
+    fn from(prefix: Prefix) -> Self {
+        match prefix {
+            Prefix::V4(bits, len) => Key { words: [0, 0, 0, bits], kind: V4 + u32::from(len) },
+            Prefix::V6(bits, len) => {
+                let word = |shift: u32| (bits >> shift) as u32;
+                let words = [word(96), word(64), word(32), word(0)];
+                Key { words, kind: u32::from(len) + 1 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_its_prefix() {
+        for text in ["0.0.0.0/0", "192.0.2.7/32", "10.0.0.0/8", "::/0", "2001:db8::/64", "::1/128"]
+        {
+            let prefix = Prefix::parse(text, None).unwrap();
+            let key = Key::from(prefix);
+            assert_eq!(key.prefix(), Some(prefix));
+            assert!((1..Key::KINDS).contains(&key.kind()));
+        }
+        assert_eq!(Key::default().prefix(), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! The rules in force, in the form that checks read.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::settings::{CompanySources, FloodSettings, MAX_CLASSES};
+use super::window::Slicing;
+
+/// A class of sources: position in the list of classes; 0 is `default`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassId(pub u8);
+
+impl ClassId {
+    /// Everybody who is in no other class.
+    pub const DEFAULT: Self = ClassId(0);
+}
+
+/// Limit and block time of one class.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct ClassRule {
+    /// Requests that a window admits: 1..=65535.
+    pub limit: u32,
+    /// The window in ms.
+    pub window: u32,
+    /// First block in seconds; 0 throttles and never blocks.
+    pub block: u32,
+    /// Longest block in seconds; not below `block`.
+    pub block_max: u32,
+    /// Raised when the window changes: counts of another one mean nothing.
+    pub window_id: u32,
+    padding: u32,
+    /// How the window is cut.
+    pub slicing: Slicing,
+}
+
+impl ClassRule {
+    /// Length in ms of the block after `before` blocks in a row: it doubles.
+    pub fn block_ms(&self, before: u8) -> u64 {
+        let doubled = u64::from(self.block) << before.min(32);
+        doubled.min(u64::from(self.block_max)) * 1000
+    }
+}
+
+/// All rules; what a process keeps a copy of.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Rules {
+    /// Raised with every change.
+    pub version: u64,
+    /// Bits of an IPv6 address that make a source.
+    pub ipv6_prefix: u32,
+    /// 1: nobody is refused.
+    pub monitor: u32,
+    classes: [ClassRule; MAX_CLASSES],
+    /// Classes there are.
+    class_count: u32,
+    company_sources: u32,
+}
+
+impl Rules {
+    /// The rules of `settings`, which follow on `previous`.
+    pub fn new(settings: &FloodSettings, previous: &Rules) -> Self {
+        let mut rules = Rules {
+            version: previous.version + 1,
+            ipv6_prefix: settings.ipv6_prefix,
+            monitor: settings.monitor,
+            class_count: settings.class_count,
+            company_sources: settings.company_sources,
+            ..*previous
+        };
+        for (rule, class) in rules.classes.iter_mut().zip(settings.classes()) {
+            let same = rule.window == class.window;
+            *rule = ClassRule {
+                limit: class.limit,
+                window: class.window,
+                block: class.block,
+                block_max: class.block_max.max(class.block),
+                window_id: rule.window_id.wrapping_add(u32::from(!same)),
+                padding: 0,
+                slicing: Slicing::new(class.window),
+            };
+        }
+        rules
+    }
+
+    /// The rule of a class; that of `default` for a class that is none.
+    pub fn class(&self, class: ClassId) -> &ClassRule {
+        let [default, ..] = &self.classes;
+        self.classes.get(usize::from(class.0)).unwrap_or(default)
+    }
+
+    /// What companies' ranges are.
+    pub fn company_sources(&self) -> CompanySources {
+        CompanySources::from_number(self.company_sources)
+    }
+}

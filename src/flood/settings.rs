@@ -1,0 +1,253 @@
+//! What the operator configures, checked, and changed at run time.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::rules::ClassId;
+
+/// Classes that there can be, `default` included.
+pub const MAX_CLASSES: usize = 16;
+/// Shortest and longest window in ms.
+const WINDOW: std::ops::RangeInclusive<u32> = 100..=3_600_000;
+/// Requests that a window may admit.
+const LIMIT: std::ops::RangeInclusive<u32> = 1..=65_535;
+/// Longest block in seconds: a year.
+pub const LONGEST_BLOCK: u32 = 31_536_000;
+/// Longest name of a class.
+const MAX_NAME: usize = 64;
+/// The class takes the value of `default`.
+const INHERIT: u32 = u32::MAX;
+
+/// What the sources are that companies with a filter list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompanySources {
+    /// Never counted.
+    Exempt,
+    /// Of a class.
+    Class(ClassId),
+}
+
+impl CompanySources {
+    pub(super) fn from_number(number: u32) -> Self {
+        match number.checked_sub(1) {
+            None => CompanySources::Exempt,
+            Some(class) => CompanySources::Class(ClassId(class as u8)),
+        }
+    }
+
+    /// As [`FloodSettings::company_sources`] keeps it.
+    pub fn number(self) -> u32 {
+        match self {
+            CompanySources::Exempt => 0,
+            CompanySources::Class(ClassId(class)) => u32::from(class) + 1,
+        }
+    }
+}
+
+/// Values of one class; some may be [`INHERIT`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub(super) struct ClassValues {
+    pub limit: u32,
+    /// In ms.
+    pub window: u32,
+    /// In seconds.
+    pub block: u32,
+    /// In seconds, 0: as `block`.
+    pub block_max: u32,
+}
+
+impl ClassValues {
+    const NONE: Self =
+        ClassValues { limit: INHERIT, window: INHERIT, block: INHERIT, block_max: INHERIT };
+
+    fn or(self, default: Self) -> Self {
+        let pick = |own: u32, other: u32| if own == INHERIT { other } else { own };
+        ClassValues {
+            limit: pick(self.limit, default.limit),
+            window: pick(self.window, default.window),
+            block: pick(self.block, default.block),
+            block_max: pick(self.block_max, default.block_max),
+        }
+    }
+}
+
+/// The settings as configured, plain numbers that can lie in shared memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct FloodSettings {
+    /// Bits of an IPv6 address that make a source: 16..=128.
+    pub ipv6_prefix: u32,
+    /// 1: count and log, refuse nothing.
+    pub monitor: u32,
+    /// A [`CompanySources::number`].
+    pub company_sources: u32,
+    pub(super) class_count: u32,
+    /// The first one is `default` and inherits nothing.
+    values: [ClassValues; MAX_CLASSES],
+}
+
+impl FloodSettings {
+    /// Settings with the class `default` only: `limit` requests in `window` ms,
+    /// blocks of `block` to `block_max` seconds.
+    pub fn new(limit: u32, window: u32, block: u32, block_max: u32) -> Self {
+        let mut values = [ClassValues::NONE; MAX_CLASSES];
+        let [default, ..] = &mut values;
+        *default = ClassValues { limit, window, block, block_max };
+        FloodSettings { ipv6_prefix: 64, monitor: 0, company_sources: 0, class_count: 1, values }
+    }
+
+    /// Changes the class `default`, whose values others inherit.
+    pub fn set_default(&mut self, set: impl FnOnce(&mut u32, &mut u32, &mut u32, &mut u32)) {
+        let [default, ..] = &mut self.values;
+        let ClassValues { limit, window, block, block_max } = default;
+        set(limit, window, block, block_max);
+    }
+
+    /// Puts `class` at a position from 1 on. False if there is no room.
+    pub fn set_class(&mut self, position: usize, class: &ParsedClass) -> bool {
+        let Some(values) = self.values.get_mut(position).filter(|_| position > 0) else {
+            return false;
+        };
+        *values = class.values;
+        self.class_count = self.class_count.max(position as u32 + 1);
+        true
+    }
+
+    /// The classes with what they inherit.
+    pub(super) fn classes(&self) -> impl Iterator<Item = ClassValues> {
+        let [default, ..] = self.values;
+        self.values.into_iter().take(self.class_count as usize).map(move |v| v.or(default))
+    }
+}
+
+/// A class as the operator writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedClass {
+    /// Its name.
+    pub name: String,
+    values: ClassValues,
+}
+
+/// Reads `carrier=limit:2000;window:2;block:0`; keys that are missing are those
+/// of the class `default`.
+///
+/// # Errors
+/// What is wrong, with the value.
+pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
+    let shown = || format!("\"{}\"", text.escape_debug());
+    let (name, keys) =
+        text.split_once('=').ok_or_else(|| format!("{} is not name=key:value;...", shown()))?;
+    let name = name.trim();
+    let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(valid) {
+        return Err(format!("{}: a class is named with letters, digits, '_' and '-'", shown()));
+    }
+    if matches!(name, "exempt" | "default") {
+        return Err(format!("{}: the class {name} is there already", shown()));
+    }
+    let mut values = ClassValues::NONE;
+    for part in keys.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+        let (key, value) = part
+            .split_once(':')
+            .ok_or_else(|| format!("{}: \"{}\" is not key:value", shown(), part.escape_debug()))?;
+        let named = |e: String| format!("class {name}: {key} {e}");
+        match key.trim() {
+            "limit" => values.limit = parse_limit(value.trim()).map_err(named)?,
+            "window" => values.window = parse_duration(value.trim()).map_err(named)?,
+            "block" => values.block = parse_block(value.trim()).map_err(named)?,
+            "block_max" => values.block_max = parse_block(value.trim()).map_err(named)?,
+            other => {
+                let other = other.escape_debug();
+                return Err(format!(
+                    "class {name}: \"{other}\" is none of limit, window, block, block_max"
+                ));
+            }
+        }
+    }
+    Ok(ParsedClass { name: name.to_owned(), values })
+}
+
+/// Reads a window: `2` or `2s` are seconds, `1500ms` milliseconds.
+///
+/// # Errors
+/// What is wrong, with the value.
+pub fn parse_duration(text: &str) -> Result<u32, String> {
+    let (digits, factor) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(digits), _) => (digits, 1),
+        (None, Some(digits)) => (digits, 1000),
+        (None, None) => (text, 1000),
+    };
+    number(digits)
+        .and_then(|n| n.checked_mul(factor))
+        .filter(|ms| WINDOW.contains(ms))
+        .ok_or_else(|| format!("\"{}\" is not 100ms to 3600s", text.escape_debug()))
+}
+
+fn parse_limit(text: &str) -> Result<u32, String> {
+    let (least, most) = (LIMIT.start(), LIMIT.end());
+    number(text)
+        .filter(|n| LIMIT.contains(n))
+        .ok_or_else(|| format!("\"{}\" is not from {least} to {most}", text.escape_debug()))
+}
+
+fn parse_block(text: &str) -> Result<u32, String> {
+    number(text)
+        .filter(|n| *n <= LONGEST_BLOCK)
+        .ok_or_else(|| format!("\"{}\" is not from 0 to {LONGEST_BLOCK}", text.escape_debug()))
+}
+
+/// Digits only: no sign, no blanks.
+fn number(text: &str) -> Option<u32> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_overrides_what_it_names_and_inherits_the_rest() {
+        let class = parse_class(" carrier=limit:2000; window:500ms;block:0").unwrap();
+        assert_eq!(class.name, "carrier");
+        let mut settings = FloodSettings::new(100, 2000, 300, 600);
+        assert!(settings.set_class(1, &class));
+        let expected = ClassValues { limit: 2000, window: 500, block: 0, block_max: 600 };
+        assert_eq!(settings.classes().nth(1), Some(expected));
+        settings.set_default(|_, _, _, block_max| *block_max = 900);
+        assert_eq!(settings.classes().nth(1).unwrap().block_max, 900);
+        assert!(!settings.set_class(0, &class) && !settings.set_class(MAX_CLASSES, &class));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_class_is_named() {
+        for (text, what) in [
+            ("carrier", "\"carrier\" is not name=key:value"),
+            ("=limit:1", "is named with letters"),
+            ("a b=limit:1", "is named with letters"),
+            ("default=limit:1", "the class default is there already"),
+            ("exempt=limit:1", "the class exempt is there already"),
+            ("c=limit", "\"limit\" is not key:value"),
+            ("c=limit:0", "class c: limit \"0\" is not from 1 to 65535"),
+            ("c=limit:65536", "class c: limit \"65536\" is not from 1 to 65535"),
+            ("c=limit:+5", "\"+5\""),
+            ("c=limit:", "\"\""),
+            ("c=window:99ms", "class c: window \"99ms\" is not 100ms to 3600s"),
+            ("c=window:3601", "\"3601\""),
+            ("c=window:5000000", "\"5000000\""),
+            ("c=block:31536001", "class c: block \"31536001\" is not from 0 to 31536000"),
+            ("c=blok:1", "\"blok\" is none of limit, window, block, block_max"),
+        ] {
+            let error = parse_class(text).unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn durations_are_seconds_unless_they_say_ms() {
+        assert_eq!(parse_duration("2"), Ok(2000));
+        assert_eq!(parse_duration("2s"), Ok(2000));
+        assert_eq!(parse_duration("1500ms"), Ok(1500));
+        assert!(parse_duration("1.5").is_err() && parse_duration("").is_err());
+        assert!(parse_duration("s").is_err() && parse_duration("4294968").is_err());
+    }
+}
