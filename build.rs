@@ -9,8 +9,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::exit;
 
-const SHIM: [&str; 7] =
-    ["module.c", "functions.c", "variables.c", "rpc.c", "statistics.c", "database.c", "dialog.c"];
+const SHIM: [&str; 8] = [
+    "module.c",
+    "settings.c",
+    "functions.c",
+    "variables.c",
+    "rpc.c",
+    "statistics.c",
+    "database.c",
+    "dialog.c",
+];
 
 fn main() {
     for var in ["KAMAILIO_SRC", "KAMAILIO_MODULES"] {

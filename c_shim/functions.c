@@ -126,6 +126,34 @@ static int ki_cc_limit(sip_msg_t *msg, str *company)
 	return ki_cc_limit_flags(msg, company, &none);
 }
 
+static int ki_flood_check_flags(sip_msg_t *msg, str *flags)
+{
+	struct sw_message m = sw_message_of(msg);
+
+	return sw_rust_module.flood_check(&m, sw_text_of(flags));
+}
+
+static int ki_flood_check(sip_msg_t *msg)
+{
+	str none = {NULL, 0};
+
+	return ki_flood_check_flags(msg, &none);
+}
+
+static int w_flood_check(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return ki_flood_check(msg);
+}
+
+static int w_flood_check_flags(struct sip_msg *msg, char *flags, char *unused)
+{
+	str letters = evaluate(msg, flags);
+
+	(void)unused;
+	return ki_flood_check_flags(msg, &letters);
+}
+
 static int w_check_company_ip(struct sip_msg *msg, char *company, char *unused)
 {
 	str id = evaluate(msg, company);
@@ -184,6 +212,9 @@ cmd_export_t sw_functions[] = {
 				fixup_spve_null, fixup_free_spve_null, ANY_ROUTE},
 		{"check_company_ip", (cmd_function)w_check_company_ip_addr, 2,
 				fixup_spve_all, fixup_free_spve_all, ANY_ROUTE},
+		{"flood_check", (cmd_function)w_flood_check, 0, 0, 0, ANY_ROUTE},
+		{"flood_check", (cmd_function)w_flood_check_flags, 1, fixup_spve_null,
+				fixup_free_spve_null, ANY_ROUTE},
 		{"roadwarrior_acquire", (cmd_function)w_roadwarrior_acquire, 2,
 				fixup_spve_all, fixup_free_spve_all, CALL_ROUTES},
 		{"roadwarrior_acquire", (cmd_function)(void (*)(void))w_roadwarrior_acquire_flags,
@@ -208,6 +239,10 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(check_company_ip, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(check_company_ip_addr, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(flood_check, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(flood_check_flags, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(roadwarrior_acquire, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),

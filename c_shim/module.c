@@ -3,19 +3,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "core/sr_module.h"
+#include "core/cfg/cfg_struct.h"
+#include "core/pt.h"
 #include "core/timer.h"
+#include "core/ut.h"
 #include "shim.h"
 
 MODULE_VERSION
-
-#define SW_MAX_PARAMS 64
-
-/* Kamailio writes configured values here; Rust checks them in mod_init. */
-static union {
-	int number;
-	char *text;
-} param_values[SW_MAX_PARAMS];
-static param_export_t params[SW_MAX_PARAMS + 1];
 
 static void log_line(enum sw_log_level level, struct sw_text line)
 {
@@ -91,24 +85,53 @@ static int start_reaper(void)
 	return 0;
 }
 
+/* How often the module's own process looks what there is to do. */
+#define TICK_US 100000
+
 static int mod_init(void)
 {
-	struct sw_param param;
-	uint32_t i;
-
 	sw_rust_module.attach(&host);
-	for(i = 0; sw_rust_module.param(i, &param); i++) {
-		const char *text = param.text_default ? param_values[i].text : NULL;
-		int number = param.text_default ? 0 : param_values[i].number;
-
-		if(sw_rust_module.set_param(i, text, number) != 0)
-			return -1;
-	}
-	if(sw_statistics_register() != 0)
+	if(sw_settings_init() != 0 || sw_statistics_register() != 0)
 		return -1;
 	if(sw_dialog_init() != 0 || sw_rust_module.init() != 0)
 		return -1;
+	/* the module's own process */
+	if(register_procs(1) < 0) {
+		LM_ERR("no room for the module's own process\n");
+		return -1;
+	}
+	cfg_register_child(1);
 	return start_reaper();
+}
+
+static void run_recorder(void)
+{
+	for(;;) {
+		sleep_us(TICK_US);
+		cfg_update();
+		sw_rust_module.tick();
+	}
+}
+
+static int child_init(int rank)
+{
+	int pid;
+
+	if(rank == PROC_INIT)
+		sw_settings_apply();
+	if(rank != PROC_MAIN)
+		return 0;
+	pid = fork_process(PROC_TIMER, "sipwarden recorder", 1);
+	if(pid < 0) {
+		LM_ERR("the module's own process cannot be started\n");
+		return -1;
+	}
+	if(pid == 0) {
+		if(cfg_child_init() != 0)
+			return -1;
+		run_recorder();
+	}
+	return 0;
 }
 
 static void mod_destroy(void)
@@ -120,10 +143,11 @@ struct module_exports exports = {
 		.name = "sipwarden",
 		.dlflags = DEFAULT_DLFLAGS,
 		.cmds = sw_functions,
-		.params = params,
+		.params = sw_params,
 		.rpc_methods = sw_rpc_methods,
 		.pv_items = sw_variables,
 		.init_mod_f = mod_init,
+		.init_child_f = child_init,
 		.destroy_mod_f = mod_destroy,
 };
 
@@ -131,22 +155,8 @@ struct module_exports exports = {
  * one table that Rust holds. */
 int mod_register(char *path, int *dlflags, void *p1, void *p2)
 {
-	struct sw_param param;
-	uint32_t i;
-
 	(void)path, (void)dlflags, (void)p1, (void)p2;
-	for(i = 0; sw_rust_module.param(i, &param); i++) {
-		if(i >= SW_MAX_PARAMS) {
-			LM_CRIT("BUG: more than %d parameters\n", SW_MAX_PARAMS);
-			return -1;
-		}
-		params[i].name = (char *)param.name;
-		params[i].type = param.text_default ? PARAM_STRING : PARAM_INT;
-		params[i].param_pointer = &param_values[i];
-		if(param.text_default)
-			param_values[i].text = (char *)param.text_default;
-		else
-			param_values[i].number = param.int_default;
-	}
+	if(sw_settings_declare() != 0)
+		return -1;
 	return sr_kemi_modules_add(sw_kemi_functions);
 }

@@ -38,6 +38,12 @@ struct sw_message sw_message_of(const struct sip_msg *msg);
 
 struct sw_call sw_call_of(struct sip_msg *msg);
 
+/* settings.c */
+extern param_export_t sw_params[];
+int sw_settings_declare(void);
+int sw_settings_init(void);
+void sw_settings_apply(void);
+
 /* dialog.c */
 int sw_dialog_init(void);
 int sw_dialog_support(void);

@@ -90,10 +90,15 @@ enum sw_log_level {
 #define SW_RPC_METHODS(X)                                                     \
 	X(reload, "Reads the tables and publishes them; no argument.")            \
 	X(check, "Explains verdicts, without side effects: company ip [aor].")      \
+	X(source, "Class, rate and block of a source: address.")                  \
+	X(blocks, "Blocked sources, 20 a page: [page].")                          \
+	X(block, "Blocks a source or range: address|prefix [seconds].")           \
+	X(unblock, "Lifts blocks, forgets the evidence: address|prefix|all.")     \
 	X(company, "Settings and ranges of a company: id [page].")                \
 	X(calls, "Live calls, 20 a page: [company [page]], \"\" for all.")        \
 	X(release, "Takes a call out of all counts: call-id.")                    \
 	X(reconcile, "Compares calls with dialogs: [free].")                      \
+	X(settings, "Settings that can be changed at run time; no argument.")     \
 	X(problems, "The bad rows and warnings of the last reload: [page].") \
 	X(stats, "Sizes, use and counters; no argument.")                         \
 	X(version, "Version of the module and its build; no argument.")
@@ -105,11 +110,21 @@ enum sw_rpc_method {
 	SW_RPC_COUNT
 };
 
+enum sw_param_kind {
+	SW_PARAM_INT,
+	SW_PARAM_TEXT,
+	SW_PARAM_DURATION, /* a text, or an integer for seconds */
+	SW_PARAM_LIST      /* a text, may be given several times */
+};
+
 /* One module parameter. The texts live as long as the library. */
 struct sw_param {
 	const char *name;
-	const char *text_default; /* NULL: an integer */
-	int32_t int_default;
+	enum sw_param_kind kind;
+	const char *text_default; /* not for SW_PARAM_INT */
+	int32_t int_default, int_min, int_max;
+	int runtime; /* 1: also a variable of the cfg framework */
+	const char *meaning;
 };
 
 /* The value of a script variable. */
@@ -196,8 +211,13 @@ struct sw_module {
 
 	/* mod_init, first: host is kept. */
 	void (*attach)(const struct sw_host *host);
-	/* mod_init: the values as configured; text is NULL for an integer. 0: ok. */
+	/* mod_init: the values as configured, in the order of their indexes; a list
+	 * once per value. text is NULL for an integer. 0: ok. */
 	int (*set_param)(uint32_t index, const char *text, int32_t number);
+	/* Whether a value may be set at run time; what is wrong is logged. 0: yes. */
+	int (*check_setting)(uint32_t index, const char *text, int32_t number);
+	/* A value that was checked holds from now on, in all processes. */
+	void (*apply_setting)(uint32_t index, const char *text, int32_t number);
 	/* mod_init, last: maps shared memory and loads the tables. 0: ok. */
 	int (*init)(void);
 	/* mod_destroy; also called when init was not or has failed. */
@@ -207,6 +227,7 @@ struct sw_module {
 	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company,
 			const struct sw_text *ip);
 
+	int (*flood_check)(const struct sw_message *msg, struct sw_text flags);
 	int (*roadwarrior_acquire)(const struct sw_call *call, struct sw_text aor,
 			struct sw_text company, struct sw_text flags);
 	int (*cc_limit)(const struct sw_call *call, struct sw_text company,
@@ -215,6 +236,8 @@ struct sw_module {
 	/* Called in any process, with the dialog's lock held or not. */
 	void (*dialog_event)(enum sw_dialog_event event, struct sw_dialog dialog);
 	void (*dialog_restored)(const struct sw_restored *restored);
+	/* Called all the time, in the module's own process only. */
+	void (*tick)(void);
 	/* Seconds between two calls of reap, 0 for none; after init. */
 	int (*reap_interval)(void);
 	/* Compares calls with dialogs; in a timer process. */

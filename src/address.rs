@@ -86,7 +86,7 @@ impl fmt::Display for Address {
 
 /// A range in CIDR form without host bits. `::/0` and other IPv6 ranges that
 /// contain `::ffff:0:0/96` grant no IPv4 address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Prefix {
     /// IPv4: network address and length 0..=32.
     V4(u32, u8),
@@ -138,17 +138,30 @@ impl Prefix {
         }
     }
 
-    /// Whether all of `other` lies in it.
-    pub fn contains(&self, other: Prefix) -> bool {
-        let within = match other {
+    /// Its first address.
+    pub fn first(&self) -> Address {
+        match *self {
             Prefix::V4(bits, _) => Address::V4(bits),
             Prefix::V6(bits, _) => Address::V6(bits),
-        };
+        }
+    }
+
+    /// Whether all of `other` lies in it.
+    pub fn contains(&self, other: Prefix) -> bool {
         let same_family = matches!(
             (self, other),
             (Prefix::V4(..), Prefix::V4(..)) | (Prefix::V6(..), Prefix::V6(..))
         );
-        same_family && self.mask() <= other.mask() && within.prefix_of(self.mask()) == *self
+        same_family && self.mask() <= other.mask() && other.first().prefix_of(self.mask()) == *self
+    }
+
+    /// Its text; a single address without its length.
+    pub fn name(&self) -> String {
+        match *self {
+            Prefix::V4(bits, 32) => Address::V4(bits).to_string(),
+            Prefix::V6(bits, 128) => Address::V6(bits).to_string(),
+            _ => self.to_string(),
+        }
     }
 
     /// Length in bits.

@@ -26,6 +26,14 @@ pub enum Verdict {
     BrandLimit,
     CompanyLimit,
     CallDuplicate,
+    UnderLimit,
+    Exempt,
+    FloodUntracked,
+    FloodEmergency,
+    FloodMonitored,
+    FloodStarted,
+    FloodBlocked,
+    FloodThrottled,
     UnknownCompany,
     InternalError,
     LedgerFull,
@@ -48,7 +56,7 @@ const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'stati
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [Entry; 21] = [
+pub const ENTRIES: [Entry; 29] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::DeniedSource, -1, "denied_source", "filter on, source not granted"),
@@ -112,6 +120,44 @@ pub const ENTRIES: [Entry; 21] = [
         "call_duplicate",
         "another INVITE with this Call-ID and From tag is counted already",
     ),
+    row(Verdict::UnderLimit, 1, "under_limit", "counted, and within the limit of its source"),
+    row(
+        Verdict::Exempt,
+        2,
+        "exempt",
+        "platform server, trusted address, authorized company range: not counted",
+    ),
+    row(
+        Verdict::FloodUntracked,
+        3,
+        "flood_untracked",
+        "table full of blocks, no source address, or internal error: fails open",
+    ),
+    row(
+        Verdict::FloodEmergency,
+        4,
+        "flood_emergency",
+        "flag e: counted; it would have been refused",
+    ),
+    row(
+        Verdict::FloodMonitored,
+        5,
+        "flood_monitored",
+        "flood_monitor is on: counted; it would have been refused",
+    ),
+    row(
+        Verdict::FloodStarted,
+        -1,
+        "flood_started",
+        "this request is above the limit: the block starts now",
+    ),
+    row(Verdict::FloodBlocked, -2, "flood_blocked", "the source is blocked: drop silently"),
+    row(
+        Verdict::FloodThrottled,
+        -11,
+        "flood_throttled",
+        "above the limit of a class that is never blocked: refused while the rate lasts",
+    ),
     row(Verdict::UnknownCompany, -3, "unknown_company", "no such company: fails closed"),
     row(
         Verdict::InternalError,
@@ -129,6 +175,8 @@ pub type Counted = (Verdict, &'static CStr);
 pub struct Function {
     /// Name in the script.
     pub name: &'static str,
+    /// Place in [`FUNCTIONS`].
+    place: usize,
     /// What it may decide.
     pub verdicts: &'static [Counted],
 }
@@ -136,6 +184,7 @@ pub struct Function {
 /// `check_company_ip`.
 pub const CHECK_COMPANY_IP: Function = Function {
     name: "check_company_ip",
+    place: 0,
     verdicts: &[
         (Verdict::GrantedRange, c"check_granted_range"),
         (Verdict::FilterOff, c"check_filter_off"),
@@ -149,6 +198,7 @@ pub const CHECK_COMPANY_IP: Function = Function {
 /// `roadwarrior_acquire`.
 pub const ROADWARRIOR_ACQUIRE: Function = Function {
     name: "roadwarrior_acquire",
+    place: 1,
     verdicts: &[
         (Verdict::GrantedRange, c"roadwarrior_granted_range"),
         (Verdict::FilterOff, c"roadwarrior_filter_off"),
@@ -168,6 +218,7 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
 /// `cc_limit`.
 pub const CC_LIMIT: Function = Function {
     name: "cc_limit",
+    place: 2,
     verdicts: &[
         (Verdict::CallCounted, c"cc_call_counted"),
         (Verdict::CallHeld, c"cc_call_held"),
@@ -183,8 +234,50 @@ pub const CC_LIMIT: Function = Function {
     ],
 };
 
+/// `flood_check`.
+pub const FLOOD_CHECK: Function = Function {
+    name: "flood_check",
+    place: 3,
+    verdicts: &[
+        (Verdict::UnderLimit, c"flood_under_limit"),
+        (Verdict::Exempt, c"flood_exempt"),
+        (Verdict::FloodUntracked, c"flood_untracked"),
+        (Verdict::FloodEmergency, c"flood_emergency"),
+        (Verdict::FloodMonitored, c"flood_monitored"),
+        (Verdict::FloodStarted, c"flood_started"),
+        (Verdict::FloodBlocked, c"flood_blocked"),
+        (Verdict::FloodThrottled, c"flood_throttled"),
+    ],
+};
+
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 3] = [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT];
+pub const FUNCTIONS: [&Function; 4] =
+    [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT, &FLOOD_CHECK];
+
+/// Number of the first statistic of each function; the last one is their count.
+#[allow(clippy::indexing_slicing)] // while compiling
+const FIRST: [usize; FUNCTIONS.len() + 1] = {
+    let mut first = [0; FUNCTIONS.len() + 1];
+    let mut n = 0;
+    while n < FUNCTIONS.len() {
+        assert!(FUNCTIONS[n].place == n);
+        first[n + 1] = first[n] + FUNCTIONS[n].verdicts.len();
+        n += 1;
+    }
+    first
+};
+
+/// Statistics of all functions together.
+#[allow(clippy::indexing_slicing)] // while compiling
+pub const STATISTICS: usize = FIRST[FUNCTIONS.len()];
+
+impl Function {
+    /// Number of the statistic of a verdict; None for one that is not its own.
+    pub fn statistic(&self, verdict: Verdict) -> Option<usize> {
+        let within = self.verdicts.iter().position(|(own, _)| *own == verdict)?;
+        Some(FIRST.get(self.place)? + within)
+    }
+}
 
 impl Verdict {
     /// The row of this verdict.

@@ -340,7 +340,7 @@ fn a_changed_window_or_class_begins_a_new_count() {
     shared.refresh(&mut rules);
     let table = FloodTable::new(64, SEED).unwrap();
     let from = source("192.0.2.7");
-    assert_eq!((0..50).map(|_| check(&table, from, &rules, 0).requests).last(), Some(50));
+    assert_eq!((0..50).map(|_| check(&table, from, &rules, 0).requests).max(), Some(50));
     shared.change(|s| s.set_default(|limit, _, _, _| *limit = 60));
     shared.refresh(&mut rules);
     assert_eq!(check(&table, from, &rules, 0).requests, 51);

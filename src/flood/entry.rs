@@ -86,6 +86,19 @@ pub struct Block {
     pub reason: Reason,
 }
 
+impl Block {
+    /// Seconds that are left at `now`, rounded, 1 at least.
+    pub fn seconds_left(&self, now: u64) -> u64 {
+        (self.until.saturating_sub(now).saturating_add(500) / 1000).max(1)
+    }
+
+    /// Whether it holds for a source of this class: an exempt one is blocked by
+    /// an operator only.
+    pub fn applies_to(&self, class: Option<ClassId>) -> bool {
+        class.is_some() || self.reason == Reason::Manual
+    }
+}
+
 /// What an entry makes of a request of a source that is not blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {

@@ -21,7 +21,8 @@ pub use entry::{Block, Reason};
 pub use key::Key;
 pub use rules::{ClassId, ClassRule, Rules};
 pub use settings::{
-    CompanySources, FloodSettings, MAX_CLASSES, ParsedClass, parse_class, parse_duration,
+    CompanySources, FloodSettings, LONGEST_BLOCK, MAX_CLASSES, ParsedClass, parse_class,
+    parse_duration,
 };
 pub use shared::SharedRules;
 pub use table::{Checked, Ended, FloodTable, Memory, NoRoom, Outcome, Seen};

@@ -34,6 +34,16 @@ pub struct ClassRule {
 }
 
 impl ClassRule {
+    const NONE: Self = ClassRule {
+        limit: 0,
+        window: 0,
+        block: 0,
+        block_max: 0,
+        window_id: 0,
+        padding: 0,
+        slicing: Slicing::new(1000),
+    };
+
     /// Length in ms of the block after `before` blocks in a row: it doubles.
     pub fn block_ms(&self, before: u8) -> u64 {
         let doubled = u64::from(self.block) << before.min(32);
@@ -58,6 +68,16 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Those of a process that has not asked for the rules yet.
+    pub const NONE: Self = Rules {
+        version: 0,
+        ipv6_prefix: 64,
+        monitor: 0,
+        classes: [ClassRule::NONE; MAX_CLASSES],
+        class_count: 0,
+        company_sources: CompanySources::Exempt.number(),
+    };
+
     /// The rules of `settings`, which follow on `previous`.
     pub fn new(settings: &FloodSettings, previous: &Rules) -> Self {
         let mut rules = Rules {

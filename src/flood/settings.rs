@@ -35,10 +35,10 @@ impl CompanySources {
     }
 
     /// As [`FloodSettings::company_sources`] keeps it.
-    pub fn number(self) -> u32 {
+    pub const fn number(self) -> u32 {
         match self {
             CompanySources::Exempt => 0,
-            CompanySources::Class(ClassId(class)) => u32::from(class) + 1,
+            CompanySources::Class(ClassId(class)) => class as u32 + 1,
         }
     }
 }
@@ -81,6 +81,11 @@ pub struct FloodSettings {
     pub monitor: u32,
     /// A [`CompanySources::number`].
     pub company_sources: u32,
+    /// IPv4 and IPv6 ranges of companies count from these lengths on, with the
+    /// next reload.
+    pub broadest_v4: u32,
+    /// See [`FloodSettings::broadest_v4`].
+    pub broadest_v6: u32,
     pub(super) class_count: u32,
     /// The first one is `default` and inherits nothing.
     values: [ClassValues; MAX_CLASSES],
@@ -93,7 +98,15 @@ impl FloodSettings {
         let mut values = [ClassValues::NONE; MAX_CLASSES];
         let [default, ..] = &mut values;
         *default = ClassValues { limit, window, block, block_max };
-        FloodSettings { ipv6_prefix: 64, monitor: 0, company_sources: 0, class_count: 1, values }
+        FloodSettings {
+            ipv6_prefix: 64,
+            monitor: 0,
+            company_sources: CompanySources::Exempt.number(),
+            broadest_v4: 16,
+            broadest_v6: 32,
+            class_count: 1,
+            values,
+        }
     }
 
     /// Changes the class `default`, whose values others inherit.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::abi::sw_message;
 use super::log;
+use crate::flood::ClassId;
 use crate::ledger::{ScopeKind, Taken, Wanted};
 use crate::verdict::Verdict;
 
@@ -45,13 +46,37 @@ impl Numbers {
     }
 }
 
+/// The source that a verdict of flood control is about.
+#[derive(Clone, Copy)]
+pub struct FloodNumbers {
+    /// Its class; None: exempt.
+    pub class: Option<ClassId>,
+    /// Its requests in the window.
+    pub requests: u32,
+    /// The limit of its class.
+    pub limit: u32,
+    /// Seconds that it is still blocked.
+    pub block_seconds: u32,
+}
+
+/// What a verdict is about, besides a company's source.
+#[derive(Clone, Copy)]
+pub enum About {
+    /// Nothing else.
+    Nothing,
+    /// Calls.
+    Calls(Numbers),
+    /// A source.
+    Flood(FloodNumbers),
+}
+
 /// What the script was told last.
 #[derive(Clone, Copy)]
 pub struct Told {
     /// The verdict.
     pub verdict: Verdict,
-    /// The calls it is about.
-    pub numbers: Numbers,
+    /// What it is about.
+    pub about: About,
 }
 
 thread_local! {
@@ -60,12 +85,12 @@ thread_local! {
 
 /// Keeps the verdict for `$swd` and returns the code for the script.
 pub fn answer(msg: &sw_message, function: &str, verdict: Verdict) -> i32 {
-    answer_with(msg, function, verdict, Numbers::NONE)
+    answer_about(msg, function, verdict, About::Nothing)
 }
 
-/// As [`answer`], for a verdict about calls.
-pub fn answer_with(msg: &sw_message, function: &str, verdict: Verdict, numbers: Numbers) -> i32 {
-    LAST.set(Some((msg.into(), Told { verdict, numbers })));
+/// As [`answer`], for a verdict about calls or a source.
+pub fn answer_about(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
+    LAST.set(Some((msg.into(), Told { verdict, about })));
     log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
     verdict.code()
 }

@@ -1,13 +1,12 @@
 //! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::abi::{
     SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, sw_call, sw_dialog, sw_dialog_event,
     sw_restored, sw_text,
 };
-use super::call::{Numbers, answer_with};
-use super::complaint::{Kind, complain, misused};
+use super::call::{About, Numbers, answer_about};
+use super::clock;
+use super::complaint::{Kind, complain, misused, unknown_flag};
 use super::dialogs::Held;
 use super::entry::{Entry, guard};
 use super::log;
@@ -21,7 +20,7 @@ use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    clock::wall() / 1000
 }
 
 /// A verdict and the live calls and limits behind it.
@@ -83,15 +82,13 @@ pub unsafe extern "C" fn cc_limit(call: *const sw_call, company: sw_text, flags:
 
 fn finish(function: &'static Function, call: &sw_call, (verdict, numbers): Decision) -> i32 {
     statistics::count_verdict(function, verdict);
-    answer_with(&call.msg, function.name, verdict, numbers)
+    answer_about(&call.msg, function.name, verdict, About::Calls(numbers))
 }
 
 fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
     let (flags, unknown) = CallFlags::parse(text);
     if let Some(letter) = unknown {
-        let (name, letter) = (function.name, [letter]);
-        let letter = Printable::short(&letter);
-        complain(Kind::Flag, format_args!("{name}: flag \"{letter}\" is none of e, i, o; ignored"));
+        unknown_flag(function.name, letter, "e, i, o");
     }
     flags
 }

@@ -6,6 +6,7 @@ use std::fmt::Arguments;
 use std::time::{Duration, Instant};
 
 use super::log;
+use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
 const KINDS: usize = 5;
@@ -53,4 +54,11 @@ pub fn misused(function: &str, what: Arguments<'_>) {
              a minute)"
         ),
     );
+}
+
+/// Logs that a function got a flag that it does not have.
+pub fn unknown_flag(function: &str, letter: u8, known: &str) {
+    let letter = [letter];
+    let letter = Printable::short(&letter);
+    complain(Kind::Flag, format_args!("{function}: flag \"{letter}\" is none of {known}; ignored"));
 }

@@ -3,11 +3,19 @@
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
-use super::abi::{self, sw_host, sw_module, sw_param};
+use super::abi::{
+    self, SW_PARAM_DURATION, SW_PARAM_INT, SW_PARAM_LIST, SW_PARAM_TEXT, sw_host, sw_module,
+    sw_param,
+};
 use super::entry::{Entry, guard, keep_panic_messages};
-use super::settings::{self, Kind, PARAMS, Settings};
+use super::params::{Kind, PARAMS, Param};
+use super::settings::{self, Settings};
 use super::state::{self, State};
-use super::{calls, dialogs, functions, log, process, reaper, reload, rpc, statistics, variables};
+use super::{
+    calls, dialogs, flood, functions, log, persist, process, reaper, recorder, reload, rpc,
+    statistics, variables,
+};
+use crate::flood::FloodSettings;
 
 /// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
 #[unsafe(no_mangle)]
@@ -18,13 +26,17 @@ pub static sw_rust_module: sw_module = sw_module {
     variable_index: Some(variables::variable_index),
     attach: Some(attach),
     set_param: Some(set_param),
+    check_setting: Some(check_setting),
+    apply_setting: Some(apply_setting),
     init: Some(init),
     destroy: Some(destroy),
     check_company_ip: Some(functions::check_company_ip),
     roadwarrior_acquire: Some(calls::roadwarrior_acquire),
     cc_limit: Some(calls::cc_limit),
+    flood_check: Some(flood::flood_check),
     dialog_event: Some(calls::dialog_event),
     dialog_restored: Some(calls::dialog_restored),
+    tick: Some(recorder::tick),
     reap_interval: Some(reaper::reap_interval),
     reap: Some(reaper::reap),
     variable: Some(variables::variable),
@@ -40,15 +52,35 @@ unsafe extern "C" fn param(index: u32, out: *mut sw_param) -> i32 {
         let (Some(param), Some(out)) = (PARAMS.get(index as usize), unsafe { out.as_mut() }) else {
             return 0;
         };
-        let (text, number) = match param.kind {
-            Kind::Int { default, .. } => (ptr::null(), default),
-            Kind::Text { default, .. } | Kind::Name { default } | Kind::Choice { default, .. } => {
-                (default.as_ptr(), 0)
-            }
-        };
-        *out = sw_param { name: param.name.as_ptr(), text_default: text, int_default: number };
+        *out = describe(param);
         1
     })
+}
+
+fn describe(param: &Param) -> sw_param {
+    let (kind, default) = match param.kind {
+        Kind::Int { .. } => (SW_PARAM_INT, None),
+        Kind::Duration { default } => (SW_PARAM_DURATION, Some(default)),
+        Kind::Classes => (SW_PARAM_LIST, Some(c"")),
+        Kind::Text { default, .. }
+        | Kind::Name { default }
+        | Kind::Choice { default, .. }
+        | Kind::Class { default } => (SW_PARAM_TEXT, Some(default)),
+    };
+    let (int_default, int_min, int_max) = match param.kind {
+        Kind::Int { default, min, max } => (default, min, max),
+        _ => (0, 0, 0),
+    };
+    sw_param {
+        name: param.name.as_ptr(),
+        kind,
+        text_default: default.map_or(ptr::null(), CStr::as_ptr),
+        int_default,
+        int_min,
+        int_max,
+        runtime: i32::from(param.runtime),
+        meaning: param.meaning.as_ptr(),
+    }
 }
 
 unsafe extern "C" fn statistic(index: u32) -> *const c_char {
@@ -69,10 +101,8 @@ unsafe extern "C" fn attach(host: *const sw_host) {
 
 unsafe extern "C" fn set_param(index: u32, text: *const c_char, number: i32) -> i32 {
     guard(Entry::SetParam, FAILED, || {
-        let text = (!text.is_null()).then(|| {
-            // SAFETY: Kamailio's value, ended by NUL, stays while it runs.
-            unsafe { CStr::from_ptr(text) }.to_bytes()
-        });
+        // SAFETY: Kamailio's value stays during the call.
+        let text = unsafe { bytes_of(&text) };
         match settings::configure(index as usize, text, number) {
             Ok(()) => OK,
             Err(why) => {
@@ -81,6 +111,60 @@ unsafe extern "C" fn set_param(index: u32, text: *const c_char, number: i32) -> 
             }
         }
     })
+}
+
+/// The bytes of a value; None for NULL.
+///
+/// # Safety
+/// The text, ended by NUL, stays as it is as long as the reference.
+unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
+    // SAFETY: as the caller guarantees.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(*text) }.to_bytes())
+}
+
+/// Changes a setting in a copy of the current ones.
+fn changed(index: u32, text: Option<&[u8]>, number: i32) -> Result<FloodSettings, String> {
+    let state = state::get().ok_or("not started")?;
+    let index = index as usize;
+    let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
+    let mut flood = state.flood_rules.settings();
+    state.settings.change(&mut flood, index, &value)?;
+    Ok(flood)
+}
+
+unsafe extern "C" fn check_setting(index: u32, text: *const c_char, number: i32) -> i32 {
+    guard(Entry::CheckSetting, FAILED, || {
+        // SAFETY: the new value stays during the call.
+        match changed(index, unsafe { bytes_of(&text) }, number) {
+            Ok(_) => OK,
+            Err(why) => {
+                log::error(format_args!("not changed: {why}"));
+                FAILED
+            }
+        }
+    })
+}
+
+unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32) {
+    guard(Entry::ApplySetting, (), || {
+        // SAFETY: the value stays during the call.
+        let text = unsafe { bytes_of(&text) };
+        let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
+        // A list is empty until somebody sets it at run time.
+        if text == Some(b"") {
+            return;
+        }
+        let result = param.check(text, number).and_then(|value| {
+            let mut result = Ok(());
+            state.flood_rules.change(|flood| {
+                result = state.settings.change(flood, index as usize, &value);
+            });
+            result
+        });
+        if let Err(why) = result {
+            log::error(format_args!("not changed: {why}"));
+        }
+    });
 }
 
 unsafe extern "C" fn init() -> i32 {
@@ -100,9 +184,9 @@ fn start() -> Result<(), String> {
         abi::kamailio_version()
     ));
     process::watch_forks()?;
-    let settings = Settings::take();
+    let (settings, flood) = Settings::take()?;
     let reserve = settings.snapshot_bytes;
-    let state = State::new(settings, reload::hash_key()?)
+    let state = State::new(settings, flood, reload::hash_key()?)
         .map_err(|e| format!("no address space (snapshot_memory is {reserve} bytes): {e}"))?;
     let state = state::install(state);
     log::info(format_args!(
@@ -113,6 +197,8 @@ fn start() -> Result<(), String> {
     ));
     let ledger = state.ledger.memory();
     log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
+    let sources = state.flood.memory();
+    log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
     match (dialogs::loaded(), dialogs::persist()) {
         (false, _) => log::info(format_args!(
             "no dialog module: cc_limit and roadwarrior_acquire can count nothing"
@@ -128,6 +214,10 @@ fn start() -> Result<(), String> {
         ));
     }
     reload::reload(state)?;
+    if let Some(path) = &state.settings.flood_persist {
+        let loaded = persist::load(state, path)?;
+        log::info(format_args!("{loaded} blocks loaded from {}", path.display()));
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::statistics::{self, Own};
 use super::{database, log, report};
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
-use crate::tables::{Configuration, Loader, Problem, Problems, Table};
+use crate::tables::{Broadest, Configuration, Loader, Problem, Problems, Table};
 
 /// A reload that published a generation.
 pub struct Reloaded {
@@ -116,7 +116,11 @@ fn refuse_to_forget_everybody(state: &State, config: &Configuration) -> Result<(
 fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failure> {
     let settings = &state.settings;
     let started = Instant::now();
-    let mut loader = Loader::new(settings.tables.clone(), settings.bad_rows);
+    let flood = state.flood_rules.settings();
+    let mut loader = Loader::new(settings.tables.clone(), settings.bad_rows).flood(
+        settings.classes.clone(),
+        Broadest { v4: flood.broadest_v4 as u8, v6: flood.broadest_v6 as u8 },
+    );
     database::read_tables(settings, &mut loader)?;
     let fetched = Instant::now();
 

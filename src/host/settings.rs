@@ -1,124 +1,17 @@
-//! Module parameters: one table of names, types, defaults and bounds.
+//! The configured values, checked as a whole, and changes at run time.
 
-use std::ffi::CStr;
+use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
+use super::params::{PARAMS, Value, at};
+use crate::flood::{
+    ClassId, CompanySources, FloodSettings, MAX_CLASSES, parse_class, parse_duration,
+};
 use crate::tables::{BadRows, Table};
 
-/// What a parameter takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// An integer, both bounds allowed.
-    Int {
-        /// Value without a modparam.
-        default: i32,
-        /// Lowest value.
-        min: i32,
-        /// Highest value.
-        max: i32,
-    },
-    /// A text of 1 to `max` bytes.
-    Text {
-        /// Value without a modparam.
-        default: &'static CStr,
-        /// Longest value in bytes.
-        max: usize,
-    },
-    /// A name of a table or view, possibly with schema: letters, digits, `_`, `.`.
-    Name {
-        /// Value without a modparam.
-        default: &'static CStr,
-    },
-    /// One of a few words.
-    Choice {
-        /// Value without a modparam.
-        default: &'static CStr,
-        /// All words.
-        words: &'static [&'static str],
-    },
-}
-
-/// A module parameter.
-pub struct Param {
-    /// Name in `modparam("sipwarden", name, value)`.
-    pub name: &'static CStr,
-    /// Type, default and bounds.
-    pub kind: Kind,
-    /// One sentence for the reference.
-    pub meaning: &'static str,
-}
-
-const DB_URL: usize = 0;
-const FIRST_TABLE: usize = 1;
-const RELOAD_BAD_ROWS: usize = FIRST_TABLE + Table::ALL.len();
-const SNAPSHOT_MEMORY: usize = RELOAD_BAD_ROWS + 1;
-const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
-const REAPER_INTERVAL: usize = MAX_CALLS + 1;
-
-/// Longest table name, as databases allow.
-const MAX_NAME: usize = 128;
-
-const fn table(name: &'static CStr, default: &'static CStr, meaning: &'static str) -> Param {
-    Param { name, kind: Kind::Name { default }, meaning }
-}
-
-/// All parameters.
-pub const PARAMS: [Param; 11] = [
-    Param {
-        name: c"db_url",
-        kind: Kind::Text { default: c"sqlite:////var/lib/kamailio/sipwarden.sqlite", max: 1024 },
-        meaning: "Database with the six tables, as Kamailio's database drivers take it.",
-    },
-    table(c"brand_table", c"sipwarden_brand", "Table or view of the brands."),
-    table(c"company_table", c"sipwarden_company", "Table or view of the companies."),
-    table(
-        c"company_address_table",
-        c"sipwarden_company_address",
-        "Table or view of the companies' address ranges.",
-    ),
-    table(
-        c"company_country_table",
-        c"sipwarden_company_country",
-        "Table or view of the companies' countries.",
-    ),
-    table(c"user_table", c"sipwarden_user", "Table or view of the users."),
-    table(
-        c"trusted_table",
-        c"sipwarden_trusted",
-        "Table or view of the platform's and its peers' addresses.",
-    ),
-    Param {
-        name: c"reload_bad_rows",
-        kind: Kind::Choice { default: c"fail", words: &["fail", "skip"] },
-        meaning: "Whether a bad row fails the whole load or is left out and reported.",
-    },
-    Param {
-        name: c"snapshot_memory",
-        kind: Kind::Int { default: 256, min: 2, max: 8192 },
-        meaning: "Address space for two generations of the tables, in MiB; only what is used takes memory.",
-    },
-    Param {
-        name: c"max_calls",
-        kind: Kind::Int { default: 65_536, min: 16, max: 4_194_304 },
-        meaning: "Calls that can be counted at a time; further ones are refused with `ledger_full`.",
-    },
-    Param {
-        name: c"reaper_interval",
-        kind: Kind::Int { default: 60, min: 0, max: 86_400 },
-        meaning: "Seconds between two comparisons of the counted calls with the dialogs; 0 for none.",
-    },
-];
-
-/// The value of a parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Value {
-    Int(i32),
-    Text(String),
-}
-
 /// Values as they arrive in mod_init, before [`Settings::take`].
-static CONFIGURED: Mutex<Vec<Value>> = Mutex::new(Vec::new());
+static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
 
 /// Checked parameters.
 pub struct Settings {
@@ -134,84 +27,159 @@ pub struct Settings {
     pub max_calls: usize,
     /// Seconds between two comparisons with the dialogs, 0 for none.
     pub reaper_interval: i32,
+    /// Sources that can be known at a time.
+    pub flood_sources: usize,
+    /// File in which blocks survive a restart.
+    pub flood_persist: Option<PathBuf>,
+    /// Classes of sources, in the order of their ids; `default` is not among them.
+    pub classes: Vec<String>,
 }
 
-impl Param {
-    fn name(&self) -> &str {
-        self.name.to_str().unwrap_or_default()
-    }
-
-    fn check(&self, text: Option<&[u8]>, number: i32) -> Result<Value, String> {
-        let refused = |value: &dyn std::fmt::Display, rule: String| {
-            Err(format!("parameter {}: {value} {rule}", self.name()))
-        };
-        let text = text.map(String::from_utf8_lossy);
-        match (self.kind, text) {
-            (Kind::Int { min, max, .. }, None) if (min..=max).contains(&number) => {
-                Ok(Value::Int(number))
-            }
-            (Kind::Int { min, max, .. }, _) => {
-                refused(&number, format!("is not from {min} to {max}"))
-            }
-            (_, None) => refused(&"no value", "where a text is expected".into()),
-            (Kind::Text { max, .. }, Some(text)) => match text.len() {
-                len if (1..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
-                len => refused(&len, format!("bytes are not from 1 to {max}")),
-            },
-            (Kind::Name { .. }, Some(text)) => {
-                let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-                if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(valid) {
-                    return Ok(Value::Text(text.into_owned()));
-                }
-                let rule = "is no table name (1 to 128 letters, digits, '_' and '.')";
-                refused(&format_args!("\"{}\"", text.escape_debug()), rule.into())
-            }
-            (Kind::Choice { words, .. }, Some(text)) => {
-                if words.contains(&&*text) {
-                    return Ok(Value::Text(text.into_owned()));
-                }
-                let shown = format!("\"{}\"", text.escape_debug());
-                refused(&shown, format!("is none of {}", words.join(", ")))
-            }
-        }
-    }
-}
-
-/// Checks and keeps the value of parameter `index`; values come in order.
+/// Checks and keeps the value of parameter `index`; values come in order, those
+/// of a list one by one.
 ///
 /// # Errors
 /// A sentence that names the parameter, its value and what is allowed.
 pub fn configure(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
-    let param = PARAMS.get(index).ok_or("no such parameter")?;
-    let value = param.check(text, number)?;
+    let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
     let mut configured = CONFIGURED.lock();
-    configured.truncate(index);
-    configured.push(value);
+    if index == 0 {
+        configured.clear();
+    }
+    configured.push((index, value));
     Ok(())
 }
 
 impl Settings {
-    /// The values kept by [`configure`].
-    pub fn take() -> Self {
+    /// The values kept by [`configure`], and the settings of flood control.
+    ///
+    /// # Errors
+    /// What is wrong with the values as a whole.
+    pub fn take() -> Result<(Self, FloodSettings), String> {
         let configured = CONFIGURED.lock();
-        let text = |index: usize| match configured.get(index) {
+        let value =
+            |index: usize| configured.iter().find(|(own, _)| *own == index).map(|(_, value)| value);
+        let text = |index: usize| match value(index) {
             Some(Value::Text(text)) => text.clone(),
             _ => String::new(),
         };
-        let int = |index: usize| match configured.get(index) {
+        let int = |index: usize| match value(index) {
             Some(Value::Int(number)) => usize::try_from(*number).unwrap_or(0),
             _ => 0,
         };
-        Settings {
-            db_url: text(DB_URL),
-            tables: std::array::from_fn(|n| text(FIRST_TABLE + n)),
-            bad_rows: match text(RELOAD_BAD_ROWS).as_str() {
+        let mut settings = Settings {
+            db_url: text(at::DB_URL),
+            tables: std::array::from_fn(|n| text(at::FIRST_TABLE + n)),
+            bad_rows: match text(at::RELOAD_BAD_ROWS).as_str() {
                 "skip" => BadRows::Skip,
                 _ => BadRows::Fail,
             },
-            snapshot_bytes: int(SNAPSHOT_MEMORY) << 20,
-            max_calls: int(MAX_CALLS),
-            reaper_interval: int(REAPER_INTERVAL) as i32,
+            snapshot_bytes: int(at::SNAPSHOT_MEMORY) << 20,
+            max_calls: int(at::MAX_CALLS),
+            reaper_interval: int(at::REAPER_INTERVAL) as i32,
+            flood_sources: int(at::FLOOD_SOURCES),
+            flood_persist: Some(text(at::FLOOD_PERSIST)).filter(|s| !s.is_empty()).map(Into::into),
+            classes: Vec::new(),
+        };
+        for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
+            settings.add_class(value)?;
+        }
+        let mut flood = FloodSettings::new(1, 1000, 0, 0);
+        for (index, value) in &*configured {
+            if PARAMS.get(*index).is_some_and(|param| param.runtime) {
+                settings.change(&mut flood, *index, value)?;
+            }
+        }
+        Ok((settings, flood))
+    }
+
+    fn add_class(&mut self, value: &Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return Ok(()) };
+        let name = parse_class(text)?.name;
+        let refused = |what: &str| Err(format!("parameter flood_class: class {name} {what}"));
+        if self.classes.contains(&name) {
+            return refused("stands twice");
+        }
+        if self.classes.len() + 1 >= MAX_CLASSES {
+            return refused("is one too many: 15 fit");
+        }
+        self.classes.push(name);
+        Ok(())
+    }
+
+    /// Changes a setting that can be changed at run time.
+    ///
+    /// # Errors
+    /// A sentence that names parameter and value; nothing has changed then.
+    pub fn change(
+        &self,
+        flood: &mut FloodSettings,
+        index: usize,
+        value: &Value,
+    ) -> Result<(), String> {
+        let name = PARAMS.get(index).map_or("", |param| param.name());
+        match value {
+            Value::Int(number) => {
+                let number = u32::try_from(*number).unwrap_or(0);
+                match index {
+                    at::FLOOD_LIMIT => flood.set_default(|limit, _, _, _| *limit = number),
+                    at::FLOOD_BLOCK => flood.set_default(|_, _, block, _| *block = number),
+                    at::FLOOD_BLOCK_MAX => flood.set_default(|_, _, _, most| *most = number),
+                    at::FLOOD_EXEMPT_PREFIX => flood.broadest_v4 = number,
+                    at::FLOOD_EXEMPT_IPV6_PREFIX => flood.broadest_v6 = number,
+                    at::FLOOD_IPV6_PREFIX => flood.ipv6_prefix = number,
+                    at::FLOOD_MONITOR => flood.monitor = number,
+                    _ => return Err(format!("parameter {name} cannot be changed at run time")),
+                }
+            }
+            Value::Text(text) => match index {
+                at::FLOOD_WINDOW => {
+                    let ms = parse_duration(text)?;
+                    flood.set_default(|_, window, _, _| *window = ms);
+                }
+                at::FLOOD_CLASS => {
+                    let class = parse_class(text)?;
+                    let position = self.classes.iter().position(|name| *name == class.name);
+                    let position = position.ok_or_else(|| {
+                        format!("parameter {name}: there is no class {}", class.name)
+                    })?;
+                    flood.set_class(position + 1, &class);
+                }
+                at::FLOOD_COMPANY_SOURCES => {
+                    let sources = self.company_sources(text).ok_or_else(|| {
+                        let shown = text.escape_debug();
+                        format!("parameter {name}: \"{shown}\" is neither exempt nor a class")
+                    })?;
+                    flood.company_sources = sources.number();
+                }
+                _ => return Err(format!("parameter {name} cannot be changed at run time")),
+            },
+        }
+        Ok(())
+    }
+
+    fn company_sources(&self, text: &str) -> Option<CompanySources> {
+        if text == "exempt" {
+            return Some(CompanySources::Exempt);
+        }
+        self.class_id(text).map(CompanySources::Class)
+    }
+
+    /// The class with this name.
+    pub fn class_id(&self, name: &str) -> Option<ClassId> {
+        if name == "default" {
+            return Some(ClassId::DEFAULT);
+        }
+        let position = self.classes.iter().position(|class| class == name)?;
+        u8::try_from(position + 1).ok().map(ClassId)
+    }
+
+    /// Name of a class; None is `exempt`.
+    pub fn class_name(&self, class: Option<ClassId>) -> &str {
+        match class {
+            None => "exempt",
+            Some(ClassId(0)) => "default",
+            Some(ClassId(id)) => self.classes.get(usize::from(id) - 1).map_or("", String::as_str),
         }
     }
 
@@ -237,51 +205,54 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn refusal(index: usize, text: Option<&[u8]>, number: i32) -> String {
-        PARAMS[index].check(text, number).unwrap_err()
-    }
-
-    #[test]
-    fn refused_values_are_named() {
-        assert_eq!(
-            refusal(SNAPSHOT_MEMORY, None, 1),
-            "parameter snapshot_memory: 1 is not from 2 to 8192"
-        );
-        assert_eq!(
-            refusal(FIRST_TABLE, Some(b"a; drop"), 0),
-            "parameter brand_table: \"a; drop\" is no table name (1 to 128 letters, digits, '_' and '.')"
-        );
-        assert_eq!(
-            refusal(RELOAD_BAD_ROWS, Some(b"keep"), 0),
-            "parameter reload_bad_rows: \"keep\" is none of fail, skip"
-        );
-        assert_eq!(
-            refusal(DB_URL, Some(b""), 0),
-            "parameter db_url: 0 bytes are not from 1 to 1024"
-        );
-    }
-
-    #[test]
-    fn defaults_are_valid() {
-        for param in &PARAMS {
-            let ok = match param.kind {
-                Kind::Int { default, .. } => param.check(None, default),
-                Kind::Text { default, .. }
-                | Kind::Name { default }
-                | Kind::Choice { default, .. } => param.check(Some(default.to_bytes()), 0),
-            };
-            assert!(ok.is_ok(), "{ok:?}");
+    fn settings(classes: &[&str]) -> Result<Settings, String> {
+        let (mut settings, _) = Settings::take()?;
+        for class in classes {
+            settings.add_class(&Value::Text((*class).into()))?;
         }
+        Ok(settings)
     }
 
     #[test]
     fn passwords_are_not_shown() {
-        let mut settings = Settings::take();
+        let mut settings = settings(&[]).unwrap();
         settings.db_url = "mysql://kamailio:se:cr@t@db.example/sip".into();
         assert_eq!(settings.shown_url(), "mysql://kamailio:***@db.example/sip");
         settings.db_url = "mysql:kamailio:secret@db.example/sip".into();
         assert_eq!(settings.shown_url(), "mysql:***@db.example/sip");
         settings.db_url = "sqlite:////tmp/x".into();
         assert_eq!(settings.shown_url(), "sqlite:////tmp/x");
+    }
+
+    #[test]
+    fn classes_are_known_by_name_and_there_are_at_most_fifteen() {
+        let known = settings(&["carrier=limit:5", "office=block:0"]).unwrap();
+        assert_eq!(known.class_id("office"), Some(ClassId(2)));
+        assert_eq!(known.class_name(Some(ClassId(1))), "carrier");
+        assert_eq!(known.class_name(Some(ClassId::DEFAULT)), "default");
+        assert_eq!(known.class_name(None), "exempt");
+        let refused = settings(&["a=limit:5", "a=limit:6"]).err().unwrap();
+        assert!(refused.contains("class a stands twice"), "{refused}");
+        let many: Vec<String> = (0..16).map(|n| format!("c{n}=limit:5")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(settings(&many[..15]).is_ok());
+        assert!(settings(&many).err().unwrap().contains("class c15 is one too many"));
+    }
+
+    #[test]
+    fn a_refused_change_changes_nothing() {
+        let known = settings(&["carrier=limit:5"]).unwrap();
+        let before = FloodSettings::new(100, 2000, 300, 0);
+        let mut flood = before;
+        let mut change = |index, text: &str| {
+            known.change(&mut flood, index, &Value::Text(text.into())).unwrap_err()
+        };
+        let refused = change(at::FLOOD_COMPANY_SOURCES, "office");
+        assert!(refused.contains("\"office\" is neither exempt nor a class"), "{refused}");
+        let refused = change(at::FLOOD_CLASS, "office=limit:5");
+        assert!(refused.contains("there is no class office"), "{refused}");
+        let refused = change(at::DB_URL, "sqlite:///x");
+        assert!(refused.contains("db_url cannot be changed"), "{refused}");
+        assert_eq!(flood, before);
     }
 }

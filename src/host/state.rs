@@ -7,6 +7,7 @@ use once_cell::sync::OnceCell;
 
 use super::entry::Entry;
 use super::settings::Settings;
+use crate::flood::{FloodSettings, FloodTable, SharedRules};
 use crate::ledger::Ledger;
 use crate::shm::{Area, SharedMutex, SnapshotStore};
 
@@ -21,6 +22,10 @@ pub struct State {
     pub store: SnapshotStore,
     /// The calls.
     pub ledger: Ledger,
+    /// The sources.
+    pub flood: FloodTable,
+    /// Limits and block times.
+    pub flood_rules: SharedRules,
     /// Lines about the last reload, ended by the first zero byte.
     pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
     /// One bit per entry from C that has panicked in any process.
@@ -30,14 +35,16 @@ pub struct State {
 static STATE: OnceCell<State> = OnceCell::new();
 
 impl State {
-    /// Maps what the processes share; `seed` keys the ledger's hashes.
+    /// Maps what the processes share; `seed` keys hashes.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn new(settings: Settings, seed: [u64; 2]) -> io::Result<Self> {
+    pub fn new(settings: Settings, flood: FloodSettings, seed: [u64; 2]) -> io::Result<Self> {
         Ok(State {
             store: SnapshotStore::new(settings.snapshot_bytes)?,
             ledger: Ledger::new(settings.max_calls, seed)?,
+            flood: FloodTable::new(settings.flood_sources, seed)?,
+            flood_rules: SharedRules::new(flood)?,
             report: Area::share()?,
             panicked: Area::share()?,
             settings,

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::abi;
-use crate::verdict::{FUNCTIONS, Function, Verdict};
+use crate::verdict::{FUNCTIONS, Function, STATISTICS, Verdict};
 
 /// What the module counts of itself; follows the verdicts.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +22,20 @@ pub enum Own {
     CallsResumed,
     /// Leases that were found without a dialog and freed.
     LeasesLeaked,
+    /// Blocks that have begun.
+    FloodBlocksStarted,
+    /// Blocks that have ended, lifted ones too.
+    FloodBlocksEnded,
+    /// Times in which a source of a class that is never blocked was throttled.
+    FloodThrottlings,
+    /// Sources that counted and were forgotten for others.
+    FloodEvictions,
     /// Panics that were caught.
     Panics,
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 8] = [
+pub const OWN: [&CStr; 12] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -35,6 +43,10 @@ pub const OWN: [&CStr; 8] = [
     c"emergency_uncounted",
     c"calls_resumed",
     c"leases_leaked",
+    c"flood_blocks_started",
+    c"flood_blocks_ended",
+    c"flood_throttlings",
+    c"flood_evictions",
     c"panics",
 ];
 
@@ -44,22 +56,16 @@ pub fn names() -> impl Iterator<Item = &'static CStr> {
     verdicts.chain(OWN)
 }
 
-fn verdict_count() -> usize {
-    FUNCTIONS.iter().map(|f| f.verdicts.len()).sum()
-}
-
 /// Counts a verdict of a function.
 pub fn count_verdict(function: &'static Function, verdict: Verdict) {
-    let before = FUNCTIONS.iter().take_while(|f| f.name != function.name);
-    let before: usize = before.map(|f| f.verdicts.len()).sum();
-    if let Some(row) = function.verdicts.iter().position(|(v, _)| *v == verdict) {
-        count(before + row);
+    if let Some(index) = function.statistic(verdict) {
+        count(index);
     }
 }
 
 /// Counts an event of the module itself.
 pub fn count_own(own: Own) {
-    count(verdict_count() + own as usize);
+    count(STATISTICS + own as usize);
 }
 
 fn count(index: usize) {

@@ -1,8 +1,9 @@
 //! `$swd(attribute)`: the last verdict in this message.
 
 use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_message, sw_text, sw_value};
-use super::call::{Told, last_told};
+use super::call::{About, FloodNumbers, Told, last_told};
 use super::entry::{Entry, guard};
+use super::state;
 use crate::ledger::ScopeKind;
 
 /// What an attribute tells.
@@ -20,18 +21,31 @@ pub struct Attribute {
     value: fn(&Told) -> Option<Value>,
 }
 
+fn scope(told: &Told, kind: ScopeKind) -> Option<(u32, u32)> {
+    let About::Calls(numbers) = &told.about else { return None };
+    *numbers.scopes.get(kind as usize)?
+}
+
 fn count(told: &Told, kind: ScopeKind) -> Option<Value> {
-    let (count, _) = (*told.numbers.scopes.get(kind as usize)?)?;
-    Some(Value::Int(count.into()))
+    scope(told, kind).map(|(count, _)| Value::Int(count.into()))
 }
 
 fn limit(told: &Told, kind: ScopeKind) -> Option<Value> {
-    let (_, limit) = (*told.numbers.scopes.get(kind as usize)?)?;
-    Some(Value::Int(limit.into()))
+    scope(told, kind).map(|(_, limit)| Value::Int(limit.into()))
+}
+
+fn flood(told: &Told, number: fn(&FloodNumbers) -> u32) -> Option<Value> {
+    let About::Flood(numbers) = &told.about else { return None };
+    Some(Value::Int(number(numbers).into()))
+}
+
+fn class(told: &Told) -> Option<Value> {
+    let About::Flood(numbers) = &told.about else { return None };
+    Some(Value::Text(state::get()?.settings.class_name(numbers.class)))
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 8] = [
+pub const ATTRIBUTES: [Attribute; 12] = [
     Attribute {
         name: "code",
         meaning: "code of the last verdict in this message",
@@ -71,6 +85,26 @@ pub const ATTRIBUTES: [Attribute; 8] = [
         name: "user_limit",
         meaning: "its `external_calls`",
         value: |told| limit(told, ScopeKind::User),
+    },
+    Attribute {
+        name: "class",
+        meaning: "class of the source as `flood_check` saw it: `exempt`, `default` or another",
+        value: class,
+    },
+    Attribute {
+        name: "requests",
+        meaning: "requests of the source in its window, this one included; 0 for a blocked or exempt one",
+        value: |told| flood(told, |numbers| numbers.requests),
+    },
+    Attribute {
+        name: "request_limit",
+        meaning: "the limit of its class",
+        value: |told| flood(told, |numbers| numbers.limit),
+    },
+    Attribute {
+        name: "block_seconds",
+        meaning: "seconds that the source is still blocked",
+        value: |told| flood(told, |numbers| numbers.block_seconds),
     },
 ];
 

@@ -1,5 +1,6 @@
 //! Calls: which scopes a call counts against, or why it may not be placed.
 
+use super::flags::read_letters;
 use super::source::check_company_ip;
 use crate::address::Address;
 use crate::ledger::{Outcome, Scope, ScopeKind, Wanted};
@@ -106,15 +107,15 @@ impl CallFlags {
     /// stand all the same, so that a typing error refuses no emergency call.
     pub fn parse(text: &[u8]) -> (Self, Option<u8>) {
         let mut flags = CallFlags::default();
-        let mut unknown = None;
-        for &letter in text {
+        let unknown = read_letters(text, |letter| {
             match letter {
                 b'e' => flags.emergency = true,
                 b'i' => flags.inbound = true,
                 b'o' => flags.outbound = true,
-                other => unknown = unknown.or(Some(other)),
+                _ => return false,
             }
-        }
+            true
+        });
         (flags, unknown)
     }
 }

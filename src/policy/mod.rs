@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod flags;
+mod flood;
 mod source;
 
 pub use calls::{
     CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict, user_scope,
 };
+pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use source::{SourceDecision, check_company_ip};

@@ -3,7 +3,7 @@
 //! ```text
 //! word 0      magic          word 3..5   time of compilation (low, high)
 //! word 1      layout version word 5..7   hash key (4 words from 8)
-//! word 2      bytes in all   word 12..18 rows read per table
+//! word 2      bytes in all   word 12..18 rows read per table, 19..23 sizes of source sections
 //! word 32+2i  offset of section i in bytes, word 33+2i its length in bytes
 //! ```
 
@@ -12,7 +12,7 @@ use bytemuck::Pod;
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 /// Header size in words.
 pub const HEADER_WORDS: usize = 64;
 /// Sections begin at multiples of a cache line.
@@ -30,6 +30,8 @@ pub const WORD_KEY: usize = 8;
 pub const WORD_ROWS: usize = 12;
 /// Header word: ranges left out because another range contains them.
 pub const WORD_CONTAINED: usize = 18;
+/// First of four header words: entries of the source sections, in their order.
+pub const WORD_SOURCES: usize = 19;
 const WORD_SECTIONS: usize = 32;
 
 /// Parts of the blob.
@@ -57,9 +59,17 @@ pub enum Section {
     RangesV6,
     /// `[u8; 2]` per country of a company.
     Countries,
+    /// Map of trusted IPv4 sources: 0 none, 1 exempt, else class + 2.
+    TrustedV4,
+    /// Map of trusted IPv6 sources.
+    TrustedV6,
+    /// Prefix block of all ranges of companies that tell something of a source.
+    CompanyV4,
+    /// The same for IPv6.
+    CompanyV6,
 }
 
-const _: () = assert!(WORD_SECTIONS + 2 * (Section::Countries as usize + 1) <= HEADER_WORDS);
+const _: () = assert!(WORD_SECTIONS + 2 * (Section::CompanyV6 as usize + 1) <= HEADER_WORDS);
 
 /// A compiled snapshot in private memory, aligned for every element type.
 pub struct Blob {

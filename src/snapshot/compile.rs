@@ -1,8 +1,11 @@
 //! Builds the blob from a valid configuration, in private memory.
 
-use super::blob::{Blob, Builder, Section, WORD_CONTAINED, WORD_KEY, WORD_ROWS, WORD_TIME};
+use super::blob::{
+    Blob, Builder, Section, WORD_CONTAINED, WORD_KEY, WORD_ROWS, WORD_SOURCES, WORD_TIME,
+};
 use super::ids;
 use super::prefixes::{self, Key};
+use super::sources::{Sources, number_of};
 use crate::address::Prefix;
 use crate::tables::{Company, Configuration, RangeRow, Trusted};
 
@@ -32,13 +35,17 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
         mut countries,
         users,
         trusted,
+        broadest,
         rows,
         warnings: _,
     } = config;
-    let estimate = ranges_v4.len() * 6 + ranges_v6.len() * 20 + companies.len() * 96;
+    let estimate = ranges_v4.len() * 12 + ranges_v6.len() * 40 + companies.len() * 96;
     let mut out = Builder::new(estimate + users.len() * 64);
     let mut text = Text::default();
 
+    let filters = |company: u32| companies.get(company as usize).is_some_and(|c| c.ip_filter);
+    let sources_v4 = Sources::new(&trusted, &ranges_v4, broadest.v4, filters);
+    let sources_v6 = Sources::new(&trusted, &ranges_v6, broadest.v6, filters);
     let v4 = Ranges::group(ranges_v4, companies.len());
     let v6 = Ranges::group(ranges_v6, companies.len());
     countries.sort_unstable();
@@ -64,8 +71,7 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
             Some([text.add(&u.aor)?, u.aor.len() as u32, u.company, calls])
         })
         .collect::<Option<_>>()?;
-    let trusted_records: Vec<[u32; 8]> =
-        trusted.iter().map(|t| trusted_record(t, &mut text)).collect::<Option<_>>()?;
+    let trusted_records: Vec<[u32; 8]> = trusted.iter().map(trusted_record).collect();
     let country_codes: Vec<[u8; 2]> = countries.iter().map(|c| c.code).collect();
 
     out.section(Section::Brands, &brand_records)?;
@@ -79,7 +85,20 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     out.section(Section::RangesV4, &v4.elements)?;
     out.section(Section::RangesV6, &v6.elements)?;
     out.section(Section::Countries, &country_codes)?;
+    out.section(Section::TrustedV4, &sources_v4.trusted.elements)?;
+    out.section(Section::TrustedV6, &sources_v6.trusted.elements)?;
+    out.section(Section::CompanyV4, &sources_v4.companies.elements)?;
+    out.section(Section::CompanyV6, &sources_v6.companies.elements)?;
 
+    let counts = [
+        sources_v4.trusted.count,
+        sources_v6.trusted.count,
+        sources_v4.companies.count,
+        sources_v6.companies.count,
+    ];
+    for (n, count) in counts.into_iter().enumerate() {
+        out.word(WORD_SOURCES + n, u32::try_from(count).ok()?);
+    }
     out.word(WORD_TIME, now as u32);
     out.word(WORD_TIME + 1, (now >> 32) as u32);
     for (n, half) in key.iter().enumerate() {
@@ -170,14 +189,13 @@ fn company_record(company: &Company, text: u32, places: [Option<Place>; 3]) -> O
     ])
 }
 
-fn trusted_record(trusted: &Trusted, text: &mut Text) -> Option<[u32; 8]> {
+fn trusted_record(trusted: &Trusted) -> [u32; 8] {
     let (family, bits, len) = match trusted.prefix {
         Prefix::V4(bits, len) => (4, u128::from(bits), len),
         Prefix::V6(bits, len) => (6, bits, len),
     };
     let [a, b, c, d]: [u32; 4] = bytemuck::cast(bits);
-    let tag = text.add(&trusted.tag)?;
-    Some([family, u32::from(len), a, b, c, d, tag, trusted.tag.len() as u32])
+    [family, u32::from(len), a, b, c, d, u32::from(number_of(trusted.class)), 0]
 }
 
 #[derive(Default)]

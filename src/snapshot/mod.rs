@@ -8,8 +8,10 @@ mod blob;
 mod compile;
 mod ids;
 mod prefixes;
+mod sources;
 mod view;
 
 pub use blob::Blob;
 pub use compile::{TooLarge, compile};
+pub use sources::SourceKind;
 pub use view::{CompanyView, Counts, UserView, View};

@@ -2,6 +2,7 @@
 
 use super::blob::{self, HEADER_WORDS, Section};
 use super::compile::{FLAG_FILTER, INLINE_ID};
+use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
 use crate::tables::Table;
@@ -94,6 +95,62 @@ impl<'a> View<'a> {
         let &[_, _, company, calls] = records.get(ids::find(slots, &self.key(), aor, is)?)?;
         let record = self.section::<[u32; 16]>(Section::Companies).get(company as usize)?;
         Some(UserView { company: CompanyView { view: *self, record }, external_calls: calls })
+    }
+}
+
+impl View<'_> {
+    /// What is known of a source for flood control.
+    pub fn source_kind(&self, source: Address) -> SourceKind {
+        match source {
+            Address::V4(bits) => {
+                self.kind_in::<u32>(bits, [Section::TrustedV4, Section::CompanyV4], 0)
+            }
+            Address::V6(bits) => {
+                self.kind_in::<u128>(bits, [Section::TrustedV6, Section::CompanyV6], 1)
+            }
+        }
+    }
+
+    fn kind_in<K: prefixes::Key>(
+        &self,
+        bits: K,
+        [trusted, companies]: [Section; 2],
+        family: usize,
+    ) -> SourceKind {
+        let count = |section: usize| self.word(blob::WORD_SOURCES + 2 * section + family) as usize;
+        if let Some((_, number)) = prefixes::last_at(self.section(trusted), count(0), bits)
+            && let Some(kind) = sources::class_of(number)
+        {
+            return kind;
+        }
+        match prefixes::find(self.section(companies), count(1), bits) {
+            Some(_) => SourceKind::Company,
+            None => SourceKind::Anybody,
+        }
+    }
+
+    /// The longest trusted range that contains an address. Looks at all of them.
+    pub fn trusted_range(&self, source: Address) -> Option<Prefix> {
+        let records: &[[u32; 8]] = self.section(Section::Trusted);
+        let prefix = |&[family, len, a, b, c, d, ..]: &[u32; 8]| {
+            let bits: u128 = bytemuck::cast([a, b, c, d]);
+            match family {
+                4 => Prefix::V4(bits as u32, len as u8),
+                _ => Prefix::V6(bits, len as u8),
+            }
+        };
+        let around = records.iter().map(prefix).filter(|p| p.contains(source.prefix(128)));
+        around.max_by_key(Prefix::mask)
+    }
+
+    /// The first company whose filter is on and which lists an address, and the
+    /// range. Looks at all of them.
+    pub fn company_of(&self, source: Address) -> Option<(CompanyView<'_>, Prefix)> {
+        let records: &[[u32; 16]] = self.section(Section::Companies);
+        let companies = records.iter().map(|record| CompanyView { view: *self, record });
+        companies
+            .filter(CompanyView::ip_filter)
+            .find_map(|company| company.range_of(source).map(|range| (company, range)))
     }
 }
 

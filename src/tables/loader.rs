@@ -4,18 +4,17 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::{
-    BadRows, Brand, Company, Configuration, Country, Problem, Problems, RangeRow, Table, Trusted,
-    User,
+    BadRows, Brand, Broadest, Company, Configuration, Country, Problem, Problems, RangeRow, Table,
+    Trusted, User,
 };
 use crate::address::Prefix;
+use crate::flood::ClassId;
 use crate::printable::Printable;
 
 /// Longest id of a brand or company, in bytes.
 pub const MAX_ID: usize = 128;
 /// Longest AoR: a user part of 64, `@`, and a domain of 255 bytes.
 pub const MAX_AOR: usize = 320;
-/// Longest tag of a trusted address, in bytes.
-pub const MAX_TAG: usize = 64;
 /// Highest call limit.
 pub const MAX_CALLS: u32 = i32::MAX as u32;
 
@@ -42,6 +41,9 @@ pub struct Loader {
     users: Ids,
     /// Row of each company, and what is listed for it.
     listed: Vec<(u64, Listed)>,
+    /// Names of the classes of flood control; `default` is not among them.
+    classes: Vec<String>,
+    trusted: HashMap<Prefix, Option<ClassId>>,
 }
 
 impl Loader {
@@ -56,7 +58,17 @@ impl Loader {
             companies: Ids::new(),
             users: Ids::new(),
             listed: Vec::new(),
+            classes: Vec::new(),
+            trusted: HashMap::new(),
         }
+    }
+
+    /// With the classes that tags may name, in the order of their ids from 1 on,
+    /// and the lengths from which companies' ranges count for flood control.
+    pub fn flood(mut self, classes: Vec<String>, broadest: Broadest) -> Self {
+        self.classes = classes;
+        self.config.broadest = broadest;
+        self
     }
 
     /// Takes one row; values stand in the order of [`Table::columns`].
@@ -78,7 +90,7 @@ impl Loader {
             }
             (Table::CompanyCountry, &[company, country]) => self.company_country(company, country),
             (Table::User, &[aor, company, calls]) => self.user(aor, company, calls),
-            (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag),
+            (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
             _ => Err(format!(
                 "{} columns where {} are expected",
                 values.len(),
@@ -165,13 +177,19 @@ impl Loader {
         let id = self.company_position(company)?;
         let named = |e: String| format!("company {}: {e}", quoted(company.unwrap_or_default()));
         let prefix = prefix(ip, mask).map_err(named)?;
+        let filters = self.config.companies.get(id as usize).is_some_and(|c| c.ip_filter);
+        let mut warn = |what: String| {
+            let table = self.names.get(Table::CompanyAddress.index()).cloned().unwrap_or_default();
+            self.config.warnings.add(|| Problem { table, row, text: named(what) });
+        };
         if prefix.is_everything() {
-            let table = self.table_name(Table::CompanyAddress);
-            self.config.warnings.add(|| Problem {
-                table,
-                row,
-                text: named(format!("{prefix} grants every address of its family")),
-            });
+            warn(format!("{prefix} grants every address of its family"));
+        }
+        if filters && self.config.broadest.is_exceeded_by(&prefix) {
+            warn(format!(
+                "{prefix} is broader than flood_exempt_prefix: its sources are flood-checked as \
+                 everybody's"
+            ));
         }
         match prefix {
             Prefix::V4(start, len) => {
@@ -213,14 +231,43 @@ impl Loader {
         Ok(())
     }
 
-    fn trusted(&mut self, ip: Value<'_>, mask: Value<'_>, tag: Value<'_>) -> Result<(), String> {
+    fn trusted(
+        &mut self,
+        ip: Value<'_>,
+        mask: Value<'_>,
+        tag: Value<'_>,
+        row: u64,
+    ) -> Result<(), String> {
         let prefix = prefix(ip, mask)?;
-        let tag = tag.unwrap_or_default();
-        if tag.len() > MAX_TAG {
-            return Err(format!("tag {} is longer than {MAX_TAG} bytes", quoted(tag)));
+        let class = self.class_of_tag(tag).map_err(|e| format!("{prefix}: {e}"))?;
+        if let Some(before) = self.trusted.insert(prefix, class)
+            && before != class
+        {
+            return Err(format!("{prefix} stands twice, with different tags"));
         }
-        self.config.trusted.push(Trusted { prefix, tag: tag.into() });
+        if class.is_none() && self.config.broadest.is_exceeded_by(&prefix) {
+            let table = self.table_name(Table::Trusted);
+            let text = format!("{prefix} exempts so many addresses from flood control");
+            self.config.warnings.add(|| Problem { table, row, text });
+        }
+        self.config.trusted.push(Trusted { prefix, class });
         Ok(())
+    }
+
+    /// The class that a tag names; `exempt`, or none, is no class.
+    fn class_of_tag(&self, tag: Value<'_>) -> Result<Option<ClassId>, String> {
+        let tag = tag.unwrap_or_default();
+        match tag {
+            b"" | b"exempt" => return Ok(None),
+            b"default" => return Ok(Some(ClassId::DEFAULT)),
+            _ => {}
+        }
+        let position = self.classes.iter().position(|name| name.as_bytes() == tag);
+        let id = position.and_then(|position| u8::try_from(position + 1).ok());
+        id.map(|id| Some(ClassId(id))).ok_or_else(|| {
+            let known: Vec<_> = self.classes.iter().map(|name| format!(", {name}")).collect();
+            format!("tag {} is none of exempt, default{}", quoted(tag), known.concat())
+        })
     }
 
     fn mark_listed(&mut self, company: u32, what: Listed) {
@@ -313,7 +360,8 @@ mod tests {
     }
 
     fn load(bad_rows: BadRows, rows: &[(Table, &[Value<'_>])]) -> Loader {
-        let mut loader = Loader::new(names(), bad_rows);
+        let mut loader =
+            Loader::new(names(), bad_rows).flood(vec!["carrier".into()], Broadest::default());
         loader.row(Table::Brand, &[Some(b"b1"), Some(b"10")]);
         loader.row(Table::Company, &[Some(b"c1"), Some(b"b1"), Some(b"1"), None]);
         for (table, values) in rows {
@@ -361,7 +409,12 @@ mod tests {
             (Table::CompanyCountry, &[Some(b"c1"), None], "country NULL"),
             (Table::User, &[Some(b"u@d"), Some(b"c1"), Some(b"4")], "external_calls \"4\""),
             (Table::User, &[Some(b"u@d"), Some(b"c2"), None], "company_id \"c2\""),
-            (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(&long)], "longer than 64 bytes"),
+            (
+                Table::Trusted,
+                &[Some(b"192.0.2.1"), None, Some(b"carier")],
+                "trusted row 1: 192.0.2.1/32: tag \"carier\" is none of exempt, default, carrier",
+            ),
+            (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(&long)], "tag \"xxx"),
             (Table::Trusted, &[Some(b"x"), None, None], "ip_addr \"x\""),
             (Table::Brand, &[Some(b"2")], "1 columns where 2"),
         ];
@@ -402,13 +455,24 @@ mod tests {
             (Table::Company, &[Some(b"c3"), Some(b"b1"), Some(b"1"), None]),
             (Table::Company, &[Some(b"c4"), Some(b"b1"), None, None]),
             (Table::CompanyAddress, &[Some(b"c1"), Some(b"0.0.0.0/0"), None]),
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"172.16.0.0/12"), None]),
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"172.17.0.0/16"), None]),
+            (Table::CompanyAddress, &[Some(b"c4"), Some(b"172.16.0.0/12"), None]),
+            (Table::CompanyAddress, &[Some(b"c1"), Some(b"2001:db8::/31"), None]),
             (Table::CompanyCountry, &[Some(b"c3"), Some(b"ES")]),
+            (Table::Trusted, &[Some(b"10.0.0.0/15"), None, None]),
+            (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
+            (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
         ];
         let Ok((config, _)) = load(BadRows::Fail, rows).finish() else { panic!("failed") };
         let texts: Vec<_> = config.warnings.kept().iter().map(|p| p.to_string()).collect();
         let expected = [
             "company \"c4\": ip_filter is NULL",
             "company \"c1\": 0.0.0.0/0 grants every",
+            "company \"c1\": 0.0.0.0/0 is broader than flood_exempt_prefix",
+            "company \"c1\": 172.16.0.0/12 is broader",
+            "company \"c1\": 2001:db8::/31 is broader",
+            "trusted row 1: 10.0.0.0/15 exempts so many",
             "row 2: company \"c2\": filter on, nothing listed",
             "row 3: company \"c3\": filter on, only countries listed",
         ];
@@ -416,6 +480,17 @@ mod tests {
         for (text, expected) in texts.iter().zip(expected) {
             assert!(text.contains(expected), "{text} lacks {expected}");
         }
+    }
+
+    #[test]
+    fn an_address_with_two_tags_is_bad() {
+        let rows: &[(Table, &[Value<'_>])] = &[
+            (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(b"carrier")]),
+            (Table::Trusted, &[Some(b"::ffff:192.0.2.1"), Some(b"128"), Some(b"exempt")]),
+        ];
+        let Err(problems) = load(BadRows::Fail, rows).finish() else { panic!("taken") };
+        let text = problems.kept()[0].to_string();
+        assert!(text.contains("row 2: 192.0.2.1/32 stands twice"), "{text}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod rows;
 
 pub use loader::Loader;
 pub use problems::{Problem, Problems};
-pub use rows::{Brand, Company, Configuration, Country, RangeRow, Trusted, User};
+pub use rows::{Brand, Broadest, Company, Configuration, Country, RangeRow, Trusted, User};
 
 /// What to do with bad rows of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

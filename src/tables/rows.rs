@@ -2,6 +2,7 @@
 
 use super::{Problems, Table};
 use crate::address::Prefix;
+use crate::flood::ClassId;
 
 /// A brand.
 pub struct Brand {
@@ -57,8 +58,34 @@ pub struct User {
 pub struct Trusted {
     /// The range.
     pub prefix: Prefix,
-    /// At most 64 bytes; may be empty.
-    pub tag: Box<[u8]>,
+    /// Class for flood control; None: exempt.
+    pub class: Option<ClassId>,
+}
+
+/// How broad a company's range may be and still say something about a source;
+/// in broader ones a source is one of everybody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broadest {
+    /// Shortest IPv4 length that counts: 0..=32.
+    pub v4: u8,
+    /// Shortest IPv6 length that counts: 0..=128.
+    pub v6: u8,
+}
+
+impl Default for Broadest {
+    fn default() -> Self {
+        Broadest { v4: 16, v6: 32 }
+    }
+}
+
+impl Broadest {
+    /// Whether a prefix is broader.
+    pub fn is_exceeded_by(self, prefix: &Prefix) -> bool {
+        match *prefix {
+            Prefix::V4(_, len) => len < self.v4,
+            Prefix::V6(_, len) => len < self.v6,
+        }
+    }
 }
 
 /// Everything that was read, valid and with references resolved.
@@ -78,6 +105,8 @@ pub struct Configuration {
     pub users: Vec<User>,
     /// Platform servers and peers.
     pub trusted: Vec<Trusted>,
+    /// For flood control, ranges of companies count from these lengths on.
+    pub broadest: Broadest,
     /// Rows read per table, bad ones too.
     pub rows: [u64; Table::ALL.len()],
     /// Rows that are valid but look like a mistake.

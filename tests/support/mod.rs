@@ -8,6 +8,7 @@
 )]
 
 pub mod call;
+pub mod example;
 pub mod kamailio;
 pub mod proxy;
 pub mod servers;

@@ -33,8 +33,31 @@ impl Phone {
         Phone { socket, server }
     }
 
-    /// Sends a request of the method to `user` at the server.
+    /// Sends a request of the method to `user` at the server and waits for the
+    /// final reply, 5 s at most.
     pub fn request(&self, method: &str, user: &str, headers: &str) -> Option<Reply> {
+        let call_id = self.send(method, user, headers);
+        let mut buffer = [0u8; 65536];
+        loop {
+            let (len, _) = self.socket.recv_from(&mut buffer).ok()?;
+            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+            if text.contains(&call_id) && status >= 200 {
+                return Some(Reply { status, text });
+            }
+        }
+    }
+
+    /// Whether nothing at all has come.
+    pub fn heard_nothing(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let nothing = self.socket.recv_from(&mut [0u8; 16]).is_err();
+        self.socket.set_nonblocking(false).unwrap();
+        nothing
+    }
+
+    /// Sends a request and does not wait; its Call-ID.
+    pub fn send(&self, method: &str, user: &str, headers: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Relaxed);
         let me = self.socket.local_addr().unwrap();
@@ -48,15 +71,7 @@ impl Phone {
             me.port()
         );
         self.socket.send_to(message.as_bytes(), server).unwrap();
-        let mut buffer = [0u8; 65536];
-        loop {
-            let (len, _) = self.socket.recv_from(&mut buffer).ok()?;
-            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
-            let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-            if text.contains(&call_id) && status >= 200 {
-                return Some(Reply { status, text });
-            }
-        }
+        call_id
     }
 
     /// The verdict on `company` as an OPTIONS request is told it.

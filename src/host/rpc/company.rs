@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::blocks;
 use super::reply::{Call, Fault, Node};
 use crate::address::Address;
 use crate::host::process::with_snapshot;
@@ -48,6 +49,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         if let Some(company) = view.company(&company) {
             explain_limits(&reply, state, &company);
         }
+        blocks::explain(&reply.structure(c"flood"), state, source);
     })
     .ok_or_else(no_snapshot)
 }

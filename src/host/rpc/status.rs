@@ -88,6 +88,11 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"calls_room", memory.capacity as u64);
     reply.int(c"call_scopes", memory.scopes);
     reply.int(c"calls_memory", memory.bytes as u64);
+    let sources = state.flood.memory();
+    reply.int(c"sources", sources.used);
+    reply.int(c"sources_room", sources.capacity as u64);
+    reply.int(c"sources_memory", sources.bytes as u64);
+    reply.int(c"blocks", sources.blocked);
     let counters = reply.structure(c"counters");
     for (name, value) in statistics::values() {
         counters.int(name, value);

@@ -1,0 +1,215 @@
+/*
+ * sipwarden: module parameters, and those of them that can be changed at run
+ * time as variables of Kamailio's cfg framework. Names, defaults and bounds
+ * come from the one table that Rust holds.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <limits.h>
+#include <stdalign.h>
+#include "core/sr_module.h"
+#include "core/cfg/cfg.h"
+#include "shim.h"
+
+#define SW_MAX_PARAMS 64
+#define SW_MAX_LIST 32
+#define GROUP "sipwarden"
+/* No modparam has set the number of a duration. */
+#define UNSET INT_MIN
+
+/* Kamailio writes configured values here; Rust checks them in mod_init. */
+static struct {
+	int number;
+	char *text;
+} values[SW_MAX_PARAMS];
+/* A duration has two entries: modparam() takes a text or a number. */
+param_export_t sw_params[2 * SW_MAX_PARAMS + 1];
+/* Texts of the one parameter that may be given several times. */
+static char *list[SW_MAX_LIST];
+static int list_count;
+
+/* Variables of the cfg framework, their values, and which parameter each is. */
+static cfg_def_t cfg_defs[SW_MAX_PARAMS + 1];
+static alignas(void *) char cfg_values[SW_MAX_PARAMS * sizeof(void *)];
+static uint32_t cfg_params[SW_MAX_PARAMS];
+static unsigned cfg_offsets[SW_MAX_PARAMS];
+static int cfg_count;
+static void *cfg_handle = cfg_values;
+
+static int add_to_list(modparam_t type, void *text)
+{
+	(void)type;
+	if(list_count >= SW_MAX_LIST) {
+		LM_ERR("more than %d values: %s\n", SW_MAX_LIST, (char *)text);
+		return -1;
+	}
+	/* modparamx() gives a text back after the call */
+	list[list_count] = strdup(text);
+	return list[list_count++] != NULL ? 0 : -1;
+}
+
+/* Runs before Kamailio reads the parameters. */
+int sw_settings_declare(void)
+{
+	struct sw_param param;
+	param_export_t *out = sw_params;
+	uint32_t i;
+
+	for(i = 0; sw_rust_module.param(i, &param); i++) {
+		if(i >= SW_MAX_PARAMS) {
+			LM_CRIT("BUG: more than %d parameters\n", SW_MAX_PARAMS);
+			return -1;
+		}
+		values[i].number = param.kind == SW_PARAM_INT ? param.int_default : UNSET;
+		values[i].text = (char *)param.text_default;
+		out->name = (char *)param.name;
+		if(param.kind == SW_PARAM_LIST) {
+			out->type = PARAM_STRING | PARAM_USE_FUNC;
+			out->param_pointer = (void *)add_to_list;
+		} else if(param.kind == SW_PARAM_INT) {
+			out->type = PARAM_INT;
+			out->param_pointer = &values[i].number;
+		} else {
+			out->type = PARAM_STRING;
+			out->param_pointer = &values[i].text;
+		}
+		out++;
+		if(param.kind == SW_PARAM_DURATION) {
+			out->name = (char *)param.name;
+			out->type = PARAM_INT;
+			out->param_pointer = &values[i].number;
+			out++;
+		}
+	}
+	return 0;
+}
+
+/* The parameter behind a variable, -1 if there is none. */
+static int variable_of(const str *name)
+{
+	int n;
+
+	for(n = 0; n < cfg_count; n++) {
+		if(strlen(cfg_defs[n].name) == (size_t)name->len
+				&& memcmp(cfg_defs[n].name, name->s, name->len) == 0)
+			return n;
+	}
+	return -1;
+}
+
+/* Before the change, only for texts: bounds of numbers are the framework's. */
+static int on_change(void *unused, str *group, str *name, void **value)
+{
+	int n = variable_of(name);
+
+	(void)unused, (void)group;
+	if(n < 0 || *value == NULL)
+		return -1;
+	return sw_rust_module.check_setting(cfg_params[n], *value, 0);
+}
+
+static void apply(int n)
+{
+	void *at = (char *)cfg_handle + cfg_offsets[n];
+
+	if(CFG_VAR_MASK(cfg_defs[n].type) == CFG_VAR_INT)
+		sw_rust_module.apply_setting(cfg_params[n], NULL, *(int *)at);
+	else if(*(char **)at != NULL)
+		sw_rust_module.apply_setting(cfg_params[n], *(char **)at, 0);
+}
+
+/* After the change, in the first process that sees it: Rust tells the others. */
+static void on_set(str *group, str *name)
+{
+	int n = variable_of(name);
+
+	(void)group;
+	if(n >= 0)
+		apply(n);
+}
+
+/* Lays the variables out as the framework does. */
+static int declare_variables(void)
+{
+	struct sw_param param;
+	unsigned size = 0;
+	uint32_t i;
+
+	for(i = 0; sw_rust_module.param(i, &param); i++) {
+		cfg_def_t *def = &cfg_defs[cfg_count];
+		int is_int = param.kind == SW_PARAM_INT;
+		unsigned align = is_int ? sizeof(int) : sizeof(char *);
+
+		if(!param.runtime)
+			continue;
+		size = (size + align - 1) / align * align;
+		def->name = (char *)param.name;
+		def->type = (is_int ? CFG_VAR_INT : CFG_VAR_STRING) | CFG_CB_ONLY_ONCE;
+		def->min = is_int ? param.int_min : 0;
+		def->max = is_int ? param.int_max : 0;
+		def->on_change_cb = is_int ? NULL : on_change;
+		def->on_set_child_cb = on_set;
+		def->descr = (char *)param.meaning;
+		cfg_params[cfg_count] = i;
+		cfg_offsets[cfg_count++] = size;
+		if(is_int)
+			*(int *)(cfg_values + size) = values[i].number;
+		else
+			*(char **)(cfg_values + size) = values[i].text;
+		size += align;
+	}
+	/* the framework rounds the whole up to a pointer */
+	size = (size + sizeof(char *) - 1) / sizeof(char *) * sizeof(char *);
+	return cfg_declare(GROUP, cfg_defs, cfg_values, (int)size, &cfg_handle);
+}
+
+static int configure(uint32_t index, const struct sw_param *param)
+{
+	static char number[SW_MAX_PARAMS][16];
+	int n;
+
+	switch(param->kind) {
+		case SW_PARAM_INT:
+			return sw_rust_module.set_param(index, NULL, values[index].number);
+		case SW_PARAM_LIST:
+			for(n = 0; n < list_count; n++) {
+				if(sw_rust_module.set_param(index, list[n], 0) != 0)
+					return -1;
+			}
+			return 0;
+		case SW_PARAM_DURATION:
+			if(values[index].number != UNSET) {
+				snprintf(number[index], sizeof(number[index]), "%d", values[index].number);
+				values[index].text = number[index];
+			}
+			break;
+		case SW_PARAM_TEXT:
+			break;
+	}
+	return sw_rust_module.set_param(index, values[index].text, 0);
+}
+
+/* mod_init: hands the values to Rust and declares the variables. */
+int sw_settings_init(void)
+{
+	struct sw_param param;
+	uint32_t i;
+
+	for(i = 0; sw_rust_module.param(i, &param); i++) {
+		if(configure(i, &param) != 0)
+			return -1;
+	}
+	if(declare_variables() != 0) {
+		LM_ERR("the settings cannot be declared\n");
+		return -1;
+	}
+	return 0;
+}
+
+/* Before Kamailio forks: the script may have assigned variables. */
+void sw_settings_apply(void)
+{
+	int n;
+
+	for(n = 0; n < cfg_count; n++)
+		apply(n);
+}

@@ -1,0 +1,163 @@
+//! `flood_check`, and what is said of blocks.
+
+use std::cell::RefCell;
+
+use super::abi::{sw_message, sw_text};
+use super::call::{About, FloodNumbers, answer_about};
+use super::clock;
+use super::complaint::{Kind, complain, misused, unknown_flag};
+use super::entry::{Entry, guard};
+use super::log;
+use super::process::with_snapshot;
+use super::state::{self, State};
+use super::statistics::{self, Own};
+use crate::address::Address;
+use crate::flood::{Checked, ClassId, Ended, Outcome, Rules};
+use crate::policy::{self, FloodFlags};
+use crate::verdict::{FLOOD_CHECK, Verdict};
+
+thread_local! {
+    /// This process's copy of the rules.
+    static RULES: RefCell<Rules> = const { RefCell::new(Rules::NONE) };
+}
+
+/// Runs `f` on the current rules.
+pub fn with_rules<R>(state: &State, f: impl FnOnce(&Rules) -> R) -> R {
+    RULES.with_borrow_mut(|rules| {
+        state.flood_rules.refresh(rules);
+        f(rules)
+    })
+}
+
+/// `flood_check([flags])`.
+pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> i32 {
+    guard(Entry::FloodCheck, Verdict::FloodUntracked.code(), || {
+        // SAFETY: the shim passes a message and a text that outlive the call.
+        let (msg, flags) = unsafe { (msg.as_ref(), flags.bytes()) };
+        let Some(msg) = msg else { return Verdict::FloodUntracked.code() };
+        let (flags, unknown) = FloodFlags::parse(flags);
+        if let Some(letter) = unknown {
+            unknown_flag(FLOOD_CHECK.name, letter, "e, p");
+        }
+        let (verdict, about) = decide(msg, flags);
+        statistics::count_verdict(&FLOOD_CHECK, verdict);
+        answer_about(msg, FLOOD_CHECK.name, verdict, about)
+    })
+}
+
+fn decide(msg: &sw_message, flags: FloodFlags) -> (Verdict, About) {
+    let Some(source) = msg.source.to_address() else {
+        misused(FLOOD_CHECK.name, format_args!("the message has no source address"));
+        return (Verdict::FloodUntracked, About::Nothing);
+    };
+    let Some(state) = state::get() else { return (Verdict::FloodUntracked, About::Nothing) };
+    with_rules(state, |rules| {
+        let checked = match flags.peek {
+            true => peek(state, rules, source),
+            false => check(state, rules, source),
+        };
+        report(state, rules, &checked, source);
+        let verdict = policy::flood_verdict(&checked.outcome);
+        let verdict = policy::soften(verdict, flags, rules.monitor != 0);
+        (verdict, About::Flood(numbers(rules, &checked)))
+    })
+}
+
+fn check(state: &State, rules: &Rules, source: Address) -> Checked {
+    let generation = state.store.publication().current() as u32;
+    state.flood.check(source, rules, generation, clock::monotonic, || class_of(rules, source))
+}
+
+/// The class by the current snapshot; without one everybody is of `default`.
+fn class_of(rules: &Rules, source: Address) -> Option<ClassId> {
+    with_snapshot(|view, _| policy::source_class(view, source, rules.company_sources()).0)
+        .unwrap_or(Some(ClassId::DEFAULT))
+}
+
+/// What a check would say of a blocked source, without counting.
+fn peek(state: &State, rules: &Rules, source: Address) -> Checked {
+    let (block, seen) = state.flood.look(source, rules, clock::monotonic());
+    let class = class_of(rules, source);
+    let outcome = match (block, class) {
+        (Some(block), class) if block.applies_to(class) => Outcome::Blocked(block),
+        (_, None) => Outcome::Exempt,
+        (_, Some(_)) => Outcome::Under,
+    };
+    let requests = seen.map_or(0, |seen| seen.requests);
+    Checked { outcome, class, requests, ended: None, evicted: false }
+}
+
+fn numbers(rules: &Rules, checked: &Checked) -> FloodNumbers {
+    let block_seconds = match checked.outcome {
+        Outcome::Started(block) | Outcome::Blocked(block) => block.seconds_left(clock::monotonic()),
+        _ => 0,
+    };
+    FloodNumbers {
+        class: checked.class,
+        requests: checked.requests,
+        limit: checked.class.map_or(0, |class| rules.class(class).limit),
+        block_seconds: u32::try_from(block_seconds).unwrap_or(u32::MAX),
+    }
+}
+
+/// Logs and counts what does not happen with every request.
+fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
+    if let Some(ended) = &checked.ended {
+        report_end(state, ended);
+    }
+    if checked.evicted {
+        statistics::count_own(Own::FloodEvictions);
+    }
+    let class = state.settings.class_name(checked.class);
+    let rule = rules.class(checked.class.unwrap_or(ClassId::DEFAULT));
+    let monitor =
+        if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" };
+    match &checked.outcome {
+        Outcome::Started(block) => {
+            statistics::count_own(Own::FloodBlocksStarted);
+            log::warning(format_args!(
+                "block of {} starts: more than {} requests in {} ms, class {class}; {} s, {} in a \
+                 row{monitor}",
+                block.prefix.name(),
+                rule.limit,
+                rule.window,
+                (block.until - block.since) / 1000,
+                block.times,
+            ));
+        }
+        Outcome::Throttled { begins: true } => {
+            statistics::count_own(Own::FloodThrottlings);
+            log::warning(format_args!(
+                "throttling of {source} starts: more than {} requests in {} ms, class \
+                 {class}{monitor}",
+                rule.limit, rule.window,
+            ));
+        }
+        Outcome::Untracked => complain(
+            Kind::Full,
+            format_args!(
+                "sources pass uncounted: flood_sources is full of blocks (said once a minute)"
+            ),
+        ),
+        _ => {}
+    }
+}
+
+/// Logs and counts the end of a block or of throttling.
+pub fn report_end(state: &State, ended: &Ended) {
+    match ended {
+        Ended::Block(block) => {
+            statistics::count_own(Own::FloodBlocksEnded);
+            log::warning(format_args!(
+                "block of {} ends after {} s: {} requests were refused",
+                block.prefix.name(),
+                clock::monotonic().saturating_sub(block.since) / 1000,
+                block.seen
+            ));
+        }
+        Ended::Throttling(prefix, class) => log::warning(format_args!(
+            "throttling of {prefix} ends, class {}",
+            state.settings.class_name(Some(*class))
+        )),
+    }
+}

@@ -1,0 +1,241 @@
+//! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
+
+use super::company::page;
+use super::reply::{Call, Fault, Node};
+use crate::address::{Address, Prefix};
+use crate::flood::{Block, ClassId, LONGEST_BLOCK, Reason, Rules, Seen};
+use crate::host::clock::Moment;
+use crate::host::flood::with_rules;
+use crate::host::log;
+use crate::host::process::with_snapshot;
+use crate::host::state::State;
+use crate::host::statistics::{self, Own};
+use crate::policy::{self, FloodFlags};
+use crate::printable::Printable;
+use crate::snapshot::{SourceKind, View};
+use crate::verdict::Verdict;
+
+/// Blocks on a page: ctl bounds the structures of one reply.
+const PAGE: usize = 20;
+/// The broadest ranges that can be blocked, so that a typing error does not stop
+/// the platform: length of IPv4, of IPv6.
+const BROADEST: (u8, u8) = (8, 16);
+
+/// All blocks, in the order of the table: [page].
+pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
+    let page = page(call)?;
+    let now = Moment::now();
+    let mut total = 0usize;
+    let mut shown = Vec::new();
+    state.flood.blocks(now.monotonic, |block| {
+        if total / PAGE + 1 == page {
+            shown.push(*block);
+        }
+        total += 1;
+    });
+    let pages = total.div_ceil(PAGE).max(1);
+    if page > pages {
+        return Err(Fault::argument(format!("page {page}: the last one is {pages}")));
+    }
+    let reply = call.reply();
+    reply.int(c"total", total as u64);
+    reply.int(c"page", page as u64);
+    reply.int(c"pages", pages as u64);
+    let list = reply.array(c"blocks");
+    for block in &shown {
+        describe(&list.item_structure(), state, now, block);
+    }
+    Ok(())
+}
+
+fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
+    node.text(c"source", block.prefix.name());
+    node.text(c"class", state.settings.class_name(Some(block.class)));
+    node.text(c"reason", block.reason.name());
+    node.int(c"since", now.date(block.since) / 1000);
+    node.int(c"until", now.date(block.until) / 1000);
+    node.int(c"seconds_left", block.seconds_left(now.monotonic));
+    node.int(c"requests", block.seen);
+    node.int(c"times", block.times);
+}
+
+/// What is known of a source and why: address.
+pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
+    let source = address(call)?;
+    let reply = call.reply();
+    reply.text(c"ip", source);
+    explain(&reply, state, source);
+    Ok(())
+}
+
+/// What `flood_check` would say to a request now, and the rule behind it.
+pub fn explain(reply: &Node<'_>, state: &State, source: Address) {
+    with_rules(state, |rules| {
+        let now = Moment::now();
+        let (block, seen) = state.flood.look(source, rules, now.monotonic);
+        let (class, rule) = with_snapshot(|view, _| class_and_rule(view, rules, source))
+            .unwrap_or((Some(ClassId::DEFAULT), "no snapshot is loaded".into()));
+        let verdict = foretell(rules, block, class, seen);
+        let verdict = policy::soften(verdict, FloodFlags::default(), rules.monitor != 0);
+        reply.text(c"source", source.prefix(rules.ipv6_prefix as u8).name());
+        reply.int(c"code", verdict.code());
+        reply.text(c"reason", verdict.reason());
+        reply.text(c"class", state.settings.class_name(class));
+        reply.text(c"class_rule", rule);
+        let class = rules.class(class.unwrap_or(ClassId::DEFAULT));
+        reply.int(c"requests", seen.map_or(0, |seen| seen.requests));
+        reply.int(c"limit", class.limit);
+        reply.int(c"window_ms", class.window);
+        if let Some(block) = block {
+            describe(&reply.structure(c"block"), state, now, &block);
+        }
+    });
+}
+
+/// The verdict on the next request, if it came now.
+fn foretell(
+    rules: &Rules,
+    block: Option<Block>,
+    class: Option<ClassId>,
+    seen: Option<Seen>,
+) -> Verdict {
+    if block.is_some_and(|block| block.applies_to(class)) {
+        return Verdict::FloodBlocked;
+    }
+    let Some(class) = class else { return Verdict::Exempt };
+    let rule = rules.class(class);
+    match seen.filter(|seen| seen.class == class) {
+        Some(seen) if seen.requests < rule.limit => Verdict::UnderLimit,
+        None => Verdict::UnderLimit,
+        Some(_) if rule.block == 0 => Verdict::FloodThrottled,
+        Some(_) => Verdict::FloodStarted,
+    }
+}
+
+fn class_and_rule(view: &View<'_>, rules: &Rules, source: Address) -> (Option<ClassId>, String) {
+    let (class, kind) = policy::source_class(view, source, rules.company_sources());
+    let rule = match kind {
+        SourceKind::Trusted(_) => match view.trusted_range(source) {
+            Some(range) => format!("trusted {}", range.name()),
+            None => "trusted".into(),
+        },
+        SourceKind::Company => match view.company_of(source) {
+            Some((company, range)) => {
+                format!("range {} of company {}", range.name(), Printable::full(company.id()))
+            }
+            None => "range of a company".into(),
+        },
+        SourceKind::Anybody => match view.company_of(source) {
+            Some((company, range)) => format!(
+                "range {} of company {} is broader than flood_exempt_prefix",
+                range.name(),
+                Printable::full(company.id())
+            ),
+            None => "neither trusted nor in a range of a company".into(),
+        },
+    };
+    (class, rule)
+}
+
+/// Blocks a source or range: address|prefix [seconds].
+pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
+    let prefix = prefix_of(&call.required("address")?, state)?;
+    let broadest = if matches!(prefix, Prefix::V4(..)) { BROADEST.0 } else { BROADEST.1 };
+    if prefix.mask() < broadest {
+        return Err(Fault::argument(format!("{prefix} is broader than /{broadest}")));
+    }
+    let seconds = seconds(call)?;
+    let now = Moment::now();
+    let block = with_rules(state, |rules| {
+        let (class, rule) = with_snapshot(|view, _| class_and_rule(view, rules, prefix.first()))
+            .unwrap_or((Some(ClassId::DEFAULT), String::new()));
+        let seconds = seconds.unwrap_or(match rules.class(ClassId::DEFAULT).block {
+            0 => 300,
+            block => block,
+        });
+        let block = Block {
+            prefix,
+            class: class.unwrap_or(ClassId::DEFAULT),
+            since: now.monotonic,
+            until: now.monotonic + u64::from(seconds) * 1000,
+            seen: 0,
+            times: 1,
+            reason: Reason::Manual,
+        };
+        match state.flood.block(&block, rules, now.monotonic) {
+            Ok(()) => Ok((block, class, rule)),
+            Err(_) => Err(Fault::internal("no room: flood_sources is full of blocks")),
+        }
+    });
+    let (block, class, rule) = block?;
+    statistics::count_own(Own::FloodBlocksStarted);
+    let seconds = (block.until - block.since) / 1000;
+    log::warning(format_args!(
+        "block of {} starts: an operator said so; {seconds} s",
+        prefix.name()
+    ));
+    let reply = call.reply();
+    describe(&reply, state, now, &block);
+    if class.is_none() {
+        reply.text(c"warning", format_args!("it was exempt: {rule}"));
+    }
+    Ok(())
+}
+
+fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
+    let Some(text) = call.argument() else { return Ok(None) };
+    std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|seconds| (1..=LONGEST_BLOCK).contains(seconds))
+        .map(Some)
+        .ok_or_else(|| {
+            let text = Printable::short(&text);
+            Fault::argument(format!("\"{text}\" is no number of seconds from 1 to {LONGEST_BLOCK}"))
+        })
+}
+
+/// Lifts blocks and forgets the evidence: address|prefix|all.
+pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
+    let text = call.required("address")?;
+    let prefix = match text.as_slice() {
+        b"all" => None,
+        text => Some(prefix_of(text, state)?),
+    };
+    let mut lifted = 0;
+    state.flood.forget(prefix, |block| {
+        lifted += 1;
+        statistics::count_own(Own::FloodBlocksEnded);
+        log::warning(format_args!(
+            "block of {} ends: an operator said so; {} requests were refused",
+            block.prefix.name(),
+            block.seen
+        ));
+    });
+    let reply = call.reply();
+    reply.int(c"lifted", lifted);
+    if let Some(prefix) = prefix {
+        let now = Moment::now().monotonic;
+        let (still, _) = with_rules(state, |rules| state.flood.look(prefix.first(), rules, now));
+        if let Some(block) = still {
+            reply.text(c"still_blocked_by", block.prefix.name());
+        }
+    }
+    Ok(())
+}
+
+fn address(call: &Call) -> Result<Address, Fault> {
+    let ip = call.required("ip")?;
+    Address::parse(&ip)
+        .ok_or_else(|| Fault::argument(format!("\"{}\" is no IP address", Printable::short(&ip))))
+}
+
+/// A prefix, or the source that an address belongs to.
+fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
+    if let Some(address) = Address::parse(text) {
+        return Ok(with_rules(state, |rules| address.prefix(rules.ipv6_prefix as u8)));
+    }
+    let shown = Printable::short(text);
+    Prefix::parse(&String::from_utf8_lossy(text), None)
+        .map_err(|e| Fault::argument(format!("\"{shown}\" {e}")))
+}

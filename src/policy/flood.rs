@@ -1,0 +1,88 @@
+//! Flood control: which class a source is of, and what the script is told.
+
+use super::flags::read_letters;
+use crate::address::Address;
+use crate::flood::{ClassId, CompanySources, Outcome};
+use crate::snapshot::{SourceKind, View};
+use crate::verdict::Verdict;
+
+/// The class of a source, None for an exempt one, and by which rule.
+pub fn source_class(
+    snapshot: &View<'_>,
+    source: Address,
+    company_sources: CompanySources,
+) -> (Option<ClassId>, SourceKind) {
+    let kind = snapshot.source_kind(source);
+    let class = match (kind, company_sources) {
+        (SourceKind::Trusted(class), _) => class,
+        (SourceKind::Company, CompanySources::Exempt) => None,
+        (SourceKind::Company, CompanySources::Class(class)) => Some(class),
+        (SourceKind::Anybody, _) => Some(ClassId::DEFAULT),
+    };
+    (class, kind)
+}
+
+/// The verdict on an outcome.
+pub fn flood_verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Exempt => Verdict::Exempt,
+        Outcome::Under => Verdict::UnderLimit,
+        Outcome::Untracked => Verdict::FloodUntracked,
+        Outcome::Started(_) => Verdict::FloodStarted,
+        Outcome::Blocked(_) => Verdict::FloodBlocked,
+        Outcome::Throttled { .. } => Verdict::FloodThrottled,
+    }
+}
+
+/// What the script is told of a verdict: an emergency is never refused, and with
+/// `monitor` nobody is.
+pub fn soften(verdict: Verdict, flags: FloodFlags, monitor: bool) -> Verdict {
+    match verdict.code() {
+        ..0 if flags.emergency => Verdict::FloodEmergency,
+        ..0 if monitor => Verdict::FloodMonitored,
+        _ => verdict,
+    }
+}
+
+/// Flags of `flood_check`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FloodFlags {
+    /// `e`: an emergency, counted and never refused.
+    pub emergency: bool,
+    /// `p`: only asks whether the source is blocked; counts nothing.
+    pub peek: bool,
+}
+
+impl FloodFlags {
+    /// Reads the letters; with them the first unknown one.
+    pub fn parse(text: &[u8]) -> (Self, Option<u8>) {
+        let mut flags = FloodFlags::default();
+        let unknown = read_letters(text, |letter| {
+            match letter {
+                b'e' => flags.emergency = true,
+                b'p' => flags.peek = true,
+                _ => return false,
+            }
+            true
+        });
+        (flags, unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_become_permissions_for_emergencies_and_monitors_only() {
+        let none = FloodFlags::default();
+        let (emergency, unknown) = FloodFlags::parse(b"ex");
+        assert_eq!((emergency.emergency, emergency.peek, unknown), (true, false, Some(b'x')));
+        let refused = Verdict::FloodThrottled;
+        assert_eq!(soften(refused, none, false), refused);
+        assert_eq!(soften(refused, none, true), Verdict::FloodMonitored);
+        assert_eq!(soften(refused, emergency, true), Verdict::FloodEmergency);
+        assert_eq!(soften(Verdict::UnderLimit, emergency, true), Verdict::UnderLimit);
+        assert_eq!(soften(Verdict::FloodUntracked, none, true), Verdict::FloodUntracked);
+    }
+}

@@ -1,0 +1,83 @@
+//! A real Kamailio with the example configuration that the project ships.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use super::kamailio::{free_port, module};
+use super::sqlite::Sqlite;
+use super::{Folder, project, signal, wait_for};
+
+/// Runs kamailio-cfg/kamailio.cfg with 4 workers; stopped when dropped.
+pub struct Example {
+    child: Child,
+    folder: Folder,
+    port: u16,
+}
+
+impl Example {
+    /// Starts it with these tables, relaying to `gateway`.
+    pub fn start(db: &Sqlite, gateway: SocketAddr) -> Self {
+        let (folder, port) = (Folder::new(), free_port());
+        let modules = Command::new("tools/kamailio-modules.sh")
+            .current_dir(project())
+            .output()
+            .expect("the folder of Kamailio's modules");
+        let modules = String::from_utf8(modules.stdout).unwrap();
+        let ours = module();
+        let log = fs::File::create(folder.join("log")).unwrap();
+        let define = |name: &str, value: String| ["-A".to_owned(), format!("{name}={value}")];
+        let child = Command::new("kamailio")
+            .args(["-DD", "-E", "-f"])
+            .arg(project().join("kamailio-cfg/kamailio.cfg"))
+            .arg("-L")
+            .arg(format!("{}/:{}/", modules.trim(), ours.parent().unwrap().display()))
+            .arg("-w")
+            .arg(folder.path())
+            .arg("-Y")
+            .arg(folder.path())
+            .args(define("SIP_LISTEN", format!("udp:127.0.0.1:{port}")))
+            .args(define("GATEWAY", format!("\"sip:{gateway}\"")))
+            .args(define("CTL_SOCKET", format!("\"unix:{}/ctl\"", folder.path().display())))
+            .args(define("DB_URL", format!("\"{}\"", db.url())))
+            .args(define("WORKERS", "4".into()))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut example = Example { child, folder, port };
+        wait_for("the example to answer", || {
+            assert!(example.child.try_wait().unwrap().is_none(), "{}", example.log());
+            example.kamcmd(&["sipwarden.version"]).contains("sipwarden:").then_some(())
+        });
+        example
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.folder.join("log")).unwrap()).into_owned()
+    }
+
+    /// What an operator types; standard output and error.
+    pub fn kamcmd(&self, args: &[&str]) -> String {
+        let socket = format!("unix:{}/ctl", self.folder.path().display());
+        let out = Command::new("kamcmd").args(["-s", &socket]).args(args).output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of Kamailio\n{}", self.log());
+        }
+        if self.child.try_wait().ok().flatten().is_none() {
+            signal(self.child.id() as i32, libc::SIGTERM);
+        }
+        let _ = self.child.wait();
+    }
+}
