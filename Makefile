@@ -18,7 +18,7 @@ build: setup
 demo: build
 	@tools/demo.sh
 
-test: export SETUP_EXTRA = mariadb-server postgresql
+test: export SETUP_EXTRA = mariadb-server postgresql sipvicious
 test: lint unit shuttle integration
 
 lint: setup

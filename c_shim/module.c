@@ -117,8 +117,6 @@ static int child_init(int rank)
 {
 	int pid;
 
-	if(rank == PROC_INIT)
-		sw_settings_apply();
 	if(rank != PROC_MAIN)
 		return 0;
 	pid = fork_process(PROC_TIMER, "sipwarden recorder", 1);

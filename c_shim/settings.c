@@ -204,12 +204,3 @@ int sw_settings_init(void)
 	}
 	return 0;
 }
-
-/* Before Kamailio forks: the script may have assigned variables. */
-void sw_settings_apply(void)
-{
-	int n;
-
-	for(n = 0; n < cfg_count; n++)
-		apply(n);
-}

@@ -42,7 +42,6 @@ struct sw_call sw_call_of(struct sip_msg *msg);
 extern param_export_t sw_params[];
 int sw_settings_declare(void);
 int sw_settings_init(void);
-void sw_settings_apply(void);
 
 /* dialog.c */
 int sw_dialog_init(void);

@@ -63,6 +63,41 @@ request_route {
 }
 
 #[test]
+fn a_panic_in_flood_control_fails_open() {
+    let folder = Folder::new();
+    let routes = r#"
+request_route {
+    if (flood_check()) { sl_send_reply("200", "$rc"); exit; }
+    sl_send_reply("403", "refused");
+}
+"#;
+    let mut kamailio = config(&folder, "FloodCheck").routes(routes).start();
+    let phone = Phone::new("127.0.0.1", kamailio.address());
+    for _ in 0..40 {
+        let reply = phone.request("OPTIONS", "c", "").unwrap();
+        assert!(reply.text.starts_with("SIP/2.0 200 3"), "{}", reply.text);
+    }
+    assert!(kamailio.runs());
+    assert_eq!(reports(&kamailio.log(), "FloodCheck"), 1);
+}
+
+#[test]
+fn a_panic_in_the_modules_own_process_or_a_setting_leaves_it_serving() {
+    for entry in ["Tick", "ApplySetting", "CheckSetting"] {
+        let folder = Folder::new();
+        let mut config = config(&folder, entry);
+        config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
+        let mut kamailio = config.start();
+        kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", "flood_limit", "5"]);
+        kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "5s"]);
+        wait_for(entry, || (kamailio.counter("panics") >= 1).then_some(()));
+        assert_eq!(Phone::new("127.0.0.1", kamailio.address()).ask("c").reason, "filter_off");
+        assert!(kamailio.runs());
+        assert_eq!(reports(&kamailio.log(), entry), 1);
+    }
+}
+
+#[test]
 fn a_panic_where_calls_are_counted_fails_closed_but_not_for_emergencies() {
     for (entry, script) in [
         ("RoadwarriorAcquire", "roadwarrior_acquire(\"u@c\", \"c\")"),
@@ -142,7 +177,9 @@ fn a_panic_behind_a_variable_gives_null() {
 fn a_panic_in_an_rpc_is_a_fault() {
     let folder = Folder::new();
     let mut kamailio = config(&folder, "Rpc").start();
-    for method in ["reload", "stats", "version", "problems", "check", "company"] {
+    for method in
+        ["reload", "stats", "version", "problems", "check", "company", "blocks", "settings"]
+    {
         let fault = kamailio.try_rpc(&format!("sipwarden.{method}"), json!([])).unwrap_err();
         assert!(fault.contains("internal error"), "{fault}");
     }

@@ -35,6 +35,8 @@ fn it_says_its_version_its_memory_and_its_rows() {
     for line in [
         format!("sipwarden {version} for kamailio "),
         "snapshots: 2 of up to 134217728 bytes each".into(),
+        "calls: up to 65536, ".into(),
+        "sources: up to 262144, ".into(),
         "1 brands, 1 companies, 0 ranges, 0 countries, 0 users, 0 trusted".into(),
     ] {
         assert_eq!(log.matches(&line).count(), 1, "{line} in {log}");
@@ -52,9 +54,35 @@ fn a_refused_parameter_is_named_with_its_value() {
         ("user_table", "\"x; DROP TABLE y\"", "user_table: \"x; DROP TABLE y\" is no table name"),
         ("db_url", "\"\"", "db_url"),
         ("no_such_parameter", "1", "no_such_parameter"),
+        ("flood_limit", "0", "flood_limit: 0 is not from 1 to 65535"),
+        ("flood_window", "0", "flood_window: \"0\" is not 100ms to 3600s"),
+        ("flood_window", "\"2 s\"", "flood_window: \"2 s\" is not 100ms to 3600s"),
+        ("flood_sources", "17000000", "flood_sources: 17000000 is not from 1024 to 16777216"),
+        ("flood_class", "\"vip\"", "flood_class: \"vip\" is not name=key:value;..."),
+        ("flood_class", "\"vip=limit:0\"", "class vip: limit \"0\" is not from 1 to 65535"),
+        ("flood_company_sources", "\"vip\"", "\"vip\" is neither exempt nor a class"),
     ] {
         let log = Config::new(&db.url()).settings(&modparam(name, value)).fail_to_start();
         assert!(log.contains(shown), "{shown} not in {log}");
+    }
+}
+
+#[test]
+fn windows_are_numbers_or_texts_and_classes_may_be_many() {
+    let folder = Folder::new();
+    let db = one_company(&folder);
+    for (window, ms) in [("7", 7000), ("\"7\"", 7000), ("\"700ms\"", 700)] {
+        let kamailio = Config::new(&db.url())
+            .settings(&modparam("flood_window", window))
+            .settings(&modparam("flood_class", "\"a=limit:1\""))
+            .settings(&modparam("flood_class", "\"b=limit:2;window:9\""))
+            .start();
+        let classes = kamailio.rpc("sipwarden.settings", serde_json::json!([]))["classes"].clone();
+        let shown = |n: usize| {
+            let class = &classes[n];
+            (class["limit"].as_u64().unwrap(), class["window_ms"].as_u64().unwrap())
+        };
+        assert_eq!([shown(0), shown(1), shown(2)], [(100, ms), (1, ms), (2, 9000)]);
     }
 }
 

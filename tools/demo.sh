@@ -14,6 +14,8 @@ port=$((20000 + $$ % 20000))
 proxy=127.0.0.10:$port
 gateway=127.0.0.11:$port
 failures=0
+# Seconds in which a call must end.
+call_timeout=10
 
 stop() {
 	for pid in "$dir/kamailio.pid" "$dir/stock.pid"; do
@@ -44,14 +46,15 @@ rpc() {
 case_of() {
 	rm -f "$dir/uac.log"
 	sipp "$proxy" -sf tests/sipp/uac.xml -s 600 -key domain "$2" -i "$1" -bind_local -p $((port + 1)) \
-		-m 1 -d "${5:-50}" -timeout 10 -nostdin -trace_logs -log_file "$dir/uac.log" >"$dir/sipp.out" 2>&1 || true
+		-m 1 -d "${5:-50}" -timeout $call_timeout -nostdin -trace_logs -log_file "$dir/uac.log" >"$dir/sipp.out" 2>&1 || true
 	got=$(sed -n 's/^result=//p' "$dir/uac.log" 2>/dev/null | head -n 1)
 	mark=ok
+	got=${got:-nothing}
 	if [ "$got" != "$3" ]; then
 		mark=DIFFERS
 		failures=$((failures + 1))
 	fi
-	printf '%-8s %-58s expected: %-28s got: %s\n' "$mark" "$4" "$3" "${got:-nothing}"
+	printf '%-8s %-58s expected: %-28s got: %s\n' "$mark" "$4" "$3" "$got"
 }
 
 # asked_of COMPANY IP EXPECTED: the same question through the RPC.
@@ -74,6 +77,7 @@ INSERT INTO sipwarden_company VALUES
 	('open.red', 'red', 0, 0), ('office.red', 'red', 1, 0),
 	('six.blue', 'blue', 1, 0), ('closed.blue', 'blue', 1, 0), ('ten.storm', 'storm', 0, 10);
 INSERT INTO sipwarden_user VALUES ('alice@six.blue', 'six.blue', 1);
+INSERT INTO sipwarden_trusted VALUES ('127.0.0.11', NULL, 'exempt'), ('127.0.0.12', NULL, 'exempt');
 INSERT INTO sipwarden_company_address VALUES
 	('office.red', '127.0.1.0', 24), ('office.red', '127.0.2.7/32', NULL),
 	('six.blue', '2001:db8::/32', NULL), ('six.blue', '::1', NULL), ('six.blue', '::ffff:127.0.3.0', 120);"
@@ -145,6 +149,28 @@ case_of 127.0.5.9 six.blue "$forbidden" "a second call beside it, from a third a
 case_of 127.0.3.9 six.blue answered "a call from a granted address does not count"
 wait $first || die "the first call failed"
 case_of 127.0.5.9 six.blue answered "after the first call has ended"
+
+echo
+echo "an attack: 127.0.6.66 sends 2,000 requests as fast as it can; an honest caller beside it"
+printf 'SEQUENTIAL\n127.0.6.66;\n' >"$dir/attacker.csv"
+sipp "$proxy" -sf tests/sipp/flood.xml -t ui -ip_field 0 -inf "$dir/attacker.csv" -p $((port + 4)) \
+	-m 2000 -r 2000 -max_socket 1000 -nostdin -timeout 20 >"$dir/attack.out" 2>&1 &
+attack=$!
+tries=100
+until rpc sipwarden.blocks | grep -q 'source: 127.0.6.66'; do
+	tries=$((tries - 1))
+	[ "$tries" -gt 0 ] || die "the attacker is not blocked"
+	sleep 0.05
+done
+case_of 127.0.9.9 office.red answered "the honest caller, while the attack goes on"
+wait $attack || true
+rpc sipwarden.blocks
+refused=$(rpc sipwarden.source 127.0.6.66 | sed -n 's/^[[:space:]]*reason: //p' | head -n 1)
+call_timeout=3
+case_of 127.0.6.66 open.red nothing "the attacker calls: no answer at all ($refused)"
+call_timeout=10
+rpc sipwarden.unblock 127.0.6.66
+case_of 127.0.6.66 open.red answered "lifted by hand, it is served again"
 
 # storm NAME ADDRESS DOMAIN: 200 INVITEs at once; prints how many were admitted.
 storm() {

@@ -164,6 +164,12 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Calls somebody else than bob.
+    pub fn dial(&mut self, user: &str) {
+        self.to = format!("<sip:{user}@{}>", self.proxy);
+        self.target = format!("sip:{user}@{}", self.proxy);
+    }
+
     fn send(&self, method: &str, branch: &str, cseq: u32, headers: &str) {
         let me = self.endpoint.address();
         let mut text = format!(
