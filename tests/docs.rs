@@ -62,25 +62,54 @@ fn verdict_tables() {
 fn parameters() {
     let mut out = String::new();
     for param in &PARAMS {
-        let name = param.name.to_str().unwrap();
-        let (kind, default, quote) = match param.kind {
+        let text = |text: &std::ffi::CStr| text.to_str().unwrap().to_owned();
+        let quoted = |value: String| format!("\"{value}\"");
+        let (kind, default, example) = match param.kind {
             Kind::Int { default, min, max } => {
-                (format!("integer, {min} to {max}"), default.to_string(), "")
+                (format!("integer, {min} to {max}"), default.to_string(), default.to_string())
             }
-            Kind::Text { default, max } => {
-                (format!("text, 1 to {max} bytes"), default.to_str().unwrap().to_owned(), "\"")
+            Kind::Text { default, min: 0, max } => (
+                format!("text, up to {max} bytes"),
+                quoted(text(default)),
+                quoted("/var/lib/kamailio/sipwarden.blocks".into()),
+            ),
+            Kind::Text { default, min, max } => {
+                (format!("text, {min} to {max} bytes"), text(default), quoted(text(default)))
             }
             Kind::Name { default } => {
-                ("name of a table or view".into(), default.to_str().unwrap().to_owned(), "\"")
+                ("name of a table or view".into(), text(default), quoted(text(default)))
             }
             Kind::Choice { default, words } => {
-                (format!("one of {}", words.join(", ")), default.to_str().unwrap().to_owned(), "\"")
+                (format!("one of {}", words.join(", ")), text(default), quoted(text(default)))
+            }
+            Kind::Duration { default } => {
+                ("100ms to 3600s".into(), text(default), quoted("1500ms".into()))
+            }
+            Kind::Classes => (
+                "text, given once per class; limit 1 to 65535, window 100ms to 3600s, blocks as \
+                 `flood_block`"
+                    .into(),
+                "none".into(),
+                quoted("carrier=limit:2000;window:2;block:0".into()),
+            ),
+            Kind::Class { default } => {
+                ("`exempt` or a class".into(), text(default), quoted(text(default)))
             }
         };
+        let change = match param.kind {
+            _ if !param.runtime => "At start-up only.".to_owned(),
+            Kind::Int { .. } => {
+                format!("At run time: `kamcmd cfg.set_now_int sipwarden {} N`.", text(param.name))
+            }
+            _ => format!(
+                "At run time: `kamcmd cfg.set_now_string sipwarden {} TEXT`.",
+                text(param.name)
+            ),
+        };
+        let (name, meaning) = (text(param.name), text(param.meaning));
         writeln!(
             out,
-            "### {name}\n\n{}\n\nType: {kind}. Default: `{default}`.\n\n```\nmodparam(\"sipwarden\", \"{name}\", {quote}{default}{quote})\n```\n",
-            param.meaning
+            "### {name}\n\n{meaning}\n\nType: {kind}. Default: `{default}`. {change}\n\n```\nmodparam(\"sipwarden\", \"{name}\", {example})\n```\n"
         )
         .unwrap();
     }
