@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use sipwarden::address::Address;
+use sipwarden::flood::{ClassId, FloodSettings, FloodTable, Rules, SharedRules};
 use sipwarden::ledger::{Call, DialogId, Direction, Ledger, Scope, ScopeKind, Wanted};
 use sipwarden::policy::check_company_ip;
 use sipwarden::shm::SnapshotStore;
@@ -120,7 +121,71 @@ fn calls(live: u64, companies: u64) -> f64 {
     })
 }
 
+fn random_sources(count: usize) -> Vec<Address> {
+    let mut state = 5;
+    (0..count).map(|_| Address::V4(random(&mut state) as u32)).collect()
+}
+
+fn flood_rules(limit: u32) -> Rules {
+    let mut rules = Rules::NONE;
+    SharedRules::new(FloodSettings::new(limit, 1000, 300, 0)).unwrap().refresh(&mut rules);
+    rules
+}
+
+/// One check per request, sources in turn; the clock moves on with each round.
+fn floods(sources: usize, limit: u32) -> f64 {
+    let table = FloodTable::new(262_144.max(sources * 2), [1, 2]).unwrap();
+    let (rules, sources) = (flood_rules(limit), random_sources(sources));
+    let now = std::cell::Cell::new(1_000_000u64);
+    let mut next = 0;
+    let mut check = || {
+        next = if next + 1 == sources.len() { 0 } else { next + 1 };
+        now.set(now.get() + u64::from(next == 0));
+        let class = || Some(ClassId::DEFAULT);
+        black_box(table.check(sources[next], &rules, 1, || now.get(), class));
+    };
+    (0..sources.len()).for_each(|_| check());
+    measure(|_| check())
+}
+
+/// Checks per second of so many processes at once, each with sources of its own.
+fn parallel(processes: u32) -> f64 {
+    const CHECKS: usize = 5_000_000;
+    let (table, rules) = (FloodTable::new(262_144, [1, 2]).unwrap(), flood_rules(65_535));
+    let begun = Instant::now();
+    let children: Vec<_> = (0..processes)
+        // SAFETY: the child neither allocates nor returns.
+        .map(|n| match unsafe { libc::fork() } {
+            0 => {
+                for at in 0..CHECKS {
+                    let source = Address::V4(n << 24 | (at as u32 % 50_000));
+                    let now = at as u64 / 1000;
+                    let class = || Some(ClassId::DEFAULT);
+                    black_box(table.check(source, &rules, 1, || now, class));
+                }
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(0) }
+            }
+            pid => pid,
+        })
+        .collect();
+    for pid in children {
+        // SAFETY: waits for a child of this process.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+    }
+    f64::from(processes) * CHECKS as f64 / begun.elapsed().as_secs_f64()
+}
+
 fn main() {
+    println!("flood_check");
+    for (sources, limit) in
+        [(1, 65_535), (1_000, 65_535), (100_000, 65_535), (1_000_000, 65_535), (1, 1), (100_000, 1)]
+    {
+        let what = if limit == 1 { "blocked" } else { "honest" };
+        println!("  {sources} sources, {what}: {:.0} ns", floods(sources, limit));
+    }
+    let (one, two) = (parallel(1), parallel(2));
+    println!("  2 processes, different sources: {:.2} times the throughput of 1", two / one);
     checks(10, 1_000);
     checks(1, 10_000);
     checks(1_000, 10_000);

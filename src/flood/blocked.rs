@@ -1,4 +1,4 @@
-//! Where blocks are: which buckets hold some, and of which prefix lengths.
+//! Where blocks are: in which lines, and of which prefix lengths.
 
 use std::io;
 
@@ -12,8 +12,8 @@ const KIND_WORDS: usize = Key::KINDS.div_ceil(64);
 
 /// Shared by all processes; lock-free.
 pub(super) struct Blocked {
-    /// Bit n: bucket n may hold a mark. Set and cleared under that bucket's lock.
-    buckets: &'static [AtomicU64],
+    /// Bit n: line n is blocked or throttled. Changed under that line's lock.
+    lines: &'static [AtomicU64],
     /// Blocks of each kind of key.
     kinds: &'static [AtomicU32],
     /// Bit k: there may be blocks of kind k.
@@ -22,33 +22,32 @@ pub(super) struct Blocked {
 }
 
 impl Blocked {
-    pub fn new(buckets: usize) -> io::Result<Self> {
+    pub fn new(lines: usize) -> io::Result<Self> {
         let changes = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Blocked {
-            buckets: Area::share_slice(buckets.div_ceil(64))?,
+            lines: Area::share_slice(lines.div_ceil(64))?,
             kinds: Area::share_slice(Key::KINDS)?,
             kind_set: Area::share_slice(KIND_WORDS)?,
             changes,
         })
     }
 
-    /// The bucket, which is locked, holds a mark.
-    pub fn mark(&self, bucket: usize) {
-        if let Some(word) = self.buckets.get(bucket / 64) {
-            word.fetch_or(1 << (bucket % 64), Relaxed);
+    /// Keeps the mark of a line, which is locked.
+    pub fn mark(&self, line: usize, marked: bool) {
+        let (Some(word), bit) = (self.lines.get(line / 64), 1 << (line % 64)) else { return };
+        if (word.load(Relaxed) & bit != 0) == marked {
+            return;
+        }
+        if marked {
+            word.fetch_or(bit, Relaxed);
+        } else {
+            word.fetch_and(!bit, Relaxed);
         }
     }
 
-    /// The bucket, which is locked, holds no mark.
-    pub fn unmark(&self, bucket: usize) {
-        if let Some(word) = self.buckets.get(bucket / 64) {
-            word.fetch_and(!(1 << (bucket % 64)), Relaxed);
-        }
-    }
-
-    /// Buckets that may hold marks.
+    /// Lines with marks.
     pub fn marked(&self) -> impl Iterator<Item = usize> {
-        self.buckets
+        self.lines
             .iter()
             .enumerate()
             .flat_map(|(n, word)| bits(word.load(Relaxed)).map(move |bit| n * 64 + bit))
@@ -106,12 +105,17 @@ impl Blocked {
         self.kinds.iter().map(|count| count.load(Relaxed)).sum()
     }
 
+    /// A block was replaced by another one.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Relaxed);
+    }
+
     pub fn changes(&self) -> u64 {
         self.changes.load(Relaxed)
     }
 
     pub fn bytes(&self) -> usize {
-        size_of_val(self.buckets) + size_of_val(self.kinds) + size_of_val(self.kind_set)
+        size_of_val(self.lines) + size_of_val(self.kinds) + size_of_val(self.kind_set)
     }
 }
 

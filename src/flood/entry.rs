@@ -17,11 +17,13 @@ const BLOCKED: u8 = 1 << 4;
 const MANUAL: u8 = 1 << 5;
 const THROTTLED: u8 = 1 << 6;
 const CLASS: u8 = 0x0f;
+/// In place of a class: the source is exempt.
+const EXEMPT: u8 = 0x0f;
 
-const _: () = assert!(super::settings::MAX_CLASSES <= CLASS as usize + 1);
+const _: () = assert!(super::settings::MAX_CLASSES <= EXEMPT as usize);
 const _: () = assert!(Key::KINDS <= u8::MAX as usize && size_of::<Entry>() == 60);
 
-/// An entry; all zero is free. The caller holds its bucket's lock.
+/// An entry; all zero is free. The caller holds its lock.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub(super) struct Entry {
@@ -72,8 +74,8 @@ impl Reason {
 pub struct Block {
     /// What is blocked.
     pub prefix: Prefix,
-    /// Class by which it was judged.
-    pub class: ClassId,
+    /// Class by which it was judged; None: exempt.
+    pub class: Option<ClassId>,
     /// Start.
     pub since: u64,
     /// End.
@@ -108,9 +110,13 @@ pub(super) enum Judgement {
 }
 
 impl Entry {
-    pub fn new(key: &Key, class: ClassId, generation: u32) -> Self {
+    pub fn new(key: &Key, class: Option<ClassId>, generation: u32) -> Self {
         let (words, kind) = key.parts();
-        Entry { words, kind, state: class.0 & CLASS, generation, ..Entry::default() }
+        Entry { words, kind, state: state_of(class), generation, ..Entry::default() }
+    }
+
+    pub fn is_free(&self) -> bool {
+        self.kind == 0
     }
 
     pub fn is(&self, key: &Key) -> bool {
@@ -121,17 +127,27 @@ impl Entry {
         Key::from_parts(self.words, self.kind)
     }
 
-    pub fn class(&self) -> ClassId {
-        ClassId(self.state & CLASS)
+    /// The class; None: exempt.
+    pub fn class(&self) -> Option<ClassId> {
+        match self.state & CLASS {
+            EXEMPT => None,
+            class => Some(ClassId(class)),
+        }
     }
 
-    pub fn set_class(&mut self, class: ClassId, generation: u32) {
+    pub fn set_class(&mut self, class: Option<ClassId>, generation: u32) {
         if class != self.class() && !self.is_blocked() {
             // Another class may cut time in another way.
             self.data = Default::default();
+            self.state &= !THROTTLED;
         }
-        self.state = self.state & !CLASS | class.0 & CLASS;
+        self.state = self.state & !CLASS | state_of(class);
         self.generation = generation;
+    }
+
+    /// An exempt source has sent something: keeps it from being forgotten soon.
+    pub fn touch(&mut self, rule: &ClassRule, now: u64) {
+        self.newest = rule.slicing.at(now);
     }
 
     pub fn generation(&self) -> u32 {
@@ -271,6 +287,10 @@ impl Entry {
         self.state &= !THROTTLED;
         self.until = 0;
     }
+}
+
+fn state_of(class: Option<ClassId>) -> u8 {
+    class.map_or(EXEMPT, |ClassId(class)| class & CLASS)
 }
 
 fn units(ms: u64) -> u32 {

@@ -1,9 +1,7 @@
 //! What an entry is about: a source prefix.
 
-use std::hash::Hasher;
-
+use ahash::RandomState;
 use bytemuck::{Pod, Zeroable};
-use siphasher::sip::SipHasher13;
 
 use crate::address::Prefix;
 
@@ -51,11 +49,12 @@ impl Key {
         self.kind as usize
     }
 
-    /// Keyed SipHash-1-3.
+    /// Keyed hash, the same in all processes: nobody outside can aim at a place.
     pub fn hash(&self, seed: [u64; 2]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(seed[0], seed[1]);
-        hasher.write(bytemuck::bytes_of(self));
-        hasher.finish()
+        let [a, b, c, d] = self.words.map(u128::from);
+        let word = a << 96 | b << 64 | c << 32 | d;
+        RandomState::with_seeds(seed[0], seed[1], !seed[0], !seed[1])
+            .hash_one(word ^ u128::from(self.kind) << 88)
     }
 }
 

@@ -1,16 +1,16 @@
 //! The flood table: which sources send too many requests, and which are blocked.
 //!
-//! A fixed table in shared memory, keyed by source prefix, eight entries to a
-//! bucket of 512 bytes with a lock of its own. An entry either counts requests in
-//! a sliding window or is blocked. Nothing is allocated after start-up; a new
-//! source in a full bucket replaces the least useful one, never a blocked one.
-//! No process holds two locks, and none while it calls into the host.
+//! A fixed table in shared memory, keyed by source prefix: 64 bytes a source, each
+//! with a lock of its own. An entry either counts requests in a sliding window or
+//! is blocked. Nothing is allocated after start-up; a new source for which there
+//! is no room replaces the least useful one, never a blocked one. No lock is held
+//! while the host is called.
 #![forbid(unsafe_code)]
 
 mod blocked;
-mod bucket;
 mod entry;
 mod key;
+mod lines;
 mod rules;
 mod settings;
 mod shared;

@@ -103,10 +103,10 @@ impl Rules {
         rules
     }
 
-    /// The rule of a class; that of `default` for a class that is none.
-    pub fn class(&self, class: ClassId) -> &ClassRule {
+    /// The rule of a class; that of `default` for an exempt source.
+    pub fn class(&self, class: Option<ClassId>) -> &ClassRule {
         let [default, ..] = &self.classes;
-        self.classes.get(usize::from(class.0)).unwrap_or(default)
+        class.and_then(|ClassId(id)| self.classes.get(usize::from(id))).unwrap_or(default)
     }
 
     /// What companies' ranges are.

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::rules::ClassId;
 
 /// Classes that there can be, `default` included.
-pub const MAX_CLASSES: usize = 16;
+pub const MAX_CLASSES: usize = 15;
 /// Shortest and longest window in ms.
 const WINDOW: std::ops::RangeInclusive<u32> = 100..=3_600_000;
 /// Requests that a window may admit.

@@ -3,22 +3,20 @@
 use std::io;
 
 use super::blocked::Blocked;
-use super::bucket::{Added, Bucket, ENTRIES};
 use super::entry::{Block, Entry, Judgement, Reason};
 use super::key::Key;
+use super::lines::{Lines, Place};
 use super::rules::{ClassId, Rules};
 use crate::address::{Address, Prefix};
+use crate::shm::Area;
 use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
-use crate::shm::{Area, SharedMutex};
 
-/// All sources, in shared memory. Any process may call anything; no call takes
-/// more than one lock at a time.
+/// All sources, in shared memory. Any process may call anything.
 pub struct FloodTable {
-    buckets: &'static [SharedMutex<Bucket>],
+    lines: Lines,
     blocked: Blocked,
     /// Entries in use.
     used: &'static AtomicU32,
-    seed: [u64; 2],
 }
 
 /// How a request was judged.
@@ -62,21 +60,21 @@ pub enum Ended {
     /// A block.
     Block(Block),
     /// Throttling of a source.
-    Throttling(Prefix, ClassId),
+    Throttling(Prefix, Option<ClassId>),
 }
 
 /// What is known of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its class when it was last judged.
-    pub class: ClassId,
+    /// Its class when it was last judged; None: exempt.
+    pub class: Option<ClassId>,
     /// Requests in the window.
     pub requests: u32,
     /// Above the limit of a class that is not blocked, just now.
     pub throttled: bool,
 }
 
-/// All entries of a bucket are blocked.
+/// Wherever the source could lie, another one is blocked.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
@@ -93,33 +91,15 @@ pub struct Memory {
     pub bytes: usize,
 }
 
-/// Bucket and tag of a key.
-struct Place {
-    bucket: usize,
-    tag: u16,
-}
-
 impl FloodTable {
     /// Maps a table for at least `capacity` sources. `seed` keys its hash.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
-        let count = capacity.div_ceil(ENTRIES).next_power_of_two();
+        let lines = Lines::new(capacity, seed)?;
         let used = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(FloodTable {
-            buckets: Area::share_slice(count)?,
-            blocked: Blocked::new(count)?,
-            used,
-            seed,
-        })
-    }
-
-    fn place(&self, key: &Key) -> Place {
-        let hash = key.hash(self.seed);
-        let bucket = hash as usize & (self.buckets.len() - 1);
-        // 0 means free.
-        Place { bucket, tag: ((hash >> 48) as u16).max(1) }
+        Ok(FloodTable { blocked: Blocked::new(lines.len())?, lines, used })
     }
 
     /// Judges and counts one request.
@@ -137,120 +117,93 @@ impl FloodTable {
         resolve: impl FnOnce() -> Option<ClassId>,
     ) -> Checked {
         let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
-        let wider = self.covering(source, key.kind(), &clock);
-        if let Some(block) = wider.filter(|block| block.reason == Reason::Manual) {
-            self.refuse(block.prefix);
-            return Checked::new(Outcome::Blocked(block), Some(block.class));
+        if let Some(block) = self.covering(source, key.kind(), &clock) {
+            let class = if block.reason == Reason::Manual { block.class } else { resolve() };
+            return match block.applies_to(class) {
+                true => self.refuse(&block, class),
+                false => Checked::new(Outcome::Exempt, None),
+            };
         }
-        let place = self.place(&key);
-        let mut known = false;
-        if let Some(lock) = self.buckets.get(place.bucket) {
-            let mut bucket = lock.lock();
+        let known = self.lines.with(&key, |line, entry| {
             let now = clock();
-            if let Some(at) = bucket.find(place.tag, &key) {
-                known = true;
-                let entry = bucket.entry(at).copied().unwrap_or_default();
-                let manual = entry.is_manual() && entry.is_blocked();
-                if wider.is_none() && (entry.generation() == generation || manual) {
-                    return self.judge(&mut bucket, place.bucket, at, rules, now);
-                }
-            }
-        }
-        match (resolve(), wider) {
-            (None, _) => self.exempt(&key, known, clock()),
-            (Some(class), Some(block)) => {
-                self.refuse(block.prefix);
-                Checked::new(Outcome::Blocked(block), Some(class))
-            }
-            (Some(class), None) => self.count(&key, class, rules, generation, clock),
-        }
-    }
-
-    /// A source whose class was just decided.
-    fn count(
-        &self,
-        key: &Key,
-        class: ClassId,
-        rules: &Rules,
-        generation: u32,
-        clock: impl Fn() -> u64,
-    ) -> Checked {
-        let place = self.place(key);
-        let untracked = Checked::new(Outcome::Untracked, Some(class));
-        let Some(lock) = self.buckets.get(place.bucket) else { return untracked };
-        let mut bucket = lock.lock();
-        let now = clock();
-        if let Some(at) = bucket.find(place.tag, key) {
-            if let Some(entry) = bucket.entry(at) {
-                entry.set_class(class, generation);
-            }
-            return self.judge(&mut bucket, place.bucket, at, rules, now);
-        }
-        let entry = Entry::new(key, class, generation);
-        let (at, evicted) = match bucket.add(place.tag, entry, rules, now) {
-            Some(Added::Free(at)) => {
-                self.used.fetch_add(1, Relaxed);
-                (at, false)
-            }
-            Some(Added::Instead { place, fresh }) => (place, fresh),
-            None => return untracked,
-        };
-        let checked = self.judge(&mut bucket, place.bucket, at, rules, now);
-        Checked { evicted, ..checked }
-    }
-
-    /// An exempt source; what an earlier class left of it goes, but for a block
-    /// that an operator has set.
-    fn exempt(&self, key: &Key, known: bool, now: u64) -> Checked {
-        let mut checked = Checked::new(Outcome::Exempt, None);
-        if !known {
+            let decided = entry.generation() == generation || entry.is_manual() && entry.holds(now);
+            decided.then(|| self.judge(line, entry, rules, now))
+        });
+        if let Some(Some(checked)) = known {
             return checked;
         }
-        let place = self.place(key);
-        let Some(lock) = self.buckets.get(place.bucket) else { return checked };
-        let mut bucket = lock.lock();
-        let Some(at) = bucket.find(place.tag, key) else { return checked };
-        let Some(entry) = bucket.entry(at) else { return checked };
-        if entry.is_manual() && entry.holds(now) {
-            entry.refuse();
-            if let Some(block) = entry.as_block() {
-                return Checked::new(Outcome::Blocked(block), Some(block.class));
-            }
-        }
-        checked.ended = self.remove(&mut bucket, at).map(Ended::Block);
-        checked
+        let class = resolve();
+        let new = Entry::new(&key, class, generation);
+        let judged = self.lines.with_or_add(&key, new, rules, &clock, |line, entry, place| {
+            self.count_place(line, place);
+            let freed = self.set_class(line, entry, class, generation);
+            let mut checked = self.judge(line, entry, rules, clock());
+            checked.ended = checked.ended.or(freed);
+            checked.evicted = place == Place::Instead { fresh: true };
+            checked
+        });
+        // No room: an exempt source passes as one.
+        let outcome = if class.is_none() { Outcome::Exempt } else { Outcome::Untracked };
+        judged.unwrap_or(Checked::new(outcome, class))
     }
 
-    /// The entry at a place whose class is known; its bucket is locked.
-    fn judge(
+    fn count_place(&self, line: usize, place: Place) {
+        match place {
+            Place::Known => {}
+            Place::Free => {
+                self.used.fetch_add(1, Relaxed);
+            }
+            // What was throttled before may have left its mark.
+            Place::Instead { .. } => self.blocked.mark(line, false),
+        }
+    }
+
+    /// The class of a locked entry as it was just decided. A source that is exempt
+    /// now is free at once, unless an operator has blocked it.
+    fn set_class(
         &self,
-        bucket: &mut Bucket,
-        number: usize,
-        at: usize,
-        rules: &Rules,
-        now: u64,
-    ) -> Checked {
-        let Some(entry) = bucket.entry(at) else { return Checked::new(Outcome::Untracked, None) };
+        line: usize,
+        entry: &mut Entry,
+        class: Option<ClassId>,
+        generation: u32,
+    ) -> Option<Ended> {
+        let block = entry.as_block().filter(|block| !block.applies_to(class));
+        if block.is_some() {
+            self.end(entry);
+        }
+        entry.set_class(class, generation);
+        self.blocked.mark(line, entry.is_marked());
+        block.map(Ended::Block)
+    }
+
+    fn end(&self, entry: &mut Entry) {
+        entry.end_block();
+        self.blocked.ended(entry.key().kind());
+    }
+
+    /// A request of a locked entry whose class is known.
+    fn judge(&self, line: usize, entry: &mut Entry, rules: &Rules, now: u64) -> Checked {
         let class = entry.class();
-        let mut checked = Checked::new(Outcome::Untracked, Some(class));
+        let mut checked = Checked::new(Outcome::Exempt, class);
         if let Some(block) = entry.as_block() {
             if entry.holds(now) {
                 entry.refuse();
                 checked.outcome = Outcome::Blocked(block);
                 return checked;
             }
-            entry.end_block();
-            self.blocked.ended(entry.key().kind());
+            self.end(entry);
+            self.blocked.mark(line, false);
             checked.ended = Some(Ended::Block(block));
         }
         let rule = rules.class(class);
+        if class.is_none() {
+            entry.touch(rule, now);
+            return checked;
+        }
         checked.requests = rule.limit.saturating_add(1);
         checked.outcome = match entry.judge(rule, now) {
             Judgement::Under(requests) => {
                 checked.requests = requests;
-                if checked.ended.is_some() {
-                    bucket.note(at);
-                }
                 checked.outcome = Outcome::Under;
                 return checked;
             }
@@ -263,140 +216,107 @@ impl FloodTable {
                 None => Outcome::Untracked,
             },
         };
-        bucket.note(at);
-        self.blocked.mark(number);
+        self.blocked.mark(line, true);
         checked
     }
 
     /// A block of another length than `own` that holds for an address.
     fn covering(&self, source: Address, own: usize, clock: impl Fn() -> u64) -> Option<Block> {
-        self.blocked
-            .lengths(source)
-            .filter_map(|len| {
-                let key = Key::from(source.prefix_of(len));
-                if key.kind() == own { None } else { self.block_of(&key, clock()) }
-            })
-            .next()
+        let keys = self.blocked.lengths(source).map(|len| Key::from(source.prefix_of(len)));
+        keys.filter(|key| key.kind() != own).find_map(|key| self.block_of(&key, clock()))
     }
 
     fn block_of(&self, key: &Key, now: u64) -> Option<Block> {
-        self.with_entry(key, |entry| if entry.holds(now) { entry.as_block() } else { None })?
+        self.lines.with(key, |_, entry| if entry.holds(now) { entry.as_block() } else { None })?
     }
 
-    fn refuse(&self, prefix: Prefix) {
-        self.with_entry(&Key::from(prefix), |entry| {
+    /// Counts a request of somebody within a blocked range.
+    fn refuse(&self, block: &Block, class: Option<ClassId>) -> Checked {
+        self.lines.with(&Key::from(block.prefix), |_, entry| {
             if entry.is_blocked() {
                 entry.refuse();
             }
         });
+        Checked::new(Outcome::Blocked(*block), class)
     }
 
-    fn with_entry<R>(&self, key: &Key, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
-        let place = self.place(key);
-        let mut bucket = self.buckets.get(place.bucket)?.lock();
-        let at = bucket.find(place.tag, key)?;
-        Some(f(bucket.entry(at)?))
-    }
-
-    /// Removes an entry; its block, if it was blocked. The bucket is locked.
-    fn remove(&self, bucket: &mut Bucket, at: usize) -> Option<Block> {
-        let entry = bucket.entry(at).copied()?;
-        bucket.remove(at);
-        self.used.fetch_sub(1, Relaxed);
-        if entry.is_blocked() {
-            self.blocked.ended(entry.key().kind());
-        }
-        entry.as_block()
-    }
-
-    /// Blocks a prefix, whatever it has sent; an earlier block of it is replaced.
+    /// Blocks a prefix, whatever it has sent; an earlier block of it is replaced,
+    /// and returned.
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub fn block(&self, block: &Block, rules: &Rules, now: u64) -> Result<(), NoRoom> {
+    pub fn block(&self, block: &Block, rules: &Rules, now: u64) -> Result<Option<Block>, NoRoom> {
         let key = Key::from(block.prefix);
-        let place = self.place(&key);
-        let mut bucket = self.buckets.get(place.bucket).ok_or(NoRoom)?.lock();
-        let at = match bucket.find(place.tag, &key) {
-            Some(at) => at,
-            None => match bucket.add(place.tag, Entry::new(&key, block.class, 0), rules, now) {
-                Some(Added::Free(at)) => {
-                    self.used.fetch_add(1, Relaxed);
-                    at
+        let new = Entry::new(&key, block.class, 0);
+        let before = self.lines.with_or_add(
+            &key,
+            new,
+            rules,
+            || now,
+            |line, entry, place| {
+                self.count_place(line, place);
+                let before = entry.as_block();
+                if before.is_none() {
+                    self.blocked.started(key.kind());
+                } else {
+                    self.blocked.changed();
                 }
-                Some(Added::Instead { place, .. }) => place,
-                None => return Err(NoRoom),
+                entry.block(block.reason, block.since, block.until, block.seen, block.times);
+                self.blocked.mark(line, true);
+                before
             },
-        };
-        let entry = bucket.entry(at).ok_or(NoRoom)?;
-        if !entry.is_blocked() {
-            self.blocked.started(key.kind());
-        }
-        entry.block(block.reason, block.since, block.until, block.seen, block.times);
-        bucket.note(at);
-        self.blocked.mark(place.bucket);
-        Ok(())
+        );
+        before.ok_or(NoRoom)
     }
 
     /// Forgets all that is known of the sources in a prefix, or of all, and lifts
     /// their blocks; `lifted` is told of each block, without any lock.
     pub fn forget(&self, prefix: Option<Prefix>, mut lifted: impl FnMut(&Block)) {
-        for lock in self.buckets {
-            let mut blocks = [None; ENTRIES];
-            let mut bucket = lock.lock();
-            for (at, slot) in bucket.places(false).zip(&mut blocks) {
-                let of = bucket.entry(at).and_then(|entry| entry.key().prefix());
-                let within = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
-                if of.is_some_and(within) {
-                    *slot = self.remove(&mut bucket, at);
-                }
+        for line in 0..self.lines.len() {
+            let Some(mut entry) = self.lines.lock(line) else { continue };
+            let within = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
+            if !entry.key().prefix().is_some_and(within) {
+                continue;
             }
-            drop(bucket);
-            blocks.iter().flatten().for_each(&mut lifted);
+            let block = entry.as_block();
+            if block.is_some() {
+                self.end(&mut entry);
+            }
+            *entry = Entry::default();
+            self.blocked.mark(line, false);
+            self.used.fetch_sub(1, Relaxed);
+            drop(entry);
+            block.iter().for_each(&mut lifted);
         }
     }
 
     /// Ends what has run out; `ended` is told of it without any lock.
     pub fn sweep(&self, now: u64, mut ended: impl FnMut(&Ended)) {
         self.blocked.tidy();
-        for number in self.blocked.marked() {
-            let Some(lock) = self.buckets.get(number) else { continue };
-            let mut over = [None; ENTRIES];
-            let mut bucket = lock.lock();
-            let mut marks = false;
-            for (at, slot) in bucket.places(true).zip(&mut over) {
-                let Some(entry) = bucket.entry(at) else { continue };
-                if let Some(block) = entry.as_block().filter(|_| !entry.holds(now)) {
-                    entry.end_block();
-                    self.blocked.ended(entry.key().kind());
-                    *slot = Some(Ended::Block(block));
-                } else if entry.is_calm(now) {
-                    entry.set_calm();
-                    let throttling = |prefix| Ended::Throttling(prefix, entry.class());
-                    *slot = entry.key().prefix().map(throttling);
-                }
-                marks |= bucket.note(at);
+        for line in self.blocked.marked() {
+            let Some(mut entry) = self.lines.lock(line) else { continue };
+            let mut over = None;
+            if let Some(block) = entry.as_block().filter(|_| !entry.holds(now)) {
+                self.end(&mut entry);
+                over = Some(Ended::Block(block));
+            } else if entry.is_calm(now) {
+                entry.set_calm();
+                let class = entry.class();
+                over = entry.key().prefix().map(|prefix| Ended::Throttling(prefix, class));
             }
-            if !marks {
-                self.blocked.unmark(number);
-            }
-            drop(bucket);
-            over.iter().flatten().for_each(&mut ended);
+            self.blocked.mark(line, entry.is_marked());
+            drop(entry);
+            over.iter().for_each(&mut ended);
         }
     }
 
     /// All blocks that hold, in no order; `block` is told without any lock.
     pub fn blocks(&self, now: u64, mut block: impl FnMut(&Block)) {
-        for number in self.blocked.marked() {
-            let Some(lock) = self.buckets.get(number) else { continue };
-            let mut found = [None; ENTRIES];
-            let mut bucket = lock.lock();
-            for (at, slot) in bucket.places(true).zip(&mut found) {
-                let entry = bucket.entry(at);
-                *slot = entry.and_then(|e| if e.holds(now) { e.as_block() } else { None });
-            }
-            drop(bucket);
-            found.iter().flatten().for_each(&mut block);
+        for line in self.blocked.marked() {
+            let Some(mut entry) = self.lines.lock(line) else { continue };
+            let found = if entry.holds(now) { entry.as_block() } else { None };
+            drop(entry);
+            found.iter().for_each(&mut block);
         }
     }
 
@@ -404,7 +324,7 @@ impl FloodTable {
     /// without any effect.
     pub fn look(&self, source: Address, rules: &Rules, now: u64) -> (Option<Block>, Option<Seen>) {
         let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
-        let own = self.with_entry(&key, |entry| *entry);
+        let own = self.lines.with(&key, |_, entry| *entry);
         let block = self.covering(source, key.kind(), || now);
         let block = block.or_else(|| self.block_of(&key, now));
         let seen = own.map(|mut copy| Seen {
@@ -423,10 +343,10 @@ impl FloodTable {
     /// Sizes and use.
     pub fn memory(&self) -> Memory {
         Memory {
-            capacity: self.buckets.len() * ENTRIES,
+            capacity: self.lines.len(),
             used: self.used.load(Relaxed),
             blocked: self.blocked.count(),
-            bytes: size_of_val(self.buckets) + self.blocked.bytes(),
+            bytes: self.lines.bytes() + self.blocked.bytes(),
         }
     }
 }

@@ -95,7 +95,7 @@ fn numbers(rules: &Rules, checked: &Checked) -> FloodNumbers {
     FloodNumbers {
         class: checked.class,
         requests: checked.requests,
-        limit: checked.class.map_or(0, |class| rules.class(class).limit),
+        limit: checked.class.map_or(0, |class| rules.class(Some(class)).limit),
         block_seconds: u32::try_from(block_seconds).unwrap_or(u32::MAX),
     }
 }
@@ -109,7 +109,7 @@ fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
         statistics::count_own(Own::FloodEvictions);
     }
     let class = state.settings.class_name(checked.class);
-    let rule = rules.class(checked.class.unwrap_or(ClassId::DEFAULT));
+    let rule = rules.class(checked.class);
     let monitor =
         if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" };
     match &checked.outcome {
@@ -157,7 +157,7 @@ pub fn report_end(state: &State, ended: &Ended) {
         }
         Ended::Throttling(prefix, class) => log::warning(format_args!(
             "throttling of {prefix} ends, class {}",
-            state.settings.class_name(Some(*class))
+            state.settings.class_name(*class)
         )),
     }
 }

@@ -177,7 +177,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_class",
         Kind::Classes,
-        c"A class of sources with values of its own, up to 15 of them: `name=limit:N;window:N;block:N;block_max:N`. What is missing is that of everybody. At run time a class that is there can be given other values.",
+        c"A class of sources with values of its own, up to 14 of them: `name=limit:N;window:N;block:N;block_max:N`. What is missing is that of everybody. At run time a class that is there can be given other values.",
     ),
     runtime(
         c"flood_company_sources",

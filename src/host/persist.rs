@@ -43,7 +43,7 @@ fn line(settings: &Settings, now: Moment, block: &Block) -> String {
         block.seen,
         block.times,
         block.reason.name(),
-        settings.class_name(Some(block.class)),
+        settings.class_name(block.class),
     )
 }
 
@@ -120,7 +120,10 @@ fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {
     Some(Block {
         prefix: Prefix::parse(prefix, None).ok()?,
         // A class that is gone: everybody's.
-        class: settings.class_id(class).unwrap_or(ClassId::DEFAULT),
+        class: match class {
+            "exempt" => None,
+            name => settings.class_id(name).or(Some(ClassId::DEFAULT)),
+        },
         since: now.monotonic(since).min(now.monotonic),
         until: now.monotonic + left,
         seen: seen.parse().ok()?,

@@ -101,7 +101,7 @@ impl Settings {
             return refused("stands twice");
         }
         if self.classes.len() + 1 >= MAX_CLASSES {
-            return refused("is one too many: 15 fit");
+            return refused("is one too many: 14 fit");
         }
         self.classes.push(name);
         Ok(())
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_known_by_name_and_there_are_at_most_fifteen() {
+    fn classes_are_known_by_name_and_there_are_at_most_fourteen() {
         let known = settings(&["carrier=limit:5", "office=block:0"]).unwrap();
         assert_eq!(known.class_id("office"), Some(ClassId(2)));
         assert_eq!(known.class_name(Some(ClassId(1))), "carrier");
@@ -235,8 +235,8 @@ mod tests {
         assert!(refused.contains("class a stands twice"), "{refused}");
         let many: Vec<String> = (0..16).map(|n| format!("c{n}=limit:5")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(settings(&many[..15]).is_ok());
-        assert!(settings(&many).err().unwrap().contains("class c15 is one too many"));
+        assert!(settings(&many[..14]).is_ok());
+        assert!(settings(&many).err().unwrap().contains("class c14 is one too many"));
     }
 
     #[test]

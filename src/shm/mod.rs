@@ -16,7 +16,7 @@ mod store;
 
 pub use area::Area;
 pub use bucket::{Buckets, Locked};
-pub use mutex::{RawSharedMutex, SharedMutex};
+pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex};
 pub use pool::{Pool, Record};
 pub use process_id::process_id;
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};

@@ -1,14 +1,17 @@
-//! A mutex between processes, for rare work such as reloads.
+//! Mutexes between processes.
 //!
 //! `parking_lot`'s own mutex parks threads in a table of one process, so only
-//! its guards are used (`lock_api`), over a futex word in shared memory. The
-//! word holds the owner's pid, so a lock whose owner has died is taken over.
+//! its guards are used (`lock_api`), over a word in shared memory. The word holds
+//! the owner's pid, so a lock whose owner has died is taken over. One kind puts
+//! waiters to sleep on a futex, for work that may take its time; the other is for
+//! some ten instructions: it costs one atomic operation instead of two, and who
+//! has to wait looks again now and then.
 
 use std::time::Duration;
 #[cfg(not(shuttle))]
 use std::time::Instant;
 
-use parking_lot::lock_api::{GuardNoSend, Mutex, RawMutex};
+use parking_lot::lock_api::{GuardNoSend, Mutex, MutexGuard, RawMutex};
 
 use super::area::Shared;
 use super::atomic::{AtomicU32, Ordering::*};
@@ -19,6 +22,9 @@ const WAITERS: u32 = 1 << 31;
 /// Looks at the word before a waiter goes to sleep.
 #[cfg(not(shuttle))]
 const SPINS: u32 = 200;
+/// How long a waiter for a [`ShortMutex`] leaves the processor to its owner.
+#[cfg(not(shuttle))]
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
 /// How often a waiter looks whether the owner is still alive.
 #[cfg(not(shuttle))]
 const OWNER_CHECK: Duration = Duration::from_millis(200);
@@ -107,6 +113,72 @@ impl RawSharedMutex {
     }
 }
 
+/// The word of a [`ShortMutex`]: 0 free, else pid of the owner.
+#[repr(transparent)]
+pub struct RawShortMutex(AtomicU32);
+
+/// A value of type `T` under a mutex of all processes that is never held around a
+/// system call.
+pub type ShortMutex<T> = Mutex<RawShortMutex, T>;
+
+/// Holds a [`ShortMutex`].
+pub type ShortGuard<'a, T> = MutexGuard<'a, RawShortMutex, T>;
+
+// SAFETY: as for `SharedMutex`.
+unsafe impl<T: bytemuck::Pod + Send> Shared for ShortMutex<T> {}
+
+// SAFETY: as for `RawSharedMutex`.
+unsafe impl RawMutex for RawShortMutex {
+    #[allow(clippy::declare_interior_mutable_const)]
+    const INIT: Self = RawShortMutex(AtomicU32::new(0));
+    type GuardMarker = GuardNoSend;
+
+    fn lock(&self) {
+        if !self.try_lock() {
+            self.wait();
+        }
+    }
+
+    fn try_lock(&self) -> bool {
+        self.0.compare_exchange(0, process_id(), Acquire, Relaxed).is_ok()
+    }
+
+    unsafe fn unlock(&self) {
+        self.0.store(0, Release);
+    }
+}
+
+impl RawShortMutex {
+    /// The owner is at work on another core, or has been preempted, or is dead.
+    #[cold]
+    #[cfg(not(shuttle))]
+    fn wait(&self) {
+        loop {
+            for _ in 0..SPINS {
+                std::hint::spin_loop();
+                if self.0.load(Relaxed) == 0 && self.try_lock() {
+                    return;
+                }
+            }
+            std::thread::sleep(LOOK_AGAIN);
+            let owner = self.0.load(Relaxed);
+            if owner != 0
+                && !is_alive(owner)
+                && self.0.compare_exchange(owner, process_id(), Acquire, Relaxed).is_ok()
+            {
+                return;
+            }
+        }
+    }
+
+    #[cfg(shuttle)]
+    fn wait(&self) {
+        while !self.try_lock() {
+            shuttle::thread::yield_now();
+        }
+    }
+}
+
 #[cfg(shuttle)]
 impl RawSharedMutex {
     fn acquire_contended(&self, me: u32, _timeout: Option<Duration>) -> bool {
@@ -160,22 +232,26 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn it_excludes_and_hands_over() {
-        let mutex = Arc::new(SharedMutex::new(0u64));
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                let mutex = Arc::clone(&mutex);
-                std::thread::spawn(move || {
-                    for _ in 0..20_000 {
-                        let mut guard = mutex.lock();
-                        let seen = std::hint::black_box(*guard);
-                        *guard = seen + 1;
-                    }
+    fn both_kinds_exclude_and_hand_over() {
+        fn count_to_80_000<R: RawMutex + Send + Sync + 'static>(mutex: Mutex<R, u64>) {
+            let mutex = Arc::new(mutex);
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    let mutex = Arc::clone(&mutex);
+                    std::thread::spawn(move || {
+                        for _ in 0..20_000 {
+                            let mut guard = mutex.lock();
+                            let seen = std::hint::black_box(*guard);
+                            *guard = seen + 1;
+                        }
+                    })
                 })
-            })
-            .collect();
-        threads.into_iter().for_each(|t| t.join().unwrap());
-        assert_eq!(*mutex.lock(), 80_000);
+                .collect();
+            threads.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(*mutex.lock(), 80_000);
+        }
+        count_to_80_000(SharedMutex::new(0));
+        count_to_80_000(ShortMutex::new(0));
     }
 
     #[test]
@@ -185,6 +261,9 @@ mod tests {
         child.wait().unwrap();
         let mutex = RawSharedMutex(AtomicU32::new(pid));
         assert!(mutex.acquire(Some(Duration::ZERO)));
+        let mutex = RawShortMutex(AtomicU32::new(pid));
+        mutex.lock();
+        assert!(!mutex.try_lock());
     }
 
     #[test]

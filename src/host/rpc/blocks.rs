@@ -50,7 +50,7 @@ pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
 
 fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.text(c"source", block.prefix.name());
-    node.text(c"class", state.settings.class_name(Some(block.class)));
+    node.text(c"class", state.settings.class_name(block.class));
     node.text(c"reason", block.reason.name());
     node.int(c"since", now.date(block.since) / 1000);
     node.int(c"until", now.date(block.until) / 1000);
@@ -82,7 +82,7 @@ pub fn explain(reply: &Node<'_>, state: &State, source: Address) {
         reply.text(c"reason", verdict.reason());
         reply.text(c"class", state.settings.class_name(class));
         reply.text(c"class_rule", rule);
-        let class = rules.class(class.unwrap_or(ClassId::DEFAULT));
+        let class = rules.class(class);
         reply.int(c"requests", seen.map_or(0, |seen| seen.requests));
         reply.int(c"limit", class.limit);
         reply.int(c"window_ms", class.window);
@@ -102,7 +102,9 @@ fn foretell(
     if block.is_some_and(|block| block.applies_to(class)) {
         return Verdict::FloodBlocked;
     }
-    let Some(class) = class else { return Verdict::Exempt };
+    if class.is_none() {
+        return Verdict::Exempt;
+    }
     let rule = rules.class(class);
     match seen.filter(|seen| seen.class == class) {
         Some(seen) if seen.requests < rule.limit => Verdict::UnderLimit,
@@ -149,13 +151,13 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
     let block = with_rules(state, |rules| {
         let (class, rule) = with_snapshot(|view, _| class_and_rule(view, rules, prefix.first()))
             .unwrap_or((Some(ClassId::DEFAULT), String::new()));
-        let seconds = seconds.unwrap_or(match rules.class(ClassId::DEFAULT).block {
+        let seconds = seconds.unwrap_or(match rules.class(None).block {
             0 => 300,
             block => block,
         });
         let block = Block {
             prefix,
-            class: class.unwrap_or(ClassId::DEFAULT),
+            class,
             since: now.monotonic,
             until: now.monotonic + u64::from(seconds) * 1000,
             seen: 0,
@@ -163,12 +165,14 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
             reason: Reason::Manual,
         };
         match state.flood.block(&block, rules, now.monotonic) {
-            Ok(()) => Ok((block, class, rule)),
+            Ok(before) => Ok((block, before, rule)),
             Err(_) => Err(Fault::internal("no room: flood_sources is full of blocks")),
         }
     });
-    let (block, class, rule) = block?;
-    statistics::count_own(Own::FloodBlocksStarted);
+    let (block, before, rule) = block?;
+    if before.is_none() {
+        statistics::count_own(Own::FloodBlocksStarted);
+    }
     let seconds = (block.until - block.since) / 1000;
     log::warning(format_args!(
         "block of {} starts: an operator said so; {seconds} s",
@@ -176,7 +180,7 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
     ));
     let reply = call.reply();
     describe(&reply, state, now, &block);
-    if class.is_none() {
+    if block.class.is_none() {
         reply.text(c"warning", format_args!("it was exempt: {rule}"));
     }
     Ok(())

@@ -21,10 +21,10 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"flood_company_sources", state.settings.class_name(sources));
         let classes = reply.array(c"classes");
         for id in 0..=state.settings.classes.len() {
-            let class = ClassId(id as u8);
+            let class = Some(ClassId(id as u8));
             let rule = rules.class(class);
             let node = classes.item_structure();
-            node.text(c"class", state.settings.class_name(Some(class)));
+            node.text(c"class", state.settings.class_name(class));
             node.int(c"limit", rule.limit);
             node.int(c"window_ms", rule.window);
             node.int(c"block", rule.block);

@@ -1,0 +1,120 @@
+//! Where entries lie: each in a cache line of its own, with its lock.
+//!
+//! Eight lines make a bucket. A source has a home line in its bucket and lies
+//! there, or where its home was taken in the next one that was free. So a check
+//! of a known source mostly touches one line and no other source's.
+//!
+//! Who looks for a source takes one lock at a time. Who adds one takes all eight
+//! of the bucket, in ascending order, and looks once more: so a source never
+//! stands twice. An entry may be removed under its own lock alone.
+
+use std::io;
+
+use super::entry::Entry;
+use super::key::Key;
+use super::rules::Rules;
+use crate::shm::{Area, ShortGuard, ShortMutex};
+
+/// Lines of a bucket.
+const WAYS: usize = 8;
+
+/// All lines, in shared memory.
+pub(super) struct Lines {
+    lines: &'static [ShortMutex<Entry>],
+    seed: [u64; 2],
+}
+
+/// How a new source found its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It was there already.
+    Known,
+    /// The place was free.
+    Free,
+    /// Another source went; its evidence still counted or did not.
+    Instead { fresh: bool },
+}
+
+const _: () = assert!(size_of::<ShortMutex<Entry>>() == 64);
+
+impl Lines {
+    /// Maps at least `capacity` lines. `seed` keys the hash.
+    pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
+        let count = capacity.max(WAYS).next_power_of_two();
+        Ok(Lines { lines: Area::share_slice(count)?, seed })
+    }
+
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Bytes of address space.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.lines)
+    }
+
+    /// The lines where a source can lie, home first.
+    fn places(&self, key: &Key) -> impl Iterator<Item = usize> + use<> {
+        let hash = key.hash(self.seed) as usize & (self.lines.len() - 1);
+        let (first, home) = (hash & !(WAYS - 1), hash & (WAYS - 1));
+        (0..WAYS).map(move |n| first + ((home + n) & (WAYS - 1)))
+    }
+
+    /// Locks a line.
+    pub fn lock(&self, number: usize) -> Option<ShortGuard<'static, Entry>> {
+        self.lines.get(number).map(|line| line.lock())
+    }
+
+    /// Runs `f` on the entry of a source and the number of its line, if there is
+    /// one; its line is locked meanwhile.
+    pub fn with<R>(&self, key: &Key, f: impl FnOnce(usize, &mut Entry) -> R) -> Option<R> {
+        self.places(key)
+            .find_map(|number| {
+                let entry = self.lock(number)?;
+                entry.is(key).then_some((number, entry))
+            })
+            .map(|(number, mut entry)| f(number, &mut entry))
+    }
+
+    /// As [`Lines::with`]; `new` is added if the source is not there, in a free
+    /// line, or instead of the least useful entry that is not blocked. None if all
+    /// are blocked. `clock` is read under the locks.
+    pub fn with_or_add<R>(
+        &self,
+        key: &Key,
+        new: Entry,
+        rules: &Rules,
+        clock: impl Fn() -> u64,
+        f: impl FnOnce(usize, &mut Entry, Place) -> R,
+    ) -> Option<R> {
+        let mut order = [0; WAYS];
+        order.iter_mut().zip(self.places(key)).for_each(|(slot, number)| *slot = number);
+        let first = order.iter().min().copied()?;
+        let mut guards: [Option<ShortGuard<'_, Entry>>; WAYS] =
+            std::array::from_fn(|n| self.lock(first + n));
+        let entry = |number: usize| guards.get(number - first)?.as_deref();
+        let found = order.into_iter().find(|n| entry(*n).is_some_and(|entry| entry.is(key)));
+        let free = || order.into_iter().find(|n| entry(*n).is_some_and(Entry::is_free));
+        let (number, place) = match (found, free) {
+            (Some(number), _) => (number, Place::Known),
+            (None, free) => match free() {
+                Some(number) => (number, Place::Free),
+                None => {
+                    let now = clock();
+                    let worth = |n: usize| {
+                        let entry = entry(n).filter(|entry| !entry.is_blocked())?;
+                        Some((entry.worth(rules.class(entry.class()), now), n))
+                    };
+                    let ((requests, _), number) = order.into_iter().filter_map(worth).min()?;
+                    (number, Place::Instead { fresh: requests > 0 })
+                }
+            },
+        };
+        let mut entry = guards.get_mut(number - first)?.take()?;
+        drop(guards);
+        if place != Place::Known {
+            *entry = new;
+        }
+        Some(f(number, &mut entry, place))
+    }
+}
