@@ -11,6 +11,8 @@
 
 MODULE_VERSION
 
+int sw_is_recorder;
+
 static void log_line(enum sw_log_level level, struct sw_text line)
 {
 	int len = (int)line.len;
@@ -106,7 +108,11 @@ static int mod_init(void)
 
 static void run_recorder(void)
 {
-	for(;;) {
+	pid_t parent = getppid();
+
+	sw_is_recorder = 1;
+	/* a main process that was killed leaves its children behind */
+	while(getppid() == parent) {
 		sleep_us(TICK_US);
 		cfg_update();
 		sw_rust_module.tick();
@@ -128,6 +134,7 @@ static int child_init(int rank)
 		if(cfg_child_init() != 0)
 			return -1;
 		run_recorder();
+		_exit(0);
 	}
 	return 0;
 }

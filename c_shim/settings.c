@@ -117,13 +117,14 @@ static void apply(int n)
 		sw_rust_module.apply_setting(cfg_params[n], *(char **)at, 0);
 }
 
-/* After the change, in the first process that sees it: Rust tells the others. */
+/* After the change, in each process; one of them applies it, for all, so that
+ * changes are applied in their order. */
 static void on_set(str *group, str *name)
 {
 	int n = variable_of(name);
 
 	(void)group;
-	if(n >= 0)
+	if(n >= 0 && sw_is_recorder)
 		apply(n);
 }
 
@@ -143,7 +144,7 @@ static int declare_variables(void)
 			continue;
 		size = (size + align - 1) / align * align;
 		def->name = (char *)param.name;
-		def->type = (is_int ? CFG_VAR_INT : CFG_VAR_STRING) | CFG_CB_ONLY_ONCE;
+		def->type = is_int ? CFG_VAR_INT : CFG_VAR_STRING;
 		def->min = is_int ? param.int_min : 0;
 		def->max = is_int ? param.int_max : 0;
 		def->on_change_cb = is_int ? NULL : on_change;

@@ -38,6 +38,9 @@ struct sw_message sw_message_of(const struct sip_msg *msg);
 
 struct sw_call sw_call_of(struct sip_msg *msg);
 
+/* module.c: whether this is the module's own process */
+extern int sw_is_recorder;
+
 /* settings.c */
 extern param_export_t sw_params[];
 int sw_settings_declare(void);

@@ -39,8 +39,26 @@ fn source(text: &str) -> Address {
     Address::parse(text.as_bytes()).unwrap()
 }
 
+/// What a check says, and what ended with it.
+fn check_as(
+    table: &FloodTable,
+    source: Address,
+    rules: &Rules,
+    (generation, class): (u32, Option<ClassId>),
+    now: u64,
+) -> (Checked, Option<Ended>) {
+    let mut ended = None;
+    let checked = table.check(source, rules, generation, || now, || class, &mut ended);
+    (checked, ended)
+}
+
 fn check(table: &FloodTable, source: Address, rules: &Rules, now: u64) -> Checked {
-    table.check(source, rules, GENERATION, || now, || Some(ClassId::DEFAULT))
+    check_as(table, source, rules, (GENERATION, Some(ClassId::DEFAULT)), now).0
+}
+
+/// The block that holds for an address.
+fn block_of(table: &FloodTable, source: Address, rules: &Rules, now: u64) -> Block {
+    table.look(source, rules, || now).0.expect("a block")
 }
 
 fn prefix(text: &str) -> Prefix {
@@ -61,7 +79,7 @@ fn manual(text: &str, since: u64, until: u64) -> Block {
 
 fn blocks(table: &FloodTable, now: u64) -> Vec<Block> {
     let mut found = Vec::new();
-    table.blocks(now, |block| found.push(*block));
+    table.blocks(|| now, |block| found.push(*block));
     found
 }
 
@@ -73,19 +91,20 @@ fn the_101st_request_starts_the_block_and_then_all_are_refused_until_its_end() {
         let checked = check(&table, from, &rules, 1000);
         assert_eq!((checked.outcome, checked.requests), (Outcome::Under, n));
     }
-    let Outcome::Started(block) = check(&table, from, &rules, 1000).outcome else {
-        panic!("not started")
-    };
+    let outcome = check(&table, from, &rules, 1000).outcome;
+    assert_eq!(outcome, Outcome::Started { until: 301_000, times: 1 });
+    let block = block_of(&table, from, &rules, 1000);
     assert_eq!((block.since, block.until, block.seen, block.times), (1000, 301_000, 1, 1));
     for n in 1..=1000 {
-        let checked = check(&table, from, &rules, 1000 + n * 299);
-        let Outcome::Blocked(block) = checked.outcome else { panic!("{checked:?}") };
-        assert_eq!(u64::from(block.seen), n);
+        let outcome = check(&table, from, &rules, 1000 + n * 299).outcome;
+        assert_eq!(outcome, Outcome::Blocked { until: 301_000 });
+        assert_eq!(u64::from(block_of(&table, from, &rules, 1000 + n * 299).seen), n + 1);
     }
     assert!(matches!(check(&table, source("192.0.2.8"), &rules, 1000).outcome, Outcome::Under));
-    let after = check(&table, from, &rules, 301_000);
+    let class = (GENERATION, Some(ClassId::DEFAULT));
+    let (after, ended) = check_as(&table, from, &rules, class, 301_000);
     assert_eq!((after.outcome, after.requests), (Outcome::Under, 1));
-    let Some(Ended::Block(ended)) = after.ended else { panic!("{after:?}") };
+    let Some(Ended::Block(ended)) = ended else { panic!("{ended:?}") };
     assert_eq!((ended.prefix, ended.seen), (prefix("192.0.2.7"), 1001));
     assert_eq!(table.memory().blocked, 0);
 }
@@ -117,6 +136,7 @@ proptest! {
         steps in steps(),
         limit in 1u32..60,
         window in prop_oneof![Just(2000u32), 100u32..5000],
+        tick in 1u32..=10,
     ) {
         // Mappings are never given back: all cases share one.
         static TABLE: OnceLock<(FloodTable, SharedRules)> = OnceLock::new();
@@ -125,7 +145,10 @@ proptest! {
             (FloodTable::new(8, SEED).unwrap(), shared)
         });
         table.forget(None, |_| {});
-        shared.change(|s| s.set_default(|l, w, _, _| (*l, *w) = (limit, window)));
+        shared.change(|s| {
+            s.set_default(|l, w, _, _| (*l, *w) = (limit, window));
+            s.tick = tick;
+        });
         let mut rules = Rules::NONE;
         shared.refresh(&mut rules);
         let from = source("192.0.2.7");
@@ -137,7 +160,8 @@ proptest! {
         // What a clock that was set back loses between two requests it cannot show.
         let mut lost = 0u64;
         let mut last = 0;
-        let shorter = u64::from(window) * (SLICES as u64 - 1) / SLICES as u64;
+        let shorter = u64::from(window - tick) * (SLICES as u64 - 1) / SLICES as u64;
+        let shorter = shorter.saturating_sub(u64::from(tick));
         for step in steps {
             let (count, gap) = match step {
                 Step::Requests(count, gap) => (count, u64::from(gap)),
@@ -152,7 +176,8 @@ proptest! {
             };
             for _ in 0..count {
                 real += gap;
-                let now = real.wrapping_add_signed(offset);
+                // The clock shows its last tick.
+                let now = real.wrapping_add_signed(offset) / u64::from(tick) * u64::from(tick);
                 // Within one slice the table does not see that time runs backwards.
                 if last > now + u64::from(window) / SLICES as u64 {
                     all.clear();
@@ -173,7 +198,7 @@ proptest! {
                         let recent = within(shorter, &since_set);
                         prop_assert!(recent < limit, "{recent} in 13/14 of a window passed");
                     }
-                    Outcome::Started(_) => {
+                    Outcome::Started { .. } => {
                         let before = within(u64::from(window) + lost, &all);
                         prop_assert!(before >= limit, "refused after {before} of {limit}");
                         return Ok(());
@@ -221,11 +246,11 @@ fn repeated_blocks_double_and_good_conduct_is_remembered() {
     let mut now = 5000;
     let flood = |now: &mut u64| {
         check(&table, from, &rules, *now);
-        let Outcome::Started(block) = check(&table, from, &rules, *now).outcome else {
+        let Outcome::Started { until, times } = check(&table, from, &rules, *now).outcome else {
             panic!("not started")
         };
-        *now = block.until;
-        (block.until - block.since, block.times)
+        let length = until - std::mem::replace(now, until);
+        (length, times)
     };
     let lengths: Vec<_> = (0..5).map(|_| flood(&mut now)).collect();
     assert_eq!(lengths, [(10_000, 1), (20_000, 2), (40_000, 3), (60_000, 4), (60_000, 5)]);
@@ -239,7 +264,7 @@ fn a_class_without_blocks_is_throttled_to_its_limit() {
     assert!(settings.set_class(1, &parse_class("carrier=limit:20;window:1;block:0").unwrap()));
     let (table, rules) = (FloodTable::new(8, SEED).unwrap(), rules_of(settings));
     let ask =
-        |now| table.check(source("192.0.2.7"), &rules, GENERATION, || now, || Some(ClassId(1)));
+        |now| check_as(&table, source("192.0.2.7"), &rules, (GENERATION, Some(ClassId(1))), now).0;
     let (mut passed, mut begun) = (0, 0);
     for now in 0..10_000u64 {
         let checked = ask(100_000 + now);
@@ -255,9 +280,9 @@ fn a_class_without_blocks_is_throttled_to_its_limit() {
     assert_eq!(begun, 1);
     assert_eq!(blocks(&table, 110_000), []);
     let mut over = Vec::new();
-    table.sweep(119_000, |ended| over.push(*ended));
+    table.sweep(|| 119_000, |ended| over.push(*ended));
     assert_eq!(over, []);
-    table.sweep(121_000, |ended| over.push(*ended));
+    table.sweep(|| 121_000, |ended| over.push(*ended));
     assert_eq!(over, [Ended::Throttling(prefix("192.0.2.7"), Some(ClassId(1)))]);
     assert_eq!(ask(121_000).outcome, Outcome::Under);
 }
@@ -271,10 +296,10 @@ fn addresses_of_one_ipv6_network_are_one_source_and_mapped_ones_are_ipv4() {
     }
     assert_eq!(table.memory().used, 2);
     let outcome = |text: &str| check(&table, source(text), &rules, 0).outcome;
-    let Outcome::Started(block) = outcome("2001:db8:0:1:ffff::1") else { panic!("not started") };
-    assert_eq!(block.prefix, prefix("2001:db8:0:1::/64"));
-    assert!(matches!(outcome("::ffff:192.0.2.1"), Outcome::Started(_)));
-    assert!(matches!(outcome("192.0.2.1"), Outcome::Blocked(_)));
+    assert!(matches!(outcome("2001:db8:0:1:ffff::1"), Outcome::Started { .. }));
+    assert_eq!(blocks(&table, 0)[0].prefix, prefix("2001:db8:0:1::/64"));
+    assert!(matches!(outcome("::ffff:192.0.2.1"), Outcome::Started { .. }));
+    assert!(matches!(outcome("192.0.2.1"), Outcome::Blocked { .. }));
     assert_eq!(outcome("2001:db8:0:2::1"), Outcome::Under);
 }
 
@@ -285,7 +310,7 @@ fn blocks_of_any_length_hold_and_are_lifted_with_what_they_contain() {
         table.block(&manual(text, 0, 10_000), &rules, 0).unwrap();
     }
     let refused = |text: &str, now| {
-        matches!(check(&table, source(text), &rules, now).outcome, Outcome::Blocked(_))
+        matches!(check(&table, source(text), &rules, now).outcome, Outcome::Blocked { .. })
     };
     for (text, expected) in [
         ("203.0.113.200", true),
@@ -303,19 +328,19 @@ fn blocks_of_any_length_hold_and_are_lifted_with_what_they_contain() {
     assert_eq!((table.memory().blocked, seen), (4, 1));
     // A block of an operator holds for exempt sources too.
     let exempt =
-        |text: &str| table.check(source(text), &rules, GENERATION, || 500, || None).outcome;
-    assert!(matches!(exempt("203.0.113.9"), Outcome::Blocked(_)));
-    assert!(matches!(exempt("198.51.100.7"), Outcome::Blocked(_)));
+        |text: &str| check_as(&table, source(text), &rules, (GENERATION, None), 500).0.outcome;
+    assert!(matches!(exempt("203.0.113.9"), Outcome::Blocked { .. }));
+    assert!(matches!(exempt("198.51.100.7"), Outcome::Blocked { .. }));
     assert_eq!(exempt("198.51.100.9"), Outcome::Exempt);
 
     let mut lifted = HashSet::new();
-    table.forget(Some(prefix("2001:db8::/32")), |block| {
-        lifted.insert(block.prefix.to_string());
+    table.forget(Some(prefix("2001:db8::/32")), |ended| {
+        lifted.insert(format!("{ended:?}"));
     });
     assert_eq!(lifted.len(), 2);
     assert!(!refused("2001:db8:0:9::1", 500) && !refused("2001:db8:7:7::9", 500));
     assert!(refused("203.0.113.1", 500));
-    table.sweep(10_000, |_| {});
+    table.sweep(|| 10_000, |_| {});
     assert!(!refused("203.0.113.1", 10_000));
     table.forget(None, |_| {});
     assert_eq!((table.memory().blocked, table.memory().used), (0, 0));
@@ -333,13 +358,13 @@ fn another_prefix_length_neither_lifts_blocks_nor_leaves_them_for_ever() {
         check(&table, from, &narrow, 0);
     }
     let outcome = |text: &str, rules: &Rules, now| check(&table, source(text), rules, now).outcome;
-    assert!(matches!(outcome("2001:db8:1:2::4", &wide, 100), Outcome::Blocked(_)));
+    assert!(matches!(outcome("2001:db8:1:2::4", &wide, 100), Outcome::Blocked { .. }));
     assert_eq!(outcome("2001:db8:1:3::4", &wide, 100), Outcome::Under);
     // Its class says now that it is exempt: then the block of a flood is none.
-    let exempt = table.check(from, &wide, 2, || 100, || None);
+    let (exempt, _) = check_as(&table, from, &wide, (2, None), 100);
     assert_eq!(exempt.outcome, Outcome::Exempt);
     assert_eq!(outcome("2001:db8:1:2::4", &wide, 300_000), Outcome::Under);
-    table.sweep(300_000, |_| {});
+    table.sweep(|| 300_000, |_| {});
     assert_eq!(table.memory().blocked, 0);
 }
 
@@ -350,11 +375,11 @@ fn a_source_that_becomes_exempt_is_free_at_once_and_counts_anew_afterwards() {
     for _ in 0..101 {
         check(&table, from, &rules, 0);
     }
-    let freed = table.check(from, &rules, 2, || 10, || None);
+    let (freed, ended) = check_as(&table, from, &rules, (2, None), 10);
     assert_eq!(freed.outcome, Outcome::Exempt);
-    assert!(matches!(freed.ended, Some(Ended::Block(_))));
+    assert!(matches!(ended, Some(Ended::Block(_))));
     assert_eq!((table.memory().used, table.memory().blocked), (1, 0));
-    let counted = table.check(from, &rules, 3, || 10, || Some(ClassId::DEFAULT));
+    let (counted, _) = check_as(&table, from, &rules, (3, Some(ClassId::DEFAULT)), 10);
     assert_eq!((counted.outcome, counted.requests), (Outcome::Under, 1));
 }
 
@@ -372,7 +397,7 @@ fn a_changed_window_or_class_begins_a_new_count() {
     shared.change(|s| s.set_default(|_, window, _, _| *window = 4000));
     shared.refresh(&mut rules);
     assert_eq!(check(&table, from, &rules, 0).requests, 1);
-    let other = table.check(from, &rules, 2, || 0, || Some(ClassId(3)));
+    let (other, _) = check_as(&table, from, &rules, (2, Some(ClassId(3))), 0);
     assert_eq!((other.class, other.requests), (Some(ClassId(3)), 1));
 }
 
@@ -402,12 +427,14 @@ fn millions_of_sources_neither_free_a_block_nor_hide_a_flood_nor_hurt_an_honest_
             let outcome = check(&table, honest, &rules, now).outcome;
             assert!(matches!(outcome, Outcome::Under | Outcome::Untracked), "{outcome:?}");
         }
-        if n % 500 == 0 && matches!(check(&table, new, &rules, now).outcome, Outcome::Started(_)) {
+        if n % 500 == 0
+            && matches!(check(&table, new, &rules, now).outcome, Outcome::Started { .. })
+        {
             caught.get_or_insert(now);
         }
         if n % 10_000 == 0 {
             let outcome = check(&table, old, &rules, now).outcome;
-            assert!(matches!(outcome, Outcome::Blocked(_)), "{outcome:?} at {now}");
+            assert!(matches!(outcome, Outcome::Blocked { .. }), "{outcome:?} at {now}");
         }
     }
     assert!(caught.is_some_and(|ms| ms < 1000), "{caught:?}");
@@ -425,7 +452,7 @@ fn a_table_full_of_blocks_lets_others_pass_untracked_and_recovers() {
     assert!(table.block(&manual("192.0.2.99", 0, 1000), &rules, 0).is_err());
     assert_eq!(check(&table, source("192.0.2.99"), &rules, 0).outcome, Outcome::Untracked);
     let mut ended = 0;
-    table.sweep(1000, |_| ended += 1);
+    table.sweep(|| 1000, |_| ended += 1);
     assert_eq!(ended, 8);
     assert_eq!(check(&table, source("192.0.2.99"), &rules, 1000).outcome, Outcome::Under);
 }
@@ -473,11 +500,10 @@ fn eight_processes_admit_a_hundred_of_each_source_together() {
             for n in 0..SOURCES {
                 // Each in an order of its own.
                 let from = Address::V4(0x0a00_0000 + (n + 61 * process as u32 + round) % SOURCES);
-                let checked = check_at(&table, from, &rules, clock);
-                match checked.outcome {
+                match check_at(&table, from, &rules, clock).0.outcome {
                     Outcome::Under => under.fetch_add(1, SeqCst),
-                    Outcome::Started(_) => started.fetch_add(1, SeqCst),
-                    Outcome::Blocked(_) => blocked.fetch_add(1, SeqCst),
+                    Outcome::Started { .. } => started.fetch_add(1, SeqCst),
+                    Outcome::Blocked { .. } => blocked.fetch_add(1, SeqCst),
                     _ => return false,
                 };
             }
@@ -494,20 +520,28 @@ fn eight_processes_admit_a_hundred_of_each_source_together() {
     }
 }
 
-fn check_at(table: &FloodTable, from: Address, rules: &Rules, clock: &AtomicU64) -> Checked {
-    table.check(from, rules, GENERATION, || clock.load(SeqCst), || Some(ClassId::DEFAULT))
+fn check_at(
+    table: &FloodTable,
+    from: Address,
+    rules: &Rules,
+    clock: &AtomicU64,
+) -> (Checked, Option<Ended>) {
+    let (class, mut ended) = (|| Some(ClassId::DEFAULT), None);
+    let now = || clock.load(SeqCst);
+    (table.check(from, rules, GENERATION, now, class, &mut ended), ended)
 }
 
-/// Time runs, blocks come and go, an operator lifts, the sweeper ends: every
-/// block that began has ended exactly once.
+/// Time runs, blocks come and go, operators block and lift, the sweeper ends:
+/// every block that began has ended exactly once.
 #[test]
 fn every_block_ends_once_whoever_notices() {
     let table = FloodTable::new(512, SEED).unwrap();
     let rules = rules_of(FloodSettings::new(3, 100, 1, 0));
     let [started, ended] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
     let clock = Area::share::<AtomicU64>().unwrap();
-    let count_ended = |_: &Ended| {
-        ended.fetch_add(1, SeqCst);
+    let now = || clock.load(SeqCst);
+    let count_ended = |over: &Ended| {
+        ended.fetch_add(u64::from(matches!(over, Ended::Block(_))), SeqCst);
     };
     fork_all(PROCESSES, |process| {
         let mut random = 0x1234_5678_9abc_def1u64 ^ (process as u64) << 17;
@@ -517,30 +551,95 @@ fn every_block_ends_once_whoever_notices() {
             random ^= random << 17;
             let from = Address::V4(0x0a00_0000 + (random >> 40) as u32 % 300);
             match (process, random % 64) {
-                (0, 0) => table.sweep(clock.load(SeqCst), count_ended),
-                (1, 0) => table.forget(Some(from.prefix_of(28)), |_| {
-                    ended.fetch_add(1, SeqCst);
-                }),
+                (0, 0) => table.sweep(now, count_ended),
+                (1, 0) => table.forget(Some(from.prefix_of(28)), count_ended),
+                (2 | 3, 0) => {
+                    let block = Block {
+                        prefix: from.prefix_of(if process == 2 { 32 } else { 29 }),
+                        class: None,
+                        since: now(),
+                        until: now() + 500,
+                        seen: 0,
+                        times: 1,
+                        reason: Reason::Manual,
+                    };
+                    let Ok(before) = table.block(&block, &rules, now()) else { continue };
+                    started.fetch_add(1, SeqCst);
+                    ended.fetch_add(u64::from(before.is_some()), SeqCst);
+                }
                 (_, 1) => {
                     clock.fetch_add(1, SeqCst);
                 }
                 _ => {
-                    let checked = check_at(&table, from, &rules, clock);
-                    started.fetch_add(
-                        u64::from(matches!(checked.outcome, Outcome::Started(_))),
-                        SeqCst,
-                    );
-                    ended.fetch_add(u64::from(checked.ended.is_some()), SeqCst);
+                    let (checked, over) = check_at(&table, from, &rules, clock);
+                    let starts = matches!(checked.outcome, Outcome::Started { .. });
+                    started.fetch_add(u64::from(starts), SeqCst);
+                    over.iter().for_each(count_ended);
                 }
             }
         }
         true
     });
     assert!(started.load(SeqCst) > 1000, "{started:?}");
-    table.sweep(u64::from(u32::MAX), count_ended);
+    table.sweep(|| u64::from(u32::MAX), count_ended);
     assert_eq!(started.load(SeqCst), ended.load(SeqCst));
-    let (memory, listed) = (table.memory(), blocks(&table, clock.load(SeqCst)));
-    assert_eq!((memory.blocked, listed.len()), (0, 0));
+    assert_eq!((table.memory().blocked, blocks(&table, now()).len()), (0, 0));
     table.forget(None, |_| {});
     assert_eq!(table.memory().used, 0);
+}
+
+#[test]
+fn a_block_ends_with_the_class_that_was_its_reason() {
+    let mut settings = FloodSettings::new(5, 2000, 300, 0);
+    settings.set_class(1, &parse_class("carrier=limit:50;block:0").unwrap());
+    let shared = SharedRules::new(settings).unwrap();
+    let mut rules = Rules::NONE;
+    shared.refresh(&mut rules);
+    let table = FloodTable::new(64, SEED).unwrap();
+    let from = source("192.0.2.7");
+    let default = Some(ClassId::DEFAULT);
+    let flood = |rules: &Rules, generation| {
+        (0..6).map(|_| check_as(&table, from, rules, (generation, default), 0).0.outcome).last()
+    };
+    assert!(matches!(flood(&rules, 1), Some(Outcome::Started { .. })));
+    let (now_carrier, ended) = check_as(&table, from, &rules, (2, Some(ClassId(1))), 10);
+    assert_eq!((now_carrier.outcome, now_carrier.requests), (Outcome::Under, 1));
+    assert!(matches!(ended, Some(Ended::Block(_))));
+    // A class that blocks no more frees those it has blocked.
+    assert!(matches!(flood(&rules, 3), Some(Outcome::Started { .. })));
+    shared.change(|s| s.set_default(|_, _, block, _| *block = 0));
+    shared.refresh(&mut rules);
+    let (freed, ended) = check_as(&table, from, &rules, (3, default), 20);
+    assert_eq!(freed.outcome, Outcome::Under);
+    assert!(matches!(ended, Some(Ended::Block(_))));
+    // Not a block of an operator, in whatever class.
+    table.block(&manual("192.0.2.7", 30, 1000), &rules, 30).unwrap();
+    for generation in 3..6 {
+        let class = if generation == 4 { None } else { Some(ClassId(1)) };
+        let (checked, ended) = check_as(&table, from, &rules, (generation, class), 40);
+        assert_eq!((checked.outcome, ended), (Outcome::Blocked { until: 1000 }, None));
+    }
+}
+
+#[test]
+fn a_source_that_is_forgotten_is_no_longer_throttled() {
+    let rules = rules_of(FloodSettings::new(5, 60_000, 0, 0));
+    let table = FloodTable::new(8, SEED).unwrap();
+    let from = source("192.0.2.7");
+    let outcomes: Vec<_> = (0..7).map(|_| check(&table, from, &rules, 0).outcome).collect();
+    assert_eq!(outcomes[5], Outcome::Throttled { begins: true });
+    assert_eq!(outcomes[6], Outcome::Throttled { begins: false });
+    // Seven others with more requests: it is the least useful one after a while.
+    let class = (GENERATION, Some(ClassId::DEFAULT));
+    let mut over = Vec::new();
+    for n in 0..40u32 {
+        for _ in 0..5 {
+            let (_, ended) = check_as(&table, Address::V4(n), &rules, class, 100_000);
+            over.extend(ended);
+        }
+    }
+    assert_eq!(over, [Ended::Throttling(prefix("192.0.2.7"), Some(ClassId::DEFAULT))]);
+    let mut swept = 0;
+    table.sweep(|| 900_000, |_| swept += 1);
+    assert_eq!(swept, 0);
 }

@@ -10,6 +10,9 @@ use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::*};
 /// Words of a set of key kinds.
 const KIND_WORDS: usize = Key::KINDS.div_ceil(64);
 
+// What `Blocked::lengths` takes for granted.
+const _: () = assert!(Key::FIRST_V6 % 64 == 0 && Key::FIRST_V6 == 64);
+
 /// Shared by all processes; lock-free.
 pub(super) struct Blocked {
     /// Bit n: line n is blocked or throttled. Changed under that line's lock.
@@ -85,29 +88,33 @@ impl Blocked {
         }
     }
 
-    /// Lengths of the prefixes that may be blocked in the family of an address.
-    pub fn lengths(&self, source: Address) -> impl Iterator<Item = u8> {
-        let first = match source {
-            Address::V4(_) => Key::from(Prefix::V4(0, 0)).kind(),
-            Address::V6(_) => Key::from(Prefix::V6(0, 0)).kind(),
+    /// Lengths of the prefixes that may be blocked in the family of an address,
+    /// other than that of kind `own`; None, at once, if there are none.
+    pub fn lengths(&self, source: Address, own: usize) -> Option<impl Iterator<Item = u8>> {
+        let (zero, words) = match source {
+            Address::V4(_) => (Prefix::V4(0, 0), self.kind_set.get(..1)?),
+            Address::V6(_) => (Prefix::V6(0, 0), self.kind_set.get(1..)?),
         };
-        let most = if matches!(source, Address::V4(_)) { 32 } else { 128 };
-        let words = self.kind_set.iter().map(|word| word.load(Relaxed)).enumerate();
-        words
-            .flat_map(|(n, word)| bits(word).map(move |bit| n * 64 + bit))
-            .filter_map(move |kind| kind.checked_sub(first))
-            .filter(move |len| *len <= most)
-            .map(|len| len as u8)
+        let first = Key::from(zero).kind();
+        let base = first / 64 * 64;
+        let others = move |n: usize, word: &AtomicU64| {
+            let own = own.checked_sub(base + n * 64).filter(|bit| *bit < 64);
+            word.load(Relaxed) & !own.map_or(0, |bit| 1 << bit)
+        };
+        let mut numbered = words.iter().enumerate();
+        if numbered.all(|(n, word)| others(n, word) == 0) {
+            return None;
+        }
+        let kinds = words
+            .iter()
+            .enumerate()
+            .flat_map(move |(n, word)| bits(others(n, word)).map(move |bit| base + n * 64 + bit));
+        Some(kinds.filter_map(move |kind| kind.checked_sub(first)).map(|len| len as u8))
     }
 
     /// Blocks of all kinds.
     pub fn count(&self) -> u32 {
         self.kinds.iter().map(|count| count.load(Relaxed)).sum()
-    }
-
-    /// A block was replaced by another one.
-    pub fn changed(&self) {
-        self.changes.fetch_add(1, Relaxed);
     }
 
     pub fn changes(&self) -> u64 {

@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::key::Key;
 use super::rules::{ClassId, ClassRule};
+use super::table::Ended;
 use super::window::{self, SLICES, Slices};
 use crate::address::Prefix;
 
@@ -89,11 +90,6 @@ pub struct Block {
 }
 
 impl Block {
-    /// Seconds that are left at `now`, rounded, 1 at least.
-    pub fn seconds_left(&self, now: u64) -> u64 {
-        (self.until.saturating_sub(now).saturating_add(500) / 1000).max(1)
-    }
-
     /// Whether it holds for a source of this class: an exempt one is blocked by
     /// an operator only.
     pub fn applies_to(&self, class: Option<ClassId>) -> bool {
@@ -136,11 +132,6 @@ impl Entry {
     }
 
     pub fn set_class(&mut self, class: Option<ClassId>, generation: u32) {
-        if class != self.class() && !self.is_blocked() {
-            // Another class may cut time in another way.
-            self.data = Default::default();
-            self.state &= !THROTTLED;
-        }
         self.state = self.state & !CLASS | state_of(class);
         self.generation = generation;
     }
@@ -260,7 +251,7 @@ impl Entry {
                 prefix: self.key().prefix()?,
                 class: self.class(),
                 since: u64::from(since) * UNIT,
-                until: u64::from(self.until) * UNIT,
+                until: self.until(),
                 seen,
                 times: self.times,
                 reason: if self.is_manual() { Reason::Manual } else { Reason::Flood },
@@ -269,18 +260,32 @@ impl Entry {
     }
 
     /// The source counts anew; how often it was blocked stays known.
-    pub fn end_block(&mut self) {
+    pub fn clear(&mut self) {
         self.state &= CLASS;
         self.data = Default::default();
+    }
+
+    /// End of the block, in ms.
+    pub fn until(&self) -> u64 {
+        u64::from(self.until) * UNIT
+    }
+
+    /// Blocks in a row.
+    pub fn times(&self) -> u8 {
+        self.times
+    }
+
+    /// What ends when a throttled entry is no more.
+    pub fn throttling(&self) -> Option<Ended> {
+        if self.state & THROTTLED == 0 {
+            return None;
+        }
+        Some(Ended::Throttling(self.key().prefix()?, self.class()))
     }
 
     /// Whether a time of throttling is over.
     pub fn is_calm(&self, now: u64) -> bool {
         self.state & THROTTLED != 0 && (units(now) >= self.until)
-    }
-
-    pub fn is_throttled(&self) -> bool {
-        self.state & THROTTLED != 0
     }
 
     pub fn set_calm(&mut self) {

@@ -11,27 +11,30 @@ use crate::address::Prefix;
 pub struct Key {
     /// Address bits, most significant word first; IPv4 in the last word.
     words: [u32; 4],
-    /// Length + 1 for IPv6, length + 131 for IPv4.
+    /// Length + 1 for IPv4, length + 64 for IPv6.
     kind: u32,
 }
 
-/// First kind of IPv4 prefixes.
-const V4: u32 = 131;
+/// Kinds of IPv4 and IPv6 prefixes of length 0. Those of IPv4 fill one word of a
+/// set of kinds.
+const V4: u32 = 1;
+const V6: u32 = 64;
 
 impl Key {
+    /// Kind of the first IPv6 prefix; those of IPv4 come before it.
+    pub(super) const FIRST_V6: usize = V6 as usize;
     /// Kinds of keys, 0 (none) included.
-    pub const KINDS: usize = V4 as usize + 33;
+    pub const KINDS: usize = V6 as usize + 129;
 
     /// The prefix, if this is one.
     pub fn prefix(self) -> Option<Prefix> {
         let [.., last] = self.words;
-        match self.kind.checked_sub(V4) {
-            Some(len) => Some(Prefix::V4(last, len as u8)),
-            None => {
-                let len = self.kind.checked_sub(1)?;
+        match self.kind.checked_sub(V6) {
+            Some(len) => {
                 let wide = |acc: u128, word: u32| acc << 32 | u128::from(word);
                 Some(Prefix::V6(self.words.into_iter().fold(0, wide), len as u8))
             }
+            None => Some(Prefix::V4(last, self.kind.checked_sub(V4)? as u8)),
         }
     }
 
@@ -65,7 +68,7 @@ impl From<Prefix> for Key {
             Prefix::V6(bits, len) => {
                 let word = |shift: u32| (bits >> shift) as u32;
                 let words = [word(96), word(64), word(32), word(0)];
-                Key { words, kind: u32::from(len) + 1 }
+                Key { words, kind: V6 + u32::from(len) }
             }
         }
     }

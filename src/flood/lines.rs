@@ -25,14 +25,13 @@ pub(super) struct Lines {
 }
 
 /// How a new source found its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// It was there already.
     Known,
     /// The place was free.
     Free,
-    /// Another source went; its evidence still counted or did not.
-    Instead { fresh: bool },
+    /// Another source went, whose requests still counted or did not.
+    Instead { victim: Entry, fresh: bool },
 }
 
 const _: () = assert!(size_of::<ShortMutex<Entry>>() == 64);
@@ -95,24 +94,25 @@ impl Lines {
         let entry = |number: usize| guards.get(number - first)?.as_deref();
         let found = order.into_iter().find(|n| entry(*n).is_some_and(|entry| entry.is(key)));
         let free = || order.into_iter().find(|n| entry(*n).is_some_and(Entry::is_free));
-        let (number, place) = match (found, free) {
-            (Some(number), _) => (number, Place::Known),
-            (None, free) => match free() {
-                Some(number) => (number, Place::Free),
-                None => {
-                    let now = clock();
-                    let worth = |n: usize| {
-                        let entry = entry(n).filter(|entry| !entry.is_blocked())?;
-                        Some((entry.worth(rules.class(entry.class()), now), n))
-                    };
-                    let ((requests, _), number) = order.into_iter().filter_map(worth).min()?;
-                    (number, Place::Instead { fresh: requests > 0 })
-                }
-            },
+        let chosen = match (found, free) {
+            (Some(number), _) => Some((number, Place::Known)),
+            (None, free) => free().map(|number| (number, Place::Free)),
+        };
+        let (number, place) = match chosen {
+            Some(chosen) => chosen,
+            None => {
+                let now = clock();
+                let worth = |n: usize| {
+                    let entry = entry(n).filter(|entry| !entry.is_blocked())?;
+                    Some((entry.worth(rules.class(entry.class()), now), n))
+                };
+                let ((requests, _), number) = order.into_iter().filter_map(worth).min()?;
+                (number, Place::Instead { victim: *entry(number)?, fresh: requests > 0 })
+            }
         };
         let mut entry = guards.get_mut(number - first)?.take()?;
         drop(guards);
-        if place != Place::Known {
+        if !matches!(place, Place::Known) {
             *entry = new;
         }
         Some(f(number, &mut entry, place))

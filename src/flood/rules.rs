@@ -61,6 +61,9 @@ pub struct Rules {
     pub ipv6_prefix: u32,
     /// 1: nobody is refused.
     pub monitor: u32,
+    /// Raised when sources may be of another class for the settings' sake.
+    pub sources_version: u32,
+    padding: u32,
     classes: [ClassRule; MAX_CLASSES],
     /// Classes there are.
     class_count: u32,
@@ -73,6 +76,8 @@ impl Rules {
         version: 0,
         ipv6_prefix: 64,
         monitor: 0,
+        sources_version: 0,
+        padding: 0,
         classes: [ClassRule::NONE; MAX_CLASSES],
         class_count: 0,
         company_sources: CompanySources::Exempt.number(),
@@ -88,6 +93,8 @@ impl Rules {
             company_sources: settings.company_sources,
             ..*previous
         };
+        let same = settings.company_sources == previous.company_sources;
+        rules.sources_version = rules.sources_version.wrapping_add(u32::from(!same));
         for (rule, class) in rules.classes.iter_mut().zip(settings.classes()) {
             let same = rule.window == class.window;
             *rule = ClassRule {
@@ -97,7 +104,9 @@ impl Rules {
                 block_max: class.block_max.max(class.block),
                 window_id: rule.window_id.wrapping_add(u32::from(!same)),
                 padding: 0,
-                slicing: Slicing::new(class.window),
+                // The clock shows a time up to a tick too early: so two requests may
+                // seem nearer to each other than they are.
+                slicing: Slicing::new(class.window - settings.tick),
             };
         }
         rules

@@ -8,6 +8,8 @@ use super::rules::ClassId;
 pub const MAX_CLASSES: usize = 15;
 /// Shortest and longest window in ms.
 const WINDOW: std::ops::RangeInclusive<u32> = 100..=3_600_000;
+/// Longest window without a unit, in seconds.
+const MOST_SECONDS: u32 = 60;
 /// Requests that a window may admit.
 const LIMIT: std::ops::RangeInclusive<u32> = 1..=65_535;
 /// Longest block in seconds: a year.
@@ -86,7 +88,10 @@ pub struct FloodSettings {
     pub broadest_v4: u32,
     /// See [`FloodSettings::broadest_v4`].
     pub broadest_v6: u32,
+    /// Ms between two times that the clock shows: 0..=10.
+    pub tick: u32,
     pub(super) class_count: u32,
+    padding: u32,
     /// The first one is `default` and inherits nothing.
     values: [ClassValues; MAX_CLASSES],
 }
@@ -104,7 +109,9 @@ impl FloodSettings {
             company_sources: CompanySources::Exempt.number(),
             broadest_v4: 16,
             broadest_v6: 32,
+            tick: 0,
             class_count: 1,
+            padding: 0,
             values,
         }
     }
@@ -116,12 +123,13 @@ impl FloodSettings {
         set(limit, window, block, block_max);
     }
 
-    /// Puts `class` at a position from 1 on. False if there is no room.
+    /// Puts `class` at a position from 1 on; what it does not name stays as it is.
+    /// False if there is no room.
     pub fn set_class(&mut self, position: usize, class: &ParsedClass) -> bool {
         let Some(values) = self.values.get_mut(position).filter(|_| position > 0) else {
             return false;
         };
-        *values = class.values;
+        *values = class.values.or(*values);
         self.class_count = self.class_count.max(position as u32 + 1);
         true
     }
@@ -163,24 +171,29 @@ pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
         let (key, value) = part
             .split_once(':')
             .ok_or_else(|| format!("{}: \"{}\" is not key:value", shown(), part.escape_debug()))?;
-        let named = |e: String| format!("class {name}: {key} {e}");
-        match key.trim() {
-            "limit" => values.limit = parse_limit(value.trim()).map_err(named)?,
-            "window" => values.window = parse_duration(value.trim()).map_err(named)?,
-            "block" => values.block = parse_block(value.trim()).map_err(named)?,
-            "block_max" => values.block_max = parse_block(value.trim()).map_err(named)?,
+        let (key, value) = (key.trim(), value.trim());
+        let (slot, number) = match key {
+            "limit" => (&mut values.limit, parse_limit(value)),
+            "window" => (&mut values.window, parse_duration(value)),
+            "block" => (&mut values.block, parse_block(value)),
+            "block_max" => (&mut values.block_max, parse_block(value)),
             other => {
                 let other = other.escape_debug();
                 return Err(format!(
                     "class {name}: \"{other}\" is none of limit, window, block, block_max"
                 ));
             }
+        };
+        if *slot != INHERIT {
+            return Err(format!("class {name}: {key} stands twice"));
         }
+        *slot = number.map_err(|e| format!("class {name}: {key} {e}"))?;
     }
     Ok(ParsedClass { name: name.to_owned(), values })
 }
 
-/// Reads a window: `2` or `2s` are seconds, `1500ms` milliseconds.
+/// Reads a window: `2` or `2s` are seconds, `1500ms` milliseconds. More than 60
+/// takes its unit, since it may be meant in milliseconds.
 ///
 /// # Errors
 /// What is wrong, with the value.
@@ -190,10 +203,15 @@ pub fn parse_duration(text: &str) -> Result<u32, String> {
         (None, Some(digits)) => (digits, 1000),
         (None, None) => (text, 1000),
     };
+    let bare = digits.len() == text.len();
     number(digits)
+        .filter(|n| !bare || *n <= MOST_SECONDS)
         .and_then(|n| n.checked_mul(factor))
         .filter(|ms| WINDOW.contains(ms))
-        .ok_or_else(|| format!("\"{}\" is not 100ms to 3600s", text.escape_debug()))
+        .ok_or_else(|| {
+            let text = text.escape_debug();
+            format!("\"{text}\" is not 100ms to 3600s, or a number of seconds up to {MOST_SECONDS}")
+        })
 }
 
 fn parse_limit(text: &str) -> Result<u32, String> {
@@ -228,6 +246,9 @@ mod tests {
         assert_eq!(settings.classes().nth(1), Some(expected));
         settings.set_default(|_, _, _, block_max| *block_max = 900);
         assert_eq!(settings.classes().nth(1).unwrap().block_max, 900);
+        settings.set_class(1, &parse_class("carrier=limit:4000").unwrap());
+        let changed = settings.classes().nth(1).unwrap();
+        assert_eq!((changed.limit, changed.window, changed.block), (4000, 500, 0));
         assert!(!settings.set_class(0, &class) && !settings.set_class(MAX_CLASSES, &class));
     }
 
@@ -247,6 +268,7 @@ mod tests {
             ("c=window:99ms", "class c: window \"99ms\" is not 100ms to 3600s"),
             ("c=window:3601", "\"3601\""),
             ("c=window:5000000", "\"5000000\""),
+            ("c=limit:5;block:0;limit:6", "class c: limit stands twice"),
             ("c=block:31536001", "class c: block \"31536001\" is not from 0 to 31536000"),
             ("c=blok:1", "\"blok\" is none of limit, window, block, block_max"),
         ] {
@@ -260,6 +282,8 @@ mod tests {
         assert_eq!(parse_duration("2"), Ok(2000));
         assert_eq!(parse_duration("2s"), Ok(2000));
         assert_eq!(parse_duration("1500ms"), Ok(1500));
+        assert_eq!((parse_duration("60"), parse_duration("61s")), (Ok(60_000), Ok(61_000)));
+        assert!(parse_duration("61").is_err() && parse_duration("2000").is_err());
         assert!(parse_duration("1.5").is_err() && parse_duration("").is_err());
         assert!(parse_duration("s").is_err() && parse_duration("4294968").is_err());
     }

@@ -32,14 +32,22 @@ pub enum Outcome {
         begins: bool,
     },
     /// This request started the block.
-    Started(Block),
+    Started {
+        /// Its end.
+        until: u64,
+        /// How many blocks in a row it is.
+        times: u8,
+    },
     /// The source is blocked.
-    Blocked(Block),
+    Blocked {
+        /// Until then.
+        until: u64,
+    },
     /// No room: not counted.
     Untracked,
 }
 
-/// An outcome and what came with it.
+/// An outcome and what came with it; small, since it is passed with each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// How it was judged.
@@ -48,8 +56,6 @@ pub struct Checked {
     pub class: Option<ClassId>,
     /// Requests in the window, this one included, if they were counted.
     pub requests: u32,
-    /// A block of the same source that had run out.
-    pub ended: Option<Ended>,
     /// Another source that counted was forgotten for this one.
     pub evicted: bool,
 }
@@ -70,8 +76,6 @@ pub struct Seen {
     pub class: Option<ClassId>,
     /// Requests in the window.
     pub requests: u32,
-    /// Above the limit of a class that is not blocked, just now.
-    pub throttled: bool,
 }
 
 /// Wherever the source could lie, another one is blocked.
@@ -104,10 +108,11 @@ impl FloodTable {
 
     /// Judges and counts one request.
     ///
-    /// `generation` names the snapshot by which `resolve` tells the class of the
-    /// source, None if it is exempt; it is asked, without any lock, when the table
-    /// does not know. `clock` is read under the lock, so that time never runs
-    /// backwards from one request to the next. Its zero may be anywhere.
+    /// `generation` names the tables and settings by which `resolve` tells the class
+    /// of the source, None if it is exempt; it is asked, without any lock, when the
+    /// table does not know. `clock` is read under the lock, so that time never runs
+    /// backwards from one request to the next. Its zero may be anywhere. `ended` is
+    /// set if something is over with this request.
     pub fn check(
         &self,
         source: Address,
@@ -115,31 +120,33 @@ impl FloodTable {
         generation: u32,
         clock: impl Fn() -> u64,
         resolve: impl FnOnce() -> Option<ClassId>,
+        ended: &mut Option<Ended>,
     ) -> Checked {
         let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
+        let mut resolved = None;
+        let mut resolve = Some(resolve);
+        let mut class = || *resolved.get_or_insert_with(|| resolve.take().and_then(|r| r()));
         if let Some(block) = self.covering(source, key.kind(), &clock) {
-            let class = if block.reason == Reason::Manual { block.class } else { resolve() };
-            return match block.applies_to(class) {
-                true => self.refuse(&block, class),
-                false => Checked::new(Outcome::Exempt, None),
-            };
+            let class = if block.reason == Reason::Manual { block.class } else { class() };
+            if block.applies_to(class) {
+                return self.refuse(&block, class);
+            }
         }
         let known = self.lines.with(&key, |line, entry| {
             let now = clock();
             let decided = entry.generation() == generation || entry.is_manual() && entry.holds(now);
-            decided.then(|| self.judge(line, entry, rules, now))
+            decided.then(|| self.judge(line, entry, rules, now, ended))
         });
         if let Some(Some(checked)) = known {
             return checked;
         }
-        let class = resolve();
+        let class = class();
         let new = Entry::new(&key, class, generation);
         let judged = self.lines.with_or_add(&key, new, rules, &clock, |line, entry, place| {
-            self.count_place(line, place);
-            let freed = self.set_class(line, entry, class, generation);
-            let mut checked = self.judge(line, entry, rules, clock());
-            checked.ended = checked.ended.or(freed);
-            checked.evicted = place == Place::Instead { fresh: true };
+            *ended = self.count_place(line, &place);
+            self.set_class(line, entry, class, generation, ended);
+            let mut checked = self.judge(line, entry, rules, clock(), ended);
+            checked.evicted = matches!(place, Place::Instead { fresh: true, .. });
             checked
         });
         // No room: an exempt source passes as one.
@@ -147,55 +154,73 @@ impl FloodTable {
         judged.unwrap_or(Checked::new(outcome, class))
     }
 
-    fn count_place(&self, line: usize, place: Place) {
+    /// A locked line was taken; what ended with the entry that was there.
+    fn count_place(&self, line: usize, place: &Place) -> Option<Ended> {
         match place {
-            Place::Known => {}
+            Place::Known => None,
             Place::Free => {
                 self.used.fetch_add(1, Relaxed);
+                None
             }
-            // What was throttled before may have left its mark.
-            Place::Instead { .. } => self.blocked.mark(line, false),
+            Place::Instead { victim, .. } => {
+                self.blocked.mark(line, false);
+                victim.throttling()
+            }
         }
     }
 
-    /// The class of a locked entry as it was just decided. A source that is exempt
-    /// now is free at once, unless an operator has blocked it.
+    /// The class of a locked entry as it was just decided. With another class
+    /// nothing of the old one stays but a block that an operator has set.
     fn set_class(
         &self,
         line: usize,
         entry: &mut Entry,
         class: Option<ClassId>,
         generation: u32,
-    ) -> Option<Ended> {
-        let block = entry.as_block().filter(|block| !block.applies_to(class));
-        if block.is_some() {
-            self.end(entry);
+        ended: &mut Option<Ended>,
+    ) {
+        if class != entry.class() && !entry.is_manual() {
+            match entry.as_block() {
+                Some(block) => {
+                    self.end(entry);
+                    *ended = Some(Ended::Block(block));
+                }
+                None => *ended = entry.throttling().or(ended.take()),
+            }
+            entry.clear();
+            self.blocked.mark(line, false);
         }
         entry.set_class(class, generation);
-        self.blocked.mark(line, entry.is_marked());
-        block.map(Ended::Block)
     }
 
     fn end(&self, entry: &mut Entry) {
-        entry.end_block();
+        entry.clear();
         self.blocked.ended(entry.key().kind());
     }
 
     /// A request of a locked entry whose class is known.
-    fn judge(&self, line: usize, entry: &mut Entry, rules: &Rules, now: u64) -> Checked {
+    fn judge(
+        &self,
+        line: usize,
+        entry: &mut Entry,
+        rules: &Rules,
+        now: u64,
+        ended: &mut Option<Ended>,
+    ) -> Checked {
         let class = entry.class();
+        let rule = rules.class(class);
         let mut checked = Checked::new(Outcome::Exempt, class);
-        if let Some(block) = entry.as_block() {
-            if entry.holds(now) {
+        if entry.is_blocked() {
+            // A class that blocks nobody any more frees those it has blocked.
+            if entry.holds(now) && (rule.block > 0 || entry.is_manual()) {
                 entry.refuse();
-                checked.outcome = Outcome::Blocked(block);
+                checked.outcome = Outcome::Blocked { until: entry.until() };
                 return checked;
             }
+            *ended = entry.as_block().map(Ended::Block);
             self.end(entry);
             self.blocked.mark(line, false);
-            checked.ended = Some(Ended::Block(block));
         }
-        let rule = rules.class(class);
         if class.is_none() {
             entry.touch(rule, now);
             return checked;
@@ -207,27 +232,32 @@ impl FloodTable {
                 checked.outcome = Outcome::Under;
                 return checked;
             }
-            Judgement::Throttled { begins } => Outcome::Throttled { begins },
-            Judgement::Starts => match entry.as_block() {
-                Some(block) => {
-                    self.blocked.started(entry.key().kind());
-                    Outcome::Started(block)
-                }
-                None => Outcome::Untracked,
-            },
+            Judgement::Throttled { begins: false } => Outcome::Throttled { begins: false },
+            Judgement::Throttled { begins } => {
+                self.blocked.mark(line, true);
+                Outcome::Throttled { begins }
+            }
+            Judgement::Starts => {
+                self.blocked.started(entry.key().kind());
+                self.blocked.mark(line, true);
+                Outcome::Started { until: entry.until(), times: entry.times() }
+            }
         };
-        self.blocked.mark(line, true);
         checked
     }
 
-    /// A block of another length than `own` that holds for an address.
+    /// A block of another length than `own` that holds for an address; that of an
+    /// operator, if there are several.
     fn covering(&self, source: Address, own: usize, clock: impl Fn() -> u64) -> Option<Block> {
-        let keys = self.blocked.lengths(source).map(|len| Key::from(source.prefix_of(len)));
-        keys.filter(|key| key.kind() != own).find_map(|key| self.block_of(&key, clock()))
+        let lengths = self.blocked.lengths(source, own)?;
+        let keys = lengths.map(|len| Key::from(source.prefix_of(len)));
+        keys.filter_map(|key| self.block_of(&key, &clock))
+            .max_by_key(|block| block.reason == Reason::Manual)
     }
 
-    fn block_of(&self, key: &Key, now: u64) -> Option<Block> {
-        self.lines.with(key, |_, entry| if entry.holds(now) { entry.as_block() } else { None })?
+    fn block_of(&self, key: &Key, clock: impl Fn() -> u64) -> Option<Block> {
+        self.lines
+            .with(key, |_, entry| if entry.holds(clock()) { entry.as_block() } else { None })?
     }
 
     /// Counts a request of somebody within a blocked range.
@@ -237,7 +267,7 @@ impl FloodTable {
                 entry.refuse();
             }
         });
-        Checked::new(Outcome::Blocked(*block), class)
+        Checked::new(Outcome::Blocked { until: block.until }, class)
     }
 
     /// Blocks a prefix, whatever it has sent; an earlier block of it is replaced,
@@ -254,13 +284,12 @@ impl FloodTable {
             rules,
             || now,
             |line, entry, place| {
-                self.count_place(line, place);
+                self.count_place(line, &place);
                 let before = entry.as_block();
-                if before.is_none() {
-                    self.blocked.started(key.kind());
-                } else {
-                    self.blocked.changed();
+                if before.is_some() {
+                    self.end(entry);
                 }
+                self.blocked.started(key.kind());
                 entry.block(block.reason, block.since, block.until, block.seen, block.times);
                 self.blocked.mark(line, true);
                 before
@@ -270,39 +299,40 @@ impl FloodTable {
     }
 
     /// Forgets all that is known of the sources in a prefix, or of all, and lifts
-    /// their blocks; `lifted` is told of each block, without any lock.
-    pub fn forget(&self, prefix: Option<Prefix>, mut lifted: impl FnMut(&Block)) {
+    /// their blocks; `ended` is told what that ends, without any lock.
+    pub fn forget(&self, prefix: Option<Prefix>, mut ended: impl FnMut(&Ended)) {
         for line in 0..self.lines.len() {
             let Some(mut entry) = self.lines.lock(line) else { continue };
             let within = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
             if !entry.key().prefix().is_some_and(within) {
                 continue;
             }
-            let block = entry.as_block();
-            if block.is_some() {
+            let over = entry.as_block().map(Ended::Block).or(entry.throttling());
+            if entry.is_blocked() {
                 self.end(&mut entry);
             }
             *entry = Entry::default();
             self.blocked.mark(line, false);
             self.used.fetch_sub(1, Relaxed);
             drop(entry);
-            block.iter().for_each(&mut lifted);
+            over.iter().for_each(&mut ended);
         }
     }
 
-    /// Ends what has run out; `ended` is told of it without any lock.
-    pub fn sweep(&self, now: u64, mut ended: impl FnMut(&Ended)) {
+    /// Ends what has run out; `ended` is told of it without any lock. `clock` is
+    /// read under each lock.
+    pub fn sweep(&self, clock: impl Fn() -> u64, mut ended: impl FnMut(&Ended)) {
         self.blocked.tidy();
         for line in self.blocked.marked() {
             let Some(mut entry) = self.lines.lock(line) else { continue };
+            let now = clock();
             let mut over = None;
-            if let Some(block) = entry.as_block().filter(|_| !entry.holds(now)) {
+            if entry.is_blocked() && !entry.holds(now) {
+                over = entry.as_block().map(Ended::Block);
                 self.end(&mut entry);
-                over = Some(Ended::Block(block));
             } else if entry.is_calm(now) {
+                over = entry.throttling();
                 entry.set_calm();
-                let class = entry.class();
-                over = entry.key().prefix().map(|prefix| Ended::Throttling(prefix, class));
             }
             self.blocked.mark(line, entry.is_marked());
             drop(entry);
@@ -311,10 +341,10 @@ impl FloodTable {
     }
 
     /// All blocks that hold, in no order; `block` is told without any lock.
-    pub fn blocks(&self, now: u64, mut block: impl FnMut(&Block)) {
+    pub fn blocks(&self, clock: impl Fn() -> u64, mut block: impl FnMut(&Block)) {
         for line in self.blocked.marked() {
             let Some(mut entry) = self.lines.lock(line) else { continue };
-            let found = if entry.holds(now) { entry.as_block() } else { None };
+            let found = if entry.holds(clock()) { entry.as_block() } else { None };
             drop(entry);
             found.iter().for_each(&mut block);
         }
@@ -322,17 +352,23 @@ impl FloodTable {
 
     /// The block that holds for an address, and what is known of its source,
     /// without any effect.
-    pub fn look(&self, source: Address, rules: &Rules, now: u64) -> (Option<Block>, Option<Seen>) {
+    pub fn look(
+        &self,
+        source: Address,
+        rules: &Rules,
+        clock: impl Fn() -> u64,
+    ) -> (Option<Block>, Option<Seen>) {
         let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
-        let own = self.lines.with(&key, |_, entry| *entry);
-        let block = self.covering(source, key.kind(), || now);
-        let block = block.or_else(|| self.block_of(&key, now));
-        let seen = own.map(|mut copy| Seen {
-            class: copy.class(),
-            requests: copy.requests(rules.class(copy.class()), now),
-            throttled: copy.is_throttled() && !copy.is_calm(now),
-        });
-        (block, seen)
+        let own = self.lines.with(&key, |_, entry| (*entry, clock()));
+        let (block, seen) = match own {
+            None => (None, None),
+            Some((mut copy, now)) => {
+                let block = if copy.holds(now) { copy.as_block() } else { None };
+                let requests = copy.requests(rules.class(copy.class()), now);
+                (block, Some(Seen { class: copy.class(), requests }))
+            }
+        };
+        (block.or_else(|| self.covering(source, key.kind(), &clock)), seen)
     }
 
     /// How often blocks have begun, ended or changed: for those who keep a copy.
@@ -353,6 +389,6 @@ impl FloodTable {
 
 impl Checked {
     fn new(outcome: Outcome, class: Option<ClassId>) -> Self {
-        Checked { outcome, class, requests: 0, ended: None, evicted: false }
+        Checked { outcome, class, requests: 0, evicted: false }
     }
 }

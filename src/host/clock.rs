@@ -11,6 +11,19 @@ pub fn monotonic() -> u64 {
     time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
+/// Ms between two times that [`monotonic`] shows, 1 to 10.
+pub fn tick() -> u32 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as above.
+    unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    (time.tv_nsec as u64).div_ceil(1_000_000).clamp(1, 10) as u32
+}
+
+/// Seconds from `now` until a time, both in ms, rounded, 1 at least.
+pub fn seconds_left(until: u64, now: u64) -> u64 {
+    (until.saturating_sub(now).saturating_add(500) / 1000).max(1)
+}
+
 /// Ms since 1970.
 pub fn wall() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -9,7 +9,7 @@ use super::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 /// What is complained of.
 #[derive(Clone, Copy)]
@@ -24,6 +24,8 @@ pub enum Kind {
     Full,
     /// An emergency call that is not counted.
     Emergency,
+    /// No room for another source.
+    Sources,
 }
 
 thread_local! {

@@ -11,7 +11,7 @@ use super::log;
 use super::process::with_snapshot;
 use super::state::{self, State};
 use super::statistics::{self, Own};
-use crate::address::Address;
+use crate::address::{Address, Prefix};
 use crate::flood::{Checked, ClassId, Ended, Outcome, Rules};
 use crate::policy::{self, FloodFlags};
 use crate::verdict::{FLOOD_CHECK, Verdict};
@@ -56,7 +56,6 @@ fn decide(msg: &sw_message, flags: FloodFlags) -> (Verdict, About) {
             true => peek(state, rules, source),
             false => check(state, rules, source),
         };
-        report(state, rules, &checked, source);
         let verdict = policy::flood_verdict(&checked.outcome);
         let verdict = policy::soften(verdict, flags, rules.monitor != 0);
         (verdict, About::Flood(numbers(rules, &checked)))
@@ -64,8 +63,17 @@ fn decide(msg: &sw_message, flags: FloodFlags) -> (Verdict, About) {
 }
 
 fn check(state: &State, rules: &Rules, source: Address) -> Checked {
+    // Both only rise, so no two pairs of them have one sum.
     let generation = state.store.publication().current() as u32;
-    state.flood.check(source, rules, generation, clock::monotonic, || class_of(rules, source))
+    let generation = generation.wrapping_add(rules.sources_version);
+    let mut ended = None;
+    let class = || class_of(rules, source);
+    let checked = state.flood.check(source, rules, generation, clock::monotonic, class, &mut ended);
+    if let Some(ended) = &ended {
+        report_end(state, ended);
+    }
+    report(state, rules, &checked, source);
+    checked
 }
 
 /// The class by the current snapshot; without one everybody is of `default`.
@@ -76,20 +84,22 @@ fn class_of(rules: &Rules, source: Address) -> Option<ClassId> {
 
 /// What a check would say of a blocked source, without counting.
 fn peek(state: &State, rules: &Rules, source: Address) -> Checked {
-    let (block, seen) = state.flood.look(source, rules, clock::monotonic());
+    let (block, seen) = state.flood.look(source, rules, clock::monotonic);
     let class = class_of(rules, source);
-    let outcome = match (block, class) {
-        (Some(block), class) if block.applies_to(class) => Outcome::Blocked(block),
-        (_, None) => Outcome::Exempt,
-        (_, Some(_)) => Outcome::Under,
+    let outcome = match (block.filter(|block| block.applies_to(class)), class) {
+        (Some(block), _) => Outcome::Blocked { until: block.until },
+        (None, None) => Outcome::Exempt,
+        (None, Some(_)) => Outcome::Under,
     };
     let requests = seen.map_or(0, |seen| seen.requests);
-    Checked { outcome, class, requests, ended: None, evicted: false }
+    Checked { outcome, class, requests, evicted: false }
 }
 
 fn numbers(rules: &Rules, checked: &Checked) -> FloodNumbers {
     let block_seconds = match checked.outcome {
-        Outcome::Started(block) | Outcome::Blocked(block) => block.seconds_left(clock::monotonic()),
+        Outcome::Started { until, .. } | Outcome::Blocked { until } => {
+            clock::seconds_left(until, clock::monotonic())
+        }
         _ => 0,
     };
     FloodNumbers {
@@ -102,45 +112,82 @@ fn numbers(rules: &Rules, checked: &Checked) -> FloodNumbers {
 
 /// Logs and counts what does not happen with every request.
 fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
-    if let Some(ended) = &checked.ended {
-        report_end(state, ended);
-    }
     if checked.evicted {
         statistics::count_own(Own::FloodEvictions);
     }
-    let class = state.settings.class_name(checked.class);
-    let rule = rules.class(checked.class);
-    let monitor =
-        if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" };
-    match &checked.outcome {
-        Outcome::Started(block) => {
+    match checked.outcome {
+        Outcome::Started { until, times } => {
             statistics::count_own(Own::FloodBlocksStarted);
-            log::warning(format_args!(
-                "block of {} starts: more than {} requests in {} ms, class {class}; {} s, {} in a \
-                 row{monitor}",
-                block.prefix.name(),
-                rule.limit,
-                rule.window,
-                (block.until - block.since) / 1000,
-                block.times,
-            ));
+            let seconds = clock::seconds_left(until, clock::monotonic());
+            let blocked = format!("; {seconds} s, {times} in a row");
+            log_start(state, rules, "block", source, checked.class, &blocked);
         }
         Outcome::Throttled { begins: true } => {
             statistics::count_own(Own::FloodThrottlings);
-            log::warning(format_args!(
-                "throttling of {source} starts: more than {} requests in {} ms, class \
-                 {class}{monitor}",
-                rule.limit, rule.window,
-            ));
+            log_start(state, rules, "throttling", source, checked.class, "");
         }
         Outcome::Untracked => complain(
-            Kind::Full,
+            Kind::Sources,
             format_args!(
                 "sources pass uncounted: flood_sources is full of blocks (said once a minute)"
             ),
         ),
         _ => {}
     }
+}
+
+#[cold]
+fn log_start(
+    state: &State,
+    rules: &Rules,
+    what: &str,
+    source: Address,
+    class: Option<ClassId>,
+    more: &str,
+) {
+    let rule = rules.class(class);
+    let source = source.prefix(rules.ipv6_prefix as u8).name();
+    log::warning(format_args!(
+        "{what} of {source} starts: more than {} requests in {} ms, class {}{more}{}",
+        rule.limit,
+        rule.window,
+        state.settings.class_name(class),
+        monitor_note(rules),
+    ));
+}
+
+/// The broadest ranges that can be blocked, so that a typing error does not stop
+/// the platform: length of IPv4, of IPv6.
+pub const BROADEST: (u8, u8) = (8, 16);
+
+/// Whether a range is too broad to be blocked.
+pub fn is_too_broad(prefix: &Prefix) -> bool {
+    let (v4, v6) = BROADEST;
+    prefix.mask() < if matches!(prefix, Prefix::V4(..)) { v4 } else { v6 }
+}
+
+/// What a block is worth while the monitor is on.
+pub fn monitor_note(rules: &Rules) -> &'static str {
+    if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" }
+}
+
+/// Logs the rules in force, a line per class.
+pub fn log_rules(state: &State) {
+    with_rules(state, |rules| {
+        for id in 0..=state.settings.classes.len() {
+            let class = Some(ClassId(id as u8));
+            let rule = rules.class(class);
+            log::info(format_args!(
+                "sources of class {}: {} requests in {} ms, blocks of {} to {} s{}",
+                state.settings.class_name(class),
+                rule.limit,
+                rule.window,
+                rule.block,
+                rule.block_max,
+                monitor_note(rules),
+            ));
+        }
+    });
 }
 
 /// Logs and counts the end of a block or of throttling.

@@ -12,7 +12,7 @@ use super::params::{Kind, PARAMS, Param};
 use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::{
-    calls, dialogs, flood, functions, log, persist, process, reaper, recorder, reload, rpc,
+    calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload, rpc,
     statistics, variables,
 };
 use crate::flood::FloodSettings;
@@ -161,8 +161,9 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
             });
             result
         });
-        if let Err(why) = result {
-            log::error(format_args!("not changed: {why}"));
+        match result {
+            Ok(()) => flood::log_rules(state),
+            Err(why) => log::error(format_args!("not changed: {why}")),
         }
     });
 }
@@ -184,7 +185,8 @@ fn start() -> Result<(), String> {
         abi::kamailio_version()
     ));
     process::watch_forks()?;
-    let (settings, flood) = Settings::take()?;
+    let (settings, mut flood) = Settings::take()?;
+    flood.tick = clock::tick();
     let reserve = settings.snapshot_bytes;
     let state = State::new(settings, flood, reload::hash_key()?)
         .map_err(|e| format!("no address space (snapshot_memory is {reserve} bytes): {e}"))?;
@@ -199,6 +201,7 @@ fn start() -> Result<(), String> {
     log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
     let sources = state.flood.memory();
     log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
+    flood::log_rules(state);
     match (dialogs::loaded(), dialogs::persist()) {
         (false, _) => log::info(format_args!(
             "no dialog module: cc_limit and roadwarrior_acquire can count nothing"

@@ -4,34 +4,90 @@
 //! refused, blocks in a row, reason, class. Written by one process, whole and
 //! under another name first, so that a reader always finds a whole file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::clock::Moment;
-use super::flood::with_rules;
+use super::clock::{self, Moment};
+use super::flood::{is_too_broad, with_rules};
 use super::log;
 use super::settings::Settings;
 use super::state::State;
+use super::statistics::{self, Own};
 use crate::address::Prefix;
-use crate::flood::{Block, ClassId, Reason};
+use crate::flood::{Block, ClassId, LONGEST_BLOCK, Reason};
 use crate::printable::Printable;
 
 /// First line of the file; another one is another format.
 const HEADER: &str = "sipwarden blocks 1";
+/// Ms between two writes of the file.
+const PERIOD: u64 = 1000;
+/// Ms between two complaints that it cannot be written.
+const PATIENCE: u64 = 60_000;
 
-/// Writes all blocks. False if that failed, which is logged.
-pub fn write(state: &State, path: &Path) -> bool {
-    let now = Moment::now();
-    let mut text = format!("{HEADER}\n");
-    state.flood.blocks(now.monotonic, |block| {
-        text.push_str(&line(&state.settings, now, block));
-    });
-    let result = replace(path, text.as_bytes());
-    if let Err(error) = &result {
-        log::error(format_args!("flood_persist {}: {error}; tried again", path.display()));
+/// Writes the file when blocks have changed; one process, that of the module.
+pub struct Keeper {
+    /// Held as long as this process lives: another Kamailio with the same file
+    /// would undo what this one writes.
+    lock: Option<File>,
+    /// [`crate::flood::FloodTable::changes`] at the last write.
+    written: Option<u64>,
+    tried: u64,
+    complained: Option<u64>,
+}
+
+impl Keeper {
+    /// Nothing written yet.
+    pub const NEW: Self = Keeper { lock: None, written: None, tried: 0, complained: None };
+
+    /// Writes the file if a second has passed and blocks have changed since.
+    pub fn keep(&mut self, state: &State, path: &Path, now: u64) {
+        let changes = state.flood.changes();
+        if self.written == Some(changes) || now.saturating_sub(self.tried) < PERIOD {
+            return;
+        }
+        self.tried = now;
+        match self.write(state, path) {
+            Ok(()) => {
+                self.written = Some(changes);
+                if self.complained.take().is_some() {
+                    log::info(format_args!("flood_persist {}: written again", path.display()));
+                }
+            }
+            Err(error) if self.complained.is_none_or(|at| now - at >= PATIENCE) => {
+                self.complained = Some(now);
+                let path = path.display();
+                log::error(format_args!(
+                    "flood_persist {path}: {error}; blocks would not survive a restart (tried on, \
+                     said once a minute)"
+                ));
+            }
+            Err(_) => {}
+        }
     }
-    result.is_ok()
+
+    fn write(&mut self, state: &State, path: &Path) -> Result<(), String> {
+        if self.lock.is_none() {
+            self.lock = Some(lock(path)?);
+        }
+        let now = Moment::now();
+        let mut text = format!("{HEADER}\n");
+        state.flood.blocks(clock::monotonic, |block| {
+            text.push_str(&line(&state.settings, now, block));
+        });
+        replace(path, text.as_bytes()).map_err(|e| e.to_string())
+    }
+}
+
+fn lock(path: &Path) -> Result<File, String> {
+    let path = beside(path, ".lock");
+    let file = create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err("another process writes it".into()),
+        Err(TryLockError::Error(e)) => Err(e.to_string()),
+    }
 }
 
 fn line(settings: &Settings, now: Moment, block: &Block) -> String {
@@ -48,16 +104,23 @@ fn line(settings: &Settings, now: Moment, block: &Block) -> String {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = beside(path);
-    let mut file = File::create(&new)?;
+    let new = beside(path, ".new");
+    let mut file = create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)
 }
 
-fn beside(path: &Path) -> PathBuf {
+/// Opens a file for writing, emptied; never one that a link points to.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
+    options.open(path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(suffix);
     name.into()
 }
 
@@ -75,8 +138,8 @@ pub fn load(state: &State, path: &Path) -> Result<usize, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed("read", error)),
     };
-    let new = beside(path);
-    File::create(&new).and_then(|_| fs::remove_file(&new)).map_err(|e| failed("written", e))?;
+    let new = beside(path, ".new");
+    create(&new).and_then(|_| fs::remove_file(&new)).map_err(|e| failed("written", e))?;
     let mut lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     match lines.next() {
         None => return Ok(0),
@@ -102,7 +165,10 @@ pub fn load(state: &State, path: &Path) -> Result<usize, String> {
         };
         if block.until > now.monotonic {
             let kept = with_rules(state, |rules| state.flood.block(&block, rules, now.monotonic));
-            loaded += usize::from(kept.is_ok());
+            if kept.is_ok() {
+                loaded += 1;
+                statistics::count_own(Own::FloodBlocksStarted);
+            }
         }
     }
     Ok(loaded)
@@ -115,17 +181,19 @@ fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {
         return None;
     };
     let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
+    let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_BLOCK) * 1000)?;
     // Not longer than it was meant to be, should the date have been set back.
-    let left = until.saturating_sub(now.wall).min(until.checked_sub(since)?);
+    let left = until.saturating_sub(now.wall).min(length);
+    let prefix = Prefix::parse(prefix, None).ok().filter(|prefix| !is_too_broad(prefix))?;
     Some(Block {
-        prefix: Prefix::parse(prefix, None).ok()?,
+        prefix,
         // A class that is gone: everybody's.
         class: match class {
             "exempt" => None,
             name => settings.class_id(name).or(Some(ClassId::DEFAULT)),
         },
         since: now.monotonic(since).min(now.monotonic),
-        until: now.monotonic + left,
+        until: now.monotonic.saturating_add(left),
         seen: seen.parse().ok()?,
         times: times.parse().ok()?,
         reason: Reason::from_name(reason)?,

@@ -78,7 +78,7 @@ impl Settings {
             max_calls: int(at::MAX_CALLS),
             reaper_interval: int(at::REAPER_INTERVAL) as i32,
             flood_sources: int(at::FLOOD_SOURCES),
-            flood_persist: Some(text(at::FLOOD_PERSIST)).filter(|s| !s.is_empty()).map(Into::into),
+            flood_persist: absolute(text(at::FLOOD_PERSIST))?,
             classes: Vec::new(),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
@@ -198,6 +198,19 @@ impl Settings {
         let (scheme, user) = head.split_at_checked(scheme_end).unwrap_or(("", head));
         let user = user.split(':').next().unwrap_or_default();
         format!("{scheme}{user}:***@{host}")
+    }
+}
+
+/// A path, None for an empty text. Kamailio changes its folder when it starts.
+fn absolute(text: String) -> Result<Option<PathBuf>, String> {
+    let path = PathBuf::from(&text);
+    match path.is_absolute() {
+        true => Ok(Some(path)),
+        false if text.is_empty() => Ok(None),
+        false => Err(format!(
+            "parameter flood_persist: \"{}\" does not begin with /",
+            text.escape_debug()
+        )),
     }
 }
 

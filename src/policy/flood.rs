@@ -28,8 +28,8 @@ pub fn flood_verdict(outcome: &Outcome) -> Verdict {
         Outcome::Exempt => Verdict::Exempt,
         Outcome::Under => Verdict::UnderLimit,
         Outcome::Untracked => Verdict::FloodUntracked,
-        Outcome::Started(_) => Verdict::FloodStarted,
-        Outcome::Blocked(_) => Verdict::FloodBlocked,
+        Outcome::Started { .. } => Verdict::FloodStarted,
+        Outcome::Blocked { .. } => Verdict::FloodBlocked,
         Outcome::Throttled { .. } => Verdict::FloodThrottled,
     }
 }

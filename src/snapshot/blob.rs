@@ -3,7 +3,7 @@
 //! ```text
 //! word 0      magic          word 3..5   time of compilation (low, high)
 //! word 1      layout version word 5..7   hash key (4 words from 8)
-//! word 2      bytes in all   word 12..18 rows read per table, 19..23 sizes of source sections
+//! word 2      bytes in all   word 12..18 rows read per table, 19..25 of sources
 //! word 32+2i  offset of section i in bytes, word 33+2i its length in bytes
 //! ```
 
@@ -32,6 +32,9 @@ pub const WORD_ROWS: usize = 12;
 pub const WORD_CONTAINED: usize = 18;
 /// First of four header words: entries of the source sections, in their order.
 pub const WORD_SOURCES: usize = 19;
+/// First of two header words: lengths from which companies' ranges tell something
+/// of a source, IPv4 and IPv6.
+pub const WORD_BROADEST: usize = 23;
 const WORD_SECTIONS: usize = 32;
 
 /// Parts of the blob.

@@ -1,7 +1,8 @@
 //! Builds the blob from a valid configuration, in private memory.
 
 use super::blob::{
-    Blob, Builder, Section, WORD_CONTAINED, WORD_KEY, WORD_ROWS, WORD_SOURCES, WORD_TIME,
+    Blob, Builder, Section, WORD_BROADEST, WORD_CONTAINED, WORD_KEY, WORD_ROWS, WORD_SOURCES,
+    WORD_TIME,
 };
 use super::ids;
 use super::prefixes::{self, Key};
@@ -99,6 +100,8 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     for (n, count) in counts.into_iter().enumerate() {
         out.word(WORD_SOURCES + n, u32::try_from(count).ok()?);
     }
+    out.word(WORD_BROADEST, broadest.v4.into());
+    out.word(WORD_BROADEST + 1, broadest.v6.into());
     out.word(WORD_TIME, now as u32);
     out.word(WORD_TIME + 1, (now >> 32) as u32);
     for (n, half) in key.iter().enumerate() {

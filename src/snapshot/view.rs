@@ -5,7 +5,7 @@ use super::compile::{FLAG_FILTER, INLINE_ID};
 use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
-use crate::tables::Table;
+use crate::tables::{Broadest, Table};
 
 impl Counts {
     /// Rows read from one table.
@@ -129,28 +129,48 @@ impl View<'_> {
         }
     }
 
-    /// The longest trusted range that contains an address. Looks at all of them.
-    pub fn trusted_range(&self, source: Address) -> Option<Prefix> {
+    /// From which lengths on companies' ranges tell something of a source.
+    pub fn broadest(&self) -> Broadest {
+        let word = |n: usize| self.word(blob::WORD_BROADEST + n) as u8;
+        Broadest { v4: word(0), v6: word(1) }
+    }
+
+    fn trusted(&self) -> impl Iterator<Item = Prefix> {
         let records: &[[u32; 8]] = self.section(Section::Trusted);
-        let prefix = |&[family, len, a, b, c, d, ..]: &[u32; 8]| {
+        records.iter().map(|&[family, len, a, b, c, d, ..]| {
             let bits: u128 = bytemuck::cast([a, b, c, d]);
             match family {
                 4 => Prefix::V4(bits as u32, len as u8),
                 _ => Prefix::V6(bits, len as u8),
             }
-        };
-        let around = records.iter().map(prefix).filter(|p| p.contains(source.prefix(128)));
+        })
+    }
+
+    /// The longest trusted range that contains an address. Looks at all of them.
+    pub fn trusted_range(&self, source: Address) -> Option<Prefix> {
+        let around = self.trusted().filter(|range| range.contains(source.prefix(128)));
         around.max_by_key(Prefix::mask)
     }
 
-    /// The first company whose filter is on and which lists an address, and the
-    /// range. Looks at all of them.
-    pub fn company_of(&self, source: Address) -> Option<(CompanyView<'_>, Prefix)> {
+    /// How many trusted ranges lie in a prefix, and the first one.
+    pub fn trusted_within(&self, prefix: Prefix) -> (usize, Option<Prefix>) {
+        let mut hit = self.trusted().filter(|range| prefix.contains(*range)).peekable();
+        let first = hit.peek().copied();
+        (hit.count(), first)
+    }
+
+    /// The first company whose filter is on with a range that contains an address
+    /// and is `wanted`. Looks at all of them.
+    pub fn company_of(
+        &self,
+        source: Address,
+        wanted: impl Fn(&Prefix) -> bool,
+    ) -> Option<(CompanyView<'_>, Prefix)> {
         let records: &[[u32; 16]] = self.section(Section::Companies);
         let companies = records.iter().map(|record| CompanyView { view: *self, record });
-        companies
-            .filter(CompanyView::ip_filter)
-            .find_map(|company| company.range_of(source).map(|range| (company, range)))
+        companies.filter(CompanyView::ip_filter).find_map(|company| {
+            company.range_of(source).filter(&wanted).map(|range| (company, range))
+        })
     }
 }
 

@@ -187,8 +187,8 @@ impl Loader {
         }
         if filters && self.config.broadest.is_exceeded_by(&prefix) {
             warn(format!(
-                "{prefix} is broader than flood_exempt_prefix: its sources are flood-checked as \
-                 everybody's"
+                "{prefix} is broader than {}: its sources are flood-checked as everybody's",
+                Broadest::parameter(&prefix)
             ));
         }
         match prefix {

@@ -79,6 +79,14 @@ impl Default for Broadest {
 }
 
 impl Broadest {
+    /// The parameter that sets the bound for a prefix.
+    pub fn parameter(prefix: &Prefix) -> &'static str {
+        match prefix {
+            Prefix::V4(..) => "flood_exempt_prefix",
+            Prefix::V6(..) => "flood_exempt_ipv6_prefix",
+        }
+    }
+
     /// Whether a prefix is broader.
     pub fn is_exceeded_by(self, prefix: &Prefix) -> bool {
         match *prefix {

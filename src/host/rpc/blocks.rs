@@ -3,31 +3,30 @@
 use super::company::page;
 use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
-use crate::flood::{Block, ClassId, LONGEST_BLOCK, Reason, Rules, Seen};
-use crate::host::clock::Moment;
-use crate::host::flood::with_rules;
+use crate::flood::{Block, ClassId, Ended, LONGEST_BLOCK, Reason, Rules, Seen};
+use crate::host::clock::{self, Moment};
+use crate::host::flood::{BROADEST, is_too_broad, monitor_note, report_end, with_rules};
 use crate::host::log;
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
 use crate::host::statistics::{self, Own};
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
-use crate::snapshot::{SourceKind, View};
+use crate::snapshot::{CompanyView, SourceKind, View};
+use crate::tables::Broadest;
 use crate::verdict::Verdict;
 
 /// Blocks on a page: ctl bounds the structures of one reply.
 const PAGE: usize = 20;
-/// The broadest ranges that can be blocked, so that a typing error does not stop
-/// the platform: length of IPv4, of IPv6.
-const BROADEST: (u8, u8) = (8, 16);
-
+/// Seconds of a block by hand where `flood_block` is 0.
+const DEFAULT_BLOCK: u32 = 300;
 /// All blocks, in the order of the table: [page].
 pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
     let page = page(call)?;
     let now = Moment::now();
     let mut total = 0usize;
     let mut shown = Vec::new();
-    state.flood.blocks(now.monotonic, |block| {
+    state.flood.blocks(clock::monotonic, |block| {
         if total / PAGE + 1 == page {
             shown.push(*block);
         }
@@ -54,7 +53,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.text(c"reason", block.reason.name());
     node.int(c"since", now.date(block.since) / 1000);
     node.int(c"until", now.date(block.until) / 1000);
-    node.int(c"seconds_left", block.seconds_left(now.monotonic));
+    node.int(c"seconds_left", clock::seconds_left(block.until, now.monotonic));
     node.int(c"requests", block.seen);
     node.int(c"times", block.times);
 }
@@ -62,6 +61,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
 /// What is known of a source and why: address.
 pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
     let source = address(call)?;
+    call.no_more()?;
     let reply = call.reply();
     reply.text(c"ip", source);
     explain(&reply, state, source);
@@ -72,7 +72,7 @@ pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
 pub fn explain(reply: &Node<'_>, state: &State, source: Address) {
     with_rules(state, |rules| {
         let now = Moment::now();
-        let (block, seen) = state.flood.look(source, rules, now.monotonic);
+        let (block, seen) = state.flood.look(source, rules, clock::monotonic);
         let (class, rule) = with_snapshot(|view, _| class_and_rule(view, rules, source))
             .unwrap_or((Some(ClassId::DEFAULT), "no snapshot is loaded".into()));
         let verdict = foretell(rules, block, class, seen);
@@ -121,38 +121,46 @@ fn class_and_rule(view: &View<'_>, rules: &Rules, source: Address) -> (Option<Cl
             Some(range) => format!("trusted {}", range.name()),
             None => "trusted".into(),
         },
-        SourceKind::Company => match view.company_of(source) {
-            Some((company, range)) => {
-                format!("range {} of company {}", range.name(), Printable::full(company.id()))
-            }
-            None => "range of a company".into(),
-        },
-        SourceKind::Anybody => match view.company_of(source) {
-            Some((company, range)) => format!(
-                "range {} of company {} is broader than flood_exempt_prefix",
-                range.name(),
-                Printable::full(company.id())
-            ),
-            None => "neither trusted nor in a range of a company".into(),
-        },
+        SourceKind::Company | SourceKind::Anybody => company_rule(view, source),
     };
     (class, rule)
+}
+
+/// Which company's range makes a source one of a company, or why none does.
+fn company_rule(view: &View<'_>, source: Address) -> String {
+    let name = |company: &CompanyView<'_>| Printable::full(company.id()).to_string();
+    let broadest = view.broadest();
+    if let Some((company, range)) = view.company_of(source, |range| !broadest.is_exceeded_by(range))
+    {
+        return format!("range {} of company {}", range.name(), name(&company));
+    }
+    match view.company_of(source, |_| true) {
+        Some((company, range)) => format!(
+            "range {} of company {} is broader than {}",
+            range.name(),
+            name(&company),
+            Broadest::parameter(&range)
+        ),
+        None => "neither trusted nor in a range of a company".into(),
+    }
 }
 
 /// Blocks a source or range: address|prefix [seconds].
 pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
     let prefix = prefix_of(&call.required("address")?, state)?;
-    let broadest = if matches!(prefix, Prefix::V4(..)) { BROADEST.0 } else { BROADEST.1 };
-    if prefix.mask() < broadest {
+    if is_too_broad(&prefix) {
+        let (v4, v6) = BROADEST;
+        let broadest = if matches!(prefix, Prefix::V4(..)) { v4 } else { v6 };
         return Err(Fault::argument(format!("{prefix} is broader than /{broadest}")));
     }
     let seconds = seconds(call)?;
+    call.no_more()?;
     let now = Moment::now();
-    let block = with_rules(state, |rules| {
-        let (class, rule) = with_snapshot(|view, _| class_and_rule(view, rules, prefix.first()))
-            .unwrap_or((Some(ClassId::DEFAULT), String::new()));
+    with_rules(state, |rules| {
+        let class_now = |view: &View<'_>| class_and_rule(view, rules, prefix.first()).0;
+        let class = with_snapshot(|view, _| class_now(view)).unwrap_or(Some(ClassId::DEFAULT));
         let seconds = seconds.unwrap_or(match rules.class(None).block {
-            0 => 300,
+            0 => DEFAULT_BLOCK,
             block => block,
         });
         let block = Block {
@@ -164,32 +172,46 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
             times: 1,
             reason: Reason::Manual,
         };
-        match state.flood.block(&block, rules, now.monotonic) {
-            Ok(before) => Ok((block, before, rule)),
-            Err(_) => Err(Fault::internal("no room: flood_sources is full of blocks")),
+        let before = (state.flood.block(&block, rules, now.monotonic))
+            .map_err(|_| Fault::internal("no room: flood_sources is full of blocks"))?;
+        if let Some(before) = &before {
+            report_end(state, &Ended::Block(*before));
         }
-    });
-    let (block, before, rule) = block?;
-    if before.is_none() {
         statistics::count_own(Own::FloodBlocksStarted);
+        log::warning(format_args!(
+            "block of {} starts: an operator said so; {seconds} s{}",
+            prefix.name(),
+            monitor_note(rules)
+        ));
+        let reply = call.reply();
+        describe(&reply, state, now, &block);
+        let warnings = reply.array(c"warnings");
+        if rules.monitor != 0 {
+            warnings.item("flood_monitor is on: nothing is refused");
+        }
+        with_snapshot(|view, _| warn_of_friends(&warnings, view, rules, prefix));
+        Ok(())
+    })
+}
+
+/// Names whom a block hits that was never meant to be refused.
+fn warn_of_friends(warnings: &Node<'_>, view: &View<'_>, rules: &Rules, prefix: Prefix) {
+    let (count, first) = view.trusted_within(prefix);
+    if let Some(first) = first {
+        let first = first.name();
+        warnings.item(format_args!("{count} trusted ranges are refused too, first {first}"));
     }
-    let seconds = (block.until - block.since) / 1000;
-    log::warning(format_args!(
-        "block of {} starts: an operator said so; {seconds} s",
-        prefix.name()
-    ));
-    let reply = call.reply();
-    describe(&reply, state, now, &block);
-    if block.class.is_none() {
-        reply.text(c"warning", format_args!("it was exempt: {rule}"));
+    let (class, rule) = class_and_rule(view, rules, prefix.first());
+    if class.is_none() {
+        warnings.item(format_args!("{} was exempt: {rule}", prefix.first()));
     }
-    Ok(())
 }
 
 fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
     let Some(text) = call.argument() else { return Ok(None) };
     std::str::from_utf8(&text)
         .ok()
+        .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
         .filter(|seconds| (1..=LONGEST_BLOCK).contains(seconds))
         .map(Some)
@@ -206,21 +228,26 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
         b"all" => None,
         text => Some(prefix_of(text, state)?),
     };
+    call.no_more()?;
     let mut lifted = 0;
-    state.flood.forget(prefix, |block| {
-        lifted += 1;
-        statistics::count_own(Own::FloodBlocksEnded);
-        log::warning(format_args!(
-            "block of {} ends: an operator said so; {} requests were refused",
-            block.prefix.name(),
-            block.seen
-        ));
+    state.flood.forget(prefix, |ended| match ended {
+        Ended::Block(block) => {
+            lifted += 1;
+            statistics::count_own(Own::FloodBlocksEnded);
+            log::warning(format_args!(
+                "block of {} ends: an operator said so; {} requests were refused",
+                block.prefix.name(),
+                block.seen
+            ));
+        }
+        Ended::Throttling(..) => report_end(state, ended),
     });
     let reply = call.reply();
     reply.int(c"lifted", lifted);
     if let Some(prefix) = prefix {
-        let now = Moment::now().monotonic;
-        let (still, _) = with_rules(state, |rules| state.flood.look(prefix.first(), rules, now));
+        let first = prefix.first();
+        let look = |rules: &Rules| state.flood.look(first, rules, clock::monotonic);
+        let (still, _) = with_rules(state, look);
         if let Some(block) = still {
             reply.text(c"still_blocked_by", block.prefix.name());
         }

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::ptr;
 
 use crate::host::abi::{self, sw_host, sw_text};
+use crate::printable::Printable;
 
 /// Longest reason that JSON-RPC passes on whole.
 const REASON_BYTES: usize = 127;
@@ -67,6 +68,20 @@ impl Call {
                 "argument {what} is missing, or neither text nor a whole number"
             ))
         })
+    }
+
+    /// All arguments were read.
+    ///
+    /// # Errors
+    /// A fault that names a further one.
+    pub fn no_more(&self) -> Result<(), Fault> {
+        match self.argument() {
+            None => Ok(()),
+            Some(text) => {
+                let text = Printable::short(&text);
+                Err(Fault::argument(format!("one argument too many: \"{text}\"")))
+            }
+        }
     }
 
     /// Begins the reply.
