@@ -142,7 +142,7 @@ fn floods(sources: usize, limit: u32) -> f64 {
         next = if next + 1 == sources.len() { 0 } else { next + 1 };
         now.set(now.get() + u64::from(next == 0));
         let class = || Some(ClassId::DEFAULT);
-        black_box(table.check(sources[next], &rules, 1, || now.get(), class));
+        black_box(table.check(sources[next], &rules, 1, || now.get(), class, &mut None));
     };
     (0..sources.len()).for_each(|_| check());
     measure(|_| check())
@@ -161,7 +161,7 @@ fn parallel(processes: u32) -> f64 {
                     let source = Address::V4(n << 24 | (at as u32 % 50_000));
                     let now = at as u64 / 1000;
                     let class = || Some(ClassId::DEFAULT);
-                    black_box(table.check(source, &rules, 1, || now, class));
+                    black_box(table.check(source, &rules, 1, || now, class, &mut None));
                 }
                 // SAFETY: ends the child at once.
                 unsafe { libc::_exit(0) }

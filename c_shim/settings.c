@@ -107,6 +107,18 @@ static int on_change(void *unused, str *group, str *name, void **value)
 	return sw_rust_module.check_setting(cfg_params[n], *value, 0);
 }
 
+/* Each value of a list is a change of its own, and none may be passed over: it
+ * is applied at once. */
+static int on_list_change(void *unused, str *group, str *name, void **value)
+{
+	int n = variable_of(name);
+
+	if(on_change(unused, group, name, value) != 0)
+		return -1;
+	sw_rust_module.apply_setting(cfg_params[n], *value, 0);
+	return 0;
+}
+
 static void apply(int n)
 {
 	void *at = (char *)cfg_handle + cfg_offsets[n];
@@ -149,6 +161,10 @@ static int declare_variables(void)
 		def->max = is_int ? param.int_max : 0;
 		def->on_change_cb = is_int ? NULL : on_change;
 		def->on_set_child_cb = on_set;
+		if(param.kind == SW_PARAM_LIST) {
+			def->on_change_cb = on_list_change;
+			def->on_set_child_cb = NULL;
+		}
 		def->descr = (char *)param.meaning;
 		cfg_params[cfg_count] = i;
 		cfg_offsets[cfg_count++] = size;

@@ -599,7 +599,8 @@ fn a_block_ends_with_the_class_that_was_its_reason() {
     let from = source("192.0.2.7");
     let default = Some(ClassId::DEFAULT);
     let flood = |rules: &Rules, generation| {
-        (0..6).map(|_| check_as(&table, from, rules, (generation, default), 0).0.outcome).last()
+        let check = |_| check_as(&table, from, rules, (generation, default), 0).0.outcome;
+        (0..6).map(check).next_back()
     };
     assert!(matches!(flood(&rules, 1), Some(Outcome::Started { .. })));
     let (now_carrier, ended) = check_as(&table, from, &rules, (2, Some(ClassId(1))), 10);

@@ -56,6 +56,7 @@ fn a_refused_parameter_is_named_with_its_value() {
         ("no_such_parameter", "1", "no_such_parameter"),
         ("flood_limit", "0", "flood_limit: 0 is not from 1 to 65535"),
         ("flood_window", "0", "flood_window: \"0\" is not 100ms to 3600s"),
+        ("flood_window", "2000", "or a number of seconds up to 60"),
         ("flood_window", "\"2 s\"", "flood_window: \"2 s\" is not 100ms to 3600s"),
         ("flood_sources", "17000000", "flood_sources: 17000000 is not from 1024 to 16777216"),
         ("flood_class", "\"vip\"", "flood_class: \"vip\" is not name=key:value;..."),

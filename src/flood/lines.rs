@@ -24,6 +24,9 @@ pub(super) struct Lines {
     seed: [u64; 2],
 }
 
+/// An entry whose lock is held.
+pub(super) type Locked = ShortGuard<'static, Entry>;
+
 /// How a new source found its place.
 pub(super) enum Place {
     /// It was there already.
@@ -60,37 +63,35 @@ impl Lines {
     }
 
     /// Locks a line.
-    pub fn lock(&self, number: usize) -> Option<ShortGuard<'static, Entry>> {
+    pub fn lock(&self, number: usize) -> Option<Locked> {
         self.lines.get(number).map(|line| line.lock())
     }
 
-    /// Runs `f` on the entry of a source and the number of its line, if there is
-    /// one; its line is locked meanwhile.
-    pub fn with<R>(&self, key: &Key, f: impl FnOnce(usize, &mut Entry) -> R) -> Option<R> {
-        self.places(key)
-            .find_map(|number| {
-                let entry = self.lock(number)?;
-                entry.is(key).then_some((number, entry))
-            })
-            .map(|(number, mut entry)| f(number, &mut entry))
+    /// The entry of a source, locked, and the number of its line.
+    pub fn find(&self, key: &Key) -> Option<(usize, Locked)> {
+        for number in self.places(key) {
+            let entry = self.lock(number)?;
+            if entry.is(key) {
+                return Some((number, entry));
+            }
+        }
+        None
     }
 
-    /// As [`Lines::with`]; `new` is added if the source is not there, in a free
-    /// line, or instead of the least useful entry that is not blocked. None if all
-    /// are blocked. `clock` is read under the locks.
-    pub fn with_or_add<R>(
+    /// As [`Lines::find`]; `new` is added if the source is not there, in a free line,
+    /// or instead of the least useful entry that is not blocked. None if all are
+    /// blocked. `clock` is read under the locks.
+    pub fn find_or_add(
         &self,
         key: &Key,
         new: Entry,
         rules: &Rules,
         clock: impl Fn() -> u64,
-        f: impl FnOnce(usize, &mut Entry, Place) -> R,
-    ) -> Option<R> {
+    ) -> Option<(usize, Locked, Place)> {
         let mut order = [0; WAYS];
         order.iter_mut().zip(self.places(key)).for_each(|(slot, number)| *slot = number);
         let first = order.iter().min().copied()?;
-        let mut guards: [Option<ShortGuard<'_, Entry>>; WAYS] =
-            std::array::from_fn(|n| self.lock(first + n));
+        let mut guards: [Option<Locked>; WAYS] = std::array::from_fn(|n| self.lock(first + n));
         let entry = |number: usize| guards.get(number - first)?.as_deref();
         let found = order.into_iter().find(|n| entry(*n).is_some_and(|entry| entry.is(key)));
         let free = || order.into_iter().find(|n| entry(*n).is_some_and(Entry::is_free));
@@ -115,6 +116,6 @@ impl Lines {
         if !matches!(place, Place::Known) {
             *entry = new;
         }
-        Some(f(number, &mut entry, place))
+        Some((number, entry, place))
     }
 }

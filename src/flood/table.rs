@@ -132,26 +132,25 @@ impl FloodTable {
                 return self.refuse(&block, class);
             }
         }
-        let known = self.lines.with(&key, |line, entry| {
+        if let Some((line, mut entry)) = self.lines.find(&key) {
             let now = clock();
-            let decided = entry.generation() == generation || entry.is_manual() && entry.holds(now);
-            decided.then(|| self.judge(line, entry, rules, now, ended))
-        });
-        if let Some(Some(checked)) = known {
-            return checked;
+            if entry.generation() == generation || entry.is_manual() && entry.holds(now) {
+                return self.judge(line, &mut entry, rules, now, ended);
+            }
         }
         let class = class();
         let new = Entry::new(&key, class, generation);
-        let judged = self.lines.with_or_add(&key, new, rules, &clock, |line, entry, place| {
-            *ended = self.count_place(line, &place);
-            self.set_class(line, entry, class, generation, ended);
-            let mut checked = self.judge(line, entry, rules, clock(), ended);
-            checked.evicted = matches!(place, Place::Instead { fresh: true, .. });
-            checked
-        });
-        // No room: an exempt source passes as one.
-        let outcome = if class.is_none() { Outcome::Exempt } else { Outcome::Untracked };
-        judged.unwrap_or(Checked::new(outcome, class))
+        let Some((line, mut entry, place)) = self.lines.find_or_add(&key, new, rules, &clock)
+        else {
+            // No room: an exempt source passes as one.
+            let outcome = if class.is_none() { Outcome::Exempt } else { Outcome::Untracked };
+            return Checked::new(outcome, class);
+        };
+        *ended = self.count_place(line, &place);
+        self.set_class(line, &mut entry, class, generation, ended);
+        let mut checked = self.judge(line, &mut entry, rules, clock(), ended);
+        checked.evicted = matches!(place, Place::Instead { fresh: true, .. });
+        checked
     }
 
     /// A locked line was taken; what ended with the entry that was there.
@@ -256,17 +255,17 @@ impl FloodTable {
     }
 
     fn block_of(&self, key: &Key, clock: impl Fn() -> u64) -> Option<Block> {
-        self.lines
-            .with(key, |_, entry| if entry.holds(clock()) { entry.as_block() } else { None })?
+        let (_, mut entry) = self.lines.find(key)?;
+        if entry.holds(clock()) { entry.as_block() } else { None }
     }
 
     /// Counts a request of somebody within a blocked range.
     fn refuse(&self, block: &Block, class: Option<ClassId>) -> Checked {
-        self.lines.with(&Key::from(block.prefix), |_, entry| {
-            if entry.is_blocked() {
-                entry.refuse();
-            }
-        });
+        if let Some((_, mut entry)) = self.lines.find(&Key::from(block.prefix))
+            && entry.is_blocked()
+        {
+            entry.refuse();
+        }
         Checked::new(Outcome::Blocked { until: block.until }, class)
     }
 
@@ -278,24 +277,17 @@ impl FloodTable {
     pub fn block(&self, block: &Block, rules: &Rules, now: u64) -> Result<Option<Block>, NoRoom> {
         let key = Key::from(block.prefix);
         let new = Entry::new(&key, block.class, 0);
-        let before = self.lines.with_or_add(
-            &key,
-            new,
-            rules,
-            || now,
-            |line, entry, place| {
-                self.count_place(line, &place);
-                let before = entry.as_block();
-                if before.is_some() {
-                    self.end(entry);
-                }
-                self.blocked.started(key.kind());
-                entry.block(block.reason, block.since, block.until, block.seen, block.times);
-                self.blocked.mark(line, true);
-                before
-            },
-        );
-        before.ok_or(NoRoom)
+        let (line, mut entry, place) =
+            self.lines.find_or_add(&key, new, rules, || now).ok_or(NoRoom)?;
+        self.count_place(line, &place);
+        let before = entry.as_block();
+        if before.is_some() {
+            self.end(&mut entry);
+        }
+        self.blocked.started(key.kind());
+        entry.block(block.reason, block.since, block.until, block.seen, block.times);
+        self.blocked.mark(line, true);
+        Ok(before)
     }
 
     /// Forgets all that is known of the sources in a prefix, or of all, and lifts
@@ -359,15 +351,13 @@ impl FloodTable {
         clock: impl Fn() -> u64,
     ) -> (Option<Block>, Option<Seen>) {
         let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
-        let own = self.lines.with(&key, |_, entry| (*entry, clock()));
-        let (block, seen) = match own {
-            None => (None, None),
-            Some((mut copy, now)) => {
-                let block = if copy.holds(now) { copy.as_block() } else { None };
-                let requests = copy.requests(rules.class(copy.class()), now);
-                (block, Some(Seen { class: copy.class(), requests }))
-            }
-        };
+        let own = self.lines.find(&key).map(|(_, entry)| (*entry, clock()));
+        let (mut block, mut seen) = (None, None);
+        if let Some((mut copy, now)) = own {
+            block = if copy.holds(now) { copy.as_block() } else { None };
+            let requests = copy.requests(rules.class(copy.class()), now);
+            seen = Some(Seen { class: copy.class(), requests });
+        }
         (block.or_else(|| self.covering(source, key.kind(), &clock)), seen)
     }
 

@@ -150,10 +150,6 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
         // SAFETY: the value stays during the call.
         let text = unsafe { bytes_of(&text) };
         let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
-        // A list is empty until somebody sets it at run time.
-        if text == Some(b"") {
-            return;
-        }
         let result = param.check(text, number).and_then(|value| {
             let mut result = Ok(());
             state.flood_rules.change(|flood| {

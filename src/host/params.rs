@@ -162,7 +162,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_window",
         Kind::Duration { default: c"2" },
-        c"The window: seconds as a number or text, milliseconds as a text like `1500ms`.",
+        c"The window: a number of seconds up to 60, or a text like `1500ms` or `300s`.",
     ),
     runtime(
         c"flood_block",
@@ -177,7 +177,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_class",
         Kind::Classes,
-        c"A class of sources with values of its own, up to 14 of them: `name=limit:N;window:N;block:N;block_max:N`. What is missing is that of everybody. At run time a class that is there can be given other values.",
+        c"A class of sources with values of its own, up to 14 of them: `name=limit:N;window:N;block:N;block_max:N`. What is missing is that of everybody. At run time values of a class that is there can be changed; those not named stay.",
     ),
     runtime(
         c"flood_company_sources",
@@ -303,7 +303,7 @@ mod tests {
         );
         assert_eq!(
             refusal(at::FLOOD_WINDOW, Some(b"2 s"), 0),
-            "parameter flood_window: \"2 s\" is not 100ms to 3600s"
+            "parameter flood_window: \"2 s\" is not 100ms to 3600s, or a number of seconds up to 60"
         );
         assert_eq!(
             refusal(at::FLOOD_CLASS, Some(b"carrier=limit:0"), 0),
