@@ -255,7 +255,7 @@ fn settings_change_at_run_time_and_bad_ones_are_refused() {
         ("int", "flood_limit", "0", "out of range"),
         ("int", "flood_limit", "65536", "out of range"),
         ("int", "flood_ipv6_prefix", "129", "out of range"),
-        ("int", "flood_sources", "5", "variable not found"),
+        ("int", "flood_sources", "5", "Failed to set the variable"),
         ("string", "flood_window", "fast", "\"fast\" is not 100ms to 3600s"),
         ("int", "flood_window", "2000", "\"2000\" is not 100ms to 3600s"),
         ("string", "flood_company_sources", "vip", "\"vip\" is neither exempt nor a class"),

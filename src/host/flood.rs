@@ -171,12 +171,15 @@ pub fn monitor_note(rules: &Rules) -> &'static str {
     if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" }
 }
 
-/// Logs the rules in force, a line per class.
-pub fn log_rules(state: &State) {
+/// Logs the rules in force, a line per class that is not as `before`.
+pub fn log_rules(state: &State, before: &Rules) {
     with_rules(state, |rules| {
         for id in 0..=state.settings.classes.len() {
             let class = Some(ClassId(id as u8));
             let rule = rules.class(class);
+            if rule == before.class(class) {
+                continue;
+            }
             log::info(format_args!(
                 "sources of class {}: {} requests in {} ms, blocks of {} to {} s{}",
                 state.settings.class_name(class),

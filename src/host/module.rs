@@ -15,7 +15,7 @@ use super::{
     calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload, rpc,
     statistics, variables,
 };
-use crate::flood::FloodSettings;
+use crate::flood::{FloodSettings, Rules};
 
 /// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
 #[unsafe(no_mangle)]
@@ -150,6 +150,7 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
         // SAFETY: the value stays during the call.
         let text = unsafe { bytes_of(&text) };
         let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
+        let before = flood::with_rules(state, |rules| *rules);
         let result = param.check(text, number).and_then(|value| {
             let mut result = Ok(());
             state.flood_rules.change(|flood| {
@@ -158,7 +159,7 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
             result
         });
         match result {
-            Ok(()) => flood::log_rules(state),
+            Ok(()) => flood::log_rules(state, &before),
             Err(why) => log::error(format_args!("not changed: {why}")),
         }
     });
@@ -197,7 +198,7 @@ fn start() -> Result<(), String> {
     log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
     let sources = state.flood.memory();
     log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
-    flood::log_rules(state);
+    flood::log_rules(state, &Rules::NONE);
     match (dialogs::loaded(), dialogs::persist()) {
         (false, _) => log::info(format_args!(
             "no dialog module: cc_limit and roadwarrior_acquire can count nothing"
