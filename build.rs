@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::exit;
 
-const SHIM: [&str; 8] = [
+const SHIM: [&str; 10] = [
     "module.c",
     "settings.c",
     "functions.c",
@@ -18,6 +18,8 @@ const SHIM: [&str; 8] = [
     "statistics.c",
     "database.c",
     "dialog.c",
+    "events.c",
+    "audit.c",
 ];
 
 fn main() {

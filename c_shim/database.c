@@ -62,23 +62,38 @@ static int execute(struct connection *db, const char *sql)
 	return rc;
 }
 
-static int bind_driver(struct connection *db, const char *url, const char **error)
+static const struct dialect *dialect_of(const char *url)
 {
-	db_bind_api_f bind = NULL;
 	size_t i;
 
 	for(i = 0; i < sizeof(dialects) / sizeof(dialects[0]); i++) {
 		if(strncmp(url, dialects[i].scheme, strlen(dialects[i].scheme)) == 0)
-			db->dialect = &dialects[i];
+			return &dialects[i];
 	}
+	return NULL;
+}
+
+int sw_db_bind(const char *url, db_func_t *api)
+{
+	const struct dialect *dialect = dialect_of(url);
+	db_bind_api_f bind;
+
+	if(dialect == NULL)
+		return -1;
+	/* the core types every export as a script function */
+	bind = (db_bind_api_f)(void (*)(void))find_mod_export(
+			(char *)dialect->driver, "db_bind_api", 0, 0);
+	return bind == NULL || bind(api) != 0 ? -1 : 0;
+}
+
+static int bind_driver(struct connection *db, const char *url, const char **error)
+{
+	db->dialect = dialect_of(url);
 	if(db->dialect == NULL) {
 		*error = "its scheme is none of sqlite, mysql and postgres";
 		return -1;
 	}
-	/* the core types every export as a script function */
-	bind = (db_bind_api_f)(void (*)(void))find_mod_export(
-			(char *)db->dialect->driver, "db_bind_api", 0, 0);
-	if(bind == NULL || bind(&db->api) != 0 || !db->api.init || !db->api.close
+	if(sw_db_bind(url, &db->api) != 0 || !db->api.init || !db->api.close
 			|| !db->api.raw_query || !db->api.free_result) {
 		*error = "its driver is not loaded: db_sqlite.so, db_mysql.so or "
 				 "db_postgres.so goes before sipwarden.so";

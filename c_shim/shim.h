@@ -18,6 +18,7 @@
 #include "core/rpc.h"
 #include "core/pvar.h"
 #include "core/kemi.h"
+#include "lib/srdb1/db.h"
 
 #include "sipwarden.h"
 
@@ -75,6 +76,17 @@ void *sw_db_open(const char *url, const char **error);
 int sw_db_rows(void *db, const char *table, const char *const *columns,
 		uint32_t count, sw_row_fn row, void *ctx);
 int sw_db_close(void *db);
+
+/* Binds the driver of a URL. 0: bound. */
+int sw_db_bind(const char *url, db_func_t *api);
+
+/* audit.c */
+void *sw_audit_open(const char *url, const char *table);
+int sw_audit_write(void *audit, const struct sw_audit *row);
+void sw_audit_close(void *audit);
+
+/* events.c */
+int sw_run_event(const char *name, struct sw_text kemi_callback);
 
 /* statistics.c */
 int sw_statistics_register(void);

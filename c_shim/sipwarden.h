@@ -98,6 +98,9 @@ enum sw_log_level {
 	X(calls, "Live calls, 20 a page: [company [page]], \"\" for all.")        \
 	X(release, "Takes a call out of all counts: call-id.")                    \
 	X(reconcile, "Compares calls with dialogs: [free].")                      \
+	X(denied, "The last refusals: [company].")                               \
+	X(top, "Companies and brands near their limits, busy sources: [n].")     \
+	X(suggest, "Ranges that the last refused sources would need: company.")   \
 	X(settings, "Settings that can be changed at run time; no argument.")     \
 	X(problems, "The bad rows and warnings of the last reload: [page].") \
 	X(stats, "Sizes, use and counters; no argument.")                         \
@@ -142,6 +145,13 @@ struct sw_value {
  */
 typedef int (*sw_row_fn)(void *ctx, const struct sw_text *values, uint32_t count);
 
+/* A row of the audit table: adds hits to the row with these texts, or makes it. */
+struct sw_audit {
+	struct sw_text reason, source, company, brand, aor;
+	int64_t first, last; /* seconds since 1970 */
+	int64_t hits;
+};
+
 /* What the host gives to Rust. Every function may be called in any process. */
 struct sw_host {
 	/* Version string of the Kamailio this shim was compiled for. */
@@ -184,6 +194,15 @@ struct sw_host {
 	int (*dialog_remember)(void *held, const char *name, struct sw_text value);
 	int (*dialog_exists)(struct sw_dialog dialog);
 
+	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. In the
+	 * module's own process only. */
+	int (*run_event)(const char *name, struct sw_text kemi_callback);
+	/* Audit table, in the module's own process only. open: NULL if it cannot be
+	 * reached. write: 0, or -1 after which only close may follow. */
+	void *(*audit_open)(const char *url, const char *table);
+	int (*audit_write)(void *audit, const struct sw_audit *row);
+	void (*audit_close)(void *audit);
+
 	/*
 	 * RPC. argument: 1 and the next argument as text, 0 if there is none; the
 	 * text is valid until the next call of argument.
@@ -204,8 +223,11 @@ struct sw_host {
 struct sw_module {
 	/* Fills out for parameter number index; 0 when there is none. */
 	int (*param)(uint32_t index, struct sw_param *out);
-	/* Name of statistic number index, or NULL. */
-	const char *(*statistic)(uint32_t index);
+	/* Name of statistic number index, or NULL; *gauge is set if it is asked for its
+	 * value instead of being counted. */
+	const char *(*statistic)(uint32_t index, int *gauge);
+	/* The value of such a statistic. */
+	uint64_t (*gauge)(uint32_t index);
 	/* Index of the attribute in $swd(attribute), or -1. */
 	int (*variable_index)(struct sw_text name);
 

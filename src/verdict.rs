@@ -34,6 +34,7 @@ pub enum Verdict {
     FloodStarted,
     FloodBlocked,
     FloodThrottled,
+    Monitored,
     UnknownCompany,
     InternalError,
     LedgerFull,
@@ -56,7 +57,7 @@ const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'stati
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [Entry; 29] = [
+pub const ENTRIES: [Entry; 30] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::DeniedSource, -1, "denied_source", "filter on, source not granted"),
@@ -158,6 +159,12 @@ pub const ENTRIES: [Entry; 29] = [
         "flood_throttled",
         "above the limit of a class that is never blocked: refused while the rate lasts",
     ),
+    row(
+        Verdict::Monitored,
+        9,
+        "monitored",
+        "monitor mode: it would have been refused, for the reason in the log of refusals",
+    ),
     row(Verdict::UnknownCompany, -3, "unknown_company", "no such company: fails closed"),
     row(
         Verdict::InternalError,
@@ -188,6 +195,7 @@ pub const CHECK_COMPANY_IP: Function = Function {
     verdicts: &[
         (Verdict::GrantedRange, c"check_granted_range"),
         (Verdict::FilterOff, c"check_filter_off"),
+        (Verdict::Monitored, c"check_monitored"),
         (Verdict::DeniedSource, c"check_denied_source"),
         (Verdict::DeniedNoRanges, c"check_denied_no_ranges"),
         (Verdict::UnknownCompany, c"check_unknown_company"),
@@ -206,6 +214,7 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
         (Verdict::RoadwarriorHeld, c"roadwarrior_held"),
         (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
         (Verdict::RoadwarriorEmergency, c"roadwarrior_emergency"),
+        (Verdict::Monitored, c"roadwarrior_monitored"),
         (Verdict::CallDuplicate, c"roadwarrior_call_duplicate"),
         (Verdict::RoadwarriorNone, c"roadwarrior_none"),
         (Verdict::RoadwarriorLimit, c"roadwarrior_limit"),
@@ -225,6 +234,7 @@ pub const CC_LIMIT: Function = Function {
         (Verdict::CallEmergency, c"cc_call_emergency"),
         (Verdict::CallUntracked, c"cc_call_untracked"),
         (Verdict::CallHeldByOther, c"cc_call_held_by_other"),
+        (Verdict::Monitored, c"cc_monitored"),
         (Verdict::CallDuplicate, c"cc_call_duplicate"),
         (Verdict::BrandLimit, c"cc_brand_limit"),
         (Verdict::CompanyLimit, c"cc_company_limit"),
@@ -272,6 +282,11 @@ const FIRST: [usize; FUNCTIONS.len() + 1] = {
 pub const STATISTICS: usize = FIRST[FUNCTIONS.len()];
 
 impl Function {
+    /// Place in [`FUNCTIONS`].
+    pub const fn place(&self) -> usize {
+        self.place
+    }
+
     /// Number of the statistic of a verdict; None for one that is not its own.
     pub fn statistic(&self, verdict: Verdict) -> Option<usize> {
         let within = self.verdicts.iter().position(|(own, _)| *own == verdict)?;

@@ -128,8 +128,9 @@ fn variables() {
 #[test]
 fn statistics() {
     let mut out = String::new();
-    for name in statistic_names() {
-        writeln!(out, "- `sipwarden:{}`", name.to_str().unwrap()).unwrap();
+    for (name, gauge) in statistic_names() {
+        let now = if gauge { " (as it is now)" } else { "" };
+        writeln!(out, "- `sipwarden:{}`{now}", name.to_str().unwrap()).unwrap();
     }
     check("docs/reference.md", "statistics", &out);
 }

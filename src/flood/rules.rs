@@ -63,7 +63,8 @@ pub struct Rules {
     pub monitor: u32,
     /// Raised when sources may be of another class for the settings' sake.
     pub sources_version: u32,
-    padding: u32,
+    /// 1: nothing is refused by any function.
+    pub monitor_all: u32,
     classes: [ClassRule; MAX_CLASSES],
     /// Classes there are.
     class_count: u32,
@@ -77,7 +78,7 @@ impl Rules {
         ipv6_prefix: 64,
         monitor: 0,
         sources_version: 0,
-        padding: 0,
+        monitor_all: 0,
         classes: [ClassRule::NONE; MAX_CLASSES],
         class_count: 0,
         company_sources: CompanySources::Exempt.number(),
@@ -88,7 +89,8 @@ impl Rules {
         let mut rules = Rules {
             version: previous.version + 1,
             ipv6_prefix: settings.ipv6_prefix,
-            monitor: settings.monitor,
+            monitor: settings.monitor | settings.monitor_all,
+            monitor_all: settings.monitor_all,
             class_count: settings.class_count,
             company_sources: settings.company_sources,
             ..*previous

@@ -91,7 +91,8 @@ pub struct FloodSettings {
     /// Ms between two times that the clock shows: 0..=10.
     pub tick: u32,
     pub(super) class_count: u32,
-    padding: u32,
+    /// 1: nothing is refused by any function.
+    pub monitor_all: u32,
     /// The first one is `default` and inherits nothing.
     values: [ClassValues; MAX_CLASSES],
 }
@@ -111,7 +112,7 @@ impl FloodSettings {
             broadest_v6: 32,
             tick: 0,
             class_count: 1,
-            padding: 0,
+            monitor_all: 0,
             values,
         }
     }

@@ -361,6 +361,28 @@ impl FloodTable {
         (block.or_else(|| self.covering(source, key.kind(), &clock)), seen)
     }
 
+    /// All sources that have requests in their window; `source` is told prefix,
+    /// class and requests, without any lock.
+    pub fn sources(
+        &self,
+        rules: &Rules,
+        clock: impl Fn() -> u64,
+        mut source: impl FnMut(Prefix, Option<ClassId>, u32),
+    ) {
+        for line in 0..self.lines.len() {
+            let Some(entry) = self.lines.lock(line) else { continue };
+            let (mut copy, now) = (*entry, clock());
+            drop(entry);
+            let class = copy.class();
+            let requests = copy.requests(rules.class(class), now);
+            if requests > 0
+                && let Some(prefix) = copy.key().prefix()
+            {
+                source(prefix, class, requests);
+            }
+        }
+    }
+
     /// How often blocks have begun, ended or changed: for those who keep a copy.
     pub fn changes(&self) -> u64 {
         self.blocked.changes()

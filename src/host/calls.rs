@@ -9,11 +9,14 @@ use super::clock;
 use super::complaint::{Kind, complain, misused, unknown_flag};
 use super::dialogs::Held;
 use super::entry::{Entry, guard};
+use super::events;
+use super::functions::monitors;
 use super::log;
 use super::process::with_snapshot;
 use super::state::{self, State};
 use super::statistics::{self, Own};
-use crate::ledger::{Call, DialogId, Direction, Outcome, Taken, Wanted};
+use crate::events::Subject;
+use crate::ledger::{Call, DialogId, Direction, Outcome, ScopeKind, Taken, Wanted};
 use crate::policy::{self, CallFlags, Roadwarrior};
 use crate::printable::Printable;
 use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
@@ -45,11 +48,13 @@ pub unsafe extern "C" fn roadwarrior_acquire(
     guard(Entry::RoadwarriorAcquire, failed.code(), || {
         let Some(call) = call else { return failed.code() };
         let flags = read_flags(&ROADWARRIOR_ACQUIRE, flags);
-        let (mut verdict, numbers) = decide_roadwarrior(call, aor, company, flags);
+        let monitored = is_filter_monitored(company);
+        let (mut verdict, numbers) = decide_roadwarrior(call, aor, company, flags, monitored);
         if flags.emergency && verdict.code() < 0 {
             verdict = Verdict::RoadwarriorEmergency;
         }
-        finish(&ROADWARRIOR_ACQUIRE, call, (verdict, numbers))
+        let asked = Asked { aor, company, monitored };
+        finish(&ROADWARRIOR_ACQUIRE, call, &asked, (verdict, numbers))
     })
 }
 
@@ -65,7 +70,8 @@ pub unsafe extern "C" fn cc_limit(call: *const sw_call, company: sw_text, flags:
     guard(Entry::CcLimit, failed.code(), || {
         let Some(call) = call else { return failed.code() };
         let flags = read_flags(&CC_LIMIT, flags);
-        let (mut verdict, numbers) = decide_cc_limit(call, company, flags);
+        let monitored = monitors();
+        let (mut verdict, numbers) = decide_cc_limit(call, company, flags, monitored);
         if flags.emergency && verdict.code() < 0 {
             // Not counted: no company, no dialog or no room. Allowed all the same.
             statistics::count_own(Own::EmergencyUncounted);
@@ -76,13 +82,71 @@ pub unsafe extern "C" fn cc_limit(call: *const sw_call, company: sw_text, flags:
             );
             verdict = Verdict::CallEmergency;
         }
-        finish(&CC_LIMIT, call, (verdict, numbers))
+        let asked = Asked { aor: &[], company, monitored };
+        finish(&CC_LIMIT, call, &asked, (verdict, numbers))
     })
 }
 
-fn finish(function: &'static Function, call: &sw_call, (verdict, numbers): Decision) -> i32 {
+/// Whom a function was asked about, and whether refusals are only watched.
+struct Asked<'a> {
+    aor: &'a [u8],
+    company: &'a [u8],
+    monitored: bool,
+}
+
+fn finish(
+    function: &'static Function,
+    call: &sw_call,
+    asked: &Asked<'_>,
+    (verdict, numbers): Decision,
+) -> i32 {
     statistics::count_verdict(function, verdict);
-    answer_about(&call.msg, function.name, verdict, About::Calls(numbers))
+    let (told, watched) = policy::watch(verdict, asked.monitored);
+    if verdict.code() < 0 {
+        report_refusal(function, call, asked, verdict, &numbers);
+    }
+    if watched {
+        statistics::count_verdict(function, told);
+    }
+    answer_about(&call.msg, function.name, told, About::Calls(numbers))
+}
+
+#[cold]
+fn report_refusal(
+    function: &'static Function,
+    call: &sw_call,
+    asked: &Asked<'_>,
+    verdict: Verdict,
+    numbers: &Numbers,
+) {
+    let source = call.msg.source.to_address().map(|source| source.prefix(128));
+    with_snapshot(|view, _| {
+        let &Asked { aor, company, monitored } = asked;
+        let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
+        let subject = Subject { source, company, brand, aor };
+        events::refused(function, verdict, monitored, &subject, numbers);
+    });
+}
+
+/// Whether refusals for a company's sources are only watched.
+fn is_filter_monitored(company: &[u8]) -> bool {
+    let everywhere = monitors();
+    with_snapshot(|view, _| policy::is_filter_monitored(view, company, everywhere))
+        .unwrap_or(everywhere)
+}
+
+/// The verdict on a call that was counted above a limit, since that is only
+/// watched; None if no limit is exceeded.
+fn over_limit(numbers: &Numbers) -> Option<Verdict> {
+    let of = |(kind, numbers): (ScopeKind, &Option<(u32, u32)>)| {
+        let (calls, limit) = (*numbers)?;
+        (limit > 0 && calls > limit).then_some(match kind {
+            ScopeKind::Brand => Verdict::BrandLimit,
+            ScopeKind::Company => Verdict::CompanyLimit,
+            ScopeKind::User => Verdict::RoadwarriorLimit,
+        })
+    };
+    ScopeKind::ALL.into_iter().zip(&numbers.scopes).find_map(of)
 }
 
 fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
@@ -93,7 +157,13 @@ fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
     flags
 }
 
-fn decide_roadwarrior(call: &sw_call, aor: &[u8], company: &[u8], flags: CallFlags) -> Decision {
+fn decide_roadwarrior(
+    call: &sw_call,
+    aor: &[u8],
+    company: &[u8],
+    flags: CallFlags,
+    monitored: bool,
+) -> Decision {
     let Some(source) = call.msg.source.to_address() else { return ERROR };
     let initial = call.initial_invite != 0;
     let rule = with_snapshot(|view, _| policy::roadwarrior(view, aor, company, source, initial));
@@ -112,16 +182,26 @@ fn decide_roadwarrior(call: &sw_call, aor: &[u8], company: &[u8], flags: CallFla
         Some(Roadwarrior::Slot { limit }) => {
             let Some(dialog) = hold(&ROADWARRIOR_ACQUIRE, call) else { return ERROR };
             let wanted = [policy::user_scope(aor, limit)];
-            let taken = take(call, &dialog, &wanted, flags, flags.emergency);
+            let taken = take(call, &dialog, &wanted, flags, flags.emergency || monitored);
+            let numbers = Numbers::new(&wanted, &taken);
+            let mut verdict = policy::roadwarrior_verdict(taken.outcome);
             if taken.outcome == Outcome::Counted {
                 dialog.remember(c"sipwarden_user", aor);
+                if monitored && !flags.emergency {
+                    verdict = over_limit(&numbers).unwrap_or(verdict);
+                }
             }
-            (policy::roadwarrior_verdict(taken.outcome), Numbers::new(&wanted, &taken))
+            (verdict, numbers)
         }
     }
 }
 
-fn decide_cc_limit(call: &sw_call, company_id: &[u8], flags: CallFlags) -> Decision {
+fn decide_cc_limit(
+    call: &sw_call,
+    company_id: &[u8],
+    flags: CallFlags,
+    monitored: bool,
+) -> Decision {
     if company_id.is_empty() || company_id == b"<null>" {
         misused(CC_LIMIT.name, format_args!("the company is \"{}\"", Printable::short(company_id)));
         return ERROR;
@@ -146,9 +226,18 @@ fn decide_cc_limit(call: &sw_call, company_id: &[u8], flags: CallFlags) -> Decis
         let company = view.company(company_id)?;
         let wanted = policy::call_scopes(&company);
         // A call that is up is counted, not judged.
-        let taken = take(call, &dialog, &wanted, flags, flags.emergency || within);
-        let verdict = policy::call_verdict(taken.outcome, flags.emergency);
-        Some((verdict, Numbers::new(&wanted, &taken), taken.outcome == Outcome::Counted))
+        let spared = flags.emergency || within;
+        let taken = take(call, &dialog, &wanted, flags, spared || monitored);
+        let numbers = Numbers::new(&wanted, &taken);
+        let mut verdict = policy::call_verdict(taken.outcome, flags.emergency);
+        let counted = taken.outcome == Outcome::Counted;
+        if counted {
+            events::counted(company_id, company.brand().0, &numbers);
+            if monitored && !spared {
+                verdict = over_limit(&numbers).unwrap_or(verdict);
+            }
+        }
+        Some((verdict, numbers, counted))
     });
     let Some((verdict, numbers, counted)) = decision.flatten() else { return ERROR };
     if counted {

@@ -28,6 +28,7 @@ pub enum Entry {
     ReapInterval,
     Reap,
     Tick,
+    Gauge,
     CheckSetting,
     ApplySetting,
     Variable,

@@ -7,12 +7,13 @@ use super::call::{About, FloodNumbers, answer_about};
 use super::clock;
 use super::complaint::{Kind, complain, misused, unknown_flag};
 use super::entry::{Entry, guard};
+use super::events;
 use super::log;
 use super::process::with_snapshot;
 use super::state::{self, State};
 use super::statistics::{self, Own};
 use crate::address::{Address, Prefix};
-use crate::flood::{Checked, ClassId, Ended, Outcome, Rules};
+use crate::flood::{Block, Checked, ClassId, Ended, Outcome, Reason, Rules};
 use crate::policy::{self, FloodFlags};
 use crate::verdict::{FLOOD_CHECK, Verdict};
 
@@ -118,12 +119,19 @@ fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
     match checked.outcome {
         Outcome::Started { until, times } => {
             statistics::count_own(Own::FloodBlocksStarted);
+            let (prefix, since) = (source.prefix(rules.ipv6_prefix as u8), clock::monotonic());
+            let reason = Reason::Flood;
+            let class = checked.class;
+            let block = Block { prefix, class, since, until, seen: 1, times, reason };
+            events::block_started(state, &block);
             let seconds = clock::seconds_left(until, clock::monotonic());
             let blocked = format!("; {seconds} s, {times} in a row");
             log_start(state, rules, "block", source, checked.class, &blocked);
         }
         Outcome::Throttled { begins: true } => {
             statistics::count_own(Own::FloodThrottlings);
+            let prefix = source.prefix(rules.ipv6_prefix as u8);
+            events::throttled(state, prefix, checked.class, rules.class(checked.class).limit);
             log_start(state, rules, "throttling", source, checked.class, "");
         }
         Outcome::Untracked => complain(
@@ -198,6 +206,7 @@ pub fn report_end(state: &State, ended: &Ended) {
     match ended {
         Ended::Block(block) => {
             statistics::count_own(Own::FloodBlocksEnded);
+            events::block_ended(state, block);
             log::warning(format_args!(
                 "block of {} ends after {} s: {} requests were refused",
                 block.prefix.name(),

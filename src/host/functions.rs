@@ -1,12 +1,16 @@
 //! Script functions. Each returns the code of its verdict, never 0.
 
 use super::abi::{sw_message, sw_text};
-use super::call::answer;
+use super::call::{Numbers, answer};
 use super::complaint::misused;
 use super::entry::{Entry, guard};
+use super::events;
+use super::flood::with_rules;
 use super::process::with_snapshot;
+use super::state;
 use super::statistics;
 use crate::address::Address;
+use crate::events::Subject;
 use crate::policy;
 use crate::printable::Printable;
 use crate::verdict::{CHECK_COMPANY_IP, Verdict};
@@ -24,13 +28,19 @@ pub unsafe extern "C" fn check_company_ip(
         };
         // SAFETY: the texts outlive the call.
         let (company, ip) = unsafe { (company.bytes(), ip.as_ref().map(|t| t.bytes())) };
-        let verdict = decide(msg, company, ip);
+        let (verdict, monitored) = decide(msg, company, ip);
         statistics::count_verdict(&CHECK_COMPANY_IP, verdict);
-        answer(msg, CHECK_COMPANY_IP.name, verdict)
+        let (told, watched) = policy::watch(verdict, monitored);
+        if watched {
+            statistics::count_verdict(&CHECK_COMPANY_IP, told);
+        }
+        answer(msg, CHECK_COMPANY_IP.name, told)
     })
 }
 
-fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> Verdict {
+/// The verdict, and whether refusals are only watched.
+fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool) {
+    let everywhere = monitors();
     let source = match ip {
         Some(text) => Address::parse(text),
         None => msg.source.to_address(),
@@ -40,14 +50,29 @@ fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> Verdict {
             CHECK_COMPANY_IP.name,
             format_args!("\"{}\" is no IP address", Printable::short(ip.unwrap_or_default())),
         );
-        return Verdict::InternalError;
+        return (Verdict::InternalError, everywhere);
     };
-    let verdict = with_snapshot(|view, _| policy::check_company_ip(view, company, source).verdict);
-    if verdict == Some(Verdict::InternalError) {
+    let decided = with_snapshot(|view, _| {
+        let verdict = policy::check_company_ip(view, company, source).verdict;
+        if verdict.code() > 0 {
+            return (verdict, false);
+        }
+        let monitored = policy::is_filter_monitored(view, company, everywhere);
+        let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
+        let subject = Subject { source: Some(source.prefix(128)), company, brand, aor: &[] };
+        events::refused(&CHECK_COMPANY_IP, verdict, monitored, &subject, &Numbers::NONE);
+        (verdict, monitored)
+    });
+    if decided.is_some_and(|(verdict, _)| verdict == Verdict::InternalError) {
         misused(
             CHECK_COMPANY_IP.name,
             format_args!("the company is \"{}\"", Printable::short(company)),
         );
     }
-    verdict.unwrap_or(Verdict::InternalError)
+    decided.unwrap_or((Verdict::InternalError, everywhere))
+}
+
+/// Whether nothing is refused by any function.
+pub fn monitors() -> bool {
+    state::get().is_some_and(|state| with_rules(state, |rules| rules.monitor_all != 0))
 }

@@ -3,6 +3,7 @@
 
 mod abi;
 mod address;
+mod audit;
 mod call;
 mod calls;
 mod clock;
@@ -10,10 +11,12 @@ mod complaint;
 mod database;
 mod dialogs;
 mod entry;
+mod events;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod flood;
 mod functions;
+mod gauges;
 mod log;
 mod module;
 mod params;

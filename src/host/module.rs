@@ -23,6 +23,7 @@ use crate::flood::{FloodSettings, Rules};
 pub static sw_rust_module: sw_module = sw_module {
     param: Some(param),
     statistic: Some(statistic),
+    gauge: Some(statistics::gauge),
     variable_index: Some(variables::variable_index),
     attach: Some(attach),
     set_param: Some(set_param),
@@ -83,9 +84,16 @@ fn describe(param: &Param) -> sw_param {
     }
 }
 
-unsafe extern "C" fn statistic(index: u32) -> *const c_char {
+unsafe extern "C" fn statistic(index: u32, gauge: *mut i32) -> *const c_char {
     guard(Entry::Statistic, ptr::null(), || {
-        statistics::names().nth(index as usize).map_or(ptr::null(), CStr::as_ptr)
+        // SAFETY: the shim passes a number of its own.
+        let (Some((name, is_gauge)), Some(gauge)) =
+            (statistics::names().nth(index as usize), unsafe { gauge.as_mut() })
+        else {
+            return ptr::null();
+        };
+        *gauge = i32::from(is_gauge);
+        name.as_ptr()
     })
 }
 

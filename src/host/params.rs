@@ -87,7 +87,11 @@ pub(super) mod at {
     pub const FLOOD_MONITOR: usize = FLOOD_IPV6_PREFIX + 1;
     pub const FLOOD_SOURCES: usize = FLOOD_MONITOR + 1;
     pub const FLOOD_PERSIST: usize = FLOOD_SOURCES + 1;
-    pub const COUNT: usize = FLOOD_PERSIST + 1;
+    pub const MONITOR: usize = FLOOD_PERSIST + 1;
+    pub const EVENT_CALLBACK: usize = MONITOR + 1;
+    pub const AUDIT_URL: usize = EVENT_CALLBACK + 1;
+    pub const AUDIT_TABLE: usize = AUDIT_URL + 1;
+    pub const COUNT: usize = AUDIT_TABLE + 1;
 }
 
 /// Longest table name, as databases allow.
@@ -214,6 +218,22 @@ pub const PARAMS: [Param; at::COUNT] = [
         Kind::Text { default: c"", min: 0, max: 1024 },
         c"File in which blocks survive a restart; empty: they do not.",
     ),
+    runtime(
+        c"monitor",
+        int(0, 0, 1),
+        c"1: all functions judge, count and report, but allow what they would refuse: `monitored`.",
+    ),
+    fixed(
+        c"event_callback",
+        Kind::Text { default: c"", min: 0, max: 128 },
+        c"KEMI function that is called with the name of each event that has no event route.",
+    ),
+    fixed(
+        c"audit_url",
+        Kind::Text { default: c"", min: 0, max: 1024 },
+        c"Database in which refusals, blocks and reloads are recorded; empty: nowhere.",
+    ),
+    table(c"audit_table", c"sipwarden_audit", c"Table in which they are recorded."),
 ];
 
 /// The value of a parameter.

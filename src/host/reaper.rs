@@ -2,6 +2,7 @@
 
 use super::dialogs;
 use super::entry::{Entry, guard};
+use super::events;
 use super::log;
 use super::state::{self, State};
 use super::statistics::{self, Own};
@@ -56,6 +57,7 @@ pub fn reconcile(state: &State, free: bool) -> Reconciled {
             missing && (again || free) && state.ledger.forget_lease(info.dialog, info.lease);
         if freed {
             report(info);
+            events::leaked(state, &info.call_id);
         }
         freed
     })

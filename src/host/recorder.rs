@@ -2,17 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::abi;
+use super::audit::Audit;
 use super::entry::{Entry, guard};
 use super::persist::Keeper;
-use super::state;
-use super::{clock, flood};
+use super::state::{self, State};
+use super::{clock, flood, gauges, variables};
+use crate::events::{Event, EventKind};
 
 /// Ms between two looks for what has run out.
 const SWEEP: u64 = 200;
+/// Events that are told in one go.
+const AT_ONCE: usize = 500;
 
 thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
     static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
+    static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 
 /// Called all the time in this process only.
@@ -23,9 +29,38 @@ pub unsafe extern "C" fn tick() {
         if now.saturating_sub(SWEPT.get()) >= SWEEP {
             SWEPT.set(now);
             state.flood.sweep(clock::monotonic, |ended| flood::report_end(state, ended));
+            state.journal.repeats(clock::wall(), |event| tell(state, event));
         }
+        for _ in 0..AT_ONCE {
+            let Some(event) = state.journal.take() else { break };
+            tell(state, &event);
+        }
+        gauges::tell(state, now);
+        AUDIT.with_borrow_mut(|audit| audit.write(&state.settings, now));
         if let Some(path) = &state.settings.flood_persist {
             KEEPER.with_borrow_mut(|keeper| keeper.keep(state, path, now));
         }
+    });
+}
+
+/// Everything that becomes of an event.
+fn tell(state: &State, event: &Event) {
+    let Some(kind) = event.kind() else { return };
+    if matches!(kind, EventKind::Denied | EventKind::Limit) {
+        state.recent.add(event);
+    }
+    if state.settings.audit_url.is_some() {
+        AUDIT.with_borrow_mut(|audit| audit.add(event));
+    }
+    run_route(state, kind.route(), event);
+}
+
+/// Runs an event route while `$swd` tells of the event.
+pub fn run_route(state: &State, name: &std::ffi::CStr, event: &Event) {
+    let Some(run) = abi::host().and_then(|host| host.run_event) else { return };
+    variables::with_event(event, || {
+        let callback = state.settings.event_callback.as_bytes().into();
+        // SAFETY: the name and the callback's name outlive the call.
+        unsafe { run(name.as_ptr(), callback) };
     });
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
-use super::{database, log, report};
+use super::{database, events, log, report};
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
 use crate::tables::{Broadest, Configuration, Loader, Problem, Problems, Table};
@@ -67,6 +67,7 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
     match &result {
         Ok(done) => {
             statistics::count_own(Own::Reloads);
+            events::reloaded(state, Ok(done.generation));
             log_success(state, done);
             let kinds = [("skipped", &done.skipped), ("warning", &done.warnings)];
             for (kind, problems) in kinds {
@@ -78,6 +79,7 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
         }
         Err(failure) => {
             statistics::count_own(Own::ReloadFailures);
+            events::reloaded(state, Err(&failure.summary));
             log::error(format_args!("the tables were not loaded: {}", failure.summary));
             for problem in failure.rows.kept() {
                 log::error(format_args!("bad row: {problem}"));

@@ -31,6 +31,12 @@ pub struct Settings {
     pub flood_sources: usize,
     /// File in which blocks survive a restart.
     pub flood_persist: Option<PathBuf>,
+    /// KEMI function for events.
+    pub event_callback: String,
+    /// Database of the audit table, None for none.
+    pub audit_url: Option<String>,
+    /// Its name.
+    pub audit_table: String,
     /// Classes of sources, in the order of their ids; `default` is not among them.
     pub classes: Vec<String>,
 }
@@ -79,6 +85,9 @@ impl Settings {
             reaper_interval: int(at::REAPER_INTERVAL) as i32,
             flood_sources: int(at::FLOOD_SOURCES),
             flood_persist: absolute(text(at::FLOOD_PERSIST))?,
+            event_callback: text(at::EVENT_CALLBACK),
+            audit_url: Some(text(at::AUDIT_URL)).filter(|url| !url.is_empty()),
+            audit_table: text(at::AUDIT_TABLE),
             classes: Vec::new(),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
@@ -129,6 +138,7 @@ impl Settings {
                     at::FLOOD_EXEMPT_IPV6_PREFIX => flood.broadest_v6 = number,
                     at::FLOOD_IPV6_PREFIX => flood.ipv6_prefix = number,
                     at::FLOOD_MONITOR => flood.monitor = number,
+                    at::MONITOR => flood.monitor_all = number,
                     _ => return Err(format!("parameter {name} cannot be changed at run time")),
                 }
             }
@@ -190,15 +200,20 @@ impl Settings {
 
     /// The database URL without its password.
     pub fn shown_url(&self) -> String {
-        // scheme://user:password@host; a password may hold any of these signs.
-        let Some((head, host)) = self.db_url.rsplit_once('@') else {
-            return self.db_url.clone();
-        };
-        let scheme_end = head.find("://").map_or(0, |at| at + 3);
-        let (scheme, user) = head.split_at_checked(scheme_end).unwrap_or(("", head));
-        let user = user.split(':').next().unwrap_or_default();
-        format!("{scheme}{user}:***@{host}")
+        without_password(&self.db_url)
     }
+}
+
+/// A database URL as it may be logged.
+pub fn without_password(url: &str) -> String {
+    // scheme://user:password@host; a password may hold any of these signs.
+    let Some((head, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let scheme_end = head.find("://").map_or(0, |at| at + 3);
+    let (scheme, user) = head.split_at_checked(scheme_end).unwrap_or(("", head));
+    let user = user.split(':').next().unwrap_or_default();
+    format!("{scheme}{user}:***@{host}")
 }
 
 /// A path, None for an empty text. Kamailio changes its folder when it starts.

@@ -7,6 +7,7 @@ use once_cell::sync::OnceCell;
 
 use super::entry::Entry;
 use super::settings::Settings;
+use crate::events::{Journal, Recent};
 use crate::flood::{FloodSettings, FloodTable, SharedRules};
 use crate::ledger::Ledger;
 use crate::shm::{Area, SharedMutex, SnapshotStore};
@@ -26,6 +27,10 @@ pub struct State {
     pub flood: FloodTable,
     /// Limits and block times.
     pub flood_rules: SharedRules,
+    /// What operators are told.
+    pub journal: Journal,
+    /// The last refusals.
+    pub recent: Recent,
     /// Lines about the last reload, ended by the first zero byte.
     pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
     /// One bit per entry from C that has panicked in any process.
@@ -45,6 +50,8 @@ impl State {
             ledger: Ledger::new(settings.max_calls, seed)?,
             flood: FloodTable::new(settings.flood_sources, seed)?,
             flood_rules: SharedRules::new(flood)?,
+            journal: Journal::new(seed)?,
+            recent: Recent::new()?,
             report: Area::share()?,
             panicked: Area::share()?,
             settings,

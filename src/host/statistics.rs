@@ -3,6 +3,12 @@
 use std::ffi::CStr;
 
 use super::abi;
+use super::clock;
+use super::entry::{Entry, guard};
+use super::process::with_snapshot;
+use super::state::{self, State};
+use crate::snapshot::View;
+use crate::tables::Table;
 use crate::verdict::{FUNCTIONS, Function, STATISTICS, Verdict};
 
 /// What the module counts of itself; follows the verdicts.
@@ -30,12 +36,14 @@ pub enum Own {
     FloodThrottlings,
     /// Sources that counted and were forgotten for others.
     FloodEvictions,
+    /// Rows that could not be recorded in the audit table.
+    AuditLost,
     /// Panics that were caught.
     Panics,
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 12] = [
+pub const OWN: [&CStr; 13] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -47,13 +55,56 @@ pub const OWN: [&CStr; 12] = [
     c"flood_blocks_ended",
     c"flood_throttlings",
     c"flood_evictions",
+    c"audit_lost",
     c"panics",
 ];
 
-/// Names of all statistics, in the order of registration.
-pub fn names() -> impl Iterator<Item = &'static CStr> {
+/// A statistic that is asked for its value.
+pub struct Gauge {
+    /// Its name.
+    pub name: &'static CStr,
+    value: fn(&State) -> u64,
+}
+
+/// What is asked for its value; follows [`OWN`].
+pub const GAUGES: [Gauge; 10] = [
+    Gauge { name: c"calls_active", value: |s| s.ledger.memory().leases.into() },
+    Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
+    Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
+    Gauge { name: c"sources_known", value: |s| s.flood.memory().used.into() },
+    Gauge { name: c"sources_room", value: |s| s.flood.memory().capacity as u64 },
+    Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
+    Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
+    Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },
+    Gauge { name: c"events_lost", value: |s| s.journal.lost() },
+    Gauge {
+        name: c"companies",
+        value: |_| with_view(|v| v.counts().rows_of(Table::Company).into()),
+    },
+];
+
+fn with_view(value: impl FnOnce(&View<'_>) -> u64) -> u64 {
+    with_snapshot(|view, _| value(view)).unwrap_or(0)
+}
+
+fn snapshot_age(_: &State) -> u64 {
+    with_view(|view| (clock::wall() / 1000).saturating_sub(view.compiled_at()))
+}
+
+/// The value of a statistic that is asked for it.
+pub unsafe extern "C" fn gauge(index: u32) -> u64 {
+    guard(Entry::Gauge, 0, || {
+        let first = STATISTICS + OWN.len();
+        let gauge = (index as usize).checked_sub(first).and_then(|n| GAUGES.get(n));
+        gauge.zip(state::get()).map_or(0, |(gauge, state)| (gauge.value)(state))
+    })
+}
+
+/// Names of all statistics, in the order of registration, and which are gauges.
+pub fn names() -> impl Iterator<Item = (&'static CStr, bool)> {
     let verdicts = FUNCTIONS.into_iter().flat_map(|f| f.verdicts.iter().map(|(_, name)| *name));
-    verdicts.chain(OWN)
+    let counted = verdicts.chain(OWN).map(|name| (name, false));
+    counted.chain(GAUGES.iter().map(|gauge| (gauge.name, true)))
 }
 
 /// Counts a verdict of a function.
@@ -77,7 +128,7 @@ fn count(index: usize) {
 
 /// Name and value, summed over all processes.
 pub fn values() -> impl Iterator<Item = (&'static CStr, u64)> {
-    names().enumerate().map(|(index, name)| {
+    names().enumerate().map(|(index, (name, _))| {
         let counted = abi::host().and_then(|h| h.counted);
         // SAFETY: reads counters of all processes.
         let value = counted.map_or(0, |counted| unsafe { counted(index as u32) });

@@ -1,15 +1,50 @@
-//! `$swd(attribute)`: the last verdict in this message.
+//! `$swd(attribute)`: the last verdict in this message, or the event that is told.
+
+use std::cell::RefCell;
 
 use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_message, sw_text, sw_value};
 use super::call::{About, FloodNumbers, Told, last_told};
 use super::entry::{Entry, guard};
 use super::state;
+use crate::events::{Event, EventKind};
 use crate::ledger::ScopeKind;
 
+/// The operators' page, whole.
+const PAGE: &str = include_str!("../../web/index.html");
+
 /// What an attribute tells.
-enum Value {
+enum Value<'a> {
     Int(i64),
-    Text(&'static str),
+    Text(&'a [u8]),
+}
+
+/// What `$swd` is about.
+enum Context<'a> {
+    /// A message in which a function was called.
+    Message(Told),
+    /// An event, in an event route.
+    Event(&'a EventView),
+    /// Neither.
+    Nothing,
+}
+
+/// An event, and its source as text.
+struct EventView {
+    event: Event,
+    source: String,
+}
+
+thread_local! {
+    /// The event that is told now; its texts stay as long as its route runs.
+    static EVENT: RefCell<Option<Box<EventView>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` while `$swd` tells of an event.
+pub fn with_event(event: &Event, f: impl FnOnce()) {
+    let source = event.source().map(|source| source.name()).unwrap_or_default();
+    EVENT.set(Some(Box::new(EventView { event: *event, source })));
+    f();
+    EVENT.set(None);
 }
 
 /// An attribute of `$swd`.
@@ -18,94 +53,147 @@ pub struct Attribute {
     pub name: &'static str,
     /// One sentence for the reference.
     pub meaning: &'static str,
-    value: fn(&Told) -> Option<Value>,
+    value: for<'a> fn(&Context<'a>) -> Option<Value<'a>>,
 }
 
-fn scope(told: &Told, kind: ScopeKind) -> Option<(u32, u32)> {
-    let About::Calls(numbers) = &told.about else { return None };
+const fn attribute(
+    name: &'static str,
+    meaning: &'static str,
+    value: for<'a> fn(&Context<'a>) -> Option<Value<'a>>,
+) -> Attribute {
+    Attribute { name, meaning, value }
+}
+
+fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
+    let Context::Message(Told { about: About::Calls(numbers), .. }) = context else { return None };
     *numbers.scopes.get(kind as usize)?
 }
 
-fn count(told: &Told, kind: ScopeKind) -> Option<Value> {
-    scope(told, kind).map(|(count, _)| Value::Int(count.into()))
+fn count<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
+    scope(context, kind).map(|(count, _)| Value::Int(count.into()))
 }
 
-fn limit(told: &Told, kind: ScopeKind) -> Option<Value> {
-    scope(told, kind).map(|(_, limit)| Value::Int(limit.into()))
+fn limit<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
+    scope(context, kind).map(|(_, limit)| Value::Int(limit.into()))
 }
 
-fn flood(told: &Told, number: fn(&FloodNumbers) -> u32) -> Option<Value> {
-    let About::Flood(numbers) = &told.about else { return None };
+fn flood<'a>(context: &Context<'a>, number: fn(&FloodNumbers) -> u32) -> Option<Value<'a>> {
+    let Context::Message(Told { about: About::Flood(numbers), .. }) = context else { return None };
     Some(Value::Int(number(numbers).into()))
 }
 
-fn class(told: &Told) -> Option<Value> {
-    let About::Flood(numbers) = &told.about else { return None };
-    Some(Value::Text(state::get()?.settings.class_name(numbers.class)))
+fn event_of<'a>(context: &Context<'a>) -> Option<&'a Event> {
+    if let Context::Event(view) = context { Some(&view.event) } else { None }
+}
+
+fn event_int<'a>(context: &Context<'a>, number: fn(&Event) -> u64) -> Option<Value<'a>> {
+    Some(Value::Int(i64::try_from(number(event_of(context)?)).unwrap_or(i64::MAX)))
+}
+
+/// A text of an event; none where it is empty.
+fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Value<'a>> {
+    Some(text(event_of(context)?)).filter(|text| !text.is_empty()).map(Value::Text)
+}
+
+/// Events of these kinds keep a class where others keep an AoR.
+fn names_a_class(event: &Event) -> bool {
+    matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BlockEnded))
+        || event.function() == crate::verdict::FLOOD_CHECK.name
+}
+
+fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
+    match context {
+        Context::Message(Told { about: About::Flood(numbers), .. }) => {
+            Some(Value::Text(state::get()?.settings.class_name(numbers.class).as_bytes()))
+        }
+        Context::Event(view) if names_a_class(&view.event) => Some(Value::Text(view.event.aor())),
+        _ => None,
+    }
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 12] = [
-    Attribute {
-        name: "code",
-        meaning: "code of the last verdict in this message",
-        value: |told| Some(Value::Int(told.verdict.code().into())),
-    },
-    Attribute {
-        name: "reason",
-        meaning: "reason of the last verdict in this message",
-        value: |told| Some(Value::Text(told.verdict.reason())),
-    },
-    Attribute {
-        name: "company_calls",
-        meaning: "live calls of the company, this one included if it counts",
-        value: |told| count(told, ScopeKind::Company),
-    },
-    Attribute {
-        name: "company_limit",
-        meaning: "its `max_calls`, 0 for none",
-        value: |told| limit(told, ScopeKind::Company),
-    },
-    Attribute {
-        name: "brand_calls",
-        meaning: "live calls of the company's brand",
-        value: |told| count(told, ScopeKind::Brand),
-    },
-    Attribute {
-        name: "brand_limit",
-        meaning: "its `max_calls`, 0 for none",
-        value: |told| limit(told, ScopeKind::Brand),
-    },
-    Attribute {
-        name: "user_calls",
-        meaning: "live calls that the user has placed from addresses that are not granted",
-        value: |told| count(told, ScopeKind::User),
-    },
-    Attribute {
-        name: "user_limit",
-        meaning: "its `external_calls`",
-        value: |told| limit(told, ScopeKind::User),
-    },
-    Attribute {
-        name: "class",
-        meaning: "class of the source as `flood_check` saw it: `exempt`, `default` or another",
-        value: class,
-    },
-    Attribute {
-        name: "requests",
-        meaning: "requests of the source in its window, this one included; 0 for a blocked or exempt one",
-        value: |told| flood(told, |numbers| numbers.requests),
-    },
-    Attribute {
-        name: "request_limit",
-        meaning: "the limit of its class",
-        value: |told| flood(told, |numbers| numbers.limit),
-    },
-    Attribute {
-        name: "block_seconds",
-        meaning: "seconds that the source is still blocked",
-        value: |told| flood(told, |numbers| numbers.block_seconds),
-    },
+pub const ATTRIBUTES: [Attribute; 25] = [
+    attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
+        Context::Message(told) => Some(Value::Int(told.verdict.code().into())),
+        _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
+    }),
+    attribute(
+        "reason",
+        "reason of the last verdict in this message, or of the event",
+        |c| match c {
+            Context::Message(told) => Some(Value::Text(told.verdict.reason().as_bytes())),
+            _ => Some(Value::Text(event_of(c)?.reason().as_bytes())),
+        },
+    ),
+    attribute("company_calls", "live calls of the company, this one included if it counts", |c| {
+        count(c, ScopeKind::Company)
+    }),
+    attribute("company_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::Company)),
+    attribute("brand_calls", "live calls of the company's brand", |c| count(c, ScopeKind::Brand)),
+    attribute("brand_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::Brand)),
+    attribute(
+        "user_calls",
+        "live calls that the user has placed from addresses that are not granted",
+        |c| count(c, ScopeKind::User),
+    ),
+    attribute("user_limit", "its `external_calls`", |c| limit(c, ScopeKind::User)),
+    attribute(
+        "class",
+        "class of the source as `flood_check` saw it: `exempt`, `default` or another",
+        class,
+    ),
+    attribute(
+        "requests",
+        "requests of the source in its window, this one included; 0 for a blocked or exempt one",
+        |c| flood(c, |numbers| numbers.requests),
+    ),
+    attribute("request_limit", "the limit of its class", |c| flood(c, |numbers| numbers.limit)),
+    attribute("block_seconds", "seconds that the source is still blocked", |c| {
+        flood(c, |numbers| numbers.block_seconds)
+    }),
+    attribute(
+        "event",
+        "event: `block_started`, `block_ended`, `denied`, `limit`, `near_limit`, `reload`, \
+         `reload_failed`, `leak`",
+        |c| Some(Value::Text(event_of(c)?.kind()?.name().as_bytes())),
+    ),
+    attribute("function", "event: the function that refused", |c| {
+        Some(Value::Text(event_of(c)?.function().as_bytes())).filter(|_| event_of(c).is_some())
+    }),
+    attribute("ip", "event: the source, an address or prefix", |c| match c {
+        Context::Event(view) if !view.source.is_empty() => {
+            Some(Value::Text(view.source.as_bytes()))
+        }
+        _ => None,
+    }),
+    attribute("company", "event: id of the company", |c| event_text(c, Event::company)),
+    attribute("brand", "event: id of the brand", |c| event_text(c, Event::brand)),
+    attribute("aor", "event: AoR of the user", |c| {
+        event_text(c, Event::aor).filter(|_| !event_of(c).is_some_and(names_a_class))
+    }),
+    attribute("text", "event: why a reload failed, the Call-ID of a leak", |c| {
+        event_text(c, Event::aor).filter(|_| !event_of(c).is_some_and(names_a_class))
+    }),
+    attribute("count", "event: how often it happened; repeats within 10 s are one", |c| {
+        event_int(c, |event| event.count.into())
+    }),
+    attribute(
+        "calls",
+        "event: live calls, requests refused in a block, or the generation of a reload",
+        |c| event_int(c, |event| event.calls.into()),
+    ),
+    attribute("limit", "event: the limit that was reached or is near", |c| {
+        event_int(c, |event| event.limit.into())
+    }),
+    attribute("since", "event: start of the block, seconds since 1970", |c| {
+        event_int(c, |event| event.since / 1000)
+    }),
+    attribute("until", "event: end of the block, seconds since 1970", |c| {
+        event_int(c, |event| event.until / 1000)
+    }),
+    attribute("page", "the operators' web page, for `xhttp_reply()`", |_| {
+        Some(Value::Text(PAGE.as_bytes()))
+    }),
 ];
 
 /// Index of an attribute, or -1.
@@ -129,17 +217,26 @@ pub unsafe extern "C" fn variable(msg: *const sw_message, index: i32, out: *mut 
             return;
         };
         let attribute = usize::try_from(index).ok().and_then(|index| ATTRIBUTES.get(index));
-        let value = last_told(msg).zip(attribute).and_then(|(told, a)| (a.value)(&told));
-        match value {
-            Some(Value::Int(number)) => {
-                out.kind = SW_VALUE_INT;
-                out.number = number;
+        let Some(attribute) = attribute else { return };
+        EVENT.with_borrow(|event| {
+            let context = match (event, last_told(msg)) {
+                (Some(event), _) => Context::Event(event),
+                (None, Some(told)) => Context::Message(told),
+                (None, None) => Context::Nothing,
+            };
+            match (attribute.value)(&context) {
+                Some(Value::Int(number)) => {
+                    out.kind = SW_VALUE_INT;
+                    out.number = number;
+                }
+                Some(Value::Text(text)) => {
+                    // A literal, a setting, or of the event: it stays while the
+                    // script reads the variable.
+                    out.kind = SW_VALUE_TEXT;
+                    out.text = text.into();
+                }
+                None => {}
             }
-            Some(Value::Text(text)) => {
-                out.kind = SW_VALUE_TEXT;
-                out.text = text.as_bytes().into();
-            }
-            None => {}
-        }
+        });
     });
 }

@@ -4,10 +4,12 @@
 mod calls;
 mod flags;
 mod flood;
+mod monitor;
 mod source;
 
 pub use calls::{
     CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict, user_scope,
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
+pub use monitor::{is_filter_monitored, watch};
 pub use source::{SourceDecision, check_company_ip};

@@ -12,6 +12,7 @@ mod mutex;
 mod pool;
 mod process_id;
 mod publication;
+mod ring;
 mod store;
 
 pub use area::Area;
@@ -20,4 +21,5 @@ pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex};
 pub use pool::{Pool, Record};
 pub use process_id::process_id;
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
+pub use ring::Ring;
 pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};

@@ -15,6 +15,9 @@ pub const INLINE_ID: usize = 24;
 /// Flag in a company record: filter on.
 pub const FLAG_FILTER: u32 = 1 << 16;
 
+/// Flag in a company record: the filter refuses nobody.
+pub const FLAG_MONITOR: u32 = 1 << 17;
+
 /// The configuration does not fit in 4 GiB.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLarge;
@@ -166,7 +169,8 @@ fn blocks_of(owners: usize, sorted: impl Iterator<Item = u32>) -> Vec<Place> {
 
 fn company_record(company: &Company, text: u32, places: [Option<Place>; 3]) -> Option<[u32; 16]> {
     let [v4, v6, countries] = places;
-    let flags = if company.ip_filter { FLAG_FILTER } else { 0 };
+    let flag = |on: bool, flag: u32| if on { flag } else { 0 };
+    let flags = flag(company.ip_filter, FLAG_FILTER) | flag(company.monitor, FLAG_MONITOR);
     let mut inline = [0u8; INLINE_ID];
     if company.id.len() <= INLINE_ID {
         inline.iter_mut().zip(&*company.id).for_each(|(to, from)| *to = *from);

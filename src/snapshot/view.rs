@@ -1,7 +1,7 @@
 //! Reads a blob. Nothing here allocates, locks, parses or logs.
 
 use super::blob::{self, HEADER_WORDS, Section};
-use super::compile::{FLAG_FILTER, INLINE_ID};
+use super::compile::{FLAG_FILTER, FLAG_MONITOR, INLINE_ID};
 use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
@@ -85,6 +85,20 @@ impl<'a> View<'a> {
         at(found)
     }
 
+    /// All companies.
+    pub fn companies(&self) -> impl Iterator<Item = CompanyView<'a>> + use<'a> {
+        let (view, records) = (*self, self.section::<[u32; 16]>(Section::Companies));
+        records.iter().map(move |record| CompanyView { view, record })
+    }
+
+    /// Id and call limit of each brand.
+    pub fn brands(&self) -> impl Iterator<Item = (&'a [u8], u32)> + use<'a> {
+        let (view, records) = (*self, self.section::<[u32; 8]>(Section::Brands));
+        records
+            .iter()
+            .map(move |&[offset, len, max_calls, ..]| (view.text(offset, len as usize), max_calls))
+    }
+
     /// The user with exactly this AoR.
     pub fn user(&self, aor: &[u8]) -> Option<UserView<'a>> {
         let records: &[[u32; 4]] = self.section(Section::Users);
@@ -166,9 +180,7 @@ impl View<'_> {
         source: Address,
         wanted: impl Fn(&Prefix) -> bool,
     ) -> Option<(CompanyView<'_>, Prefix)> {
-        let records: &[[u32; 16]] = self.section(Section::Companies);
-        let companies = records.iter().map(|record| CompanyView { view: *self, record });
-        companies.filter(CompanyView::ip_filter).find_map(|company| {
+        self.companies().filter(CompanyView::ip_filter).find_map(|company| {
             company.range_of(source).filter(&wanted).map(|range| (company, range))
         })
     }
@@ -205,6 +217,11 @@ impl<'a> CompanyView<'a> {
     /// Whether its users may send from listed sources only.
     pub fn ip_filter(&self) -> bool {
         self.record[0] & FLAG_FILTER != 0
+    }
+
+    /// Whether its filter judges but refuses nobody.
+    pub fn monitor(&self) -> bool {
+        self.record[0] & FLAG_MONITOR != 0
     }
 
     /// Concurrent external calls; 0 is off.

@@ -143,7 +143,7 @@ impl Loader {
             .brands
             .get(brand_id)
             .ok_or_else(|| named(format!("brand_id {} is no brand", quoted(brand_id))))?;
-        let ip_filter = number("ip_filter", filter, 1).map_err(named)? == 1;
+        let ip_filter = number("ip_filter", filter, 2).map_err(named)?;
         if filter.is_none() {
             let table = self.table_name(Table::Company);
             self.config.warnings.add(|| Problem {
@@ -154,7 +154,13 @@ impl Loader {
         }
         let max_calls = number("max_calls", max_calls, MAX_CALLS).map_err(named)?;
         claim(&mut self.companies, "id", id, self.config.companies.len())?;
-        self.config.companies.push(Company { id: id.into(), brand, ip_filter, max_calls });
+        self.config.companies.push(Company {
+            id: id.into(),
+            brand,
+            ip_filter: ip_filter > 0,
+            monitor: ip_filter == 2,
+            max_calls,
+        });
         self.listed.push((row, Listed::Nothing));
         Ok(())
     }

@@ -20,6 +20,8 @@ pub struct Company {
     pub brand: u32,
     /// Whether users may send from listed sources only.
     pub ip_filter: bool,
+    /// The filter judges and reports, but refuses nobody.
+    pub monitor: bool,
     /// Concurrent external calls; 0 is off.
     pub max_calls: u32,
 }

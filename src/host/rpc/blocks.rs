@@ -5,6 +5,7 @@ use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
 use crate::flood::{Block, ClassId, Ended, LONGEST_BLOCK, Reason, Rules, Seen};
 use crate::host::clock::{self, Moment};
+use crate::host::events;
 use crate::host::flood::{BROADEST, is_too_broad, monitor_note, report_end, with_rules};
 use crate::host::log;
 use crate::host::process::with_snapshot;
@@ -178,6 +179,7 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
             report_end(state, &Ended::Block(*before));
         }
         statistics::count_own(Own::FloodBlocksStarted);
+        events::block_started(state, &block);
         log::warning(format_args!(
             "block of {} starts: an operator said so; {seconds} s{}",
             prefix.name(),
@@ -234,6 +236,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
         Ended::Block(block) => {
             lifted += 1;
             statistics::count_own(Own::FloodBlocksEnded);
+            events::block_ended(state, block);
             log::warning(format_args!(
                 "block of {} ends: an operator said so; {} requests were refused",
                 block.prefix.name(),

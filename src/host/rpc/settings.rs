@@ -10,6 +10,7 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     let flood = state.flood_rules.settings();
     with_rules(state, |rules| {
+        reply.int(c"monitor", flood.monitor_all);
         reply.int(c"flood_monitor", flood.monitor);
         reply.int(c"flood_ipv6_prefix", flood.ipv6_prefix);
         reply.int(c"flood_exempt_prefix", flood.broadest_v4);

@@ -1,0 +1,113 @@
+/*
+ * sipwarden: the audit table, written through Kamailio's database drivers. All
+ * values are bound, none is spliced into SQL.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "core/sr_module.h"
+#include "lib/srdb1/db.h"
+#include "shim.h"
+
+struct audit {
+	db_func_t api;
+	db1_con_t *con;
+	str table;
+};
+
+#define KEYS 5
+
+static str column_reason = str_init("reason");
+static str column_source = str_init("source");
+static str column_company = str_init("company");
+static str column_brand = str_init("brand");
+static str column_aor = str_init("aor");
+static str column_first = str_init("first_time");
+static str column_last = str_init("last_time");
+static str column_hits = str_init("hits");
+
+void sw_audit_close(void *handle)
+{
+	struct audit *audit = handle;
+
+	if(audit->con != NULL)
+		audit->api.close(audit->con);
+	pkg_free(audit);
+}
+
+void *sw_audit_open(const char *url, const char *table)
+{
+	struct audit *audit = pkg_mallocxz(sizeof(*audit));
+	str db_url = {(char *)url, strlen(url)};
+
+	if(audit == NULL)
+		return NULL;
+	audit->table.s = (char *)table;
+	audit->table.len = strlen(table);
+	if(sw_db_bind(url, &audit->api) == 0)
+		audit->con = audit->api.init(&db_url);
+	if(audit->con == NULL || audit->api.use_table(audit->con, &audit->table) < 0) {
+		sw_audit_close(audit);
+		return NULL;
+	}
+	return audit;
+}
+
+static db_val_t text_of(struct sw_text text)
+{
+	db_val_t value = {.type = DB1_STR};
+
+	value.val.str_val = sw_str_of(text);
+	if(value.val.str_val.s == NULL)
+		value.val.str_val.s = "";
+	return value;
+}
+
+static db_val_t number_of(int64_t number)
+{
+	db_val_t value = {.type = DB1_BIGINT};
+
+	value.val.ll_val = number;
+	return value;
+}
+
+/* Hits of the row so far: -1 if there is none, -2 on failure. */
+static int64_t hits_of(struct audit *audit, db_key_t *keys, db_val_t *values)
+{
+	db_key_t wanted[] = {&column_hits};
+	db1_res_t *result = NULL;
+	int64_t hits = -1;
+
+	if(audit->api.query(audit->con, keys, NULL, values, wanted, KEYS, 1, NULL, &result) < 0
+			|| result == NULL)
+		return -2;
+	if(RES_ROW_N(result) > 0) {
+		db_val_t *value = ROW_VALUES(RES_ROWS(result));
+
+		hits = VAL_NULL(value) ? 0
+			   : VAL_TYPE(value) == DB1_INT ? VAL_INT(value)
+											  : VAL_BIGINT(value);
+	}
+	audit->api.free_result(audit->con, result);
+	return hits;
+}
+
+int sw_audit_write(void *handle, const struct sw_audit *row)
+{
+	struct audit *audit = handle;
+	db_key_t keys[] = {&column_reason, &column_source, &column_company, &column_brand,
+			&column_aor, &column_first, &column_last, &column_hits};
+	db_val_t values[] = {text_of(row->reason), text_of(row->source),
+			text_of(row->company), text_of(row->brand), text_of(row->aor),
+			number_of(row->first), number_of(row->last), number_of(row->hits)};
+	int64_t hits = hits_of(audit, keys, values);
+
+	if(hits == -2)
+		return -1;
+	if(hits == -1)
+		return audit->api.insert(audit->con, keys, values, KEYS + 3) < 0 ? -1 : 0;
+	values[KEYS + 2] = number_of(hits + row->hits);
+	return audit->api.update(audit->con, keys, NULL, values, keys + KEYS + 1,
+				   values + KEYS + 1, KEYS, 2)
+						   < 0
+				   ? -1
+				   : 0;
+}

@@ -1,0 +1,266 @@
+//! One event: plain bytes of a fixed size.
+
+use std::hash::Hash;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::address::Prefix;
+use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EventKind {
+    /// A source is blocked.
+    BlockStarted,
+    /// It is no more.
+    BlockEnded,
+    /// A request was refused for its source.
+    Denied,
+    /// A call was refused: all calls of a roadwarrior, company or brand are up.
+    Limit,
+    /// Calls of a company or brand have come near to its limit.
+    NearLimit,
+    /// The tables were loaded.
+    Reload,
+    /// They could not be loaded.
+    ReloadFailed,
+    /// A call was still counted while its dialog was gone.
+    Leak,
+}
+
+impl EventKind {
+    /// All kinds, in order.
+    pub const ALL: [EventKind; 8] = [
+        EventKind::BlockStarted,
+        EventKind::BlockEnded,
+        EventKind::Denied,
+        EventKind::Limit,
+        EventKind::NearLimit,
+        EventKind::Reload,
+        EventKind::ReloadFailed,
+        EventKind::Leak,
+    ];
+
+    /// As `$swd(event)` prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            EventKind::BlockStarted => "block_started",
+            EventKind::BlockEnded => "block_ended",
+            EventKind::Denied => "denied",
+            EventKind::Limit => "limit",
+            EventKind::NearLimit => "near_limit",
+            EventKind::Reload => "reload",
+            EventKind::ReloadFailed => "reload_failed",
+            EventKind::Leak => "leak",
+        }
+    }
+
+    /// The event route that is run.
+    pub const fn route(self) -> &'static std::ffi::CStr {
+        match self {
+            EventKind::BlockStarted => c"sipwarden:block",
+            EventKind::BlockEnded => c"sipwarden:unblock",
+            EventKind::Denied => c"sipwarden:denied",
+            EventKind::Limit | EventKind::NearLimit => c"sipwarden:limit",
+            EventKind::Reload | EventKind::ReloadFailed => c"sipwarden:reload",
+            EventKind::Leak => c"sipwarden:leak",
+        }
+    }
+}
+
+/// Whom an event is about; empty where nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// The source.
+    pub source: Option<Prefix>,
+    /// Id of the company.
+    pub company: &'a [u8],
+    /// Id of the brand.
+    pub brand: &'a [u8],
+    /// AoR; of other events a text: why a reload failed, the Call-ID of a leak.
+    pub aor: &'a [u8],
+}
+
+const NONE: u8 = u8::MAX;
+
+/// An event of 648 bytes. All zero is none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Event {
+    /// Kind + 1; 0 for no event.
+    kind: u8,
+    verdict: u8,
+    function: u8,
+    monitored: u8,
+    /// 0 for no source, 4 or 6.
+    family: u8,
+    prefix_len: u8,
+    lens: [u8; 2],
+    aor_len: u16,
+    padding: [u8; 2],
+    /// How often it happened.
+    pub count: u32,
+    /// Ms since 1970: when it happened last.
+    pub time: u64,
+    /// Live calls, or requests refused in a block.
+    pub calls: u32,
+    /// The limit.
+    pub limit: u32,
+    /// Start of a block, ms since 1970.
+    pub since: u64,
+    /// End of a block, ms since 1970.
+    pub until: u64,
+    source: [u8; 16],
+    company: [u8; 128],
+    brand: [u8; 128],
+    aor: [u8; 320],
+}
+
+impl Event {
+    /// Words of an event.
+    pub const WORDS: usize = size_of::<Event>() / 8;
+
+    /// An event that happened once, at `time` in ms since 1970.
+    pub fn new(kind: EventKind, time: u64, subject: &Subject<'_>) -> Self {
+        let mut event = Event::zeroed();
+        event.kind = kind as u8 + 1;
+        (event.verdict, event.function) = (NONE, NONE);
+        (event.count, event.time) = (1, time);
+        match subject.source {
+            Some(Prefix::V4(bits, len)) => {
+                (event.family, event.prefix_len) = (4, len);
+                event.source = u128::from(bits).to_be_bytes();
+            }
+            Some(Prefix::V6(bits, len)) => {
+                (event.family, event.prefix_len) = (6, len);
+                event.source = bits.to_be_bytes();
+            }
+            None => {}
+        }
+        event.lens = [
+            put(&mut event.company, subject.company) as u8,
+            put(&mut event.brand, subject.brand) as u8,
+        ];
+        event.aor_len = put(&mut event.aor, subject.aor) as u16;
+        event
+    }
+
+    /// With the verdict of a function, and whether it was only watched.
+    pub fn with_verdict(mut self, function: &Function, verdict: Verdict, monitored: bool) -> Self {
+        self.function = function.place() as u8;
+        self.verdict = verdict as u8;
+        self.monitored = u8::from(monitored);
+        self
+    }
+
+    /// The same event, so often, with another start.
+    pub fn repeated(mut self, count: u32, since: u64) -> Self {
+        (self.count, self.since) = (count, since);
+        self
+    }
+
+    /// What has happened; None for no event.
+    pub fn kind(&self) -> Option<EventKind> {
+        EventKind::ALL.get(usize::from(self.kind).checked_sub(1)?).copied()
+    }
+
+    /// Reason of the verdict, or the name of the event.
+    pub fn reason(&self) -> &'static str {
+        match ENTRIES.get(usize::from(self.verdict)) {
+            Some(entry) => entry.reason,
+            None => self.kind().map_or("", EventKind::name),
+        }
+    }
+
+    /// Code of the verdict.
+    pub fn code(&self) -> Option<i32> {
+        ENTRIES.get(usize::from(self.verdict)).map(|entry| entry.code)
+    }
+
+    /// Name of the function.
+    pub fn function(&self) -> &'static str {
+        FUNCTIONS.get(usize::from(self.function)).map_or("", |function| function.name)
+    }
+
+    /// Whether the request passed all the same, since it was only watched.
+    pub fn is_monitored(&self) -> bool {
+        self.monitored != 0
+    }
+
+    /// The source.
+    pub fn source(&self) -> Option<Prefix> {
+        let bits = u128::from_be_bytes(self.source);
+        match self.family {
+            4 => Some(Prefix::V4(bits as u32, self.prefix_len)),
+            6 => Some(Prefix::V6(bits, self.prefix_len)),
+            _ => None,
+        }
+    }
+
+    /// Id of the company.
+    pub fn company(&self) -> &[u8] {
+        let [len, _] = self.lens;
+        self.company.get(..len.into()).unwrap_or_default()
+    }
+
+    /// Id of the brand.
+    pub fn brand(&self) -> &[u8] {
+        let [_, len] = self.lens;
+        self.brand.get(..len.into()).unwrap_or_default()
+    }
+
+    /// AoR, or the text of the event.
+    pub fn aor(&self) -> &[u8] {
+        self.aor.get(..self.aor_len.into()).unwrap_or_default()
+    }
+
+    /// Whether both are of the same thing.
+    pub fn is_like(&self, other: &Event) -> bool {
+        self.key() == other.key()
+    }
+
+    /// Equal for events that are folded into one.
+    pub fn hash(&self, state: &ahash::RandomState) -> u64 {
+        state.hash_one(self.key())
+    }
+
+    fn key(&self) -> impl Hash + PartialEq {
+        let what = (self.kind, self.verdict, self.function, self.monitored);
+        (what, self.source(), self.company(), self.brand(), self.aor())
+    }
+}
+
+/// Copies what fits; how much that was.
+fn put(to: &mut [u8], from: &[u8]) -> usize {
+    let len = from.len().min(to.len());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::CHECK_COMPANY_IP;
+
+    #[test]
+    fn an_event_keeps_what_it_is_about() {
+        let source = Prefix::parse("2001:db8::/64", None).unwrap();
+        let long = [b'x'; 400];
+        let subject = Subject { source: Some(source), company: b"c", brand: b"<b>", aor: &long };
+        let event = Event::new(EventKind::Denied, 77, &subject).with_verdict(
+            &CHECK_COMPANY_IP,
+            Verdict::DeniedSource,
+            true,
+        );
+        assert_eq!(event.kind(), Some(EventKind::Denied));
+        assert_eq!((event.reason(), event.code()), ("denied_source", Some(-1)));
+        assert_eq!((event.function(), event.is_monitored()), ("check_company_ip", true));
+        assert_eq!((event.company(), event.brand()), (&b"c"[..], &b"<b>"[..]));
+        assert_eq!((event.aor(), event.source()), (&long[..320], Some(source)));
+        let plain = Event::new(EventKind::Reload, 1, &Subject::default());
+        assert_eq!((plain.reason(), plain.code(), plain.source()), ("reload", None, None));
+        assert_eq!(Event::zeroed().kind(), None);
+        assert_eq!(Event::WORDS * 8, size_of::<Event>());
+    }
+}

@@ -1,0 +1,12 @@
+//! What operators are told: events in shared memory, from all processes to the
+//! module's own. No SIP worker ever waits for whoever reads them.
+#![forbid(unsafe_code)]
+
+mod event;
+mod fold;
+mod journal;
+mod recent;
+
+pub use event::{Event, EventKind, Subject};
+pub use journal::{Journal, PERIOD};
+pub use recent::Recent;

@@ -1,0 +1,136 @@
+//! The audit table, written by the module's own process.
+//!
+//! A database that is slow or gone costs nothing but rows: what cannot be written
+//! waits in this process, up to a bound, and is counted when it is lost.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, c_void};
+use std::ptr::NonNull;
+
+use super::abi::{self, sw_audit};
+use super::log;
+use super::settings::{Settings, without_password};
+use super::statistics::{self, Own};
+use crate::events::Event;
+
+/// Rows that wait for the database.
+const WAITING: usize = 4096;
+/// Rows written in one go, so that other work is not kept waiting.
+const AT_ONCE: usize = 100;
+/// Ms between two attempts to reach a database.
+const PATIENCE: u64 = 5000;
+/// Ms between two complaints.
+const COMPLAINTS: u64 = 60_000;
+
+/// The connection and what waits for it.
+pub struct Audit {
+    connection: Option<NonNull<c_void>>,
+    waiting: VecDeque<Event>,
+    tried: u64,
+    complained: Option<u64>,
+}
+
+impl Audit {
+    /// Not connected, nothing waits.
+    pub const NEW: Self =
+        Audit { connection: None, waiting: VecDeque::new(), tried: 0, complained: None };
+
+    /// Takes an event; the oldest one is lost if there is no room.
+    pub fn add(&mut self, event: &Event) {
+        if self.waiting.len() >= WAITING {
+            self.waiting.pop_front();
+            statistics::count_own(Own::AuditLost);
+        }
+        self.waiting.push_back(*event);
+    }
+
+    /// Writes some of what waits. `now` is in ms.
+    pub fn write(&mut self, settings: &Settings, now: u64) {
+        let Some(url) = &settings.audit_url else { return };
+        for _ in 0..AT_ONCE {
+            let Some(event) = self.waiting.front().copied() else { return };
+            if !self.connect(settings, url, now) {
+                return;
+            }
+            if self.write_one(&event) {
+                self.waiting.pop_front();
+                if self.complained.take().is_some() {
+                    log::info(format_args!("audit: {} again", without_password(url)));
+                }
+            } else {
+                self.disconnect();
+                self.complain(url, now);
+                return;
+            }
+        }
+    }
+
+    fn connect(&mut self, settings: &Settings, url: &str, now: u64) -> bool {
+        if self.connection.is_some() {
+            return true;
+        }
+        if self.tried > 0 && now.saturating_sub(self.tried) < PATIENCE {
+            return false;
+        }
+        self.tried = now;
+        let open = abi::host().and_then(|host| host.audit_open);
+        // The host keeps the name of the table.
+        thread_local! {
+            static TABLE: std::cell::OnceCell<CString> = const { std::cell::OnceCell::new() };
+        }
+        let name = || CString::new(settings.audit_table.as_str()).unwrap_or_default();
+        if let (Some(open), Ok(url)) = (open, CString::new(url)) {
+            self.connection = TABLE.with(|table| {
+                let table = table.get_or_init(name);
+                // SAFETY: the URL outlives the call, the table this process.
+                NonNull::new(unsafe { open(url.as_ptr(), table.as_ptr()) })
+            });
+        }
+        if self.connection.is_none() {
+            self.complain(url, now);
+        }
+        self.connection.is_some()
+    }
+
+    fn write_one(&self, event: &Event) -> bool {
+        let write = abi::host().and_then(|host| host.audit_write);
+        let (Some(write), Some(connection)) = (write, self.connection) else { return false };
+        let reason = match event.is_monitored() {
+            true => format!("{} (monitored)", event.reason()),
+            false => event.reason().to_owned(),
+        };
+        let source = event.source().map(|source| source.name()).unwrap_or_default();
+        let seconds = i64::try_from(event.time / 1000).unwrap_or(i64::MAX);
+        let row = sw_audit {
+            reason: reason.as_bytes().into(),
+            source: source.as_bytes().into(),
+            company: event.company().into(),
+            brand: event.brand().into(),
+            aor: event.aor().into(),
+            first: seconds,
+            last: seconds,
+            hits: event.count.into(),
+        };
+        // SAFETY: the connection is open, the row and its texts outlive the call.
+        unsafe { write(connection.as_ptr(), &raw const row) == 0 }
+    }
+
+    fn disconnect(&mut self) {
+        let close = abi::host().and_then(|host| host.audit_close);
+        if let (Some(close), Some(connection)) = (close, self.connection.take()) {
+            // SAFETY: opened before, taken out, so closed once.
+            unsafe { close(connection.as_ptr()) };
+        }
+    }
+
+    fn complain(&mut self, url: &str, now: u64) {
+        if self.complained.is_none_or(|at| now.saturating_sub(at) >= COMPLAINTS) {
+            self.complained = Some(now);
+            log::error(format_args!(
+                "audit: {} takes no rows ({} wait, of {WAITING}); tried on, said once a minute",
+                without_password(url),
+                self.waiting.len()
+            ));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What happens in any process, put into the journal: never a wait, never a log
+//! line, and a flood of repeats is one event.
+
+use super::clock;
+use super::clock::Moment;
+use super::state::{self, State};
+use crate::address::Prefix;
+use crate::events::{Event, EventKind, Subject};
+use crate::flood::{Block, ClassId};
+use crate::ledger::ScopeKind;
+use crate::verdict::{FLOOD_CHECK, Function, Verdict};
+
+use super::call::Numbers;
+
+/// A function has refused a request, or would have.
+pub fn refused(
+    function: &'static Function,
+    verdict: Verdict,
+    monitored: bool,
+    subject: &Subject<'_>,
+    numbers: &Numbers,
+) {
+    let Some(state) = state::get() else { return };
+    let kind = match verdict {
+        Verdict::BrandLimit
+        | Verdict::CompanyLimit
+        | Verdict::RoadwarriorLimit
+        | Verdict::LedgerFull => EventKind::Limit,
+        _ => EventKind::Denied,
+    };
+    let scope = match verdict {
+        Verdict::BrandLimit => Some(ScopeKind::Brand),
+        Verdict::CompanyLimit => Some(ScopeKind::Company),
+        Verdict::RoadwarriorLimit => Some(ScopeKind::User),
+        _ => None,
+    };
+    let mut event =
+        Event::new(kind, clock::wall(), subject).with_verdict(function, verdict, monitored);
+    let counted = scope.and_then(|scope| numbers.scopes.get(scope as usize).copied().flatten());
+    (event.calls, event.limit) = counted.unwrap_or((0, 0));
+    state.journal.put_folded(&event);
+}
+
+/// Share of a limit, in percent, from which on it is near.
+const NEAR: u64 = 80;
+
+/// A call was counted: tells if that has brought a company or brand near to its
+/// limit.
+pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
+    let near = |calls: u32, limit: u32| u64::from(calls) * 100 >= u64::from(limit) * NEAR;
+    let subjects = [
+        (ScopeKind::Brand, Subject { brand, ..Subject::default() }),
+        (ScopeKind::Company, Subject { company, brand, ..Subject::default() }),
+    ];
+    for (kind, subject) in subjects {
+        let Some(Some((calls, limit))) = numbers.scopes.get(kind as usize).copied() else {
+            continue;
+        };
+        let Some(before) = calls.checked_sub(1).filter(|_| limit > 0) else { continue };
+        if near(calls, limit)
+            && !near(before, limit)
+            && let Some(state) = state::get()
+        {
+            let mut event = Event::new(EventKind::NearLimit, clock::wall(), &subject);
+            (event.calls, event.limit) = (calls, limit);
+            state.journal.put_folded(&event);
+        }
+    }
+}
+
+/// A source was blocked, with so many requests in a row of blocks.
+pub fn block_started(state: &State, block: &Block) {
+    block_event(state, EventKind::BlockStarted, block);
+}
+
+/// A block has ended.
+pub fn block_ended(state: &State, block: &Block) {
+    block_event(state, EventKind::BlockEnded, block);
+}
+
+fn block_event(state: &State, kind: EventKind, block: &Block) {
+    let now = Moment::now();
+    let class = state.settings.class_name(block.class).as_bytes();
+    let subject = Subject { source: Some(block.prefix), aor: class, ..Subject::default() };
+    let mut event = Event::new(kind, now.wall, &subject);
+    event.calls = block.seen;
+    (event.since, event.until) = (now.date(block.since), now.date(block.until));
+    state.journal.put(&event);
+}
+
+/// A source is throttled from now on.
+pub fn throttled(state: &State, source: Prefix, class: Option<ClassId>, limit: u32) {
+    let aor = state.settings.class_name(class).as_bytes();
+    let subject = Subject { source: Some(source), aor, ..Subject::default() };
+    let mut event = Event::new(EventKind::Limit, clock::wall(), &subject).with_verdict(
+        &FLOOD_CHECK,
+        Verdict::FloodThrottled,
+        false,
+    );
+    event.limit = limit;
+    state.journal.put_folded(&event);
+}
+
+/// The tables were loaded as this generation, or not, and why.
+pub fn reloaded(state: &State, result: Result<u64, &str>) {
+    let (kind, text, generation) = match result {
+        Ok(generation) => (EventKind::Reload, "", generation),
+        Err(why) => (EventKind::ReloadFailed, why, 0),
+    };
+    let subject = Subject { aor: text.as_bytes(), ..Subject::default() };
+    let mut event = Event::new(kind, clock::wall(), &subject);
+    event.calls = u32::try_from(generation).unwrap_or(u32::MAX);
+    state.journal.put(&event);
+}
+
+/// A call was still counted while its dialog was gone.
+pub fn leaked(state: &State, call_id: &[u8]) {
+    let subject = Subject { aor: call_id, ..Subject::default() };
+    state.journal.put(&Event::new(EventKind::Leak, clock::wall(), &subject));
+}

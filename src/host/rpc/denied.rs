@@ -1,0 +1,160 @@
+//! `sipwarden.denied`, `sipwarden.top` and `sipwarden.suggest`.
+
+use std::collections::BTreeMap;
+
+use super::reply::{Call, Fault, Node};
+use crate::address::Prefix;
+use crate::flood::ClassId;
+use crate::host::clock;
+use crate::host::flood::with_rules;
+use crate::host::gauges::{Usage, brands, companies};
+use crate::host::process::with_snapshot;
+use crate::host::state::State;
+use crate::printable::Printable;
+
+/// Refusals in an answer: ctl bounds the structures of one reply.
+const SHOWN: usize = 20;
+/// Rows of each list that `top` gives without an argument, and at most.
+const ROWS: usize = 10;
+const MOST_ROWS: usize = 50;
+/// Sources within one network from which on the network is suggested.
+const CROWD: usize = 4;
+
+/// The last refusals, of all or of a company: [company].
+pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
+    let company = call.argument().filter(|text| !text.is_empty());
+    call.no_more()?;
+    let wanted = |id: &[u8]| company.as_deref().is_none_or(|company| company == id);
+    let found = state.recent.list(|event| wanted(event.company()));
+    let reply = call.reply();
+    reply.int(c"total", found.len() as u64);
+    let list = reply.array(c"denied");
+    for event in found.iter().take(SHOWN) {
+        let node = list.item_structure();
+        node.int(c"time", event.time / 1000);
+        node.int(c"first_time", event.since / 1000);
+        node.int(c"count", event.count);
+        node.text(c"function", event.function());
+        node.text(c"reason", event.reason());
+        node.int(c"code", event.code().unwrap_or(0));
+        node.text(c"source", event.source().map(|source| source.name()).unwrap_or_default());
+        node.text(c"company", Printable::full(event.company()));
+        node.text(c"brand", Printable::full(event.brand()));
+        node.text(c"aor", Printable::full(event.aor()));
+        node.int(c"calls", event.calls);
+        node.int(c"limit", event.limit);
+        node.int(c"monitored", i64::from(event.is_monitored()));
+    }
+    Ok(())
+}
+
+/// Companies and brands by use of their limits, sources by rate: [n].
+pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
+    let rows = match call.argument() {
+        None => ROWS,
+        Some(text) => rows(&text)?,
+    };
+    call.no_more()?;
+    let reply = call.reply();
+    with_snapshot(|view, _| {
+        let list = reply.array(c"companies");
+        for usage in companies(state, view).iter().take(rows) {
+            let node = list.item_structure();
+            node.text(c"company", Printable::full(usage.company));
+            add_usage(&node, usage);
+        }
+        let list = reply.array(c"brands");
+        for usage in brands(state, view).iter().take(rows) {
+            add_usage(&list.item_structure(), usage);
+        }
+    });
+    let list = reply.array(c"sources");
+    for (requests, prefix, class) in busy_sources(state, rows) {
+        let node = list.item_structure();
+        node.text(c"source", prefix.name());
+        node.text(c"class", state.settings.class_name(class));
+        node.int(c"requests", requests);
+        with_rules(state, |rules| {
+            node.int(c"limit", rules.class(class).limit);
+            node.int(c"window_ms", rules.class(class).window);
+        });
+    }
+    Ok(())
+}
+
+fn rows(text: &[u8]) -> Result<usize, Fault> {
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|rows| (1..=MOST_ROWS).contains(rows))
+        .ok_or_else(|| {
+            let text = Printable::short(text);
+            Fault::argument(format!("\"{text}\" is no number from 1 to {MOST_ROWS}"))
+        })
+}
+
+fn add_usage(node: &Node<'_>, usage: &Usage<'_>) {
+    node.text(c"brand", Printable::full(usage.brand));
+    node.int(c"calls", usage.calls);
+    node.int(c"max_calls", usage.limit);
+    node.int(c"percent", usage.percent());
+}
+
+fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>)> {
+    let mut busy = Vec::new();
+    with_rules(state, |rules| {
+        state.flood.sources(rules, clock::monotonic, |prefix, class, requests| {
+            busy.push((requests, prefix, class));
+        });
+    });
+    busy.sort_by_key(|(requests, ..)| std::cmp::Reverse(*requests));
+    busy.truncate(rows);
+    busy
+}
+
+/// The ranges that the sources refused last would need: company.
+pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
+    let company = call.required("company")?;
+    call.no_more()?;
+    let known = with_snapshot(|view, _| view.company(&company).is_some()).unwrap_or(false);
+    if !known {
+        let company = Printable::short(&company);
+        return Err(Fault::unknown(format!("company \"{company}\" is not known")));
+    }
+    let denied = state.recent.list(|event| event.company() == company && event.calls == 0);
+    let mut networks: BTreeMap<String, (Prefix, Vec<(Prefix, u32)>)> = BTreeMap::new();
+    for event in &denied {
+        let Some(source) = event.source() else { continue };
+        let network = match source {
+            Prefix::V4(..) => source.first().prefix_of(24),
+            Prefix::V6(..) => source.first().prefix_of(64),
+        };
+        let entry = networks.entry(network.to_string()).or_insert((network, Vec::new()));
+        match entry.1.iter_mut().find(|(known, _)| *known == source) {
+            Some((_, count)) => *count = count.saturating_add(event.count),
+            None => entry.1.push((source, event.count)),
+        }
+    }
+    let reply = call.reply();
+    reply.text(c"company", Printable::full(&company));
+    let list = reply.array(c"ranges");
+    for (network, sources) in networks.values() {
+        let requests =
+            |list: &[(Prefix, u32)]| list.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
+        if sources.len() >= CROWD {
+            add_range(&list, *network, sources.len(), requests(sources));
+        } else {
+            for (source, count) in sources {
+                add_range(&list, *source, 1, u64::from(*count));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_range(list: &Node<'_>, range: Prefix, sources: usize, requests: u64) {
+    let node = list.item_structure();
+    node.text(c"range", range);
+    node.int(c"sources", sources as u64);
+    node.int(c"requests", requests);
+}
