@@ -26,9 +26,11 @@ static void run(int route, sip_msg_t *msg, str *callback, str *name)
 	set_route_type(backup);
 }
 
-int sw_run_event(const char *name, struct sw_text kemi_callback)
+int sw_run_event(const char *name, const char *kemi_callback)
 {
-	str event = {(char *)name, strlen(name)}, callback = sw_str_of(kemi_callback);
+	/* engines take both for texts that end in NUL */
+	str event = {(char *)name, strlen(name)};
+	str callback = {(char *)kemi_callback, strlen(kemi_callback)};
 	int route = route_lookup(&event_rt, (char *)name);
 	sip_msg_t *msg;
 

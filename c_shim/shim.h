@@ -86,7 +86,7 @@ int sw_audit_write(void *audit, const struct sw_audit *row);
 void sw_audit_close(void *audit);
 
 /* events.c */
-int sw_run_event(const char *name, struct sw_text kemi_callback);
+int sw_run_event(const char *name, const char *kemi_callback);
 
 /* statistics.c */
 int sw_statistics_register(void);

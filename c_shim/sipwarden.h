@@ -196,7 +196,7 @@ struct sw_host {
 
 	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. In the
 	 * module's own process only. */
-	int (*run_event)(const char *name, struct sw_text kemi_callback);
+	int (*run_event)(const char *name, const char *kemi_callback);
 	/* Audit table, in the module's own process only. open: NULL if it cannot be
 	 * reached. write: 0, or -1 after which only close may follow. */
 	void *(*audit_open)(const char *url, const char *table);

@@ -12,9 +12,15 @@ use super::log;
 use super::settings::{Settings, without_password};
 use super::statistics::{self, Own};
 use crate::events::Event;
+use crate::printable::Printable;
 
 /// Rows that wait for the database.
 const WAITING: usize = 4096;
+/// Attempts to write a row that the database does not take.
+const ATTEMPTS: u32 = 3;
+/// Characters of the columns of companies and brands, and of the AoR.
+const ID: usize = 128;
+const AOR: usize = 320;
 /// Rows written in one go, so that other work is not kept waiting.
 const AT_ONCE: usize = 100;
 /// Ms between two attempts to reach a database.
@@ -26,14 +32,21 @@ const COMPLAINTS: u64 = 60_000;
 pub struct Audit {
     connection: Option<NonNull<c_void>>,
     waiting: VecDeque<Event>,
+    /// How often the first one was tried in vain.
+    attempts: u32,
     tried: u64,
     complained: Option<u64>,
 }
 
 impl Audit {
     /// Not connected, nothing waits.
-    pub const NEW: Self =
-        Audit { connection: None, waiting: VecDeque::new(), tried: 0, complained: None };
+    pub const NEW: Self = Audit {
+        connection: None,
+        waiting: VecDeque::new(),
+        attempts: 0,
+        tried: 0,
+        complained: None,
+    };
 
     /// Takes an event; the oldest one is lost if there is no room.
     pub fn add(&mut self, event: &Event) {
@@ -54,12 +67,19 @@ impl Audit {
             }
             if self.write_one(&event) {
                 self.waiting.pop_front();
+                self.attempts = 0;
                 if self.complained.take().is_some() {
                     log::info(format_args!("audit: {} again", without_password(url)));
                 }
             } else {
                 self.disconnect();
                 self.complain(url, now);
+                self.attempts += 1;
+                if self.attempts >= ATTEMPTS {
+                    self.waiting.pop_front();
+                    self.attempts = 0;
+                    statistics::count_own(Own::AuditLost);
+                }
                 return;
             }
         }
@@ -100,13 +120,19 @@ impl Audit {
             false => event.reason().to_owned(),
         };
         let source = event.source().map(|source| source.name()).unwrap_or_default();
+        // Whatever SIP messages hold arrives as text that every database takes.
+        let text = |bytes: &[u8], most: usize| {
+            Printable::full(bytes).to_string().chars().take(most).collect::<String>()
+        };
+        let company = text(event.company(), ID);
+        let (brand, aor) = (text(event.brand(), ID), text(event.aor(), AOR));
         let seconds = i64::try_from(event.time / 1000).unwrap_or(i64::MAX);
         let row = sw_audit {
             reason: reason.as_bytes().into(),
             source: source.as_bytes().into(),
-            company: event.company().into(),
-            brand: event.brand().into(),
-            aor: event.aor().into(),
+            company: company.as_bytes().into(),
+            brand: brand.as_bytes().into(),
+            aor: aor.as_bytes().into(),
             first: seconds,
             last: seconds,
             hits: event.count.into(),

@@ -59,8 +59,8 @@ fn tell(state: &State, event: &Event) {
 pub fn run_route(state: &State, name: &std::ffi::CStr, event: &Event) {
     let Some(run) = abi::host().and_then(|host| host.run_event) else { return };
     variables::with_event(event, || {
-        let callback = state.settings.event_callback.as_bytes().into();
+        let callback = &state.settings.event_callback;
         // SAFETY: the name and the callback's name outlive the call.
-        unsafe { run(name.as_ptr(), callback) };
+        unsafe { run(name.as_ptr(), callback.as_ptr()) };
     });
 }

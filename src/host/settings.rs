@@ -1,5 +1,6 @@
 //! The configured values, checked as a whole, and changes at run time.
 
+use std::ffi::CString;
 use std::path::PathBuf;
 
 use parking_lot::Mutex;
@@ -32,7 +33,7 @@ pub struct Settings {
     /// File in which blocks survive a restart.
     pub flood_persist: Option<PathBuf>,
     /// KEMI function for events.
-    pub event_callback: String,
+    pub event_callback: CString,
     /// Database of the audit table, None for none.
     pub audit_url: Option<String>,
     /// Its name.
@@ -85,7 +86,7 @@ impl Settings {
             reaper_interval: int(at::REAPER_INTERVAL) as i32,
             flood_sources: int(at::FLOOD_SOURCES),
             flood_persist: absolute(text(at::FLOOD_PERSIST))?,
-            event_callback: text(at::EVENT_CALLBACK),
+            event_callback: CString::new(text(at::EVENT_CALLBACK)).unwrap_or_default(),
             audit_url: Some(text(at::AUDIT_URL)).filter(|url| !url.is_empty()),
             audit_table: text(at::AUDIT_TABLE),
             classes: Vec::new(),

@@ -71,8 +71,13 @@ impl Server {
         }
         let file = super::project().join(format!("kamailio-cfg/sql/{schema}/sipwarden.sql"));
         self.run(&std::fs::read_to_string(file).unwrap());
-        if self.kind == Kind::Postgres {
-            self.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO sip;");
+        if self.kind == Kind::MariaDb {
+            self.run("GRANT INSERT, UPDATE ON sip.sipwarden_audit TO sip@'127.0.0.1';");
+        } else {
+            self.run(
+                "GRANT SELECT ON ALL TABLES IN SCHEMA public TO sip;
+                 GRANT INSERT, UPDATE ON sipwarden_audit TO sip;",
+            );
         }
         self
     }
@@ -170,6 +175,18 @@ impl Server {
     /// Runs SQL in the tables' database.
     pub fn run(&self, sql: &str) {
         self.run_in(Some("sip"), sql);
+    }
+
+    /// What a query prints, without a head.
+    pub fn query(&self, sql: &str) -> String {
+        let mut client = self.client(Some("sip"));
+        match self.kind {
+            Kind::MariaDb => client.args(["-N", "-e", sql]),
+            Kind::Postgres => client.args(["-A", "-t", "-c", sql]),
+        };
+        let out = client.output().unwrap();
+        assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
     fn run_in(&self, database: Option<&str>, sql: &str) {

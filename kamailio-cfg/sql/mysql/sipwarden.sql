@@ -6,7 +6,7 @@ CREATE TABLE sipwarden_brand (
 CREATE TABLE sipwarden_company (
     id        VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
     brand_id  VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    ip_filter TINYINT NOT NULL DEFAULT 0 COMMENT '1: only listed sources may send',
+    ip_filter TINYINT NOT NULL DEFAULT 0 COMMENT '1: only listed sources may send; 2: only watched',
     max_calls INT UNSIGNED NOT NULL DEFAULT 0,
     FOREIGN KEY (brand_id) REFERENCES sipwarden_brand (id)
 ) ENGINE=InnoDB;
@@ -31,4 +31,19 @@ CREATE TABLE sipwarden_trusted (
     ip_addr VARCHAR(50) NOT NULL,
     mask    SMALLINT NULL,
     tag     VARCHAR(64) NULL
+) ENGINE=InnoDB;
+
+-- What was refused, blocked and reloaded. Written by the module (audit_url), which
+-- needs SELECT, INSERT and UPDATE here and nothing else. Times: seconds since 1970.
+CREATE TABLE sipwarden_audit (
+    reason     VARCHAR(64) CHARACTER SET ascii NOT NULL,
+    source     VARCHAR(64) CHARACTER SET ascii NOT NULL,
+    company    VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    brand      VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    aor        VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'or a text: why a reload failed',
+    first_time BIGINT NOT NULL,
+    last_time  BIGINT NOT NULL,
+    hits       BIGINT NOT NULL,
+    PRIMARY KEY (reason, source, company, brand, aor),
+    KEY (last_time)
 ) ENGINE=InnoDB;

@@ -7,7 +7,7 @@ CREATE TABLE sipwarden_brand (
 CREATE TABLE sipwarden_company (
     id        VARCHAR(128) PRIMARY KEY NOT NULL,
     brand_id  VARCHAR(128) NOT NULL REFERENCES sipwarden_brand (id),
-    ip_filter INTEGER NOT NULL DEFAULT 0,           -- 1: only listed sources may send
+    ip_filter INTEGER NOT NULL DEFAULT 0,           -- 1: only listed sources may send; 2: only watched
     max_calls INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE sipwarden_company_address (
@@ -31,3 +31,18 @@ CREATE TABLE sipwarden_trusted (
     mask    INTEGER,
     tag     VARCHAR(64)
 );
+
+-- What was refused, blocked and reloaded. Written by the module (audit_url), which
+-- needs SELECT, INSERT and UPDATE here and nothing else. Times: seconds since 1970.
+CREATE TABLE sipwarden_audit (
+    reason     VARCHAR(64) NOT NULL,
+    source     VARCHAR(64) NOT NULL,
+    company    VARCHAR(128) NOT NULL,
+    brand      VARCHAR(128) NOT NULL,
+    aor        VARCHAR(320) NOT NULL,                  -- or a text: why a reload failed
+    first_time BIGINT NOT NULL,
+    last_time  BIGINT NOT NULL,
+    hits       BIGINT NOT NULL,
+    PRIMARY KEY (reason, source, company, brand, aor)
+);
+CREATE INDEX sipwarden_audit_last_time ON sipwarden_audit (last_time);

@@ -20,8 +20,12 @@ fn no_snapshot() -> Fault {
     Fault::internal("no snapshot is loaded")
 }
 
-fn yes_no(value: bool) -> &'static str {
-    if value { "on" } else { "off" }
+fn filter(company: &CompanyView<'_>) -> &'static str {
+    match (company.ip_filter(), company.monitor()) {
+        (false, _) => "off",
+        (true, false) => "on",
+        (true, true) => "monitor",
+    }
 }
 
 /// The verdicts and the rules behind them: company ip [aor].
@@ -115,7 +119,7 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.int(c"generation", pinned.generation());
         reply.text(c"company", Printable::full(company.id()));
         reply.text(c"brand", Printable::full(brand));
-        reply.text(c"ip_filter", yes_no(company.ip_filter()));
+        reply.text(c"ip_filter", filter(&company));
         reply.int(c"calls", state.ledger.live(ScopeKind::Company, company.id()));
         reply.int(c"max_calls", company.max_calls());
         reply.int(c"brand_calls", state.ledger.live(ScopeKind::Brand, brand));
