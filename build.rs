@@ -156,6 +156,15 @@ impl Abi {
     }
 }
 
+/// Hands the compiler and its flags to the benchmarks, which compile a module
+/// of their own.
+fn export_flags(compiler: &cc::Tool) {
+    let words =
+        std::iter::once(compiler.path().as_os_str()).chain(compiler.args().iter().map(|a| &**a));
+    let words: Vec<_> = words.map(|w| w.to_string_lossy()).collect();
+    println!("cargo:rustc-env=SIPWARDEN_SHIM_COMPILER={}", words.join("\t"));
+}
+
 fn compile_shim(abi: &Abi, headers: &Path) {
     let mut build = cc::Build::new();
     build
@@ -216,6 +225,7 @@ fn compile_shim(abi: &Abi, headers: &Path) {
             }
         }
     }
+    export_flags(&build.get_compiler());
     for file in SHIM {
         build.file(manifest_dir().join("c_shim").join(file));
     }

@@ -41,6 +41,10 @@ pub struct Config {
     pub environment: Vec<(String, String)>,
     /// Port of the proxy; a free one if not given.
     pub port: Option<u16>,
+    /// More arguments for the command line.
+    pub arguments: Vec<String>,
+    /// Without sipwarden if false.
+    pub sipwarden: bool,
 }
 
 /// Answers OPTIONS with the verdict on the company in the request's user part
@@ -64,6 +68,8 @@ impl Config {
             routes: ANSWER_VERDICT.into(),
             environment: Vec::new(),
             port: None,
+            arguments: Vec::new(),
+            sipwarden: true,
         }
     }
 
@@ -83,6 +89,14 @@ impl Config {
     }
 
     fn write(&self, folder: &Path, port: u16) -> PathBuf {
+        let module = match self.sipwarden {
+            true => format!(
+                "loadmodule \"{}\"\nmodparam(\"sipwarden\", \"db_url\", \"{}\")",
+                self.module.display(),
+                self.db_url
+            ),
+            false => String::new(),
+        };
         let text = format!(
             r#"#!KAMAILIO
 debug=2
@@ -107,10 +121,9 @@ loadmodule "xhttp.so"
 loadmodule "jsonrpcs.so"
 loadmodule "ctl.so"
 {modules}
-loadmodule "{module}"
+{module}
 modparam("jsonrpcs", "transport", 1)
 modparam("ctl", "binrpc", "unix:{folder}/ctl")
-modparam("sipwarden", "db_url", "{db_url}")
 {settings}
 {routes}
 event_route[xhttp:request] {{
@@ -119,9 +132,7 @@ event_route[xhttp:request] {{
 "#,
             workers = self.workers,
             modules = self.modules,
-            module = self.module.display(),
             folder = folder.display(),
-            db_url = self.db_url,
             settings = self.settings,
             routes = self.routes,
         );
@@ -162,6 +173,7 @@ event_route[xhttp:request] {{
             .arg(folder.path())
             .arg("-Y")
             .arg(folder.path())
+            .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

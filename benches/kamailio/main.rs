@@ -1,0 +1,61 @@
+//! sipwarden beside the stock modules, in the same Kamailio: `make bench`.
+//! `cargo bench --bench kamailio -- [--quick] [SECTION...]` runs some sections.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod chart;
+mod compile;
+mod host;
+mod platform;
+mod ranges;
+mod report;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::sync::OnceLock;
+
+use report::Section;
+
+static QUICK: OnceLock<bool> = OnceLock::new();
+
+/// Whether this is a trial run: less time, fewer points, no report.
+pub fn quick() -> bool {
+    *QUICK.get().unwrap_or(&false)
+}
+
+/// Time per point.
+pub fn milliseconds() -> u32 {
+    if quick() { 60 } else { 400 }
+}
+
+/// All points, or some of them in a trial run.
+pub fn chosen<T>(all: &[T]) -> impl Iterator<Item = &T> {
+    all.iter().step_by(if quick() { 3 } else { 1 })
+}
+
+const SECTIONS: [(&str, fn() -> Section); 1] = [("ranges", ranges::section)];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    QUICK.set(arguments.iter().any(|a| a == "--quick")).unwrap();
+    let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
+    compile::module();
+    let mut sections = Vec::new();
+    for (name, run) in SECTIONS {
+        if wanted.is_empty() || wanted.iter().any(|w| *w == name) {
+            sections.push(run());
+        }
+    }
+    for section in &sections {
+        for table in &section.tables {
+            println!("\n{}", report::markdown(table));
+        }
+    }
+    println!("\n{}", report::markdown(&report::targets(&sections)));
+    report::write_summary(&sections);
+}
