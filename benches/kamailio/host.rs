@@ -114,6 +114,7 @@ impl Host {
     /// shared memory are for the stock modules.
     pub fn start(mut config: Config, megabytes: u32) -> Self {
         config.workers = 2;
+        config.routes = "request_route {\n\texit;\n}\n".into();
         config.settings.push_str(&format!(
             "loadmodule \"{}\"\nmodparam(\"bench\", \"processes\", {PROCESSES})\n",
             super::support::project().join("target/bench/bench.so").display()

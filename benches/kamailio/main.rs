@@ -8,14 +8,20 @@
     clippy::string_slice
 )]
 
+mod calls;
 mod chart;
 mod compile;
+mod flood;
 mod host;
+mod limit;
+mod page;
 mod platform;
 mod ranges;
+mod reload;
 mod report;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod whole;
 
 use std::sync::OnceLock;
 
@@ -38,7 +44,14 @@ pub fn chosen<T>(all: &[T]) -> impl Iterator<Item = &T> {
     all.iter().step_by(if quick() { 3 } else { 1 })
 }
 
-const SECTIONS: [(&str, fn() -> Section); 1] = [("ranges", ranges::section)];
+const SECTIONS: [(&str, fn() -> Section); 6] = [
+    ("limit", limit::section),
+    ("ranges", ranges::section),
+    ("flood", flood::section),
+    ("calls", calls::section),
+    ("whole", whole::section),
+    ("reload", reload::section),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -48,14 +61,18 @@ fn main() {
     let mut sections = Vec::new();
     for (name, run) in SECTIONS {
         if wanted.is_empty() || wanted.iter().any(|w| *w == name) {
-            sections.push(run());
-        }
-    }
-    for section in &sections {
-        for table in &section.tables {
-            println!("\n{}", report::markdown(table));
+            let section = run();
+            for table in &section.tables {
+                println!("\n{}", report::markdown(table));
+            }
+            sections.push(section);
         }
     }
     println!("\n{}", report::markdown(&report::targets(&sections)));
     report::write_summary(&sections);
+    // The page is of a whole run.
+    if !quick() && wanted.is_empty() {
+        page::write(&sections);
+        println!("written: target/bench/summary.json, docs/benchmarks.md");
+    }
 }

@@ -30,6 +30,7 @@ struct target {
 	/* ends at the first one without a name; or a pseudo-variable is read */
 	struct step steps[MAX_STEPS];
 	const char *variable;
+	int sets; /* the pseudo-variable, to 1 */
 	int walks;
 };
 
@@ -46,6 +47,7 @@ static struct target targets[] = {
 	{.name = "flood_check_exempt", .steps = {{"flood_check", 1, {"e"}}}},
 	{.name = "pike_check_req", .steps = {{"pike_check_req", 0, {0}}}},
 	{.name = "htable", .variable = "$sht(ipban=>$si)"},
+	{.name = "htable_set", .variable = "$sht(ipban=>$si)", .sets = 1},
 	{.name = "bare", .needs_dialog = 1},
 	{.name = "cc_limit", .needs_dialog = 1, .steps = {{"cc_limit", 1, {COMPANY}}}},
 	{.name = "roadwarrior_acquire", .needs_dialog = 1,
@@ -173,6 +175,12 @@ int target_call(const struct target *target, struct sip_msg *msg)
 		/* the next call depends on it, so the compiler must not see through */
 		__asm__ volatile("" : "+r"(walk_at));
 		return 1;
+	}
+	if(target->sets) {
+		memset(&value, 0, sizeof(value));
+		value.ri = 1;
+		value.flags = PV_VAL_INT | PV_TYPE_INT;
+		return pv_set_spec_value(msg, variable, 0, &value) == 0 ? 1 : -2;
 	}
 	if(target->variable != NULL) {
 		if(pv_get_spec_value(msg, variable, &value) != 0)

@@ -1,0 +1,227 @@
+//! cc_limit and roadwarrior_acquire against profiles of the dialog module.
+
+use super::host::{Host, Order, Sample};
+use super::platform::{Family, Platform, write_picks};
+use super::report::{Bound, Chart, Line, Section, number};
+use super::support::Folder;
+use super::support::kamailio::Config;
+
+/// Live calls, companies.
+const POINTS: [(u64, u32); 5] =
+    [(0, 1), (1_000, 1), (50_000, 1), (1_000, 10_000), (50_000, 10_000)];
+
+/// One way to count calls at one point, ns.
+struct Way {
+    /// The functions.
+    call: f64,
+    p999: f64,
+    /// What the end of the dialog costs more than that of one that is not counted.
+    release: f64,
+    /// Making and ending a dialog that is not counted.
+    dialog: f64,
+}
+
+impl Way {
+    fn new(sample: &Sample) -> Self {
+        Way {
+            call: sample.call.p50,
+            p999: sample.call.p999,
+            release: (sample.end.p50 - sample.bare_end.p50).max(0.0),
+            dialog: sample.made.p50 + sample.bare_end.p50,
+        }
+    }
+
+    fn cost(&self) -> f64 {
+        self.call + self.release
+    }
+}
+
+struct Measured {
+    live: u64,
+    companies: u32,
+    limit: Way,
+    roadwarrior: Way,
+    profiles: Way,
+    /// cc_limit in 1, 2 and 4 processes at once.
+    together: [Sample; 3],
+    bytes: Option<f64>,
+}
+
+const DIALOGS: &str = "modparam(\"dialog\", \"profiles_with_value\", \"brand;company\")\n\
+     modparam(\"dialog\", \"early_timeout\", 86400)\n";
+
+fn host(config: Config) -> Host {
+    let mut config = config.settings(DIALOGS);
+    config.modules.push_str("loadmodule \"dialog.so\"\n");
+    Host::start(config, 2048)
+}
+
+fn hold(host: &Host, target: &str, order: &Order<'_>, live: u64) {
+    if live > 0 {
+        host.run(&Order { target, count: live, hold: true, ..order.clone() });
+    }
+}
+
+/// Bytes of the records of calls, scopes apart.
+fn memory(host: &Host) -> f64 {
+    let stats = host.kamailio.rpc("sipwarden.stats", serde_json::json!([]));
+    stats["calls_memory"].as_f64().unwrap()
+}
+
+fn measure(live: u64, companies: u32) -> Measured {
+    println!("  {live} live calls, {companies} companies");
+    let folder = Folder::new();
+    let platform = Platform::new(companies, companies.max(1_000), Family::V4);
+    let db = platform.database(folder.join("tables.sqlite"));
+    let file = folder.join("picks");
+    // From elsewhere, so that roadwarriors need a slot.
+    write_picks(&file, platform.misses(if companies == 1 { 16 } else { 1 << 16 }));
+    let order = |target| Order::new(target).picks(&file);
+
+    let sipwarden = host(Config::new(&db.url()));
+    let before = memory(&sipwarden);
+    hold(&sipwarden, "cc_limit", &order("cc_limit"), live);
+    let bytes = (live > 1_000).then(|| (memory(&sipwarden) - before) / live as f64);
+    let limit = Way::new(&sipwarden.run(&order("cc_limit")).all(1));
+    let roadwarrior = Way::new(&sipwarden.run(&order("roadwarrior_acquire")).all(4));
+    let together = [1, 2, 4].map(|n| sipwarden.run(&order("cc_limit").processes(n)).all(1));
+    drop(sipwarden);
+
+    let mut config = Config::new("");
+    config.sipwarden = false;
+    let stock = host(config);
+    hold(&stock, "set_profiles", &order("set_profiles"), live);
+    let profiles = Way::new(&stock.run(&order("profiles")));
+    Measured { live, companies, limit, roadwarrior, profiles, together, bytes }
+}
+
+pub fn section() -> Section {
+    let mut section = Section::new(
+        "Concurrent calls",
+        "ns per call, medians; in brackets the release: what the end of a counted dialog takes more \
+         than that of another dialog beside it. Each call is a new INVITE with a dialog that \
+         `dlg_manage()` has made (not timed) and that ends after the call, as after a script that \
+         creates no transaction. The live calls lie in the dialog module's table too, of the \
+         default 4,096 slots. profiles: `get_profile_size` and `set_dlg_profile` for brand and \
+         company, in a Kamailio without sipwarden. The columns \"dialog\" tell what making and \
+         ending a dialog that nobody counts costs in either Kamailio: sipwarden watches all \
+         dialogs. One counter read is in each time. roadwarrior_acquire takes a slot of a user who \
+         is not granted.",
+    );
+    let all: Vec<Measured> = super::chosen(&POINTS).map(|&(l, c)| measure(l, c)).collect();
+    let both = |way: &Way| {
+        format!("{} (+{}), p99.9 {}", number(way.call), number(way.release), number(way.p999))
+    };
+    let rows = all.iter().map(|m| {
+        let name = format!("{} live calls, {} companies", m.live, m.companies);
+        for (what, way) in [
+            ("cc_limit", &m.limit),
+            ("roadwarrior_acquire", &m.roadwarrior),
+            ("profiles", &m.profiles),
+        ] {
+            section.value(format!("{what} and release, {name}"), way.cost(), "ns");
+        }
+        vec![
+            number(m.live as f64),
+            number(f64::from(m.companies)),
+            both(&m.limit),
+            both(&m.roadwarrior),
+            both(&m.profiles),
+            number(m.profiles.cost() / m.limit.cost()) + " x",
+            number(m.limit.dialog),
+            number(m.profiles.dialog),
+        ]
+    });
+    let rows = rows.collect();
+    section.table(
+        &[
+            "live calls",
+            "companies",
+            "cc_limit",
+            "roadwarrior_acquire",
+            "profiles",
+            "profiles / cc_limit",
+            "dialog, sipwarden",
+            "dialog, stock",
+        ],
+        rows,
+    );
+    let rows = all.iter().map(|m| {
+        let mut row = vec![number(m.live as f64), number(f64::from(m.companies))];
+        row.extend(m.together.iter().map(|s| number(s.call.p50)));
+        row.extend(m.together.iter().map(|s| number(s.per_second)));
+        row
+    });
+    let rows = rows.collect();
+    section.table(
+        &[
+            "live calls",
+            "companies",
+            "cc_limit, 1 process, ns",
+            "2, ns",
+            "4, ns",
+            "whole rounds/s, 1",
+            "2",
+            "4",
+        ],
+        rows,
+    );
+    chart(&mut section, &all);
+    figures(&mut section, &all);
+    section
+}
+
+fn chart(section: &mut Section, all: &[Measured]) {
+    let line = |name: &str, companies, of: &dyn Fn(&Measured) -> f64| Line {
+        name: name.into(),
+        points: (all.iter().filter(|m| m.companies == companies))
+            .map(|m| (m.live as f64, of(m)))
+            .collect(),
+    };
+    section.charts.push(Chart {
+        file: "benchmark-calls",
+        title: "Cost of a call's limit and release against live calls (median)".into(),
+        x: "live calls",
+        y: "ns per call",
+        lines: vec![
+            line("profiles, 1 company", 1, &|m| m.profiles.cost()),
+            line("profiles, 10,000", 10_000, &|m| m.profiles.cost()),
+            line("cc_limit, 1 company", 1, &|m| m.limit.cost()),
+            line("cc_limit, 10,000", 10_000, &|m| m.limit.cost()),
+            line("roadwarrior, 1 company", 1, &|m| m.roadwarrior.cost()),
+        ],
+    });
+}
+
+fn figures(section: &mut Section, all: &[Measured]) {
+    let at = |live, companies| all.iter().find(|m| (m.live, m.companies) == (live, companies));
+    let (none, many) = (at(0, 1), at(50_000, 1));
+    section.figure(
+        "cc_limit and release, 50,000 live calls, against none",
+        none.zip(many).map(|(none, many)| many.limit.cost() / none.limit.cost()),
+        "times",
+        Bound::AtMost(1.5),
+    );
+    if let Some((none, spread)) = none.zip(at(50_000, 10_000)) {
+        section.note(format!(
+            "one company; {:.2} with 10,000",
+            spread.limit.cost() / none.limit.cost()
+        ));
+    }
+    section.figure(
+        "cc_limit and release, 50,000 live calls, against profiles",
+        many.map(|m| m.profiles.cost() / m.limit.cost()),
+        "times cheaper",
+        Bound::AtLeast(20.0),
+    );
+    if let Some(spread) = at(50_000, 10_000) {
+        let ratio = spread.profiles.cost() / spread.limit.cost();
+        section.note(format!("one company; {} with 10,000", number(ratio)));
+    }
+    section.figure(
+        "memory per live call",
+        many.and_then(|m| m.bytes),
+        "bytes",
+        Bound::AtMost(128.0),
+    );
+}
