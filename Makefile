@@ -2,7 +2,7 @@
 CARGO ?= cargo
 MODULE = target/release/sipwarden.so
 
-.PHONY: setup build demo test lint unit shuttle integration scale matrix install clean
+.PHONY: setup build demo test lint unit shuttle integration scale bench matrix install clean
 
 setup:
 	@mkdir -p target
@@ -43,6 +43,10 @@ integration: build
 scale: build
 	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --release --test scale -- --ignored --nocapture
+
+# Beside the stock modules; writes target/bench/summary.json and docs/benchmarks.md.
+bench: build
+	$(CARGO) bench --locked --bench kamailio
 
 # The integration tests with the Kamailio of other Debian releases, in chroots.
 RELEASES ?= trixie

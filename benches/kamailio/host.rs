@@ -1,6 +1,7 @@
 //! A Kamailio that runs orders of the benchmarks' own module.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -61,14 +62,11 @@ impl<'a> Order<'a> {
 pub struct Times {
     pub p50: f64,
     pub p999: f64,
-    pub batches: u64,
 }
 
 /// What an order measured.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    pub batch: u64,
-    pub calls: f64,
     /// Calls per second of all processes together.
     pub per_second: f64,
     pub call: Times,
@@ -94,19 +92,21 @@ impl Sample {
 
     /// The share of calls that returned one of these codes.
     pub fn share(&self, codes: &[i32]) -> f64 {
-        let of: f64 = codes.iter().filter_map(|c| self.codes.get(c)).sum();
+        let of = codes.iter().filter_map(|c| self.codes.get(c)).fold(0.0, |sum, n| sum + n);
         of / self.codes.values().sum::<f64>()
     }
 }
 
 fn times(of: &Value) -> Times {
     let number = |name: &str| of[name].as_f64().unwrap_or(0.0);
-    Times { p50: number("p50"), p999: number("p999"), batches: number("batches") as u64 }
+    Times { p50: number("p50"), p999: number("p999") }
 }
 
 /// Kamailio with the module for benchmarks.
 pub struct Host {
     pub kamailio: Kamailio,
+    /// Size of Kamailio's own pool.
+    megabytes: u32,
 }
 
 impl Host {
@@ -120,7 +120,29 @@ impl Host {
             super::support::project().join("target/bench/bench.so").display()
         ));
         config.arguments.extend(["-m".into(), megabytes.to_string()]);
-        Host { kamailio: config.start() }
+        Host { kamailio: config.start(), megabytes }
+    }
+
+    /// Bytes of shared memory that the first of the module's processes has
+    /// touched, Kamailio's own pool left out: that of sipwarden.
+    pub fn touched(&self) -> f64 {
+        let list = self.kamailio.rpc("core.psx", json!([]));
+        let ours = list.as_array().unwrap().iter().find(|p| p["DSC"] == "bench");
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", ours.unwrap()["PID"])).unwrap();
+        let pool = u64::from(self.megabytes) << 10;
+        let mut sum = 0;
+        let (mut shared, mut size) = (false, 0);
+        for line in maps.lines() {
+            let number =
+                || line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+            match line.split_whitespace().next() {
+                Some("Size:") => size = number(),
+                Some("Rss:") if shared && size != pool => sum += number(),
+                Some(word) if !word.ends_with(':') => shared = line.contains("/dev/zero"),
+                _ => {}
+            }
+        }
+        (sum << 10) as f64
     }
 
     /// Runs an order; the fault if there is one.
@@ -144,8 +166,6 @@ impl Host {
             codes.iter().map(|(code, n)| (code.parse().unwrap(), n.as_f64().unwrap())).collect()
         });
         Ok(Sample {
-            batch: answer["batch"].as_u64().unwrap(),
-            calls: answer["calls"].as_f64().unwrap(),
             per_second: answer["per_second"].as_f64().unwrap(),
             call: times(&answer["call"]),
             end: times(&answer["end"]),
@@ -159,6 +179,13 @@ impl Host {
     pub fn run(&self, order: &Order<'_>) -> Sample {
         self.try_run(order)
             .unwrap_or_else(|e| panic!("{}: {e}\n{}", order.target, self.kamailio.log()))
+    }
+
+    /// How much more 2 processes do than 1 when they share nothing: 2 on a machine
+    /// that does nothing else.
+    pub fn free_cores(&self) -> f64 {
+        let per_second = |n| self.run(&Order::new("nothing").processes(n)).per_second;
+        per_second(2) / per_second(1)
     }
 
     /// Calls each source of the file so often, unmeasured.

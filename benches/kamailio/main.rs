@@ -44,7 +44,9 @@ pub fn chosen<T>(all: &[T]) -> impl Iterator<Item = &T> {
     all.iter().step_by(if quick() { 3 } else { 1 })
 }
 
-const SECTIONS: [(&str, fn() -> Section); 6] = [
+type Run = fn() -> Section;
+
+const SECTIONS: [(&str, Run); 6] = [
     ("limit", limit::section),
     ("ranges", ranges::section),
     ("flood", flood::section),

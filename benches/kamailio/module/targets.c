@@ -44,7 +44,6 @@ static struct target targets[] = {
 	{.name = "check_company_ip", .steps = {{"check_company_ip", 1, {COMPANY}}}},
 	{.name = "allow_source_address", .steps = {{"allow_source_address", 1, {"1"}}}},
 	{.name = "flood_check", .steps = {{"flood_check", 0, {0}}}},
-	{.name = "flood_check_exempt", .steps = {{"flood_check", 1, {"e"}}}},
 	{.name = "pike_check_req", .steps = {{"pike_check_req", 0, {0}}}},
 	{.name = "htable", .variable = "$sht(ipban=>$si)"},
 	{.name = "htable_set", .variable = "$sht(ipban=>$si)", .sets = 1},
