@@ -93,14 +93,18 @@ fn measure(companies: u32, ranges: u32, family: Family) -> Measured {
 
 fn name(m: &Measured) -> String {
     let family = if m.family == Family::V4 { "IPv4" } else { "IPv6" };
-    format!("{} companies, {} {family} ranges", m.companies, m.ranges)
+    let companies = match m.companies {
+        1 => "1 company".into(),
+        n => format!("{} companies", number(f64::from(n))),
+    };
+    format!("{companies}, {} {family} ranges", number(f64::from(m.ranges)))
 }
 
 fn pair(sample: &Sample) -> String {
     format!("{} / {}", number(sample.call.p50), number(sample.call.p999))
 }
 
-/// Runs the section. With it the size in bytes of the largest snapshot.
+/// Runs the section.
 pub fn section() -> Section {
     let mut section = Section::new(
         "Authorized ranges",

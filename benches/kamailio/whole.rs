@@ -194,7 +194,7 @@ fn measure(allocator: &str, runs: usize, calls: u32, db_url: &str, folder: &Path
 }
 
 pub fn section() -> Section {
-    let runs = if super::quick() { 2 } else { 15 };
+    let runs = if super::quick() { 2 } else { 12 };
     let calls = if super::quick() { 300 } else { 2_500 };
     let mut section = Section::new(
         "Whole calls",
@@ -231,7 +231,7 @@ pub fn section() -> Section {
     fs::write(folder.join("callers.csv"), format!("SEQUENTIAL\n{}\n", callers.join("\n"))).unwrap();
 
     let fm = measure("fm", runs, calls, &db.url(), folder.path());
-    let qm = measure("qm", runs.min(5), calls, &db.url(), folder.path());
+    let qm = measure("qm", runs.min(4), calls, &db.url(), folder.path());
     table(&mut section, &[("fm", &fm), ("qm", &qm)]);
     figures(&mut section, &fm);
     section
