@@ -29,7 +29,7 @@ use report::Section;
 
 static QUICK: OnceLock<bool> = OnceLock::new();
 
-/// Whether this is a trial run: less time, fewer points, no report.
+/// Whether this is a trial run: less time and fewer points.
 pub fn quick() -> bool {
     *QUICK.get().unwrap_or(&false)
 }
@@ -72,9 +72,11 @@ fn main() {
     }
     println!("\n{}", report::markdown(&report::targets(&sections)));
     report::write_summary(&sections);
-    // The page is of a whole run.
-    if !quick() && wanted.is_empty() {
-        page::write(&sections);
-        println!("written: target/bench/summary.json, docs/benchmarks.md");
-    }
+    // The project's page is of a whole run; others are for a look.
+    let docs = match !quick() && wanted.is_empty() {
+        true => support::project().join("docs"),
+        false => support::project().join("target/bench/trial"),
+    };
+    page::write(&sections, &docs);
+    println!("written: target/bench/summary.json, {}/benchmarks.md", docs.display());
 }

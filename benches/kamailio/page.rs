@@ -1,6 +1,7 @@
-//! `docs/benchmarks.md` and its charts.
+//! `benchmarks.md` and its charts.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::chart;
@@ -34,9 +35,9 @@ fn machine() -> String {
     )
 }
 
-/// Writes the page and the charts.
-pub fn write(sections: &[Section]) {
-    let docs = project().join("docs");
+/// Writes the page and the charts into a folder.
+pub fn write(sections: &[Section], docs: &Path) {
+    fs::create_dir_all(docs).unwrap();
     let mut page = format!(
         "# Benchmarks\n\n\
          Made by `make bench`, {}, on {}\n\n\

@@ -116,6 +116,9 @@ fn config(which: usize, allocator: &str, gateway: u16, db_url: &str, folder: &Pa
         format!("GATEWAY=\"sip:127.0.0.9:{gateway}\""),
         "-x".into(),
         allocator.into(),
+        // tm keeps each transaction for seconds: more than the default 64 MB.
+        "-m".into(),
+        "256".into(),
     ];
     if with_flood {
         config.arguments.extend(["-A".into(), "WITH_FLOOD".into()]);
