@@ -29,7 +29,7 @@ fn during(host: &Host, order: &Order<'_>) -> (Sample, Value, f64, u64) {
         scope.spawn(|| {
             while !done.load(SeqCst) {
                 peak.fetch_max(used(host), SeqCst);
-                std::thread::sleep(Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(25));
             }
         });
         let begun = Instant::now();
@@ -49,7 +49,7 @@ pub fn section() -> Section {
             "{} ranges of {} companies are read from SQLite, compiled and published while one \
              process checks random granted sources without a pause. Each check is timed by itself, \
              with two reads of a counter in it. Idle and reload take turns; medians of the runs. A \
-             third process asks for the memory in use every millisecond.",
+             third process asks for the memory in use every 25 ms.",
             number(f64::from(ranges)),
             number(f64::from(companies))
         ),
