@@ -26,8 +26,9 @@ struct Axis {
 impl Axis {
     fn new(values: impl Iterator<Item = f64> + Clone, begin: f64, end: f64) -> Self {
         let positive = values.clone().filter(|v| *v > 0.0);
-        let low = positive.clone().fold(f64::MAX, f64::min).log10().floor();
-        let high = positive.fold(f64::MIN, f64::max).log10().ceil().max(low + 1.0);
+        let least = positive.clone().reduce(f64::min).unwrap_or(1.0);
+        let low = least.log10().floor();
+        let high = positive.fold(least, f64::max).log10().ceil().max(low + 1.0);
         let zero = values.clone().any(|v| v <= 0.0);
         Axis { low: if zero { low - 1.0 } else { low }, high, begin, end, zero }
     }

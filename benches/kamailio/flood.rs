@@ -301,6 +301,20 @@ fn figures(section: &mut Section, all: &[Measured]) {
         section.note(format!("hot sources; {other:.2} with 100,000; an empty loop: {free:.2}"));
     }
     let named = [("flood_check", flood), ("pike_check_req", pike)];
+    let lines = named.iter().flat_map(|(name, rows)| {
+        let what = ["hot sources", "100,000 sources"];
+        rows.iter().flat_map(|(rows, _)| rows).zip(what).map(move |(samples, what)| Line {
+            name: format!("{}, {what}", name.split('_').next().unwrap_or_default()),
+            points: [1.0, 2.0, 4.0].into_iter().zip(samples.iter().map(|s| s.per_second)).collect(),
+        })
+    });
+    section.charts.push(Chart {
+        file: "benchmark-workers",
+        title: "Throughput against processes, different sources".into(),
+        x: "processes",
+        y: "calls per second, all together",
+        lines: lines.collect(),
+    });
     let rows = named.iter().flat_map(|(name, rows)| {
         let what = ["hot sources", "100,000 sources"];
         rows.iter().flat_map(|(rows, _)| rows).zip(what).map(move |(samples, what)| {
