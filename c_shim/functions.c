@@ -19,19 +19,21 @@ static str evaluate(struct sip_msg *msg, char *param)
 	return value;
 }
 
-struct sw_message sw_message_of(const struct sip_msg *msg)
+/* Copies of fixed sizes, into place: this is in every check. */
+void sw_message_fill(struct sw_message *out, const struct sip_msg *msg)
 {
-	struct sw_message out = {
-			.address = msg, .id = msg->id, .pid = (int32_t)msg->pid};
 	const struct ip_addr *ip = &msg->rcv.src_ip;
 
+	out->address = msg;
+	out->id = msg->id;
+	out->pid = (int32_t)msg->pid;
+	memcpy(out->source.bytes, ip->u.addr, sizeof(out->source.bytes));
 	if(ip->af == AF_INET && ip->len == 4)
-		out.source.family = 4;
+		out->source.family = 4;
 	else if(ip->af == AF_INET6 && ip->len == 16)
-		out.source.family = 6;
-	if(out.source.family)
-		memcpy(out.source.bytes, ip->u.addr, ip->len);
-	return out;
+		out->source.family = 6;
+	else
+		out->source.family = 0;
 }
 
 /* The branch in the last Via: that of the sender, whatever proxies a request has
@@ -65,8 +67,9 @@ static struct sw_text first_branch(const struct sip_msg *msg)
 /* What only calls need of a message is parsed here. */
 struct sw_call sw_call_of(struct sip_msg *msg)
 {
-	struct sw_call call = {.msg = sw_message_of(msg)};
+	struct sw_call call = {0};
 
+	sw_message_fill(&call.msg, msg);
 	if(parse_headers(msg, HDR_EOH_F, 0) < 0)
 		return call;
 	if(msg->callid != NULL)
@@ -84,16 +87,18 @@ struct sw_call sw_call_of(struct sip_msg *msg)
 
 static int ki_check_company_ip(sip_msg_t *msg, str *company)
 {
-	struct sw_message m = sw_message_of(msg);
+	struct sw_message m;
 
+	sw_message_fill(&m, msg);
 	return sw_rust_module.check_company_ip(&m, sw_text_of(company), NULL);
 }
 
 static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
 {
-	struct sw_message m = sw_message_of(msg);
+	struct sw_message m;
 	struct sw_text address = sw_text_of(ip);
 
+	sw_message_fill(&m, msg);
 	return sw_rust_module.check_company_ip(&m, sw_text_of(company), &address);
 }
 
@@ -128,8 +133,9 @@ static int ki_cc_limit(sip_msg_t *msg, str *company)
 
 static int ki_flood_check_flags(sip_msg_t *msg, str *flags)
 {
-	struct sw_message m = sw_message_of(msg);
+	struct sw_message m;
 
+	sw_message_fill(&m, msg);
 	return sw_rust_module.flood_check(&m, sw_text_of(flags));
 }
 

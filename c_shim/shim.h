@@ -35,7 +35,7 @@ static inline str sw_str_of(struct sw_text text)
 	return value;
 }
 
-struct sw_message sw_message_of(const struct sip_msg *msg);
+void sw_message_fill(struct sw_message *out, const struct sip_msg *msg);
 
 struct sw_call sw_call_of(struct sip_msg *msg);
 

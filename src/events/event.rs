@@ -1,7 +1,5 @@
 //! One event: plain bytes of a fixed size.
 
-use std::hash::Hash;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::address::Prefix;
@@ -220,12 +218,7 @@ impl Event {
         self.key() == other.key()
     }
 
-    /// Equal for events that are folded into one.
-    pub fn hash(&self, state: &ahash::RandomState) -> u64 {
-        state.hash_one(self.key())
-    }
-
-    fn key(&self) -> impl Hash + PartialEq {
+    fn key(&self) -> impl PartialEq {
         let what = (self.kind, self.verdict, self.function, self.monitored);
         (what, self.source(), self.company(), self.brand(), self.aor())
     }

@@ -1,9 +1,10 @@
 //! Repeats of an event become one, so that a flood makes few.
 
+use std::hash::Hash;
 use std::io;
 
 use ahash::RandomState;
-use bytemuck::Zeroable;
+use bytemuck::{Pod, Zeroable};
 
 use super::event::Event;
 use crate::shm::{Area, ShortMutex};
@@ -11,9 +12,19 @@ use crate::shm::{Area, ShortMutex};
 /// Kinds of events that are folded at a time.
 const SLOTS: usize = 2048;
 
+/// The last event of a kind, with the repeats that were not told yet; its `since`
+/// is where the period began.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Held {
+    /// Hash of what makes an event a repeat of another one: keyed, 64 bits.
+    hash: u64,
+    event: Event,
+}
+
 /// The events of the current period, in shared memory.
 pub(super) struct Fold {
-    slots: &'static [ShortMutex<Event>],
+    slots: &'static [ShortMutex<Held>],
     hash: RandomState,
 }
 
@@ -22,9 +33,9 @@ pub(super) enum Told {
     /// It is a repeat: nothing.
     Nothing,
     /// It is new.
-    New,
+    New(Box<Event>),
     /// It is new, and has taken the place of another one with repeats.
-    NewAfter(Box<Event>),
+    NewAfter(Box<Event>, Box<Event>),
 }
 
 impl Fold {
@@ -33,24 +44,32 @@ impl Fold {
         Ok(Fold { slots: Area::share_slice(SLOTS)?, hash })
     }
 
-    /// Takes an event in. The first of a period is told, repeats are counted. A
-    /// slot holds the last event with the repeats that were not told yet; its
-    /// `since` is where the period began.
-    pub fn take(&self, event: &Event, period: u64) -> Told {
-        let at = event.hash(&self.hash) as usize % SLOTS;
-        let Some(slot) = self.slots.get(at) else { return Told::New };
+    /// Takes an event in that happens at `now`. The first of a period is made and
+    /// told, repeats are counted.
+    pub fn take(
+        &self,
+        key: &impl Hash,
+        now: u64,
+        period: u64,
+        make: impl FnOnce() -> Event,
+    ) -> Told {
+        let hash = self.hash.hash_one(key);
+        let Some(slot) = self.slots.get(hash as usize % SLOTS) else { return Told::Nothing };
         let mut held = slot.lock();
-        if held.is_like(event) && event.time.saturating_sub(held.since) < period {
-            let (count, since) = (held.count.saturating_add(event.count), held.since);
-            *held = event.repeated(count, since);
+        if held.hash == hash && now.saturating_sub(held.event.since) < period {
+            held.event.count = held.event.count.saturating_add(1);
+            held.event.time = now;
             return Told::Nothing;
         }
-        let before = *held;
-        *held = event.repeated(0, event.time);
+        drop(held);
+        let new = Box::new(make());
+        let mut held = slot.lock();
+        let before = held.event;
+        *held = Held { hash, event: new.repeated(0, now) };
         drop(held);
         match before.count {
-            0 => Told::New,
-            _ => Told::NewAfter(Box::new(before)),
+            0 => Told::New(new),
+            _ => Told::NewAfter(Box::new(before), new),
         }
     }
 
@@ -58,20 +77,18 @@ impl Fold {
     pub fn flush(&self, now: u64, period: u64, mut tell: impl FnMut(&Event)) {
         for slot in self.slots {
             let mut held = slot.lock();
-            let over = held.kind().is_some() && now.saturating_sub(held.since) >= period;
-            if !over {
+            let event = &mut held.event;
+            if event.kind().is_none() || now.saturating_sub(event.since) < period {
                 continue;
             }
-            let event = *held;
             if event.count == 0 {
-                *held = Event::zeroed();
-            } else {
-                (held.count, held.since) = (0, now);
+                *held = Held::zeroed();
+                continue;
             }
+            let repeats = *event;
+            (event.count, event.since) = (0, now);
             drop(held);
-            if event.count > 0 {
-                tell(&event);
-            }
+            tell(&repeats);
         }
     }
 }

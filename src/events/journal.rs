@@ -1,5 +1,6 @@
 //! The way of an event from any process to the module's own.
 
+use std::hash::Hash;
 use std::io;
 
 use super::event::Event;
@@ -31,15 +32,15 @@ impl Journal {
         self.ring.push(&bytemuck::cast(*event));
     }
 
-    /// Puts an event in that may come in floods: repeats within [`PERIOD`] become
-    /// one.
-    pub fn put_folded(&self, event: &Event) {
-        match self.fold.take(event, PERIOD) {
+    /// Puts an event in that may come in floods: repeats, with the same `key`, within
+    /// [`PERIOD`] of `now` (ms since 1970) become one. Only what is no repeat is made.
+    pub fn put_folded(&self, key: &impl Hash, now: u64, make: impl FnOnce() -> Event) {
+        match self.fold.take(key, now, PERIOD, make) {
             Told::Nothing => {}
-            Told::New => self.put(event),
-            Told::NewAfter(before) => {
+            Told::New(event) => self.put(&event),
+            Told::NewAfter(before, event) => {
                 self.put(&before);
-                self.put(event);
+                self.put(&event);
             }
         }
     }
@@ -70,8 +71,9 @@ mod tests {
     use super::*;
     use crate::events::{EventKind, Subject};
 
-    fn event(company: &[u8], time: u64) -> Event {
-        Event::new(EventKind::Denied, time, &Subject { company, ..Subject::default() })
+    fn put(journal: &Journal, company: &[u8], time: u64) {
+        let subject = Subject { company, ..Subject::default() };
+        journal.put_folded(&company, time, || Event::new(EventKind::Denied, time, &subject));
     }
 
     fn drain(journal: &Journal) -> Vec<(Vec<u8>, u32, u64)> {
@@ -83,9 +85,9 @@ mod tests {
     fn a_flood_of_one_kind_makes_one_event_and_one_with_the_repeats() {
         let journal = Journal::new([1, 2]).unwrap();
         for n in 0..1000 {
-            journal.put_folded(&event(b"a", n));
+            put(&journal, b"a", n);
             if n % 100 == 0 {
-                journal.put_folded(&event(b"b", n));
+                put(&journal, b"b", n);
             }
         }
         assert_eq!(drain(&journal), [(b"a".to_vec(), 1, 0), (b"b".to_vec(), 1, 0)]);
@@ -96,13 +98,13 @@ mod tests {
         repeats.sort();
         assert_eq!(repeats, [(b"a".to_vec(), 999, 999), (b"b".to_vec(), 9, 900)]);
         // The next period goes on counting; a pause begins anew.
-        journal.put_folded(&event(b"a", 12_000));
+        put(&journal, b"a", 12_000);
         assert_eq!(drain(&journal), []);
         let mut again = Vec::new();
         journal.repeats(20_000, |e| again.push(e.count));
         journal.repeats(40_000, |e| again.push(e.count));
         assert_eq!(again, [1]);
-        journal.put_folded(&event(b"a", 50_000));
+        put(&journal, b"a", 50_000);
         assert_eq!(drain(&journal), [(b"a".to_vec(), 1, 50_000)]);
     }
 
@@ -113,7 +115,7 @@ mod tests {
         for round in 0..20u64 {
             for n in 0..3000u64 {
                 let company = (n * n % 5000).to_string();
-                journal.put_folded(&event(company.as_bytes(), round * 1000));
+                put(&journal, company.as_bytes(), round * 1000);
                 sent += 1;
             }
             got += drain(&journal).iter().map(|(_, count, _)| u64::from(*count)).sum::<u64>();

@@ -91,7 +91,9 @@ pub fn answer(msg: &sw_message, function: &str, verdict: Verdict) -> i32 {
 /// As [`answer`], for a verdict about calls or a source.
 pub fn answer_about(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
     LAST.set(Some((msg.into(), Told { verdict, about })));
-    log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
+    if log::debugs() {
+        log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
+    }
     verdict.code()
 }
 

@@ -1,20 +1,15 @@
 //! Time that nobody sets: it never runs backwards, whatever happens to the date.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 /// Ms since the machine started, as exact as the kernel's tick (1 to 10 ms): a
 /// tenth of the cost of the exact clock. The same in all processes.
 pub fn monotonic() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: fills the structure; this clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
-    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    coarse(libc::CLOCK_MONOTONIC_COARSE)
 }
 
 /// Ms between two times that [`monotonic`] shows, 1 to 10.
 pub fn tick() -> u32 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: as above.
+    // SAFETY: as in `coarse`.
     unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
     (time.tv_nsec as u64).div_ceil(1_000_000).clamp(1, 10) as u32
 }
@@ -24,10 +19,16 @@ pub fn seconds_left(until: u64, now: u64) -> u64 {
     (until.saturating_sub(now).saturating_add(500) / 1000).max(1)
 }
 
-/// Ms since 1970.
+/// Ms since 1970, as exact as the kernel's tick.
 pub fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    coarse(libc::CLOCK_REALTIME_COARSE)
+}
+
+fn coarse(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills the structure; these clocks exist on every Linux.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
 /// Both clocks at one moment, to tell one from the other.

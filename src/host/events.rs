@@ -12,33 +12,34 @@ use crate::verdict::{FLOOD_CHECK, Function, Verdict};
 
 use super::call::Numbers;
 
-/// A function has refused a request, or would have.
-pub fn refused(
+/// A function has refused a request, or would have. `brand` is asked only for what
+/// is no repeat.
+pub fn refused<'a>(
     function: &'static Function,
     verdict: Verdict,
     monitored: bool,
-    subject: &Subject<'_>,
+    subject: &Subject<'a>,
+    brand: impl FnOnce() -> &'a [u8],
     numbers: &Numbers,
 ) {
     let Some(state) = state::get() else { return };
-    let kind = match verdict {
-        Verdict::BrandLimit
-        | Verdict::CompanyLimit
-        | Verdict::RoadwarriorLimit
-        | Verdict::LedgerFull => EventKind::Limit,
-        _ => EventKind::Denied,
-    };
-    let scope = match verdict {
-        Verdict::BrandLimit => Some(ScopeKind::Brand),
-        Verdict::CompanyLimit => Some(ScopeKind::Company),
-        Verdict::RoadwarriorLimit => Some(ScopeKind::User),
-        _ => None,
-    };
-    let mut event =
-        Event::new(kind, clock::wall(), subject).with_verdict(function, verdict, monitored);
-    let counted = scope.and_then(|scope| numbers.scopes.get(scope as usize).copied().flatten());
-    (event.calls, event.limit) = counted.unwrap_or((0, 0));
-    state.journal.put_folded(&event);
+    let now = clock::wall();
+    let Subject { source, company, aor, .. } = *subject;
+    let key = (function.place(), verdict as u8, monitored, source, company, aor);
+    state.journal.put_folded(&key, now, || {
+        let (kind, scope) = match verdict {
+            Verdict::BrandLimit => (EventKind::Limit, Some(ScopeKind::Brand)),
+            Verdict::CompanyLimit => (EventKind::Limit, Some(ScopeKind::Company)),
+            Verdict::RoadwarriorLimit => (EventKind::Limit, Some(ScopeKind::User)),
+            Verdict::LedgerFull => (EventKind::Limit, None),
+            _ => (EventKind::Denied, None),
+        };
+        let subject = Subject { brand: brand(), ..*subject };
+        let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
+        let counted = scope.and_then(|scope| *numbers.scopes.get(scope as usize)?);
+        (event.calls, event.limit) = counted.unwrap_or((0, 0));
+        event
+    });
 }
 
 /// Share of a limit, in percent, from which on it is near.
@@ -61,9 +62,12 @@ pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
             && !near(before, limit)
             && let Some(state) = state::get()
         {
-            let mut event = Event::new(EventKind::NearLimit, clock::wall(), &subject);
-            (event.calls, event.limit) = (calls, limit);
-            state.journal.put_folded(&event);
+            let now = clock::wall();
+            state.journal.put_folded(&(kind as u8, company, brand), now, || {
+                let mut event = Event::new(EventKind::NearLimit, now, &subject);
+                (event.calls, event.limit) = (calls, limit);
+                event
+            });
         }
     }
 }
@@ -98,7 +102,7 @@ pub fn throttled(state: &State, source: Prefix, class: Option<ClassId>, limit: u
         false,
     );
     event.limit = limit;
-    state.journal.put_folded(&event);
+    state.journal.put(&event);
 }
 
 /// The tables were loaded as this generation, or not, and why.

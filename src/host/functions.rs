@@ -58,9 +58,10 @@ fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool
             return (verdict, false);
         }
         let monitored = policy::is_filter_monitored(view, company, everywhere);
-        let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
-        let subject = Subject { source: Some(source.prefix(128)), company, brand, aor: &[] };
-        events::refused(&CHECK_COMPANY_IP, verdict, monitored, &subject, &Numbers::NONE);
+        let subject = Subject { source: Some(source.prefix(128)), company, ..Subject::default() };
+        let brand = || view.company(company).map_or(&[][..], |company| company.brand().0);
+        let none = Numbers::NONE;
+        events::refused(&CHECK_COMPANY_IP, verdict, monitored, &subject, brand, &none);
         (verdict, monitored)
     });
     if decided.is_some_and(|(verdict, _)| verdict == Verdict::InternalError) {

@@ -23,6 +23,11 @@ fn enabled(level: sw_log_level) -> bool {
     })
 }
 
+/// Whether debug lines are wanted.
+pub fn debugs() -> bool {
+    enabled(SW_LOG_DEBUG)
+}
+
 /// Something that must not happen.
 pub fn critical(line: Arguments<'_>) {
     write(SW_LOG_CRITICAL, line);

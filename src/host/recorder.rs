@@ -12,11 +12,14 @@ use crate::events::{Event, EventKind};
 
 /// Ms between two looks for what has run out.
 const SWEEP: u64 = 200;
+/// Ms between two looks for repeats of events.
+const REPEATS: u64 = 1000;
 /// Events that are told in one go.
 const AT_ONCE: usize = 500;
 
 thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
+    static REPEATED: Cell<u64> = const { Cell::new(0) };
     static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
@@ -29,6 +32,9 @@ pub unsafe extern "C" fn tick() {
         if now.saturating_sub(SWEPT.get()) >= SWEEP {
             SWEPT.set(now);
             state.flood.sweep(clock::monotonic, |ended| flood::report_end(state, ended));
+        }
+        if now.saturating_sub(REPEATED.get()) >= REPEATS {
+            REPEATED.set(now);
             state.journal.repeats(clock::wall(), |event| tell(state, event));
         }
         for _ in 0..AT_ONCE {

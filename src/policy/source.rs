@@ -21,6 +21,7 @@ impl From<Verdict> for SourceDecision {
 
 /// Decides for the company with this id. An empty id, or `<null>`, which is
 /// what Kamailio prints for an unset variable, is an error of the script.
+#[inline]
 pub fn check_company_ip(snapshot: &View<'_>, company: &[u8], source: Address) -> SourceDecision {
     if company.is_empty() || company == b"<null>" {
         return Verdict::InternalError.into();

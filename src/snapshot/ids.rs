@@ -1,19 +1,15 @@
 //! Hash index over ids: open addressing with linear probing, at most half full.
 //!
 //! A slot is `tag << 32 | position + 1`; 0 is empty. The tag is the upper half
-//! of a keyed SipHash-1-3, so a lookup reads one slot and one record.
+//! of a keyed hash, so a lookup reads one slot and one record.
 
-use std::hash::Hasher;
-
-use siphasher::sip::SipHasher13;
+use ahash::RandomState;
 
 /// Key of the hash; drawn per snapshot, the same in all processes.
 pub type Key = [u64; 2];
 
 fn hash(key: &Key, id: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(key[0], key[1]);
-    hasher.write(id);
-    hasher.finish()
+    RandomState::with_seeds(key[0], key[1], !key[0], !key[1]).hash_one(id)
 }
 
 /// Builds the slots for `ids`, which must differ from each other.
@@ -37,6 +33,7 @@ pub fn build<'a>(key: &Key, ids: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec
 }
 
 /// Position of `id`, where `is(position)` compares the bytes.
+#[inline(always)]
 pub fn find(slots: &[u64], key: &Key, id: &[u8], is: impl Fn(usize) -> bool) -> Option<usize> {
     let mask = slots.len().checked_sub(1)?;
     let h = hash(key, id);

@@ -128,6 +128,7 @@ fn level_sizes(count: usize) -> ([usize; MAX_LEVELS], usize) {
 
 /// The prefix that contains `address`, from the block of `count` prefixes that
 /// begins at `block[0]`.
+#[inline]
 pub fn find<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
     last_at(block, count, address).filter(|(start, len)| address <= start.last_of(*len))
 }

@@ -32,6 +32,7 @@ pub struct Counts {
 
 impl<'a> View<'a> {
     /// None if `bytes` are no snapshot of this layout or not aligned to 16.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let header = blob::header(bytes)?;
         Some(View { bytes, header })
@@ -77,6 +78,7 @@ impl<'a> View<'a> {
     }
 
     /// The company with exactly this id.
+    #[inline(always)]
     pub fn company(&self, id: &[u8]) -> Option<CompanyView<'a>> {
         let records: &[[u32; 16]] = self.section(Section::Companies);
         let at = |n: usize| records.get(n).map(|record| CompanyView { view: *self, record });
@@ -204,6 +206,7 @@ pub struct CompanyView<'a> {
 
 impl<'a> CompanyView<'a> {
     /// Its id.
+    #[inline]
     pub fn id(&self) -> &'a [u8] {
         let len = (self.record[0] & 0xffff) as usize;
         if len <= INLINE_ID {
@@ -252,6 +255,7 @@ impl<'a> CompanyView<'a> {
     }
 
     /// The range that contains the address.
+    #[inline]
     pub fn range_of(&self, address: Address) -> Option<Prefix> {
         match address {
             Address::V4(bits) => {
