@@ -145,6 +145,28 @@ fn the_rpc_explains_without_side_effects() {
     assert_eq!(check("office", "127.0.9.9")["range"], "none");
     assert_eq!(check("six", "2001:db8:ffff::1")["range"], "2001:db8::/32");
     assert_eq!(check("six", "2001:db9::1")["reason"], "denied_source");
+    let far = check("office", "127.0.9.9");
+    assert_eq!(far["nearest_range"], "127.0.2.7/32");
+    assert_eq!(check("office", "127.0.0.9")["nearest_range"], "127.0.1.0/24");
+    let steps: Vec<&str> =
+        far["steps"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+    assert_eq!(steps.len(), 4, "{steps:?}");
+    assert!(steps[0].starts_with("tables: generation 1, loaded "));
+    assert_eq!(
+        steps[1],
+        "check_company_ip: denied_source (-1), filter on, 127.0.9.9 is in none of 2 ranges, the \
+         nearest is 127.0.2.7/32"
+    );
+    assert_eq!(
+        steps[2],
+        "cc_limit: call_counted (1), brand \"b\" has 0 of any number of calls up, the company 0 of \
+         any number of"
+    );
+    assert_eq!(
+        steps[3],
+        "flood_check: under_limit (1), class default (neither trusted nor in a range of a company), \
+         0 of 100 requests in 2000 ms"
+    );
     assert_eq!(kamailio.counter("check_granted_range"), 0);
     let wrong = kamailio.try_rpc("sipwarden.check", json!(["office", "127.0.0"])).unwrap_err();
     assert!(wrong.contains("127.0.0") && wrong.contains("400"), "{wrong}");

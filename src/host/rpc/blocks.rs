@@ -65,12 +65,12 @@ pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"ip", source);
-    explain(&reply, state, source);
+    let _ = explain(&reply, state, source);
     Ok(())
 }
 
-/// What `flood_check` would say to a request now, and the rule behind it.
-pub fn explain(reply: &Node<'_>, state: &State, source: Address) {
+/// What `flood_check` would say to a request now, and the rule behind it; in words.
+pub fn explain(reply: &Node<'_>, state: &State, source: Address) -> String {
     with_rules(state, |rules| {
         let now = Moment::now();
         let (block, seen) = state.flood.look(source, rules, clock::monotonic);
@@ -82,15 +82,28 @@ pub fn explain(reply: &Node<'_>, state: &State, source: Address) {
         reply.int(c"code", verdict.code());
         reply.text(c"reason", verdict.reason());
         reply.text(c"class", state.settings.class_name(class));
-        reply.text(c"class_rule", rule);
+        reply.text(c"class_rule", &rule);
+        let name = state.settings.class_name(class);
         let class = rules.class(class);
         reply.int(c"requests", seen.map_or(0, |seen| seen.requests));
         reply.int(c"limit", class.limit);
         reply.int(c"window_ms", class.window);
-        if let Some(block) = block {
-            describe(&reply.structure(c"block"), state, now, &block);
+        if let Some(block) = &block {
+            describe(&reply.structure(c"block"), state, now, block);
         }
-    });
+        let requests = seen.map_or(0, |seen| seen.requests);
+        let blocked = block.map_or(String::new(), |block| {
+            let left = clock::seconds_left(block.until, now.monotonic);
+            format!("; {} is blocked for {left} s ({})", block.prefix.name(), block.reason.name())
+        });
+        format!(
+            "{} ({}), class {name} ({rule}), {requests} of {} requests in {} ms{blocked}",
+            verdict.reason(),
+            verdict.code(),
+            class.limit,
+            class.window
+        )
+    })
 }
 
 /// The verdict on the next request, if it came now.

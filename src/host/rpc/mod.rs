@@ -2,6 +2,7 @@
 
 mod blocks;
 mod calls;
+mod check;
 mod company;
 mod denied;
 mod reply;
@@ -36,7 +37,7 @@ fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
     #[allow(non_upper_case_globals)]
     match method {
         SW_RPC_reload => status::reload(call, state),
-        SW_RPC_check => company::check(call, state),
+        SW_RPC_check => check::check(call, state),
         SW_RPC_company => company::company(call, state),
         SW_RPC_calls => calls::calls(call, state),
         SW_RPC_release => calls::release(call, state),
