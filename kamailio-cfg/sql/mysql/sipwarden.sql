@@ -6,7 +6,7 @@ CREATE TABLE sipwarden_brand (
 CREATE TABLE sipwarden_company (
     id        VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
     brand_id  VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    ip_filter TINYINT NOT NULL DEFAULT 0 COMMENT '1: only listed sources may send; 2: only watched',
+    ip_filter TINYINT NOT NULL DEFAULT 0 COMMENT '1: only listed sources may send, 2: only watched',
     max_calls INT UNSIGNED NOT NULL DEFAULT 0,
     FOREIGN KEY (brand_id) REFERENCES sipwarden_brand (id)
 ) ENGINE=InnoDB;

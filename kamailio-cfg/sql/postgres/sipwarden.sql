@@ -6,7 +6,7 @@ CREATE TABLE sipwarden_brand (
 CREATE TABLE sipwarden_company (
     id        VARCHAR(128) PRIMARY KEY,
     brand_id  VARCHAR(128) NOT NULL REFERENCES sipwarden_brand (id),
-    ip_filter SMALLINT NOT NULL DEFAULT 0,          -- 1: only listed sources may send; 2: only watched
+    ip_filter SMALLINT NOT NULL DEFAULT 0,          -- 1: only listed sources may send, 2: only watched
     max_calls INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE sipwarden_company_address (
