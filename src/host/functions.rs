@@ -40,7 +40,6 @@ pub unsafe extern "C" fn check_company_ip(
 
 /// The verdict, and whether refusals are only watched.
 fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool) {
-    let everywhere = monitors();
     let source = match ip {
         Some(text) => Address::parse(text),
         None => msg.source.to_address(),
@@ -50,14 +49,14 @@ fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool
             CHECK_COMPANY_IP.name,
             format_args!("\"{}\" is no IP address", Printable::short(ip.unwrap_or_default())),
         );
-        return (Verdict::InternalError, everywhere);
+        return (Verdict::InternalError, monitors());
     };
     let decided = with_snapshot(|view, _| {
         let verdict = policy::check_company_ip(view, company, source).verdict;
         if verdict.code() > 0 {
             return (verdict, false);
         }
-        let monitored = policy::is_filter_monitored(view, company, everywhere);
+        let monitored = policy::is_filter_monitored(view, company, monitors());
         let subject = Subject { source: Some(source.prefix(128)), company, ..Subject::default() };
         let brand = || view.company(company).map_or(&[][..], |company| company.brand().0);
         let none = Numbers::NONE;
@@ -70,7 +69,7 @@ fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool
             format_args!("the company is \"{}\"", Printable::short(company)),
         );
     }
-    decided.unwrap_or((Verdict::InternalError, everywhere))
+    decided.unwrap_or_else(|| (Verdict::InternalError, monitors()))
 }
 
 /// Whether nothing is refused by any function.
