@@ -18,7 +18,26 @@ pub struct Example {
 impl Example {
     /// Starts it with these tables, relaying to `gateway`.
     pub fn start(db: &Sqlite, gateway: SocketAddr) -> Self {
+        Example::start_with(db, gateway, &[], &[])
+    }
+
+    /// As [`Example::start`], with names defined, and in a copy of the
+    /// configuration in which texts are replaced.
+    pub fn start_with(
+        db: &Sqlite,
+        gateway: SocketAddr,
+        defines: &[(&str, String)],
+        edits: &[(&str, &str)],
+    ) -> Self {
         let (folder, port) = (Folder::new(), free_port());
+        let shipped = project().join("kamailio-cfg");
+        let mut config = fs::read_to_string(shipped.join("kamailio.cfg")).unwrap();
+        for (from, to) in edits {
+            assert!(config.contains(from), "{from}");
+            config = config.replace(from, to);
+        }
+        fs::write(folder.join("kamailio.cfg"), config).unwrap();
+        fs::copy(shipped.join("http.cfg"), folder.join("http.cfg")).unwrap();
         let modules = Command::new("tools/kamailio-modules.sh")
             .current_dir(project())
             .output()
@@ -29,7 +48,7 @@ impl Example {
         let define = |name: &str, value: String| ["-A".to_owned(), format!("{name}={value}")];
         let child = Command::new("kamailio")
             .args(["-DD", "-E", "-f"])
-            .arg(project().join("kamailio-cfg/kamailio.cfg"))
+            .arg(folder.join("kamailio.cfg"))
             .arg("-L")
             .arg(format!("{}/:{}/", modules.trim(), ours.parent().unwrap().display()))
             .arg("-w")
@@ -41,6 +60,7 @@ impl Example {
             .args(define("CTL_SOCKET", format!("\"unix:{}/ctl\"", folder.path().display())))
             .args(define("DB_URL", format!("\"{}\"", db.url())))
             .args(define("WORKERS", "4".into()))
+            .args(defines.iter().flat_map(|(name, value)| define(name, value.clone())))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

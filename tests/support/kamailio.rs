@@ -310,11 +310,11 @@ impl Drop for Kamailio {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn read_http(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
+pub(super) fn read_http(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
     let mut seen = Vec::new();
     let mut chunk = [0u8; 16384];
     loop {

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+pub mod browser;
 pub mod call;
 pub mod example;
 pub mod kamailio;
