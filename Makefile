@@ -2,7 +2,7 @@
 CARGO ?= cargo
 MODULE = target/release/sipwarden.so
 
-.PHONY: setup build demo test lint unit shuttle integration scale bench matrix install clean
+.PHONY: setup build demo test lint unit shuttle integration scale bench screenshot matrix install clean
 
 setup:
 	@mkdir -p target
@@ -18,7 +18,7 @@ build: setup
 demo: build
 	@tools/demo.sh
 
-test: export SETUP_EXTRA = mariadb-server postgresql sipvicious
+test: export SETUP_EXTRA = mariadb-server postgresql sipvicious chromium chromium-driver
 test: lint unit shuttle integration
 
 lint: setup
@@ -47,6 +47,14 @@ scale: build
 # Beside the stock modules; writes target/bench/summary.json and docs/benchmarks.md.
 bench: build
 	$(CARGO) bench --locked --bench kamailio
+
+# docs/page.png, anew. Needs root: in a network of its own any address is local.
+screenshot: export SETUP_EXTRA = chromium chromium-driver iproute2
+screenshot: build
+	$(CARGO) test --locked --release --test screenshot --no-run
+	unshare --net sh -c 'ip link set lo up && for net in 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24; \
+		do ip route add local $$net dev lo; done && \
+		$(CARGO) test --locked --release --test screenshot -- --ignored'
 
 # The integration tests with the Kamailio of other Debian releases, in chroots.
 RELEASES ?= trixie

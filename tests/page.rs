@@ -15,52 +15,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::browser::Browser;
-use support::call::{AutoCallee, Caller, Endpoint};
-use support::example::Example;
-use support::kamailio::free_port;
+use support::call::{Caller, Endpoint};
+use support::page::{Server, headers};
 use support::sip::Phone;
-use support::sqlite::Sqlite;
-use support::{Folder, wait_for};
+use support::wait_for;
 
 /// Runs if it is ever taken for markup.
 const HOSTILE: &str = "<img src=x onerror=\"window.hacked='yes'\">";
-
-/// The example, with the page, for a platform whose ids come from headers.
-struct Server {
-    example: Example,
-    http: u16,
-    _gateway: AutoCallee,
-    _folder: Folder,
-}
-
-impl Server {
-    fn start(tables: &str) -> Self {
-        let folder = Folder::new();
-        let db = Sqlite::create(folder.join("tables.sqlite"));
-        db.run(tables);
-        let gateway = AutoCallee::start("127.0.0.99");
-        let http = free_port();
-        let defines = [("WITH_HTTP", "1".into()), ("HTTP_PORT", http.to_string())];
-        let edits = [
-            ("$avp(company) = $fd;", "$avp(company) = $hdr(X-Company);"),
-            ("\"$fU@$fd\"", "\"$hdr(X-User)\""),
-        ];
-        let example = Example::start_with(&db, gateway.address, &defines, &edits);
-        Server { example, http, _gateway: gateway, _folder: folder }
-    }
-
-    fn page(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.http)
-    }
-
-    fn blocks(&self) -> String {
-        self.example.kamcmd(&["sipwarden.blocks"])
-    }
-}
-
-fn headers(company: &str, user: &str) -> String {
-    format!("X-Company: {company}\r\nX-User: {user}\r\n")
-}
 
 /// Whether text of a stranger has become part of the page.
 fn assert_harmless(browser: &Browser) {
