@@ -49,12 +49,13 @@ bench: build
 	$(CARGO) bench --locked --bench kamailio
 
 # docs/page.png, anew. Needs root: in a network of its own any address is local.
-screenshot: export SETUP_EXTRA = chromium chromium-driver iproute2
+screenshot: export SETUP_EXTRA = chromium chromium-driver iproute2 pngquant
 screenshot: build
 	$(CARGO) test --locked --release --test screenshot --no-run
 	unshare --net sh -c 'ip link set lo up && for net in 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24; \
 		do ip route add local $$net dev lo; done && \
 		$(CARGO) test --locked --release --test screenshot -- --ignored'
+	pngquant --force --speed 1 --output docs/page.png 96 docs/page.png
 
 # The integration tests with the Kamailio of other Debian releases, in chroots.
 RELEASES ?= trixie

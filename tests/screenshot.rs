@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::browser::Browser;
 use support::call::{Caller, Endpoint};
 use support::page::{Server, headers};
@@ -55,8 +55,6 @@ const REFUSED: [(&str, &str, &str); 5] = [
 fn screenshot() {
     let server = Server::start(TABLES);
     let proxy = server.example.address();
-    let browser = Browser::open(1280, 900);
-    browser.go(&server.page());
     let endpoints: Vec<_> = CALLS.iter().map(|(_, source, _)| Endpoint::new(source)).collect();
     let call = |which: usize| {
         let company = CALLS[which].0;
@@ -74,6 +72,8 @@ fn screenshot() {
     for (prefix, seconds) in [("203.0.113.128/27", "86400"), ("2001:db8:bad::1", "3600")] {
         server.example.kamcmd(&["sipwarden.block", prefix, seconds]);
     }
+    let browser = Browser::open(1280, 900);
+    browser.go(&server.page());
     let phones: Vec<_> = (1..30)
         .map(|n| Phone::new(&format!("198.51.100.{n}"), proxy))
         .chain([Phone::new("203.0.113.200", proxy)])
@@ -85,10 +85,12 @@ fn screenshot() {
         // A rate that rises and falls, a scanner now and then, a few short calls.
         let seconds = begin.elapsed().as_secs();
         for phone in phones.iter().take(6 + (seconds as usize * 7 / 10) % 12).chain(phones.last()) {
-            phone.send("OPTIONS", "ping", &headers("harbour.example", "x"));
+            phone.send("OPTIONS", "ping", &headers("transit.example", "trunk@transit.example"));
         }
         if (20..26).contains(&seconds) || (50..54).contains(&seconds) {
-            (0..40).for_each(|_| drop(scanner.send("REGISTER", "100", &headers("x", "x"))));
+            (0..40).for_each(|_| {
+                drop(scanner.send("REGISTER", "100", &headers("203.0.113.1", "100@203.0.113.1")))
+            });
         }
         if turn.is_multiple_of(3 + turn / 40 % 4) {
             call(2).within("BYE");
@@ -107,9 +109,15 @@ fn screenshot() {
     browser.click("#why-ask");
     wait_for("the verdict", || browser.texts("#answer .verdict").pop());
     browser.script("document.activeElement.blur(); scrollTo(0, 0);", json!([]));
-    let height = browser.script("return document.documentElement.scrollHeight;", json!([]));
-    let size = json!({"width": 1280, "height": height, "deviceScaleFactor": 1, "mobile": false});
-    browser.devtools("Emulation.setDeviceMetricsOverride", size);
+    let resize = |height: &Value| {
+        let size =
+            json!({"width": 1280, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        browser.devtools("Emulation.setDeviceMetricsOverride", size);
+    };
+    // First without a scrollbar, then as high as it is without one.
+    resize(&json!(3000));
+    let height = "return Math.ceil(document.body.getBoundingClientRect().height);";
+    resize(&browser.script(height, json!([])));
     decode(&browser.screenshot(), "docs/page.png");
     if let Some(folder) = std::env::var_os("SCREENSHOTS") {
         // More to look at: dark, and on a phone.
