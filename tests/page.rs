@@ -283,17 +283,17 @@ fn only_local_requests_for_methods_of_sipwarden_are_answered() {
                 .into(),
             version.clone(),
         ),
-        ("403", "POST /RPC", own.clone(), call("core.kill", "")),
-        ("403", "POST /RPC", own.clone(), call("core.k\\u0069ll", "")),
-        ("403", "POST /RPC", own.clone(), call("sipwarden.version\",\"method\":\"core.kill", "")),
+        ("403", "POST /RPC", own.clone(), call("core.version", "")),
+        ("403", "POST /RPC", own.clone(), call("core.v\\u0065rsion", "")),
+        ("403", "POST /RPC", own.clone(), call("sipwarden.version\",\"method\":\"core.version", "")),
         (
             "403",
             "POST /RPC",
             own.clone(),
-            call("sipwarden.version", r#""x"],"method":"core.kill","y":["z""#),
+            call("sipwarden.version", r#""x"],"method":"core.version","y":["z""#),
         ),
-        ("403", "POST /RPC", own.clone(), format!("[{}]", call("core.kill", ""))),
-        ("403", "POST /RPC", own.clone(), format!("{version}{}", call("core.kill", ""))),
+        ("403", "POST /RPC", own.clone(), format!("[{}]", call("core.version", ""))),
+        ("403", "POST /RPC", own.clone(), format!("{version}{}", call("core.version", ""))),
     ];
     for (expected, line, headers, body) in cases {
         let answer = ask(line, &headers, &body);
