@@ -81,7 +81,8 @@ impl Browser {
 
     /// What is seen of the elements, one text each.
     pub fn texts(&self, selector: &str) -> Vec<String> {
-        let body = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText);";
+        let body = "return [...document.querySelectorAll(arguments[0])].map(e => \
+            e.checkVisibility() ? e.innerText : '');";
         serde_json::from_value(self.script(body, json!([selector]))).unwrap()
     }
 

@@ -329,9 +329,11 @@ pub(super) fn read_http(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
                 return Ok(seen[end + 4..end + 4 + length].to_vec());
             }
         }
-        match stream.read(&mut chunk).map_err(text)? {
-            0 => return Err("connection closed".into()),
-            n => seen.extend_from_slice(&chunk[..n]),
+        match stream.read(&mut chunk) {
+            Ok(0) => return Err("connection closed".into()),
+            Ok(n) => seen.extend_from_slice(&chunk[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(text(e)),
         }
     }
 }
