@@ -237,6 +237,46 @@ fn no_other_page_can_unblock() {
 }
 
 #[test]
+fn prometheus_reads_statistics_and_gauges_of_busy_companies() {
+    let server = Server::start(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0), ('q\"uoted', 0);
+        INSERT INTO sipwarden_company VALUES ('busy', 'b', 0, 3), ('idle', 'b', 0, 3),
+            ('spoiled', 'q\"uoted', 0, 0);
+        INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt');",
+    );
+    let phone = Endpoint::new("127.50.0.1");
+    for company in ["busy", "busy", "spoiled"] {
+        let headers = headers(company, "alice");
+        let mut caller = Caller::new(&phone, server.example.address(), "x.example", &headers);
+        caller.invite();
+        assert_eq!(caller.final_reply().status(), Some(200));
+        caller.ack();
+    }
+    let scrape = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.http)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        let host = format!("127.0.0.1:{}", server.http);
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).ok()?;
+        String::from_utf8(support::kamailio::read_http(&mut stream).ok()?).ok()
+    };
+    // Gauges are set every ten seconds.
+    let busy = "kamailio_sipwarden_company_calls{company=\"busy\", brand=\"b\"} 2.000000";
+    let text = wait_for("the gauges", || scrape().filter(|text| text.contains(busy)));
+    let value = |line: &str| {
+        let found = text.lines().find_map(|l| l.strip_prefix(line));
+        let value = found.unwrap_or_else(|| panic!("{line} in {text}"));
+        value.split_whitespace().next().unwrap().to_owned()
+    };
+    assert_eq!(value("kamailio_sipwarden_cc_call_counted "), "3");
+    assert_eq!(value("kamailio_sipwarden_calls_active "), "3");
+    let limit = "kamailio_sipwarden_company_limit{company=\"busy\", brand=\"b\"} ";
+    assert_eq!(value(limit), "3.000000");
+    assert_eq!(value("kamailio_sipwarden_brand_calls{brand=\"b\"} "), "2.000000");
+    assert!(!text.contains("idle") && !text.contains("uoted"), "{text}");
+}
+
+#[test]
 fn only_local_requests_for_methods_of_sipwarden_are_answered() {
     let server = Server::start("INSERT INTO sipwarden_brand VALUES ('b', 0);");
     let ask = |line: &str, headers: &str, body: &str| {

@@ -314,7 +314,7 @@ pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-pub(super) fn read_http(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
+pub fn read_http(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
     let mut seen = Vec::new();
     let mut chunk = [0u8; 16384];
     loop {
