@@ -97,9 +97,11 @@ mod plain {
         let ledger = Ledger::new(16, SEED).unwrap();
         take(&ledger, 1, (b"b", 1), (b"c", 1));
         assert!(ledger.release(DialogId(1)));
+        assert_eq!((ledger.live_calls(), ledger.memory().leases), (0, 1));
         assert_eq!(take(&ledger, 2, (b"b", 1), (b"c", 1)).outcome, Outcome::Counted);
         assert!(ledger.resume(DialogId(1)));
         assert!(!ledger.resume(DialogId(1)));
+        assert_eq!(ledger.live_calls(), 2);
         assert_eq!(ledger.live(ScopeKind::Company, b"c"), 2);
         ledger.forget(DialogId(1));
         ledger.forget(DialogId(2));

@@ -68,7 +68,7 @@ pub struct Gauge {
 
 /// What is asked for its value; follows [`OWN`].
 pub const GAUGES: [Gauge; 10] = [
-    Gauge { name: c"calls_active", value: |s| s.ledger.memory().leases.into() },
+    Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
     Gauge { name: c"sources_known", value: |s| s.flood.memory().used.into() },

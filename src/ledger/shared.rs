@@ -266,6 +266,18 @@ impl Ledger {
         (found == position && lease.is_used()).then(|| self.info(position, lease))
     }
 
+    /// Calls that count now. Looks at every record that was ever used.
+    pub fn live_calls(&self) -> u64 {
+        let is_live = |position: &u32| {
+            let record = self.leases.get(*position)?;
+            let dialog = Lease(record).dialog();
+            let chain = self.dialogs.lock(self.bucket_of(dialog))?;
+            let (found, lease) = self.find(&chain, dialog)?;
+            (found == *position && lease.is_used() && lease.is_live()).then_some(())
+        };
+        (0..self.positions()).filter(|position| is_live(position).is_some()).count() as u64
+    }
+
     /// Positions that ever held a lease.
     pub fn positions(&self) -> u32 {
         self.leases.used_up_to()
