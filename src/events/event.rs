@@ -115,6 +115,13 @@ pub struct Event {
     aor: [u8; 320],
 }
 
+impl Default for Event {
+    /// No event.
+    fn default() -> Self {
+        Event::zeroed()
+    }
+}
+
 impl Event {
     /// Words of an event.
     pub const WORDS: usize = size_of::<Event>() / 8;

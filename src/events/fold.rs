@@ -15,7 +15,7 @@ const SLOTS: usize = 2048;
 /// The last event of a kind, with the repeats that were not told yet; its `since`
 /// is where the period began.
 #[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
 struct Held {
     /// Hash of what makes an event a repeat of another one: keyed, 64 bits.
     hash: u64,
