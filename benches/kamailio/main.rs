@@ -17,6 +17,7 @@ mod limit;
 mod page;
 mod platform;
 mod ranges;
+mod reasons;
 mod reload;
 mod report;
 #[path = "../../tests/support/mod.rs"]

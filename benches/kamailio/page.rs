@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::chart;
+use super::reasons;
 use super::report::{Section, markdown, targets};
 use super::support::project;
 
@@ -46,10 +47,11 @@ pub fn write(sections: &[Section], docs: &Path) {
          exported entry and their fixups, as a script calls them, inside processes that Kamailio \
          has forked. Company ids come from a pseudo-variable, so its evaluation is in the times. \
          All parameters are the defaults unless a section says otherwise.\n\n\
-         ## Targets\n\n{}",
+         ## Targets\n\n{}\n## Where a target is missed, and why\n\n{}",
         first_line("date", &["-u", "+%Y-%m-%d"]),
         machine(),
-        markdown(&targets(sections))
+        markdown(&targets(sections)),
+        reasons::section(sections)
     );
     for section in sections {
         page.push_str(&format!("\n## {}\n\n{}\n", section.title, section.text));
