@@ -167,7 +167,8 @@ event_route[xhttp:request] {{
         let config = self.write(folder.path(), port);
         let log = fs::File::create(folder.join("log")).unwrap();
         let child = Command::new("kamailio")
-            .args(["-DD", "-E", "-f"])
+            // The tables leave too little of the host's own 64 MiB for thousands of dialogs.
+            .args(["-DD", "-E", "-m", "256", "-f"])
             .arg(config)
             .arg("-w")
             .arg(folder.path())
