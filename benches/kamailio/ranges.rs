@@ -181,11 +181,12 @@ fn workers(section: &mut Section, all: &[Measured]) {
 
 fn charts(section: &mut Section, all: &[Measured]) {
     let line = |name: &str, of: &dyn Fn(&Measured) -> Option<f64>| {
-        let points = all.iter().filter_map(|m| Some((f64::from(m.ranges), of(m)?))).collect();
+        let ipv4 = all.iter().filter(|m| m.family == Family::V4);
+        let points = ipv4.filter_map(|m| Some((f64::from(m.ranges), of(m)?))).collect();
         Line { name: name.into(), points }
     };
-    let one = |m: &Measured| m.companies == 1 && m.family == Family::V4;
-    let several = |m: &Measured| m.companies > 1 && m.family == Family::V4;
+    let one = |m: &Measured| m.companies == 1;
+    let several = |m: &Measured| m.companies > 1;
     section.charts.push(Chart {
         file: "benchmark-ranges",
         title: "Cost of a check against ranges (IPv4, median)".into(),
