@@ -35,8 +35,9 @@ fn the_page_shows_what_is_going_on_and_unblocks() {
     let quoted = HOSTILE.replace('\'', "''");
     let server = Server::start(&format!(
         "INSERT INTO sipwarden_brand VALUES ('b', 4), ('{quoted}', 0);
-        INSERT INTO sipwarden_company VALUES ('c.example', 'b', 0, 3), ('shut', 'b', 1, 0),
+        INSERT INTO sipwarden_company VALUES ('c.example', 'b', 0, 3), ('shut', 'b', 1, 0), ('near', 'b', 2, 0),
             ('{quoted}', '{quoted}', 0, 0);
+        INSERT INTO sipwarden_company_address VALUES ('near', '127.50.1.0', 24);
         INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt'),
             ('127.50.0.1', NULL, 'exempt');"
     ));
@@ -101,6 +102,12 @@ fn the_page_shows_what_is_going_on_and_unblocks() {
     assert!(said.contains("shut from 127.50.0.3 would be refused"), "{said}");
     let steps = browser.texts("#answer li").join("\n");
     assert!(steps.contains("denied_no_ranges, -2"), "{steps}");
+    browser.fill("#why-company", "near");
+    browser.click("#why-ask");
+    let said = wait_for("the nearest range", || {
+        Some(browser.text("#answer")).filter(|said| said.contains("range is 127.50.1.0/24"))
+    });
+    assert!(said.contains("But monitor mode is on for this company's filter"), "{said}");
     browser.fill("#why-company", HOSTILE);
     browser.fill("#why-aor", HOSTILE);
     browser.click("#why-ask");
