@@ -11,6 +11,7 @@ mod blocked;
 mod entry;
 mod key;
 mod lines;
+mod names;
 mod rules;
 mod settings;
 mod shared;
@@ -19,10 +20,10 @@ mod window;
 
 pub use entry::{Block, Reason};
 pub use key::Key;
+pub use names::ClassNames;
 pub use rules::{ClassId, ClassRule, Rules};
 pub use settings::{
-    CompanySources, FloodSettings, LONGEST_BLOCK, MAX_CLASSES, ParsedClass, parse_class,
-    parse_duration,
+    FloodSettings, LONGEST_BLOCK, MAX_CLASSES, ParsedClass, parse_class, parse_duration,
 };
 pub use shared::SharedRules;
 pub use table::{Checked, Ended, FloodTable, Memory, NoRoom, Outcome, Seen};

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::settings::{CompanySources, FloodSettings, MAX_CLASSES};
+use super::settings::{FloodSettings, MAX_CLASSES};
 use super::window::Slicing;
 
 /// A class of sources: position in the list of classes; 0 is `default`.
@@ -12,6 +12,22 @@ pub struct ClassId(pub u8);
 impl ClassId {
     /// Everybody who is in no other class.
     pub const DEFAULT: Self = ClassId(0);
+
+    /// A class, or None (exempt), as a number.
+    pub const fn to_number(class: Option<Self>) -> u8 {
+        match class {
+            None => 0,
+            Some(ClassId(class)) => class.saturating_add(1),
+        }
+    }
+
+    /// The reverse of [`ClassId::to_number`].
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => None,
+            number => Some(ClassId(number - 1)),
+        }
+    }
 }
 
 /// Limit and block time of one class.
@@ -81,7 +97,7 @@ impl Rules {
         monitor_all: 0,
         classes: [ClassRule::NONE; MAX_CLASSES],
         class_count: 0,
-        company_sources: CompanySources::Exempt.number(),
+        company_sources: 0,
     };
 
     /// The rules of `settings`, which follow on `previous`.
@@ -120,8 +136,8 @@ impl Rules {
         class.and_then(|ClassId(id)| self.classes.get(usize::from(id))).unwrap_or(default)
     }
 
-    /// What companies' ranges are.
-    pub fn company_sources(&self) -> CompanySources {
-        CompanySources::from_number(self.company_sources)
+    /// The class of companies' ranges; None: exempt.
+    pub fn company_sources(&self) -> Option<ClassId> {
+        ClassId::from_number(self.company_sources as u8)
     }
 }

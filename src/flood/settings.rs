@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::rules::ClassId;
+use super::names::ClassNames;
 
 /// Classes that there can be, `default` included.
 pub const MAX_CLASSES: usize = 15;
@@ -18,32 +18,6 @@ pub const LONGEST_BLOCK: u32 = 31_536_000;
 const MAX_NAME: usize = 64;
 /// The class takes the value of `default`.
 const INHERIT: u32 = u32::MAX;
-
-/// What the sources are that companies with a filter list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompanySources {
-    /// Never counted.
-    Exempt,
-    /// Of a class.
-    Class(ClassId),
-}
-
-impl CompanySources {
-    pub(super) fn from_number(number: u32) -> Self {
-        match number.checked_sub(1) {
-            None => CompanySources::Exempt,
-            Some(class) => CompanySources::Class(ClassId(class as u8)),
-        }
-    }
-
-    /// As [`FloodSettings::company_sources`] keeps it.
-    pub const fn number(self) -> u32 {
-        match self {
-            CompanySources::Exempt => 0,
-            CompanySources::Class(ClassId(class)) => class as u32 + 1,
-        }
-    }
-}
 
 /// Values of one class; some may be [`INHERIT`].
 #[repr(C)]
@@ -81,7 +55,7 @@ pub struct FloodSettings {
     pub ipv6_prefix: u32,
     /// 1: count and log, refuse nothing.
     pub monitor: u32,
-    /// A [`CompanySources::number`].
+    /// The [`ClassId::to_number`] of sources that companies with a filter list.
     pub company_sources: u32,
     /// IPv4 and IPv6 ranges of companies count from these lengths on, with the
     /// next reload.
@@ -107,7 +81,7 @@ impl FloodSettings {
         FloodSettings {
             ipv6_prefix: 64,
             monitor: 0,
-            company_sources: CompanySources::Exempt.number(),
+            company_sources: 0,
             broadest_v4: 16,
             broadest_v6: 32,
             tick: 0,
@@ -164,7 +138,7 @@ pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(valid) {
         return Err(format!("{}: a class is named with letters, digits, '_' and '-'", shown()));
     }
-    if matches!(name, "exempt" | "default") {
+    if ClassNames::is_reserved(name) {
         return Err(format!("{}: the class {name} is there already", shown()));
     }
     let mut values = ClassValues::NONE;

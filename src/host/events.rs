@@ -84,7 +84,7 @@ pub fn block_ended(state: &State, block: &Block) {
 
 fn block_event(state: &State, kind: EventKind, block: &Block) {
     let now = Moment::now();
-    let class = state.settings.class_name(block.class).as_bytes();
+    let class = state.settings.classes.name(block.class).as_bytes();
     let subject = Subject { source: Some(block.prefix), aor: class, ..Subject::default() };
     let mut event = Event::new(kind, now.wall, &subject);
     event.calls = block.seen;
@@ -94,7 +94,7 @@ fn block_event(state: &State, kind: EventKind, block: &Block) {
 
 /// A source is throttled from now on.
 pub fn throttled(state: &State, source: Prefix, class: Option<ClassId>, limit: u32) {
-    let aor = state.settings.class_name(class).as_bytes();
+    let aor = state.settings.classes.name(class).as_bytes();
     let subject = Subject { source: Some(source), aor, ..Subject::default() };
     let mut event = Event::new(EventKind::Limit, clock::wall(), &subject).with_verdict(
         &FLOOD_CHECK,

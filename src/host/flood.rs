@@ -159,7 +159,7 @@ fn log_start(
         "{what} of {source} starts: more than {} requests in {} ms, class {}{more}{}",
         rule.limit,
         rule.window,
-        state.settings.class_name(class),
+        state.settings.classes.name(class),
         monitor_note(rules),
     ));
 }
@@ -182,15 +182,14 @@ pub fn monitor_note(rules: &Rules) -> &'static str {
 /// Logs the rules in force, a line per class that is not as `before`.
 pub fn log_rules(state: &State, before: &Rules) {
     with_rules(state, |rules| {
-        for id in 0..=state.settings.classes.len() {
-            let class = Some(ClassId(id as u8));
+        for class in state.settings.classes.ids().map(Some) {
             let rule = rules.class(class);
             if rule == before.class(class) {
                 continue;
             }
             log::info(format_args!(
                 "sources of class {}: {} requests in {} ms, blocks of {} to {} s{}",
-                state.settings.class_name(class),
+                state.settings.classes.name(class),
                 rule.limit,
                 rule.window,
                 rule.block,
@@ -216,7 +215,7 @@ pub fn report_end(state: &State, ended: &Ended) {
         }
         Ended::Throttling(prefix, class) => log::warning(format_args!(
             "throttling of {prefix} ends, class {}",
-            state.settings.class_name(*class)
+            state.settings.classes.name(*class)
         )),
     }
 }

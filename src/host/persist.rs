@@ -99,7 +99,7 @@ fn line(settings: &Settings, now: Moment, block: &Block) -> String {
         block.seen,
         block.times,
         block.reason.name(),
-        settings.class_name(block.class),
+        settings.classes.name(block.class),
     )
 }
 
@@ -188,10 +188,7 @@ fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {
     Some(Block {
         prefix,
         // A class that is gone: everybody's.
-        class: match class {
-            "exempt" => None,
-            name => settings.class_id(name).or(Some(ClassId::DEFAULT)),
-        },
+        class: settings.classes.parse(class).unwrap_or(Some(ClassId::DEFAULT)),
         since: now.monotonic(since).min(now.monotonic),
         until: now.monotonic.saturating_add(left),
         seen: seen.parse().ok()?,

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use parking_lot::Mutex;
 
 use super::params::{PARAMS, Value, at};
-use crate::flood::{
-    ClassId, CompanySources, FloodSettings, MAX_CLASSES, parse_class, parse_duration,
-};
+use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
 use crate::tables::{BadRows, Table};
 
 /// Values as they arrive in mod_init, before [`Settings::take`].
@@ -38,8 +36,8 @@ pub struct Settings {
     pub audit_url: Option<String>,
     /// Its name.
     pub audit_table: String,
-    /// Classes of sources, in the order of their ids; `default` is not among them.
-    pub classes: Vec<String>,
+    /// Classes of sources.
+    pub classes: ClassNames,
 }
 
 /// Checks and keeps the value of parameter `index`; values come in order, those
@@ -89,7 +87,7 @@ impl Settings {
             event_callback: CString::new(text(at::EVENT_CALLBACK)).unwrap_or_default(),
             audit_url: Some(text(at::AUDIT_URL)).filter(|url| !url.is_empty()),
             audit_table: text(at::AUDIT_TABLE),
-            classes: Vec::new(),
+            classes: ClassNames::default(),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
             settings.add_class(value)?;
@@ -106,15 +104,7 @@ impl Settings {
     fn add_class(&mut self, value: &Value) -> Result<(), String> {
         let Value::Text(text) = value else { return Ok(()) };
         let name = parse_class(text)?.name;
-        let refused = |what: &str| Err(format!("parameter flood_class: class {name} {what}"));
-        if self.classes.contains(&name) {
-            return refused("stands twice");
-        }
-        if self.classes.len() + 1 >= MAX_CLASSES {
-            return refused("is one too many: 14 fit");
-        }
-        self.classes.push(name);
-        Ok(())
+        self.classes.add(name).map_err(|e| format!("parameter flood_class: {e}"))
     }
 
     /// Changes a setting that can be changed at run time.
@@ -150,48 +140,22 @@ impl Settings {
                 }
                 at::FLOOD_CLASS => {
                     let class = parse_class(text)?;
-                    let position = self.classes.iter().position(|name| *name == class.name);
-                    let position = position.ok_or_else(|| {
+                    let ClassId(position) = self.classes.id(&class.name).ok_or_else(|| {
                         format!("parameter {name}: there is no class {}", class.name)
                     })?;
-                    flood.set_class(position + 1, &class);
+                    flood.set_class(position.into(), &class);
                 }
                 at::FLOOD_COMPANY_SOURCES => {
-                    let sources = self.company_sources(text).ok_or_else(|| {
+                    let sources = self.classes.parse(text).ok_or_else(|| {
                         let shown = text.escape_debug();
                         format!("parameter {name}: \"{shown}\" is neither exempt nor a class")
                     })?;
-                    flood.company_sources = sources.number();
+                    flood.company_sources = ClassId::to_number(sources).into();
                 }
                 _ => return Err(format!("parameter {name} cannot be changed at run time")),
             },
         }
         Ok(())
-    }
-
-    fn company_sources(&self, text: &str) -> Option<CompanySources> {
-        if text == "exempt" {
-            return Some(CompanySources::Exempt);
-        }
-        self.class_id(text).map(CompanySources::Class)
-    }
-
-    /// The class with this name.
-    pub fn class_id(&self, name: &str) -> Option<ClassId> {
-        if name == "default" {
-            return Some(ClassId::DEFAULT);
-        }
-        let position = self.classes.iter().position(|class| class == name)?;
-        u8::try_from(position + 1).ok().map(ClassId)
-    }
-
-    /// Name of a class; None is `exempt`.
-    pub fn class_name(&self, class: Option<ClassId>) -> &str {
-        match class {
-            None => "exempt",
-            Some(ClassId(0)) => "default",
-            Some(ClassId(id)) => self.classes.get(usize::from(id) - 1).map_or("", String::as_str),
-        }
     }
 
     /// The name of a table in the database.
@@ -256,10 +220,10 @@ mod tests {
     #[test]
     fn classes_are_known_by_name_and_there_are_at_most_fourteen() {
         let known = settings(&["carrier=limit:5", "office=block:0"]).unwrap();
-        assert_eq!(known.class_id("office"), Some(ClassId(2)));
-        assert_eq!(known.class_name(Some(ClassId(1))), "carrier");
-        assert_eq!(known.class_name(Some(ClassId::DEFAULT)), "default");
-        assert_eq!(known.class_name(None), "exempt");
+        assert_eq!(known.classes.id("office"), Some(ClassId(2)));
+        assert_eq!(known.classes.name(Some(ClassId(1))), "carrier");
+        assert_eq!(known.classes.name(Some(ClassId::DEFAULT)), "default");
+        assert_eq!(known.classes.name(None), "exempt");
         let refused = settings(&["a=limit:5", "a=limit:6"]).err().unwrap();
         assert!(refused.contains("class a stands twice"), "{refused}");
         let many: Vec<String> = (0..16).map(|n| format!("c{n}=limit:5")).collect();

@@ -104,7 +104,7 @@ fn names_a_class(event: &Event) -> bool {
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
         Context::Message(Told { about: About::Flood(numbers), .. }) => {
-            Some(Value::Text(state::get()?.settings.class_name(numbers.class).as_bytes()))
+            Some(Value::Text(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
         Context::Event(view) if names_a_class(&view.event) => Some(Value::Text(view.event.aor())),
         _ => None,

@@ -2,22 +2,22 @@
 
 use super::flags::read_letters;
 use crate::address::Address;
-use crate::flood::{ClassId, CompanySources, Outcome};
+use crate::flood::{ClassId, Outcome};
 use crate::snapshot::{SourceKind, View};
 use crate::verdict::Verdict;
 
-/// The class of a source, None for an exempt one, and by which rule.
+/// The class of a source, None for an exempt one, and by which rule;
+/// `company_sources` is the class of companies' ranges.
 pub fn source_class(
     snapshot: &View<'_>,
     source: Address,
-    company_sources: CompanySources,
+    company_sources: Option<ClassId>,
 ) -> (Option<ClassId>, SourceKind) {
     let kind = snapshot.source_kind(source);
-    let class = match (kind, company_sources) {
-        (SourceKind::Trusted(class), _) => class,
-        (SourceKind::Company, CompanySources::Exempt) => None,
-        (SourceKind::Company, CompanySources::Class(class)) => Some(class),
-        (SourceKind::Anybody, _) => Some(ClassId::DEFAULT),
+    let class = match kind {
+        SourceKind::Trusted(class) => class,
+        SourceKind::Company => company_sources,
+        SourceKind::Anybody => Some(ClassId::DEFAULT),
     };
     (class, kind)
 }

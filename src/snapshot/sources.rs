@@ -18,13 +18,12 @@ pub enum SourceKind {
 
 /// How a map holds the class of a trusted source; 0 is none.
 pub(super) fn number_of(class: Option<ClassId>) -> u8 {
-    class.map_or(1, |ClassId(class)| class.saturating_add(2))
+    ClassId::to_number(class).saturating_add(1)
 }
 
 /// The reverse of [`number_of`].
 pub(super) fn class_of(number: u8) -> Option<SourceKind> {
-    let kind = number.checked_sub(1)?;
-    Some(SourceKind::Trusted(kind.checked_sub(1).map(ClassId)))
+    Some(SourceKind::Trusted(ClassId::from_number(number.checked_sub(1)?)))
 }
 
 /// Elements of a section, and how many keys are in it.
@@ -90,13 +89,16 @@ impl<K: Family> Sources<K> {
 mod tests {
     use super::*;
     use crate::address::Address;
+    use crate::flood::ClassNames;
     use crate::snapshot::{View, compile};
     use crate::tables::{BadRows, Broadest, Loader, Table};
 
     #[test]
     fn trusted_comes_before_companies_and_the_longest_prefix_first() {
+        let mut classes = ClassNames::default();
+        classes.add("carrier".into()).unwrap();
         let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail)
-            .flood(vec!["carrier".into()], Broadest::default());
+            .flood(classes, Broadest::default());
         let mut row = |table: Table, values: &[&str]| {
             let values: Vec<_> = values.iter().map(|v| Some(v.as_bytes())).collect();
             loader.row(table, &values);

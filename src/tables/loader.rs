@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::value::{Value, number, prefix, quoted, quoted_or_null, text};
 use super::{
     BadRows, Brand, Broadest, Company, Configuration, Country, Problem, Problems, RangeRow, Table,
     Trusted, User,
 };
 use crate::address::Prefix;
-use crate::flood::ClassId;
-use crate::printable::Printable;
+use crate::flood::{ClassId, ClassNames};
 
 /// Longest id of a brand or company, in bytes.
 pub const MAX_ID: usize = 128;
@@ -18,8 +18,6 @@ pub const MAX_AOR: usize = 320;
 /// Highest call limit.
 pub const MAX_CALLS: u32 = i32::MAX as u32;
 
-/// A column of a row: its text, or None for NULL.
-type Value<'a> = Option<&'a [u8]>;
 type Ids = HashMap<Box<[u8]>, u32>;
 
 /// What a company with a filter grants.
@@ -41,8 +39,8 @@ pub struct Loader {
     users: Ids,
     /// Row of each company, and what is listed for it.
     listed: Vec<(u64, Listed)>,
-    /// Names of the classes of flood control; `default` is not among them.
-    classes: Vec<String>,
+    /// Classes of flood control.
+    classes: ClassNames,
     trusted: HashMap<Prefix, Option<ClassId>>,
 }
 
@@ -58,14 +56,14 @@ impl Loader {
             companies: Ids::new(),
             users: Ids::new(),
             listed: Vec::new(),
-            classes: Vec::new(),
+            classes: ClassNames::default(),
             trusted: HashMap::new(),
         }
     }
 
-    /// With the classes that tags may name, in the order of their ids from 1 on,
-    /// and the lengths from which companies' ranges count for flood control.
-    pub fn flood(mut self, classes: Vec<String>, broadest: Broadest) -> Self {
+    /// With the classes that tags may name, and the lengths from which companies'
+    /// ranges count for flood control.
+    pub fn flood(mut self, classes: ClassNames, broadest: Broadest) -> Self {
         self.classes = classes;
         self.config.broadest = broadest;
         self
@@ -263,17 +261,11 @@ impl Loader {
     /// The class that a tag names; `exempt`, or none, is no class.
     fn class_of_tag(&self, tag: Value<'_>) -> Result<Option<ClassId>, String> {
         let tag = tag.unwrap_or_default();
-        match tag {
-            b"" | b"exempt" => return Ok(None),
-            b"default" => return Ok(Some(ClassId::DEFAULT)),
-            _ => {}
+        if tag.is_empty() {
+            return Ok(None);
         }
-        let position = self.classes.iter().position(|name| name.as_bytes() == tag);
-        let id = position.and_then(|position| u8::try_from(position + 1).ok());
-        id.map(|id| Some(ClassId(id))).ok_or_else(|| {
-            let known: Vec<_> = self.classes.iter().map(|name| format!(", {name}")).collect();
-            format!("tag {} is none of exempt, default{}", quoted(tag), known.concat())
-        })
+        let class = std::str::from_utf8(tag).ok().and_then(|tag| self.classes.parse(tag));
+        class.ok_or_else(|| format!("tag {} is none of {}", quoted(tag), self.classes.all()))
     }
 
     fn mark_listed(&mut self, company: u32, what: Listed) {
@@ -303,48 +295,6 @@ impl Loader {
     }
 }
 
-fn quoted(bytes: &[u8]) -> String {
-    format!("\"{}\"", Printable::short(bytes))
-}
-
-fn quoted_or_null(value: Value<'_>) -> String {
-    value.map_or_else(|| "NULL".into(), quoted)
-}
-
-/// An id: not NULL, not empty, not what Kamailio prints for an empty variable.
-fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
-    match value {
-        None => Err(format!("{column} is NULL")),
-        Some(b"") => Err(format!("{column} is empty")),
-        Some(b"<null>") => {
-            Err(format!("{column} \"<null>\" is what an unset variable prints; no id may be it"))
-        }
-        Some(bytes) if bytes.len() > longest => {
-            Err(format!("{column} {} is longer than {longest} bytes", quoted(bytes)))
-        }
-        Some(bytes) => Ok(bytes),
-    }
-}
-
-/// A decimal number from 0 to `most`; NULL is 0.
-fn number(column: &str, value: Value<'_>, most: u32) -> Result<u32, String> {
-    let Some(bytes) = value else { return Ok(0) };
-    let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(bytes)
-        .ok()
-        .filter(|_| digits)
-        .and_then(|text| text.parse().ok())
-        .filter(|n| *n <= most)
-        .ok_or_else(|| format!("{column} {} is not a number from 0 to {most}", quoted(bytes)))
-}
-
-fn prefix(ip: Value<'_>, mask: Value<'_>) -> Result<Prefix, String> {
-    let utf8 = |v: Value<'_>| v.map(|b| String::from_utf8_lossy(b).into_owned());
-    let (ip_text, mask_text) = (utf8(ip), utf8(mask));
-    Prefix::parse(ip_text.as_deref().unwrap_or_default(), mask_text.as_deref())
-        .map_err(|e| format!("ip_addr {} mask {}: {e}", quoted_or_null(ip), quoted_or_null(mask)))
-}
-
 /// Remembers `id` at `position`; a second row with it is bad.
 fn claim(ids: &mut Ids, column: &str, id: &[u8], position: usize) -> Result<(), String> {
     let position = u32::try_from(position).map_err(|_| "too many rows".to_owned())?;
@@ -366,8 +316,9 @@ mod tests {
     }
 
     fn load(bad_rows: BadRows, rows: &[(Table, &[Value<'_>])]) -> Loader {
-        let mut loader =
-            Loader::new(names(), bad_rows).flood(vec!["carrier".into()], Broadest::default());
+        let mut classes = ClassNames::default();
+        classes.add("carrier".into()).unwrap();
+        let mut loader = Loader::new(names(), bad_rows).flood(classes, Broadest::default());
         loader.row(Table::Brand, &[Some(b"b1"), Some(b"10")]);
         loader.row(Table::Company, &[Some(b"c1"), Some(b"b1"), Some(b"1"), None]);
         for (table, values) in rows {

@@ -4,6 +4,7 @@
 mod loader;
 mod problems;
 mod rows;
+mod value;
 
 pub use loader::Loader;
 pub use problems::{Problem, Problems};

@@ -50,7 +50,7 @@ pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
 
 fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.text(c"source", block.prefix.name());
-    node.text(c"class", state.settings.class_name(block.class));
+    node.text(c"class", state.settings.classes.name(block.class));
     node.text(c"reason", block.reason.name());
     node.int(c"since", now.date(block.since) / 1000);
     node.int(c"until", now.date(block.until) / 1000);
@@ -81,9 +81,9 @@ pub fn explain(reply: &Node<'_>, state: &State, source: Address) -> String {
         reply.text(c"source", source.prefix(rules.ipv6_prefix as u8).name());
         reply.int(c"code", verdict.code());
         reply.text(c"reason", verdict.reason());
-        reply.text(c"class", state.settings.class_name(class));
+        reply.text(c"class", state.settings.classes.name(class));
         reply.text(c"class_rule", &rule);
-        let name = state.settings.class_name(class);
+        let name = state.settings.classes.name(class);
         let class = rules.class(class);
         reply.int(c"requests", seen.map_or(0, |seen| seen.requests));
         reply.int(c"limit", class.limit);

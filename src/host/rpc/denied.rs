@@ -72,7 +72,7 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     for (requests, prefix, class) in busy_sources(state, rows) {
         let node = list.item_structure();
         node.text(c"source", prefix.name());
-        node.text(c"class", state.settings.class_name(class));
+        node.text(c"class", state.settings.classes.name(class));
         node.int(c"requests", requests);
         with_rules(state, |rules| {
             node.int(c"limit", rules.class(class).limit);
