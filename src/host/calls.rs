@@ -21,11 +21,6 @@ use crate::policy::{self, CallFlags, Roadwarrior};
 use crate::printable::Printable;
 use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
 
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    clock::wall() / 1000
-}
-
 /// A verdict and the live calls and limits behind it.
 type Decision = (Verdict, Numbers);
 
@@ -311,7 +306,7 @@ fn take(
             direction: direction(flags),
             invite,
             emergency: flags.emergency,
-            now: now(),
+            now: clock::seconds(),
         },
         wanted,
         force,

@@ -24,6 +24,16 @@ pub fn wall() -> u64 {
     coarse(libc::CLOCK_REALTIME_COARSE)
 }
 
+/// Seconds since 1970.
+pub fn seconds() -> u64 {
+    wall() / 1000
+}
+
+/// Seconds since a time in seconds since 1970; 0 for one that is to come.
+pub fn age(since: u64) -> u64 {
+    seconds().saturating_sub(since)
+}
+
 fn coarse(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: fills the structure; these clocks exist on every Linux.

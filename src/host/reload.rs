@@ -1,11 +1,11 @@
 //! Reads, compiles and publishes the tables; one reload at a time.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
-use super::{database, events, log, report};
+use super::{clock, database, events, log, report};
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
 use crate::tables::{Broadest, Configuration, Loader, Problem, Problems, Table};
@@ -129,8 +129,7 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
     let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
     refuse_to_forget_everybody(state, &config)?;
     let warnings = std::mem::take(&mut config.warnings);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let blob = snapshot::compile(config, hash_key()?, now)
+    let blob = snapshot::compile(config, hash_key()?, clock::seconds())
         .map_err(|_| "the tables are larger than 4 GiB".to_owned())?;
     let bytes = blob.bytes();
     let counts = View::new(bytes).map(|view| view.counts());

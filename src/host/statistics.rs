@@ -88,7 +88,7 @@ fn with_view(value: impl FnOnce(&View<'_>) -> u64) -> u64 {
 }
 
 fn snapshot_age(_: &State) -> u64 {
-    with_view(|view| (clock::wall() / 1000).saturating_sub(view.compiled_at()))
+    with_view(|view| clock::age(view.compiled_at()))
 }
 
 /// The value of a statistic that is asked for it.

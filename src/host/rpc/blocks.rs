@@ -1,6 +1,6 @@
 //! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
 
-use super::company::page;
+use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
 use crate::flood::{Block, ClassId, Ended, LONGEST_BLOCK, Reason, Rules, Seen};
@@ -23,24 +23,20 @@ const PAGE: usize = 20;
 const DEFAULT_BLOCK: u32 = 300;
 /// All blocks, in the order of the table: [page].
 pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
-    let page = page(call)?;
+    let page = Page::read(call, PAGE)?;
     let now = Moment::now();
-    let mut total = 0usize;
+    let mut total = 0;
     let mut shown = Vec::new();
     state.flood.blocks(clock::monotonic, |block| {
-        if total / PAGE + 1 == page {
+        if page.has(total) {
             shown.push(*block);
         }
         total += 1;
     });
-    let pages = total.div_ceil(PAGE).max(1);
-    if page > pages {
-        return Err(Fault::argument(format!("page {page}: the last one is {pages}")));
-    }
+    page.check(total)?;
     let reply = call.reply();
     reply.int(c"total", total as u64);
-    reply.int(c"page", page as u64);
-    reply.int(c"pages", pages as u64);
+    page.tell(&reply, total);
     let list = reply.array(c"blocks");
     for block in &shown {
         describe(&list.item_structure(), state, now, block);

@@ -1,8 +1,8 @@
 //! `sipwarden.calls`, `sipwarden.release` and `sipwarden.reconcile`.
 
-use super::company::page;
+use super::page::Page;
 use super::reply::{Call, Fault};
-use crate::host::calls::now;
+use crate::host::clock;
 use crate::host::dialogs;
 use crate::host::log;
 use crate::host::reaper;
@@ -16,7 +16,7 @@ const PAGE: usize = 20;
 /// Calls that count now, newest records last: [company [page]].
 pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument().filter(|text| !text.is_empty());
-    let page = page(call)?;
+    let page = Page::read(call, PAGE)?;
     let hash = company.map(|id| state.ledger.scope_hash(ScopeKind::Company, &id));
     let wanted = |info: &LeaseInfo| {
         hash.is_none() || info.scope_hashes.get(ScopeKind::Company as usize) == Some(&hash)
@@ -24,22 +24,18 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let all = (0..state.ledger.positions())
         .filter_map(|position| state.ledger.at(position))
         .filter(|info| info.live && wanted(info));
-    let mut total = 0u64;
+    let mut total = 0;
     let mut shown = Vec::new();
     for info in all {
-        if (total as usize) / PAGE + 1 == page {
+        if page.has(total) {
             shown.push(info);
         }
         total += 1;
     }
-    let pages = (total as usize).div_ceil(PAGE).max(1);
-    if page > pages {
-        return Err(Fault::argument(format!("page {page}: the last one is {pages}")));
-    }
+    page.check(total)?;
     let reply = call.reply();
-    reply.int(c"total", total);
-    reply.int(c"page", page as u64);
-    reply.int(c"pages", pages as u64);
+    reply.int(c"total", total as u64);
+    page.tell(&reply, total);
     let list = reply.array(c"calls");
     for info in shown {
         let entry = list.item_structure();
@@ -53,7 +49,7 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
         entry.text(c"dialog", format!("{}:{}", info.dialog.0 >> 32, info.dialog.0 as u32));
         entry.text(c"direction", info.direction.name());
         entry.int(c"emergency", i64::from(info.emergency));
-        entry.int(c"age_seconds", now().saturating_sub(info.started));
+        entry.int(c"age_seconds", clock::age(info.started));
     }
     Ok(())
 }

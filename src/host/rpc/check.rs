@@ -5,7 +5,7 @@ use super::company::{filter, no_snapshot};
 use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
 use crate::host::clock;
-use crate::host::flood::with_rules;
+use crate::host::functions::monitors;
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
 use crate::ledger::ScopeKind;
@@ -28,7 +28,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         let reply = call.reply();
         let mut steps = Vec::new();
         reply.int(c"generation", pinned.generation());
-        let age = (clock::wall() / 1000).saturating_sub(view.compiled_at());
+        let age = clock::age(view.compiled_at());
         steps.push(format!("tables: generation {}, loaded {age} s ago", pinned.generation()));
         reply.text(c"company", Printable::full(&company));
         reply.text(c"ip", source);
@@ -41,7 +41,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         }
         let flood = blocks::explain(&reply.structure(c"flood"), state, source);
         steps.push(format!("flood_check: {flood}"));
-        let everywhere = with_rules(state, |rules| rules.monitor_all != 0);
+        let everywhere = monitors();
         if policy::is_filter_monitored(view, &company, everywhere) {
             let whose = if everywhere { "everywhere" } else { "for this company's filter" };
             steps.push(format!("monitor mode is on {whose}: refusals are only reported"));

@@ -5,6 +5,7 @@ mod calls;
 mod check;
 mod company;
 mod denied;
+mod page;
 mod reply;
 mod settings;
 mod status;

@@ -1,13 +1,13 @@
 //! `sipwarden.reload`, `sipwarden.problems`, `sipwarden.stats`, `sipwarden.version`.
 
 use std::ffi::CStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::company::page;
+use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
-use crate::host::{abi, reload as tables, report, statistics};
+use crate::host::{abi, clock, reload as tables, report, statistics};
 use crate::snapshot::Counts;
 
 /// Names of the row counts, in the order of `Table::ALL`.
@@ -53,15 +53,13 @@ pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
 
 /// What the last reload found wrong: page (from 1).
 pub fn problems(call: &Call, state: &State) -> Result<(), Fault> {
-    let page = page(call)?;
+    let page = Page::read(call, PAGE)?;
     let lines = report::last(state);
-    let pages = lines.len().div_ceil(PAGE).max(1);
     let reply = call.reply();
     reply.int(c"lines", lines.len() as u64);
-    reply.int(c"page", page as u64);
-    reply.int(c"pages", pages as u64);
+    page.tell(&reply, lines.len());
     let list = reply.array(c"problems");
-    for line in lines.iter().skip((page - 1) * PAGE).take(PAGE) {
+    for line in page.of(lines.iter()) {
         list.item(line);
     }
     Ok(())
@@ -71,10 +69,9 @@ pub fn problems(call: &Call, state: &State) -> Result<(), Fault> {
 pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     let loaded = with_snapshot(|view, pinned| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         reply.int(c"generation", pinned.generation());
         reply.int(c"loaded_at", view.compiled_at());
-        reply.int(c"age_seconds", now.as_secs().saturating_sub(view.compiled_at()));
+        reply.int(c"age_seconds", clock::age(view.compiled_at()));
         reply.int(c"snapshot_bytes", view.bytes() as u64);
         add_rows(&reply, &view.counts());
     });
