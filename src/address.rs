@@ -155,6 +155,21 @@ impl Prefix {
         same_family && self.mask() <= other.mask() && other.first().prefix_of(self.mask()) == *self
     }
 
+    /// How far an address lies from it, 0 within; None for one of the other family.
+    pub fn distance(&self, address: Address) -> Option<u128> {
+        match (*self, address) {
+            (Prefix::V4(first, len), Address::V4(at)) => {
+                let last = first | u32::MAX.checked_shr(len.into()).unwrap_or(0);
+                Some(first.saturating_sub(at).max(at.saturating_sub(last)).into())
+            }
+            (Prefix::V6(first, len), Address::V6(at)) => {
+                let last = first | u128::MAX.checked_shr(len.into()).unwrap_or(0);
+                Some(first.saturating_sub(at).max(at.saturating_sub(last)))
+            }
+            _ => None,
+        }
+    }
+
     /// Its text; a single address without its length.
     pub fn name(&self) -> String {
         match *self {
@@ -268,6 +283,12 @@ mod tests {
             assert_eq!(parse(outer).contains(parse(inner)), within, "{outer} {inner}");
         }
         assert_eq!(Address::V4(u32::MAX).prefix_of(0), parse("0.0.0.0/0"));
+        let far = |range: &str, at: &[u8]| parse(range).distance(Address::parse(at).unwrap());
+        assert_eq!(far("192.0.2.0/24", b"192.0.1.255"), Some(1));
+        assert_eq!(far("192.0.2.0/24", b"192.0.3.1"), Some(2));
+        assert_eq!(far("192.0.2.0/24", b"192.0.2.9"), Some(0));
+        assert_eq!(far("2001:db8::/64", b"2001:db8:0:1::5"), Some(6));
+        assert_eq!(far("::/0", b"192.0.2.9"), None);
         let source = Address::parse(b"2001:db8:1:2:3::4").unwrap();
         assert_eq!(source.prefix(64), parse("2001:db8:1:2::/64"));
         assert_eq!(source.prefix(128), Prefix::V6(0x2001_0db8_0001_0002_0003_0000_0000_0004, 128));

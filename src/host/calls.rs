@@ -117,9 +117,8 @@ fn report_refusal(
     let source = call.msg.source.to_address().map(|source| source.prefix(128));
     with_snapshot(|view, _| {
         let &Asked { aor, company, monitored } = asked;
-        let brand = || view.company(company).map_or(&[][..], |company| company.brand().0);
         let subject = Subject { source, company, aor, ..Subject::default() };
-        events::refused(function, verdict, monitored, &subject, brand, numbers);
+        events::refused(view, function, verdict, monitored, &subject, numbers);
     });
 }
 

@@ -1,25 +1,24 @@
 //! What happens in any process, put into the journal: never a wait, never a log
 //! line, and a flood of repeats is one event.
 
-use super::clock;
-use super::clock::Moment;
+use super::call::Numbers;
+use super::clock::{self, Moment};
 use super::state::{self, State};
 use crate::address::Prefix;
 use crate::events::{Event, EventKind, Subject};
 use crate::flood::{Block, ClassId};
 use crate::ledger::ScopeKind;
+use crate::snapshot::View;
 use crate::verdict::{FLOOD_CHECK, Function, Verdict};
 
-use super::call::Numbers;
-
-/// A function has refused a request, or would have. `brand` is asked only for what
-/// is no repeat.
-pub fn refused<'a>(
+/// A function has refused a request, or would have. The brand is looked up only for
+/// what is no repeat.
+pub fn refused(
+    view: &View<'_>,
     function: &'static Function,
     verdict: Verdict,
     monitored: bool,
-    subject: &Subject<'a>,
-    brand: impl FnOnce() -> &'a [u8],
+    subject: &Subject<'_>,
     numbers: &Numbers,
 ) {
     let Some(state) = state::get() else { return };
@@ -34,7 +33,8 @@ pub fn refused<'a>(
             Verdict::LedgerFull => (EventKind::Limit, None),
             _ => (EventKind::Denied, None),
         };
-        let subject = Subject { brand: brand(), ..*subject };
+        let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
+        let subject = Subject { brand, ..*subject };
         let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
         let counted = scope.and_then(|scope| *numbers.scopes.get(scope as usize)?);
         (event.calls, event.limit) = counted.unwrap_or((0, 0));
@@ -43,7 +43,7 @@ pub fn refused<'a>(
 }
 
 /// Share of a limit, in percent, from which on it is near.
-const NEAR: u64 = 80;
+pub const NEAR: u64 = 80;
 
 /// A call was counted: tells if that has brought a company or brand near to its
 /// limit.
@@ -72,7 +72,7 @@ pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
     }
 }
 
-/// A source was blocked, with so many requests in a row of blocks.
+/// A source is blocked from now on.
 pub fn block_started(state: &State, block: &Block) {
     block_event(state, EventKind::BlockStarted, block);
 }

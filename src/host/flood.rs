@@ -12,9 +12,10 @@ use super::log;
 use super::process::with_snapshot;
 use super::state::{self, State};
 use super::statistics::{self, Own};
-use crate::address::{Address, Prefix};
+use crate::address::Address;
 use crate::flood::{Block, Checked, ClassId, Ended, Outcome, Reason, Rules};
 use crate::policy::{self, FloodFlags};
+use crate::tables::Broadest;
 use crate::verdict::{FLOOD_CHECK, Verdict};
 
 thread_local! {
@@ -124,7 +125,7 @@ fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
             let class = checked.class;
             let block = Block { prefix, class, since, until, seen: 1, times, reason };
             events::block_started(state, &block);
-            let seconds = clock::seconds_left(until, clock::monotonic());
+            let seconds = clock::seconds_left(until, since);
             let blocked = format!("; {seconds} s, {times} in a row");
             log_start(state, rules, "block", source, checked.class, &blocked);
         }
@@ -165,14 +166,8 @@ fn log_start(
 }
 
 /// The broadest ranges that can be blocked, so that a typing error does not stop
-/// the platform: length of IPv4, of IPv6.
-pub const BROADEST: (u8, u8) = (8, 16);
-
-/// Whether a range is too broad to be blocked.
-pub fn is_too_broad(prefix: &Prefix) -> bool {
-    let (v4, v6) = BROADEST;
-    prefix.mask() < if matches!(prefix, Prefix::V4(..)) { v4 } else { v6 }
-}
+/// the platform.
+pub const BROADEST: Broadest = Broadest { v4: 8, v6: 16 };
 
 /// What a block is worth while the monitor is on.
 pub fn monitor_note(rules: &Rules) -> &'static str {

@@ -58,9 +58,8 @@ fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool
         }
         let monitored = policy::is_filter_monitored(view, company, monitors());
         let subject = Subject { source: Some(source.prefix(128)), company, ..Subject::default() };
-        let brand = || view.company(company).map_or(&[][..], |company| company.brand().0);
         let none = Numbers::NONE;
-        events::refused(&CHECK_COMPANY_IP, verdict, monitored, &subject, brand, &none);
+        events::refused(view, &CHECK_COMPANY_IP, verdict, monitored, &subject, &none);
         (verdict, monitored)
     });
     if decided.is_some_and(|(verdict, _)| verdict == Verdict::InternalError) {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::cmp::Reverse;
 
 use super::clock;
+use super::events::NEAR;
 use super::process::with_snapshot;
 use super::recorder::run_route;
 use super::state::State;
@@ -13,10 +14,9 @@ use crate::snapshot::View;
 
 /// Ms between two rounds.
 const PERIOD: u64 = 10_000;
-/// Companies, and brands, that are told in any case: the busiest.
+/// Companies, and brands, that are told in any case: the busiest. Others are told
+/// when they come near to their limit.
 const BUSIEST: usize = 20;
-/// Share of a limit, in percent, above which one is told as well.
-const NEAR: u64 = 80;
 /// Never more than these.
 const MOST: usize = 200;
 

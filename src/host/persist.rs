@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::clock::{self, Moment};
-use super::flood::{is_too_broad, with_rules};
+use super::flood::{BROADEST, with_rules};
 use super::log;
 use super::settings::Settings;
 use super::state::State;
@@ -184,7 +184,8 @@ fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {
     let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_BLOCK) * 1000)?;
     // Not longer than it was meant to be, should the date have been set back.
     let left = until.saturating_sub(now.wall).min(length);
-    let prefix = Prefix::parse(prefix, None).ok().filter(|prefix| !is_too_broad(prefix))?;
+    let prefix =
+        Prefix::parse(prefix, None).ok().filter(|prefix| !BROADEST.is_exceeded_by(prefix))?;
     Some(Block {
         prefix,
         // A class that is gone: everybody's.

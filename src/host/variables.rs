@@ -101,6 +101,11 @@ fn names_a_class(event: &Event) -> bool {
         || event.function() == crate::verdict::FLOOD_CHECK.name
 }
 
+/// The AoR, or the text that an event without one keeps in its place.
+fn aor_or_text<'a>(context: &Context<'a>) -> Option<Value<'a>> {
+    event_text(context, Event::aor).filter(|_| !event_of(context).is_some_and(names_a_class))
+}
+
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
         Context::Message(Told { about: About::Flood(numbers), .. }) => {
@@ -168,12 +173,8 @@ pub const ATTRIBUTES: [Attribute; 25] = [
     }),
     attribute("company", "event: id of the company", |c| event_text(c, Event::company)),
     attribute("brand", "event: id of the brand", |c| event_text(c, Event::brand)),
-    attribute("aor", "event: AoR of the user", |c| {
-        event_text(c, Event::aor).filter(|_| !event_of(c).is_some_and(names_a_class))
-    }),
-    attribute("text", "event: why a reload failed, the Call-ID of a leak", |c| {
-        event_text(c, Event::aor).filter(|_| !event_of(c).is_some_and(names_a_class))
-    }),
+    attribute("aor", "event: AoR of the user", aor_or_text),
+    attribute("text", "event: why a reload failed, the Call-ID of a leak", aor_or_text),
     attribute("count", "event: how often it happened; repeats within 10 s are one", |c| {
         event_int(c, |event| event.count.into())
     }),

@@ -89,12 +89,17 @@ impl Broadest {
         }
     }
 
+    /// The bound of a prefix's family.
+    pub fn of(self, prefix: &Prefix) -> u8 {
+        match prefix {
+            Prefix::V4(..) => self.v4,
+            Prefix::V6(..) => self.v6,
+        }
+    }
+
     /// Whether a prefix is broader.
     pub fn is_exceeded_by(self, prefix: &Prefix) -> bool {
-        match *prefix {
-            Prefix::V4(_, len) => len < self.v4,
-            Prefix::V6(_, len) => len < self.v6,
-        }
+        prefix.mask() < self.of(prefix)
     }
 }
 

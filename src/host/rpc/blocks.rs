@@ -6,7 +6,7 @@ use crate::address::{Address, Prefix};
 use crate::flood::{Block, ClassId, Ended, LONGEST_BLOCK, Reason, Rules, Seen};
 use crate::host::clock::{self, Moment};
 use crate::host::events;
-use crate::host::flood::{BROADEST, is_too_broad, monitor_note, report_end, with_rules};
+use crate::host::flood::{BROADEST, monitor_note, report_end, with_rules};
 use crate::host::log;
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
@@ -21,6 +21,7 @@ use crate::verdict::Verdict;
 const PAGE: usize = 20;
 /// Seconds of a block by hand where `flood_block` is 0.
 const DEFAULT_BLOCK: u32 = 300;
+
 /// All blocks, in the order of the table: [page].
 pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
@@ -77,17 +78,17 @@ pub fn explain(reply: &Node<'_>, state: &State, source: Address) -> String {
         reply.text(c"source", source.prefix(rules.ipv6_prefix as u8).name());
         reply.int(c"code", verdict.code());
         reply.text(c"reason", verdict.reason());
-        reply.text(c"class", state.settings.classes.name(class));
-        reply.text(c"class_rule", &rule);
         let name = state.settings.classes.name(class);
+        reply.text(c"class", name);
+        reply.text(c"class_rule", &rule);
         let class = rules.class(class);
-        reply.int(c"requests", seen.map_or(0, |seen| seen.requests));
+        let requests = seen.map_or(0, |seen| seen.requests);
+        reply.int(c"requests", requests);
         reply.int(c"limit", class.limit);
         reply.int(c"window_ms", class.window);
         if let Some(block) = &block {
             describe(&reply.structure(c"block"), state, now, block);
         }
-        let requests = seen.map_or(0, |seen| seen.requests);
         let blocked = block.map_or(String::new(), |block| {
             let left = clock::seconds_left(block.until, now.monotonic);
             format!("; {} is blocked for {left} s ({})", block.prefix.name(), block.reason.name())
@@ -158,9 +159,8 @@ fn company_rule(view: &View<'_>, source: Address) -> String {
 /// Blocks a source or range: address|prefix [seconds].
 pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
     let prefix = prefix_of(&call.required("address")?, state)?;
-    if is_too_broad(&prefix) {
-        let (v4, v6) = BROADEST;
-        let broadest = if matches!(prefix, Prefix::V4(..)) { v4 } else { v6 };
+    if BROADEST.is_exceeded_by(&prefix) {
+        let broadest = BROADEST.of(&prefix);
         return Err(Fault::argument(format!("{prefix} is broader than /{broadest}")));
     }
     let seconds = seconds(call)?;

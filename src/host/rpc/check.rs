@@ -89,18 +89,7 @@ fn explain_source(reply: &Node<'_>, view: &View<'_>, company: &[u8], source: Add
 
 /// The range of a company that lies nearest to an address outside of all.
 fn nearest(company: &CompanyView<'_>, source: Address) -> Option<Prefix> {
-    let distance = |range: &Prefix| match (*range, source) {
-        (Prefix::V4(start, len), Address::V4(at)) => {
-            let host = u32::MAX.checked_shr(len.into()).unwrap_or(0);
-            Some(u128::from(start.saturating_sub(at).max(at.saturating_sub(start | host))))
-        }
-        (Prefix::V6(start, len), Address::V6(at)) => {
-            let host = u128::MAX.checked_shr(len.into()).unwrap_or(0);
-            Some(start.saturating_sub(at).max(at.saturating_sub(start | host)))
-        }
-        _ => None,
-    };
-    let distances = company.ranges().filter_map(|range| Some((distance(&range)?, range)));
+    let distances = company.ranges().filter_map(|range| Some((range.distance(source)?, range)));
     distances.min_by_key(|(distance, _)| *distance).map(|(_, range)| range)
 }
 
