@@ -42,6 +42,16 @@ rpc() {
 	kamcmd -s "$ctl" "$@"
 }
 
+# await_line METHOD TEXT COMPLAINT: until the RPC's answer has the text.
+await_line() {
+	tries=100
+	until rpc "$1" | grep -q "$2"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || die "$3"
+		sleep 0.05
+	done
+}
+
 # case_of SOURCE DOMAIN EXPECTED DESCRIPTION [MILLISECONDS THE CALL STAYS UP]
 case_of() {
 	rm -f "$dir/uac.log"
@@ -139,12 +149,7 @@ echo "roadwarrior: alice@six.blue may place one call at a time from elsewhere"
 sipp "$proxy" -sf tests/sipp/uac.xml -s 600 -key domain six.blue -i 127.0.4.9 -bind_local \
 	-p $((port + 2)) -m 1 -d 2000 -timeout 10 -nostdin >"$dir/sipp-first.out" 2>&1 &
 first=$!
-tries=100
-until rpc sipwarden.calls | grep -q 'user: alice@six.blue'; do
-	tries=$((tries - 1))
-	[ "$tries" -gt 0 ] || die "the first call is not counted"
-	sleep 0.05
-done
+await_line sipwarden.calls 'user: alice@six.blue' "the first call is not counted"
 case_of 127.0.5.9 six.blue "$forbidden" "a second call beside it, from a third address"
 case_of 127.0.3.9 six.blue answered "a call from a granted address does not count"
 wait $first || die "the first call failed"
@@ -156,12 +161,7 @@ printf 'SEQUENTIAL\n127.0.6.66;\n' >"$dir/attacker.csv"
 sipp "$proxy" -sf tests/sipp/flood.xml -t ui -ip_field 0 -inf "$dir/attacker.csv" -p $((port + 4)) \
 	-m 2000 -r 2000 -max_socket 1000 -nostdin -timeout 20 >"$dir/attack.out" 2>&1 &
 attack=$!
-tries=100
-until rpc sipwarden.blocks | grep -q 'source: 127.0.6.66'; do
-	tries=$((tries - 1))
-	[ "$tries" -gt 0 ] || die "the attacker is not blocked"
-	sleep 0.05
-done
+await_line sipwarden.blocks 'source: 127.0.6.66' "the attacker is not blocked"
 case_of 127.0.9.9 office.red answered "the honest caller, while the attack goes on"
 wait $attack || true
 rpc sipwarden.blocks

@@ -8,6 +8,7 @@ use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
 
 use super::abi::{self, sw_audit};
+use super::complaint::Trouble;
 use super::log;
 use super::settings::{Settings, without_password};
 use super::statistics::{self, Own};
@@ -25,8 +26,6 @@ const AOR: usize = 320;
 const AT_ONCE: usize = 100;
 /// Ms between two attempts to reach a database.
 const PATIENCE: u64 = 5000;
-/// Ms between two complaints.
-const COMPLAINTS: u64 = 60_000;
 
 /// The connection and what waits for it.
 pub struct Audit {
@@ -35,7 +34,7 @@ pub struct Audit {
     /// How often the first one was tried in vain.
     attempts: u32,
     tried: u64,
-    complained: Option<u64>,
+    trouble: Trouble,
 }
 
 impl Audit {
@@ -45,7 +44,7 @@ impl Audit {
         waiting: VecDeque::new(),
         attempts: 0,
         tried: 0,
-        complained: None,
+        trouble: Trouble::NONE,
     };
 
     /// Takes an event; the oldest one is lost if there is no room.
@@ -58,7 +57,7 @@ impl Audit {
     }
 
     /// Writes some of what waits. `now` is in ms.
-    pub fn write(&mut self, settings: &Settings, now: u64) {
+    pub fn write(&mut self, settings: &'static Settings, now: u64) {
         let Some(url) = &settings.audit_url else { return };
         for _ in 0..AT_ONCE {
             let Some(event) = self.waiting.front().copied() else { return };
@@ -68,7 +67,7 @@ impl Audit {
             if self.write_one(&event) {
                 self.waiting.pop_front();
                 self.attempts = 0;
-                if self.complained.take().is_some() {
+                if self.trouble.is_over() {
                     log::info(format_args!("audit: {} again", without_password(url)));
                 }
             } else {
@@ -85,7 +84,7 @@ impl Audit {
         }
     }
 
-    fn connect(&mut self, settings: &Settings, url: &str, now: u64) -> bool {
+    fn connect(&mut self, settings: &'static Settings, url: &str, now: u64) -> bool {
         if self.connection.is_some() {
             return true;
         }
@@ -94,17 +93,11 @@ impl Audit {
         }
         self.tried = now;
         let open = abi::host().and_then(|host| host.audit_open);
-        // The host keeps the name of the table.
-        thread_local! {
-            static TABLE: std::cell::OnceCell<CString> = const { std::cell::OnceCell::new() };
-        }
-        let name = || CString::new(settings.audit_table.as_str()).unwrap_or_default();
         if let (Some(open), Ok(url)) = (open, CString::new(url)) {
-            self.connection = TABLE.with(|table| {
-                let table = table.get_or_init(name);
-                // SAFETY: the URL outlives the call, the table this process.
-                NonNull::new(unsafe { open(url.as_ptr(), table.as_ptr()) })
-            });
+            // SAFETY: the URL outlives the call; the settings, whose name of the table
+            // the host keeps, live as long as this process.
+            let connection = unsafe { open(url.as_ptr(), settings.audit_table.as_ptr()) };
+            self.connection = NonNull::new(connection);
         }
         if self.connection.is_none() {
             self.complain(url, now);
@@ -150,8 +143,7 @@ impl Audit {
     }
 
     fn complain(&mut self, url: &str, now: u64) {
-        if self.complained.is_none_or(|at| now.saturating_sub(at) >= COMPLAINTS) {
-            self.complained = Some(now);
+        if self.trouble.is_due(now) {
             log::error(format_args!(
                 "audit: {} takes no rows ({} wait, of {WAITING}); tried on, said once a minute",
                 without_password(url),

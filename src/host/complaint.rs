@@ -47,6 +47,29 @@ pub fn complain(kind: Kind, what: Arguments<'_>) {
     }
 }
 
+/// Something that the module's own process tries again and again: that it fails is
+/// said once a minute.
+pub struct Trouble(Option<u64>);
+
+impl Trouble {
+    /// All is well.
+    pub const NONE: Self = Trouble(None);
+
+    /// It has failed at `now`, in ms: whether to say so.
+    pub fn is_due(&mut self, now: u64) -> bool {
+        let due = self.0.is_none_or(|at| now.saturating_sub(at) >= PERIOD.as_millis() as u64);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+
+    /// It has worked: whether a failure was said before.
+    pub fn is_over(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+}
+
 /// A request was refused because the script passes what a function cannot use.
 pub fn misused(function: &str, what: Arguments<'_>) {
     complain(

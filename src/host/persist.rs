@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::clock::{self, Moment};
+use super::complaint::Trouble;
 use super::flood::{BROADEST, with_rules};
 use super::log;
 use super::settings::Settings;
@@ -23,8 +24,6 @@ use crate::printable::Printable;
 const HEADER: &str = "sipwarden blocks 1";
 /// Ms between two writes of the file.
 const PERIOD: u64 = 1000;
-/// Ms between two complaints that it cannot be written.
-const PATIENCE: u64 = 60_000;
 
 /// Writes the file when blocks have changed; one process, that of the module.
 pub struct Keeper {
@@ -34,12 +33,12 @@ pub struct Keeper {
     /// [`crate::flood::FloodTable::changes`] at the last write.
     written: Option<u64>,
     tried: u64,
-    complained: Option<u64>,
+    trouble: Trouble,
 }
 
 impl Keeper {
     /// Nothing written yet.
-    pub const NEW: Self = Keeper { lock: None, written: None, tried: 0, complained: None };
+    pub const NEW: Self = Keeper { lock: None, written: None, tried: 0, trouble: Trouble::NONE };
 
     /// Writes the file if a second has passed and blocks have changed since.
     pub fn keep(&mut self, state: &State, path: &Path, now: u64) {
@@ -51,12 +50,11 @@ impl Keeper {
         match self.write(state, path) {
             Ok(()) => {
                 self.written = Some(changes);
-                if self.complained.take().is_some() {
+                if self.trouble.is_over() {
                     log::info(format_args!("flood_persist {}: written again", path.display()));
                 }
             }
-            Err(error) if self.complained.is_none_or(|at| now - at >= PATIENCE) => {
-                self.complained = Some(now);
+            Err(error) if self.trouble.is_due(now) => {
                 let path = path.display();
                 log::error(format_args!(
                     "flood_persist {path}: {error}; blocks would not survive a restart (tried on, \

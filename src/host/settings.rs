@@ -35,7 +35,7 @@ pub struct Settings {
     /// Database of the audit table, None for none.
     pub audit_url: Option<String>,
     /// Its name.
-    pub audit_table: String,
+    pub audit_table: CString,
     /// Classes of sources.
     pub classes: ClassNames,
 }
@@ -86,7 +86,7 @@ impl Settings {
             flood_persist: absolute(text(at::FLOOD_PERSIST))?,
             event_callback: CString::new(text(at::EVENT_CALLBACK)).unwrap_or_default(),
             audit_url: Some(text(at::AUDIT_URL)).filter(|url| !url.is_empty()),
-            audit_table: text(at::AUDIT_TABLE),
+            audit_table: CString::new(text(at::AUDIT_TABLE)).unwrap_or_default(),
             classes: ClassNames::default(),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
