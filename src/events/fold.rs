@@ -99,10 +99,7 @@ impl Fold {
         let key = Key { slot, mark: ((hash >> 40) as u32).max(1) };
         let (tally, last) = self.slot(key)?;
         let mut seen = Tally(tally.load(Acquire));
-        while seen.mark() == key.mark
-            && seen.goes_on(now, self.period)
-            && seen.repeats() < MOST
-        {
+        while seen.mark() == key.mark && seen.goes_on(now, self.period) && seen.repeats() < MOST {
             match tally.compare_exchange_weak(seen.0, seen.0 + 1, AcqRel, Acquire) {
                 Ok(_) => {
                     last.store(now, Relaxed);

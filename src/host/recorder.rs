@@ -48,10 +48,8 @@ pub unsafe extern "C" fn tick() {
             }
         });
         gauges::tell(state, now);
-        AUDIT.with_borrow_mut(|audit| audit.write(&state.settings, now));
-        if let Some(path) = &state.settings.flood_persist {
-            KEEPER.with_borrow_mut(|keeper| keeper.keep(state, path, now));
-        }
+        AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
+        KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
     });
 }
 
@@ -61,7 +59,7 @@ fn tell(state: &State, event: &Event) {
     if matches!(kind, EventKind::Denied | EventKind::Limit) {
         state.recent.add(event);
     }
-    if state.settings.audit_url.is_some() {
+    if state.values.audit().is_some() {
         AUDIT.with_borrow_mut(|audit| audit.add(event));
     }
     run_route(state, kind.route(), event);
@@ -71,7 +69,7 @@ fn tell(state: &State, event: &Event) {
 pub fn run_route(state: &State, name: &std::ffi::CStr, event: &Event) {
     let Some(run) = abi::host().and_then(|host| host.run_event) else { return };
     variables::with_event(event, || {
-        let callback = &state.settings.event_callback;
+        let callback = state.values.event_callback();
         // SAFETY: the name and the callback's name outlive the call.
         unsafe { run(name.as_ptr(), callback.as_ptr()) };
     });
