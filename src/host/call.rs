@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::abi::sw_message;
 use super::log;
+use crate::address::Address;
 use crate::flood::ClassId;
 use crate::ledger::{ScopeKind, Taken, Wanted};
 use crate::verdict::Verdict;
@@ -68,6 +69,8 @@ pub enum About {
     Calls(Numbers),
     /// A source.
     Flood(FloodNumbers),
+    /// An address that the script has given.
+    Address(Address),
 }
 
 /// What the script was told last.
@@ -84,12 +87,7 @@ thread_local! {
 }
 
 /// Keeps the verdict for `$swd` and returns the code for the script.
-pub fn answer(msg: &sw_message, function: &str, verdict: Verdict) -> i32 {
-    answer_about(msg, function, verdict, About::Nothing)
-}
-
-/// As [`answer`], for a verdict about calls or a source.
-pub fn answer_about(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
+pub fn answer(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
     LAST.set(Some((msg.into(), Told { verdict, about })));
     if log::debugs() {
         log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::abi::{sw_message, sw_text};
-use super::call::{About, FloodNumbers, answer_about};
+use super::call::{About, FloodNumbers, answer};
 use super::clock;
 use super::complaint::{Kind, complain, misused, unknown_flag};
 use super::entry::{Entry, guard};
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> 
         }
         let (verdict, about) = decide(msg, flags);
         statistics::count_verdict(&FLOOD_CHECK, verdict);
-        answer_about(msg, FLOOD_CHECK.name, verdict, about)
+        answer(msg, FLOOD_CHECK.name, verdict, about)
     })
 }
 

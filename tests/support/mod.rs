@@ -11,6 +11,7 @@ pub mod browser;
 pub mod call;
 pub mod example;
 pub mod kamailio;
+pub mod mmdb;
 pub mod page;
 pub mod proxy;
 pub mod servers;
