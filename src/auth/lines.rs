@@ -139,8 +139,9 @@ impl Lines {
         drop(guards);
         if !matches!(place, Place::Known) {
             *entry = new();
-            self.set_tag(number, tag_of(login));
         }
+        // Also of one that is there: whoever added it may have died before this.
+        self.set_tag(number, tag_of(login));
         Some((number, entry, place))
     }
 

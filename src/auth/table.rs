@@ -98,6 +98,11 @@ impl AuthTable {
         })
     }
 
+    /// What keys the hashes.
+    pub fn seed(&self) -> [u64; 2] {
+        self.secret.0
+    }
+
     /// The pair of an AoR and a source.
     pub fn login<'a>(&self, aor: &'a [u8], source: Prefix) -> Login<'a> {
         self.secret.login(aor, source)

@@ -59,6 +59,19 @@ pub struct FloodNumbers {
     pub block_seconds: u32,
 }
 
+/// The AoR and source that a verdict of brute force protection is about.
+#[derive(Clone, Copy)]
+pub struct AuthNumbers {
+    /// Class of the source; None: exempt.
+    pub class: Option<ClassId>,
+    /// Failures in the window.
+    pub failures: u32,
+    /// The one that starts a ban.
+    pub limit: u32,
+    /// Seconds of the ban that are left.
+    pub ban_seconds: u32,
+}
+
 /// What a verdict is about, besides a company's source.
 #[derive(Clone, Copy)]
 pub enum About {
@@ -68,6 +81,8 @@ pub enum About {
     Calls(Numbers),
     /// A source.
     Flood(FloodNumbers),
+    /// An AoR from a source.
+    Auth(AuthNumbers),
 }
 
 /// What the script was told last.
@@ -88,7 +103,7 @@ pub fn answer(msg: &sw_message, function: &str, verdict: Verdict) -> i32 {
     answer_about(msg, function, verdict, About::Nothing)
 }
 
-/// As [`answer`], for a verdict about calls or a source.
+/// As [`answer`], for a verdict about calls, a source or an AoR.
 pub fn answer_about(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
     LAST.set(Some((msg.into(), Told { verdict, about })));
     if log::debugs() {

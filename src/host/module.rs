@@ -8,14 +8,14 @@ use super::abi::{
     sw_param,
 };
 use super::entry::{Entry, guard, keep_panic_messages};
-use super::params::{Kind, PARAMS, Param};
+use super::params::{Kind, PARAMS, Param, at};
 use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::{
-    calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload, rpc,
-    statistics, variables,
+    auth, calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload,
+    rpc, statistics, variables,
 };
-use crate::flood::{FloodSettings, Rules};
+use crate::flood::Rules;
 
 /// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
 #[unsafe(no_mangle)]
@@ -35,6 +35,9 @@ pub static sw_rust_module: sw_module = sw_module {
     roadwarrior_acquire: Some(calls::roadwarrior_acquire),
     cc_limit: Some(calls::cc_limit),
     flood_check: Some(flood::flood_check),
+    auth_check: Some(auth::auth_check),
+    auth_failed: Some(auth::auth_failed),
+    auth_ok: Some(auth::auth_ok),
     dialog_event: Some(calls::dialog_event),
     dialog_restored: Some(calls::dialog_restored),
     tick: Some(recorder::tick),
@@ -62,7 +65,7 @@ fn describe(param: &Param) -> sw_param {
     let (kind, default) = match param.kind {
         Kind::Int { .. } => (SW_PARAM_INT, None),
         Kind::Duration { default } => (SW_PARAM_DURATION, Some(default)),
-        Kind::Classes => (SW_PARAM_LIST, Some(c"")),
+        Kind::Classes | Kind::AuthClasses => (SW_PARAM_LIST, Some(c"")),
         Kind::Text { default, .. }
         | Kind::Name { default }
         | Kind::Choice { default, .. }
@@ -131,20 +134,21 @@ unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
 }
 
 /// Changes a setting in a copy of the current ones.
-fn changed(index: u32, text: Option<&[u8]>, number: i32) -> Result<FloodSettings, String> {
+fn changed(index: u32, text: Option<&[u8]>, number: i32) -> Result<(), String> {
     let state = state::get().ok_or("not started")?;
     let index = index as usize;
     let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
-    let mut flood = state.flood_rules.settings();
-    state.settings.change(&mut flood, index, &value)?;
-    Ok(flood)
+    if at::is_auth(index) {
+        return state.settings.change_auth(&mut state.auth_rules.settings(), index, &value);
+    }
+    state.settings.change(&mut state.flood_rules.settings(), index, &value)
 }
 
 unsafe extern "C" fn check_setting(index: u32, text: *const c_char, number: i32) -> i32 {
     guard(Entry::CheckSetting, FAILED, || {
         // SAFETY: the new value stays during the call.
         match changed(index, unsafe { bytes_of(&text) }, number) {
-            Ok(_) => OK,
+            Ok(()) => OK,
             Err(why) => {
                 log::error(format_args!("not changed: {why}"));
                 FAILED
@@ -158,6 +162,12 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
         // SAFETY: the value stays during the call.
         let text = unsafe { bytes_of(&text) };
         let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
+        if at::is_auth(index as usize) {
+            let value = param.check(text, number);
+            let result = value.and_then(|value| auth::apply_setting(state, index as usize, &value));
+            result.unwrap_or_else(|why| log::error(format_args!("not changed: {why}")));
+            return;
+        }
         let before = flood::with_rules(state, |rules| *rules);
         let result = param.check(text, number).and_then(|value| {
             let mut result = Ok(());
@@ -190,10 +200,15 @@ fn start() -> Result<(), String> {
         abi::kamailio_version()
     ));
     process::watch_forks()?;
-    let (settings, mut flood) = Settings::take()?;
+    let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
+    settings.auth.tick = clock::tick();
     let reserve = settings.snapshot_bytes;
-    let state = State::new(settings, flood, reload::hash_key()?)
+    let auth_seed = match settings.flood_persist.as_deref().and_then(persist::seed) {
+        Some(seed) => seed,
+        None => reload::hash_key()?,
+    };
+    let state = State::new(settings, flood, reload::hash_key()?, auth_seed)
         .map_err(|e| format!("no address space (snapshot_memory is {reserve} bytes): {e}"))?;
     let state = state::install(state);
     log::info(format_args!(
@@ -207,6 +222,7 @@ fn start() -> Result<(), String> {
     let sources = state.flood.memory();
     log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
     flood::log_rules(state, &Rules::NONE);
+    auth::log_start(state);
     match (dialogs::loaded(), dialogs::persist()) {
         (false, _) => log::info(format_args!(
             "no dialog module: cc_limit and roadwarrior_acquire can count nothing"
@@ -223,8 +239,9 @@ fn start() -> Result<(), String> {
     }
     reload::reload(state)?;
     if let Some(path) = &state.settings.flood_persist {
-        let loaded = persist::load(state, path)?;
-        log::info(format_args!("{loaded} blocks loaded from {}", path.display()));
+        let (blocks, bans) = persist::load(state, path)?;
+        let path = path.display();
+        log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! The file in which blocks survive a restart.
+//! The file in which blocks and bans survive a restart.
 //!
 //! A line of text per block: prefix, start and end in ms since 1970, requests
-//! refused, blocks in a row, reason, class. Written by one process, whole and
+//! refused, blocks in a row, reason, class; the lines of bans are those of
+//! [`super::bans`]. Written by one process, whole and
 //! under another name first, so that a reader always finds a whole file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -9,6 +10,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::auth::with_auth_rules;
+use super::bans;
 use super::clock::{self, Moment};
 use super::complaint::Trouble;
 use super::flood::{BROADEST, with_rules};
@@ -25,13 +28,13 @@ const HEADER: &str = "sipwarden blocks 1";
 /// Ms between two writes of the file.
 const PERIOD: u64 = 1000;
 
-/// Writes the file when blocks have changed; one process, that of the module.
+/// Writes the file when blocks or bans have changed; one process, that of the module.
 pub struct Keeper {
     /// Held as long as this process lives: another Kamailio with the same file
     /// would undo what this one writes.
     lock: Option<File>,
-    /// [`crate::flood::FloodTable::changes`] at the last write.
-    written: Option<u64>,
+    /// Changes of blocks and of bans at the last write.
+    written: Option<(u64, u64)>,
     tried: u64,
     trouble: Trouble,
 }
@@ -40,9 +43,9 @@ impl Keeper {
     /// Nothing written yet.
     pub const NEW: Self = Keeper { lock: None, written: None, tried: 0, trouble: Trouble::NONE };
 
-    /// Writes the file if a second has passed and blocks have changed since.
+    /// Writes the file if a second has passed and blocks or bans have changed since.
     pub fn keep(&mut self, state: &State, path: &Path, now: u64) {
-        let changes = state.flood.changes();
+        let changes = (state.flood.changes(), state.auth.changes());
         if self.written == Some(changes) || now.saturating_sub(self.tried) < PERIOD {
             return;
         }
@@ -57,7 +60,7 @@ impl Keeper {
             Err(error) if self.trouble.is_due(now) => {
                 let path = path.display();
                 log::error(format_args!(
-                    "flood_persist {path}: {error}; blocks would not survive a restart (tried on, \
+                    "flood_persist {path}: {error}; blocks and bans would not survive a restart (tried on, \
                      said once a minute)"
                 ));
             }
@@ -70,9 +73,12 @@ impl Keeper {
             self.lock = Some(lock(path)?);
         }
         let now = Moment::now();
-        let mut text = format!("{HEADER}\n");
+        let mut text = format!("{HEADER}\n{}", bans::seed_line(state.auth.seed()));
         state.flood.blocks(clock::monotonic, |block| {
             text.push_str(&line(&state.settings, now, block));
+        });
+        state.auth.bans(clock::monotonic, |ban| {
+            text.push_str(&bans::line(&state.settings, now, ban));
         });
         replace(path, text.as_bytes()).map_err(|e| e.to_string())
     }
@@ -122,12 +128,18 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Reads the blocks of an earlier run back, with the time that is left of them.
-/// A line that is none is logged and left out.
+/// The seed of the earlier run, by which the bans in its file are known.
+pub fn seed(path: &Path) -> Option<[u64; 2]> {
+    let text = fs::read(path).ok()?;
+    text.split(|b| *b == b'\n').find_map(bans::parse_seed)
+}
+
+/// Reads the blocks and bans of an earlier run back, with the time that is left of
+/// them; how many of each. A line that is none is logged and left out.
 ///
 /// # Errors
 /// The file cannot be read, or not be written later.
-pub fn load(state: &State, path: &Path) -> Result<usize, String> {
+pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
     let failed = |what: &str, error: io::Error| {
         format!("parameter flood_persist: \"{}\" cannot be {what}: {error}", path.display())
     };
@@ -140,7 +152,7 @@ pub fn load(state: &State, path: &Path) -> Result<usize, String> {
     create(&new).and_then(|_| fs::remove_file(&new)).map_err(|e| failed("written", e))?;
     let mut lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     match lines.next() {
-        None => return Ok(0),
+        None => return Ok((0, 0)),
         Some(first) if first == HEADER.as_bytes() => {}
         Some(other) => {
             return Err(format!(
@@ -151,12 +163,24 @@ pub fn load(state: &State, path: &Path) -> Result<usize, String> {
         }
     }
     let now = Moment::now();
-    let mut loaded = 0;
+    let (mut loaded, mut banned) = (0, 0);
     for line in lines {
+        if bans::parse_seed(line).is_some() {
+            continue;
+        }
+        if let Some(ban) = bans::parse(state, now, line) {
+            // One whose time has run out ends with the first sweep, and is told.
+            let kept = with_auth_rules(state, |rules| state.auth.ban(&ban, rules, now.monotonic));
+            if kept.is_ok() {
+                banned += 1;
+                statistics::count_own(Own::AuthBansStarted);
+            }
+            continue;
+        }
         let Some(block) = parse(&state.settings, now, line) else {
             let line = Printable::short(line);
             log::warning(format_args!(
-                "flood_persist {}: \"{line}\" is no block; left out",
+                "flood_persist {}: \"{line}\" is no block or ban; left out",
                 path.display()
             ));
             continue;
@@ -169,7 +193,7 @@ pub fn load(state: &State, path: &Path) -> Result<usize, String> {
             }
         }
     }
-    Ok(loaded)
+    Ok((loaded, banned))
 }
 
 fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {

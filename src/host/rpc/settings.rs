@@ -1,6 +1,7 @@
 //! `sipwarden.settings`.
 
 use super::reply::{Call, Fault};
+use crate::host::auth::with_auth_rules;
 use crate::host::flood::with_rules;
 use crate::host::state::State;
 
@@ -25,6 +26,23 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
             node.int(c"window_ms", rule.window);
             node.int(c"block", rule.block);
             node.int(c"block_max", rule.block_max);
+        }
+    });
+    let auth = state.auth_rules.settings();
+    with_auth_rules(state, |rules| {
+        reply.int(c"auth_monitor", auth.monitor);
+        reply.int(c"auth_same", auth.same);
+        let names = &state.settings.classes;
+        reply.text(c"auth_company_sources", names.name(rules.company_sources()));
+        let classes = reply.array(c"auth_classes");
+        for class in names.ids().map(Some) {
+            let rule = rules.class(class);
+            let node = classes.item_structure();
+            node.text(c"class", names.name(class));
+            node.int(c"limit", rule.limit);
+            node.int(c"window", rule.window);
+            node.int(c"block", rule.block);
+            node.int(c"restart", rule.restart);
         }
     });
     Ok(())
