@@ -671,3 +671,29 @@ fn processes_that_are_killed_leave_no_lock_behind() {
         }
     }
 }
+
+/// Processes that fail at the same moment for AoRs that nobody has seen yet.
+#[test]
+fn nobody_is_known_twice_however_many_come_first() {
+    const ROUNDS: usize = 20_000;
+    let table = AuthTable::new(262_144, SEED).unwrap();
+    let rules = rules_of(AuthSettings::new(60_000, 60, 60, 0));
+    let aors: Vec<String> = (0..ROUNDS).map(|n| n.to_string()).collect();
+    let ready = Area::share::<AtomicU64>().unwrap();
+    fork_all(2, |_| {
+        for (round, aor) in aors.iter().enumerate() {
+            ready.fetch_add(1, SeqCst);
+            while ready.load(SeqCst) < 2 * (round as u64 + 1) {
+                std::hint::spin_loop();
+            }
+            Tried::new(&table, &rules, aor.as_bytes(), "192.0.2.7").fails(1000);
+        }
+        true
+    });
+    let memory = table.memory();
+    assert_eq!(memory.used as usize, ROUNDS);
+    for aor in &aors {
+        let tried = Tried::new(&table, &rules, aor.as_bytes(), "192.0.2.7");
+        assert_eq!(tried.check(1000).0.failures, 2, "{aor}");
+    }
+}

@@ -9,6 +9,7 @@
 
 pub mod browser;
 pub mod call;
+pub mod digest;
 pub mod example;
 pub mod kamailio;
 pub mod page;

@@ -1,0 +1,603 @@
+//! Brute force protection on real SIP requests, with Kamailio's own digest
+//! authentication.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod support;
+
+use std::collections::HashSet;
+
+use libc::{SIGKILL, SIGTERM};
+use serde_json::{Value, json};
+use support::digest::{challenge, credentials};
+use support::kamailio::{Config, Kamailio, free_port};
+use support::sip::{Phone, Reply, Told};
+use support::sqlite::Sqlite;
+use support::{Folder, wait_for};
+
+/// As the reference shows it, and each answer tells the verdict.
+const SCRIPT: &str = r#"
+request_route {
+    $var(aor) = $au + "@" + $ar;
+    if ($au != $null && !auth_check("$var(aor)")) {
+        route(TELL);
+        sl_send_reply("403", "Forbidden");
+        exit;
+    }
+    pv_auth_check("test.invalid", "right", "0", "0");
+    switch ($rc) {
+        case 1:
+            auth_ok("$var(aor)");
+            route(TELL);
+            sl_send_reply("200", "OK");
+            exit;
+        case -2:
+            if (is_present_hf("X-Known")) {
+                auth_failed("$var(aor)", "$hdr(X-Known)");
+            } else {
+                auth_failed("$var(aor)");
+            }
+            route(TELL);
+            break;
+        default:
+            # -4, an old nonce, and -5, none: to be challenged is no failure.
+            if (is_present_hf("X-Careless")) {
+                auth_failed("$rU@test.invalid");
+                route(TELL);
+            }
+    }
+    auth_challenge("test.invalid", "0");
+    exit;
+}
+route[TELL] {
+    append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+    append_to_reply("X-Auth: $swd(class) $swd(failures)/$swd(failure_limit) $swd(ban_seconds)\r\n");
+}
+event_route[sipwarden:block] {
+    xlog("L_NOTICE", "told: $swd(event) $swd(reason) aor=$swd(aor) ip=$swd(ip) code=$swd(code) seconds=$(swd(until){s.int}) class=$swd(class) end\n");
+}
+event_route[sipwarden:unblock] {
+    xlog("L_NOTICE", "told: $swd(event) $swd(reason) aor=$swd(aor) ip=$swd(ip) calls=$swd(calls) end\n");
+}
+"#;
+
+fn tenants(folder: &Folder) -> Sqlite {
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('office', 'b', 1, 0);
+        INSERT INTO sipwarden_company_address VALUES ('office', '127.1.0.0/24', NULL);
+        INSERT INTO sipwarden_trusted VALUES ('127.3.0.1', NULL, 'exempt'),
+            ('127.3.1.0', 24, 'test'), ('127.3.2.0', 24, 'carrier');",
+    );
+    db
+}
+
+fn config(db: &Sqlite) -> Config {
+    let mut config = Config::new(&db.url()).routes(SCRIPT).settings(
+        "modparam(\"sipwarden\", \"auth_class\", \"test=limit:7;block:60\")\n\
+         modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:2000;block:0\")\n",
+    );
+    config.workers = 8;
+    config.modules.push_str("loadmodule \"cfg_rpc.so\"\nloadmodule \"auth.so\"\n");
+    config
+}
+
+fn set(name: &str, value: u32) -> String {
+    format!("modparam(\"sipwarden\", \"{name}\", {value})\n")
+}
+
+fn told(reply: &Reply) -> (Told, String) {
+    let told = reply.told().unwrap_or_else(|| panic!("no verdict in {}", reply.text));
+    (told, reply.header("X-Auth").unwrap().to_owned())
+}
+
+/// A guess with a new nonce; the status and what was told.
+fn guess(phone: &Phone, method: &str, user: &str, password: &str) -> (u16, Told, String) {
+    let nonce = challenge(phone, method, user);
+    let reply = phone.request(method, user, &credentials(method, user, password, &nonce)).unwrap();
+    let (told, auth) = told(&reply);
+    (reply.status, told, auth)
+}
+
+/// The reason that a guess is told, and the failures.
+fn reason(phone: &Phone, user: &str, password: &str) -> (String, String) {
+    let (_, told, auth) = guess(phone, "REGISTER", user, password);
+    (told.reason, auth.split(' ').nth(1).unwrap().split('/').next().unwrap().to_owned())
+}
+
+fn is(told: (String, String), reason: &str, failures: u32) {
+    assert_eq!(told, (reason.to_owned(), failures.to_string()));
+}
+
+fn bans(kamailio: &Kamailio) -> Vec<Value> {
+    kamailio.rpc("sipwarden.bans", json!([]))["bans"].as_array().unwrap().clone()
+}
+
+#[test]
+fn the_100th_wrong_password_starts_the_ban_of_this_aor_from_this_source_only() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder)).start();
+    let [attacker, phone] = ["127.9.0.1", "127.9.0.2"].map(|s| Phone::new(s, kamailio.address()));
+    let mut workers = HashSet::new();
+    for n in 1..=99 {
+        let method = if n % 2 == 0 { "REGISTER" } else { "INVITE" };
+        let (status, told, auth) = guess(&attacker, method, "alice", &format!("guess {n}"));
+        assert_eq!((told.code, told.reason.as_str()), (1, "auth_counted"));
+        assert_eq!(auth, format!("default {n}/100 0"));
+        assert!(matches!(status, 401 | 407));
+        workers.insert(told.worker);
+    }
+    assert!(workers.len() >= 2, "{workers:?}");
+    // Challenges did not count, nor do they where the script is careless.
+    for _ in 0..150 {
+        let reply = attacker.request("REGISTER", "alice", "X-Careless: 1\r\n").unwrap();
+        assert_eq!(told(&reply).0.reason, "auth_challenge");
+    }
+    assert_eq!(kamailio.counter("auth_failed_challenge"), 150);
+    assert_eq!(bans(&kamailio), [] as [Value; 0]);
+    let (_, told, auth) = guess(&attacker, "REGISTER", "alice", "guess 100");
+    assert_eq!((told.code, told.reason.as_str()), (-1, "auth_ban_started"));
+    assert_eq!(auth, "default 100/100 43200");
+    // The right one is too late.
+    for n in 1..=20 {
+        let (status, told, auth) = guess(&attacker, "REGISTER", "ALICE", "right");
+        assert_eq!((status, told.code, told.reason.as_str()), (403, -2, "auth_banned"));
+        assert!(auth.starts_with("default 0/100 43"), "{auth}");
+        let listed = bans(&kamailio);
+        assert_eq!(listed.len(), 1, "{listed:?}");
+        let ban = &listed[0];
+        assert_eq!(ban["aor"], "alice@test.invalid");
+        assert_eq!((&ban["source"], &ban["class"]), (&json!("127.9.0.1"), &json!("default")));
+        assert_eq!((&ban["reason"], &ban["requests"]), (&json!("failures"), &json!(n + 1)));
+    }
+    assert_eq!(guess(&phone, "REGISTER", "alice", "right").1.reason, "auth_cleared");
+    assert_eq!(guess(&phone, "INVITE", "alice", "wrong").1.reason, "auth_counted");
+    assert_eq!(guess(&attacker, "REGISTER", "bob", "right").1.reason, "auth_cleared");
+    let log = kamailio.log();
+    let starts = "ban of alice@test.invalid from 127.9.0.1 starts: 100 failures in 1800 s, class default; 43200 s";
+    assert_eq!(log.matches(starts).count(), 1, "{log}");
+    for (name, expected) in [
+        ("auth_bans_started", 1),
+        ("auth_bans_active", 1),
+        ("auth_failed_counted", 100),
+        ("auth_failed_ban_started", 1),
+        ("auth_check_banned", 20),
+        ("auth_ok_cleared", 2),
+        ("auth_known", 2),
+        ("auth_room", 65_536),
+    ] {
+        assert_eq!(kamailio.counter(name), expected, "{name}");
+    }
+    let stats = kamailio.rpc("sipwarden.stats", json!([]));
+    assert_eq!((&stats["bans"], &stats["auth_room"]), (&json!(1), &json!(65_536)));
+    let room = "authentication: up to 65536 pairs of AoR and source, 17047552 bytes";
+    assert!(log.contains(room), "{log}");
+}
+
+#[test]
+fn a_ban_ends_by_itself_and_twenty_more_failures_start_the_next() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder)).settings(&set("auth_block", 2)).start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let wrong = |n: u32| reason(&phone, "alice", &format!("guess {n}"));
+    (1..100).for_each(|n| is(wrong(n), "auth_counted", n));
+    is(wrong(100), "auth_ban_started", 100);
+    // Nobody asks: the module's own process ends it.
+    wait_for("the ban to end", || bans(&kamailio).is_empty().then_some(()));
+    wait_for("the log", || {
+        kamailio
+            .log()
+            .contains("ban of alice@test.invalid from 127.9.0.1 ends: after 2 s; 1 requests")
+            .then_some(())
+    });
+    let asked =
+        kamailio.rpc("sipwarden.check", json!(["office", "127.9.0.1", "alice@test.invalid"]));
+    assert_eq!(
+        (&asked["auth"]["failures"], &asked["auth"]["reason"]),
+        (&json!(80), &json!("auth_clear"))
+    );
+    (81..100).for_each(|n| is(wrong(n), "auth_counted", n));
+    is(wrong(100), "auth_ban_started", 100);
+    let told = |what: &str| wait_for(what, || kamailio.log().contains(what).then_some(()));
+    told("told: auth_ban_started auth_ban_started aor=alice@test.invalid ip=127.9.0.1 code=-1 ");
+    told("told: auth_ban_ended auth_ban_ended aor=alice@test.invalid ip=127.9.0.1 calls=1 end");
+    wait_for("the second end", || (kamailio.counter("auth_bans_ended") == 2).then_some(()));
+}
+
+#[test]
+fn a_success_forgets_the_failures() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder)).settings(&set("auth_limit", 5)).start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    for _ in 0..10 {
+        (1..5).for_each(|n| is(reason(&phone, "alice", &n.to_string()), "auth_counted", n));
+        is(reason(&phone, "alice", "right"), "auth_cleared", 0);
+    }
+    assert_eq!(kamailio.counter("auth_known"), 0);
+}
+
+#[test]
+fn the_same_credentials_count_once_and_a_script_may_know_better() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder)).settings(&set("auth_limit", 10)).start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    // A phone that keeps its nonce as long as it is good.
+    let nonce = challenge(&phone, "REGISTER", "alice");
+    let header = credentials("REGISTER", "alice", "old", &nonce);
+    let send = |header: &str| {
+        let (told, auth) = told(&phone.request("REGISTER", "alice", header).unwrap());
+        (told.reason, auth)
+    };
+    assert_eq!(send(&header), ("auth_counted".into(), "default 1/10 0".into()));
+    for _ in 0..50 {
+        assert_eq!(send(&header), ("auth_same".into(), "default 1/10 0".into()));
+    }
+    // The same nonce with another password is another guess.
+    let other = credentials("REGISTER", "alice", "other", &nonce);
+    assert_eq!(send(&other).1, "default 2/10 0");
+    // A further header hides no guess.
+    let decoy = "Proxy-Authorization: Digest username=\"alice\", realm=\"test.invalid\"\r\n";
+    for n in 3..6 {
+        let guess = credentials("REGISTER", "alice", &n.to_string(), &nonce);
+        assert_eq!(send(&format!("{decoy}{guess}")).1, format!("default {n}/10 0"));
+    }
+    let many = "Authorization: Digest username=\"a\", realm=\"b\", nonce=\"c\", uri=\"d\", response=\"e\"\r\n".repeat(4);
+    for n in 6..8 {
+        let guess = credentials("REGISTER", "alice", "hidden", &nonce);
+        assert_eq!(send(&format!("{decoy}{many}{guess}")).1, format!("default {n}/10 0"));
+    }
+    // What the script says are the same, whatever the nonce.
+    for n in 0..20 {
+        let nonce = challenge(&phone, "REGISTER", "alice");
+        let header = credentials("REGISTER", "alice", "old", &nonce);
+        let expected = if n == 0 { "auth_counted" } else { "auth_same" };
+        assert_eq!(send(&format!("{header}X-Known: token 17\r\n")).0, expected);
+    }
+    assert_eq!(send(&credentials("REGISTER", "alice", "9", &nonce)).1, "default 9/10 0");
+    assert_eq!(send(&credentials("REGISTER", "alice", "10", &nonce)).0, "auth_ban_started");
+    assert_eq!(kamailio.counter("auth_failed_same"), 69);
+}
+
+#[test]
+fn classes_of_trusted_and_authorized_sources_have_limits_of_their_own() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    let kamailio = config(&db)
+        .settings(&set("auth_limit", 3))
+        .settings("modparam(\"sipwarden\", \"auth_company_sources\", \"test\")\n")
+        .start();
+    for (source, class, limit) in [
+        ("127.9.0.1", "default", 3),
+        ("127.3.1.1", "test", 7),
+        ("127.1.0.9", "test", 7),
+        // A class of flood control only is as default here.
+        ("127.3.2.1", "carrier", 3),
+        ("127.3.0.1", "exempt", 0),
+    ] {
+        let phone = Phone::new(source, kamailio.address());
+        for n in 1..=10 {
+            let (_, told, auth) = guess(&phone, "REGISTER", "alice", &n.to_string());
+            let expected = match n {
+                _ if limit == 0 => "exempt",
+                n if n < limit => "auth_counted",
+                n if n == limit => "auth_ban_started",
+                _ => "auth_banned",
+            };
+            assert_eq!(told.reason, expected, "{source} {n}");
+            assert!(auth.starts_with(class), "{auth}");
+        }
+    }
+    assert_eq!(bans(&kamailio).len(), 4);
+    // Classes that only one of the two knows are default's for the other.
+    let settings = kamailio.rpc("sipwarden.settings", json!([]));
+    assert_eq!(settings["classes"][2]["class"], "test");
+    assert_eq!(settings["classes"][2]["limit"], 100);
+    assert_eq!(settings["auth_classes"][1]["limit"], 3);
+    assert_eq!(settings["auth_classes"][2]["limit"], 7);
+    // The source becomes one of another class: free at once.
+    db.run("INSERT INTO sipwarden_trusted VALUES ('127.9.0.1', NULL, 'test');");
+    kamailio.rpc("sipwarden.reload", json!([]));
+    is(reason(&Phone::new("127.9.0.1", kamailio.address()), "alice", "x"), "auth_counted", 1);
+    assert_eq!(bans(&kamailio).len(), 3);
+    // At run time.
+    for (how, name, value) in [
+        ("int", "auth_limit", "4"),
+        ("int", "auth_window", "77"),
+        ("int", "auth_block", "78"),
+        ("int", "auth_restart", "2"),
+        ("int", "auth_same", "79"),
+        ("string", "auth_class", "test=limit:2"),
+        ("string", "auth_company_sources", "exempt"),
+    ] {
+        let answer = kamailio.kamcmd(&[&format!("cfg.set_now_{how}"), "sipwarden", name, value]);
+        assert!(!answer.contains("error"), "{name}: {answer}");
+    }
+    let settings = wait_for("the settings", || {
+        let now = kamailio.rpc("sipwarden.settings", json!([]));
+        (now["auth_company_sources"] == "exempt").then_some(now)
+    });
+    assert_eq!(settings["auth_same"], 79);
+    let default = json!({"class": "default", "limit": 4, "window": 77, "block": 78, "restart": 2});
+    assert_eq!(settings["auth_classes"][0], default);
+    let test = json!({"class": "test", "limit": 2, "window": 77, "block": 60, "restart": 1});
+    assert_eq!(settings["auth_classes"][2], test);
+    for (how, name, value) in [
+        ("int", "auth_limit", "0"),
+        ("string", "auth_class", "nobody=limit:2"),
+        ("string", "auth_class", "test=limit:0"),
+        ("string", "auth_company_sources", "nobody"),
+    ] {
+        let answer = kamailio.kamcmd(&[&format!("cfg.set_now_{how}"), "sipwarden", name, value]);
+        assert!(answer.contains("error"), "{name}: {answer}");
+    }
+    assert_eq!(kamailio.rpc("sipwarden.settings", json!([]))["auth_classes"][2], test);
+    assert_eq!(
+        guess(&Phone::new("127.1.0.8", kamailio.address()), "REGISTER", "al", "x").1.reason,
+        "exempt"
+    );
+}
+
+#[test]
+fn operators_ban_list_lift_and_ask_and_all_is_recorded() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    let kamailio = config(&db)
+        .settings(&set("auth_limit", 3))
+        .settings(&format!("modparam(\"sipwarden\", \"audit_url\", \"{}\")\n", db.url()))
+        .start();
+    let [here, there] = ["127.9.0.1", "127.9.0.2"].map(|s| Phone::new(s, kamailio.address()));
+    (0..3).for_each(|n| drop(guess(&here, "REGISTER", "alice", &n.to_string())));
+    (0..3).for_each(|n| drop(guess(&there, "REGISTER", "alice", &n.to_string())));
+    let by_hand = kamailio.kamcmd(&["sipwarden.ban", "bob@test.invalid", "127.3.0.1", "600"]);
+    assert!(by_hand.contains("reason: manual") && by_hand.contains("class: exempt"), "{by_hand}");
+    let exempt = Phone::new("127.3.0.1", kamailio.address());
+    assert_eq!(guess(&exempt, "REGISTER", "bob", "right").1.reason, "auth_banned");
+    assert_eq!(guess(&exempt, "REGISTER", "alice", "right").1.reason, "exempt");
+    let listed = kamailio.rpc("sipwarden.bans", json!([]));
+    assert_eq!((&listed["total"], &listed["pages"]), (&json!(3), &json!(1)));
+    let fault = kamailio.try_rpc("sipwarden.bans", json!(["2"])).unwrap_err();
+    assert!(fault.contains("the last one is 1"), "{fault}");
+
+    let known = || kamailio.counter("auth_known");
+    let before = known();
+    let asked =
+        kamailio.rpc("sipwarden.check", json!(["office", "127.9.0.1", "alice@test.invalid"]));
+    assert_eq!(
+        (&asked["auth"]["code"], &asked["auth"]["reason"]),
+        (&json!(-2), &json!("auth_banned"))
+    );
+    assert_eq!(asked["auth"]["ban"]["reason"], "failures");
+    assert!(
+        asked["steps"].to_string().contains("auth_check: auth_banned (-2), class default"),
+        "{asked}"
+    );
+    let asked =
+        kamailio.rpc("sipwarden.check", json!(["office", "127.9.0.9", "alice@test.invalid"]));
+    assert_eq!(asked["auth"]["reason"], "auth_clear");
+    assert_eq!(known(), before);
+
+    let unban = |args: &[&str]| kamailio.rpc("sipwarden.unban", json!(args))["lifted"].clone();
+    assert_eq!(unban(&["alice@test.invalid", "127.9.0.3"]), 0);
+    assert_eq!(unban(&["Alice@test.invalid", "127.9.0.1"]), 1);
+    is(reason(&here, "alice", "x"), "auth_counted", 1);
+    assert_eq!(guess(&there, "REGISTER", "alice", "right").1.reason, "auth_banned");
+    assert_eq!(unban(&["alice@test.invalid"]), 1);
+    assert_eq!(guess(&there, "REGISTER", "alice", "right").1.reason, "auth_cleared");
+    assert_eq!(unban(&["all", "127.3.0.0/24"]), 1);
+    assert_eq!(bans(&kamailio), [] as [Value; 0]);
+    for (method, args) in [
+        ("sipwarden.ban", vec![]),
+        ("sipwarden.ban", vec!["a@b"]),
+        ("sipwarden.ban", vec!["a@b", "nowhere"]),
+        ("sipwarden.ban", vec!["a@b", "127.0.0.1", "0"]),
+        ("sipwarden.ban", vec!["", "127.0.0.1"]),
+        ("sipwarden.ban", vec!["a@b", "127.0.0.1", "5", "6"]),
+        ("sipwarden.unban", vec![]),
+        ("sipwarden.unban", vec!["a@b", "nowhere"]),
+    ] {
+        let fault = kamailio.try_rpc(method, json!(args)).unwrap_err();
+        assert!(fault.starts_with("400"), "{method} {args:?}: {fault}");
+    }
+
+    let rows = || {
+        db.query(
+            "SELECT reason, source, aor, hits FROM sipwarden_audit WHERE reason <> 'reload' ORDER BY 1, 2, 3;",
+        )
+    };
+    let expected = "auth_ban_ended|127.3.0.1|bob@test.invalid|1\n\
+                    auth_ban_ended|127.9.0.1|alice@test.invalid|1\n\
+                    auth_ban_ended|127.9.0.2|alice@test.invalid|1\n\
+                    auth_ban_started|127.3.0.1|bob@test.invalid|1\n\
+                    auth_ban_started|127.9.0.1|alice@test.invalid|1\n\
+                    auth_ban_started|127.9.0.2|alice@test.invalid|1\n";
+    wait_for("the rows", || (rows() == expected).then_some(()));
+}
+
+#[test]
+fn bans_survive_a_restart_with_the_time_that_is_left() {
+    let folder = Folder::new();
+    let file = folder.join("blocks");
+    let config = config(&tenants(&folder))
+        .port(free_port())
+        .settings(&set("auth_limit", 3))
+        .settings(&format!("modparam(\"sipwarden\", \"flood_persist\", \"{}\")\n", file.display()));
+    let mut kamailio = config.start();
+    let attacker = Phone::new("127.9.0.1", kamailio.address());
+    let long = "x".repeat(150);
+    (0..3).for_each(|n| drop(guess(&attacker, "REGISTER", "alice", &n.to_string())));
+    (0..3).for_each(|n| drop(guess(&attacker, "REGISTER", &long, &n.to_string())));
+    kamailio.rpc("sipwarden.ban", json!(["a b%c@x", "2001:db8::1", "500"]));
+    kamailio.rpc("sipwarden.block", json!(["192.0.2.0/24"]));
+    let lines = |n| {
+        wait_for("the file", || {
+            let text = std::fs::read_to_string(&file).ok()?;
+            (text.matches("\nban ").count() == n).then_some(text)
+        })
+    };
+    lines(3);
+    let sorted = |kamailio: &Kamailio| {
+        let mut all: Vec<String> = bans(kamailio)
+            .iter()
+            .map(|b| format!("{} {} {} {}", b["aor"], b["source"], b["reason"], b["class"]))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = sorted(&kamailio);
+    let until = |kamailio: &Kamailio| {
+        let all = bans(kamailio);
+        let alice = all.iter().find(|b| b["aor"] == "alice@test.invalid").unwrap();
+        alice["until"].as_i64().unwrap()
+    };
+    let ends = until(&kamailio);
+    for signal in [SIGTERM, SIGKILL] {
+        kamailio.stop(signal);
+        kamailio = config.start();
+        assert!(kamailio.log().contains("1 blocks and 3 bans loaded"), "{}", kamailio.log());
+        assert_eq!(sorted(&kamailio), before);
+        assert!(until(&kamailio).abs_diff(ends) <= 1);
+        for user in ["alice", "Alice", &long] {
+            assert_eq!(guess(&attacker, "REGISTER", user, "right").1.reason, "auth_banned");
+        }
+        assert_eq!(guess(&attacker, "REGISTER", "bob", "right").1.reason, "auth_cleared");
+    }
+    // A ban whose time ran out meanwhile ends, and the count begins at 80 (here 2).
+    let lifted = kamailio.rpc("sipwarden.unban", json!(["all", "::/0"]));
+    assert_eq!(lifted["lifted"], 1);
+    let text = lines(2);
+    kamailio.stop(SIGTERM);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = now.as_millis() as u64;
+    let over: String = text
+        .lines()
+        .map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            ["ban", source, _, _, ref rest @ ..] if line.contains("alice") => {
+                format!("ban {source} {} {} {}\n", now - 9000, now - 1000, rest.join(" "))
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    std::fs::write(&file, format!("{over}ban nonsense\n")).unwrap();
+    kamailio = config.start();
+    assert!(kamailio.log().contains("\"ban nonsense\" is no block or ban; left out"));
+    wait_for("the ban to end", || (bans(&kamailio).len() == 1).then_some(()));
+    is(reason(&attacker, "alice", "x"), "auth_ban_started", 3);
+}
+
+#[test]
+fn a_table_full_of_bans_lets_others_pass_and_keeps_them() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder))
+        .settings(&set("auth_limit", 1))
+        .settings(&set("auth_sources", 1024))
+        .start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let nonce = challenge(&phone, "REGISTER", "x");
+    let fail = |user: &str| {
+        let header = credentials("REGISTER", user, "wrong", &nonce);
+        told(&phone.request("REGISTER", user, &header).unwrap()).0
+    };
+    let mut banned = Vec::new();
+    let mut passed = 0;
+    for n in 0..4000 {
+        let user = format!("user{n}");
+        match fail(&user).reason.as_str() {
+            "auth_ban_started" => banned.push(user),
+            "auth_untracked" => passed += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(banned.len() > 900 && passed > 2000, "{} {passed}", banned.len());
+    let stats = kamailio.rpc("sipwarden.stats", json!([]));
+    assert_eq!(stats["bans"], banned.len());
+    assert_eq!(stats["counters"]["auth_failed_untracked"], passed);
+    for user in banned.iter().step_by(50) {
+        assert_eq!(fail(user).reason, "auth_banned", "{user}");
+    }
+    assert!(kamailio.log().contains("auth_sources is full of bans"));
+    let pages = kamailio.rpc("sipwarden.bans", json!([]))["pages"].as_u64().unwrap();
+    let last = kamailio.rpc("sipwarden.bans", json!([pages.to_string()]));
+    assert_eq!(last["total"], banned.len());
+    assert_eq!(kamailio.rpc("sipwarden.unban", json!(["all"]))["lifted"], banned.len());
+    assert_eq!(kamailio.counter("auth_known"), 0);
+}
+
+#[test]
+fn nobody_is_refused_while_the_monitor_is_on() {
+    for monitor in ["auth_monitor", "monitor"] {
+        let folder = Folder::new();
+        let kamailio = config(&tenants(&folder))
+            .settings(&set("auth_limit", 3))
+            .settings(&set(monitor, 1))
+            .start();
+        let phone = Phone::new("127.9.0.1", kamailio.address());
+        (1..3).for_each(|n| is(reason(&phone, "alice", &n.to_string()), "auth_counted", n));
+        is(reason(&phone, "alice", "3"), "auth_monitored", 3);
+        is(reason(&phone, "alice", "right"), "auth_monitored", 0);
+        assert_eq!(bans(&kamailio).len(), 1);
+        assert_eq!(kamailio.counter("auth_failed_ban_started"), 1);
+        assert_eq!(kamailio.counter("auth_failed_monitored"), 1);
+        assert_eq!(kamailio.counter("auth_check_banned"), 1);
+        kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", monitor, "0"]);
+        wait_for("the monitor to be off", || {
+            (guess(&phone, "REGISTER", "alice", "right").1.reason == "auth_banned").then_some(())
+        });
+    }
+}
+
+#[test]
+fn what_cannot_be_counted_passes_and_is_complained_of() {
+    let folder = Folder::new();
+    let routes = r#"
+request_route {
+    auth_check("$avp(unset)");
+    append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+    $var(told) = $swd(code);
+    auth_failed("");
+    $var(told) = "$var(told) $rc";
+    auth_ok("$avp(unset)");
+    append_to_reply("X-Told: $var(told) $rc\r\n");
+    sl_send_reply("200", "OK");
+}
+"#;
+    let kamailio = config(&tenants(&folder)).routes(routes).start();
+    let reply = Phone::new("127.9.0.1", kamailio.address()).request("OPTIONS", "x", "").unwrap();
+    assert_eq!((reply.status, reply.told().unwrap().reason.as_str()), (200, "auth_untracked"));
+    assert_eq!(reply.header("X-Told"), Some("3 3 3"));
+    assert!(
+        kamailio.log().contains("auth_check passed a request: the AoR is \"\""),
+        "{}",
+        kamailio.log()
+    );
+}
+
+#[test]
+fn kemi_has_the_same_functions() {
+    let folder = Folder::new();
+    let script = folder.join("script.lua");
+    std::fs::write(
+        &script,
+        r#"
+function ksr_request_route()
+    local told = KSR.sipwarden.auth_check("a@x") .. " " .. KSR.sipwarden.auth_failed("a@x") .. " "
+        .. KSR.sipwarden.auth_failed_credentials("a@x", "k") .. " "
+        .. KSR.sipwarden.auth_failed_credentials("a@x", "k") .. " " .. KSR.sipwarden.auth_ok("a@x")
+    KSR.sl.sl_send_reply(200, told)
+end
+"#,
+    )
+    .unwrap();
+    let config = config(&tenants(&folder)).routes("").settings(&format!(
+        "loadmodule \"app_lua.so\"\nmodparam(\"app_lua\", \"load\", \"{}\")\ncfgengine \"lua\"\n",
+        script.display()
+    ));
+    let kamailio = config.start();
+    let reply = Phone::new("127.9.0.1", kamailio.address()).request("OPTIONS", "x", "").unwrap();
+    assert!(reply.text.starts_with("SIP/2.0 200 1 6 1 4 1\r\n"), "{}", reply.text);
+}
