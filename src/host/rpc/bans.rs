@@ -139,12 +139,20 @@ pub fn unban(call: &Call, state: &State) -> Result<(), Fault> {
         Some(text) => Some(prefix_of(&text, state)?),
     };
     call.no_more()?;
-    let hash = (aor != b"all").then(|| state.auth.aor_hash(&aor));
-    let mut lifted = 0;
-    state.auth.forget(hash, sources, |ban| {
-        lifted += 1;
-        report_lift(state, ban);
+    let mut hashes = vec![(aor != b"all").then(|| state.auth.aor_hash(&aor))];
+    // An AoR that is shown shortened may be given so.
+    state.auth.bans(clock::monotonic, |ban| {
+        if ban.aor.is_cut() && shown(ban).as_bytes() == aor {
+            hashes.push(Some(ban.aor.hash));
+        }
     });
+    let mut lifted = 0;
+    for hash in hashes {
+        state.auth.forget(hash, sources, |ban| {
+            lifted += 1;
+            report_lift(state, ban);
+        });
+    }
     call.reply().int(c"lifted", lifted);
     Ok(())
 }
