@@ -333,7 +333,8 @@ proptest! {
                 let now = real.wrapping_add_signed(offset) / u64::from(tick) * u64::from(tick);
                 // Within one slice the table does not see that time runs backwards.
                 if last > now + window / SLICES as u64 {
-                    (model.all.clear(), model.lost = 0);
+                    model.all.clear();
+                    model.lost = 0;
                 } else if offset < told {
                     model.lost += told.abs_diff(offset);
                 }

@@ -2,7 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flood::{ClassNames, INHERIT, LONGEST_BLOCK, MAX_CLASSES, parse_keys, parse_limit};
+use crate::flood::{
+    ClassNames, INHERIT, LONGEST_BLOCK, MAX_CLASSES, Parse, parse_keys, parse_limit,
+};
 
 /// Longest window in seconds: a week.
 pub const LONGEST_WINDOW: u32 = 604_800;
@@ -113,7 +115,7 @@ pub struct ParsedClass {
 /// # Errors
 /// What is wrong, with the value.
 pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
-    let keys: [(&str, fn(&str) -> Result<u32, String>); 4] = [
+    let keys: [(&str, Parse); 4] = [
         ("limit", parse_limit),
         ("window", |text| parse_number(text, 1, LONGEST_WINDOW)),
         ("block", |text| parse_number(text, 1, LONGEST_BAN)),
