@@ -682,7 +682,18 @@ fn the_example_bans_who_guesses_at_subscribers() {
     let decoy = "Proxy-Authorization: Digest username=\"x\", realm=\"y\", nonce=\"n\", uri=\"u\", response=\"r\"\r\n";
     let header = format!("{decoy}{}", credentials("INVITE", "bob", "secret", &nonce));
     assert_eq!(phone.request("INVITE", "bob", &header).unwrap().status, 400);
+    // One name, one count.
+    let nonce = challenge(&phone, "INVITE", "bob");
+    let header = credentials("INVITE", "bob ", "secret", &nonce);
+    assert_eq!(phone.request("INVITE", "bob", &header).unwrap().status, 400);
     example.kamcmd(&["sipwarden.unban", "bob@test.invalid"]);
+    // A nonce that another address got is no guess: nobody can forge failures.
+    let other = Phone::new("127.9.0.2", example.address());
+    for n in 0..5 {
+        let nonce = challenge(&other, "INVITE", "bob");
+        let header = credentials("INVITE", "bob", &format!("forged {n}"), &nonce);
+        assert_eq!(phone.request("INVITE", "bob", &header).unwrap().status, 407);
+    }
     assert!(!banned("bob@test.invalid") && banned("nobody@test.invalid"));
     // The right password of bob, who is not whom From names.
     assert_eq!(status("bob", "secret"), 403);
