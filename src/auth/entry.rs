@@ -61,6 +61,13 @@ pub(super) struct Entry {
     aor: [u8; LONGEST_AOR],
 }
 
+impl Default for Entry {
+    /// A free one.
+    fn default() -> Self {
+        Entry::FREE
+    }
+}
+
 /// Why somebody is banned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {

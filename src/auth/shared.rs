@@ -1,12 +1,12 @@
 //! The rules in shared memory, and the copy that each process keeps.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 use bytemuck::{Pod, Zeroable};
 
 use super::rules::Rules;
 use super::settings::AuthSettings;
-use crate::shm::atomic::{AtomicU64, Ordering::*};
 use crate::shm::{Area, SharedMutex};
 
 #[repr(C)]

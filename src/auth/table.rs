@@ -88,12 +88,14 @@ impl AuthTable {
     /// What the kernel says.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
         let lines = Lines::new(capacity)?;
+        let one =
+            || Area::share_slice(1)?.first().ok_or(io::Error::from(io::ErrorKind::OutOfMemory));
         Ok(AuthTable {
             banned: BitSet::new(lines.len())?,
             secret: Secret(seed),
-            bans: Area::share()?,
-            used: Area::share()?,
-            changes: Area::share()?,
+            bans: one()?,
+            used: one()?,
+            changes: Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?,
             lines,
         })
     }

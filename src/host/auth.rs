@@ -18,7 +18,6 @@ use crate::auth::{Ban, Checked, Rules, Turns};
 use crate::flood::ClassId;
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
-use crate::snapshot::SourceKind;
 use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
 
 thread_local! {
@@ -26,8 +25,7 @@ thread_local! {
     static RULES: RefCell<Rules> = const { RefCell::new(Rules::NONE) };
 }
 
-/// Runs `f` on the current rules; in them, `monitor` is on where it is for all
-/// functions.
+/// Runs `f` on the current rules.
 pub fn with_auth_rules<R>(state: &State, f: impl FnOnce(&Rules) -> R) -> R {
     RULES.with_borrow_mut(|rules| {
         state.auth_rules.refresh(rules);
@@ -121,7 +119,7 @@ fn decide(
         return untracked;
     };
     with_auth_rules(state, |rules| {
-        let class = class_of(rules, source).0;
+        let class = class_of(rules, source);
         let mut turns = Turns::default();
         let login = state.auth.login(aor, source_of(state, source));
         let clock = clock::monotonic;
@@ -148,11 +146,10 @@ pub fn source_of(state: &State, address: Address) -> Prefix {
     with_rules(state, |flood| address.prefix(flood.ipv6_prefix as u8))
 }
 
-/// The class by the current snapshot, and by which rule; without one everybody is of
-/// `default`.
-pub fn class_of(rules: &Rules, source: Address) -> (Option<ClassId>, Option<SourceKind>) {
-    with_snapshot(|view, _| policy::source_class(view, source, rules.company_sources()))
-        .map_or((Some(ClassId::DEFAULT), None), |(class, kind)| (class, Some(kind)))
+/// The class by the current snapshot; without one everybody is of `default`.
+pub fn class_of(rules: &Rules, source: Address) -> Option<ClassId> {
+    with_snapshot(|view, _| policy::source_class(view, source, rules.company_sources()).0)
+        .unwrap_or(Some(ClassId::DEFAULT))
 }
 
 fn numbers(rules: &Rules, class: Option<ClassId>, checked: &Checked) -> AuthNumbers {

@@ -57,7 +57,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, ban: &Ban) {
 pub fn explain(reply: &Node<'_>, state: &State, aor: &[u8], address: Address) -> String {
     with_auth_rules(state, |rules| {
         let now = Moment::now();
-        let (class, _) = class_of(rules, address);
+        let class = class_of(rules, address);
         let login = state.auth.login(aor, source_of(state, address));
         let (ban, failures) = state.auth.look(&login, class, rules, clock::monotonic);
         let outcome = match (&ban, class) {
@@ -103,7 +103,7 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     with_auth_rules(state, |rules| {
         let now = Moment::now();
-        let (class, _) = class_of(rules, address);
+        let class = class_of(rules, address);
         let seconds = seconds.unwrap_or(rules.class(class).block);
         let ban = Ban {
             aor: Aor::new(&aor, false, state.auth.aor_hash(&aor)),
