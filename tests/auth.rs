@@ -185,6 +185,8 @@ struct Model {
     lost: u64,
     /// Times by the table's clock at which credentials were counted.
     marks: [Option<u64>; 4],
+    /// Those that a clock which was set back may have lost.
+    unsure: [bool; 4],
     banned_until: Option<u64>,
 }
 
@@ -195,6 +197,9 @@ impl Model {
 
     /// Whether credentials are the same as lately; None if it is too near to tell.
     fn is_same(&self, print: u8, now: u64, same: u64) -> Option<bool> {
+        if self.unsure[print as usize] {
+            return None;
+        }
         let Some(at) = self.marks[print as usize] else { return Some(false) };
         let age = now.abs_diff(at);
         match now >= at {
@@ -251,8 +256,10 @@ proptest! {
                 Step::Success => {
                     let now = real.wrapping_add_signed(offset) / u64::from(tick) * u64::from(tick);
                     let banned = alice.succeeds(now).outcome == Outcome::Banned;
-                    if !banned {
-                        model = Model::default();
+                    match banned {
+                        true if offset < told => model.banned_until = None,
+                        true => {}
+                        false => model = Model::default(),
                     }
                     continue;
                 }
@@ -274,6 +281,9 @@ proptest! {
                 if offset < told {
                     // How a ban follows a clock that is set back is another test's.
                     model.banned_until = None;
+                    for (unsure, mark) in model.unsure.iter_mut().zip(model.marks) {
+                        *unsure |= mark.is_some_and(|at| at + 100 > now);
+                    }
                 }
                 (last, told) = (now, offset);
                 let fingerprint = print.map(|n| table.fingerprint([&[n][..]].into_iter()));
@@ -314,7 +324,7 @@ proptest! {
                     prop_assert_ne!(same_before, Some(true), "counted twice in its time");
                 }
                 if let Some(n) = print {
-                    model.marks[n as usize] = Some(now);
+                    (model.marks[n as usize], model.unsure[n as usize]) = (Some(now), false);
                 }
                 model.all.push(real);
                 model.since_set.push(real);

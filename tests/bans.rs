@@ -56,6 +56,16 @@ fn operators_ban_list_lift_and_ask_and_all_is_recorded() {
     assert_eq!(asked["auth"]["reason"], "auth_clear");
     assert_eq!(known(), before);
 
+    // IPv6 addresses that share a network are one source.
+    kamailio.rpc("sipwarden.ban", json!(["eve@x", "2001:db8:0:1::1", "60"]));
+    for (address, reason) in
+        [("2001:db8:0:1:2::3", "auth_banned"), ("2001:db8:0:2::1", "auth_clear")]
+    {
+        let asked = kamailio.rpc("sipwarden.check", json!(["office", address, "eve@x"]));
+        assert_eq!(asked["auth"]["reason"], reason, "{asked}");
+    }
+    assert_eq!(kamailio.rpc("sipwarden.unban", json!(["eve@x"]))["lifted"], 1);
+
     let unban = |args: &[&str]| kamailio.rpc("sipwarden.unban", json!(args))["lifted"].clone();
     assert_eq!(unban(&["alice@test.invalid", "127.9.0.3"]), 0);
     assert_eq!(unban(&["Alice@test.invalid", "127.9.0.1"]), 1);
@@ -87,9 +97,11 @@ fn operators_ban_list_lift_and_ask_and_all_is_recorded() {
     let expected = "auth_ban_ended|127.3.0.1|bob@test.invalid|1\n\
                     auth_ban_ended|127.9.0.1|alice@test.invalid|1\n\
                     auth_ban_ended|127.9.0.2|alice@test.invalid|1\n\
+                    auth_ban_ended|2001:db8:0:1::/64|eve@x|1\n\
                     auth_ban_started|127.3.0.1|bob@test.invalid|1\n\
                     auth_ban_started|127.9.0.1|alice@test.invalid|1\n\
-                    auth_ban_started|127.9.0.2|alice@test.invalid|1\n";
+                    auth_ban_started|127.9.0.2|alice@test.invalid|1\n\
+                    auth_ban_started|2001:db8:0:1::/64|eve@x|1\n";
     wait_for("the rows", || (rows() == expected).then_some(()));
 }
 
