@@ -67,6 +67,33 @@ fn eight_processes_count_99_failures_of_each_and_start_one_ban() {
     assert_eq!(u64::from(table.memory().bans), aors);
 }
 
+#[test]
+fn eight_processes_count_the_same_credentials_once() {
+    const GUESSES: u32 = 2000;
+    let mut settings = AuthSettings::new(60_000, 1800, 60, 0);
+    settings.same = 600;
+    let (table, rules) = (AuthTable::new(64, SEED).unwrap(), rules_of(settings));
+    let [counted, same] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
+    fork_all(PROCESSES, |_| {
+        let alice = Tried::new(&table, &rules, b"alice@x", "192.0.2.7");
+        for guess in 0..GUESSES {
+            // All wait for each other, so that no guess is old enough to be forgotten.
+            while counted.load(SeqCst) + same.load(SeqCst) < u64::from(guess) * PROCESSES as u64 {
+                std::thread::yield_now();
+            }
+            let print = table.fingerprint([&guess.to_be_bytes()[..]].into_iter());
+            match alice.fails_with(Some(print), 1000).0.outcome {
+                Outcome::Counted => counted.fetch_add(1, SeqCst),
+                Outcome::Same => same.fetch_add(1, SeqCst),
+                _ => return false,
+            };
+        }
+        true
+    });
+    assert_eq!(counted.load(SeqCst), u64::from(GUESSES));
+    assert_eq!(same.load(SeqCst), u64::from(GUESSES) * (PROCESSES as u64 - 1));
+}
+
 /// Time runs, bans come and go, operators ban and lift, some succeed, the sweeper
 /// ends: every ban that began has ended exactly once.
 #[test]
@@ -154,7 +181,7 @@ fn processes_that_are_killed_leave_no_lock_behind() {
         };
         let before = calls.load(SeqCst);
         while calls.load(SeqCst) < before + 500 {
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
         // SAFETY: a child of this process.
         unsafe {
@@ -179,7 +206,7 @@ fn nobody_is_known_twice_however_many_come_first() {
         for (round, aor) in aors.iter().enumerate() {
             ready.fetch_add(1, SeqCst);
             while ready.load(SeqCst) < 2 * (round as u64 + 1) {
-                std::hint::spin_loop();
+                std::thread::yield_now();
             }
             Tried::new(&table, &rules, aor.as_bytes(), "192.0.2.7").fails(1000);
         }
