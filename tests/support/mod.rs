@@ -9,14 +9,17 @@
 
 pub mod browser;
 pub mod call;
+pub mod digest;
 pub mod example;
 pub mod kamailio;
+pub mod login;
 pub mod mmdb;
 pub mod page;
 pub mod proxy;
 pub mod servers;
 pub mod sip;
 pub mod sqlite;
+pub mod tried;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
