@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod events;
+pub mod firewall;
 pub mod flood;
 pub mod host;
 pub mod ledger;

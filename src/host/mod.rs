@@ -6,6 +6,7 @@ mod address;
 mod audit;
 mod call;
 mod calls;
+mod child;
 mod clock;
 mod complaint;
 mod database;
@@ -14,6 +15,7 @@ mod entry;
 mod events;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod firewall;
 mod flood;
 mod functions;
 mod gauges;

@@ -91,7 +91,10 @@ pub(super) mod at {
     pub const EVENT_CALLBACK: usize = MONITOR + 1;
     pub const AUDIT_URL: usize = EVENT_CALLBACK + 1;
     pub const AUDIT_TABLE: usize = AUDIT_URL + 1;
-    pub const COUNT: usize = AUDIT_TABLE + 1;
+    pub const FIREWALL: usize = AUDIT_TABLE + 1;
+    pub const FIREWALL_AFTER: usize = FIREWALL + 1;
+    pub const FIREWALL_NFT: usize = FIREWALL_AFTER + 1;
+    pub const COUNT: usize = FIREWALL_NFT + 1;
 }
 
 /// Longest table name, as databases allow.
@@ -234,6 +237,21 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"Database in which refusals, blocks and reloads are recorded; empty: nowhere.",
     ),
     table(c"audit_table", c"sipwarden_audit", c"Table in which they are recorded."),
+    fixed(
+        c"firewall",
+        Kind::Text { default: c"", min: 0, max: 128 },
+        c"Table of nftables whose sets `blocked4` and `blocked6` are fed with blocked sources, as `inet sipwarden`; empty: none.",
+    ),
+    fixed(
+        c"firewall_after",
+        int(1000, 0, 1_000_000),
+        c"Requests that a blocked source must go on to send within ten seconds before it is put into these sets: from then on its packets are dropped by the kernel, those of its live calls and emergencies too. 0: every block at once.",
+    ),
+    fixed(
+        c"firewall_nft",
+        Kind::Text { default: c"/usr/sbin/nft", min: 1, max: 1024 },
+        c"The program that feeds them.",
+    ),
 ];
 
 /// The value of a parameter.

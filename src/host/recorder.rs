@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::abi;
 use super::audit::Audit;
 use super::entry::{Entry, guard};
+use super::firewall::Feeder;
 use super::persist::Keeper;
 use super::state::{self, State};
 use super::{clock, flood, gauges, variables};
@@ -21,6 +22,7 @@ thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
     static REPEATED: Cell<u64> = const { Cell::new(0) };
     static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
+    static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 
@@ -43,6 +45,9 @@ pub unsafe extern "C" fn tick() {
         }
         gauges::tell(state, now);
         AUDIT.with_borrow_mut(|audit| audit.write(&state.settings, now));
+        if let Some(sets) = &state.settings.firewall {
+            FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
+        }
         if let Some(path) = &state.settings.flood_persist {
             KEEPER.with_borrow_mut(|keeper| keeper.keep(state, path, now));
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use parking_lot::Mutex;
 
 use super::params::{PARAMS, Value, at};
+use crate::firewall::Sets;
 use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
 use crate::tables::{BadRows, Table};
 
@@ -38,6 +39,12 @@ pub struct Settings {
     pub audit_table: CString,
     /// Classes of sources.
     pub classes: ClassNames,
+    /// Sets of nftables for blocked sources.
+    pub firewall: Option<Sets>,
+    /// Refused requests in [`crate::firewall::PURSUIT_PERIOD`] before that.
+    pub firewall_after: u32,
+    /// The program that feeds them.
+    pub firewall_nft: PathBuf,
 }
 
 /// Checks and keeps the value of parameter `index`; values come in order, those
@@ -88,6 +95,9 @@ impl Settings {
             audit_url: Some(text(at::AUDIT_URL)).filter(|url| !url.is_empty()),
             audit_table: CString::new(text(at::AUDIT_TABLE)).unwrap_or_default(),
             classes: ClassNames::default(),
+            firewall: firewall(&text(at::FIREWALL))?,
+            firewall_after: int(at::FIREWALL_AFTER) as u32,
+            firewall_nft: text(at::FIREWALL_NFT).into(),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
             settings.add_class(value)?;
@@ -192,6 +202,13 @@ fn absolute(text: String) -> Result<Option<PathBuf>, String> {
             text.escape_debug()
         )),
     }
+}
+
+fn firewall(table: &str) -> Result<Option<Sets>, String> {
+    if table.is_empty() {
+        return Ok(None);
+    }
+    Sets::of(table).map(Some).map_err(|e| format!("parameter firewall: {e}"))
 }
 
 #[cfg(test)]

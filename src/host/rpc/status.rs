@@ -90,6 +90,11 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"sources_room", sources.capacity as u64);
     reply.int(c"sources_memory", sources.bytes as u64);
     reply.int(c"blocks", sources.blocked);
+    let firewall = reply.structure(c"firewall");
+    firewall.text(c"state", state.firewall.mode().name());
+    firewall.int(c"elements", state.firewall.elements());
+    firewall.int(c"left_out", state.firewall.left_out());
+    firewall.text(c"problem", state.firewall.problem());
     let counters = reply.structure(c"counters");
     for (name, value) in statistics::values() {
         counters.int(name, value);
