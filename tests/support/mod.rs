@@ -11,6 +11,8 @@ pub mod browser;
 pub mod call;
 pub mod example;
 pub mod kamailio;
+pub mod netns;
+pub mod nft;
 pub mod page;
 pub mod proxy;
 pub mod servers;
