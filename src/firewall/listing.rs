@@ -5,25 +5,35 @@ use serde_json::Value;
 use super::element::Element;
 use crate::address::Prefix;
 
-/// The elements of a listing, of whatever sets are in it, at `now` in ms.
+/// What a set holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Elements that are prefixes.
+    pub elements: Vec<Element>,
+    /// The first one of those that are not: somebody else's.
+    pub foreign: Option<String>,
+}
+
+/// Reads a listing, of whatever sets are in it, at `now` in ms.
 ///
 /// # Errors
-/// What is not as nft prints it, or an element that is no prefix.
-pub fn parse_listing(text: &[u8], now: u64) -> Result<Vec<Element>, String> {
-    let mut elements = Vec::new();
-    for document in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
-        let document = document.map_err(|e| format!("nft lists what is no JSON: {e}"))?;
-        let objects = document.get("nftables").and_then(Value::as_array);
-        let objects = objects.ok_or("nft lists something without \"nftables\"")?;
-        for set in objects.iter().filter_map(|object| object.get("set")) {
-            let listed = set.get("elem").and_then(Value::as_array);
-            for listed in listed.into_iter().flatten() {
-                let element = element(listed, now);
-                elements.push(element.ok_or_else(|| format!("element {listed} is none of ours"))?);
+/// What is not as nft prints it.
+pub fn parse_listing(text: &[u8], now: u64) -> Result<Listing, String> {
+    let document: Value =
+        serde_json::from_slice(text).map_err(|e| format!("nft lists what is no JSON: {e}"))?;
+    let objects = document.get("nftables").and_then(Value::as_array);
+    let objects = objects.ok_or("nft lists something without \"nftables\"")?;
+    let mut listing = Listing::default();
+    for set in objects.iter().filter_map(|object| object.get("set")) {
+        let listed = set.get("elem").and_then(Value::as_array);
+        for listed in listed.into_iter().flatten() {
+            match element(listed, now) {
+                Some(element) => listing.elements.push(element),
+                None => listing.foreign = listing.foreign.or_else(|| Some(listed.to_string())),
             }
         }
     }
-    Ok(elements)
+    Ok(listing)
 }
 
 /// `{"elem": {"val": ..., "expires": 299}}`, or the value alone where it stays.
@@ -52,30 +62,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sets_are_read() {
+    fn elements_are_addresses_and_prefixes_with_or_without_an_end() {
         let text = br#"{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"set": {"name": "blocked4",
             "elem": [{"elem": {"val": "192.0.2.1", "timeout": 300, "expires": 299}},
             {"elem": {"val": {"prefix": {"addr": "10.1.0.0", "len": 16}}, "timeout": 20, "expires": 0}},
-            "192.0.2.9"]}}]}
-            {"nftables": [{"set": {"name": "blocked6",
-            "elem": [{"elem": {"val": {"prefix": {"addr": "2001:db8::", "len": 64}}, "expires": 1}}]}}]}
-            {"nftables": [{"set": {"name": "empty"}}]}"#;
+            {"elem": {"val": {"prefix": {"addr": "2001:db8::", "len": 64}}, "expires": 1}},
+            {"range": ["10.0.0.1", "10.0.0.3"]}, "192.0.2.9"]}}]}"#;
         let read = parse_listing(text, 1000).unwrap();
         let expected = [
             element("192.0.2.1", 300_500),
             element("10.1.0.0/16", 1_500),
-            element("192.0.2.9", u64::MAX),
             element("2001:db8::/64", 2_500),
+            element("192.0.2.9", u64::MAX),
         ];
-        assert_eq!(read, expected);
-        assert_eq!(parse_listing(b"", 0), Ok(vec![]));
+        assert_eq!(read.elements, expected);
+        assert_eq!(read.foreign.unwrap(), r#"{"range":["10.0.0.1","10.0.0.3"]}"#);
+        let empty = br#"{"nftables": [{"set": {"name": "blocked4"}}]}"#;
+        assert_eq!(parse_listing(empty, 0), Ok(Listing::default()));
     }
 
     #[test]
-    fn what_is_not_ours_is_refused() {
-        let range = br#"{"nftables": [{"set": {"elem": [{"range": ["10.0.0.1", "10.0.0.3"]}]}}]}"#;
-        assert!(parse_listing(range, 0).unwrap_err().contains("10.0.0.3"));
-        assert!(parse_listing(b"table inet", 0).is_err());
-        assert!(parse_listing(b"{}", 0).is_err());
+    fn what_nft_does_not_print_is_refused() {
+        for text in ["", "table inet", "{}", "[]"] {
+            assert!(parse_listing(text.as_bytes(), 0).is_err(), "{text}");
+        }
     }
 }

@@ -11,6 +11,6 @@ mod pursuit;
 mod sets;
 
 pub use element::{Element, Elements, disjoint, settle};
-pub use listing::parse_listing;
+pub use listing::{Listing, parse_listing};
 pub use pursuit::{PERIOD as PURSUIT_PERIOD, Pursuit};
 pub use sets::{Changes, Sets, changes};

@@ -1,5 +1,6 @@
 //! The two sets, and the commands that change them.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::element::{Element, Elements};
@@ -21,6 +22,9 @@ pub struct Changes {
     pub remove: Vec<Prefix>,
     /// Elements that must be there.
     pub add: Vec<Element>,
+    /// One that is added overlaps one that is removed, or has just run out: nft takes
+    /// that for an error in one transaction. Write the sets anew.
+    pub overlaps: bool,
 }
 
 impl Changes {
@@ -41,12 +45,27 @@ pub fn changes(told: &Elements, wanted: &[Element], now: u64) -> Changes {
         .filter(|(prefix, until)| **until > now && !same(**until, keep.get(prefix)))
         .map(|(prefix, _)| *prefix)
         .collect();
-    let add = wanted
+    let add: Vec<_> = wanted
         .iter()
         .filter(|element| element.until > now && !same(element.until, told.get(&element.prefix)))
         .copied()
         .collect();
-    Changes { remove, add }
+    let added: HashSet<_> = add.iter().map(|element| element.prefix).collect();
+    let overlaps = is_any_within(told.keys(), &added)
+        || is_any_within(&added, &told.keys().copied().collect());
+    Changes { remove, add, overlaps }
+}
+
+/// Whether any of the prefixes lies within another one of `around`.
+fn is_any_within<'a>(
+    prefixes: impl IntoIterator<Item = &'a Prefix>,
+    around: &HashSet<Prefix>,
+) -> bool {
+    let lengths: HashSet<u8> = around.iter().map(Prefix::mask).collect();
+    prefixes.into_iter().any(|prefix| {
+        let broader = lengths.iter().filter(|len| **len < prefix.mask());
+        broader.into_iter().any(|len| around.contains(&prefix.first().prefix_of(*len)))
+    })
 }
 
 impl Sets {
@@ -75,7 +94,8 @@ impl Sets {
         &self.table
     }
 
-    /// One transaction that makes the changes; `now` is when it is run.
+    /// One transaction that makes the changes, which do not overlap; `now` is when it is
+    /// run.
     pub fn apply(&self, changes: &Changes, now: u64) -> String {
         let mut text = String::new();
         // Added first: to delete what has run out a moment ago would be an error.
@@ -170,6 +190,14 @@ mod tests {
              add element inet sipwarden blocked6 { 2001:db8::/64 timeout 0s1ms }\n"
         );
         assert!(super::changes(&told, &wanted[..1], 10_000).is_empty());
+        assert!(!changes.overlaps);
+        for overlapping in ["192.0.2.4/30", "192.0.2.0/24", "0.0.0.0/0"] {
+            let changes = super::changes(&told, &[element(overlapping, 9_000)], 2_000);
+            assert!(changes.overlaps, "{overlapping}");
+        }
+        let told = [(element("192.0.2.0/24", 0).prefix, 1_000)].into();
+        assert!(super::changes(&told, &wanted[..1], 2_000).overlaps);
+        assert!(!super::changes(&told, &wanted[2..3], 2_000).overlaps);
         assert_eq!(sets.apply(&Changes::default(), 0), "");
     }
 }

@@ -12,7 +12,7 @@ use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
 use crate::firewall::{
-    Changes, Element, Elements, Pursuit, Sets, changes, disjoint, parse_listing, settle,
+    Changes, Element, Elements, Listing, Pursuit, Sets, changes, disjoint, parse_listing, settle,
 };
 use crate::flood::{Block, Reason, Rules};
 use crate::policy;
@@ -28,6 +28,8 @@ const RECONCILE: u64 = 15_000;
 const PATIENCE: u64 = 10_000;
 /// How long nft may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How much later than a block its element may end, in ms.
+const LINGER: u64 = 2000;
 /// Most elements in the sets.
 const MOST: usize = 65_536;
 /// Bytes kept of what is wrong.
@@ -198,16 +200,16 @@ impl Feeder {
             return self.fail(state, sets, &done.errors, now);
         }
         match job {
-            Job::ListV4 => match parse_listing(&done.output, now) {
+            Job::ListV4 => match self.read(done, now) {
                 Ok(first) => self.start(state, sets, Job::ListV6(first), "", now),
-                Err(why) => self.start_anew(&why),
+                Err(why) => self.fail(state, sets, &why, now),
             },
-            Job::ListV6(mut listed) => match parse_listing(&done.output, now) {
+            Job::ListV6(mut listed) => match self.read(done, now) {
                 Ok(second) => {
                     listed.extend(second);
                     self.heard(state, sets, &listed, now);
                 }
-                Err(why) => self.start_anew(&why),
+                Err(why) => self.fail(state, sets, &why, now),
             },
             Job::Change(told) => {
                 self.rewrite = false;
@@ -215,15 +217,19 @@ impl Feeder {
                 self.succeed(state, sets);
             }
         }
-        if self.rewrite {
-            self.listed = Some(now);
-        }
     }
 
-    /// Somebody has put something else into a set, which is sipwarden's own.
-    fn start_anew(&mut self, why: &str) {
-        log::warning(format_args!("firewall: {why}; the sets are written anew"));
-        self.rewrite = true;
+    /// Reads a listing. The sets are sipwarden's own: what somebody else has put there
+    /// goes.
+    fn read(&mut self, done: &Done, now: u64) -> Result<Vec<Element>, String> {
+        let Listing { elements, foreign } = parse_listing(&done.output, now)?;
+        if let Some(foreign) = foreign {
+            log::warning(format_args!(
+                "firewall: {foreign} is no block; the sets are written anew"
+            ));
+            self.rewrite = true;
+        }
+        Ok(elements)
     }
 
     /// Both sets were listed.
@@ -244,24 +250,27 @@ impl Feeder {
 
     /// Tells nft what has changed.
     fn change(&mut self, state: &State, sets: &Sets, now: u64) {
-        self.told.retain(|_, until| *until > now);
-        state.firewall.elements.store(self.told.len() as u64, Relaxed);
+        self.told.retain(|_, until| until.saturating_add(LINGER) > now);
+        let live = self.told.values().filter(|until| **until > now).count();
+        state.firewall.elements.store(live as u64, Relaxed);
         let wanted = self.wanted(state, now);
         let changes = changes(&self.told, &wanted, now);
         // What it is counts from now on.
-        let text = match self.rewrite {
+        let rewrite = self.rewrite || changes.overlaps;
+        let text = match rewrite {
             true => sets.rewrite(&wanted, clock::monotonic()),
             false if changes.is_empty() => return,
             false => sets.apply(&changes, clock::monotonic()),
         };
-        let told = self.after(&changes, &wanted);
+        let told = match rewrite {
+            true => wanted.iter().map(|element| (element.prefix, element.until)).collect(),
+            false => self.after(&changes),
+        };
         self.start(state, sets, Job::Change(told), &text, now);
     }
 
-    fn after(&self, changes: &Changes, wanted: &[Element]) -> Elements {
-        if self.rewrite {
-            return wanted.iter().map(|element| (element.prefix, element.until)).collect();
-        }
+    /// What the sets hold after changes that do not overlap.
+    fn after(&self, changes: &Changes) -> Elements {
         let mut told = self.told.clone();
         for prefix in &changes.remove {
             told.remove(prefix);

@@ -68,12 +68,13 @@ pub fn elements(set: &str) -> Vec<(String, u64)> {
     let Ok(listed) = serde_json::from_slice::<Value>(&out.stdout) else { return Vec::new() };
     let elements = listed["nftables"][1]["set"]["elem"].as_array().cloned().unwrap_or_default();
     let one = |element: &Value| {
-        let element = &element["elem"];
-        let prefix = match &element["val"]["prefix"] {
-            Value::Null => element["val"].as_str().unwrap().to_owned(),
+        let element = element.get("elem").unwrap_or(element);
+        let value = element.get("val").unwrap_or(element);
+        let prefix = match &value["prefix"] {
+            Value::Null => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
             prefix => format!("{}/{}", prefix["addr"].as_str().unwrap(), prefix["len"]),
         };
-        (prefix, element["expires"].as_u64().unwrap())
+        (prefix, element["expires"].as_u64().unwrap_or(u64::MAX))
     };
     elements.iter().map(one).collect()
 }
