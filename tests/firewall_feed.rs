@@ -122,6 +122,10 @@ fn judged(kamailio: &Kamailio) -> u64 {
         .sum()
 }
 
+fn is_running(pid: &str) -> bool {
+    fs::exists(format!("/proc/{pid}")).unwrap()
+}
+
 #[test]
 fn a_flooder_never_reaches_kamailio_until_it_is_let_in_again() {
     let platform = Platform::new();
@@ -321,14 +325,15 @@ fn rules_that_go_and_come_back_are_filled_again() {
 fn a_program_that_is_missing_or_hangs_stops_nothing() {
     let platform = Platform::new();
     let script = platform.folder.join("nft");
-    fs::write(&script, "#!/bin/sh\necho $$ >> \"$0.pids\"\nexec sleep 1000\n").unwrap();
+    fs::write(&script, "#!/bin/sh\ntrap '' TERM\necho $$ >> \"$0.pids\"\nexec sleep 1000\n")
+        .unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     for (program, why) in [
         ("/nonexistent/nft".to_owned(), "it cannot be run: No such file or directory"),
         (script.display().to_string(), "it does not answer"),
     ] {
         let settings = format!("modparam(\"sipwarden\", \"firewall_nft\", \"{program}\")\n");
-        let kamailio = platform.config(0).settings(&settings).start();
+        let mut kamailio = platform.config(0).settings(&settings).start();
         let phone = platform.phone("10.77.0.2", V4);
         flood(&kamailio, &phone);
         // The same process tells of blocks: it goes on meanwhile.
@@ -339,13 +344,19 @@ fn a_program_that_is_missing_or_hangs_stops_nothing() {
         let log = kamailio.log();
         assert!(log.contains(&format!("firewall: off; {program}: {why}")), "{log}");
         assert_eq!(elements("blocked4"), []);
-    }
-    // None is left behind, whether it was killed or Kamailio has ended.
-    let pids = fs::read_to_string(platform.folder.join("nft.pids")).unwrap();
-    for pid in pids.lines() {
-        wait_for("the program to end", || {
-            (!fs::exists(format!("/proc/{pid}")).unwrap()).then_some(())
-        });
+        if why == "it does not answer" {
+            // It was killed; the next one does not outlive Kamailio.
+            let pid = |n: usize| {
+                let pids = platform.folder.join("nft.pids");
+                let pid = || fs::read_to_string(&pids).ok()?.lines().nth(n).map(str::to_owned);
+                wait_up_to(A_WHILE, "nft", pid)
+            };
+            assert!(!is_running(&pid(0)));
+            let second = pid(1);
+            assert!(is_running(&second));
+            kamailio.stop(SIGTERM);
+            wait_for("the second one to end", || (!is_running(&second)).then_some(()));
+        }
     }
 }
 
