@@ -266,7 +266,10 @@ mod tests {
         while let Some(event) = reader.take(journal) {
             got += u64::from(event.count);
         }
-        reader.repeats(journal, 200_000, |event| got += u64::from(event.count));
+        // The first may finish what an earlier one has begun.
+        for _ in 0..2 {
+            reader.repeats(journal, 200_000, |event| got += u64::from(event.count));
+        }
         assert_eq!(got + journal.lost(), 4 * EACH);
     }
 }
