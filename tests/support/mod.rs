@@ -12,6 +12,7 @@ pub mod call;
 pub mod example;
 pub mod kamailio;
 pub mod page;
+pub mod platform;
 pub mod proxy;
 pub mod servers;
 pub mod sip;
