@@ -29,9 +29,9 @@ lint: setup
 unit: setup
 	$(CARGO) test --locked --lib
 
-# Interleavings of the ledger's atomic operations, drawn by a scheduler.
+# Interleavings of atomic operations, drawn by a scheduler.
 shuttle: setup
-	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test ledger --target-dir target/shuttle
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test ledger --test events_interleaved --target-dir target/shuttle
 
 # The faulty build lies apart, so that it can never be taken for the module.
 integration: build

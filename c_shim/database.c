@@ -86,6 +86,13 @@ int sw_db_bind(const char *url, db_func_t *api)
 	return bind == NULL || bind(api) != 0 ? -1 : 0;
 }
 
+int sw_db_has_driver(const char *url)
+{
+	db_func_t api = {0};
+
+	return sw_db_bind(url, &api) == 0;
+}
+
 static int bind_driver(struct connection *db, const char *url, const char **error)
 {
 	db->dialect = dialect_of(url);

@@ -60,7 +60,9 @@ static const struct sw_host host = {
 		.dialog_unhold = sw_dialog_unhold,
 		.dialog_remember = sw_dialog_remember,
 		.dialog_exists = sw_dialog_exists,
+		.settings_settled = sw_settings_settled,
 		.run_event = sw_run_event,
+		.db_has_driver = sw_db_has_driver,
 		.audit_open = sw_audit_open,
 		.audit_write = sw_audit_write,
 		.audit_close = sw_audit_close,
@@ -80,11 +82,9 @@ static void reap(unsigned int ticks, void *param)
 
 static int start_reaper(void)
 {
-	int interval = sw_rust_module.reap_interval();
-
-	if(interval <= 0)
+	if(!sw_rust_module.can_reap())
 		return 0;
-	if(register_timer(reap, NULL, interval) < 0) {
+	if(register_timer(reap, NULL, 1) < 0) {
 		LM_ERR("no timer for the comparison of calls with dialogs\n");
 		return -1;
 	}
@@ -118,7 +118,7 @@ static void run_recorder(void)
 	/* a main process that was killed leaves its children behind */
 	while(getppid() == parent) {
 		sleep_us(TICK_US);
-		cfg_update();
+		sw_settings_update();
 		sw_rust_module.tick();
 	}
 }

@@ -8,6 +8,7 @@
 #include <stdalign.h>
 #include "core/sr_module.h"
 #include "core/cfg/cfg.h"
+#include "core/cfg/cfg_struct.h"
 #include "shim.h"
 
 #define SW_MAX_PARAMS 64
@@ -140,6 +141,22 @@ static void on_set(str *group, str *name)
 		apply(n);
 }
 
+/* What the module's own process has taken over last; in shared memory. */
+static cfg_block_t *volatile *taken_over;
+
+void sw_settings_update(void)
+{
+	cfg_update();
+	*taken_over = cfg_local;
+}
+
+int sw_settings_settled(void)
+{
+	/* that process keeps the block that it uses, so no other one has its address;
+	 * and it cannot wait for itself */
+	return sw_is_recorder || *taken_over == *cfg_global;
+}
+
 /* Lays the variables out as the framework does. */
 static int declare_variables(void)
 {
@@ -214,6 +231,11 @@ int sw_settings_init(void)
 	for(i = 0; sw_rust_module.param(i, &param); i++) {
 		if(configure(i, &param) != 0)
 			return -1;
+	}
+	taken_over = shm_mallocxz(sizeof(*taken_over));
+	if(taken_over == NULL) {
+		LM_ERR("no shared memory for the settings\n");
+		return -1;
 	}
 	if(declare_variables() != 0) {
 		LM_ERR("the settings cannot be declared\n");

@@ -46,6 +46,10 @@ extern int sw_is_recorder;
 extern param_export_t sw_params[];
 int sw_settings_declare(void);
 int sw_settings_init(void);
+/* In the module's own process: takes changes over. */
+void sw_settings_update(void);
+/* In any process: whether it has taken all of them over. */
+int sw_settings_settled(void);
 
 /* dialog.c */
 int sw_dialog_init(void);
@@ -79,6 +83,7 @@ int sw_db_close(void *db);
 
 /* Binds the driver of a URL. 0: bound. */
 int sw_db_bind(const char *url, db_func_t *api);
+int sw_db_has_driver(const char *url);
 
 /* audit.c */
 void *sw_audit_open(const char *url, const char *table);

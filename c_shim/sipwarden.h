@@ -197,6 +197,10 @@ struct sw_host {
 	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. In the
 	 * module's own process only. */
 	int (*run_event)(const char *name, const char *kemi_callback);
+	/* Whether all changes of settings so far have been applied. */
+	int (*settings_settled)(void);
+	/* Whether the driver of a database URL is loaded. */
+	int (*db_has_driver)(const char *url);
 	/* Audit table, in the module's own process only. open: NULL if it cannot be
 	 * reached. write: 0, or -1 after which only close may follow. */
 	void *(*audit_open)(const char *url, const char *table);
@@ -260,9 +264,9 @@ struct sw_module {
 	void (*dialog_restored)(const struct sw_restored *restored);
 	/* Called all the time, in the module's own process only. */
 	void (*tick)(void);
-	/* Seconds between two calls of reap, 0 for none; after init. */
-	int (*reap_interval)(void);
-	/* Compares calls with dialogs; in a timer process. */
+	/* Whether calls can be compared with dialogs; after init. */
+	int (*can_reap)(void);
+	/* Compares them when it is time; called each second, in a timer process. */
 	void (*reap)(void);
 
 	void (*variable)(const struct sw_message *msg, int index,

@@ -13,6 +13,7 @@ use serde_json::json;
 use support::kamailio::Config;
 use support::servers::Server;
 use support::sip::Phone;
+use support::wait_for;
 
 /// More rows than the driver hands over at a time, not a multiple of it.
 const COMPANIES: usize = 1001;
@@ -102,4 +103,86 @@ fn mariadb() {
 #[test]
 fn postgresql() {
     tables_are_read_and_reloaded(Server::postgres(), "\\");
+}
+
+/// Quotes, backslashes, format directives, control characters, other alphabets, and
+/// a text that is too long.
+const HOSTILE: [&str; 5] = [
+    "a'; DROP TABLE sipwarden_audit; --@x",
+    "back\\slash'\\''@x",
+    "%s%n%x%@x",
+    "anaïs@пример",
+    "\u{1b}[2J@x",
+];
+
+fn the_audit_table_is_written(mut server: Server) {
+    server.run("INSERT INTO sipwarden_brand VALUES ('b', 5); INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);");
+    let mut config = Config::new(&server.url())
+        .settings(&format!("modparam(\"sipwarden\", \"audit_url\", \"{}\")\n", server.url()))
+        .routes(
+            r#"
+            request_route {
+                roadwarrior_acquire("$hdr(X-Aor)", "c");
+                sl_send_reply("403", "$swd(reason)");
+            }"#,
+        );
+    config.modules = format!("{}loadmodule \"dialog.so\"\n", server.driver());
+    let kamailio = config.start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let ask = |aor: &str| {
+        phone.request("OPTIONS", "x", &format!("X-Aor: {aor}\r\n")).unwrap();
+    };
+    let column = |server: &Server, column: &str, reason: &str| {
+        let mut all: Vec<String> = server
+            .query(&format!("SELECT {column} FROM sipwarden_audit WHERE reason = '{reason}'"))
+            .lines()
+            .map(|line| match server.driver().contains("mysql") {
+                // the client doubles backslashes
+                true => line.replace("\\\\", "\\"),
+                false => line.to_owned(),
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    // The repeats of each are told when their period is over: one row, two hits.
+    let long = "l".repeat(400);
+    for aor in HOSTILE.into_iter().chain([long.as_str()]) {
+        ask(aor);
+        ask(aor);
+    }
+    let mut expected: Vec<String> =
+        HOSTILE.iter().map(|aor| aor.escape_debug().to_string()).collect();
+    expected.push(long[..320].to_owned());
+    expected.sort();
+    wait_for("all rows, with their repeats", || {
+        let reason = "roadwarrior_none";
+        (column(&server, "aor", reason) == expected
+            && column(&server, "hits", reason) == vec!["2"; expected.len()])
+        .then_some(())
+    });
+    let times = "CASE WHEN last_time >= first_time AND first_time > 1700000000 THEN 1 ELSE 0 END";
+    assert_eq!(column(&server, times, "roadwarrior_none"), vec!["1"; expected.len()]);
+    let subject = column(&server, "CONCAT(source, ' ', company, ' ', brand)", "roadwarrior_none");
+    assert_eq!(subject, vec!["127.9.0.1 c b"; expected.len()]);
+
+    // It comes back by itself, and nothing of the time between is lost.
+    server.kill();
+    ask("later@x");
+    wait_for("a complaint", || kamailio.log().contains("takes no rows").then_some(()));
+    server.start();
+    wait_for("the row", || {
+        column(&server, "aor", "roadwarrior_none").contains(&"later@x".to_owned()).then_some(())
+    });
+    assert_eq!(kamailio.counter("audit_lost"), 0);
+}
+
+#[test]
+fn mariadb_keeps_the_audit() {
+    the_audit_table_is_written(Server::mariadb());
+}
+
+#[test]
+fn postgresql_keeps_the_audit() {
+    the_audit_table_is_written(Server::postgres());
 }

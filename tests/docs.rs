@@ -58,6 +58,16 @@ fn verdict_tables() {
     check("README.md", "verdicts", &verdicts());
 }
 
+/// A value of a text that is empty by default.
+fn example_of(name: &str) -> &'static str {
+    match name {
+        "flood_persist" => "/var/lib/kamailio/sipwarden.blocks",
+        "event_callback" => "ksr_sipwarden_event",
+        "audit_url" => "mysql://sipwarden:secret@db.example/kamailio",
+        _ => panic!("{name} needs an example"),
+    }
+}
+
 #[test]
 fn parameters() {
     let mut out = String::new();
@@ -71,7 +81,7 @@ fn parameters() {
             Kind::Text { default, min: 0, max } => (
                 format!("text, up to {max} bytes"),
                 quoted(text(default)),
-                quoted("/var/lib/kamailio/sipwarden.blocks".into()),
+                quoted(example_of(&text(param.name)).into()),
             ),
             Kind::Text { default, min, max } => {
                 (format!("text, {min} to {max} bytes"), text(default), quoted(text(default)))
@@ -193,5 +203,20 @@ fn script_functions_are_described() {
         .filter_map(|l| l.split(',').next())
     {
         assert!(reference.contains(&format!("KSR.sipwarden.{name}(")), "{name}");
+    }
+}
+
+#[test]
+fn settings_of_the_web_page_are_described() {
+    let config = fs::read_to_string(project("kamailio-cfg/http.cfg")).unwrap();
+    let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
+    let defines: Vec<_> =
+        config.lines().filter_map(|line| line.strip_prefix("#!ifndef ")).collect();
+    assert!(defines.len() >= 4, "{defines:?}");
+    let gauges: Vec<_> =
+        config.lines().filter_map(|line| line.split("name=").nth(1)?.split(';').next()).collect();
+    assert!(gauges.len() >= 4, "{gauges:?}");
+    for name in defines.iter().chain(&gauges) {
+        assert!(reference.contains(&format!("`{name}`")), "{name}");
     }
 }

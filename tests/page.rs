@@ -107,7 +107,8 @@ fn the_page_shows_what_is_going_on_and_unblocks() {
     let said = wait_for("the nearest range", || {
         Some(browser.text("#answer")).filter(|said| said.contains("range is 127.50.1.0/24"))
     });
-    assert!(said.contains("But monitor mode is on for this company's filter"), "{said}");
+    assert!(said.contains("Monitor mode is on for this company's filter"), "{said}");
+    assert!(said.contains("from 127.50.0.3 would pass, and be reported"), "{said}");
     browser.fill("#why-company", HOSTILE);
     browser.fill("#why-aor", HOSTILE);
     browser.click("#why-ask");

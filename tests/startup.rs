@@ -107,8 +107,8 @@ fn an_unusable_database_stops_the_start() {
     assert!(log.contains("cannot be opened"), "{log}");
 
     let log = Config::new("mysql://user:secret@127.0.0.1:1/x").fail_to_start();
-    assert!(log.contains("mysql://user:***@127.0.0.1:1/x: its driver is not loaded"), "{log}");
-    assert!(!log.contains("not started: database mysql://user:secret"), "{log}");
+    assert!(log.contains("parameter db_url: no driver is loaded for \"mysql\""), "{log}");
+    assert!(!log.contains("secret"), "{log}");
 
     let log =
         Config::new(&db.url()).settings(&modparam("trusted_table", "\"nowhere\"")).fail_to_start();

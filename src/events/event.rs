@@ -159,9 +159,9 @@ impl Event {
         self
     }
 
-    /// The same event, so often, with another start.
-    pub fn repeated(mut self, count: u32, since: u64) -> Self {
-        (self.count, self.since) = (count, since);
+    /// The same event, so often, since then and the last time at `time`.
+    pub fn repeated(mut self, count: u32, since: u64, time: u64) -> Self {
+        (self.count, self.since, self.time) = (count, since, time);
         self
     }
 

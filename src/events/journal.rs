@@ -3,18 +3,41 @@
 use std::hash::Hash;
 use std::io;
 
+use bytemuck::{Pod, Zeroable};
+
 use super::event::Event;
-use super::fold::{Fold, Told};
+use super::fold::{Fold, Key, Repeats};
 use crate::shm::Ring;
 
 /// Events that wait to be read.
 const ROOM: usize = 4096;
+/// Kinds of events whose repeats are counted at a time.
+const KINDS: usize = 2048;
 /// Ms in which repeats become one event.
 pub const PERIOD: u64 = 10_000;
+/// Kinds that are remembered per slot of the fold: as many as may follow each other in
+/// it before the repeats of the first one are told.
+const REMEMBERED: usize = 4;
+
+/// What lies in the ring: an event, or that one was repeated.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Item {
+    /// Of no kind if this tells of repeats.
+    event: Event,
+    /// Mark in the fold, 0 for an event that is not folded.
+    mark: u32,
+    slot: u32,
+    /// Repeats, and when the last one came.
+    count: u64,
+    last: u64,
+}
+
+const WORDS: usize = size_of::<Item>() / 8;
 
 /// All events. Any process puts them in; one takes them out.
 pub struct Journal {
-    ring: Ring<{ Event::WORDS }>,
+    ring: Ring<WORDS>,
     fold: Fold,
 }
 
@@ -24,104 +47,216 @@ impl Journal {
     /// # Errors
     /// What the kernel says.
     pub fn new(seed: [u64; 2]) -> io::Result<Self> {
-        Ok(Journal { ring: Ring::new(ROOM)?, fold: Fold::new(seed)? })
+        Self::sized(ROOM, KINDS, seed)
+    }
+
+    /// With room for so many events, and for the repeats of so many kinds.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn sized(room: usize, kinds: usize, seed: [u64; 2]) -> io::Result<Self> {
+        Ok(Journal { ring: Ring::new(room)?, fold: Fold::new(kinds, PERIOD, seed)? })
     }
 
     /// Puts an event in that happens once in a while.
     pub fn put(&self, event: &Event) {
-        self.ring.push(&bytemuck::cast(*event));
+        self.push(&Item { event: *event, ..Item::zeroed() }, 1);
     }
 
     /// Puts an event in that may come in floods: repeats, with the same `key`, within
     /// [`PERIOD`] of `now` (ms since 1970) become one. Only what is no repeat is made.
     pub fn put_folded(&self, key: &impl Hash, now: u64, make: impl FnOnce() -> Event) {
-        match self.fold.take(key, now, PERIOD, make) {
-            Told::Nothing => {}
-            Told::New(event) => self.put(&event),
-            Told::NewAfter(before, event) => {
-                self.put(&before);
-                self.put(&event);
-            }
+        let Some(first) = self.fold.count(key, now) else { return };
+        let Key { slot, mark } = first.key;
+        let item = Item { event: make(), mark, slot: slot as u32, ..Item::zeroed() };
+        if !self.push(&item, 1) {
+            return;
+        }
+        if let Some(Repeats { key, count, last }) = self.fold.begin(&first, now) {
+            let slot = key.slot as u32;
+            self.push(&Item { event: Event::zeroed(), mark: key.mark, slot, count, last }, count);
         }
     }
 
-    /// Takes the oldest event out. One process at a time.
-    pub fn take(&self) -> Option<Event> {
-        self.ring.pop().map(bytemuck::cast)
+    fn push(&self, item: &Item, stands_for: u64) -> bool {
+        let fits = self.ring.push(&bytemuck::cast(*item));
+        if !fits {
+            self.ring.lose(stands_for);
+        }
+        fits
     }
 
-    /// Repeats whose period is over at `now`, ms since 1970. One process at a time.
-    pub fn repeats(&self, now: u64, tell: impl FnMut(&Event)) {
-        self.fold.flush(now, PERIOD, tell);
-    }
-
-    /// Events that did not fit.
+    /// Events that did not fit, repeats included.
     pub fn lost(&self) -> u64 {
         self.ring.lost()
     }
 
     /// Bytes of address space.
     pub fn bytes(&self) -> usize {
-        self.ring.bytes()
+        self.ring.bytes() + self.fold.bytes()
     }
 }
 
-#[cfg(test)]
+/// Takes the events out, in one process; remembers what was repeated.
+#[derive(Default)]
+pub struct Reader {
+    /// By slot of the fold: marks and events, the newest first.
+    known: Vec<Vec<(u32, Event)>>,
+}
+
+impl Reader {
+    /// One that has read nothing.
+    pub const NEW: Self = Reader { known: Vec::new() };
+
+    /// Takes the oldest event out.
+    pub fn take(&mut self, journal: &Journal) -> Option<Event> {
+        loop {
+            let item: Item = bytemuck::cast(journal.ring.pop()?);
+            let key = Key { slot: item.slot as usize, mark: item.mark };
+            if item.count > 0 {
+                let repeats = Repeats { key, count: item.count, last: item.last };
+                if let Some(event) = self.repeated(journal, repeats) {
+                    return Some(event);
+                }
+                continue;
+            }
+            if key.mark != 0 {
+                self.remember(key, &item.event);
+            }
+            return Some(item.event);
+        }
+    }
+
+    /// Repeats whose period is over at `now`, ms since 1970.
+    pub fn repeats(&mut self, journal: &Journal, now: u64, mut tell: impl FnMut(&Event)) {
+        journal.fold.flush(now, |repeats| {
+            let event = self.repeated(journal, repeats);
+            event.iter().for_each(&mut tell);
+            event.is_some()
+        });
+    }
+
+    fn remember(&mut self, key: Key, event: &Event) {
+        if self.known.len() <= key.slot {
+            self.known.resize_with(key.slot + 1, Vec::new);
+        }
+        let Some(known) = self.known.get_mut(key.slot) else { return };
+        known.retain(|(mark, _)| *mark != key.mark);
+        known.insert(0, (key.mark, *event));
+        known.truncate(REMEMBERED);
+    }
+
+    /// The event that stands for repeats; None, and they are lost, if it is not known
+    /// what they repeat.
+    fn repeated(&self, journal: &Journal, repeats: Repeats) -> Option<Event> {
+        let known = self.known.get(repeats.key.slot).and_then(|known| {
+            known.iter().find(|(mark, _)| *mark == repeats.key.mark).map(|(_, event)| event)
+        });
+        let Some(event) = known else {
+            journal.ring.lose(repeats.count);
+            return None;
+        };
+        let count = u32::try_from(repeats.count).unwrap_or(u32::MAX);
+        Some(event.repeated(count, event.since, repeats.last.max(event.time)))
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
     use crate::events::{EventKind, Subject};
+
+    type Told = (Vec<u8>, u32, u64);
 
     fn put(journal: &Journal, company: &[u8], time: u64) {
         let subject = Subject { company, ..Subject::default() };
         journal.put_folded(&company, time, || Event::new(EventKind::Denied, time, &subject));
     }
 
-    fn drain(journal: &Journal) -> Vec<(Vec<u8>, u32, u64)> {
-        let next = || journal.take().map(|e| (e.company().to_vec(), e.count, e.time));
-        std::iter::from_fn(next).collect()
+    fn told(event: &Event) -> Told {
+        (event.company().to_vec(), event.count, event.time)
+    }
+
+    fn drain(reader: &mut Reader, journal: &Journal) -> Vec<Told> {
+        std::iter::from_fn(|| reader.take(journal).as_ref().map(told)).collect()
+    }
+
+    fn repeats(reader: &mut Reader, journal: &Journal, now: u64) -> Vec<Told> {
+        let mut all = Vec::new();
+        reader.repeats(journal, now, |event| all.push(told(event)));
+        all.sort();
+        all
     }
 
     #[test]
     fn a_flood_of_one_kind_makes_one_event_and_one_with_the_repeats() {
-        let journal = Journal::new([1, 2]).unwrap();
+        let (journal, mut reader) = (Journal::new([1, 2]).unwrap(), Reader::NEW);
         for n in 0..1000 {
             put(&journal, b"a", n);
             if n % 100 == 0 {
                 put(&journal, b"b", n);
             }
         }
-        assert_eq!(drain(&journal), [(b"a".to_vec(), 1, 0), (b"b".to_vec(), 1, 0)]);
-        let mut repeats = Vec::new();
-        journal.repeats(9_999, |e| repeats.push((e.company().to_vec(), e.count, e.time)));
-        assert_eq!(repeats, []);
-        journal.repeats(10_000, |e| repeats.push((e.company().to_vec(), e.count, e.time)));
-        repeats.sort();
-        assert_eq!(repeats, [(b"a".to_vec(), 999, 999), (b"b".to_vec(), 9, 900)]);
+        let firsts = [(b"a".to_vec(), 1, 0), (b"b".to_vec(), 1, 0)];
+        assert_eq!(drain(&mut reader, &journal), firsts);
+        assert_eq!(repeats(&mut reader, &journal, 9_999), []);
+        let more = [(b"a".to_vec(), 999, 999), (b"b".to_vec(), 9, 900)];
+        assert_eq!(repeats(&mut reader, &journal, 10_000), more);
         // The next period goes on counting; a pause begins anew.
         put(&journal, b"a", 12_000);
-        assert_eq!(drain(&journal), []);
-        let mut again = Vec::new();
-        journal.repeats(20_000, |e| again.push(e.count));
-        journal.repeats(40_000, |e| again.push(e.count));
-        assert_eq!(again, [1]);
+        assert_eq!(drain(&mut reader, &journal), []);
+        let again = [(b"a".to_vec(), 1, 12_000)];
+        assert_eq!(repeats(&mut reader, &journal, 20_000), again);
+        assert_eq!(repeats(&mut reader, &journal, 40_000), []);
         put(&journal, b"a", 50_000);
-        assert_eq!(drain(&journal), [(b"a".to_vec(), 1, 50_000)]);
+        assert_eq!(drain(&mut reader, &journal), [(b"a".to_vec(), 1, 50_000)]);
     }
 
     #[test]
     fn nothing_is_counted_twice_or_dropped_among_many_kinds() {
-        let journal = Journal::new([3, 4]).unwrap();
+        let (journal, mut reader) = (Journal::sized(512, 64, [3, 4]).unwrap(), Reader::NEW);
         let (mut sent, mut got) = (0u64, 0u64);
+        let sum = |told: Vec<Told>| told.iter().map(|(_, count, _)| u64::from(*count)).sum::<u64>();
         for round in 0..20u64 {
             for n in 0..3000u64 {
                 let company = (n * n % 5000).to_string();
                 put(&journal, company.as_bytes(), round * 1000);
                 sent += 1;
             }
-            got += drain(&journal).iter().map(|(_, count, _)| u64::from(*count)).sum::<u64>();
-            journal.repeats(round * 1000, |e| got += u64::from(e.count));
+            got += sum(drain(&mut reader, &journal));
+            got += sum(repeats(&mut reader, &journal, round * 1000));
         }
-        journal.repeats(1_000_000, |e| got += u64::from(e.count));
+        got += sum(repeats(&mut reader, &journal, 1_000_000));
+        assert!(journal.lost() > 0);
         assert_eq!(got + journal.lost(), sent);
+    }
+
+    #[test]
+    fn many_processes_at_once_count_each_event_once() {
+        const EACH: u64 = 200_000;
+        let journal: &Journal = Box::leak(Box::new(Journal::sized(256, 8, [5, 6]).unwrap()));
+        let workers: Vec<_> = (0..4u64)
+            .map(|w| {
+                std::thread::spawn(move || {
+                    for n in 0..EACH {
+                        let kind = (n * (w + 7) % 13).to_string();
+                        put(journal, kind.as_bytes(), n / 4);
+                    }
+                })
+            })
+            .collect();
+        let (mut reader, mut got) = (Reader::NEW, 0u64);
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            while let Some(event) = reader.take(journal) {
+                got += u64::from(event.count);
+            }
+            reader.repeats(journal, EACH / 4, |event| got += u64::from(event.count));
+        }
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        while let Some(event) = reader.take(journal) {
+            got += u64::from(event.count);
+        }
+        reader.repeats(journal, 900_000, |event| got += u64::from(event.count));
+        assert_eq!(got + journal.lost(), 4 * EACH);
     }
 }

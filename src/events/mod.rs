@@ -8,5 +8,5 @@ mod journal;
 mod recent;
 
 pub use event::{Event, EventKind, Subject};
-pub use journal::{Journal, PERIOD};
+pub use journal::{Journal, PERIOD, Reader};
 pub use recent::Recent;

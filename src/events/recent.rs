@@ -30,7 +30,7 @@ impl Recent {
             let mut held = slot.lock();
             if held.is_like(event) {
                 let (count, since) = (held.count.saturating_add(event.count), held.since);
-                *held = event.repeated(count, since);
+                *held = event.repeated(count, since, event.time);
                 return;
             }
             if oldest.is_none_or(|(time, _)| held.time < time) {
@@ -38,7 +38,7 @@ impl Recent {
             }
         }
         if let Some((_, slot)) = oldest {
-            *slot.lock() = event.repeated(event.count, event.time);
+            *slot.lock() = event.repeated(event.count, event.time, event.time);
         }
     }
 

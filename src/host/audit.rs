@@ -10,8 +10,8 @@ use std::ptr::NonNull;
 use super::abi::{self, sw_audit};
 use super::complaint::Trouble;
 use super::log;
-use super::settings::{Settings, without_password};
 use super::statistics::{self, Own};
+use super::values::{Values, without_password};
 use crate::events::Event;
 use crate::printable::Printable;
 
@@ -30,6 +30,10 @@ const PATIENCE: u64 = 5000;
 /// The connection and what waits for it.
 pub struct Audit {
     connection: Option<NonNull<c_void>>,
+    /// URL and table that it is connected to, or was tried.
+    target: Option<(String, String)>,
+    /// The table's name for the host, which keeps it while it is connected.
+    table: Option<CString>,
     waiting: VecDeque<Event>,
     /// How often the first one was tried in vain.
     attempts: u32,
@@ -41,6 +45,8 @@ impl Audit {
     /// Not connected, nothing waits.
     pub const NEW: Self = Audit {
         connection: None,
+        target: None,
+        table: None,
         waiting: VecDeque::new(),
         attempts: 0,
         tried: 0,
@@ -57,11 +63,17 @@ impl Audit {
     }
 
     /// Writes some of what waits. `now` is in ms.
-    pub fn write(&mut self, settings: &'static Settings, now: u64) {
-        let Some(url) = &settings.audit_url else { return };
+    pub fn write(&mut self, values: &Values, now: u64) {
+        let target = values.audit();
+        if self.target != target {
+            self.disconnect();
+            (self.tried, self.trouble) = (0, Trouble::NONE);
+            self.target.clone_from(&target);
+        }
+        let Some((url, table)) = &target else { return self.waiting.clear() };
         for _ in 0..AT_ONCE {
             let Some(event) = self.waiting.front().copied() else { return };
-            if !self.connect(settings, url, now) {
+            if !self.connect(url, table, now) {
                 return;
             }
             if self.write_one(&event) {
@@ -84,7 +96,7 @@ impl Audit {
         }
     }
 
-    fn connect(&mut self, settings: &'static Settings, url: &str, now: u64) -> bool {
+    fn connect(&mut self, url: &str, table: &str, now: u64) -> bool {
         if self.connection.is_some() {
             return true;
         }
@@ -94,9 +106,10 @@ impl Audit {
         self.tried = now;
         let open = abi::host().and_then(|host| host.audit_open);
         if let (Some(open), Ok(url)) = (open, CString::new(url)) {
-            // SAFETY: the URL outlives the call; the settings, whose name of the table
-            // the host keeps, live as long as this process.
-            let connection = unsafe { open(url.as_ptr(), settings.audit_table.as_ptr()) };
+            let table = self.table.insert(CString::new(table).unwrap_or_default());
+            // SAFETY: the URL outlives the call; the name of the table, which the host
+            // keeps, is replaced only here, where nothing is connected.
+            let connection = unsafe { open(url.as_ptr(), table.as_ptr()) };
             self.connection = NonNull::new(connection);
         }
         if self.connection.is_none() {

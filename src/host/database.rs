@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::abi::{self, sw_host, sw_text};
 use super::entry::{Entry, guard};
-use super::settings::Settings;
+use super::values::{Values, without_password};
 use crate::tables::{Loader, Table};
 
 /// Returned to the shim when a row cannot be taken at all.
@@ -18,11 +18,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(settings: &Settings) -> Result<Self, String> {
-        let failed = |why: &str| format!("database {}: {why}", settings.shown_url());
+    fn open(db_url: &str) -> Result<Self, String> {
+        let failed = |why: &str| format!("database {}: {why}", without_password(db_url));
         let host = abi::host().ok_or_else(|| failed("no host"))?;
         let open = host.db_open.ok_or_else(|| failed("no database API"))?;
-        let url = CString::new(settings.db_url.as_str()).map_err(|e| failed(&e.to_string()))?;
+        let url = CString::new(db_url).map_err(|e| failed(&e.to_string()))?;
         let mut error: *const c_char = ptr::null();
         // SAFETY: the URL outlives the call, `error` is set to a literal.
         let handle = unsafe { open(url.as_ptr(), &raw mut error) };
@@ -121,14 +121,32 @@ unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u
 ///
 /// # Errors
 /// What cannot be opened or read, without the password.
-pub fn read_tables(settings: &Settings, loader: &mut Loader) -> Result<(), String> {
-    let connection = Connection::open(settings)?;
-    for (table, name) in Table::ALL.into_iter().zip(&settings.tables) {
+pub fn read_tables(values: &Values, loader: &mut Loader) -> Result<(), String> {
+    let db_url = values.db_url();
+    let connection = Connection::open(&db_url)?;
+    for (table, name) in Table::ALL.into_iter().zip(&values.tables()) {
         connection.read(table, name, loader)?;
     }
     if !connection.close() {
-        let url = settings.shown_url();
+        let url = without_password(&db_url);
         return Err(format!("database {url}: the connection was lost while the tables were read"));
     }
     Ok(())
+}
+
+/// Whether a driver for a database is loaded.
+///
+/// # Errors
+/// A sentence that names its scheme.
+pub fn check_driver(url: &str) -> Result<(), String> {
+    let has_driver = abi::host().and_then(|host| host.db_has_driver);
+    let name = CString::new(url).unwrap_or_default();
+    // SAFETY: the URL outlives the call.
+    if has_driver.is_none_or(|has_driver| unsafe { has_driver(name.as_ptr()) } != 0) {
+        return Ok(());
+    }
+    let scheme = url.split(':').next().unwrap_or_default().escape_debug();
+    Err(format!(
+        "no driver is loaded for \"{scheme}\": db_sqlite.so, db_mysql.so or db_postgres.so goes before sipwarden.so"
+    ))
 }

@@ -25,7 +25,7 @@ pub enum Entry {
     FloodCheck,
     DialogEvent,
     DialogRestored,
-    ReapInterval,
+    CanReap,
     Reap,
     Tick,
     Gauge,

@@ -30,6 +30,7 @@ mod rpc;
 mod settings;
 mod state;
 mod statistics;
+mod values;
 mod variables;
 
 pub use params::{Kind, PARAMS, Param};

@@ -38,7 +38,7 @@ pub static sw_rust_module: sw_module = sw_module {
     dialog_event: Some(calls::dialog_event),
     dialog_restored: Some(calls::dialog_restored),
     tick: Some(recorder::tick),
-    reap_interval: Some(reaper::reap_interval),
+    can_reap: Some(reaper::can_reap),
     reap: Some(reaper::reap),
     variable: Some(variables::variable),
     rpc: Some(rpc::call),
@@ -164,7 +164,7 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
             state.flood_rules.change(|flood| {
                 result = state.settings.change(flood, index as usize, &value);
             });
-            result
+            result.map(|()| state.values.set(index as usize, &value))
         });
         match result {
             Ok(()) => flood::log_rules(state, &before),
@@ -196,6 +196,7 @@ fn start() -> Result<(), String> {
     let state = State::new(settings, flood, reload::hash_key()?)
         .map_err(|e| format!("no address space (snapshot_memory is {reserve} bytes): {e}"))?;
     let state = state::install(state);
+    Settings::publish(&state.values);
     log::info(format_args!(
         "snapshots: 2 of up to {} bytes each, readers: up to {} processes, {} bytes",
         state.store.room(),
@@ -222,8 +223,8 @@ fn start() -> Result<(), String> {
         ));
     }
     reload::reload(state)?;
-    if let Some(path) = &state.settings.flood_persist {
-        let loaded = persist::load(state, path)?;
+    if let Some(path) = state.values.flood_persist() {
+        let loaded = persist::load(state, &path)?;
         log::info(format_args!("{loaded} blocks loaded from {}", path.display()));
     }
     Ok(())

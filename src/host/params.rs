@@ -106,7 +106,7 @@ const fn runtime(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Par
 }
 
 const fn table(name: &'static CStr, default: &'static CStr, meaning: &'static CStr) -> Param {
-    fixed(name, Kind::Name { default }, meaning)
+    runtime(name, Kind::Name { default }, meaning)
 }
 
 const fn int(default: i32, min: i32, max: i32) -> Kind {
@@ -115,7 +115,7 @@ const fn int(default: i32, min: i32, max: i32) -> Kind {
 
 /// All parameters.
 pub const PARAMS: [Param; at::COUNT] = [
-    fixed(
+    runtime(
         c"db_url",
         Kind::Text { default: c"sqlite:////var/lib/kamailio/sipwarden.sqlite", min: 1, max: 1024 },
         c"Database with the six tables, as Kamailio's database drivers take it.",
@@ -138,7 +138,7 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"sipwarden_trusted",
         c"Table or view of the platform's and its peers' addresses.",
     ),
-    fixed(
+    runtime(
         c"reload_bad_rows",
         Kind::Choice { default: c"fail", words: &["fail", "skip"] },
         c"Whether a bad row fails the whole load or is left out and reported.",
@@ -153,7 +153,7 @@ pub const PARAMS: [Param; at::COUNT] = [
         int(65_536, 16, 4_194_304),
         c"Calls that can be counted at a time; further ones are refused with `ledger_full`.",
     ),
-    fixed(
+    runtime(
         c"reaper_interval",
         int(60, 0, 86_400),
         c"Seconds between two comparisons of the counted calls with the dialogs; 0 for none.",
@@ -213,7 +213,7 @@ pub const PARAMS: [Param; at::COUNT] = [
         int(262_144, 1024, 16_777_216),
         c"Sources that are known at a time; rounded up to a power of two. 64 bytes each.",
     ),
-    fixed(
+    runtime(
         c"flood_persist",
         Kind::Text { default: c"", min: 0, max: 1024 },
         c"File in which blocks survive a restart; empty: they do not.",
@@ -223,12 +223,12 @@ pub const PARAMS: [Param; at::COUNT] = [
         int(0, 0, 1),
         c"1: all functions judge, count and report, but allow what they would refuse: `monitored`.",
     ),
-    fixed(
+    runtime(
         c"event_callback",
         Kind::Text { default: c"", min: 0, max: 128 },
         c"KEMI function that is called with the name of each event that has no event route.",
     ),
-    fixed(
+    runtime(
         c"audit_url",
         Kind::Text { default: c"", min: 0, max: 1024 },
         c"Database in which refusals, blocks and reloads are recorded; empty: nowhere.",

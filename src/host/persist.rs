@@ -27,6 +27,8 @@ const PERIOD: u64 = 1000;
 
 /// Writes the file when blocks have changed; one process, that of the module.
 pub struct Keeper {
+    /// The file, as `flood_persist` was at the last look.
+    path: Option<PathBuf>,
     /// Held as long as this process lives: another Kamailio with the same file
     /// would undo what this one writes.
     lock: Option<File>,
@@ -38,15 +40,29 @@ pub struct Keeper {
 
 impl Keeper {
     /// Nothing written yet.
-    pub const NEW: Self = Keeper { lock: None, written: None, tried: 0, trouble: Trouble::NONE };
+    pub const NEW: Self =
+        Keeper { path: None, lock: None, written: None, tried: 0, trouble: Trouble::NONE };
 
     /// Writes the file if a second has passed and blocks have changed since.
-    pub fn keep(&mut self, state: &State, path: &Path, now: u64) {
-        let changes = state.flood.changes();
-        if self.written == Some(changes) || now.saturating_sub(self.tried) < PERIOD {
+    pub fn keep(&mut self, state: &State, now: u64) {
+        if now.saturating_sub(self.tried) < PERIOD {
             return;
         }
         self.tried = now;
+        let path = state.values.flood_persist();
+        if self.path != path {
+            // Another file is written from the beginning; the old one stays as it is.
+            *self = Keeper { path, tried: now, ..Keeper::NEW };
+        }
+        let changes = state.flood.changes();
+        if self.written != Some(changes)
+            && let Some(path) = self.path.clone()
+        {
+            self.try_to_write(state, &path, changes, now);
+        }
+    }
+
+    fn try_to_write(&mut self, state: &State, path: &Path, changes: u64, now: u64) {
         match self.write(state, path) {
             Ok(()) => {
                 self.written = Some(changes);
@@ -122,11 +138,27 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Whether blocks could be written to a file.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check(path: &Path) -> Result<(), String> {
+    // Kamailio changes its folder when it starts.
+    if !path.is_absolute() {
+        let path = path.display().to_string();
+        return Err(format!("\"{}\" does not begin with /", path.escape_debug()));
+    }
+    let trial = beside(path, ".try");
+    create(&trial)
+        .and_then(|_| fs::remove_file(&trial))
+        .map_err(|e| format!("\"{}\" cannot be written: {e}", path.display()))
+}
+
 /// Reads the blocks of an earlier run back, with the time that is left of them.
 /// A line that is none is logged and left out.
 ///
 /// # Errors
-/// The file cannot be read, or not be written later.
+/// The file cannot be read.
 pub fn load(state: &State, path: &Path) -> Result<usize, String> {
     let failed = |what: &str, error: io::Error| {
         format!("parameter flood_persist: \"{}\" cannot be {what}: {error}", path.display())
@@ -136,8 +168,6 @@ pub fn load(state: &State, path: &Path) -> Result<usize, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed("read", error)),
     };
-    let new = beside(path, ".new");
-    create(&new).and_then(|_| fs::remove_file(&new)).map_err(|e| failed("written", e))?;
     let mut lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     match lines.next() {
         None => return Ok(0),

@@ -1,26 +1,37 @@
 //! Compares leases with dialogs: with correct code it finds nothing.
 
+use std::cell::Cell;
+
 use super::dialogs;
 use super::entry::{Entry, guard};
-use super::events;
 use super::log;
+use super::params::at;
 use super::state::{self, State};
 use super::statistics::{self, Own};
+use super::{clock, events};
 use crate::ledger::LeaseInfo;
 use crate::printable::Printable;
 
-/// Seconds between two comparisons, 0 for none.
-pub unsafe extern "C" fn reap_interval() -> i32 {
-    guard(Entry::ReapInterval, 0, || match state::get() {
-        Some(state) if dialogs::can_look_up() => state.settings.reaper_interval,
-        _ => 0,
-    })
+thread_local! {
+    /// Ms at the last comparison of this process.
+    static REAPED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs in a timer process: frees what two comparisons in turn found leaked.
+/// Whether comparisons are possible.
+pub unsafe extern "C" fn can_reap() -> i32 {
+    guard(Entry::CanReap, 0, || i32::from(dialogs::can_look_up()))
+}
+
+/// Runs each second in a timer process, and each `reaper_interval` frees what two
+/// comparisons in turn found leaked.
 pub unsafe extern "C" fn reap() {
     guard(Entry::Reap, (), || {
-        if let Some(state) = state::get() {
+        let Some(state) = state::get() else { return };
+        let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);
+        let now = clock::monotonic();
+        // A timer that comes a little early is not put off to the next second.
+        if interval > 0 && now.saturating_sub(REAPED.get()) + 500 >= interval {
+            REAPED.set(now);
             reconcile(state, false);
         }
     });

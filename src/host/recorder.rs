@@ -8,7 +8,7 @@ use super::entry::{Entry, guard};
 use super::persist::Keeper;
 use super::state::{self, State};
 use super::{clock, flood, gauges, variables};
-use crate::events::{Event, EventKind};
+use crate::events::{Event, EventKind, Reader};
 
 /// Ms between two looks for what has run out.
 const SWEEP: u64 = 200;
@@ -20,6 +20,7 @@ const AT_ONCE: usize = 500;
 thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
     static REPEATED: Cell<u64> = const { Cell::new(0) };
+    static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
     static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
@@ -33,19 +34,22 @@ pub unsafe extern "C" fn tick() {
             SWEPT.set(now);
             state.flood.sweep(clock::monotonic, |ended| flood::report_end(state, ended));
         }
-        if now.saturating_sub(REPEATED.get()) >= REPEATS {
-            REPEATED.set(now);
-            state.journal.repeats(clock::wall(), |event| tell(state, event));
-        }
-        for _ in 0..AT_ONCE {
-            let Some(event) = state.journal.take() else { break };
-            tell(state, &event);
-        }
+        READER.with_borrow_mut(|reader| {
+            for _ in 0..AT_ONCE {
+                let Some(event) = reader.take(&state.journal) else {
+                    // Only now it is known what all repeats are repeats of.
+                    if now.saturating_sub(REPEATED.get()) >= REPEATS {
+                        REPEATED.set(now);
+                        reader.repeats(&state.journal, clock::wall(), |event| tell(state, event));
+                    }
+                    break;
+                };
+                tell(state, &event);
+            }
+        });
         gauges::tell(state, now);
-        AUDIT.with_borrow_mut(|audit| audit.write(&state.settings, now));
-        if let Some(path) = &state.settings.flood_persist {
-            KEEPER.with_borrow_mut(|keeper| keeper.keep(state, path, now));
-        }
+        AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
+        KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
     });
 }
 
@@ -55,7 +59,7 @@ fn tell(state: &State, event: &Event) {
     if matches!(kind, EventKind::Denied | EventKind::Limit) {
         state.recent.add(event);
     }
-    if state.settings.audit_url.is_some() {
+    if state.values.audit().is_some() {
         AUDIT.with_borrow_mut(|audit| audit.add(event));
     }
     run_route(state, kind.route(), event);
@@ -65,7 +69,7 @@ fn tell(state: &State, event: &Event) {
 pub fn run_route(state: &State, name: &std::ffi::CStr, event: &Event) {
     let Some(run) = abi::host().and_then(|host| host.run_event) else { return };
     variables::with_event(event, || {
-        let callback = &state.settings.event_callback;
+        let callback = state.values.event_callback();
         // SAFETY: the name and the callback's name outlive the call.
         unsafe { run(name.as_ptr(), callback.as_ptr()) };
     });

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
+use super::values::without_password;
 use super::{clock, database, events, log, report};
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
@@ -95,7 +96,7 @@ fn log_success(state: &State, done: &Reloaded) {
     log::info(format_args!(
         "generation {} loaded from {}: {}; {} bytes; fetch {} ms, compile {} ms, publish {} ms",
         done.generation,
-        state.settings.shown_url(),
+        without_password(&state.values.db_url()),
         rows.join(", "),
         done.bytes,
         done.fetch.as_millis(),
@@ -109,21 +110,21 @@ fn log_success(state: &State, done: &Reloaded) {
 fn refuse_to_forget_everybody(state: &State, config: &Configuration) -> Result<(), String> {
     let loaded = with_snapshot(|view, _| view.counts().rows_of(Table::Company)).unwrap_or(0);
     if config.companies.is_empty() && loaded > 0 {
-        let table = state.settings.table(Table::Company);
+        let table = state.values.table(Table::Company);
         return Err(format!("table {table} is empty, and {loaded} companies are loaded"));
     }
     Ok(())
 }
 
 fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failure> {
-    let settings = &state.settings;
+    let values = &state.values;
     let started = Instant::now();
     let flood = state.flood_rules.settings();
-    let mut loader = Loader::new(settings.tables.clone(), settings.bad_rows).flood(
-        settings.classes.clone(),
+    let mut loader = Loader::new(values.tables(), values.bad_rows()).flood(
+        state.settings.classes.clone(),
         Broadest { v4: flood.broadest_v4 as u8, v6: flood.broadest_v6 as u8 },
     );
-    database::read_tables(settings, &mut loader)?;
+    database::read_tables(values, &mut loader)?;
     let fetched = Instant::now();
 
     let (mut config, skipped) = loader.finish().map_err(bad_rows)?;

@@ -1,41 +1,25 @@
 //! The configured values, checked as a whole, and changes at run time.
 
-use std::ffi::CString;
-use std::path::PathBuf;
+use std::path::Path;
 
 use parking_lot::Mutex;
 
 use super::params::{PARAMS, Value, at};
+use super::values::Values;
+use super::{database, persist};
 use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
-use crate::tables::{BadRows, Table};
 
 /// Values as they arrive in mod_init, before [`Settings::take`].
 static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
 
-/// Checked parameters.
+/// What is fixed at start-up; the rest lies in [`super::values::Values`].
 pub struct Settings {
-    /// Database with the tables.
-    pub db_url: String,
-    /// Names of the tables, in the order of [`Table::ALL`].
-    pub tables: [String; Table::ALL.len()],
-    /// What bad rows do.
-    pub bad_rows: BadRows,
     /// Bytes for two generations.
     pub snapshot_bytes: usize,
     /// Calls that can be counted at a time.
     pub max_calls: usize,
-    /// Seconds between two comparisons with the dialogs, 0 for none.
-    pub reaper_interval: i32,
     /// Sources that can be known at a time.
     pub flood_sources: usize,
-    /// File in which blocks survive a restart.
-    pub flood_persist: Option<PathBuf>,
-    /// KEMI function for events.
-    pub event_callback: CString,
-    /// Database of the audit table, None for none.
-    pub audit_url: Option<String>,
-    /// Its name.
-    pub audit_table: CString,
     /// Classes of sources.
     pub classes: ClassNames,
 }
@@ -62,31 +46,14 @@ impl Settings {
     /// What is wrong with the values as a whole.
     pub fn take() -> Result<(Self, FloodSettings), String> {
         let configured = CONFIGURED.lock();
-        let value =
-            |index: usize| configured.iter().find(|(own, _)| *own == index).map(|(_, value)| value);
-        let text = |index: usize| match value(index) {
-            Some(Value::Text(text)) => text.clone(),
-            _ => String::new(),
-        };
-        let int = |index: usize| match value(index) {
-            Some(Value::Int(number)) => usize::try_from(*number).unwrap_or(0),
+        let int = |index: usize| match configured.iter().find(|(own, _)| *own == index) {
+            Some((_, Value::Int(number))) => usize::try_from(*number).unwrap_or(0),
             _ => 0,
         };
         let mut settings = Settings {
-            db_url: text(at::DB_URL),
-            tables: std::array::from_fn(|n| text(at::FIRST_TABLE + n)),
-            bad_rows: match text(at::RELOAD_BAD_ROWS).as_str() {
-                "skip" => BadRows::Skip,
-                _ => BadRows::Fail,
-            },
             snapshot_bytes: int(at::SNAPSHOT_MEMORY) << 20,
             max_calls: int(at::MAX_CALLS),
-            reaper_interval: int(at::REAPER_INTERVAL) as i32,
             flood_sources: int(at::FLOOD_SOURCES),
-            flood_persist: absolute(text(at::FLOOD_PERSIST))?,
-            event_callback: CString::new(text(at::EVENT_CALLBACK)).unwrap_or_default(),
-            audit_url: Some(text(at::AUDIT_URL)).filter(|url| !url.is_empty()),
-            audit_table: CString::new(text(at::AUDIT_TABLE)).unwrap_or_default(),
             classes: ClassNames::default(),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
@@ -101,13 +68,19 @@ impl Settings {
         Ok((settings, flood))
     }
 
+    /// Puts the values kept by [`configure`] where all processes see them.
+    pub fn publish(values: &Values) {
+        CONFIGURED.lock().iter().for_each(|(index, value)| values.set(*index, value));
+    }
+
     fn add_class(&mut self, value: &Value) -> Result<(), String> {
         let Value::Text(text) = value else { return Ok(()) };
         let name = parse_class(text)?.name;
         self.classes.add(name).map_err(|e| format!("parameter flood_class: {e}"))
     }
 
-    /// Changes a setting that can be changed at run time.
+    /// Checks a setting that can be changed at run time, and changes it in `flood` if it
+    /// is one of flood control.
     ///
     /// # Errors
     /// A sentence that names parameter and value; nothing has changed then.
@@ -117,80 +90,59 @@ impl Settings {
         index: usize,
         value: &Value,
     ) -> Result<(), String> {
-        let name = PARAMS.get(index).map_or("", |param| param.name());
+        let param = PARAMS.get(index).filter(|param| param.runtime).ok_or_else(|| {
+            let name = PARAMS.get(index).map_or("", |param| param.name());
+            format!("parameter {name} cannot be changed at run time")
+        })?;
         match value {
             Value::Int(number) => {
-                let number = u32::try_from(*number).unwrap_or(0);
-                match index {
-                    at::FLOOD_LIMIT => flood.set_default(|limit, _, _, _| *limit = number),
-                    at::FLOOD_BLOCK => flood.set_default(|_, _, block, _| *block = number),
-                    at::FLOOD_BLOCK_MAX => flood.set_default(|_, _, _, most| *most = number),
-                    at::FLOOD_EXEMPT_PREFIX => flood.broadest_v4 = number,
-                    at::FLOOD_EXEMPT_IPV6_PREFIX => flood.broadest_v6 = number,
-                    at::FLOOD_IPV6_PREFIX => flood.ipv6_prefix = number,
-                    at::FLOOD_MONITOR => flood.monitor = number,
-                    at::MONITOR => flood.monitor_all = number,
-                    _ => return Err(format!("parameter {name} cannot be changed at run time")),
-                }
+                set_number(flood, index, u32::try_from(*number).unwrap_or(0));
+                Ok(())
             }
-            Value::Text(text) => match index {
-                at::FLOOD_WINDOW => {
-                    let ms = parse_duration(text)?;
-                    flood.set_default(|_, window, _, _| *window = ms);
-                }
-                at::FLOOD_CLASS => {
-                    let class = parse_class(text)?;
-                    let ClassId(position) = self.classes.id(&class.name).ok_or_else(|| {
-                        format!("parameter {name}: there is no class {}", class.name)
-                    })?;
-                    flood.set_class(position.into(), &class);
-                }
-                at::FLOOD_COMPANY_SOURCES => {
-                    let sources = self.classes.parse(text).ok_or_else(|| {
-                        let shown = text.escape_debug();
-                        format!("parameter {name}: \"{shown}\" is neither exempt nor a class")
-                    })?;
-                    flood.company_sources = ClassId::to_number(sources).into();
-                }
-                _ => return Err(format!("parameter {name} cannot be changed at run time")),
-            },
+            Value::Text(text) => self
+                .set_text(flood, index, text)
+                .map_err(|why| format!("parameter {}: {why}", param.name())),
+        }
+    }
+
+    fn set_text(&self, flood: &mut FloodSettings, index: usize, text: &str) -> Result<(), String> {
+        match index {
+            at::FLOOD_WINDOW => {
+                let ms = parse_duration(text)?;
+                flood.set_default(|_, window, _, _| *window = ms);
+            }
+            at::FLOOD_CLASS => {
+                let class = parse_class(text)?;
+                let ClassId(position) = (self.classes.id(&class.name))
+                    .ok_or_else(|| format!("there is no class {}", class.name))?;
+                flood.set_class(position.into(), &class);
+            }
+            at::FLOOD_COMPANY_SOURCES => {
+                let sources = self.classes.parse(text).ok_or_else(|| {
+                    format!("\"{}\" is neither exempt nor a class", text.escape_debug())
+                })?;
+                flood.company_sources = ClassId::to_number(sources).into();
+            }
+            at::FLOOD_PERSIST if !text.is_empty() => persist::check(Path::new(text))?,
+            at::AUDIT_URL if text.is_empty() => {}
+            at::DB_URL | at::AUDIT_URL => database::check_driver(text)?,
+            _ => {}
         }
         Ok(())
     }
-
-    /// The name of a table in the database.
-    pub fn table(&self, table: Table) -> &str {
-        self.tables.get(table.index()).map_or("", String::as_str)
-    }
-
-    /// The database URL without its password.
-    pub fn shown_url(&self) -> String {
-        without_password(&self.db_url)
-    }
 }
 
-/// A database URL as it may be logged.
-pub fn without_password(url: &str) -> String {
-    // scheme://user:password@host; a password may hold any of these signs.
-    let Some((head, host)) = url.rsplit_once('@') else {
-        return url.to_owned();
-    };
-    let scheme_end = head.find("://").map_or(0, |at| at + 3);
-    let (scheme, user) = head.split_at_checked(scheme_end).unwrap_or(("", head));
-    let user = user.split(':').next().unwrap_or_default();
-    format!("{scheme}{user}:***@{host}")
-}
-
-/// A path, None for an empty text. Kamailio changes its folder when it starts.
-fn absolute(text: String) -> Result<Option<PathBuf>, String> {
-    let path = PathBuf::from(&text);
-    match path.is_absolute() {
-        true => Ok(Some(path)),
-        false if text.is_empty() => Ok(None),
-        false => Err(format!(
-            "parameter flood_persist: \"{}\" does not begin with /",
-            text.escape_debug()
-        )),
+fn set_number(flood: &mut FloodSettings, index: usize, number: u32) {
+    match index {
+        at::FLOOD_LIMIT => flood.set_default(|limit, _, _, _| *limit = number),
+        at::FLOOD_BLOCK => flood.set_default(|_, _, block, _| *block = number),
+        at::FLOOD_BLOCK_MAX => flood.set_default(|_, _, _, most| *most = number),
+        at::FLOOD_EXEMPT_PREFIX => flood.broadest_v4 = number,
+        at::FLOOD_EXEMPT_IPV6_PREFIX => flood.broadest_v6 = number,
+        at::FLOOD_IPV6_PREFIX => flood.ipv6_prefix = number,
+        at::FLOOD_MONITOR => flood.monitor = number,
+        at::MONITOR => flood.monitor_all = number,
+        _ => {}
     }
 }
 
@@ -204,17 +156,6 @@ mod tests {
             settings.add_class(&Value::Text((*class).into()))?;
         }
         Ok(settings)
-    }
-
-    #[test]
-    fn passwords_are_not_shown() {
-        let mut settings = settings(&[]).unwrap();
-        settings.db_url = "mysql://kamailio:se:cr@t@db.example/sip".into();
-        assert_eq!(settings.shown_url(), "mysql://kamailio:***@db.example/sip");
-        settings.db_url = "mysql:kamailio:secret@db.example/sip".into();
-        assert_eq!(settings.shown_url(), "mysql:***@db.example/sip");
-        settings.db_url = "sqlite:////tmp/x".into();
-        assert_eq!(settings.shown_url(), "sqlite:////tmp/x");
     }
 
     #[test]
@@ -244,8 +185,10 @@ mod tests {
         assert!(refused.contains("\"office\" is neither exempt nor a class"), "{refused}");
         let refused = change(at::FLOOD_CLASS, "office=limit:5");
         assert!(refused.contains("there is no class office"), "{refused}");
-        let refused = change(at::DB_URL, "sqlite:///x");
-        assert!(refused.contains("db_url cannot be changed"), "{refused}");
+        let refused = change(at::FLOOD_PERSIST, "blocks");
+        assert!(refused.contains("\"blocks\" does not begin with /"), "{refused}");
+        let refused = change(at::MAX_CALLS, "5");
+        assert!(refused.contains("max_calls cannot be changed"), "{refused}");
         assert_eq!(flood, before);
     }
 }

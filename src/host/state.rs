@@ -7,6 +7,7 @@ use once_cell::sync::OnceCell;
 
 use super::entry::Entry;
 use super::settings::Settings;
+use super::values::Values;
 use crate::events::{Journal, Recent};
 use crate::flood::{FloodSettings, FloodTable, SharedRules};
 use crate::ledger::Ledger;
@@ -17,8 +18,10 @@ pub const REPORT_BYTES: usize = 16384;
 
 /// Everything behind the script functions and RPC methods.
 pub struct State {
-    /// Checked parameters.
+    /// What is fixed.
     pub settings: Settings,
+    /// What may change, but for no request path.
+    pub values: Values,
     /// The snapshots.
     pub store: SnapshotStore,
     /// The calls.
@@ -46,6 +49,7 @@ impl State {
     /// What the kernel says.
     pub fn new(settings: Settings, flood: FloodSettings, seed: [u64; 2]) -> io::Result<Self> {
         Ok(State {
+            values: Values::new()?,
             store: SnapshotStore::new(settings.snapshot_bytes)?,
             ledger: Ledger::new(settings.max_calls, seed)?,
             flood: FloodTable::new(settings.flood_sources, seed)?,

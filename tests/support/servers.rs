@@ -123,6 +123,22 @@ impl Server {
         });
     }
 
+    /// Halts the server: whoever asks it waits.
+    pub fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: i32) {
+        if let Some(process) = &self.process {
+            super::signal(process.id() as i32, signal);
+        }
+    }
+
     /// Stops the server at once, as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -1,21 +1,53 @@
 //! `sipwarden.settings`.
 
-use super::reply::{Call, Fault};
-use crate::host::flood::with_rules;
-use crate::host::state::State;
+use std::thread::sleep;
+use std::time::Duration;
 
-/// What can be changed at run time, as it holds now.
+use super::reply::{Call, Fault};
+use crate::host::abi;
+use crate::host::flood::with_rules;
+use crate::host::log;
+use crate::host::params::{Kind, PARAMS, at};
+use crate::host::state::State;
+use crate::host::values::without_password;
+
+/// Looks for changes that have not been applied yet, and ms between two.
+const LOOKS: u32 = 400;
+const PAUSE: u64 = 5;
+
+/// Waits until the module's own process has applied all changes of settings so far:
+/// a tenth of a second, as long as no script or database keeps it. Not for SIP workers.
+pub fn settle() {
+    let Some(settled) = abi::host().and_then(|host| host.settings_settled) else { return };
+    for _ in 0..LOOKS {
+        // SAFETY: takes nothing, and may be called in any process.
+        if unsafe { settled() } != 0 {
+            return;
+        }
+        sleep(Duration::from_millis(PAUSE));
+    }
+    log::warning(format_args!(
+        "the module's own process is busy: changes of settings may not hold yet"
+    ));
+}
+
+/// All parameters as they hold now.
 pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
+    settle();
     let reply = call.reply();
-    let flood = state.flood_rules.settings();
+    for (index, param) in PARAMS.iter().enumerate() {
+        match param.kind {
+            Kind::Int { .. } => reply.int(param.name, state.values.int(index)),
+            // Told class by class, below.
+            Kind::Classes => {}
+            _ if matches!(index, at::DB_URL | at::AUDIT_URL) => {
+                reply.text(param.name, without_password(&state.values.text(index)));
+            }
+            _ => reply.text(param.name, state.values.text(index)),
+        }
+    }
     with_rules(state, |rules| {
-        reply.int(c"monitor", flood.monitor_all);
-        reply.int(c"flood_monitor", flood.monitor);
-        reply.int(c"flood_ipv6_prefix", flood.ipv6_prefix);
-        reply.int(c"flood_exempt_prefix", flood.broadest_v4);
-        reply.int(c"flood_exempt_ipv6_prefix", flood.broadest_v6);
         let names = &state.settings.classes;
-        reply.text(c"flood_company_sources", names.name(rules.company_sources()));
         let classes = reply.array(c"classes");
         for class in names.ids().map(Some) {
             let rule = rules.class(class);

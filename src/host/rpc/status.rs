@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::page::Page;
 use super::reply::{Call, Fault, Node};
+use super::settings::settle;
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
 use crate::host::{abi, clock, reload as tables, report, statistics};
@@ -32,6 +33,7 @@ fn add_milliseconds(node: &Node<'_>, name: &CStr, duration: Duration) {
 
 /// Reads the tables and publishes them.
 pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
+    settle();
     let done = tables::reload(state).map_err(Fault::internal)?;
     let reply = call.reply();
     reply.int(c"generation", done.generation);

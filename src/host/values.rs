@@ -1,0 +1,146 @@
+//! The values of all parameters as they hold now, for whoever is not in a hurry: no
+//! request path reads them. Changes at run time come through the cfg framework.
+
+use std::ffi::CString;
+use std::io;
+use std::path::PathBuf;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::params::{PARAMS, Value, at};
+use crate::shm::{Area, SharedMutex};
+use crate::tables::{BadRows, Table};
+
+/// Longest text of a parameter, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// A number, or a text of so many bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Slot {
+    number: i32,
+    len: u32,
+    text: [u8; MAX_TEXT],
+}
+
+/// The values in shared memory, in the order of [`PARAMS`]. Any process may read; only
+/// `mod_init` and then the module's own process write.
+pub struct Values {
+    slots: &'static [SharedMutex<Slot>],
+}
+
+impl Values {
+    /// Maps them, all empty.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new() -> io::Result<Self> {
+        Ok(Values { slots: Area::share_slice(PARAMS.len())? })
+    }
+
+    /// Sets the value of parameter `index`.
+    pub fn set(&self, index: usize, value: &Value) {
+        let Some(slot) = self.slots.get(index) else { return };
+        let mut slot = slot.lock();
+        match value {
+            Value::Int(number) => slot.number = *number,
+            Value::Text(text) => {
+                let len = text.len().min(MAX_TEXT);
+                slot.text.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+                slot.len = len as u32;
+            }
+        }
+    }
+
+    /// The number of parameter `index`.
+    pub fn int(&self, index: usize) -> i32 {
+        self.slots.get(index).map_or(0, |slot| slot.lock().number)
+    }
+
+    /// The text of parameter `index`.
+    pub fn text(&self, index: usize) -> String {
+        let Some(slot) = self.slots.get(index) else { return String::new() };
+        let slot = slot.lock();
+        let bytes = slot.text.get(..slot.len as usize).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    /// Database with the tables.
+    pub fn db_url(&self) -> String {
+        self.text(at::DB_URL)
+    }
+
+    /// Names of the tables, in the order of [`Table::ALL`].
+    pub fn tables(&self) -> [String; Table::ALL.len()] {
+        std::array::from_fn(|n| self.text(at::FIRST_TABLE + n))
+    }
+
+    /// The name of a table in the database.
+    pub fn table(&self, table: Table) -> String {
+        self.text(at::FIRST_TABLE + table.index())
+    }
+
+    /// What bad rows do.
+    pub fn bad_rows(&self) -> BadRows {
+        match self.text(at::RELOAD_BAD_ROWS).as_str() {
+            "skip" => BadRows::Skip,
+            _ => BadRows::Fail,
+        }
+    }
+
+    /// File in which blocks survive a restart.
+    pub fn flood_persist(&self) -> Option<PathBuf> {
+        Some(self.text(at::FLOOD_PERSIST)).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// KEMI function for events.
+    pub fn event_callback(&self) -> CString {
+        CString::new(self.text(at::EVENT_CALLBACK)).unwrap_or_default()
+    }
+
+    /// Database and name of the audit table; None for none.
+    pub fn audit(&self) -> Option<(String, String)> {
+        let url = self.text(at::AUDIT_URL);
+        (!url.is_empty()).then(|| (url, self.text(at::AUDIT_TABLE)))
+    }
+}
+
+/// A database URL as it may be shown.
+pub fn without_password(url: &str) -> String {
+    // scheme://user:password@host; a password may hold any of these signs.
+    let Some((head, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let scheme_end = head.find("://").map_or(0, |at| at + 3);
+    let (scheme, user) = head.split_at_checked(scheme_end).unwrap_or(("", head));
+    let user = user.split(':').next().unwrap_or_default();
+    format!("{scheme}{user}:***@{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_replaced_whole() {
+        let values = Values::new().unwrap();
+        assert_eq!((values.audit(), values.flood_persist()), (None, None));
+        values.set(at::AUDIT_URL, &Value::Text("sqlite:////a/long/one".into()));
+        values.set(at::AUDIT_URL, &Value::Text("sqlite:///x".into()));
+        values.set(at::AUDIT_TABLE, &Value::Text("audit".into()));
+        assert_eq!(values.audit(), Some(("sqlite:///x".into(), "audit".into())));
+        values.set(at::REAPER_INTERVAL, &Value::Int(7));
+        assert_eq!(values.int(at::REAPER_INTERVAL), 7);
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("mysql://kamailio:se:cr@t@db.example/sip", "mysql://kamailio:***@db.example/sip"),
+            ("mysql:kamailio:secret@db.example/sip", "mysql:***@db.example/sip"),
+            ("sqlite:////tmp/x", "sqlite:////tmp/x"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}

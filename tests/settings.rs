@@ -1,0 +1,234 @@
+//! Settings that are changed while Kamailio runs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::call::{AutoCallee, Caller, Endpoint};
+use support::kamailio::{Config, Kamailio, faulty_module};
+use support::sip::Phone;
+use support::sqlite::Sqlite;
+use support::{Folder, proxy, wait_for};
+
+const TENANTS: &str = "
+INSERT INTO sipwarden_brand VALUES ('b', 0);
+INSERT INTO sipwarden_company VALUES ('office', 'b', 1, 0);
+";
+
+fn tenants(folder: &Folder, name: &str) -> Sqlite {
+    let db = Sqlite::create(folder.join(name));
+    db.run(TENANTS);
+    db
+}
+
+fn config(db: &Sqlite) -> Config {
+    let mut config = Config::new(&db.url());
+    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
+    config
+}
+
+fn set(kamailio: &Kamailio, name: &str, value: &str) {
+    let answer = kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", name, value]);
+    assert!(!answer.contains("error"), "{name}: {answer}");
+}
+
+fn refused(kamailio: &Kamailio, name: &str, value: &str) -> String {
+    let seen = kamailio.log().len();
+    let answer = kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", name, value]);
+    assert!(answer.contains("error"), "{name}={value}: {answer}");
+    kamailio.log().split_off(seen)
+}
+
+fn settings(kamailio: &Kamailio) -> Value {
+    kamailio.rpc("sipwarden.settings", json!([]))
+}
+
+#[test]
+fn another_database_and_other_tables_hold_from_the_next_reload_on() {
+    let folder = Folder::new();
+    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
+    second.run("INSERT INTO sipwarden_company VALUES ('new', 'b', 0, 0);");
+    first.run("CREATE VIEW all_open AS SELECT id, brand_id, 0 AS ip_filter, max_calls FROM sipwarden_company;");
+    let kamailio = config(&first).start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let verdict = |company: &str| phone.ask(company).reason;
+    let reload = || kamailio.try_rpc("sipwarden.reload", json!([]));
+    assert_eq!(verdict("office"), "denied_no_ranges");
+
+    set(&kamailio, "company_table", "all_open");
+    reload().unwrap();
+    assert_eq!(verdict("office"), "filter_off");
+    set(&kamailio, "company_table", "sipwarden_company");
+    set(&kamailio, "db_url", &second.url());
+    reload().unwrap();
+    assert_eq!(
+        (verdict("office"), verdict("new")),
+        ("denied_no_ranges".into(), "filter_off".into())
+    );
+
+    // What cannot be is refused, what cannot be read leaves the tables as they are.
+    let before = settings(&kamailio);
+    let said = refused(&kamailio, "company_table", "a; DROP");
+    assert!(said.contains("company_table: \"a; DROP\" is no table name"), "{said}");
+    let said = refused(&kamailio, "db_url", "oracle://sip:secret@db/sip");
+    assert!(said.contains("db_url: no driver is loaded for \"oracle\""), "{said}");
+    let said = refused(&kamailio, "reload_bad_rows", "keep");
+    assert!(said.contains("\"keep\" is none of fail, skip"), "{said}");
+    assert_eq!(settings(&kamailio), before);
+    set(&kamailio, "brand_table", "nowhere");
+    let fault = reload().unwrap_err();
+    assert!(fault.contains("nowhere"), "{fault}");
+    assert_eq!(verdict("new"), "filter_off");
+    set(&kamailio, "brand_table", "sipwarden_brand");
+
+    second.run("INSERT INTO sipwarden_company_address VALUES ('office', '10.0.0.300', NULL);");
+    let fault = reload().unwrap_err();
+    assert!(fault.contains("10.0.0.300"), "{fault}");
+    set(&kamailio, "reload_bad_rows", "skip");
+    assert_eq!(reload().unwrap()["rows"]["companies"], 2);
+}
+
+#[test]
+fn every_parameter_is_told_and_no_password() {
+    let folder = Folder::new();
+    let db = tenants(&folder, "a.sqlite");
+    let kamailio = config(&db)
+        .settings("loadmodule \"db_mysql.so\"\n")
+        .settings("modparam(\"sipwarden\", \"max_calls\", 4711)\n")
+        .start();
+    set(&kamailio, "audit_url", "mysql://sip:secret@127.0.0.1:1/sip");
+    let told = settings(&kamailio);
+    assert_eq!(told["audit_url"], "mysql://sip:***@127.0.0.1:1/sip");
+    assert_eq!((&told["db_url"], &told["max_calls"]), (&json!(db.url()), &json!(4711)));
+    let names: Vec<&str> = sipwarden::host::PARAMS
+        .iter()
+        .map(|param| param.name.to_str().unwrap())
+        .filter(|name| *name != "flood_class")
+        .collect();
+    for name in names {
+        assert!(!told[name].is_null(), "{name} in {told}");
+    }
+}
+
+#[test]
+fn the_audit_table_is_switched_on_moved_and_off() {
+    let folder = Folder::new();
+    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
+    second.run("CREATE TABLE other AS SELECT * FROM sipwarden_audit;");
+    let kamailio = config(&first).start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let row = |db: &Sqlite, table: &str, company: &str| {
+        phone.ask(company);
+        wait_for(company, || {
+            let sql = format!("SELECT hits FROM {table} WHERE company = '{company}';");
+            (db.query(&sql) == "1\n").then_some(())
+        });
+    };
+    set(&kamailio, "audit_url", &first.url());
+    settings(&kamailio);
+    row(&first, "sipwarden_audit", "one");
+    set(&kamailio, "audit_url", &second.url());
+    settings(&kamailio);
+    row(&second, "sipwarden_audit", "two");
+    set(&kamailio, "audit_table", "other");
+    settings(&kamailio);
+    row(&second, "other", "three");
+    set(&kamailio, "audit_url", "s:");
+    settings(&kamailio);
+    phone.ask("four");
+    wait_for("four is told", || {
+        (kamailio.rpc("sipwarden.denied", json!(["four"]))["total"] == 1).then_some(())
+    });
+    assert_eq!(kamailio.counter("audit_lost"), 0);
+    set(&kamailio, "audit_table", "sipwarden_audit");
+    set(&kamailio, "audit_url", &first.url());
+    settings(&kamailio);
+    row(&first, "sipwarden_audit", "five");
+    let all = "SELECT company FROM sipwarden_audit WHERE company <> '' ORDER BY 1;";
+    assert_eq!(first.query(all), "five\none\n");
+    assert_eq!(second.query(all), "two\n");
+}
+
+#[test]
+fn blocks_are_written_to_the_file_that_is_named() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder, "a.sqlite")).start();
+    kamailio.rpc("sipwarden.block", json!(["127.8.0.1"]));
+    let has_block = |name: &str| {
+        wait_for(name, || {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+            text.contains("127.8.0.1/32").then_some(())
+        });
+    };
+    let path = |name: &str| folder.join(name).display().to_string();
+    set(&kamailio, "flood_persist", &path("first"));
+    has_block("first");
+    set(&kamailio, "flood_persist", &path("second"));
+    has_block("second");
+    let said = refused(&kamailio, "flood_persist", "blocks");
+    assert!(said.contains("flood_persist: \"blocks\" does not begin with /"), "{said}");
+    let said = refused(&kamailio, "flood_persist", &path("no/folder"));
+    assert!(said.contains("cannot be written"), "{said}");
+    assert_eq!(settings(&kamailio)["flood_persist"], path("second"));
+}
+
+#[test]
+fn the_callback_of_events_changes() {
+    let folder = Folder::new();
+    let script = folder.join("script.lua");
+    let lua = "
+function ksr_request_route()
+    KSR.sipwarden.check_company_ip(KSR.pv.get(\"$rU\"))
+    KSR.sl.sl_send_reply(200, \"OK\")
+end
+function first(name) KSR.notice(\"first \" .. KSR.pv.get(\"$swd(company)\") .. \"\\n\") end
+function second(name) KSR.notice(\"second \" .. KSR.pv.get(\"$swd(company)\") .. \"\\n\") end
+";
+    std::fs::write(&script, lua).unwrap();
+    let kamailio = config(&tenants(&folder, "a.sqlite"))
+        .routes("")
+        .settings(&format!(
+            "loadmodule \"app_lua.so\"\nmodparam(\"app_lua\", \"load\", \"{}\")\ncfgengine \"lua\"\n",
+            script.display()
+        ))
+        .start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let logged = |company: &str, line: &str| {
+        phone.request("OPTIONS", company, "").unwrap();
+        wait_for(line, || kamailio.log().contains(line).then_some(()));
+    };
+    for (callback, company) in [("first", "one"), ("second", "two"), ("first", "three")] {
+        set(&kamailio, "event_callback", callback);
+        settings(&kamailio);
+        logged(company, &format!("{callback} {company}"));
+    }
+}
+
+#[test]
+fn the_reaper_is_switched_on() {
+    let folder = Folder::new();
+    let db = tenants(&folder, "a.sqlite");
+    db.run("UPDATE sipwarden_company SET ip_filter = 0;");
+    let callee = AutoCallee::start("127.0.0.1");
+    let mut config = proxy::config(&db.url(), callee.address)
+        .settings("modparam(\"sipwarden\", \"reaper_interval\", 0)\n");
+    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
+    // A build in which the ends of calls are not noticed.
+    config.module = faulty_module();
+    config.environment = vec![("SIPWARDEN_PANIC".into(), "DialogEvent".into())];
+    let kamailio = config.start();
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut call = Caller::new(&endpoint, kamailio.address(), "office", "");
+    call.invite();
+    assert_eq!(call.final_reply().status(), Some(200));
+    call.ack();
+    call.within("BYE");
+    wait_for("the end", || {
+        let found = kamailio.rpc("sipwarden.reconcile", json!([]));
+        (found["without_dialog"] == 1).then_some(())
+    });
+    assert_eq!(proxy::calls(&kamailio, "office"), 1);
+    let answer = kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", "reaper_interval", "1"]);
+    assert!(!answer.contains("error"), "{answer}");
+    wait_for("the reaper", || (proxy::calls(&kamailio, "office") == 0).then_some(()));
+}
