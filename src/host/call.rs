@@ -75,6 +75,8 @@ pub enum About {
 pub struct Told {
     /// The verdict.
     pub verdict: Verdict,
+    /// The verdict without monitor mode and without flag `e` of `flood_check`.
+    pub judged: Verdict,
     /// What it is about.
     pub about: About,
 }
@@ -83,14 +85,15 @@ thread_local! {
     static LAST: Cell<Option<(MessageKey, Told)>> = const { Cell::new(None) };
 }
 
-/// Keeps the verdict for `$swd` and returns the code for the script.
-pub fn answer(msg: &sw_message, function: &str, verdict: Verdict) -> i32 {
-    answer_about(msg, function, verdict, About::Nothing)
-}
-
-/// As [`answer`], for a verdict about calls or a source.
-pub fn answer_about(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
-    LAST.set(Some((msg.into(), Told { verdict, about })));
+/// Keeps the verdict for `$swd` and returns the code for the script, which may be told
+/// something else than was judged.
+pub fn answer_judged(
+    msg: &sw_message,
+    function: &str,
+    (verdict, judged): (Verdict, Verdict),
+    about: About,
+) -> i32 {
+    LAST.set(Some((msg.into(), Told { verdict, judged, about })));
     if log::debugs() {
         log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
     }

@@ -8,6 +8,7 @@ use super::entry::{Entry, guard};
 use super::state;
 use crate::events::{Event, EventKind};
 use crate::ledger::ScopeKind;
+use crate::verdict::Verdict;
 
 /// The operators' page, whole.
 const PAGE: &str = include_str!("../../web/index.html");
@@ -64,6 +65,11 @@ const fn attribute(
     Attribute { name, meaning, value }
 }
 
+/// The verdict without monitor mode.
+fn judged(context: &Context<'_>) -> Option<Verdict> {
+    if let Context::Message(told) = context { Some(told.judged) } else { None }
+}
+
 fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
     let Context::Message(Told { about: About::Calls(numbers), .. }) = context else { return None };
     *numbers.scopes.get(kind as usize)?
@@ -117,7 +123,7 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 25] = [
+pub const ATTRIBUTES: [Attribute; 27] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -130,6 +136,12 @@ pub const ATTRIBUTES: [Attribute; 25] = [
             _ => Some(Value::Text(event_of(c)?.reason().as_bytes())),
         },
     ),
+    attribute("would_code", "code of the last verdict as it would be without monitor mode", |c| {
+        judged(c).map(|judged| Value::Int(judged.code().into()))
+    }),
+    attribute("would", "its reason: of what is only watched, why it would be refused", |c| {
+        judged(c).map(|judged| Value::Text(judged.reason().as_bytes()))
+    }),
     attribute("company_calls", "live calls of the company, this one included if it counts", |c| {
         count(c, ScopeKind::Company)
     }),

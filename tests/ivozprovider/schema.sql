@@ -119,3 +119,10 @@ CREATE TABLE DDIs (
 -- Assumed: what Kamailio's own modules look for in a database.
 CREATE TABLE version (table_name VARCHAR(64) NOT NULL PRIMARY KEY, table_version INT NOT NULL);
 INSERT INTO version VALUES ('kam_users', 7), ('kam_users_address', 6), ('kam_trunks_address', 6);
+INSERT INTO version VALUES ('kam_trusted', 6), ('kam_dispatcher', 4);
+CREATE VIEW kam_dispatcher AS
+SELECT 1 AS setid, CONCAT('sip:', IF(ip LIKE '%:%', CONCAT('[', ip, ']'), ip)) AS destination,
+       0 AS flags, 0 AS priority, '' AS attrs, '' AS description
+FROM ApplicationServers;
+ALTER TABLE kam_trusted ADD from_pattern VARCHAR(64) NULL, ADD ruri_pattern VARCHAR(64) NULL,
+    ADD priority INT NOT NULL DEFAULT 0;

@@ -7,12 +7,14 @@
     clippy::indexing_slicing
 )]
 
+pub mod account;
 pub mod browser;
 pub mod call;
 pub mod example;
 pub mod kamailio;
 pub mod page;
 pub mod platform;
+pub mod proxies;
 pub mod proxy;
 pub mod servers;
 pub mod sip;

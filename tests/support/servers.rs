@@ -31,6 +31,7 @@ impl Server {
             "--skip-test-db",
             "--user=root",
             &data,
+            &server.own_tmpdir(),
         ]));
         server.started().with_database(
             "CREATE DATABASE sip; GRANT SELECT ON sip.* TO sip@'127.0.0.1' IDENTIFIED BY 'secret';",
@@ -54,6 +55,11 @@ impl Server {
 
     fn new(kind: Kind) -> Self {
         Server { kind, folder: Folder::new(), port: free_port(), process: None }
+    }
+
+    /// A server that starts clears the temporary tables of all others in a shared one.
+    fn own_tmpdir(&self) -> String {
+        format!("--tmpdir={}", self.folder.path().display())
     }
 
     fn started(mut self) -> Self {
@@ -99,6 +105,7 @@ impl Server {
                         &port,
                     ])
                     .arg(format!("--datadir={}", data.display()))
+                    .arg(self.own_tmpdir())
                     .arg(format!("--socket={}", self.folder.join("socket").display()))
                     .arg(format!("--pid-file={}", self.folder.join("pid").display()));
                 command
