@@ -13,87 +13,8 @@ use std::net::SocketAddr;
 
 use support::account::Account;
 use support::call::{Caller, Endpoint};
-use support::kamailio::free_port;
-use support::platform::Platform;
-use support::proxies::Proxies;
 use support::wait_for;
-
-/// Where phones of company 7 may be, and where they may not.
-const GRANTED: &str = "127.50.7.1";
-const ELSEWHERE: &str = "127.60.0.1";
-const CARRIER: &str = "127.70.0.1";
-
-/// A platform, both proxies, a carrier and an application server.
-struct World {
-    platform: Platform,
-    proxies: Proxies,
-    carrier: Endpoint,
-    server: Endpoint,
-}
-
-/// Company 7 (vpbx, alice: 3 calls from elsewhere) may come from one network; 8 (vpbx,
-/// alice: none), 9 (retail) and 10 (residential) from nowhere here; 11 is wholesale.
-const SETUP: &str = "
-    UPDATE Companies SET type = 'retail' WHERE id = 9;
-    UPDATE Companies SET type = 'residential' WHERE id = 10;
-    UPDATE Companies SET type = 'wholesale' WHERE id = 11;
-    INSERT INTO kam_users_address (companyId, ip_addr, mask) VALUES (7, '127.50.7.0', 24);
-    DELETE FROM Terminals WHERE companyId IN (9, 10);
-    INSERT INTO RetailAccounts (id, companyId, name, domainId, password) VALUES (1, 9, 'alice', 9, 'secret');
-    INSERT INTO ResidentialDevices (id, companyId, name, domainId, password) VALUES (1, 10, 'alice', 10, 'secret');
-    INSERT INTO kam_trusted (src_ip, proto, tag, companyId) VALUES ('127.80.0.1', 'any', '11', 11);
-    INSERT INTO kam_trunks_address (grp, ip_addr, mask) VALUES (1, '127.70.0.0', 24);
-    INSERT INTO DDIs (companyId, DDIE164) VALUES (7, '+34911111111');
-    INSERT INTO sipwarden.sipwarden_operator_address (ip_addr, description) VALUES ('127.0.0.1', 'both proxies');";
-
-impl World {
-    fn start(defines: &[(&str, &str)]) -> Self {
-        let platform = Platform::start();
-        // An address of loopback for itself, so that its port may be 5060.
-        let [high, low] = free_port().to_be_bytes();
-        let server: SocketAddr = ([127, high, low, 5], 5060).into();
-        platform.run(SETUP);
-        platform
-            .run(&format!("INSERT INTO ApplicationServers VALUES (1, '{}', 'as');", server.ip()));
-        let carrier = Endpoint::new(CARRIER);
-        let proxies = Proxies::start(&platform, carrier.address(), defines);
-        World { platform, proxies, carrier, server: Endpoint::at(server) }
-    }
-
-    fn phone(&self, ip: &str, company: u32) -> Account {
-        let domain = format!("c{company}.example");
-        Account::new(ip, self.proxies.users.address(), "alice", &domain)
-    }
-
-    /// Brings an external call up to the carrier and answers it.
-    fn external<'a>(&self, phone: &'a Account) -> Caller<'a> {
-        let mut caller = phone.call("+34600000000", &phone.domain, "");
-        let invite = self.carrier.request("INVITE");
-        self.carrier.reply(&invite, 200, "c");
-        assert_eq!(caller.final_reply().status(), Some(200));
-        caller.ack();
-        self.carrier.request("ACK");
-        caller
-    }
-
-    fn hang_up(&self, mut caller: Caller<'_>) {
-        caller.within("BYE");
-        let bye = self.carrier.request("BYE");
-        self.carrier.reply(&bye, 200, "c");
-    }
-
-    /// An INVITE of the carrier to company 7.
-    fn from_carrier<'a>(&self, carrier: &'a Endpoint) -> Caller<'a> {
-        let mut caller = Caller::new(carrier, self.proxies.trunks.address(), "carrier.example", "");
-        caller.dial("+34911111111");
-        caller
-    }
-
-    fn calls_of_company_are(&self, company: &str, calls: u32) {
-        let expected = format!("calls: {calls}");
-        self.proxies.trunks.wait_until(&["sipwarden.company", company], &expected);
-    }
-}
+use support::world::{ELSEWHERE, GRANTED, World};
 
 #[test]
 fn phones_register_and_call_from_where_they_may() {
@@ -173,7 +94,7 @@ fn a_roadwarrior_has_so_many_calls_and_no_more_and_gets_calls_without_counting()
     assert_eq!(third.final_reply().status(), Some(480));
 
     // A call that it gets is none of its own.
-    let mut incoming = world.from_carrier(&world.carrier);
+    let mut incoming = world.carrier_call(&world.carrier);
     world.platform.run("UPDATE DDIs SET DDIE164 = 'alice';");
     incoming.dial_at("alice", "c7.example");
     incoming.invite();
@@ -214,7 +135,7 @@ fn limits_of_company_and_brand_hold_for_calls_out_and_in_with_todays_replies() {
 
     let mut third = phone.call("+34600000000", &phone.domain, "");
     assert_eq!(third.final_reply().line, "SIP/2.0 403 Maxcalls exceeded");
-    let mut inbound = world.from_carrier(&world.carrier);
+    let mut inbound = world.carrier_call(&world.carrier);
     inbound.invite();
     assert_eq!(inbound.final_reply().line, "SIP/2.0 486 Busy");
 
@@ -223,7 +144,7 @@ fn limits_of_company_and_brand_hold_for_calls_out_and_in_with_todays_replies() {
     world.calls_of_company_are("7", 1);
     assert_eq!(phone.register().status(), Some(200));
     world.platform.run("UPDATE DDIs SET DDIE164 = 'alice';");
-    let mut inbound = world.from_carrier(&world.carrier);
+    let mut inbound = world.carrier_call(&world.carrier);
     inbound.dial_at("alice", "c7.example");
     inbound.invite();
     let ringing = phone.endpoint.request("INVITE");
@@ -250,7 +171,7 @@ fn limits_of_company_and_brand_hold_for_calls_out_and_in_with_todays_replies() {
 
     // A company that the tables do not know.
     world.platform.run("UPDATE DDIs SET companyId = 99999;");
-    let mut unknown = world.from_carrier(&world.carrier);
+    let mut unknown = world.carrier_call(&world.carrier);
     unknown.dial_at("alice", "c7.example");
     unknown.invite();
     assert_eq!(unknown.final_reply().status(), Some(500));

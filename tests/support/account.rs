@@ -42,8 +42,24 @@ impl Account {
         }
     }
 
-    /// Sends a request; the reply, if one comes.
+    /// Sends a request; the final reply, if one comes within 3 s.
     pub fn ask(&self, method: &str, cseq: u32, headers: &str) -> Option<Message> {
+        let id = self.send_with(method, cseq, headers);
+        self.reply_to(&id, Duration::from_secs(3))
+    }
+
+    /// Whether a request is answered within a second.
+    pub fn try_ask(&self, method: &str, cseq: u32) -> bool {
+        let id = self.send(method, cseq);
+        self.reply_to(&id, Duration::from_secs(1)).is_some()
+    }
+
+    /// Sends a request and does not wait; its Call-ID.
+    pub fn send(&self, method: &str, cseq: u32) -> String {
+        self.send_with(method, cseq, "")
+    }
+
+    fn send_with(&self, method: &str, cseq: u32, headers: &str) -> String {
         let (me, id) = (self.endpoint.address(), unique());
         let Account { user, domain, .. } = self;
         let text = format!(
@@ -53,9 +69,13 @@ impl Account {
              Expires: 600\r\n{headers}Content-Length: 0\r\n\r\n"
         );
         self.endpoint.send(&text, self.proxy);
+        format!("{id}@phone")
+    }
+
+    fn reply_to(&self, call_id: &str, time: Duration) -> Option<Message> {
         loop {
-            let (reply, _) = self.endpoint.receive_within(Duration::from_secs(3))?;
-            let ours = reply.header("Call-ID") == Some(format!("{id}@phone").as_str());
+            let (reply, _) = self.endpoint.receive_within(time)?;
+            let ours = reply.header("Call-ID") == Some(call_id);
             if ours && reply.status().is_some_and(|status| status >= 200) {
                 return Some(reply);
             }

@@ -19,6 +19,7 @@ pub mod proxy;
 pub mod servers;
 pub mod sip;
 pub mod sqlite;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
