@@ -184,6 +184,38 @@ fn limits_of_company_and_brand_hold_for_calls_out_and_in_with_todays_replies() {
 }
 
 #[test]
+fn of_many_calls_at_once_exactly_so_many_get_through_as_the_limit_says() {
+    let world = World::start(&[]);
+    world.platform.run("UPDATE Companies SET maxCalls = 5 WHERE id = 11;");
+    world.proxies.reload();
+    let proxy = world.proxies.users.address();
+    let wholesale: Vec<_> = (0..20).map(|_| Endpoint::new("127.80.0.1")).collect();
+    let mut callers: Vec<_> =
+        wholesale.iter().map(|phone| Caller::new(phone, proxy, "any.example", "")).collect();
+    for caller in &mut callers {
+        caller.dial("+34600000000");
+        caller.invite();
+    }
+    for _ in 0..5 {
+        let invite = world.carrier.request("INVITE");
+        world.carrier.reply(&invite, 200, "c");
+    }
+    let replies: Vec<_> = callers.iter_mut().map(|caller| caller.final_reply().line).collect();
+    let answered = replies.iter().filter(|line| *line == "SIP/2.0 200 Test").count();
+    let refused = replies.iter().filter(|line| *line == "SIP/2.0 403 Maxcalls exceeded").count();
+    assert_eq!(refused, 15, "{replies:?}");
+    assert_eq!(answered, 5);
+    world.calls_of_company_are("11", 5);
+    // Every slot comes back.
+    let up = callers.into_iter().filter(|caller| caller.is_up());
+    for caller in up {
+        caller.ack();
+        world.hang_up(caller);
+    }
+    world.calls_of_company_are("11", 0);
+}
+
+#[test]
 fn floods_are_dropped_and_platform_and_carriers_are_never_checked() {
     let world = World::start(&[("BANNED_ADDRESSES", "")]);
     let ask = |endpoint: &Endpoint, proxy: SocketAddr, n: u32| {

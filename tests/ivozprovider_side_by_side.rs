@@ -77,8 +77,7 @@ fn the_stock_acl_decides_and_only_what_sipwarden_sees_otherwise_is_logged() {
         told[1]
     );
     // sipwarden tells its own side, too.
-    let denied = users.kamcmd(&["sipwarden.denied", "7"]);
-    assert!(denied.contains("roadwarrior_none"), "{denied}");
+    users.wait_until(&["sipwarden.denied", "7"], "reason: roadwarrior_none");
 }
 
 #[test]

@@ -255,6 +255,11 @@ impl<'a> Caller<'a> {
         contact.trim_matches(['<', '>']).clone_into(&mut self.target);
     }
 
+    /// Whether it was answered.
+    pub fn is_up(&self) -> bool {
+        self.to.contains(";tag=")
+    }
+
     /// Acknowledges a final error.
     pub fn refused(&mut self, reply: &Message) {
         let to = reply.header("To").unwrap().to_owned();
