@@ -184,6 +184,21 @@ fn limits_of_company_and_brand_hold_for_calls_out_and_in_with_todays_replies() {
 }
 
 #[test]
+fn what_the_portal_changes_holds_without_a_word_to_the_proxies() {
+    let timer = [("RELOAD_TIMER", "\"name=reload;interval=1;mode=1;\"")];
+    let world = World::start(&timer);
+    let phone = world.phone(ELSEWHERE, 8);
+    assert_eq!(phone.register().status(), Some(403));
+    world
+        .platform
+        .run("INSERT INTO kam_users_address (companyId, ip_addr) VALUES (8, '127.60.0.1');");
+    wait_for("the range to hold", || (phone.register().status() == Some(200)).then_some(()));
+    for proxy in [&world.proxies.users, &world.proxies.trunks] {
+        proxy.wait_until(&["sipwarden.company", "8"], "range_count: 2");
+    }
+}
+
+#[test]
 fn of_many_calls_at_once_exactly_so_many_get_through_as_the_limit_says() {
     let world = World::start(&[]);
     world.platform.run("UPDATE Companies SET maxCalls = 5 WHERE id = 11;");

@@ -196,30 +196,82 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
     platform.run("INSERT INTO kam_users_address (companyId, ip_addr) VALUES (1, '192.0.2.1');");
     let kamailio = platform.config("sipwarden_trusted_users").start();
     let address = |ip: &str, mask: &str| {
-        format!(
-            "INSERT INTO kam_users_address (id, companyId, ip_addr, mask) VALUES (9999, 1, {ip}, {mask})"
-        )
+        let columns = "(id, companyId, ip_addr, mask)";
+        format!("INSERT INTO kam_users_address {columns} VALUES (9999, 1, {ip}, {mask})")
     };
-    let remove = "DELETE FROM kam_users_address WHERE id = 9999";
-    let cases = [
-        (address("'2001:db8::1'", "32"), remove, "sipwarden_company_address row", "company \"1\": ip_addr \"2001:db8::1\" mask \"32 on IPv6: 128 meant?\""),
+    let of_address = "DELETE FROM kam_users_address WHERE id = 9999";
+    let of_users = "DELETE FROM Users; DELETE FROM Terminals";
+    let range = "sipwarden_company_address row";
+    let cases: [(String, &str, &str, &str); 16] = [
+        (
+            address("'2001:db8::1'", "32"),
+            of_address,
+            range,
+            "company \"1\": ip_addr \"2001:db8::1\" mask \"32 on IPv6: 128 meant?\"",
+        ),
         // Without a host bit it would be a proper range, of 2^96 addresses.
-        (address("'2001:db8::'", "32"), remove, "sipwarden_company_address row", "ip_addr \"2001:db8::\" mask \"32 on IPv6"),
-        (address("'::'", "1"), remove, "sipwarden_company_address row", "ip_addr \"::\" mask \"1 on IPv6"),
-        (address("'::ffff:192.0.2.9'", "32"), remove, "sipwarden_company_address row", "ip_addr \"::ffff:192.0.2.9\" mask \"32 on IPv6"),
-        (address("'phone.example'", "32"), remove, "sipwarden_company_address row", "company \"1\": ip_addr \"phone.example\" mask \"32\": is not an IP"),
-        (address("''", "32"), remove, "sipwarden_company_address row", "ip_addr \"\""),
-        (address("NULL", "32"), remove, "sipwarden_company_address row", "ip_addr NULL"),
-        (address("'192.0.2.0/24'", "32"), remove, "sipwarden_company_address row", "\"192.0.2.0/24\""),
-        (address("'192.0.2.5'", "33"), remove, "sipwarden_company_address row", "mask 33 is larger than 32"),
-        (address("'192.0.2.5'", "-1"), remove, "sipwarden_company_address row", "mask \"-1\""),
-        ("INSERT INTO Companies VALUES (77, 99, 'vpbx', '', NULL, 1, 0)".into(), "DELETE FROM Companies WHERE id = 77", "sipwarden_company row", "company \"77\": brand_id \"99\" is no brand"),
-        ("INSERT INTO Terminals (id, name, domainId, companyId) VALUES (71, 'x', 1, 1), (72, 'X', 1, 5);
-          INSERT INTO Users (id, companyId, terminalId, externalIpCalls) VALUES (71, 1, 71, '1'), (72, 5, 72, '1')".into(), "DELETE FROM Users; DELETE FROM Terminals", "sipwarden_user row", "aor \"x@c1.example\" stands twice"),
-        ("INSERT INTO Terminals (id, name, domainId, companyId) VALUES (71, 'x', 1, 1);
-          INSERT INTO Users (id, companyId, terminalId, externalIpCalls) VALUES (71, 1, 71, '4')".into(), "DELETE FROM Users; DELETE FROM Terminals", "sipwarden_user row", "user \"x@c1.example\": external_calls \"4\""),
-        ("INSERT INTO Countries VALUES (9, 'ESP'); INSERT INTO CompaniesRelGeoIPCountries VALUES (1, 9)".into(), "DELETE FROM Countries; DELETE FROM CompaniesRelGeoIPCountries", "sipwarden_company_country row", "company \"1\": country \"ESP\""),
-        ("INSERT INTO ApplicationServers VALUES (9, 'as.example', NULL)".into(), "DELETE FROM ApplicationServers", "sipwarden_trusted_users row", "ip_addr \"as.example\""),
+        (address("'2001:db8::'", "32"), of_address, range, "\"2001:db8::\" mask \"32 on IPv6"),
+        (address("'::'", "1"), of_address, range, "ip_addr \"::\" mask \"1 on IPv6"),
+        (address("'::ffff:192.0.2.9'", "32"), of_address, range, "mask \"32 on IPv6"),
+        (
+            address("'phone.example'", "32"),
+            of_address,
+            range,
+            "company \"1\": ip_addr \"phone.example\" mask \"32\": is not an IP",
+        ),
+        (address("''", "32"), of_address, range, "ip_addr \"\""),
+        (address("NULL", "32"), of_address, range, "ip_addr NULL"),
+        (address("'192.0.2.0/24'", "32"), of_address, range, "\"192.0.2.0/24\""),
+        (address("'192.0.2.5'", "33"), of_address, range, "mask 33 is larger than 32"),
+        (address("'192.0.2.5'", "-1"), of_address, range, "mask \"-1\""),
+        (
+            "INSERT INTO Companies VALUES (77, 99, 'vpbx', '', NULL, 1, 0)".into(),
+            "DELETE FROM Companies WHERE id = 77",
+            "sipwarden_company row",
+            "company \"77\": brand_id \"99\" is no brand",
+        ),
+        (
+            "INSERT INTO Terminals (id, name, domainId, companyId) VALUES (71, 'x', 1, 1), (72, 'X', 1, 5);
+             INSERT INTO Users (id, companyId, terminalId, externalIpCalls)
+             VALUES (71, 1, 71, '1'), (72, 5, 72, '1')"
+                .into(),
+            of_users,
+            "sipwarden_user row",
+            "aor \"x@c1.example\" stands twice",
+        ),
+        (
+            "INSERT INTO Terminals (id, name, domainId, companyId) VALUES (71, 'x', 1, 1);
+             INSERT INTO Users (id, companyId, terminalId, externalIpCalls) VALUES (71, 1, 71, '4')"
+                .into(),
+            of_users,
+            "sipwarden_user row",
+            "user \"x@c1.example\": external_calls \"4\"",
+        ),
+        (
+            "INSERT INTO Countries VALUES (9, 'ESP');
+             INSERT INTO CompaniesRelGeoIPCountries VALUES (1, 9)"
+                .into(),
+            "DELETE FROM Countries; DELETE FROM CompaniesRelGeoIPCountries",
+            "sipwarden_company_country row",
+            "company \"1\": country \"ESP\"",
+        ),
+        (
+            "UPDATE Companies SET maxCalls = 0; UPDATE Brands SET maxCalls = 0;
+             ALTER TABLE Companies MODIFY maxCalls INT NULL;
+             ALTER TABLE Brands MODIFY maxCalls INT NULL;
+             UPDATE Companies SET maxCalls = NULL WHERE id = 3; UPDATE Brands SET maxCalls = NULL;
+             UPDATE Companies SET maxCalls = -1 WHERE id = 4"
+                .into(),
+            "UPDATE Companies SET maxCalls = 0 WHERE id = 4",
+            "sipwarden_company row",
+            "company \"4\": max_calls \"-1\"",
+        ),
+        (
+            "INSERT INTO ApplicationServers VALUES (9, 'as.example', NULL)".into(),
+            "DELETE FROM ApplicationServers",
+            "sipwarden_trusted_users row",
+            "ip_addr \"as.example\"",
+        ),
     ];
     for (spoil, repair, table, what) in &cases {
         platform.run(&format!("{spoil};"));
