@@ -48,6 +48,15 @@ impl Account {
         self.reply_to(&id, Duration::from_secs(3))
     }
 
+    /// Whether registering is answered within a second, with credentials too.
+    pub fn try_register(&self) -> bool {
+        let id = self.send("REGISTER", 1);
+        let Some(challenge) = self.reply_to(&id, Duration::from_secs(1)) else { return false };
+        let header = self.credentials("REGISTER", &challenge);
+        let id = self.send_with("REGISTER", 2, &header);
+        self.reply_to(&id, Duration::from_secs(1)).is_some()
+    }
+
     /// Whether a request is answered within a second.
     pub fn try_ask(&self, method: &str, cseq: u32) -> bool {
         let id = self.send(method, cseq);
