@@ -102,6 +102,23 @@ static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
 	return sw_rust_module.check_company_ip(&m, sw_text_of(company), &address);
 }
 
+static int ki_check_country(sip_msg_t *msg, str *list)
+{
+	struct sw_message m;
+
+	sw_message_fill(&m, msg);
+	return sw_rust_module.check_country(&m, sw_text_of(list), NULL);
+}
+
+static int ki_check_country_addr(sip_msg_t *msg, str *list, str *ip)
+{
+	struct sw_message m;
+	struct sw_text address = sw_text_of(ip);
+
+	sw_message_fill(&m, msg);
+	return sw_rust_module.check_country(&m, sw_text_of(list), &address);
+}
+
 static int ki_roadwarrior_acquire_flags(sip_msg_t *msg, str *aor, str *company, str *flags)
 {
 	struct sw_call call = sw_call_of(msg);
@@ -176,6 +193,22 @@ static int w_check_company_ip_addr(struct sip_msg *msg, char *company, char *ip)
 	return ki_check_company_ip_addr(msg, &id, &address);
 }
 
+static int w_check_country(struct sip_msg *msg, char *list, char *unused)
+{
+	str countries = evaluate(msg, list);
+
+	(void)unused;
+	return ki_check_country(msg, &countries);
+}
+
+static int w_check_country_addr(struct sip_msg *msg, char *list, char *ip)
+{
+	str countries = evaluate(msg, list);
+	str address = evaluate(msg, ip);
+
+	return ki_check_country_addr(msg, &countries, &address);
+}
+
 static int w_roadwarrior_acquire(struct sip_msg *msg, char *aor, char *company)
 {
 	str user = evaluate(msg, aor);
@@ -218,6 +251,10 @@ cmd_export_t sw_functions[] = {
 				fixup_spve_null, fixup_free_spve_null, ANY_ROUTE},
 		{"check_company_ip", (cmd_function)w_check_company_ip_addr, 2,
 				fixup_spve_all, fixup_free_spve_all, ANY_ROUTE},
+		{"check_country", (cmd_function)w_check_country, 1, fixup_spve_null,
+				fixup_free_spve_null, ANY_ROUTE},
+		{"check_country", (cmd_function)w_check_country_addr, 2, fixup_spve_all,
+				fixup_free_spve_all, ANY_ROUTE},
 		{"flood_check", (cmd_function)w_flood_check, 0, 0, 0, ANY_ROUTE},
 		{"flood_check", (cmd_function)w_flood_check_flags, 1, fixup_spve_null,
 				fixup_free_spve_null, ANY_ROUTE},
@@ -245,6 +282,10 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(check_company_ip, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(check_company_ip_addr, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(check_country, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(check_country_addr, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(flood_check, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),

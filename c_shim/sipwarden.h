@@ -252,7 +252,8 @@ struct sw_module {
 	/* Script functions return the code of the verdict, never 0. */
 	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company,
 			const struct sw_text *ip);
-
+	int (*check_country)(const struct sw_message *msg, struct sw_text list,
+			const struct sw_text *ip);
 	int (*flood_check)(const struct sw_message *msg, struct sw_text flags);
 	int (*roadwarrior_acquire)(const struct sw_call *call, struct sw_text aor,
 			struct sw_text company, struct sw_text flags);

@@ -138,6 +138,11 @@ impl Prefix {
         }
     }
 
+    /// The network that an address begins; None for one that is none.
+    pub fn of_network(first: IpAddr, len: u8) -> Option<Self> {
+        Self::new(first, Some(len)).ok()
+    }
+
     /// Its first address.
     pub fn first(&self) -> Address {
         match *self {

@@ -10,6 +10,10 @@ use std::ffi::CStr;
 pub enum Verdict {
     GrantedRange,
     FilterOff,
+    GrantedCountry,
+    CountryListed,
+    CountryNotListed,
+    CountryUnknown,
     DeniedSource,
     DeniedNoRanges,
     RoadwarriorCounted,
@@ -57,9 +61,13 @@ const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'stati
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [Entry; 30] = [
+pub const ENTRIES: [Entry; 34] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
+    row(Verdict::GrantedCountry, 3, "granted_country", "its country is allowed for the company"),
+    row(Verdict::CountryListed, 1, "country_listed", "the address is in one of the countries"),
+    row(Verdict::CountryNotListed, -1, "country_not_listed", "it is in another country"),
+    row(Verdict::CountryUnknown, -2, "country_unknown", "the database does not tell its country"),
     row(Verdict::DeniedSource, -1, "denied_source", "filter on, source not granted"),
     row(
         Verdict::DeniedNoRanges,
@@ -195,6 +203,7 @@ pub const CHECK_COMPANY_IP: Function = Function {
     verdicts: &[
         (Verdict::GrantedRange, c"check_granted_range"),
         (Verdict::FilterOff, c"check_filter_off"),
+        (Verdict::GrantedCountry, c"check_granted_country"),
         (Verdict::Monitored, c"check_monitored"),
         (Verdict::DeniedSource, c"check_denied_source"),
         (Verdict::DeniedNoRanges, c"check_denied_no_ranges"),
@@ -210,6 +219,7 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
     verdicts: &[
         (Verdict::GrantedRange, c"roadwarrior_granted_range"),
         (Verdict::FilterOff, c"roadwarrior_filter_off"),
+        (Verdict::GrantedCountry, c"roadwarrior_granted_country"),
         (Verdict::RoadwarriorCounted, c"roadwarrior_counted"),
         (Verdict::RoadwarriorHeld, c"roadwarrior_held"),
         (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
@@ -260,9 +270,21 @@ pub const FLOOD_CHECK: Function = Function {
     ],
 };
 
+/// `check_country`.
+pub const CHECK_COUNTRY: Function = Function {
+    name: "check_country",
+    place: 4,
+    verdicts: &[
+        (Verdict::CountryListed, c"country_listed"),
+        (Verdict::CountryNotListed, c"country_not_listed"),
+        (Verdict::CountryUnknown, c"country_unknown"),
+        (Verdict::InternalError, c"country_internal_error"),
+    ],
+};
+
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 4] =
-    [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT, &FLOOD_CHECK];
+pub const FUNCTIONS: [&Function; 5] =
+    [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT, &FLOOD_CHECK, &CHECK_COUNTRY];
 
 /// Number of the first statistic of each function; the last one is their count.
 #[allow(clippy::indexing_slicing)] // while compiling

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::abi::sw_message;
 use super::log;
+use crate::address::Address;
 use crate::flood::ClassId;
 use crate::ledger::{ScopeKind, Taken, Wanted};
 use crate::verdict::Verdict;
@@ -68,6 +69,8 @@ pub enum About {
     Calls(Numbers),
     /// A source.
     Flood(FloodNumbers),
+    /// An address that the script has given.
+    Address(Address),
 }
 
 /// What the script was told last.
@@ -85,8 +88,12 @@ thread_local! {
     static LAST: Cell<Option<(MessageKey, Told)>> = const { Cell::new(None) };
 }
 
-/// Keeps the verdict for `$swd` and returns the code for the script, which may be told
-/// something else than was judged.
+/// Keeps the verdict for `$swd` and returns the code for the script.
+pub fn answer(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
+    answer_judged(msg, function, (verdict, verdict), about)
+}
+
+/// As [`answer`], where the script may be told something else than was judged.
 pub fn answer_judged(
     msg: &sw_message,
     function: &str,

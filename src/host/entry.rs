@@ -22,6 +22,7 @@ pub enum Entry {
     CheckCompanyIp,
     RoadwarriorAcquire,
     CcLimit,
+    CheckCountry,
     FloodCheck,
     DialogEvent,
     DialogRestored,

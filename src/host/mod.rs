@@ -17,6 +17,7 @@ mod faults;
 mod flood;
 mod functions;
 mod gauges;
+mod geoip;
 mod log;
 mod module;
 mod params;

@@ -34,6 +34,7 @@ pub static sw_rust_module: sw_module = sw_module {
     check_company_ip: Some(functions::check_company_ip),
     roadwarrior_acquire: Some(calls::roadwarrior_acquire),
     cc_limit: Some(calls::cc_limit),
+    check_country: Some(functions::check_country),
     flood_check: Some(flood::flood_check),
     dialog_event: Some(calls::dialog_event),
     dialog_restored: Some(calls::dialog_restored),

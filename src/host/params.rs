@@ -72,7 +72,8 @@ pub(super) mod at {
     pub const DB_URL: usize = 0;
     pub const FIRST_TABLE: usize = 1;
     pub const RELOAD_BAD_ROWS: usize = FIRST_TABLE + Table::ALL.len();
-    pub const SNAPSHOT_MEMORY: usize = RELOAD_BAD_ROWS + 1;
+    pub const GEOIP_DB: usize = RELOAD_BAD_ROWS + 1;
+    pub const SNAPSHOT_MEMORY: usize = GEOIP_DB + 1;
     pub const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
     pub const REAPER_INTERVAL: usize = MAX_CALLS + 1;
     pub const FLOOD_LIMIT: usize = REAPER_INTERVAL + 1;
@@ -142,6 +143,11 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"reload_bad_rows",
         Kind::Choice { default: c"fail", words: &["fail", "skip"] },
         c"Whether a bad row fails the whole load or is left out and reported.",
+    ),
+    runtime(
+        c"geoip_db",
+        Kind::Text { default: c"", min: 0, max: 1024 },
+        c"MaxMind DB with the countries of networks, read with the tables; empty: countries grant nothing. Holds from the next reload on.",
     ),
     fixed(
         c"snapshot_memory",

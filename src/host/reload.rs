@@ -6,7 +6,8 @@ use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
 use super::values::without_password;
-use super::{clock, database, events, log, report};
+use super::{clock, database, events, geoip, log, report};
+use crate::countries::CountryNetworks;
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
 use crate::tables::{Broadest, Configuration, Loader, Problem, Problems, Table};
@@ -17,6 +18,8 @@ pub struct Reloaded {
     pub generation: u64,
     /// What it holds.
     pub counts: Counts,
+    /// The database of countries: what it is, and how many networks it tells.
+    pub countries: Option<String>,
     /// Its size.
     pub bytes: usize,
     /// Reading the tables.
@@ -93,6 +96,9 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
 
 fn log_success(state: &State, done: &Reloaded) {
     let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
+    if let Some(countries) = &done.countries {
+        log::info(format_args!("countries: {countries}"));
+    }
     log::info(format_args!(
         "generation {} loaded from {}: {}; {} bytes; fetch {} ms, compile {} ms, publish {} ms",
         done.generation,
@@ -124,6 +130,12 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
         state.settings.classes.clone(),
         Broadest { v4: flood.broadest_v4 as u8, v6: flood.broadest_v6 as u8 },
     );
+    let geoip = match values.geoip_db() {
+        Some(path) => geoip::load(&path)?,
+        None => CountryNetworks::default(),
+    };
+    let countries = values.geoip_db().map(|_| geoip.summary());
+    loader = loader.networks(geoip);
     database::read_tables(values, &mut loader)?;
     let fetched = Instant::now();
 
@@ -147,6 +159,7 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
     Ok(Reloaded {
         generation: published.generation,
         counts,
+        countries,
         bytes: bytes.len(),
         fetch: fetched - started,
         compile: compiled - fetched,

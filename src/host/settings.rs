@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::params::{PARAMS, Value, at};
 use super::values::Values;
-use super::{database, persist};
+use super::{database, geoip, persist};
 use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
 
 /// Values as they arrive in mod_init, before [`Settings::take`].
@@ -124,6 +124,7 @@ impl Settings {
                 flood.company_sources = ClassId::to_number(sources).into();
             }
             at::FLOOD_PERSIST if !text.is_empty() => persist::check(Path::new(text))?,
+            at::GEOIP_DB if !text.is_empty() => geoip::check(Path::new(text))?,
             at::AUDIT_URL if text.is_empty() => {}
             at::DB_URL | at::AUDIT_URL => database::check_driver(text)?,
             _ => {}

@@ -67,7 +67,7 @@ pub struct Gauge {
 }
 
 /// What is asked for its value; follows [`OWN`].
-pub const GAUGES: [Gauge; 10] = [
+pub const GAUGES: [Gauge; 11] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
@@ -76,6 +76,7 @@ pub const GAUGES: [Gauge; 10] = [
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },
+    Gauge { name: c"country_networks", value: |_| with_view(|v| v.country_networks().into()) },
     Gauge { name: c"events_lost", value: |s| s.journal.lost() },
     Gauge {
         name: c"companies",

@@ -88,6 +88,11 @@ impl Values {
         }
     }
 
+    /// MaxMind DB with the countries of networks.
+    pub fn geoip_db(&self) -> Option<PathBuf> {
+        Some(self.text(at::GEOIP_DB)).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     /// File in which blocks survive a restart.
     pub fn flood_persist(&self) -> Option<PathBuf> {
         Some(self.text(at::FLOOD_PERSIST)).filter(|path| !path.is_empty()).map(PathBuf::from)

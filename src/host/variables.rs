@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_message, sw_text, sw_value};
 use super::call::{About, FloodNumbers, Told, last_told};
 use super::entry::{Entry, guard};
+use super::process::with_snapshot;
 use super::state;
+use crate::address::Address;
 use crate::events::{Event, EventKind};
 use crate::ledger::ScopeKind;
 use crate::verdict::Verdict;
@@ -21,12 +23,12 @@ enum Value<'a> {
 
 /// What `$swd` is about.
 enum Context<'a> {
-    /// A message in which a function was called.
-    Message(Told),
+    /// A message in which a function was called, and its source.
+    Message(Told, Option<Address>),
     /// An event, in an event route.
     Event(&'a EventView),
-    /// Neither.
-    Nothing,
+    /// Another message, and its source.
+    Nothing(Option<Address>),
 }
 
 /// An event, and its source as text.
@@ -67,11 +69,13 @@ const fn attribute(
 
 /// The verdict without monitor mode.
 fn judged(context: &Context<'_>) -> Option<Verdict> {
-    if let Context::Message(told) = context { Some(told.judged) } else { None }
+    if let Context::Message(told, _) = context { Some(told.judged) } else { None }
 }
 
 fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
-    let Context::Message(Told { about: About::Calls(numbers), .. }) = context else { return None };
+    let Context::Message(Told { about: About::Calls(numbers), .. }, _) = context else {
+        return None;
+    };
     *numbers.scopes.get(kind as usize)?
 }
 
@@ -84,7 +88,9 @@ fn limit<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
 }
 
 fn flood<'a>(context: &Context<'a>, number: fn(&FloodNumbers) -> u32) -> Option<Value<'a>> {
-    let Context::Message(Told { about: About::Flood(numbers), .. }) = context else { return None };
+    let Context::Message(Told { about: About::Flood(numbers), .. }, _) = context else {
+        return None;
+    };
     Some(Value::Int(number(numbers).into()))
 }
 
@@ -114,7 +120,7 @@ fn aor_or_text<'a>(context: &Context<'a>) -> Option<Value<'a>> {
 
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
-        Context::Message(Told { about: About::Flood(numbers), .. }) => {
+        Context::Message(Told { about: About::Flood(numbers), .. }, _) => {
             Some(Value::Text(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
         Context::Event(view) if names_a_class(&view.event) => Some(Value::Text(view.event.aor())),
@@ -122,17 +128,26 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     }
 }
 
+/// The address whose country is told.
+fn address(context: &Context<'_>) -> Option<Address> {
+    match context {
+        Context::Message(Told { about: About::Address(given), .. }, _) => Some(*given),
+        Context::Message(_, source) | Context::Nothing(source) => *source,
+        Context::Event(view) => Some(view.event.source()?.first()),
+    }
+}
+
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 27] = [
+pub const ATTRIBUTES: [Attribute; 28] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
-        Context::Message(told) => Some(Value::Int(told.verdict.code().into())),
+        Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
     }),
     attribute(
         "reason",
         "reason of the last verdict in this message, or of the event",
         |c| match c {
-            Context::Message(told) => Some(Value::Text(told.verdict.reason().as_bytes())),
+            Context::Message(told, _) => Some(Value::Text(told.verdict.reason().as_bytes())),
             _ => Some(Value::Text(event_of(c)?.reason().as_bytes())),
         },
     ),
@@ -183,6 +198,15 @@ pub const ATTRIBUTES: [Attribute; 27] = [
         }
         _ => None,
     }),
+    attribute(
+        "country",
+        "country of the address that a function was given last, else of the message's source, as \
+         two letters; of an event, that of its source",
+        |c| {
+            let code = with_snapshot(|view, _| view.country_of(address(c)?))??;
+            Some(Value::Text(code.name().as_bytes()))
+        },
+    ),
     attribute("company", "event: id of the company", |c| event_text(c, Event::company)),
     attribute("brand", "event: id of the brand", |c| event_text(c, Event::brand)),
     attribute("aor", "event: AoR of the user", aor_or_text),
@@ -234,8 +258,8 @@ pub unsafe extern "C" fn variable(msg: *const sw_message, index: i32, out: *mut 
         EVENT.with_borrow(|event| {
             let context = match (event, last_told(msg)) {
                 (Some(event), _) => Context::Event(event),
-                (None, Some(told)) => Context::Message(told),
-                (None, None) => Context::Nothing,
+                (None, Some(told)) => Context::Message(told, msg.source.to_address()),
+                (None, None) => Context::Nothing(msg.source.to_address()),
             };
             match (attribute.value)(&context) {
                 Some(Value::Int(number)) => {

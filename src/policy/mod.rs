@@ -12,4 +12,4 @@ pub use calls::{
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};
-pub use source::{SourceDecision, check_company_ip};
+pub use source::{SourceDecision, check_company_ip, check_country};

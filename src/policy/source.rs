@@ -1,6 +1,7 @@
 //! Authorized ranges: may this company's user send from this address?
 
 use crate::address::{Address, Prefix};
+use crate::countries::{CountryCode, countries_of};
 use crate::snapshot::View;
 use crate::verdict::Verdict;
 
@@ -11,11 +12,13 @@ pub struct SourceDecision {
     pub verdict: Verdict,
     /// The range that grants the source.
     pub range: Option<Prefix>,
+    /// The country that grants the source.
+    pub country: Option<CountryCode>,
 }
 
 impl From<Verdict> for SourceDecision {
     fn from(verdict: Verdict) -> Self {
-        SourceDecision { verdict, range: None }
+        SourceDecision { verdict, range: None, country: None }
     }
 }
 
@@ -32,9 +35,35 @@ pub fn check_company_ip(snapshot: &View<'_>, company: &[u8], source: Address) ->
     if !company.ip_filter() {
         return Verdict::FilterOff.into();
     }
-    match company.range_of(source) {
-        Some(range) => SourceDecision { verdict: Verdict::GrantedRange, range: Some(range) },
+    if let Some(range) = company.range_of(source) {
+        return SourceDecision { range: Some(range), ..Verdict::GrantedRange.into() };
+    }
+    match company.country_granted(source) {
+        Some(country) => {
+            SourceDecision { country: Some(country), ..Verdict::GrantedCountry.into() }
+        }
         None if company.lists_anything() => Verdict::DeniedSource.into(),
         None => Verdict::DeniedNoRanges.into(),
     }
+}
+
+/// Whether an address is in one of the countries of a list like `ES, FR,PT`.
+///
+/// # Errors
+/// The first part of the list that is no country.
+pub fn check_country<'a>(
+    snapshot: &View<'_>,
+    list: &'a [u8],
+    source: Address,
+) -> Result<Verdict, &'a [u8]> {
+    let country = snapshot.country_of(source);
+    let mut listed = false;
+    for code in countries_of(list) {
+        listed |= Some(code?) == country;
+    }
+    Ok(match country {
+        None => Verdict::CountryUnknown,
+        Some(_) if listed => Verdict::CountryListed,
+        Some(_) => Verdict::CountryNotListed,
+    })
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! word 0      magic          word 3..5   time of compilation (low, high)
 //! word 1      layout version word 5..7   hash key (4 words from 8)
-//! word 2      bytes in all   word 12..18 rows read per table, 19..25 of sources
+//! word 2      bytes in all   word 12..18 rows read per table, 19..25 of sources,
+//!                            25..30 of countries
 //! word 32+2i  offset of section i in bytes, word 33+2i its length in bytes
 //! ```
 
@@ -12,9 +13,9 @@ use bytemuck::Pod;
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 /// Header size in words.
-pub const HEADER_WORDS: usize = 64;
+pub const HEADER_WORDS: usize = 96;
 /// Sections begin at multiples of a cache line.
 const ALIGN: usize = 64;
 
@@ -35,6 +36,12 @@ pub const WORD_SOURCES: usize = 19;
 /// First of two header words: lengths from which companies' ranges tell something
 /// of a source, IPv4 and IPv6.
 pub const WORD_BROADEST: usize = 23;
+/// First of two header words: entries of the maps of countries, IPv4 and IPv6.
+pub const WORD_COUNTRIES: usize = 25;
+/// First of two header words: when their database was built, seconds since 1970.
+pub const WORD_BUILT: usize = 27;
+/// Header word: networks that it tells; 0 without one.
+pub const WORD_NETWORKS: usize = 29;
 const WORD_SECTIONS: usize = 32;
 
 /// Parts of the blob.
@@ -60,7 +67,7 @@ pub enum Section {
     RangesV4,
     /// Prefix blocks of IPv6 ranges, `u128` elements.
     RangesV6,
-    /// `[u8; 2]` per country of a company.
+    /// `CountryCode` per country of a company.
     Countries,
     /// Map of trusted IPv4 sources: 0 none, 1 exempt, else class + 2.
     TrustedV4,
@@ -70,9 +77,15 @@ pub enum Section {
     CompanyV4,
     /// The same for IPv6.
     CompanyV6,
+    /// Map of IPv4 addresses to numbers of countries, 0 for none.
+    CountryV4,
+    /// The same for IPv6.
+    CountryV6,
+    /// The countries, number 1 first.
+    CountryCodes,
 }
 
-const _: () = assert!(WORD_SECTIONS + 2 * (Section::CompanyV6 as usize + 1) <= HEADER_WORDS);
+const _: () = assert!(WORD_SECTIONS + 2 * (Section::CountryCodes as usize + 1) <= HEADER_WORDS);
 
 /// A compiled snapshot in private memory, aligned for every element type.
 pub struct Blob {

@@ -1,13 +1,14 @@
 //! Builds the blob from a valid configuration, in private memory.
 
 use super::blob::{
-    Blob, Builder, Section, WORD_BROADEST, WORD_CONTAINED, WORD_KEY, WORD_ROWS, WORD_SOURCES,
-    WORD_TIME,
+    Blob, Builder, Section, WORD_BROADEST, WORD_BUILT, WORD_CONTAINED, WORD_COUNTRIES, WORD_KEY,
+    WORD_NETWORKS, WORD_ROWS, WORD_SOURCES, WORD_TIME,
 };
 use super::ids;
 use super::prefixes::{self, Key};
-use super::sources::{Sources, number_of};
+use super::sources::{Block, Sources, number_of};
 use crate::address::Prefix;
+use crate::countries::{CountryCode, Network};
 use crate::tables::{Company, Configuration, RangeRow, Trusted};
 
 /// Ids up to this many bytes lie in the company's record itself.
@@ -37,6 +38,7 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
         ranges_v4,
         ranges_v6,
         mut countries,
+        networks,
         users,
         trusted,
         broadest,
@@ -55,6 +57,9 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     countries.sort_unstable();
     countries.dedup();
     let country_blocks = blocks_of(companies.len(), countries.iter().map(|c| c.company));
+
+    let network_count = networks.count() as u32;
+    let (countries_v4, countries_v6) = (country_map(networks.v4), country_map(networks.v6));
 
     let brand_records: Vec<[u32; 8]> = brands
         .iter()
@@ -76,7 +81,7 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
         })
         .collect::<Option<_>>()?;
     let trusted_records: Vec<[u32; 8]> = trusted.iter().map(trusted_record).collect();
-    let country_codes: Vec<[u8; 2]> = countries.iter().map(|c| c.code).collect();
+    let country_codes: Vec<CountryCode> = countries.iter().map(|c| c.code).collect();
 
     out.section(Section::Brands, &brand_records)?;
     out.section(Section::Companies, &company_records)?;
@@ -94,6 +99,10 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     out.section(Section::CompanyV4, &sources_v4.companies.elements)?;
     out.section(Section::CompanyV6, &sources_v6.companies.elements)?;
 
+    out.section(Section::CountryV4, &countries_v4.elements)?;
+    out.section(Section::CountryV6, &countries_v6.elements)?;
+    out.section(Section::CountryCodes, &networks.codes)?;
+
     let counts = [
         sources_v4.trusted.count,
         sources_v6.trusted.count,
@@ -103,6 +112,12 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     for (n, count) in counts.into_iter().enumerate() {
         out.word(WORD_SOURCES + n, u32::try_from(count).ok()?);
     }
+    for (n, count) in [countries_v4.count, countries_v6.count].into_iter().enumerate() {
+        out.word(WORD_COUNTRIES + n, u32::try_from(count).ok()?);
+    }
+    out.word(WORD_NETWORKS, network_count);
+    out.word(WORD_BUILT, networks.built as u32);
+    out.word(WORD_BUILT + 1, (networks.built >> 32) as u32);
     out.word(WORD_BROADEST, broadest.v4.into());
     out.word(WORD_BROADEST + 1, broadest.v6.into());
     out.word(WORD_TIME, now as u32);
@@ -116,6 +131,13 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     }
     out.word(WORD_CONTAINED, u32::try_from(v4.contained + v6.contained).ok()?);
     Some(out.finish())
+}
+
+/// The countries of one address family; neighbours of one country are one entry.
+fn country_map<K: Key>(networks: Vec<Network<K>>) -> Block<K> {
+    let mut map = prefixes::flatten(networks);
+    map.dedup_by_key(|(_, number)| *number);
+    Block::of(&map)
 }
 
 /// Offset in elements of its section, and how many.

@@ -33,7 +33,7 @@ pub(super) struct Block<K> {
 }
 
 impl<K: Key> Block<K> {
-    fn of(pairs: &[(K, u8)]) -> Self {
+    pub fn of(pairs: &[(K, u8)]) -> Self {
         let mut elements = Vec::with_capacity(pairs.len() * 3 / 2);
         prefixes::append(&mut elements, pairs);
         Block { elements, count: pairs.len() }

@@ -5,6 +5,7 @@ use super::compile::{FLAG_FILTER, FLAG_MONITOR, INLINE_ID};
 use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
+use crate::countries::CountryCode;
 use crate::tables::{Broadest, Table};
 
 impl Counts {
@@ -145,6 +146,35 @@ impl View<'_> {
         }
     }
 
+    /// The country of an address; None if it is not known.
+    pub fn country_of(&self, address: Address) -> Option<CountryCode> {
+        let number = match address {
+            Address::V4(bits) => {
+                self.country_number::<u32>(bits, Section::CountryV4, blob::WORD_COUNTRIES)
+            }
+            Address::V6(bits) => {
+                self.country_number::<u128>(bits, Section::CountryV6, blob::WORD_COUNTRIES + 1)
+            }
+        };
+        let codes: &[CountryCode] = self.section(Section::CountryCodes);
+        codes.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
+    fn country_number<K: prefixes::Key>(&self, bits: K, map: Section, count: usize) -> u8 {
+        let count = self.word(count) as usize;
+        prefixes::last_at(self.section(map), count, bits).map_or(0, |(_, number)| number)
+    }
+
+    /// Networks of which the database of countries tells; 0 without one.
+    pub fn country_networks(&self) -> u32 {
+        self.word(blob::WORD_NETWORKS)
+    }
+
+    /// When that database was built, in seconds since 1970.
+    pub fn countries_built_at(&self) -> u64 {
+        self.wide(blob::WORD_BUILT)
+    }
+
     /// From which lengths on companies' ranges tell something of a source.
     pub fn broadest(&self) -> Broadest {
         let word = |n: usize| self.word(blob::WORD_BROADEST + n) as u8;
@@ -282,9 +312,19 @@ impl<'a> CompanyView<'a> {
     }
 
     /// Countries allowed for it, ascending.
-    pub fn countries(&self) -> &'a [[u8; 2]] {
-        let block: &[[u8; 2]] = self.block(Section::Countries, self.record[8]);
+    pub fn countries(&self) -> &'a [CountryCode] {
+        let block: &[CountryCode] = self.block(Section::Countries, self.record[8]);
         block.get(..self.record[9] as usize).unwrap_or_default()
+    }
+
+    /// The country of an address, if it is allowed for the company. Looks the address up
+    /// only where countries are listed.
+    pub fn country_granted(&self, address: Address) -> Option<CountryCode> {
+        let allowed = self.countries();
+        if allowed.is_empty() {
+            return None;
+        }
+        self.view.country_of(address).filter(|code| allowed.binary_search(code).is_ok())
     }
 
     /// Whether any range or country is listed.

@@ -9,6 +9,7 @@ use super::{
     Trusted, User,
 };
 use crate::address::Prefix;
+use crate::countries::{CountryCode, CountryNetworks};
 use crate::flood::{ClassId, ClassNames};
 
 /// Longest id of a brand or company, in bytes.
@@ -39,6 +40,8 @@ pub struct Loader {
     users: Ids,
     /// Row of each company, and what is listed for it.
     listed: Vec<(u64, Listed)>,
+    /// Rows of the companies' countries.
+    country_rows: Vec<u64>,
     /// Classes of flood control.
     classes: ClassNames,
     trusted: HashMap<Prefix, Option<ClassId>>,
@@ -56,6 +59,7 @@ impl Loader {
             companies: Ids::new(),
             users: Ids::new(),
             listed: Vec::new(),
+            country_rows: Vec::new(),
             classes: ClassNames::default(),
             trusted: HashMap::new(),
         }
@@ -66,6 +70,12 @@ impl Loader {
     pub fn flood(mut self, classes: ClassNames, broadest: Broadest) -> Self {
         self.classes = classes;
         self.config.broadest = broadest;
+        self
+    }
+
+    /// With the countries of networks.
+    pub fn networks(mut self, networks: CountryNetworks) -> Self {
+        self.config.networks = networks;
         self
     }
 
@@ -86,7 +96,9 @@ impl Loader {
             (Table::CompanyAddress, &[company, ip, mask]) => {
                 self.company_address(company, ip, mask, number)
             }
-            (Table::CompanyCountry, &[company, country]) => self.company_country(company, country),
+            (Table::CompanyCountry, &[company, country]) => {
+                self.company_country(company, country, number)
+            }
             (Table::User, &[aor, company, calls]) => self.user(aor, company, calls),
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
             _ => Err(format!(
@@ -110,6 +122,7 @@ impl Loader {
             return Err(self.problems);
         }
         self.warn_of_empty_filters();
+        self.warn_of_useless_countries();
         Ok((self.config, self.problems))
     }
 
@@ -207,19 +220,22 @@ impl Loader {
         Ok(())
     }
 
-    fn company_country(&mut self, company: Value<'_>, country: Value<'_>) -> Result<(), String> {
+    fn company_country(
+        &mut self,
+        company: Value<'_>,
+        country: Value<'_>,
+        row: u64,
+    ) -> Result<(), String> {
         let id = self.company_position(company)?;
-        let code = match country {
-            Some(&[a, b]) if a.is_ascii_uppercase() && b.is_ascii_uppercase() => [a, b],
-            other => {
-                return Err(format!(
-                    "company {}: country {} is not two capital letters (ISO 3166-1 alpha-2)",
-                    quoted(company.unwrap_or_default()),
-                    quoted_or_null(other)
-                ));
-            }
-        };
+        let code = country.and_then(CountryCode::parse).ok_or_else(|| {
+            format!(
+                "company {}: country {} is not two capital letters (ISO 3166-1 alpha-2)",
+                quoted(company.unwrap_or_default()),
+                quoted_or_null(country)
+            )
+        })?;
         self.config.countries.push(Country { company: id, code });
+        self.country_rows.push(row);
         self.mark_listed(id, Listed::CountriesOnly);
         Ok(())
     }
@@ -280,8 +296,9 @@ impl Loader {
         for (company, &(row, listed)) in companies.filter(|(company, _)| company.ip_filter) {
             let what = match listed {
                 Listed::Ranges => continue,
+                Listed::CountriesOnly if self.config.networks.count() > 0 => continue,
                 Listed::Nothing => "nothing listed",
-                Listed::CountriesOnly => "only countries listed, which this version cannot tell",
+                Listed::CountriesOnly => "only countries listed, and geoip_db is not set",
             };
             self.config.warnings.add(|| Problem {
                 table: table.clone(),
@@ -292,6 +309,28 @@ impl Loader {
                 ),
             });
         }
+    }
+}
+
+impl Loader {
+    /// Countries without a database grant nothing, countries that it does not know
+    /// never will.
+    fn warn_of_useless_countries(&mut self) {
+        let table = self.table_name(Table::CompanyCountry);
+        let (countries, networks) = (&self.config.countries, &self.config.networks);
+        let mut unknown = (countries.iter().zip(&self.country_rows))
+            .filter(|(country, _)| !networks.codes.contains(&country.code));
+        let Some((country, row)) = unknown.next() else { return };
+        let why = match networks.count() {
+            0 => "geoip_db is not set",
+            _ => "the database knows no network of it",
+        };
+        let more = match unknown.count() {
+            0 => String::new(),
+            more => format!(", nor do {more} more rows"),
+        };
+        let text = format!("country {} grants nothing: {why}{more}", country.code.name());
+        self.config.warnings.add(|| Problem { table, row: *row, text });
     }
 }
 
@@ -432,6 +471,7 @@ mod tests {
             "trusted row 1: 10.0.0.0/15 exempts so many",
             "row 2: company \"c2\": filter on, nothing listed",
             "row 3: company \"c3\": filter on, only countries listed",
+            "countries row 1: country ES grants nothing: geoip_db is not set",
         ];
         assert_eq!(texts.len(), expected.len(), "{texts:?}");
         for (text, expected) in texts.iter().zip(expected) {

@@ -2,6 +2,7 @@
 
 use super::{Problems, Table};
 use crate::address::Prefix;
+use crate::countries::{CountryCode, CountryNetworks};
 use crate::flood::ClassId;
 
 /// A brand.
@@ -42,8 +43,8 @@ pub struct RangeRow<K> {
 pub struct Country {
     /// Position in [`Configuration::companies`].
     pub company: u32,
-    /// ISO 3166-1 alpha-2, capitals.
-    pub code: [u8; 2],
+    /// The country.
+    pub code: CountryCode,
 }
 
 /// A user of a company.
@@ -116,6 +117,8 @@ pub struct Configuration {
     pub ranges_v6: Vec<RangeRow<u128>>,
     /// Countries of companies, in the order read.
     pub countries: Vec<Country>,
+    /// Countries of all networks; empty without a database of them.
+    pub networks: CountryNetworks,
     /// Users.
     pub users: Vec<User>,
     /// Platform servers and peers.

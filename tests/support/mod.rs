@@ -12,6 +12,7 @@ pub mod browser;
 pub mod call;
 pub mod example;
 pub mod kamailio;
+pub mod mmdb;
 pub mod page;
 pub mod platform;
 pub mod proxies;

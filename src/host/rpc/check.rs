@@ -4,6 +4,7 @@ use super::blocks;
 use super::company::{filter, no_snapshot};
 use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
+use crate::countries::CountryCode;
 use crate::host::clock;
 use crate::host::functions::monitors;
 use crate::host::process::with_snapshot;
@@ -68,6 +69,10 @@ fn explain_source(reply: &Node<'_>, view: &View<'_>, company: &[u8], source: Add
     {
         reply.text(c"nearest_range", nearest);
     }
+    let country = view.country_of(source).map(CountryCode::name);
+    if view.country_networks() > 0 {
+        reply.text(c"country", country.unwrap_or("unknown"));
+    }
     let shown = Printable::full(company);
     let why = match (known, decision.range, nearest) {
         (None, ..) => format!("there is no company \"{shown}\""),
@@ -75,6 +80,12 @@ fn explain_source(reply: &Node<'_>, view: &View<'_>, company: &[u8], source: Add
             format!("filter {}, {source} is in {range}", filter(&company))
         }
         (Some(company), None, _) if !company.ip_filter() => "the filter is off".into(),
+        (Some(company), ..) if decision.country.is_some() => format!(
+            "filter {}, {source} is in none of {} ranges, but in {}, which is allowed",
+            filter(&company),
+            company.range_count(),
+            country.unwrap_or_default()
+        ),
         (Some(company), None, Some(nearest)) => format!(
             "filter {}, {source} is in none of {} ranges, the nearest is {nearest}",
             filter(&company),
@@ -84,7 +95,17 @@ fn explain_source(reply: &Node<'_>, view: &View<'_>, company: &[u8], source: Add
             format!("filter {}, no range of this address family is listed", filter(&company))
         }
     };
-    format!("check_company_ip: {} ({}), {why}", verdict.reason(), verdict.code())
+    let elsewhere = match known {
+        Some(company) if verdict.code() < 0 && !company.countries().is_empty() => {
+            format!(
+                ", its country ({}) is none of the {} allowed",
+                country.unwrap_or("unknown"),
+                company.countries().len()
+            )
+        }
+        _ => String::new(),
+    };
+    format!("check_company_ip: {} ({}), {why}{elsewhere}", verdict.reason(), verdict.code())
 }
 
 /// The range of a company that lies nearest to an address outside of all.

@@ -2,6 +2,7 @@
 
 use super::page::Page;
 use super::reply::{Call, Fault};
+use crate::countries::CountryCode;
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
 use crate::ledger::ScopeKind;
@@ -54,7 +55,7 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
     .ok_or_else(no_snapshot)?
 }
 
-fn countries(codes: &[[u8; 2]]) -> String {
-    let codes: Vec<_> = codes.iter().map(|code| String::from_utf8_lossy(code)).collect();
+fn countries(codes: &[CountryCode]) -> String {
+    let codes: Vec<_> = codes.iter().map(|code| code.name()).collect();
     codes.join(" ")
 }

@@ -39,6 +39,9 @@ pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"generation", done.generation);
     add_rows(&reply, &done.counts);
     reply.int(c"bytes", done.bytes as u64);
+    if let Some(countries) = &done.countries {
+        reply.text(c"geoip", countries);
+    }
     let ms = reply.structure(c"milliseconds");
     add_milliseconds(&ms, c"fetch", done.fetch);
     add_milliseconds(&ms, c"compile", done.compile);
@@ -76,6 +79,8 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
         reply.int(c"age_seconds", clock::age(view.compiled_at()));
         reply.int(c"snapshot_bytes", view.bytes() as u64);
         add_rows(&reply, &view.counts());
+        reply.int(c"country_networks", view.country_networks());
+        reply.int(c"countries_built_at", view.countries_built_at());
     });
     if loaded.is_none() {
         reply.int(c"generation", 0);

@@ -1,0 +1,8 @@
+//! Which country an address is in, from a MaxMind DB.
+#![forbid(unsafe_code)]
+
+mod code;
+mod database;
+
+pub use code::{CountryCode, countries_of};
+pub use database::{CountryNetworks, Network};
