@@ -13,8 +13,9 @@ use std::net::SocketAddr;
 
 use support::account::Account;
 use support::call::{Caller, Endpoint};
-use support::wait_for;
+use support::mmdb::Mmdb;
 use support::world::{ELSEWHERE, GRANTED, World};
+use support::{Folder, wait_for};
 
 #[test]
 fn phones_register_and_call_from_where_they_may() {
@@ -181,6 +182,24 @@ fn limits_of_company_and_brand_hold_for_calls_out_and_in_with_todays_replies() {
     let mut caller = Caller::new(&outsider, world.proxies.trunks.address(), "x.example", header);
     caller.invite();
     assert_eq!(caller.final_reply().status(), Some(403));
+}
+
+#[test]
+fn a_companys_countries_grant_where_its_ranges_do_not() {
+    let folder = Folder::new();
+    let file = folder.join("countries.mmdb");
+    let networks = [("127.60.0.0/24", "ES"), ("127.61.0.0/24", "FR")];
+    std::fs::write(&file, Mmdb::new(6, 28).with(&networks).bytes()).unwrap();
+    let world = World::start(&[("GEOIP_DB", &format!("\"{}\"", file.display()))]);
+    let (spain, france) = (world.phone("127.60.0.1", 8), world.phone("127.61.0.1", 8));
+    assert_eq!(spain.register().status(), Some(403));
+    world.platform.run(
+        "INSERT INTO Countries VALUES (68, 'ES'), (75, 'FR');
+         INSERT INTO CompaniesRelGeoIPCountries VALUES (8, 68), (9, 75);",
+    );
+    world.proxies.reload();
+    assert_eq!(spain.register().status(), Some(200));
+    assert_eq!(france.register().status(), Some(403));
 }
 
 #[test]
