@@ -142,19 +142,24 @@ static void on_set(str *group, str *name)
 }
 
 /* What the module's own process has taken over last; in shared memory. */
-static cfg_block_t *volatile *taken_over;
+static cfg_block_t **taken_over;
 
 void sw_settings_update(void)
 {
+	/* The framework lets the old block go before all changes are applied, and a new
+	 * one may get its address. */
+	if(cfg_local != *cfg_global)
+		__atomic_store_n(taken_over, NULL, __ATOMIC_SEQ_CST);
 	cfg_update();
-	*taken_over = cfg_local;
+	__atomic_store_n(taken_over, cfg_local, __ATOMIC_RELEASE);
 }
 
 int sw_settings_settled(void)
 {
-	/* that process keeps the block that it uses, so no other one has its address;
-	 * and it cannot wait for itself */
-	return sw_is_recorder || *taken_over == *cfg_global;
+	/* a process cannot wait for itself */
+	if(sw_is_recorder)
+		sw_settings_update();
+	return __atomic_load_n(taken_over, __ATOMIC_ACQUIRE) == *cfg_global;
 }
 
 /* Lays the variables out as the framework does. */

@@ -119,7 +119,7 @@ fn network() -> impl Strategy<Value = Network> {
     });
     let v6 = (any::<u128>(), 3u8..=128, 0..4usize).prop_map(|(bits, len, code)| {
         let high = 0x2000u128 << 112;
-        let bits = (high | bits & 0x0307_0000_0000_000f_0000_0000_0000_0003);
+        let bits = high | bits & 0x0307_0000_0000_000f_0000_0000_0000_0003;
         let bits = bits & !u128::MAX.checked_shr(len.into()).unwrap_or(0);
         (IpAddr::V6(bits.into()), len, code)
     });

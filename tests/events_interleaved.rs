@@ -54,7 +54,10 @@ fn each_event_is_told_once_and_under_its_name() {
             while let Some(event) = reader.take(&journal) {
                 count(&event);
             }
-            reader.repeats(&journal, 40_000, &mut count);
+            // The first may finish what an earlier one has begun.
+            for _ in 0..2 {
+                reader.repeats(&journal, 40_000, &mut count);
+            }
             assert!(told[0] <= 5 && told[1] <= 4, "{told:?}");
             assert_eq!(told[0] + told[1] + journal.lost(), 9, "{told:?}");
         },

@@ -8,7 +8,7 @@ use support::call::{AutoCallee, Caller, Endpoint};
 use support::kamailio::{Config, Kamailio, faulty_module};
 use support::sip::Phone;
 use support::sqlite::Sqlite;
-use support::{Folder, proxy, wait_for};
+use support::{Folder, proxy, signal, wait_for};
 
 const TENANTS: &str = "
 INSERT INTO sipwarden_brand VALUES ('b', 0);
@@ -39,8 +39,12 @@ fn refused(kamailio: &Kamailio, name: &str, value: &str) -> String {
     kamailio.log().split_off(seen)
 }
 
+/// The settings, once all changes hold.
 fn settings(kamailio: &Kamailio) -> Value {
-    kamailio.rpc("sipwarden.settings", json!([]))
+    wait_for("changes", || {
+        let told = kamailio.rpc("sipwarden.settings", json!([]));
+        (told["pending"] == 0).then_some(told)
+    })
 }
 
 #[test]
@@ -86,6 +90,28 @@ fn another_database_and_other_tables_hold_from_the_next_reload_on() {
     assert!(fault.contains("10.0.0.300"), "{fault}");
     set(&kamailio, "reload_bad_rows", "skip");
     assert_eq!(reload().unwrap()["rows"]["companies"], 2);
+}
+
+/// Changes are applied by the module's own process: while that is stopped, a reload
+/// waits, and does nothing rather than read the old database.
+#[test]
+fn a_reload_faults_while_changes_do_not_hold() {
+    let folder = Folder::new();
+    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
+    let kamailio = config(&first).start();
+    let list = kamailio.rpc("core.psx", json!([]));
+    let own = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden recorder").unwrap();
+    let own = own["PID"].as_u64().unwrap() as i32;
+    signal(own, libc::SIGSTOP);
+    set(&kamailio, "db_url", &second.url());
+    let told = kamailio.rpc("sipwarden.settings", json!([]));
+    assert_eq!((&told["pending"], &told["db_url"]), (&json!(1), &json!(first.url())));
+    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    assert!(fault.contains("changes of settings do not hold yet"), "{fault}");
+    signal(own, libc::SIGCONT);
+    assert_eq!(settings(&kamailio)["db_url"], second.url());
+    kamailio.rpc("sipwarden.reload", json!([]));
+    assert_eq!(kamailio.rpc("sipwarden.stats", json!([]))["generation"], 2);
 }
 
 #[test]
@@ -167,6 +193,11 @@ fn blocks_are_written_to_the_file_that_is_named() {
     has_block("second");
     let said = refused(&kamailio, "flood_persist", "blocks");
     assert!(said.contains("flood_persist: \"blocks\" does not begin with /"), "{said}");
+    std::fs::write(folder.join("other"), "not ours").unwrap();
+    let said = refused(&kamailio, "flood_persist", &path("other"));
+    assert!(said.contains("other\" is no file of blocks"), "{said}");
+    let said = refused(&kamailio, "flood_persist", &path(""));
+    assert!(said.contains("cannot be read"), "{said}");
     let said = refused(&kamailio, "flood_persist", &path("no/folder"));
     assert!(said.contains("cannot be written"), "{said}");
     assert_eq!(settings(&kamailio)["flood_persist"], path("second"));

@@ -35,11 +35,11 @@ impl Tally {
         self.0 & MOST
     }
 
-    /// Whether its period goes on at `now`. Its start comes round after 17 minutes;
-    /// what is over is cleared long before.
+    /// Whether its period goes on at `now`, or begins later. Its start comes round after
+    /// 17 minutes; what is over is cleared long before.
     fn goes_on(self, now: u64, period: u64) -> bool {
-        let start = self.0 >> FIELD;
-        now.wrapping_sub(start) & MOST < period
+        let age = now.wrapping_sub(self.0 >> FIELD) & MOST;
+        age < period || age > MOST / 2
     }
 }
 

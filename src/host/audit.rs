@@ -8,6 +8,7 @@ use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
 
 use super::abi::{self, sw_audit};
+use super::clock;
 use super::complaint::Trouble;
 use super::log;
 use super::statistics::{self, Own};
@@ -67,10 +68,13 @@ impl Audit {
         let target = values.audit();
         if self.target != target {
             self.disconnect();
-            (self.tried, self.trouble) = (0, Trouble::NONE);
+            (self.attempts, self.tried, self.trouble) = (0, 0, Trouble::NONE);
             self.target.clone_from(&target);
         }
-        let Some((url, table)) = &target else { return self.waiting.clear() };
+        let Some((url, table)) = &target else {
+            self.waiting.drain(..).for_each(|_| statistics::count_own(Own::AuditLost));
+            return;
+        };
         for _ in 0..AT_ONCE {
             let Some(event) = self.waiting.front().copied() else { return };
             if !self.connect(url, table, now) {
@@ -113,6 +117,8 @@ impl Audit {
             self.connection = NonNull::new(connection);
         }
         if self.connection.is_none() {
+            // An attempt may have taken long.
+            self.tried = clock::monotonic();
             self.complain(url, now);
         }
         self.connection.is_some()

@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::abi::{self, sw_host, sw_text};
 use super::entry::{Entry, guard};
-use super::values::{Values, without_password};
+use super::values::{TableSource, without_password};
 use crate::tables::{Loader, Table};
 
 /// Returned to the shim when a row cannot be taken at all.
@@ -121,14 +121,13 @@ unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u
 ///
 /// # Errors
 /// What cannot be opened or read, without the password.
-pub fn read_tables(values: &Values, loader: &mut Loader) -> Result<(), String> {
-    let db_url = values.db_url();
-    let connection = Connection::open(&db_url)?;
-    for (table, name) in Table::ALL.into_iter().zip(&values.tables()) {
+pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), String> {
+    let connection = Connection::open(&source.db_url)?;
+    for (table, name) in Table::ALL.into_iter().zip(&source.tables) {
         connection.read(table, name, loader)?;
     }
     if !connection.close() {
-        let url = without_password(&db_url);
+        let url = without_password(&source.db_url);
         return Err(format!("database {url}: the connection was lost while the tables were read"));
     }
     Ok(())

@@ -8,14 +8,14 @@ use super::abi::{
     sw_param,
 };
 use super::entry::{Entry, guard, keep_panic_messages};
-use super::params::{Kind, PARAMS, Param};
+use super::params::{Kind, PARAMS, Param, Value};
 use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::{
     calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload, rpc,
     statistics, variables,
 };
-use crate::flood::{FloodSettings, Rules};
+use crate::flood::Rules;
 
 /// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
 #[unsafe(no_mangle)]
@@ -131,21 +131,33 @@ unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(*text) }.to_bytes())
 }
 
-/// Changes a setting in a copy of the current ones.
-fn changed(index: u32, text: Option<&[u8]>, number: i32) -> Result<FloodSettings, String> {
+/// Whether a setting may be changed.
+fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
     let state = state::get().ok_or("not started")?;
-    let index = index as usize;
     let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
-    let mut flood = state.flood_rules.settings();
-    state.settings.change(&mut flood, index, &value)?;
-    Ok(flood)
+    state.settings.check(state.flood_rules.settings(), index, &value)
+}
+
+/// Changes a setting that was checked. No lock is held around what asks the host or
+/// the file system: workers take that of the rules.
+fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
+    let before = state.flood_rules.settings();
+    let mut after = before;
+    state.settings.change(&mut after, index, value)?;
+    if after != before {
+        let mut result = Ok(());
+        state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
+        result?;
+    }
+    state.values.set(index, value);
+    Ok(())
 }
 
 unsafe extern "C" fn check_setting(index: u32, text: *const c_char, number: i32) -> i32 {
     guard(Entry::CheckSetting, FAILED, || {
         // SAFETY: the new value stays during the call.
-        match changed(index, unsafe { bytes_of(&text) }, number) {
-            Ok(_) => OK,
+        match check(index as usize, unsafe { bytes_of(&text) }, number) {
+            Ok(()) => OK,
             Err(why) => {
                 log::error(format_args!("not changed: {why}"));
                 FAILED
@@ -160,14 +172,8 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
         let text = unsafe { bytes_of(&text) };
         let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
         let before = flood::with_rules(state, |rules| *rules);
-        let result = param.check(text, number).and_then(|value| {
-            let mut result = Ok(());
-            state.flood_rules.change(|flood| {
-                result = state.settings.change(flood, index as usize, &value);
-            });
-            result.map(|()| state.values.set(index as usize, &value))
-        });
-        match result {
+        let value = param.check(text, number);
+        match value.and_then(|value| apply(state, index as usize, &value)) {
             Ok(()) => flood::log_rules(state, &before),
             Err(why) => log::error(format_args!("not changed: {why}")),
         }

@@ -148,10 +148,31 @@ pub fn check(path: &Path) -> Result<(), String> {
         let path = path.display().to_string();
         return Err(format!("\"{}\" does not begin with /", path.escape_debug()));
     }
+    if read(path)?.is_some_and(|text| !is_ours(&text)) {
+        return Err(format!("\"{}\" is no file of blocks", path.display()));
+    }
     let trial = beside(path, ".try");
     create(&trial)
         .and_then(|_| fs::remove_file(&trial))
         .map_err(|e| format!("\"{}\" cannot be written: {e}", path.display()))
+}
+
+/// The bytes of a file; None if there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("\"{}\" cannot be read: {error}", path.display())),
+    }
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|b| *b == b'\n').filter(|line| !line.is_empty())
+}
+
+/// Whether we have written this, so that it may be replaced.
+fn is_ours(text: &[u8]) -> bool {
+    lines(text).next().is_none_or(|first| first == HEADER.as_bytes())
 }
 
 /// Reads the blocks of an earlier run back, with the time that is left of them.
@@ -160,26 +181,8 @@ pub fn check(path: &Path) -> Result<(), String> {
 /// # Errors
 /// The file cannot be read.
 pub fn load(state: &State, path: &Path) -> Result<usize, String> {
-    let failed = |what: &str, error: io::Error| {
-        format!("parameter flood_persist: \"{}\" cannot be {what}: {error}", path.display())
-    };
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(failed("read", error)),
-    };
-    let mut lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    match lines.next() {
-        None => return Ok(0),
-        Some(first) if first == HEADER.as_bytes() => {}
-        Some(other) => {
-            return Err(format!(
-                "parameter flood_persist: \"{}\" is no file of ours: it begins with \"{}\"",
-                path.display(),
-                Printable::short(other)
-            ));
-        }
-    }
+    let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
+    let lines = text.iter().flat_map(|text| lines(text)).skip(1);
     let now = Moment::now();
     let mut loaded = 0;
     for line in lines {

@@ -36,15 +36,12 @@ pub unsafe extern "C" fn tick() {
         }
         READER.with_borrow_mut(|reader| {
             for _ in 0..AT_ONCE {
-                let Some(event) = reader.take(&state.journal) else {
-                    // Only now it is known what all repeats are repeats of.
-                    if now.saturating_sub(REPEATED.get()) >= REPEATS {
-                        REPEATED.set(now);
-                        reader.repeats(&state.journal, clock::wall(), |event| tell(state, event));
-                    }
-                    break;
-                };
+                let Some(event) = reader.take(&state.journal) else { break };
                 tell(state, &event);
+            }
+            if now.saturating_sub(REPEATED.get()) >= REPEATS {
+                REPEATED.set(now);
+                reader.repeats(&state.journal, clock::wall(), |event| tell(state, event));
             }
         });
         gauges::tell(state, now);

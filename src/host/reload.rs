@@ -7,7 +7,6 @@ use super::state::State;
 use super::statistics::{self, Own};
 use super::values::without_password;
 use super::{clock, database, events, geoip, log, report};
-use crate::countries::CountryNetworks;
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
 use crate::tables::{Broadest, Configuration, Loader, Problem, Problems, Table};
@@ -18,6 +17,8 @@ pub struct Reloaded {
     pub generation: u64,
     /// What it holds.
     pub counts: Counts,
+    /// The database, without its password.
+    pub database: String,
     /// The database of countries: what it is, and how many networks it tells.
     pub countries: Option<String>,
     /// Its size.
@@ -72,7 +73,7 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
         Ok(done) => {
             statistics::count_own(Own::Reloads);
             events::reloaded(state, Ok(done.generation));
-            log_success(state, done);
+            log_success(done);
             let kinds = [("skipped", &done.skipped), ("warning", &done.warnings)];
             for (kind, problems) in kinds {
                 for problem in problems.kept() {
@@ -94,7 +95,7 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
     result.map_err(|failure| failure.summary)
 }
 
-fn log_success(state: &State, done: &Reloaded) {
+fn log_success(done: &Reloaded) {
     let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
     if let Some(countries) = &done.countries {
         log::info(format_args!("countries: {countries}"));
@@ -102,7 +103,7 @@ fn log_success(state: &State, done: &Reloaded) {
     log::info(format_args!(
         "generation {} loaded from {}: {}; {} bytes; fetch {} ms, compile {} ms, publish {} ms",
         done.generation,
-        without_password(&state.values.db_url()),
+        done.database,
         rows.join(", "),
         done.bytes,
         done.fetch.as_millis(),
@@ -113,34 +114,34 @@ fn log_success(state: &State, done: &Reloaded) {
 
 /// A database without companies refuses everybody: hardly what anyone wants of
 /// a platform that is running.
-fn refuse_to_forget_everybody(state: &State, config: &Configuration) -> Result<(), String> {
+fn refuse_to_forget_everybody(config: &Configuration, table: &str) -> Result<(), String> {
     let loaded = with_snapshot(|view, _| view.counts().rows_of(Table::Company)).unwrap_or(0);
     if config.companies.is_empty() && loaded > 0 {
-        let table = state.values.table(Table::Company);
         return Err(format!("table {table} is empty, and {loaded} companies are loaded"));
     }
     Ok(())
 }
 
 fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failure> {
-    let values = &state.values;
+    let source = state.values.table_source();
     let started = Instant::now();
     let flood = state.flood_rules.settings();
-    let mut loader = Loader::new(values.tables(), values.bad_rows()).flood(
+    let mut loader = Loader::new(source.tables.clone(), source.bad_rows).flood(
         state.settings.classes.clone(),
         Broadest { v4: flood.broadest_v4 as u8, v6: flood.broadest_v6 as u8 },
     );
-    let geoip = match values.geoip_db() {
-        Some(path) => geoip::load(&path)?,
-        None => CountryNetworks::default(),
-    };
-    let countries = values.geoip_db().map(|_| geoip.summary());
-    loader = loader.networks(geoip);
-    database::read_tables(values, &mut loader)?;
+    let mut countries = None;
+    if let Some(path) = &source.geoip_db {
+        let networks = geoip::load(path)?;
+        countries = Some(networks.summary());
+        loader = loader.networks(networks);
+    }
+    database::read_tables(&source, &mut loader)?;
     let fetched = Instant::now();
 
     let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
-    refuse_to_forget_everybody(state, &config)?;
+    let [_, table, ..] = &source.tables;
+    refuse_to_forget_everybody(&config, table)?;
     let warnings = std::mem::take(&mut config.warnings);
     let blob = snapshot::compile(config, hash_key()?, clock::seconds())
         .map_err(|_| "the tables are larger than 4 GiB".to_owned())?;
@@ -158,6 +159,7 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
     }
     Ok(Reloaded {
         generation: published.generation,
+        database: without_password(&source.db_url),
         counts,
         countries,
         bytes: bytes.len(),

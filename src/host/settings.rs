@@ -62,6 +62,7 @@ impl Settings {
         let mut flood = FloodSettings::new(1, 1000, 0, 0);
         for (index, value) in &*configured {
             if PARAMS.get(*index).is_some_and(|param| param.runtime) {
+                settings.check(flood, *index, value)?;
                 settings.change(&mut flood, *index, value)?;
             }
         }
@@ -79,8 +80,23 @@ impl Settings {
         self.classes.add(name).map_err(|e| format!("parameter flood_class: {e}"))
     }
 
-    /// Checks a setting that can be changed at run time, and changes it in `flood` if it
-    /// is one of flood control.
+    /// Checks a setting that can be changed at run time: that files are there, that
+    /// drivers are loaded, and whether [`Settings::change`] would take it.
+    ///
+    /// # Errors
+    /// A sentence that names parameter and value.
+    pub fn check(&self, flood: FloodSettings, index: usize, value: &Value) -> Result<(), String> {
+        let name = PARAMS.get(index).map_or("", |param| param.name());
+        if !PARAMS.get(index).is_some_and(|param| param.runtime) {
+            return Err(format!("parameter {name} cannot be changed at run time"));
+        }
+        if let Value::Text(text) = value {
+            check_text(index, text).map_err(|why| format!("parameter {name}: {why}"))?;
+        }
+        self.change(&mut { flood }, index, value)
+    }
+
+    /// Changes a setting of flood control; leaves `flood` as it is for another one.
     ///
     /// # Errors
     /// A sentence that names parameter and value; nothing has changed then.
@@ -90,18 +106,15 @@ impl Settings {
         index: usize,
         value: &Value,
     ) -> Result<(), String> {
-        let param = PARAMS.get(index).filter(|param| param.runtime).ok_or_else(|| {
-            let name = PARAMS.get(index).map_or("", |param| param.name());
-            format!("parameter {name} cannot be changed at run time")
-        })?;
         match value {
             Value::Int(number) => {
                 set_number(flood, index, u32::try_from(*number).unwrap_or(0));
                 Ok(())
             }
-            Value::Text(text) => self
-                .set_text(flood, index, text)
-                .map_err(|why| format!("parameter {}: {why}", param.name())),
+            Value::Text(text) => self.set_text(flood, index, text).map_err(|why| {
+                let name = PARAMS.get(index).map_or("", |param| param.name());
+                format!("parameter {name}: {why}")
+            }),
         }
     }
 
@@ -123,13 +136,21 @@ impl Settings {
                 })?;
                 flood.company_sources = ClassId::to_number(sources).into();
             }
-            at::FLOOD_PERSIST if !text.is_empty() => persist::check(Path::new(text))?,
-            at::GEOIP_DB if !text.is_empty() => geoip::check(Path::new(text))?,
-            at::AUDIT_URL if text.is_empty() => {}
-            at::DB_URL | at::AUDIT_URL => database::check_driver(text)?,
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Whether what a text names can be used. Asks the host and the file system.
+fn check_text(index: usize, text: &str) -> Result<(), String> {
+    match index {
+        at::DB_URL => database::check_driver(text),
+        _ if text.is_empty() => Ok(()),
+        at::AUDIT_URL => database::check_driver(text),
+        at::FLOOD_PERSIST => persist::check(Path::new(text)),
+        at::GEOIP_DB => geoip::check(Path::new(text)),
+        _ => Ok(()),
     }
 }
 
@@ -178,10 +199,9 @@ mod tests {
     fn a_refused_change_changes_nothing() {
         let known = settings(&["carrier=limit:5"]).unwrap();
         let before = FloodSettings::new(100, 2000, 300, 0);
-        let mut flood = before;
-        let mut change = |index, text: &str| {
-            known.change(&mut flood, index, &Value::Text(text.into())).unwrap_err()
-        };
+        let flood = before;
+        let change =
+            |index, text: &str| known.check(flood, index, &Value::Text(text.into())).unwrap_err();
         let refused = change(at::FLOOD_COMPANY_SOURCES, "office");
         assert!(refused.contains("\"office\" is neither exempt nor a class"), "{refused}");
         let refused = change(at::FLOOD_CLASS, "office=limit:5");

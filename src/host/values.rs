@@ -23,6 +23,24 @@ struct Slot {
     text: [u8; MAX_TEXT],
 }
 
+impl Default for Slot {
+    fn default() -> Self {
+        Slot::zeroed()
+    }
+}
+
+/// Where the tables come from, as it was at one time.
+pub struct TableSource {
+    /// Database.
+    pub db_url: String,
+    /// Names of the tables, in the order of [`Table::ALL`].
+    pub tables: [String; Table::ALL.len()],
+    /// What bad rows do.
+    pub bad_rows: BadRows,
+    /// MaxMind DB with the countries of networks.
+    pub geoip_db: Option<PathBuf>,
+}
+
 /// The values in shared memory, in the order of [`PARAMS`]. Any process may read; only
 /// `mod_init` and then the module's own process write.
 pub struct Values {
@@ -65,37 +83,26 @@ impl Values {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
-    /// Database with the tables.
-    pub fn db_url(&self) -> String {
-        self.text(at::DB_URL)
-    }
-
-    /// Names of the tables, in the order of [`Table::ALL`].
-    pub fn tables(&self) -> [String; Table::ALL.len()] {
-        std::array::from_fn(|n| self.text(at::FIRST_TABLE + n))
-    }
-
-    /// The name of a table in the database.
-    pub fn table(&self, table: Table) -> String {
-        self.text(at::FIRST_TABLE + table.index())
-    }
-
-    /// What bad rows do.
-    pub fn bad_rows(&self) -> BadRows {
-        match self.text(at::RELOAD_BAD_ROWS).as_str() {
-            "skip" => BadRows::Skip,
-            _ => BadRows::Fail,
+    /// Where the tables come from now.
+    pub fn table_source(&self) -> TableSource {
+        TableSource {
+            db_url: self.text(at::DB_URL),
+            tables: std::array::from_fn(|n| self.text(at::FIRST_TABLE + n)),
+            bad_rows: match self.text(at::RELOAD_BAD_ROWS).as_str() {
+                "skip" => BadRows::Skip,
+                _ => BadRows::Fail,
+            },
+            geoip_db: self.path(at::GEOIP_DB),
         }
     }
 
-    /// MaxMind DB with the countries of networks.
-    pub fn geoip_db(&self) -> Option<PathBuf> {
-        Some(self.text(at::GEOIP_DB)).filter(|path| !path.is_empty()).map(PathBuf::from)
+    fn path(&self, index: usize) -> Option<PathBuf> {
+        Some(self.text(index)).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
     /// File in which blocks survive a restart.
     pub fn flood_persist(&self) -> Option<PathBuf> {
-        Some(self.text(at::FLOOD_PERSIST)).filter(|path| !path.is_empty()).map(PathBuf::from)
+        self.path(at::FLOOD_PERSIST)
     }
 
     /// KEMI function for events.

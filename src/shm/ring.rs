@@ -90,6 +90,12 @@ impl<const WORDS: usize> Ring<WORDS> {
         Some(item)
     }
 
+    /// How many items were ever put in, and taken out.
+    pub fn positions(&self) -> (u64, u64) {
+        let position = |number| self.end(number).map_or(0, |end| end.load(Acquire));
+        (position(0), position(1))
+    }
+
     /// Counts what was lost: an item that did not fit, or more that it stood for.
     pub fn lose(&self, count: u64) {
         if let Some(lost) = self.end(2) {

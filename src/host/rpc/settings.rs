@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::reply::{Call, Fault};
 use crate::host::abi;
 use crate::host::flood::with_rules;
-use crate::host::log;
 use crate::host::params::{Kind, PARAMS, at};
 use crate::host::state::State;
 use crate::host::values::without_password;
@@ -15,26 +14,35 @@ use crate::host::values::without_password;
 const LOOKS: u32 = 400;
 const PAUSE: u64 = 5;
 
-/// Waits until the module's own process has applied all changes of settings so far:
-/// a tenth of a second, as long as no script or database keeps it. Not for SIP workers.
-pub fn settle() {
-    let Some(settled) = abi::host().and_then(|host| host.settings_settled) else { return };
+/// Whether the module's own process has applied all changes of settings so far.
+fn is_settled() -> bool {
+    let settled = abi::host().and_then(|host| host.settings_settled);
+    // SAFETY: takes nothing, and may be called in any process.
+    settled.is_none_or(|settled| unsafe { settled() } != 0)
+}
+
+/// Waits until all changes of settings so far hold: a tenth of a second, unless an event
+/// route or the audit's database keeps the module's own process.
+///
+/// # Errors
+/// They do not hold yet.
+pub fn settle() -> Result<(), Fault> {
     for _ in 0..LOOKS {
-        // SAFETY: takes nothing, and may be called in any process.
-        if unsafe { settled() } != 0 {
-            return;
+        if is_settled() {
+            return Ok(());
         }
         sleep(Duration::from_millis(PAUSE));
     }
-    log::warning(format_args!(
-        "the module's own process is busy: changes of settings may not hold yet"
-    ));
+    Err(Fault::internal(
+        "nothing was done: changes of settings do not hold yet, since the module's own process is \
+         busy (an event route, or the audit's database); try again",
+    ))
 }
 
-/// All parameters as they hold now.
+/// All parameters as they hold now, and whether changes are still to come.
 pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
-    settle();
     let reply = call.reply();
+    reply.int(c"pending", u64::from(!is_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
         match param.kind {
             Kind::Int { .. } => reply.int(param.name, state.values.int(index)),
