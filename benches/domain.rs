@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use sipwarden::address::Address;
+use sipwarden::auth::{self, AuthSettings, AuthTable, Turns};
 use sipwarden::flood::{ClassId, FloodSettings, FloodTable, Rules, SharedRules};
 use sipwarden::ledger::{Call, DialogId, Direction, Ledger, Scope, ScopeKind, Wanted};
 use sipwarden::policy::check_company_ip;
@@ -176,7 +177,58 @@ fn parallel(processes: u32) -> f64 {
     f64::from(processes) * CHECKS as f64 / begun.elapsed().as_secs_f64()
 }
 
+/// AoRs in turn from one source, of which a share is known; what each call costs,
+/// hashing of AoR and credentials included.
+fn logins(aors: usize, known: usize, limit: u32) -> [f64; 3] {
+    let table = AuthTable::new(65_536, [1, 2]).unwrap();
+    let mut settings = AuthSettings::new(limit, 1800, 43_200, 0);
+    settings.same = 600;
+    let mut rules = auth::Rules::NONE;
+    auth::SharedRules::new(settings).unwrap().refresh(&mut rules);
+    let aors: Vec<String> = (0..aors).map(|n| format!("user{n}@company.example.com")).collect();
+    let source = Address::V4(0xc000_0207).prefix(64);
+    let (class, now) = (Some(ClassId::DEFAULT), || 1_000_000);
+    let fail = |aor: &str, header: &[u8]| {
+        let print = table.fingerprint([header].into_iter());
+        let login = table.login(aor.as_bytes(), source);
+        table.failed(&login, Some(print), class, &rules, now, &mut Turns::default())
+    };
+    for aor in &aors[..known] {
+        fail(aor, b"first");
+    }
+    let aor = |n: usize| &aors[n % aors.len()];
+    let check = measure(|n| {
+        let login = table.login(aor(n).as_bytes(), source);
+        black_box(table.check(&login, class, &rules, now, &mut Turns::default()));
+    });
+    let mut header = *b"Digest username=\"alice\", realm=\"company.example.com\", nonce=\"awaadWsGmUklewHfJ2uWdof/m23KAtmQ\", uri=\"sip:company.example.com\", response=\"00000000f1b2e3c4d5e6f708192a3b4c\"";
+    let last = header.len() - 9;
+    let failed = measure(|n| {
+        header[last..last + 8].copy_from_slice(&n.to_be_bytes());
+        black_box(fail(aor(n), &header));
+    });
+    let succeeded = measure(|n| {
+        let login = table.login(aor(n).as_bytes(), source);
+        black_box(table.succeeded(&login, class, &rules, now, &mut Turns::default()));
+    });
+    [check, failed, succeeded]
+}
+
 fn main() {
+    println!("auth_check, auth_failed, auth_ok");
+    for (what, aors, known, limit) in [
+        ("1 AoR, not known", 1, 0, 60_000),
+        ("20000 AoRs, not known", 20_000, 0, 60_000),
+        ("1 AoR that has failed", 1, 1, 60_000),
+        ("20000 AoRs that have failed", 20_000, 20_000, 60_000),
+        ("1 AoR, banned", 1, 1, 1),
+        ("20000 AoRs, banned", 20_000, 20_000, 1),
+    ] {
+        let [check, failed, succeeded] = logins(aors, known, limit);
+        println!("  {what}: {check:.0} ns, {failed:.0} ns, {succeeded:.0} ns");
+    }
+    let memory = AuthTable::new(65_536, [1, 2]).unwrap().memory();
+    println!("  {:.1} bytes a pair", memory.bytes as f64 / memory.capacity as f64);
     println!("flood_check");
     for (sources, limit) in
         [(1, 65_535), (1_000, 65_535), (100_000, 65_535), (1_000_000, 65_535), (1, 1), (100_000, 1)]

@@ -163,6 +163,92 @@ static int ki_flood_check(sip_msg_t *msg)
 	return ki_flood_check_flags(msg, &none);
 }
 
+/* All headers with credentials: a client may send several. */
+static struct sw_attempt attempt_of(struct sip_msg *msg)
+{
+	struct sw_attempt attempt = {0};
+	const struct hdr_field *hdr;
+	int broken;
+
+	sw_message_fill(&attempt.msg, msg);
+	broken = parse_headers(msg, HDR_EOH_F, 0) < 0;
+	for(hdr = msg->headers; hdr != NULL; hdr = hdr->next) {
+		if(hdr->type != HDR_AUTHORIZATION_T && hdr->type != HDR_PROXYAUTH_T)
+			continue;
+		if(attempt.credential_count < SW_MAX_CREDENTIALS)
+			attempt.credentials[attempt.credential_count] = sw_text_of(&hdr->body);
+		attempt.credential_count++;
+	}
+	/* there may be more that were not seen */
+	if(broken && attempt.credential_count > 0)
+		attempt.credential_count = SW_MAX_CREDENTIALS + 1;
+	return attempt;
+}
+
+static int ki_auth_check(sip_msg_t *msg, str *aor)
+{
+	struct sw_message m;
+
+	sw_message_fill(&m, msg);
+	return sw_rust_module.auth_check(&m, sw_text_of(aor));
+}
+
+static int ki_auth_failed(sip_msg_t *msg, str *aor)
+{
+	struct sw_attempt attempt = attempt_of(msg);
+
+	return sw_rust_module.auth_failed(&attempt, sw_text_of(aor), NULL);
+}
+
+static int ki_auth_failed_credentials(sip_msg_t *msg, str *aor, str *credentials)
+{
+	struct sw_attempt attempt = {0};
+	struct sw_text given = sw_text_of(credentials);
+
+	sw_message_fill(&attempt.msg, msg);
+	return sw_rust_module.auth_failed(&attempt, sw_text_of(aor), &given);
+}
+
+static int ki_auth_ok(sip_msg_t *msg, str *aor)
+{
+	struct sw_message m;
+
+	sw_message_fill(&m, msg);
+	return sw_rust_module.auth_ok(&m, sw_text_of(aor));
+}
+
+static int w_auth_check(struct sip_msg *msg, char *aor, char *unused)
+{
+	str user = evaluate(msg, aor);
+
+	(void)unused;
+	return ki_auth_check(msg, &user);
+}
+
+static int w_auth_failed(struct sip_msg *msg, char *aor, char *unused)
+{
+	str user = evaluate(msg, aor);
+
+	(void)unused;
+	return ki_auth_failed(msg, &user);
+}
+
+static int w_auth_failed_credentials(struct sip_msg *msg, char *aor, char *credentials)
+{
+	str user = evaluate(msg, aor);
+	str given = evaluate(msg, credentials);
+
+	return ki_auth_failed_credentials(msg, &user, &given);
+}
+
+static int w_auth_ok(struct sip_msg *msg, char *aor, char *unused)
+{
+	str user = evaluate(msg, aor);
+
+	(void)unused;
+	return ki_auth_ok(msg, &user);
+}
+
 static int w_flood_check(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
@@ -258,6 +344,14 @@ cmd_export_t sw_functions[] = {
 		{"flood_check", (cmd_function)w_flood_check, 0, 0, 0, ANY_ROUTE},
 		{"flood_check", (cmd_function)w_flood_check_flags, 1, fixup_spve_null,
 				fixup_free_spve_null, ANY_ROUTE},
+		{"auth_check", (cmd_function)w_auth_check, 1, fixup_spve_null,
+				fixup_free_spve_null, REQUEST_ROUTE},
+		{"auth_failed", (cmd_function)w_auth_failed, 1, fixup_spve_null,
+				fixup_free_spve_null, REQUEST_ROUTE},
+		{"auth_failed", (cmd_function)w_auth_failed_credentials, 2, fixup_spve_all,
+				fixup_free_spve_all, REQUEST_ROUTE},
+		{"auth_ok", (cmd_function)w_auth_ok, 1, fixup_spve_null,
+				fixup_free_spve_null, REQUEST_ROUTE},
 		{"roadwarrior_acquire", (cmd_function)w_roadwarrior_acquire, 2,
 				fixup_spve_all, fixup_free_spve_all, CALL_ROUTES},
 		{"roadwarrior_acquire", (cmd_function)(void (*)(void))w_roadwarrior_acquire_flags,
@@ -290,6 +384,14 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(flood_check, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(flood_check_flags, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(auth_check, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(auth_failed, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(auth_failed_credentials, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(auth_ok, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(roadwarrior_acquire, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),

@@ -24,9 +24,10 @@ static struct {
 } values[SW_MAX_PARAMS];
 /* A duration has two entries: modparam() takes a text or a number. */
 param_export_t sw_params[2 * SW_MAX_PARAMS + 1];
-/* Texts of the one parameter that may be given several times. */
-static char *list[SW_MAX_LIST];
-static int list_count;
+/* Texts of the parameters that may be given several times, in their order. */
+#define SW_LISTS 2
+static char *lists[SW_LISTS][SW_MAX_LIST];
+static int list_counts[SW_LISTS];
 
 /* Variables of the cfg framework, their values, and which parameter each is. */
 static cfg_def_t cfg_defs[SW_MAX_PARAMS + 1];
@@ -36,23 +37,37 @@ static unsigned cfg_offsets[SW_MAX_PARAMS];
 static int cfg_count;
 static void *cfg_handle = cfg_values;
 
-static int add_to_list(modparam_t type, void *text)
+static int add_to_list(int n, char *text)
 {
-	(void)type;
-	if(list_count >= SW_MAX_LIST) {
-		LM_ERR("more than %d values: %s\n", SW_MAX_LIST, (char *)text);
+	if(list_counts[n] >= SW_MAX_LIST) {
+		LM_ERR("more than %d values: %s\n", SW_MAX_LIST, text);
 		return -1;
 	}
 	/* modparamx() gives a text back after the call */
-	list[list_count] = strdup(text);
-	return list[list_count++] != NULL ? 0 : -1;
+	lists[n][list_counts[n]] = strdup(text);
+	return lists[n][list_counts[n]++] != NULL ? 0 : -1;
+}
+
+/* Kamailio does not say for which parameter it calls. */
+static int add_to_first(modparam_t type, void *text)
+{
+	(void)type;
+	return add_to_list(0, text);
+}
+
+static int add_to_second(modparam_t type, void *text)
+{
+	(void)type;
+	return add_to_list(1, text);
 }
 
 /* Runs before Kamailio reads the parameters. */
 int sw_settings_declare(void)
 {
 	struct sw_param param;
+	static int (*const add[SW_LISTS])(modparam_t, void *) = {add_to_first, add_to_second};
 	param_export_t *out = sw_params;
+	int listed = 0;
 	uint32_t i;
 
 	for(i = 0; sw_rust_module.param(i, &param); i++) {
@@ -64,8 +79,12 @@ int sw_settings_declare(void)
 		values[i].text = (char *)param.text_default;
 		out->name = (char *)param.name;
 		if(param.kind == SW_PARAM_LIST) {
+			if(listed >= SW_LISTS) {
+				LM_CRIT("BUG: more than %d lists\n", SW_LISTS);
+				return -1;
+			}
 			out->type = PARAM_STRING | PARAM_USE_FUNC;
-			out->param_pointer = (void *)add_to_list;
+			out->param_pointer = (void *)add[listed++];
 		} else if(param.kind == SW_PARAM_INT) {
 			out->type = PARAM_INT;
 			out->param_pointer = &values[i].number;
@@ -204,14 +223,16 @@ static int declare_variables(void)
 static int configure(uint32_t index, const struct sw_param *param)
 {
 	static char number[SW_MAX_PARAMS][16];
-	int n;
+	static int listed;
+	int n, own;
 
 	switch(param->kind) {
 		case SW_PARAM_INT:
 			return sw_rust_module.set_param(index, NULL, values[index].number);
 		case SW_PARAM_LIST:
-			for(n = 0; n < list_count; n++) {
-				if(sw_rust_module.set_param(index, list[n], 0) != 0)
+			own = listed++;
+			for(n = 0; n < list_counts[own]; n++) {
+				if(sw_rust_module.set_param(index, lists[own][n], 0) != 0)
 					return -1;
 			}
 			return 0;

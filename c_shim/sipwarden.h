@@ -49,6 +49,17 @@ struct sw_call {
 	int within;
 };
 
+/* Headers with credentials that are told apart. */
+#define SW_MAX_CREDENTIALS 4
+
+/* A request that has failed to authenticate, and the bodies of its Authorization
+ * and Proxy-Authorization headers; the count may exceed what fits. */
+struct sw_attempt {
+	struct sw_message msg;
+	struct sw_text credentials[SW_MAX_CREDENTIALS];
+	uint32_t credential_count;
+};
+
 /* Kamailio's name of a dialog. */
 struct sw_dialog {
 	uint32_t entry;
@@ -94,6 +105,9 @@ enum sw_log_level {
 	X(blocks, "Blocked sources, 20 a page: [page].")                          \
 	X(block, "Blocks a source or range: address|prefix [seconds].")           \
 	X(unblock, "Lifts blocks, forgets the evidence: address|prefix|all.")     \
+	X(bans, "Banned AoRs and their sources, 20 a page: [page].")               \
+	X(ban, "Bans an AoR from a source: aor ip [seconds].")                  \
+	X(unban, "Lifts bans, forgets failures: aor|all [address|prefix].")     \
 	X(company, "Settings and ranges of a company: id [page].")                \
 	X(calls, "Live calls, 20 a page: [company [page]], \"\" for all.")        \
 	X(release, "Takes a call out of all counts: call-id.")                    \
@@ -255,6 +269,11 @@ struct sw_module {
 	int (*check_country)(const struct sw_message *msg, struct sw_text list,
 			const struct sw_text *ip);
 	int (*flood_check)(const struct sw_message *msg, struct sw_text flags);
+	int (*auth_check)(const struct sw_message *msg, struct sw_text aor);
+	/* credentials: NULL for those of the request itself. */
+	int (*auth_failed)(const struct sw_attempt *attempt, struct sw_text aor,
+			const struct sw_text *credentials);
+	int (*auth_ok)(const struct sw_message *msg, struct sw_text aor);
 	int (*roadwarrior_acquire)(const struct sw_call *call, struct sw_text aor,
 			struct sw_text company, struct sw_text flags);
 	int (*cc_limit)(const struct sw_call *call, struct sw_text company,

@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod address;
+pub mod auth;
 pub mod countries;
 pub mod events;
 pub mod flood;

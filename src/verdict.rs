@@ -38,6 +38,15 @@ pub enum Verdict {
     FloodStarted,
     FloodBlocked,
     FloodThrottled,
+    AuthClear,
+    AuthCounted,
+    AuthCleared,
+    AuthUntracked,
+    AuthSame,
+    AuthMonitored,
+    AuthChallenge,
+    AuthBanStarted,
+    AuthBanned,
     Monitored,
     UnknownCompany,
     InternalError,
@@ -61,7 +70,7 @@ const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'stati
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [Entry; 34] = [
+pub const ENTRIES: [Entry; 43] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "its country is allowed for the company"),
@@ -167,6 +176,40 @@ pub const ENTRIES: [Entry; 34] = [
         "flood_throttled",
         "above the limit of a class that is never blocked: refused while the rate lasts",
     ),
+    row(Verdict::AuthClear, 1, "auth_clear", "the AoR is not banned from this source"),
+    row(Verdict::AuthCounted, 1, "auth_counted", "a failure, counted"),
+    row(Verdict::AuthCleared, 1, "auth_cleared", "failures of this AoR and source are forgotten"),
+    row(
+        Verdict::AuthUntracked,
+        3,
+        "auth_untracked",
+        "table full of bans, no AoR, no source address, or internal error: fails open",
+    ),
+    row(
+        Verdict::AuthSame,
+        4,
+        "auth_same",
+        "the same wrong credentials as within auth_same: not counted again",
+    ),
+    row(
+        Verdict::AuthMonitored,
+        5,
+        "auth_monitored",
+        "auth_monitor is on: counted; it would have been refused",
+    ),
+    row(
+        Verdict::AuthChallenge,
+        6,
+        "auth_challenge",
+        "no credentials in the request: a challenge is no failure, not counted",
+    ),
+    row(
+        Verdict::AuthBanStarted,
+        -1,
+        "auth_ban_started",
+        "this failure reaches the limit: the ban starts now",
+    ),
+    row(Verdict::AuthBanned, -2, "auth_banned", "the AoR is banned from this source"),
     row(
         Verdict::Monitored,
         9,
@@ -282,9 +325,59 @@ pub const CHECK_COUNTRY: Function = Function {
     ],
 };
 
+/// `auth_check`.
+pub const AUTH_CHECK: Function = Function {
+    name: "auth_check",
+    place: 5,
+    verdicts: &[
+        (Verdict::AuthClear, c"auth_check_clear"),
+        (Verdict::Exempt, c"auth_check_exempt"),
+        (Verdict::AuthUntracked, c"auth_check_untracked"),
+        (Verdict::AuthMonitored, c"auth_check_monitored"),
+        (Verdict::AuthBanned, c"auth_check_banned"),
+    ],
+};
+
+/// `auth_failed`.
+pub const AUTH_FAILED: Function = Function {
+    name: "auth_failed",
+    place: 6,
+    verdicts: &[
+        (Verdict::AuthCounted, c"auth_failed_counted"),
+        (Verdict::Exempt, c"auth_failed_exempt"),
+        (Verdict::AuthUntracked, c"auth_failed_untracked"),
+        (Verdict::AuthSame, c"auth_failed_same"),
+        (Verdict::AuthMonitored, c"auth_failed_monitored"),
+        (Verdict::AuthChallenge, c"auth_failed_challenge"),
+        (Verdict::AuthBanStarted, c"auth_failed_ban_started"),
+        (Verdict::AuthBanned, c"auth_failed_banned"),
+    ],
+};
+
+/// `auth_ok`.
+pub const AUTH_OK: Function = Function {
+    name: "auth_ok",
+    place: 7,
+    verdicts: &[
+        (Verdict::AuthCleared, c"auth_ok_cleared"),
+        (Verdict::Exempt, c"auth_ok_exempt"),
+        (Verdict::AuthUntracked, c"auth_ok_untracked"),
+        (Verdict::AuthMonitored, c"auth_ok_monitored"),
+        (Verdict::AuthBanned, c"auth_ok_banned"),
+    ],
+};
+
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 5] =
-    [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT, &FLOOD_CHECK, &CHECK_COUNTRY];
+pub const FUNCTIONS: [&Function; 8] = [
+    &CHECK_COMPANY_IP,
+    &ROADWARRIOR_ACQUIRE,
+    &CC_LIMIT,
+    &FLOOD_CHECK,
+    &CHECK_COUNTRY,
+    &AUTH_CHECK,
+    &AUTH_FAILED,
+    &AUTH_OK,
+];
 
 /// Number of the first statistic of each function; the last one is their count.
 #[allow(clippy::indexing_slicing)] // while compiling

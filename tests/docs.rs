@@ -103,6 +103,13 @@ fn parameters() {
                 "none".into(),
                 quoted("carrier=limit:2000;window:2;block:0".into()),
             ),
+            Kind::AuthClasses => (
+                "text, given once per class; limit 1 to 65535, window 1 to 604800, block 1 to \
+                 31536000, restart 0 to 65535"
+                    .into(),
+                "none".into(),
+                quoted("office=limit:500;block:600".into()),
+            ),
             Kind::Class { default } => {
                 ("`exempt` or a class".into(), text(default), quoted(text(default)))
             }

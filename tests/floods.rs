@@ -450,9 +450,9 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     std::fs::write(&file, lines() + BAD).unwrap();
     let kamailio = start();
     let log = kamailio.log();
-    assert!(log.contains("2 blocks loaded from"), "{log}");
+    assert!(log.contains("2 blocks and 0 bans loaded from"), "{log}");
     for bad in BAD.lines().take(3) {
-        assert!(log.contains(&format!("\"{bad}\" is no block; left out")), "{bad} in {log}");
+        assert!(log.contains(&format!("\"{bad}\" is no block or ban; left out")), "{bad} in {log}");
     }
     assert_eq!(kamailio.counter("flood_blocks_started"), 2);
     let shown = kamailio.rpc("sipwarden.blocks", json!([]));

@@ -14,9 +14,8 @@ use support::wait_for;
 use support::world::{GRANTED, World};
 
 #[test]
-#[ignore = "needs the functions of brute force protection"]
 fn a_hundred_wrong_passwords_ban_a_user_from_one_address_only() {
-    let world = World::start(&[("BANNED_ADDRESSES", ""), ("WITH_BRUTE_FORCE", "")]);
+    let world = World::start(&[("BANNED_ADDRESSES", "")]);
     let honest = world.phone(GRANTED, 7);
     let mut thief = world.phone(GRANTED, 7);
     // To be challenged is no failure, to be refused is; an authorized range spares

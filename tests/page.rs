@@ -148,6 +148,17 @@ fn the_page_shows_what_is_going_on_and_unblocks() {
     assert!(server.blocks().contains("total: 0"), "{}", server.blocks());
     wait_for("the list", || (browser.text("#blocks") == "No source is blocked.").then_some(()));
 
+    // A ban is lifted in the same way.
+    example.kamcmd(&["sipwarden.ban", HOSTILE, "127.50.0.2", "600"]);
+    example.kamcmd(&["sipwarden.ban", "bob@c.example", "127.50.0.2", "600"]);
+    let row = wait_for("the ban", || browser.row("#bans", "bob@c.example"));
+    assert_eq!((row[1].as_str(), row[2].as_str()), ("127.50.0.2", "by hand"));
+    browser.click("#bans button[aria-label='Unban bob@c.example from 127.50.0.2']");
+    browser.click("#ask-yes");
+    wait_for("the answer", || browser.text("#done").contains("no longer banned").then_some(()));
+    let listed = example.kamcmd(&["sipwarden.bans"]);
+    assert!(listed.contains("total: 1\n") && !listed.contains("bob@c.example"), "{listed}");
+
     let set = ["cfg.set_now_int", "sipwarden", "flood_monitor", "1"];
     example.kamcmd(&set);
     wait_for("monitor mode", || browser.text("#monitor").contains("monitor mode").then_some(()));

@@ -82,6 +82,31 @@ request_route {
 }
 
 #[test]
+fn a_panic_in_brute_force_protection_fails_open() {
+    for (entry, call) in [
+        ("AuthCheck", "auth_check(\"a@x\")"),
+        ("AuthFailed", "auth_failed(\"a@x\", \"secret\")"),
+        ("AuthOk", "auth_ok(\"a@x\")"),
+    ] {
+        let folder = Folder::new();
+        let routes = format!(
+            "request_route {{
+                if ({call}) {{ sl_send_reply(\"200\", \"$rc\"); exit; }}
+                sl_send_reply(\"403\", \"refused\");
+            }}"
+        );
+        let mut kamailio = config(&folder, entry).routes(&routes).start();
+        let phone = Phone::new("127.0.0.1", kamailio.address());
+        for _ in 0..10 {
+            let reply = phone.request("OPTIONS", "c", "").unwrap();
+            assert!(reply.text.starts_with("SIP/2.0 200 3"), "{}", reply.text);
+        }
+        assert!(kamailio.runs());
+        assert_eq!(reports(&kamailio.log(), entry), 1);
+    }
+}
+
+#[test]
 fn a_panic_in_the_modules_own_process_or_a_setting_leaves_it_serving() {
     for entry in ["Tick", "ApplySetting", "CheckSetting"] {
         let folder = Folder::new();

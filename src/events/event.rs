@@ -25,11 +25,15 @@ pub enum EventKind {
     ReloadFailed,
     /// A call was still counted while its dialog was gone.
     Leak,
+    /// An AoR is banned from a source.
+    BanStarted,
+    /// It is no more.
+    BanEnded,
 }
 
 impl EventKind {
     /// All kinds, in order.
-    pub const ALL: [EventKind; 8] = [
+    pub const ALL: [EventKind; 10] = [
         EventKind::BlockStarted,
         EventKind::BlockEnded,
         EventKind::Denied,
@@ -38,6 +42,8 @@ impl EventKind {
         EventKind::Reload,
         EventKind::ReloadFailed,
         EventKind::Leak,
+        EventKind::BanStarted,
+        EventKind::BanEnded,
     ];
 
     /// As `$swd(event)` prints it.
@@ -51,14 +57,16 @@ impl EventKind {
             EventKind::Reload => "reload",
             EventKind::ReloadFailed => "reload_failed",
             EventKind::Leak => "leak",
+            EventKind::BanStarted => "auth_ban_started",
+            EventKind::BanEnded => "auth_ban_ended",
         }
     }
 
     /// The event route that is run.
     pub const fn route(self) -> &'static std::ffi::CStr {
         match self {
-            EventKind::BlockStarted => c"sipwarden:block",
-            EventKind::BlockEnded => c"sipwarden:unblock",
+            EventKind::BlockStarted | EventKind::BanStarted => c"sipwarden:block",
+            EventKind::BlockEnded | EventKind::BanEnded => c"sipwarden:unblock",
             EventKind::Denied => c"sipwarden:denied",
             EventKind::Limit | EventKind::NearLimit => c"sipwarden:limit",
             EventKind::Reload | EventKind::ReloadFailed => c"sipwarden:reload",

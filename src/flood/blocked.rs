@@ -4,8 +4,8 @@ use std::io;
 
 use super::key::Key;
 use crate::address::{Address, Prefix};
-use crate::shm::Area;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use crate::shm::{Area, BitSet, bits};
 
 /// Words of a set of key kinds.
 const KIND_WORDS: usize = Key::KINDS.div_ceil(64);
@@ -15,8 +15,8 @@ const _: () = assert!(Key::FIRST_V6 == 64);
 
 /// Shared by all processes; lock-free.
 pub(super) struct Blocked {
-    /// Bit n: line n is blocked or throttled. Changed under that line's lock.
-    lines: &'static [AtomicU64],
+    /// Lines that are blocked or throttled. Changed under their locks.
+    lines: BitSet,
     /// Blocks of each kind of key.
     kinds: &'static [AtomicU32],
     /// Bit k: there may be blocks of kind k.
@@ -28,7 +28,7 @@ impl Blocked {
     pub fn new(lines: usize) -> io::Result<Self> {
         let changes = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Blocked {
-            lines: Area::share_slice(lines.div_ceil(64))?,
+            lines: BitSet::new(lines)?,
             kinds: Area::share_slice(Key::KINDS)?,
             kind_set: Area::share_slice(KIND_WORDS)?,
             changes,
@@ -37,23 +37,12 @@ impl Blocked {
 
     /// Keeps the mark of a line, which is locked.
     pub fn mark(&self, line: usize, marked: bool) {
-        let (Some(word), bit) = (self.lines.get(line / 64), 1 << (line % 64)) else { return };
-        if (word.load(Relaxed) & bit != 0) == marked {
-            return;
-        }
-        if marked {
-            word.fetch_or(bit, Relaxed);
-        } else {
-            word.fetch_and(!bit, Relaxed);
-        }
+        self.lines.set(line, marked);
     }
 
     /// Lines with marks.
     pub fn marked(&self) -> impl Iterator<Item = usize> {
-        self.lines
-            .iter()
-            .enumerate()
-            .flat_map(|(n, word)| bits(word.load(Relaxed)).map(move |bit| n * 64 + bit))
+        self.lines.iter()
     }
 
     pub fn started(&self, kind: usize) {
@@ -122,17 +111,6 @@ impl Blocked {
     }
 
     pub fn bytes(&self) -> usize {
-        size_of_val(self.lines) + size_of_val(self.kinds) + size_of_val(self.kind_set)
+        self.lines.bytes() + size_of_val(self.kinds) + size_of_val(self.kind_set)
     }
-}
-
-/// Positions of the bits that are set, ascending.
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = word.trailing_zeros();
-        (bit < 64).then(|| {
-            word &= word - 1;
-            bit as usize
-        })
-    })
 }

@@ -39,11 +39,11 @@ impl Key {
     }
 
     /// Address bits and kind, as entries keep them.
-    pub(super) fn parts(self) -> ([u32; 4], u8) {
+    pub(crate) fn parts(self) -> ([u32; 4], u8) {
         (self.words, self.kind as u8)
     }
 
-    pub(super) fn from_parts(words: [u32; 4], kind: u8) -> Self {
+    pub(crate) fn from_parts(words: [u32; 4], kind: u8) -> Self {
         Key { words, kind: u32::from(kind) }
     }
 

@@ -16,7 +16,7 @@ mod rules;
 mod settings;
 mod shared;
 mod table;
-mod window;
+pub(crate) mod window;
 
 pub use entry::{Block, Reason};
 pub use key::Key;
@@ -25,6 +25,7 @@ pub use rules::{ClassId, ClassRule, Rules};
 pub use settings::{
     FloodSettings, LONGEST_BLOCK, MAX_CLASSES, ParsedClass, parse_class, parse_duration,
 };
+pub(crate) use settings::{INHERIT, Parse, parse_keys, parse_limit};
 pub use shared::SharedRules;
 pub use table::{Checked, Ended, FloodTable, Memory, NoRoom, Outcome, Seen};
 pub use window::SLICES;

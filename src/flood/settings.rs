@@ -17,7 +17,7 @@ pub const LONGEST_BLOCK: u32 = 31_536_000;
 /// Longest name of a class.
 const MAX_NAME: usize = 64;
 /// The class takes the value of `default`.
-const INHERIT: u32 = u32::MAX;
+pub(crate) const INHERIT: u32 = u32::MAX;
 
 /// Values of one class; some may be [`INHERIT`].
 #[repr(C)]
@@ -109,6 +109,12 @@ impl FloodSettings {
         true
     }
 
+    /// Makes all classes of [`ClassNames`] known; those that nothing is set of are as
+    /// `default`.
+    pub fn know(&mut self, names: &ClassNames) {
+        self.class_count = names.ids().count() as u32;
+    }
+
     /// The classes with what they inherit.
     pub(super) fn classes(&self) -> impl Iterator<Item = ClassValues> {
         let [default, ..] = self.values;
@@ -130,8 +136,30 @@ pub struct ParsedClass {
 /// # Errors
 /// What is wrong, with the value.
 pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
+    let keys: [(&str, Parse); 4] = [
+        ("limit", parse_limit),
+        ("window", parse_duration),
+        ("block", parse_block),
+        ("block_max", parse_block),
+    ];
+    let (name, [limit, window, block, block_max]) = parse_keys(text, &keys)?;
+    Ok(ParsedClass { name, values: ClassValues { limit, window, block, block_max } })
+}
+
+/// Reads a value, or says what is wrong with it.
+pub(crate) type Parse = fn(&str) -> Result<u32, String>;
+
+/// Reads `name=key:value;...`: the name of a class, and the value of each of `keys`,
+/// [`INHERIT`] where it is missing.
+///
+/// # Errors
+/// What is wrong, with the value.
+pub(crate) fn parse_keys<const N: usize>(
+    text: &str,
+    keys: &[(&str, Parse); N],
+) -> Result<(String, [u32; N]), String> {
     let shown = || format!("\"{}\"", text.escape_debug());
-    let (name, keys) =
+    let (name, pairs) =
         text.split_once('=').ok_or_else(|| format!("{} is not name=key:value;...", shown()))?;
     let name = name.trim();
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -141,30 +169,24 @@ pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
     if ClassNames::is_reserved(name) {
         return Err(format!("{}: the class {name} is there already", shown()));
     }
-    let mut values = ClassValues::NONE;
-    for part in keys.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+    let mut values = [INHERIT; N];
+    for part in pairs.split(';').map(str::trim).filter(|part| !part.is_empty()) {
         let (key, value) = part
             .split_once(':')
             .ok_or_else(|| format!("{}: \"{}\" is not key:value", shown(), part.escape_debug()))?;
         let (key, value) = (key.trim(), value.trim());
-        let (slot, number) = match key {
-            "limit" => (&mut values.limit, parse_limit(value)),
-            "window" => (&mut values.window, parse_duration(value)),
-            "block" => (&mut values.block, parse_block(value)),
-            "block_max" => (&mut values.block_max, parse_block(value)),
-            other => {
-                let other = other.escape_debug();
-                return Err(format!(
-                    "class {name}: \"{other}\" is none of limit, window, block, block_max"
-                ));
-            }
+        let known = keys.iter().zip(&mut values).find(|((known, _), _)| *known == key);
+        let Some(((_, parse), slot)) = known else {
+            let known = keys.map(|(key, _)| key).join(", ");
+            let key = key.escape_debug();
+            return Err(format!("class {name}: \"{key}\" is none of {known}"));
         };
         if *slot != INHERIT {
             return Err(format!("class {name}: {key} stands twice"));
         }
-        *slot = number.map_err(|e| format!("class {name}: {key} {e}"))?;
+        *slot = parse(value).map_err(|e| format!("class {name}: {key} {e}"))?;
     }
-    Ok(ParsedClass { name: name.to_owned(), values })
+    Ok((name.to_owned(), values))
 }
 
 /// Reads a window: `2` or `2s` are seconds, `1500ms` milliseconds. More than 60
@@ -189,7 +211,8 @@ pub fn parse_duration(text: &str) -> Result<u32, String> {
         })
 }
 
-fn parse_limit(text: &str) -> Result<u32, String> {
+/// Reads how often something may happen in a window.
+pub(crate) fn parse_limit(text: &str) -> Result<u32, String> {
     let (least, most) = (LIMIT.start(), LIMIT.end());
     number(text)
         .filter(|n| LIMIT.contains(n))

@@ -79,6 +79,13 @@ pub fn count(slices: &mut Slices, newest: u32) {
     }
 }
 
+/// Counts `more` requests at once in slice `newest`.
+pub fn add(slices: &mut Slices, newest: u32, more: u32) {
+    if let Some(slice) = slices.get_mut(place(newest)) {
+        *slice = slice.saturating_add(u16::try_from(more).unwrap_or(u16::MAX));
+    }
+}
+
 /// Slices by which `newest` lies before `now`, and whether any still count.
 pub fn age(newest: u32, now: u32) -> (u32, bool) {
     let age = ahead(newest, now);

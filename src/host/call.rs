@@ -60,6 +60,19 @@ pub struct FloodNumbers {
     pub block_seconds: u32,
 }
 
+/// The AoR and source that a verdict of brute force protection is about.
+#[derive(Clone, Copy)]
+pub struct AuthNumbers {
+    /// Class of the source; None: exempt.
+    pub class: Option<ClassId>,
+    /// Failures in the window.
+    pub failures: u32,
+    /// The one that starts a ban.
+    pub limit: u32,
+    /// Seconds of the ban that are left.
+    pub ban_seconds: u32,
+}
+
 /// What a verdict is about, besides a company's source.
 #[derive(Clone, Copy)]
 pub enum About {
@@ -71,6 +84,8 @@ pub enum About {
     Flood(FloodNumbers),
     /// An address that the script has given.
     Address(Address),
+    /// An AoR from a source.
+    Auth(AuthNumbers),
 }
 
 /// What the script was told last.

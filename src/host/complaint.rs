@@ -9,7 +9,7 @@ use super::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 6;
+const KINDS: usize = 8;
 
 /// What is complained of.
 #[derive(Clone, Copy)]
@@ -26,6 +26,10 @@ pub enum Kind {
     Emergency,
     /// No room for another source.
     Sources,
+    /// An AoR that cannot be counted.
+    Login,
+    /// No room for another one.
+    Logins,
 }
 
 thread_local! {

@@ -5,11 +5,12 @@ use super::call::Numbers;
 use super::clock::{self, Moment};
 use super::state::{self, State};
 use crate::address::Prefix;
+use crate::auth::Ban;
 use crate::events::{Event, EventKind, Subject};
 use crate::flood::{Block, ClassId};
 use crate::ledger::ScopeKind;
 use crate::snapshot::View;
-use crate::verdict::{FLOOD_CHECK, Function, Verdict};
+use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
 
 /// A function has refused a request, or would have. The brand is looked up only for
 /// what is no repeat.
@@ -90,6 +91,30 @@ fn block_event(state: &State, kind: EventKind, block: &Block) {
     event.calls = block.seen;
     (event.since, event.until) = (now.date(block.since), now.date(block.until));
     state.journal.put(&event);
+}
+
+/// An AoR is banned from a source from now on; `monitored`: by a failure, and whether
+/// that is only watched.
+pub fn ban_started(state: &State, ban: &Ban, monitored: Option<bool>) {
+    let mut event = ban_event(EventKind::BanStarted, ban);
+    if let Some(monitored) = monitored {
+        event = event.with_verdict(&AUTH_FAILED, Verdict::AuthBanStarted, monitored);
+    }
+    state.journal.put(&event);
+}
+
+/// A ban has ended.
+pub fn ban_ended(state: &State, ban: &Ban) {
+    state.journal.put(&ban_event(EventKind::BanEnded, ban));
+}
+
+fn ban_event(kind: EventKind, ban: &Ban) -> Event {
+    let now = Moment::now();
+    let (source, aor) = (Some(ban.source), ban.aor.bytes());
+    let mut event = Event::new(kind, now.wall, &Subject { source, aor, ..Subject::default() });
+    event.calls = ban.seen;
+    (event.since, event.until) = (now.date(ban.since), now.date(ban.until));
+    event
 }
 
 /// A source is throttled from now on.

@@ -4,6 +4,8 @@
 mod abi;
 mod address;
 mod audit;
+mod auth;
+mod bans;
 mod call;
 mod calls;
 mod clock;

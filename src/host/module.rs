@@ -8,12 +8,13 @@ use super::abi::{
     sw_param,
 };
 use super::entry::{Entry, guard, keep_panic_messages};
-use super::params::{Kind, PARAMS, Param, Value};
+use super::params::{Kind, PARAMS, Param, Value, at};
 use super::settings::{self, Settings};
 use super::state::{self, State};
+use super::values::Values;
 use super::{
-    calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload, rpc,
-    statistics, variables,
+    auth, calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload,
+    rpc, statistics, variables,
 };
 use crate::flood::Rules;
 
@@ -36,6 +37,9 @@ pub static sw_rust_module: sw_module = sw_module {
     cc_limit: Some(calls::cc_limit),
     check_country: Some(functions::check_country),
     flood_check: Some(flood::flood_check),
+    auth_check: Some(auth::auth_check),
+    auth_failed: Some(auth::auth_failed),
+    auth_ok: Some(auth::auth_ok),
     dialog_event: Some(calls::dialog_event),
     dialog_restored: Some(calls::dialog_restored),
     tick: Some(recorder::tick),
@@ -63,7 +67,7 @@ fn describe(param: &Param) -> sw_param {
     let (kind, default) = match param.kind {
         Kind::Int { .. } => (SW_PARAM_INT, None),
         Kind::Duration { default } => (SW_PARAM_DURATION, Some(default)),
-        Kind::Classes => (SW_PARAM_LIST, Some(c"")),
+        Kind::Classes | Kind::AuthClasses => (SW_PARAM_LIST, Some(c"")),
         Kind::Text { default, .. }
         | Kind::Name { default }
         | Kind::Choice { default, .. }
@@ -135,6 +139,9 @@ unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
 fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
     let state = state::get().ok_or("not started")?;
     let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
+    if at::is_auth(index) {
+        return state.settings.change_auth(&mut state.auth_rules.settings(), index, &value);
+    }
     state.settings.check(state.flood_rules.settings(), index, &value)
 }
 
@@ -143,7 +150,11 @@ fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
 fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     let before = state.flood_rules.settings();
     let mut after = before;
-    state.settings.change(&mut after, index, value)?;
+    if at::is_auth(index) {
+        auth::apply_setting(state, index, value)?;
+    } else {
+        state.settings.change(&mut after, index, value)?;
+    }
     if after != before {
         let mut result = Ok(());
         state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
@@ -197,13 +208,20 @@ fn start() -> Result<(), String> {
         abi::kamailio_version()
     ));
     process::watch_forks()?;
-    let (settings, mut flood) = Settings::take()?;
+    let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
+    settings.auth.tick = clock::tick();
     let reserve = settings.snapshot_bytes;
-    let state = State::new(settings, flood, reload::hash_key()?)
-        .map_err(|e| format!("no address space (snapshot_memory is {reserve} bytes): {e}"))?;
+    let no_space = |e| format!("no address space (snapshot_memory is {reserve} bytes): {e}");
+    let values = Values::new().map_err(no_space)?;
+    Settings::publish(&values);
+    let auth_seed = match values.flood_persist().as_deref().and_then(persist::seed) {
+        Some(seed) => seed,
+        None => reload::hash_key()?,
+    };
+    let state =
+        State::new(settings, values, flood, reload::hash_key()?, auth_seed).map_err(no_space)?;
     let state = state::install(state);
-    Settings::publish(&state.values);
     log::info(format_args!(
         "snapshots: 2 of up to {} bytes each, readers: up to {} processes, {} bytes",
         state.store.room(),
@@ -215,6 +233,7 @@ fn start() -> Result<(), String> {
     let sources = state.flood.memory();
     log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
     flood::log_rules(state, &Rules::NONE);
+    auth::log_start(state);
     match (dialogs::loaded(), dialogs::persist()) {
         (false, _) => log::info(format_args!(
             "no dialog module: cc_limit and roadwarrior_acquire can count nothing"
@@ -231,8 +250,9 @@ fn start() -> Result<(), String> {
     }
     reload::reload(state)?;
     if let Some(path) = state.values.flood_persist() {
-        let loaded = persist::load(state, &path)?;
-        log::info(format_args!("{loaded} blocks loaded from {}", path.display()));
+        let (blocks, bans) = persist::load(state, &path)?;
+        let path = path.display();
+        log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
 use crate::flood::{LONGEST_BLOCK, parse_class, parse_duration};
 use crate::tables::Table;
 
@@ -45,6 +46,8 @@ pub enum Kind {
     },
     /// A class of sources, `name=key:value;...`; may be given several times.
     Classes,
+    /// The same for brute force protection.
+    AuthClasses,
     /// `exempt` or the name of a class.
     Class {
         /// Value without a modparam.
@@ -92,7 +95,21 @@ pub(super) mod at {
     pub const EVENT_CALLBACK: usize = MONITOR + 1;
     pub const AUDIT_URL: usize = EVENT_CALLBACK + 1;
     pub const AUDIT_TABLE: usize = AUDIT_URL + 1;
-    pub const COUNT: usize = AUDIT_TABLE + 1;
+    pub const AUTH_LIMIT: usize = AUDIT_TABLE + 1;
+    pub const AUTH_WINDOW: usize = AUTH_LIMIT + 1;
+    pub const AUTH_BLOCK: usize = AUTH_WINDOW + 1;
+    pub const AUTH_RESTART: usize = AUTH_BLOCK + 1;
+    pub const AUTH_SAME: usize = AUTH_RESTART + 1;
+    pub const AUTH_CLASS: usize = AUTH_SAME + 1;
+    pub const AUTH_COMPANY_SOURCES: usize = AUTH_CLASS + 1;
+    pub const AUTH_MONITOR: usize = AUTH_COMPANY_SOURCES + 1;
+    pub const AUTH_SOURCES: usize = AUTH_MONITOR + 1;
+    pub const COUNT: usize = AUTH_SOURCES + 1;
+
+    /// Whether a setting is one of brute force protection.
+    pub const fn is_auth(index: usize) -> bool {
+        index >= AUTH_LIMIT && index <= AUTH_SOURCES
+    }
 }
 
 /// Longest table name, as databases allow.
@@ -222,7 +239,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_persist",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"File in which blocks survive a restart; empty: they do not.",
+        c"File in which blocks and bans survive a restart; empty: they do not.",
     ),
     runtime(
         c"monitor",
@@ -240,6 +257,43 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"Database in which refusals, blocks and reloads are recorded; empty: nowhere.",
     ),
     table(c"audit_table", c"sipwarden_audit", c"Table in which they are recorded."),
+    runtime(
+        c"auth_limit",
+        int(100, 1, 65_535),
+        c"Failures of an AoR from one source within a window: this one starts the ban.",
+    ),
+    runtime(c"auth_window", int(1800, 1, LONGEST_WINDOW as i32), c"The window in seconds."),
+    runtime(c"auth_block", int(43_200, 1, LONGEST_BAN as i32), c"Seconds of a ban."),
+    runtime(
+        c"auth_restart",
+        int(80, 0, 65_535),
+        c"Where the count begins after a ban: as if so many failures had come when it ended. At most `auth_limit` - 1.",
+    ),
+    runtime(
+        c"auth_same",
+        int(600, 0, LONGEST_SAME as i32),
+        c"Seconds in which the same wrong credentials of an AoR and source count once; 0: each time.",
+    ),
+    runtime(
+        c"auth_class",
+        Kind::AuthClasses,
+        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;restart:N`. What is missing is that of everybody. Classes are shared with `flood_class`, 14 in all: a name that only one of them mentions is as `default` for the other. At run time values of a class that is there can be changed; those not named stay.",
+    ),
+    runtime(
+        c"auth_company_sources",
+        Kind::Class { default: c"default" },
+        c"What the ranges of companies are whose filter is on, for brute force protection: `exempt`, or a class.",
+    ),
+    runtime(
+        c"auth_monitor",
+        int(0, 0, 1),
+        c"1: failures are counted, banned and logged, but nobody is refused.",
+    ),
+    fixed(
+        c"auth_sources",
+        int(65_536, 1024, 4_194_304),
+        c"Pairs of AoR and source that are known at a time; rounded up to a power of two. 260 bytes each.",
+    ),
 ];
 
 /// The value of a parameter.
@@ -281,6 +335,10 @@ impl Param {
                 Err(e) => refused(&e, String::new()),
             },
             (Kind::Classes, Some(text)) => match parse_class(&text) {
+                Ok(_) => Ok(Value::Text(text.into_owned())),
+                Err(e) => refused(&e, String::new()),
+            },
+            (Kind::AuthClasses, Some(text)) => match auth::parse_class(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },
@@ -352,6 +410,7 @@ mod tests {
                 | Kind::Duration { default }
                 | Kind::Class { default } => param.check(Some(default.to_bytes()), 0),
                 Kind::Classes => param.check(Some(b"carrier=limit:2000;window:2;block:0"), 0),
+                Kind::AuthClasses => param.check(Some(b"office=limit:500;block:600"), 0),
             };
             assert!(ok.is_ok(), "{ok:?}");
         }

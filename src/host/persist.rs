@@ -1,7 +1,8 @@
-//! The file in which blocks survive a restart.
+//! The file in which blocks and bans survive a restart.
 //!
 //! A line of text per block: prefix, start and end in ms since 1970, requests
-//! refused, blocks in a row, reason, class. Written by one process, whole and
+//! refused, blocks in a row, reason, class; the lines of bans are those of
+//! [`super::bans`]. Written by one process, whole and
 //! under another name first, so that a reader always finds a whole file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -9,6 +10,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::auth::with_auth_rules;
+use super::bans;
 use super::clock::{self, Moment};
 use super::complaint::Trouble;
 use super::flood::{BROADEST, with_rules};
@@ -25,15 +28,15 @@ const HEADER: &str = "sipwarden blocks 1";
 /// Ms between two writes of the file.
 const PERIOD: u64 = 1000;
 
-/// Writes the file when blocks have changed; one process, that of the module.
+/// Writes the file when blocks or bans have changed; one process, that of the module.
 pub struct Keeper {
     /// The file, as `flood_persist` was at the last look.
     path: Option<PathBuf>,
     /// Held as long as this process lives: another Kamailio with the same file
     /// would undo what this one writes.
     lock: Option<File>,
-    /// [`crate::flood::FloodTable::changes`] at the last write.
-    written: Option<u64>,
+    /// Changes of blocks and of bans at the last write.
+    written: Option<(u64, u64)>,
     tried: u64,
     trouble: Trouble,
 }
@@ -43,7 +46,7 @@ impl Keeper {
     pub const NEW: Self =
         Keeper { path: None, lock: None, written: None, tried: 0, trouble: Trouble::NONE };
 
-    /// Writes the file if a second has passed and blocks have changed since.
+    /// Writes the file if a second has passed and blocks or bans have changed since.
     pub fn keep(&mut self, state: &State, now: u64) {
         if now.saturating_sub(self.tried) < PERIOD {
             return;
@@ -54,7 +57,7 @@ impl Keeper {
             // Another file is written from the beginning; the old one stays as it is.
             *self = Keeper { path, tried: now, ..Keeper::NEW };
         }
-        let changes = state.flood.changes();
+        let changes = (state.flood.changes(), state.auth.changes());
         if self.written != Some(changes)
             && let Some(path) = self.path.clone()
         {
@@ -62,7 +65,7 @@ impl Keeper {
         }
     }
 
-    fn try_to_write(&mut self, state: &State, path: &Path, changes: u64, now: u64) {
+    fn try_to_write(&mut self, state: &State, path: &Path, changes: (u64, u64), now: u64) {
         match self.write(state, path) {
             Ok(()) => {
                 self.written = Some(changes);
@@ -73,8 +76,8 @@ impl Keeper {
             Err(error) if self.trouble.is_due(now) => {
                 let path = path.display();
                 log::error(format_args!(
-                    "flood_persist {path}: {error}; blocks would not survive a restart (tried on, \
-                     said once a minute)"
+                    "flood_persist {path}: {error}; blocks and bans would not survive a restart \
+                     (tried on, said once a minute)"
                 ));
             }
             Err(_) => {}
@@ -86,9 +89,12 @@ impl Keeper {
             self.lock = Some(lock(path)?);
         }
         let now = Moment::now();
-        let mut text = format!("{HEADER}\n");
+        let mut text = format!("{HEADER}\n{}", bans::seed_line(state.auth.seed()));
         state.flood.blocks(clock::monotonic, |block| {
             text.push_str(&line(&state.settings, now, block));
+        });
+        state.auth.bans(clock::monotonic, |ban| {
+            text.push_str(&bans::line(&state.settings, now, ban));
         });
         replace(path, text.as_bytes()).map_err(|e| e.to_string())
     }
@@ -175,17 +181,34 @@ fn is_ours(text: &[u8]) -> bool {
     lines(text).next().is_none_or(|first| first == HEADER.as_bytes())
 }
 
-/// Reads the blocks of an earlier run back, with the time that is left of them.
-/// A line that is none is logged and left out.
+/// The seed of the earlier run, by which the bans in its file are known.
+pub fn seed(path: &Path) -> Option<[u64; 2]> {
+    lines(&fs::read(path).ok()?).find_map(bans::parse_seed)
+}
+
+/// Reads the blocks and bans of an earlier run back, with the time that is left of
+/// them; how many of each. A line that is none is logged and left out.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn load(state: &State, path: &Path) -> Result<usize, String> {
+pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
     let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
     let lines = text.iter().flat_map(|text| lines(text)).skip(1);
     let now = Moment::now();
-    let mut loaded = 0;
+    let (mut loaded, mut banned) = (0, 0);
     for line in lines {
+        if bans::parse_seed(line).is_some() {
+            continue;
+        }
+        if let Some(ban) = bans::parse(state, now, line) {
+            // One whose time has run out ends with the first sweep, and is told.
+            let kept = with_auth_rules(state, |rules| state.auth.ban(&ban, rules, now.monotonic));
+            if kept.is_ok() {
+                banned += 1;
+                statistics::count_own(Own::AuthBansStarted);
+            }
+            continue;
+        }
         let Some(block) = parse(&state.settings, now, line) else {
             let line = Printable::short(line);
             log::warning(format_args!(
@@ -202,7 +225,7 @@ pub fn load(state: &State, path: &Path) -> Result<usize, String> {
             }
         }
     }
-    Ok(loaded)
+    Ok((loaded, banned))
 }
 
 fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {

@@ -7,7 +7,7 @@ use super::audit::Audit;
 use super::entry::{Entry, guard};
 use super::persist::Keeper;
 use super::state::{self, State};
-use super::{clock, flood, gauges, variables};
+use super::{auth, clock, flood, gauges, variables};
 use crate::events::{Event, EventKind, Reader};
 
 /// Ms between two looks for what has run out.
@@ -33,6 +33,7 @@ pub unsafe extern "C" fn tick() {
         if now.saturating_sub(SWEPT.get()) >= SWEEP {
             SWEPT.set(now);
             state.flood.sweep(clock::monotonic, |ended| flood::report_end(state, ended));
+            auth::sweep(state);
         }
         READER.with_borrow_mut(|reader| {
             for _ in 0..AT_ONCE {

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use parking_lot::Mutex;
 
-use super::params::{PARAMS, Value, at};
+pub(super) use super::params::Value;
+use super::params::{PARAMS, at};
 use super::values::Values;
 use super::{database, geoip, persist};
+use crate::auth::{self, AuthSettings};
 use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
 
 /// Values as they arrive in mod_init, before [`Settings::take`].
@@ -22,6 +24,10 @@ pub struct Settings {
     pub flood_sources: usize,
     /// Classes of sources.
     pub classes: ClassNames,
+    /// Pairs of AoR and source that can be known at a time.
+    pub auth_sources: usize,
+    /// Brute force protection, as configured.
+    pub auth: AuthSettings,
 }
 
 /// Checks and keeps the value of parameter `index`; values come in order, those
@@ -55,23 +61,87 @@ impl Settings {
             max_calls: int(at::MAX_CALLS),
             flood_sources: int(at::FLOOD_SOURCES),
             classes: ClassNames::default(),
+            auth_sources: int(at::AUTH_SOURCES),
+            auth: AuthSettings::new(1, 1, 1, 0),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
             settings.add_class(value)?;
         }
+        for (_, value) in configured.iter().filter(|(index, _)| *index == at::AUTH_CLASS) {
+            settings.add_auth_class(value)?;
+        }
         let mut flood = FloodSettings::new(1, 1000, 0, 0);
+        let mut auth = settings.auth;
+        flood.know(&settings.classes);
+        auth.know(&settings.classes);
         for (index, value) in &*configured {
-            if PARAMS.get(*index).is_some_and(|param| param.runtime) {
+            if at::is_auth(*index) && *index != at::AUTH_SOURCES {
+                settings.change_auth(&mut auth, *index, value)?;
+            } else if PARAMS.get(*index).is_some_and(|param| param.runtime) {
                 settings.check(flood, *index, value)?;
                 settings.change(&mut flood, *index, value)?;
             }
         }
+        settings.auth = auth;
         Ok((settings, flood))
     }
 
     /// Puts the values kept by [`configure`] where all processes see them.
     pub fn publish(values: &Values) {
         CONFIGURED.lock().iter().for_each(|(index, value)| values.set(*index, value));
+    }
+
+    /// Classes are shared with flood control: a tag names one for both.
+    fn add_auth_class(&mut self, value: &Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return Ok(()) };
+        let name = auth::parse_class(text)?.name;
+        match self.classes.id(&name) {
+            Some(_) => Ok(()),
+            None => self.classes.add(name).map_err(|e| format!("parameter auth_class: {e}")),
+        }
+    }
+
+    /// As [`Settings::change`], for a setting of brute force protection.
+    ///
+    /// # Errors
+    /// A sentence that names parameter and value; nothing has changed then.
+    pub fn change_auth(
+        &self,
+        auth: &mut AuthSettings,
+        index: usize,
+        value: &Value,
+    ) -> Result<(), String> {
+        let name = PARAMS.get(index).map_or("", |param| param.name());
+        match (index, value) {
+            (at::AUTH_LIMIT..=at::AUTH_SAME | at::AUTH_MONITOR, Value::Int(number)) => {
+                let number = u32::try_from(*number).unwrap_or(0);
+                match index {
+                    at::AUTH_LIMIT => auth.set_default(|limit, _, _, _| *limit = number),
+                    at::AUTH_WINDOW => auth.set_default(|_, window, _, _| *window = number),
+                    at::AUTH_BLOCK => auth.set_default(|_, _, block, _| *block = number),
+                    at::AUTH_RESTART => auth.set_default(|_, _, _, restart| *restart = number),
+                    at::AUTH_SAME => auth.same = number,
+                    _ => auth.monitor = number,
+                }
+            }
+            (at::AUTH_CLASS, Value::Text(text)) => {
+                let class = auth::parse_class(text)?;
+                let ClassId(position) = self
+                    .classes
+                    .id(&class.name)
+                    .ok_or_else(|| format!("parameter {name}: there is no class {}", class.name))?;
+                auth.set_class(position.into(), &class);
+            }
+            (at::AUTH_COMPANY_SOURCES, Value::Text(text)) => {
+                let sources = self.classes.parse(text).ok_or_else(|| {
+                    let shown = text.escape_debug();
+                    format!("parameter {name}: \"{shown}\" is neither exempt nor a class")
+                })?;
+                auth.company_sources = ClassId::to_number(sources).into();
+            }
+            _ => return Err(format!("parameter {name} cannot be changed at run time")),
+        }
+        Ok(())
     }
 
     fn add_class(&mut self, value: &Value) -> Result<(), String> {

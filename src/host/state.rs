@@ -8,6 +8,7 @@ use once_cell::sync::OnceCell;
 use super::entry::Entry;
 use super::settings::Settings;
 use super::values::Values;
+use crate::auth::{self, AuthTable};
 use crate::events::{Journal, Recent};
 use crate::flood::{FloodSettings, FloodTable, SharedRules};
 use crate::ledger::Ledger;
@@ -30,6 +31,10 @@ pub struct State {
     pub flood: FloodTable,
     /// Limits and block times.
     pub flood_rules: SharedRules,
+    /// Failed authentications.
+    pub auth: AuthTable,
+    /// Their limits and bans.
+    pub auth_rules: auth::SharedRules,
     /// What operators are told.
     pub journal: Journal,
     /// The last refusals.
@@ -43,17 +48,25 @@ pub struct State {
 static STATE: OnceCell<State> = OnceCell::new();
 
 impl State {
-    /// Maps what the processes share; `seed` keys hashes.
+    /// Maps what the processes share; `seed` keys hashes, `auth_seed` those of AoRs.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn new(settings: Settings, flood: FloodSettings, seed: [u64; 2]) -> io::Result<Self> {
+    pub fn new(
+        settings: Settings,
+        values: Values,
+        flood: FloodSettings,
+        seed: [u64; 2],
+        auth_seed: [u64; 2],
+    ) -> io::Result<Self> {
         Ok(State {
-            values: Values::new()?,
+            values,
             store: SnapshotStore::new(settings.snapshot_bytes)?,
             ledger: Ledger::new(settings.max_calls, seed)?,
             flood: FloodTable::new(settings.flood_sources, seed)?,
             flood_rules: SharedRules::new(flood)?,
+            auth: AuthTable::new(settings.auth_sources, auth_seed)?,
+            auth_rules: auth::SharedRules::new(settings.auth)?,
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
             report: Area::share()?,

@@ -36,6 +36,12 @@ pub enum Own {
     FloodThrottlings,
     /// Sources that counted and were forgotten for others.
     FloodEvictions,
+    /// Bans that have begun.
+    AuthBansStarted,
+    /// Bans that have ended, lifted ones too.
+    AuthBansEnded,
+    /// AoRs that counted and were forgotten for others.
+    AuthEvictions,
     /// Rows that could not be recorded in the audit table.
     AuditLost,
     /// Panics that were caught.
@@ -43,7 +49,7 @@ pub enum Own {
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 13] = [
+pub const OWN: [&CStr; 16] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -55,6 +61,9 @@ pub const OWN: [&CStr; 13] = [
     c"flood_blocks_ended",
     c"flood_throttlings",
     c"flood_evictions",
+    c"auth_bans_started",
+    c"auth_bans_ended",
+    c"auth_evictions",
     c"audit_lost",
     c"panics",
 ];
@@ -67,12 +76,15 @@ pub struct Gauge {
 }
 
 /// What is asked for its value; follows [`OWN`].
-pub const GAUGES: [Gauge; 11] = [
+pub const GAUGES: [Gauge; 14] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
     Gauge { name: c"sources_known", value: |s| s.flood.memory().used.into() },
     Gauge { name: c"sources_room", value: |s| s.flood.memory().capacity as u64 },
+    Gauge { name: c"auth_bans_active", value: |s| s.auth.memory().bans.into() },
+    Gauge { name: c"auth_known", value: |s| s.auth.memory().used.into() },
+    Gauge { name: c"auth_room", value: |s| s.auth.memory().capacity as u64 },
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },

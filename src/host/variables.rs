@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_message, sw_text, sw_value};
-use super::call::{About, FloodNumbers, Told, last_told};
+use super::call::{About, AuthNumbers, FloodNumbers, Told, last_told};
 use super::entry::{Entry, guard};
 use super::process::with_snapshot;
 use super::state;
@@ -94,6 +94,13 @@ fn flood<'a>(context: &Context<'a>, number: fn(&FloodNumbers) -> u32) -> Option<
     Some(Value::Int(number(numbers).into()))
 }
 
+fn auth<'a>(context: &Context<'a>, number: fn(&AuthNumbers) -> u32) -> Option<Value<'a>> {
+    let Context::Message(Told { about: About::Auth(numbers), .. }, _) = context else {
+        return None;
+    };
+    Some(Value::Int(number(numbers).into()))
+}
+
 fn event_of<'a>(context: &Context<'a>) -> Option<&'a Event> {
     if let Context::Event(view) = context { Some(&view.event) } else { None }
 }
@@ -123,6 +130,9 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
         Context::Message(Told { about: About::Flood(numbers), .. }, _) => {
             Some(Value::Text(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
+        Context::Message(Told { about: About::Auth(numbers), .. }, _) => {
+            Some(Value::Text(state::get()?.settings.classes.name(numbers.class).as_bytes()))
+        }
         Context::Event(view) if names_a_class(&view.event) => Some(Value::Text(view.event.aor())),
         _ => None,
     }
@@ -138,7 +148,7 @@ fn address(context: &Context<'_>) -> Option<Address> {
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 28] = [
+pub const ATTRIBUTES: [Attribute; 31] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -171,7 +181,7 @@ pub const ATTRIBUTES: [Attribute; 28] = [
     attribute("user_limit", "its `external_calls`", |c| limit(c, ScopeKind::User)),
     attribute(
         "class",
-        "class of the source as `flood_check` saw it: `exempt`, `default` or another",
+        "class of the source as `flood_check` or `auth_check` saw it: `exempt`, `default` or another",
         class,
     ),
     attribute(
@@ -183,9 +193,18 @@ pub const ATTRIBUTES: [Attribute; 28] = [
     attribute("block_seconds", "seconds that the source is still blocked", |c| {
         flood(c, |numbers| numbers.block_seconds)
     }),
+    attribute("failures", "failures of the AoR and source in their window", |c| {
+        auth(c, |numbers| numbers.failures)
+    }),
+    attribute("failure_limit", "the failure that starts a ban", |c| {
+        auth(c, |numbers| numbers.limit)
+    }),
+    attribute("ban_seconds", "seconds that the AoR is still banned from the source", |c| {
+        auth(c, |numbers| numbers.ban_seconds)
+    }),
     attribute(
         "event",
-        "event: `block_started`, `block_ended`, `denied`, `limit`, `near_limit`, `reload`, \
+        "event: `block_started`, `block_ended`, `auth_ban_started`, `auth_ban_ended`, `denied`, `limit`, `near_limit`, `reload`, \
          `reload_failed`, `leak`",
         |c| Some(Value::Text(event_of(c)?.kind()?.name().as_bytes())),
     ),
@@ -216,16 +235,16 @@ pub const ATTRIBUTES: [Attribute; 28] = [
     }),
     attribute(
         "calls",
-        "event: live calls, requests refused in a block, or the generation of a reload",
+        "event: live calls, requests refused in a block or ban, or the generation of a reload",
         |c| event_int(c, |event| event.calls.into()),
     ),
     attribute("limit", "event: the limit that was reached or is near", |c| {
         event_int(c, |event| event.limit.into())
     }),
-    attribute("since", "event: start of the block, seconds since 1970", |c| {
+    attribute("since", "event: start of the block or ban, seconds since 1970", |c| {
         event_int(c, |event| event.since / 1000)
     }),
-    attribute("until", "event: end of the block, seconds since 1970", |c| {
+    attribute("until", "event: end of the block or ban, seconds since 1970", |c| {
         event_int(c, |event| event.until / 1000)
     }),
     attribute("page", "the operators' web page, for `xhttp_reply()`", |_| {

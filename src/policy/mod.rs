@@ -1,12 +1,14 @@
 //! Decisions: pure functions of a snapshot, the time and what was asked.
 #![forbid(unsafe_code)]
 
+mod auth;
 mod calls;
 mod flags;
 mod flood;
 mod monitor;
 mod source;
 
+pub use auth::{Asked, auth_verdict, watch_auth};
 pub use calls::{
     CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict, user_scope,
 };

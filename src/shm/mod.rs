@@ -7,6 +7,7 @@
 
 mod area;
 pub mod atomic;
+mod bitset;
 mod bucket;
 mod mutex;
 mod pool;
@@ -16,6 +17,7 @@ mod ring;
 mod store;
 
 pub use area::Area;
+pub use bitset::{BitSet, bits};
 pub use bucket::{Buckets, Locked};
 pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex};
 pub use pool::{Pool, Record};

@@ -10,8 +10,10 @@
 pub mod account;
 pub mod browser;
 pub mod call;
+pub mod digest;
 pub mod example;
 pub mod kamailio;
+pub mod login;
 pub mod mmdb;
 pub mod page;
 pub mod platform;
@@ -20,6 +22,7 @@ pub mod proxy;
 pub mod servers;
 pub mod sip;
 pub mod sqlite;
+pub mod tried;
 pub mod world;
 
 use std::path::{Path, PathBuf};

@@ -218,7 +218,7 @@ fn warn_of_friends(warnings: &Node<'_>, view: &View<'_>, rules: &Rules, prefix: 
     }
 }
 
-fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
+pub(super) fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
     let Some(text) = call.argument() else { return Ok(None) };
     std::str::from_utf8(&text)
         .ok()
@@ -267,14 +267,14 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-fn address(call: &Call) -> Result<Address, Fault> {
+pub(super) fn address(call: &Call) -> Result<Address, Fault> {
     let ip = call.required("ip")?;
     Address::parse(&ip)
         .ok_or_else(|| Fault::argument(format!("\"{}\" is no IP address", Printable::short(&ip))))
 }
 
 /// A prefix, or the source that an address belongs to.
-fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
+pub(super) fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
     if let Some(address) = Address::parse(text) {
         return Ok(with_rules(state, |rules| address.prefix(rules.ipv6_prefix as u8)));
     }

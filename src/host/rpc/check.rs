@@ -1,8 +1,8 @@
 //! `sipwarden.check`: the whole decision on a request that nobody has sent.
 
-use super::blocks;
 use super::company::{filter, no_snapshot};
 use super::reply::{Call, Fault, Node};
+use super::{bans, blocks};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
 use crate::host::clock;
@@ -42,6 +42,10 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         }
         let flood = blocks::explain(&reply.structure(c"flood"), state, source);
         steps.push(format!("flood_check: {flood}"));
+        if let Some(aor) = &aor {
+            let auth = bans::explain(&reply.structure(c"auth"), state, aor, source);
+            steps.push(format!("auth_check: {auth}"));
+        }
         let everywhere = monitors();
         if policy::is_filter_monitored(view, &company, everywhere) {
             let whose = if everywhere { "everywhere" } else { "for this company's filter" };

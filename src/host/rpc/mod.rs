@@ -1,5 +1,6 @@
 //! RPC methods `sipwarden.*`.
 
+mod bans;
 mod blocks;
 mod calls;
 mod check;
@@ -13,10 +14,10 @@ mod status;
 use std::ffi::c_void;
 
 use super::abi::{
-    SW_RPC_block, SW_RPC_blocks, SW_RPC_calls, SW_RPC_check, SW_RPC_company, SW_RPC_denied,
-    SW_RPC_problems, SW_RPC_reconcile, SW_RPC_release, SW_RPC_reload, SW_RPC_settings,
-    SW_RPC_source, SW_RPC_stats, SW_RPC_suggest, SW_RPC_top, SW_RPC_unblock, SW_RPC_version,
-    sw_rpc_method,
+    SW_RPC_ban, SW_RPC_bans, SW_RPC_block, SW_RPC_blocks, SW_RPC_calls, SW_RPC_check,
+    SW_RPC_company, SW_RPC_denied, SW_RPC_problems, SW_RPC_reconcile, SW_RPC_release,
+    SW_RPC_reload, SW_RPC_settings, SW_RPC_source, SW_RPC_stats, SW_RPC_suggest, SW_RPC_top,
+    SW_RPC_unban, SW_RPC_unblock, SW_RPC_version, sw_rpc_method,
 };
 use super::entry::{Entry, guard};
 use super::state;
@@ -47,6 +48,9 @@ fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
         SW_RPC_blocks => blocks::blocks(call, state),
         SW_RPC_block => blocks::block(call, state),
         SW_RPC_unblock => blocks::unblock(call, state),
+        SW_RPC_bans => bans::bans(call, state),
+        SW_RPC_ban => bans::ban(call, state),
+        SW_RPC_unban => bans::unban(call, state),
         SW_RPC_denied => denied::denied(call, state),
         SW_RPC_top => denied::top(call, state),
         SW_RPC_suggest => denied::suggest(call, state),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::reply::{Call, Fault};
 use crate::host::abi;
+use crate::host::auth::with_auth_rules;
 use crate::host::flood::with_rules;
 use crate::host::params::{Kind, PARAMS, at};
 use crate::host::state::State;
@@ -65,6 +66,19 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
             node.int(c"window_ms", rule.window);
             node.int(c"block", rule.block);
             node.int(c"block_max", rule.block_max);
+        }
+    });
+    with_auth_rules(state, |rules| {
+        let names = &state.settings.classes;
+        let classes = reply.array(c"auth_classes");
+        for class in names.ids().map(Some) {
+            let rule = rules.class(class);
+            let node = classes.item_structure();
+            node.text(c"class", names.name(class));
+            node.int(c"limit", rule.limit);
+            node.int(c"window", rule.window);
+            node.int(c"block", rule.block);
+            node.int(c"restart", rule.restart);
         }
     });
     Ok(())

@@ -97,6 +97,11 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"sources_room", sources.capacity as u64);
     reply.int(c"sources_memory", sources.bytes as u64);
     reply.int(c"blocks", sources.blocked);
+    let auth = state.auth.memory();
+    reply.int(c"auth_known", auth.used);
+    reply.int(c"auth_room", auth.capacity as u64);
+    reply.int(c"auth_memory", auth.bytes as u64);
+    reply.int(c"bans", auth.bans);
     let counters = reply.structure(c"counters");
     for (name, value) in statistics::values() {
         counters.int(name, value);

@@ -1,0 +1,382 @@
+//! One AoR from one source in 252 bytes: it counts failures, or it is banned.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::login::{LONGEST_AOR, Login};
+use super::rules::{ClassRule, Rules};
+use crate::address::Prefix;
+use crate::flood::window::{self, SLICES, Slices};
+use crate::flood::{ClassId, Key, MAX_CLASSES};
+
+/// Ms in a unit of times; 2^32 of them are 13 years.
+const UNIT: u64 = 100;
+/// Units in a second.
+const UNITS: u32 = 1000 / UNIT as u32;
+/// Credentials that an entry remembers.
+const MARKS: usize = 6;
+
+/// Set in [`Entry::state`] above the class.
+const BANNED: u8 = 1 << 4;
+const MANUAL: u8 = 1 << 5;
+const CLASS: u8 = 0x0f;
+/// In place of a class: the source is exempt.
+const EXEMPT: u8 = 0x0f;
+/// In place of a length: the AoR is longer than what is kept of it.
+const CUT: u8 = u8::MAX;
+
+const _: () = assert!(MAX_CLASSES <= EXEMPT as usize && LONGEST_AOR < CUT as usize);
+const _: () = assert!(Key::KINDS <= u8::MAX as usize && size_of::<Entry>() == 252);
+
+/// Wrong credentials that were counted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+struct Mark {
+    fingerprint: [u32; 2],
+    /// When they were, in units; 0 for no mark.
+    at: u32,
+}
+
+/// An entry; all zero is free. The caller holds its lock.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct Entry {
+    source: [u32; 4],
+    kind: u8,
+    /// Class and flags.
+    state: u8,
+    /// Low byte of [`ClassRule::window_id`].
+    window_id: u8,
+    aor_len: u8,
+    aor_hash: [u32; 4],
+    /// Number of the slice that was counted in last.
+    newest: u32,
+    /// Of a banned entry: start and end, in units since the clock's zero.
+    since: u32,
+    until: u32,
+    /// Requests refused since.
+    seen: u32,
+    /// Failures per slice.
+    failures: [u32; SLICES / 2],
+    marks: [Mark; MARKS],
+    aor: [u8; LONGEST_AOR],
+}
+
+impl Default for Entry {
+    /// A free one.
+    fn default() -> Self {
+        Entry::FREE
+    }
+}
+
+/// Why somebody is banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Too many failures.
+    Failures,
+    /// An operator said so.
+    Manual,
+}
+
+impl Reason {
+    /// As listings print it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Failures => "failures",
+            Reason::Manual => "manual",
+        }
+    }
+
+    /// The reverse of [`Reason::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Reason::Failures, Reason::Manual].into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+/// An AoR as an entry keeps it: its first bytes, and what tells it from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Aor {
+    bytes: [u8; LONGEST_AOR],
+    len: u8,
+    /// Keyed hash of all of its bytes.
+    pub hash: [u32; 4],
+}
+
+impl Aor {
+    /// The first [`LONGEST_AOR`] bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len.into()).unwrap_or(&self.bytes)
+    }
+
+    /// Whether there are more.
+    pub fn is_cut(&self) -> bool {
+        self.len == CUT
+    }
+
+    /// That of somebody who is known by the hash of an AoR.
+    pub fn new(shown: &[u8], cut: bool, hash: [u32; 4]) -> Self {
+        let mut bytes = [0; LONGEST_AOR];
+        bytes.iter_mut().zip(shown).for_each(|(to, from)| *to = *from);
+        let cut = cut || shown.len() > LONGEST_AOR;
+        Aor { bytes, len: if cut { CUT } else { shown.len() as u8 }, hash }
+    }
+}
+
+impl std::fmt::Debug for Aor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.bytes().escape_ascii().to_string())
+    }
+}
+
+/// A ban. Times are ms of the table's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Who.
+    pub aor: Aor,
+    /// From where.
+    pub source: Prefix,
+    /// Class by which it was judged; None: exempt.
+    pub class: Option<ClassId>,
+    /// Start.
+    pub since: u64,
+    /// End.
+    pub until: u64,
+    /// Requests refused so far, the one that started it too.
+    pub seen: u32,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Ban {
+    /// Whether it holds for a source of this class: an exempt one is banned by an
+    /// operator only.
+    pub fn applies_to(&self, class: Option<ClassId>) -> bool {
+        class.is_some() || self.reason == Reason::Manual
+    }
+}
+
+/// What a failure is to an entry that is not banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// These credentials were counted lately.
+    Same,
+    /// Counted, so many are in the window.
+    Counted(u32),
+    /// The one that starts a ban.
+    Starts,
+}
+
+impl Entry {
+    pub const FREE: Self = Entry {
+        source: [0; 4],
+        kind: 0,
+        state: 0,
+        window_id: 0,
+        aor_len: 0,
+        aor_hash: [0; 4],
+        newest: 0,
+        since: 0,
+        until: 0,
+        seen: 0,
+        failures: [0; SLICES / 2],
+        marks: [Mark { fingerprint: [0; 2], at: 0 }; MARKS],
+        aor: [0; LONGEST_AOR],
+    };
+
+    pub fn new(login: &Login<'_>, class: Option<ClassId>) -> Self {
+        let (source, kind) = login.source.parts();
+        let Aor { bytes, len, hash } = Aor::new(login.aor, false, login.aor_hash);
+        let state = state_of(class);
+        Entry { source, kind, state, aor_len: len, aor_hash: hash, aor: bytes, ..Entry::FREE }
+    }
+
+    /// The entry of a ban that is about to be set.
+    pub fn of_ban(ban: &Ban, login: &Login<'_>) -> Self {
+        Entry { aor_len: ban.aor.len, ..Entry::new(login, ban.class) }
+    }
+
+    pub fn is_free(&self) -> bool {
+        self.kind == 0
+    }
+
+    pub fn is(&self, login: &Login<'_>) -> bool {
+        self.aor_hash == login.aor_hash && (self.source, self.kind) == login.source.parts()
+    }
+
+    pub fn source(&self) -> Option<Prefix> {
+        Key::from_parts(self.source, self.kind).prefix()
+    }
+
+    pub fn aor_hash(&self) -> [u32; 4] {
+        self.aor_hash
+    }
+
+    /// The class; None: exempt.
+    pub fn class(&self) -> Option<ClassId> {
+        match self.state & CLASS {
+            EXEMPT => None,
+            class => Some(ClassId(class)),
+        }
+    }
+
+    /// With another class nothing of the old one stays but a ban.
+    pub fn set_class(&mut self, class: Option<ClassId>) {
+        if self.class() != class {
+            self.failures = Default::default();
+            self.state = self.state & !CLASS | state_of(class);
+        }
+    }
+
+    pub fn is_banned(&self) -> bool {
+        self.state & BANNED != 0
+    }
+
+    pub fn is_manual(&self) -> bool {
+        self.state & MANUAL != 0
+    }
+
+    /// Whether it is banned at `now`. A ban never lasts longer because the clock has
+    /// stepped back.
+    pub fn holds(&mut self, now: u64) -> bool {
+        if !self.is_banned() {
+            return false;
+        }
+        let now = units(now);
+        if now < self.since {
+            self.until = now.saturating_add(self.until.saturating_sub(self.since));
+            self.since = now;
+        }
+        now < self.until
+    }
+
+    /// Counts a failure of somebody who is not banned.
+    pub fn fail(
+        &mut self,
+        fingerprint: Option<[u32; 2]>,
+        rules: &Rules,
+        rule: &ClassRule,
+        now: u64,
+    ) -> Judgement {
+        if fingerprint.is_some_and(|fingerprint| self.is_repeat(fingerprint, rules.same, now)) {
+            return Judgement::Same;
+        }
+        let failures = self.count(rule, now) + 1;
+        if failures >= rule.limit {
+            self.ban(Reason::Failures, now, now + u64::from(rule.block) * 1000, 1);
+            return Judgement::Starts;
+        }
+        let newest = self.newest;
+        window::count(self.slices(), newest);
+        Judgement::Counted(failures)
+    }
+
+    /// Whether these credentials were counted within `same` seconds; else they are
+    /// from now on. What is forgotten for them counts again, never less.
+    fn is_repeat(&mut self, fingerprint: [u32; 2], same: u32, now: u64) -> bool {
+        let (now, period) = (units(now).max(1), same.saturating_mul(UNITS));
+        let known =
+            self.marks.iter_mut().find(|mark| mark.at > 0 && mark.fingerprint == fingerprint);
+        if let Some(mark) = known {
+            let is_fresh = now.checked_sub(mark.at).is_some_and(|age| age <= period) && same > 0;
+            if !is_fresh {
+                mark.at = now;
+            }
+            return is_fresh;
+        }
+        // Marks of a time that is to come are of a clock that was set back.
+        let oldest =
+            self.marks.iter_mut().min_by_key(|mark| if mark.at > now { 0 } else { mark.at });
+        if let Some(mark) = oldest {
+            *mark = Mark { fingerprint, at: now };
+        }
+        false
+    }
+
+    /// Failures in the window that ends now; moves the window on.
+    pub fn count(&mut self, rule: &ClassRule, now: u64) -> u32 {
+        if self.is_banned() {
+            return 0;
+        }
+        if self.window_id != rule.window_id as u8 {
+            self.window_id = rule.window_id as u8;
+            self.failures = Default::default();
+        }
+        let mut newest = self.newest;
+        window::advance(self.slices(), &mut newest, rule.slicing.at(now));
+        self.newest = newest;
+        window::sum(self.slices())
+    }
+
+    /// How useful it is to keep: failures in the window, then how lately the last one
+    /// came; banned ones are not to be asked.
+    pub fn worth(&self, rule: &ClassRule, now: u64) -> (u32, i64) {
+        let (behind, counts) = window::age(self.newest, rule.slicing.at(now));
+        let lately = -(i64::from(behind) * i64::from(rule.window));
+        let fresh = counts && self.window_id == rule.window_id as u8;
+        if fresh { (window::sum(bytemuck::cast_ref(&self.failures)), lately) } else { (0, lately) }
+    }
+
+    fn slices(&mut self) -> &mut Slices {
+        bytemuck::cast_mut(&mut self.failures)
+    }
+
+    /// Bans it from `since` to `until`, in ms.
+    pub fn ban(&mut self, reason: Reason, since: u64, until: u64, seen: u32) {
+        self.state &= CLASS;
+        self.state |= BANNED | if reason == Reason::Manual { MANUAL } else { 0 };
+        self.since = units(since);
+        self.until = u32::try_from(until.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        self.seen = seen;
+        self.failures = Default::default();
+    }
+
+    /// Counts a refused request of a banned one.
+    pub fn refuse(&mut self) {
+        self.seen = self.seen.saturating_add(1);
+    }
+
+    /// The ban, if it is banned.
+    pub fn as_ban(&self) -> Option<Ban> {
+        if !self.is_banned() {
+            return None;
+        }
+        Some(Ban {
+            aor: Aor { bytes: self.aor, len: self.aor_len, hash: self.aor_hash },
+            source: self.source()?,
+            class: self.class(),
+            since: u64::from(self.since) * UNIT,
+            until: self.until(),
+            seen: self.seen,
+            reason: if self.is_manual() { Reason::Manual } else { Reason::Failures },
+        })
+    }
+
+    /// End of the ban, in ms.
+    pub fn until(&self) -> u64 {
+        u64::from(self.until) * UNIT
+    }
+
+    /// The ban is over: the count begins at [`ClassRule::restart`], as if so many
+    /// failures had come when it ended.
+    pub fn restart(&mut self, rule: &ClassRule) {
+        self.state &= CLASS;
+        self.window_id = rule.window_id as u8;
+        self.failures = Default::default();
+        let newest = rule.slicing.at(self.until());
+        self.newest = newest;
+        window::add(self.slices(), newest, rule.restart);
+    }
+
+    /// The ban was no good: the count begins anew.
+    pub fn acquit(&mut self) {
+        self.state &= CLASS;
+        self.failures = Default::default();
+    }
+}
+
+fn state_of(class: Option<ClassId>) -> u8 {
+    class.map_or(EXEMPT, |ClassId(class)| class & CLASS)
+}
+
+fn units(ms: u64) -> u32 {
+    u32::try_from(ms / UNIT).unwrap_or(u32::MAX)
+}

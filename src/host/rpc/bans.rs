@@ -1,0 +1,158 @@
+//! `sipwarden.bans`, `sipwarden.ban`, `sipwarden.unban`.
+
+use super::blocks::{address, prefix_of, seconds};
+use super::page::Page;
+use super::reply::{Call, Fault, Node};
+use crate::address::Address;
+use crate::auth::{Aor, Ban, Reason};
+use crate::host::auth::{
+    class_of, is_monitored, report_end, report_lift, shown, source_of, with_auth_rules,
+};
+use crate::host::clock::{self, Moment};
+use crate::host::events;
+use crate::host::log;
+use crate::host::state::State;
+use crate::host::statistics::{self, Own};
+use crate::policy::{self, Asked};
+use crate::printable::Printable;
+
+/// Bans on a page: ctl bounds the structures of one reply.
+const PAGE: usize = 20;
+
+/// All bans, in the order of the table: [page].
+pub fn bans(call: &Call, state: &State) -> Result<(), Fault> {
+    let page = Page::read(call, PAGE)?;
+    let now = Moment::now();
+    let mut total = 0;
+    let mut listed = Vec::new();
+    state.auth.bans(clock::monotonic, |ban| {
+        if page.has(total) {
+            listed.push(*ban);
+        }
+        total += 1;
+    });
+    page.check(total)?;
+    let reply = call.reply();
+    reply.int(c"total", total as u64);
+    page.tell(&reply, total);
+    let list = reply.array(c"bans");
+    for ban in &listed {
+        describe(&list.item_structure(), state, now, ban);
+    }
+    Ok(())
+}
+
+fn describe(node: &Node<'_>, state: &State, now: Moment, ban: &Ban) {
+    node.text(c"aor", shown(ban));
+    node.text(c"source", ban.source.name());
+    node.text(c"class", state.settings.classes.name(ban.class));
+    node.text(c"reason", ban.reason.name());
+    node.int(c"since", now.date(ban.since) / 1000);
+    node.int(c"until", now.date(ban.until) / 1000);
+    node.int(c"seconds_left", clock::seconds_left(ban.until, now.monotonic));
+    node.int(c"requests", ban.seen);
+}
+
+/// What `auth_check` would say of an AoR from an address now; in words.
+pub fn explain(reply: &Node<'_>, state: &State, aor: &[u8], address: Address) -> String {
+    with_auth_rules(state, |rules| {
+        let now = Moment::now();
+        let class = class_of(rules, address);
+        let login = state.auth.login(aor, source_of(state, address));
+        let (ban, failures) = state.auth.look(&login, class, rules, clock::monotonic);
+        let outcome = match (&ban, class) {
+            (Some(_), _) => crate::auth::Outcome::Banned,
+            (None, None) => crate::auth::Outcome::Exempt,
+            (None, Some(_)) => crate::auth::Outcome::Clear,
+        };
+        let verdict = policy::auth_verdict(Asked::Check, outcome);
+        let verdict = policy::watch_auth(verdict, is_monitored(state, rules));
+        let (rule, name) = (rules.class(class), state.settings.classes.name(class));
+        reply.text(c"aor", Printable::full(aor));
+        reply.int(c"code", verdict.code());
+        reply.text(c"reason", verdict.reason());
+        reply.text(c"class", name);
+        reply.int(c"failures", failures);
+        reply.int(c"limit", rule.limit);
+        reply.int(c"window", rule.window);
+        if let Some(ban) = &ban {
+            describe(&reply.structure(c"ban"), state, now, ban);
+        }
+        let banned = ban.map_or(String::new(), |ban| {
+            let left = clock::seconds_left(ban.until, now.monotonic);
+            format!("; banned for {left} s ({})", ban.reason.name())
+        });
+        format!(
+            "{} ({}), class {name}, {failures} of {} failures in {} s{banned}",
+            verdict.reason(),
+            verdict.code(),
+            rule.limit,
+            rule.window
+        )
+    })
+}
+
+/// Bans an AoR from a source: aor ip [seconds].
+pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
+    let aor = call.required("aor")?;
+    if aor.is_empty() {
+        return Err(Fault::argument("the aor is empty"));
+    }
+    let address = address(call)?;
+    let seconds = seconds(call)?;
+    call.no_more()?;
+    with_auth_rules(state, |rules| {
+        let now = Moment::now();
+        let class = class_of(rules, address);
+        let seconds = seconds.unwrap_or(rules.class(class).block);
+        let ban = Ban {
+            aor: Aor::new(&aor, false, state.auth.aor_hash(&aor)),
+            source: source_of(state, address),
+            class,
+            since: now.monotonic,
+            until: now.monotonic + u64::from(seconds) * 1000,
+            seen: 0,
+            reason: Reason::Manual,
+        };
+        let before = (state.auth.ban(&ban, rules, now.monotonic))
+            .map_err(|_| Fault::internal("no room: auth_sources is full of bans"))?;
+        if let Some(before) = &before {
+            report_end(state, before);
+        }
+        statistics::count_own(Own::AuthBansStarted);
+        events::ban_started(state, &ban, None);
+        log::warning(format_args!(
+            "ban of {} from {} starts: an operator said so; {seconds} s",
+            shown(&ban),
+            ban.source.name()
+        ));
+        describe(&call.reply(), state, now, &ban);
+        Ok(())
+    })
+}
+
+/// Lifts bans and forgets failures: aor|all [address|prefix].
+pub fn unban(call: &Call, state: &State) -> Result<(), Fault> {
+    let aor = call.required("aor")?;
+    let sources = match call.argument() {
+        None => None,
+        Some(text) => Some(prefix_of(&text, state)?),
+    };
+    call.no_more()?;
+    let mut hashes = vec![(aor != b"all").then(|| state.auth.aor_hash(&aor))];
+    // An AoR that is shown shortened may be given so.
+    state.auth.bans(clock::monotonic, |ban| {
+        if ban.aor.is_cut() && shown(ban).as_bytes() == aor {
+            hashes.push(Some(ban.aor.hash));
+        }
+    });
+    let mut lifted = 0;
+    for hash in hashes {
+        state.auth.forget(hash, sources, |ban| {
+            lifted += 1;
+            report_lift(state, ban);
+        });
+    }
+    call.reply().int(c"lifted", lifted);
+    Ok(())
+}
