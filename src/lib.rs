@@ -8,6 +8,7 @@ pub mod address;
 pub mod auth;
 pub mod countries;
 pub mod events;
+pub mod firewall;
 pub mod flood;
 pub mod host;
 pub mod ledger;

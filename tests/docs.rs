@@ -79,6 +79,11 @@ fn parameters() {
             Kind::Int { default, min, max } => {
                 (format!("integer, {min} to {max}"), default.to_string(), default.to_string())
             }
+            Kind::Text { default, min: 0, max } if param.name == c"firewall" => (
+                format!("text, up to {max} bytes"),
+                quoted(text(default)),
+                quoted("inet sipwarden".into()),
+            ),
             Kind::Text { default, min: 0, max } => (
                 format!("text, up to {max} bytes"),
                 quoted(text(default)),

@@ -17,6 +17,8 @@ const CALM: u32 = 100;
 const BLOCKED: u8 = 1 << 4;
 const MANUAL: u8 = 1 << 5;
 const THROTTLED: u8 = 1 << 6;
+/// Its packets are dropped before they come here.
+const OFFLOADED: u8 = 1 << 7;
 const CLASS: u8 = 0x0f;
 /// In place of a class: the source is exempt.
 const EXEMPT: u8 = 0x0f;
@@ -263,6 +265,18 @@ impl Entry {
     pub fn clear(&mut self) {
         self.state &= CLASS;
         self.data = Default::default();
+    }
+
+    /// Notes of a block whether its packets are dropped by a firewall.
+    pub fn set_offloaded(&mut self, offloaded: bool) {
+        self.state &= !OFFLOADED;
+        if offloaded && self.is_blocked() {
+            self.state |= OFFLOADED;
+        }
+    }
+
+    pub fn is_offloaded(&self) -> bool {
+        self.state & OFFLOADED != 0
     }
 
     /// End of the block, in ms.

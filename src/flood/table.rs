@@ -332,6 +332,18 @@ impl FloodTable {
         }
     }
 
+    /// Notes of a block whether a firewall drops its packets; gone with the block.
+    pub fn set_offloaded(&self, prefix: Prefix, offloaded: bool) {
+        if let Some((_, mut entry)) = self.lines.find(&Key::from(prefix)) {
+            entry.set_offloaded(offloaded);
+        }
+    }
+
+    /// Whether a firewall drops the packets of a block.
+    pub fn is_offloaded(&self, prefix: Prefix) -> bool {
+        self.lines.find(&Key::from(prefix)).is_some_and(|(_, entry)| entry.is_offloaded())
+    }
+
     /// All blocks that hold, in no order; `block` is told without any lock.
     pub fn blocks(&self, clock: impl Fn() -> u64, mut block: impl FnMut(&Block)) {
         for line in self.blocked.marked() {

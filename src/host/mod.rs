@@ -8,6 +8,7 @@ mod auth;
 mod bans;
 mod call;
 mod calls;
+mod child;
 mod clock;
 mod complaint;
 mod database;
@@ -16,6 +17,7 @@ mod entry;
 mod events;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod firewall;
 mod flood;
 mod functions;
 mod gauges;

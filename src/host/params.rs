@@ -104,7 +104,10 @@ pub(super) mod at {
     pub const AUTH_COMPANY_SOURCES: usize = AUTH_CLASS + 1;
     pub const AUTH_MONITOR: usize = AUTH_COMPANY_SOURCES + 1;
     pub const AUTH_SOURCES: usize = AUTH_MONITOR + 1;
-    pub const COUNT: usize = AUTH_SOURCES + 1;
+    pub const FIREWALL: usize = AUTH_SOURCES + 1;
+    pub const FIREWALL_AFTER: usize = FIREWALL + 1;
+    pub const FIREWALL_NFT: usize = FIREWALL_AFTER + 1;
+    pub const COUNT: usize = FIREWALL_NFT + 1;
 
     /// Whether a setting is one of brute force protection.
     pub const fn is_auth(index: usize) -> bool {
@@ -293,6 +296,21 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"auth_sources",
         int(65_536, 1024, 4_194_304),
         c"Pairs of AoR and source that are known at a time; rounded up to a power of two. 260 bytes each.",
+    ),
+    fixed(
+        c"firewall",
+        Kind::Text { default: c"", min: 0, max: 128 },
+        c"Table of nftables whose sets `blocked4` and `blocked6` are fed with blocked sources, as `inet sipwarden`; empty: none.",
+    ),
+    runtime(
+        c"firewall_after",
+        int(1000, 0, 1_000_000),
+        c"Requests that a blocked source must go on to send within ten seconds before it is put into these sets: from then on its packets are dropped by the kernel, those of its live calls and emergencies too. 0: every block at once.",
+    ),
+    fixed(
+        c"firewall_nft",
+        Kind::Text { default: c"/usr/sbin/nft", min: 1, max: 1024 },
+        c"The program that feeds them.",
     ),
 ];
 

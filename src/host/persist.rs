@@ -212,7 +212,7 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
         let Some(block) = parse(&state.settings, now, line) else {
             let line = Printable::short(line);
             log::warning(format_args!(
-                "flood_persist {}: \"{line}\" is no block; left out",
+                "flood_persist {}: \"{line}\" is no block or ban; left out",
                 path.display()
             ));
             continue;

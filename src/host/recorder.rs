@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::abi;
 use super::audit::Audit;
 use super::entry::{Entry, guard};
+use super::firewall::Feeder;
 use super::persist::Keeper;
 use super::state::{self, State};
 use super::{auth, clock, flood, gauges, variables};
@@ -22,6 +23,7 @@ thread_local! {
     static REPEATED: Cell<u64> = const { Cell::new(0) };
     static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
     static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
+    static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 
@@ -48,6 +50,9 @@ pub unsafe extern "C" fn tick() {
         gauges::tell(state, now);
         AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
         KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
+        if let Some(sets) = &state.settings.firewall {
+            FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
+        }
     });
 }
 

@@ -1,6 +1,6 @@
 //! The configured values, checked as a whole, and changes at run time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
@@ -9,6 +9,7 @@ use super::params::{PARAMS, at};
 use super::values::Values;
 use super::{database, geoip, persist};
 use crate::auth::{self, AuthSettings};
+use crate::firewall::Sets;
 use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
 
 /// Values as they arrive in mod_init, before [`Settings::take`].
@@ -28,6 +29,10 @@ pub struct Settings {
     pub auth_sources: usize,
     /// Brute force protection, as configured.
     pub auth: AuthSettings,
+    /// Sets of nftables for blocked sources.
+    pub firewall: Option<Sets>,
+    /// The program that feeds them.
+    pub firewall_nft: PathBuf,
 }
 
 /// Checks and keeps the value of parameter `index`; values come in order, those
@@ -56,6 +61,10 @@ impl Settings {
             Some((_, Value::Int(number))) => usize::try_from(*number).unwrap_or(0),
             _ => 0,
         };
+        let text = |index: usize| match configured.iter().find(|(own, _)| *own == index) {
+            Some((_, Value::Text(text))) => text.as_str(),
+            _ => "",
+        };
         let mut settings = Settings {
             snapshot_bytes: int(at::SNAPSHOT_MEMORY) << 20,
             max_calls: int(at::MAX_CALLS),
@@ -63,6 +72,8 @@ impl Settings {
             classes: ClassNames::default(),
             auth_sources: int(at::AUTH_SOURCES),
             auth: AuthSettings::new(1, 1, 1, 0),
+            firewall: firewall(text(at::FIREWALL))?,
+            firewall_nft: text(at::FIREWALL_NFT).into(),
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
             settings.add_class(value)?;
@@ -236,6 +247,13 @@ fn set_number(flood: &mut FloodSettings, index: usize, number: u32) {
         at::MONITOR => flood.monitor_all = number,
         _ => {}
     }
+}
+
+fn firewall(table: &str) -> Result<Option<Sets>, String> {
+    if table.is_empty() {
+        return Ok(None);
+    }
+    Sets::of(table).map(Some).map_err(|e| format!("parameter firewall: {e}"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use once_cell::sync::OnceCell;
 
 use super::entry::Entry;
+use super::firewall::Status;
 use super::settings::Settings;
 use super::values::Values;
 use crate::auth::{self, AuthTable};
@@ -39,6 +40,8 @@ pub struct State {
     pub journal: Journal,
     /// The last refusals.
     pub recent: Recent,
+    /// Whether blocked sources are dropped by the firewall.
+    pub firewall: Status,
     /// Lines about the last reload, ended by the first zero byte.
     pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
     /// One bit per entry from C that has panicked in any process.
@@ -69,6 +72,7 @@ impl State {
             auth_rules: auth::SharedRules::new(settings.auth)?,
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
+            firewall: Status::new()?,
             report: Area::share()?,
             panicked: Area::share()?,
             settings,

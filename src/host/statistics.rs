@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use super::abi;
 use super::clock;
 use super::entry::{Entry, guard};
+use super::firewall::Mode;
 use super::process::with_snapshot;
 use super::state::{self, State};
 use crate::snapshot::View;
@@ -44,12 +45,14 @@ pub enum Own {
     AuthEvictions,
     /// Rows that could not be recorded in the audit table.
     AuditLost,
+    /// Runs of nft that failed.
+    FirewallFailures,
     /// Panics that were caught.
     Panics,
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 16] = [
+pub const OWN: [&CStr; 17] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -65,6 +68,7 @@ pub const OWN: [&CStr; 16] = [
     c"auth_bans_ended",
     c"auth_evictions",
     c"audit_lost",
+    c"firewall_failures",
     c"panics",
 ];
 
@@ -76,7 +80,7 @@ pub struct Gauge {
 }
 
 /// What is asked for its value; follows [`OWN`].
-pub const GAUGES: [Gauge; 14] = [
+pub const GAUGES: [Gauge; 16] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
@@ -89,6 +93,8 @@ pub const GAUGES: [Gauge; 14] = [
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },
     Gauge { name: c"country_networks", value: |_| with_view(|v| v.country_networks().into()) },
+    Gauge { name: c"firewall_on", value: |s| u64::from(s.firewall.mode() == Mode::On) },
+    Gauge { name: c"firewall_elements", value: |s| s.firewall.elements() },
     Gauge { name: c"events_lost", value: |s| s.journal.lost() },
     Gauge {
         name: c"companies",

@@ -175,6 +175,34 @@ impl View<'_> {
         self.wide(blob::WORD_BUILT)
     }
 
+    /// Whether a trusted range or one of a company begins or ends within a prefix:
+    /// its addresses may then be of several classes.
+    pub fn divides(&self, prefix: Prefix) -> bool {
+        match prefix {
+            Prefix::V4(first, len) => {
+                self.divides_in::<u32>(first, len, [Section::TrustedV4, Section::CompanyV4], 0)
+            }
+            Prefix::V6(first, len) => {
+                self.divides_in::<u128>(first, len, [Section::TrustedV6, Section::CompanyV6], 1)
+            }
+        }
+    }
+
+    fn divides_in<K: prefixes::Key>(
+        &self,
+        first: K,
+        len: u8,
+        [trusted, companies]: [Section; 2],
+        family: usize,
+    ) -> bool {
+        let count = |section: usize| self.word(blob::WORD_SOURCES + 2 * section + family) as usize;
+        let last = first.last_of(len);
+        let trusted = prefixes::last_at(self.section(trusted), count(0), last);
+        let company = prefixes::last_at(self.section(companies), count(1), last);
+        trusted.is_some_and(|(at, _)| at > first)
+            || company.is_some_and(|(at, own)| at > first || at == first && own > len)
+    }
+
     /// From which lengths on companies' ranges tell something of a source.
     pub fn broadest(&self) -> Broadest {
         let word = |n: usize| self.word(blob::WORD_BROADEST + n) as u8;

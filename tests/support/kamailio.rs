@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -45,6 +46,10 @@ pub struct Config {
     pub arguments: Vec<String>,
     /// Without sipwarden if false.
     pub sipwarden: bool,
+    /// What Kamailio is started by: a program and its arguments.
+    pub wrapper: Vec<String>,
+    /// User and group that own its folder; those of the test if not given.
+    pub owner: Option<u32>,
 }
 
 /// Answers OPTIONS with the verdict on the company in the request's user part
@@ -70,6 +75,8 @@ impl Config {
             port: None,
             arguments: Vec::new(),
             sipwarden: true,
+            wrapper: Vec::new(),
+            owner: None,
         }
     }
 
@@ -166,7 +173,12 @@ event_route[xhttp:request] {{
         let port = self.port.unwrap_or_else(free_port);
         let config = self.write(folder.path(), port);
         let log = fs::File::create(folder.join("log")).unwrap();
-        let child = Command::new("kamailio")
+        if self.owner.is_some() {
+            chown(folder.path(), self.owner, self.owner).unwrap();
+        }
+        let mut words = self.wrapper.iter().map(String::as_str).chain(["kamailio"]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             // The tables leave too little of the host's own 64 MiB for thousands of dialogs.
             .args(["-DD", "-E", "-m", "256", "-f"])
             .arg(config)

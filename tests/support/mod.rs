@@ -15,6 +15,8 @@ pub mod example;
 pub mod kamailio;
 pub mod login;
 pub mod mmdb;
+pub mod netns;
+pub mod nft;
 pub mod page;
 pub mod platform;
 pub mod proxies;

@@ -54,6 +54,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.int(c"seconds_left", clock::seconds_left(block.until, now.monotonic));
     node.int(c"requests", block.seen);
     node.int(c"times", block.times);
+    node.int(c"in_firewall", u64::from(state.flood.is_offloaded(block.prefix)));
 }
 
 /// What is known of a source and why: address.

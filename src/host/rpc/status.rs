@@ -102,6 +102,11 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"auth_room", auth.capacity as u64);
     reply.int(c"auth_memory", auth.bytes as u64);
     reply.int(c"bans", auth.bans);
+    let firewall = reply.structure(c"firewall");
+    firewall.text(c"state", state.firewall.mode().name());
+    firewall.int(c"elements", state.firewall.elements());
+    firewall.int(c"left_out", state.firewall.left_out());
+    firewall.text(c"problem", state.firewall.problem());
     let counters = reply.structure(c"counters");
     for (name, value) in statistics::values() {
         counters.int(name, value);

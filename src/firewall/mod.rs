@@ -1,0 +1,16 @@
+//! What a firewall drops for flood control: which blocks, and how a set in the
+//! kernel is brought to hold just those.
+//!
+//! Text only: commands for `nft` go out, listings come in. Who runs it, and when,
+//! is the host's business.
+#![forbid(unsafe_code)]
+
+mod element;
+mod listing;
+mod pursuit;
+mod sets;
+
+pub use element::{Element, Elements, disjoint, settle};
+pub use listing::{Listing, parse_listing};
+pub use pursuit::{PERIOD as PURSUIT_PERIOD, Pursuit};
+pub use sets::{Changes, Sets, changes};
