@@ -19,7 +19,7 @@ static str evaluate(struct sip_msg *msg, char *param)
 	return value;
 }
 
-/* Copies of fixed sizes, into place: this is in every check. */
+/* This is in every check: nothing is copied that does not count. */
 void sw_message_fill(struct sw_message *out, const struct sip_msg *msg)
 {
 	const struct ip_addr *ip = &msg->rcv.src_ip;
@@ -27,13 +27,17 @@ void sw_message_fill(struct sw_message *out, const struct sip_msg *msg)
 	out->address = msg;
 	out->id = msg->id;
 	out->pid = (int32_t)msg->pid;
-	memcpy(out->source.bytes, ip->u.addr, sizeof(out->source.bytes));
-	if(ip->af == AF_INET && ip->len == 4)
+	if(ip->af == AF_INET && ip->len == 4) {
 		out->source.family = 4;
-	else if(ip->af == AF_INET6 && ip->len == 16)
+		memcpy(out->source.bytes, ip->u.addr, 4);
+		memset(out->source.bytes + 4, 0, sizeof(out->source.bytes) - 4);
+	} else if(ip->af == AF_INET6 && ip->len == 16) {
 		out->source.family = 6;
-	else
+		memcpy(out->source.bytes, ip->u.addr, 16);
+	} else {
 		out->source.family = 0;
+		memset(out->source.bytes, 0, sizeof(out->source.bytes));
+	}
 }
 
 /* The branch in the last Via: that of the sender, whatever proxies a request has

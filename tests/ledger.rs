@@ -150,7 +150,7 @@ mod plain {
         };
         ledger.take(&call, &wanted, false);
         let info = (0..ledger.positions()).find_map(|p| ledger.at(p)).unwrap();
-        assert_eq!(info.call_id, [&long[..72], b"..."].concat());
+        assert_eq!(info.call_id, [&long[..64], b"..."].concat());
         assert_eq!(info.scopes[1].as_deref(), Some(&[&long[..32], b"..."].concat()[..]));
         assert_eq!(info.scopes[2].as_deref(), Some(&b"u@d"[..]));
         assert_eq!(info.scopes[0], None);

@@ -6,28 +6,31 @@ use super::report::{Figure, Section, number};
 const REASONS: [(&str, &str); 11] = [
     (
         "check_company_ip, 10,000 ranges, miss",
-        "A look-up costs a few cache lines, but the call itself has a floor: Kamailio evaluates the \
-         company's id, the id is hashed, the generation is pinned, the verdict is kept for `$swd` and \
-         counted, and a refusal is folded into the events. The stock module's walk of 10,000 subnets \
-         would have to be a thousand times that floor.",
+        "A look-up costs a few cache lines, but the call itself has a floor, and the target lies below \
+         it: hot hits of small companies, in the table, come near to that floor. Kamailio evaluates \
+         the company's id, the id is hashed, the generation is pinned, the verdict is kept for `$swd` \
+         and counted, and a refusal is folded into the events.",
     ),
     (
         "check_company_ip, 1 million ranges of 100,000",
-        "Three loads depend on each other and miss the caches: slot of the id, record of the company, \
-         its ranges. With few companies all three are in the cache. The record could hold the first \
-         ranges itself, which would take one miss away and cost memory for companies without ranges.",
+        "Two loads depend on each other and miss the caches: slot of the id, and the company's record \
+         with its ranges beside it. With few companies both are in the cache. Pages are small: the \
+         kernel's huge pages for shared memory are off by default.",
     ),
     (
         "flood_check, one hot source",
-        "The work on the table is about half of the time: one hash, one lock, one sum of 14 slices. \
-         The rest is the call: reading the clock (pike counts in ticks of its timer), the copy of the \
-         rules' version, the verdict kept for `$swd` and counted. pike does none of that.",
+        "About a quarter of the time is the clock (the kernel's coarse one, where pike counts in ticks \
+         of its timer), an eighth is what the host is asked and told: whether debug lines are wanted, \
+         and the statistic. The rest is the function itself: one hash, one lock, one sum of 14 slices, \
+         the version of the rules and of the tables, the verdict kept for `$swd`. pike keeps neither \
+         verdict nor statistic.",
     ),
     (
         "flood_check, 100,000 sources",
         "One cache line per source, 64 bytes, cannot be in the caches for 100,000 sources: the time is \
-         that of a dependent load of such a working set (see below), with a lock. The target was set \
-         from figures for pike of another machine; here pike is several times faster than they say.",
+         that of a load of such a working set (see below), with a lock. The next source is not known \
+         before its request is there, so nothing can be fetched ahead. The target was set from figures \
+         for pike of another machine; here pike is several times faster than they say.",
     ),
     (
         "flood_check, 2 processes",
@@ -36,12 +39,14 @@ const REASONS: [(&str, &str); 11] = [
     ),
     (
         "memory per source",
-        "64 bytes a source, a bit that says whether it is blocked, and the lines of sources that were \
-         forgotten meanwhile.",
+        "64 bytes a source: the entry with its lock is one cache line, and the table is full. The rest \
+         is not of the sources: what a process touches with its first check (its place among the \
+         readers of snapshots is looked for in 128 KiB), and a bit per line that says whether it is \
+         blocked. An entry below 64 bytes would share its line with another one's lock.",
     ),
     (
         "memory per live call",
-        "128 bytes a lease, and its share of the hash tables, which are touched page by page.",
+        "112 bytes a lease, and its share of the hash tables, which are touched page by page.",
     ),
     (
         "CPU per whole call, sipwarden",

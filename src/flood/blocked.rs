@@ -77,28 +77,39 @@ impl Blocked {
         }
     }
 
+    /// Whether there is surely no block of the family of an address, other than of
+    /// kind `own`.
+    #[inline(always)]
+    pub fn is_none_other(&self, source: Address, own: usize) -> bool {
+        self.others(source, own).all(|(_, kinds)| kinds == 0)
+    }
+
     /// Lengths of the prefixes that may be blocked in the family of an address,
-    /// other than that of kind `own`; None, at once, if there are none.
-    pub fn lengths(&self, source: Address, own: usize) -> Option<impl Iterator<Item = u8>> {
-        let (zero, words) = match source {
-            Address::V4(_) => (Prefix::V4(0, 0), self.kind_set.get(..1)?),
-            Address::V6(_) => (Prefix::V6(0, 0), self.kind_set.get(1..)?),
+    /// other than that of kind `own`.
+    pub fn lengths(&self, source: Address, own: usize) -> impl Iterator<Item = u8> {
+        let zero = match source {
+            Address::V4(_) => Prefix::V4(0, 0),
+            Address::V6(_) => Prefix::V6(0, 0),
         };
         let first = Key::from(zero).kind();
-        let base = first / 64 * 64;
-        let others = move |n: usize, word: &AtomicU64| {
-            let own = own.checked_sub(base + n * 64).filter(|bit| *bit < 64);
-            word.load(Relaxed) & !own.map_or(0, |bit| 1 << bit)
+        let others = self.others(source, own);
+        let kinds = others.flat_map(|(base, kinds)| bits(kinds).map(move |bit| base + bit));
+        kinds.filter_map(move |kind| kind.checked_sub(first)).map(|len| len as u8)
+    }
+
+    /// Words of the set that are of the family of an address, without kind `own`,
+    /// each with the kind that its first bit stands for.
+    #[inline(always)]
+    fn others(&self, source: Address, own: usize) -> impl Iterator<Item = (usize, u64)> {
+        let (base, words) = match source {
+            Address::V4(_) => (0, self.kind_set.get(..1)),
+            Address::V6(_) => (Key::FIRST_V6, self.kind_set.get(1..)),
         };
-        let mut numbered = words.iter().enumerate();
-        if numbered.all(|(n, word)| others(n, word) == 0) {
-            return None;
-        }
-        let kinds = words
-            .iter()
-            .enumerate()
-            .flat_map(move |(n, word)| bits(others(n, word)).map(move |bit| base + n * 64 + bit));
-        Some(kinds.filter_map(move |kind| kind.checked_sub(first)).map(|len| len as u8))
+        words.unwrap_or_default().iter().enumerate().map(move |(n, word)| {
+            let base = base + n * 64;
+            let own = own.checked_sub(base).filter(|bit| *bit < 64);
+            (base, word.load(Relaxed) & !own.map_or(0, |bit| 1 << bit))
+        })
     }
 
     /// Blocks of all kinds.

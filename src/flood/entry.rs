@@ -118,7 +118,7 @@ impl Entry {
     }
 
     pub fn is(&self, key: &Key) -> bool {
-        (self.words, self.kind) == key.parts()
+        self.key() == *key
     }
 
     pub fn key(&self) -> Key {
@@ -176,6 +176,7 @@ impl Entry {
     }
 
     /// Counts a request of a source whose block does not hold.
+    #[inline]
     pub fn judge(&mut self, rule: &ClassRule, now: u64) -> Judgement {
         let requests = self.requests(rule, now);
         if requests < rule.limit {
@@ -194,6 +195,7 @@ impl Entry {
     }
 
     /// Requests in the window that ends now; moves the window on.
+    #[inline]
     pub fn requests(&mut self, rule: &ClassRule, now: u64) -> u32 {
         if self.is_blocked() {
             return 0;

@@ -1,16 +1,13 @@
 //! What an entry is about: a source prefix.
 
-use ahash::RandomState;
-use bytemuck::{Pod, Zeroable};
-
 use crate::address::Prefix;
+use ahash::RandomState;
 
-/// A prefix in 20 bytes. All zero is no prefix.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+/// A prefix. All zero is no prefix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Key {
-    /// Address bits, most significant word first; IPv4 in the last word.
-    words: [u32; 4],
+    /// Address bits; those of IPv4 are the lowest.
+    bits: u128,
     /// Length + 1 for IPv4, length + 64 for IPv6.
     kind: u32,
 }
@@ -28,23 +25,19 @@ impl Key {
 
     /// The prefix, if this is one.
     pub fn prefix(self) -> Option<Prefix> {
-        let [.., last] = self.words;
         match self.kind.checked_sub(V6) {
-            Some(len) => {
-                let wide = |acc: u128, word: u32| acc << 32 | u128::from(word);
-                Some(Prefix::V6(self.words.into_iter().fold(0, wide), len as u8))
-            }
-            None => Some(Prefix::V4(last, self.kind.checked_sub(V4)? as u8)),
+            Some(len) => Some(Prefix::V6(self.bits, len as u8)),
+            None => Some(Prefix::V4(self.bits as u32, self.kind.checked_sub(V4)? as u8)),
         }
     }
 
     /// Address bits and kind, as entries keep them.
     pub(crate) fn parts(self) -> ([u32; 4], u8) {
-        (self.words, self.kind as u8)
+        (bytemuck::cast(self.bits), self.kind as u8)
     }
 
     pub(crate) fn from_parts(words: [u32; 4], kind: u8) -> Self {
-        Key { words, kind: u32::from(kind) }
+        Key { bits: bytemuck::cast(words), kind: u32::from(kind) }
     }
 
     /// Tells keys of one family and length from others; below [`Key::KINDS`].
@@ -54,22 +47,16 @@ impl Key {
 
     /// Keyed hash, the same in all processes: nobody outside can aim at a place.
     pub fn hash(&self, seed: [u64; 2]) -> u64 {
-        let [a, b, c, d] = self.words.map(u128::from);
-        let word = a << 96 | b << 64 | c << 32 | d;
         RandomState::with_seeds(seed[0], seed[1], !seed[0], !seed[1])
-            .hash_one(word ^ u128::from(self.kind) << 88)
+            .hash_one(self.bits ^ u128::from(self.kind) << 88)
     }
 }
 
 impl From<Prefix> for Key {
     fn from(prefix: Prefix) -> Self {
         match prefix {
-            Prefix::V4(bits, len) => Key { words: [0, 0, 0, bits], kind: V4 + u32::from(len) },
-            Prefix::V6(bits, len) => {
-                let word = |shift: u32| (bits >> shift) as u32;
-                let words = [word(96), word(64), word(32), word(0)];
-                Key { words, kind: V6 + u32::from(len) }
-            }
+            Prefix::V4(bits, len) => Key { bits: bits.into(), kind: V4 + u32::from(len) },
+            Prefix::V6(bits, len) => Key { bits, kind: V6 + u32::from(len) },
         }
     }
 }

@@ -69,8 +69,21 @@ impl Lines {
     }
 
     /// The entry of a source, locked, and the number of its line.
+    #[inline(always)]
     pub fn find(&self, key: &Key) -> Option<(usize, Locked)> {
-        for number in self.places(key) {
+        let mut places = self.places(key);
+        let home = places.next()?;
+        let entry = self.lock(home)?;
+        if entry.is(key) {
+            return Some((home, entry));
+        }
+        drop(entry);
+        self.find_in(places, key)
+    }
+
+    #[inline(never)]
+    fn find_in(&self, places: impl Iterator<Item = usize>, key: &Key) -> Option<(usize, Locked)> {
+        for number in places {
             let entry = self.lock(number)?;
             if entry.is(key) {
                 return Some((number, entry));

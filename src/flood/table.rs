@@ -198,6 +198,7 @@ impl FloodTable {
     }
 
     /// A request of a locked entry whose class is known.
+    #[inline(always)]
     fn judge(
         &self,
         line: usize,
@@ -247,8 +248,22 @@ impl FloodTable {
 
     /// A block of another length than `own` that holds for an address; that of an
     /// operator, if there are several.
+    #[inline(always)]
     fn covering(&self, source: Address, own: usize, clock: impl Fn() -> u64) -> Option<Block> {
-        let lengths = self.blocked.lengths(source, own)?;
+        if self.blocked.is_none_other(source, own) {
+            return None;
+        }
+        self.search_covering(source, own, clock)
+    }
+
+    #[inline(never)]
+    fn search_covering(
+        &self,
+        source: Address,
+        own: usize,
+        clock: impl Fn() -> u64,
+    ) -> Option<Block> {
+        let lengths = self.blocked.lengths(source, own);
         let keys = lengths.map(|len| Key::from(source.prefix_of(len)));
         keys.filter_map(|key| self.block_of(&key, &clock))
             .max_by_key(|block| block.reason == Reason::Manual)

@@ -1,6 +1,6 @@
 //! `flood_check`, and what is said of blocks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::abi::{sw_message, sw_text};
 use super::call::{About, FloodNumbers, answer_judged};
@@ -59,23 +59,42 @@ fn decide(msg: &sw_message, flags: FloodFlags) -> (Verdict, Verdict, About) {
     };
     let Some(state) = state::get() else { return UNTRACKED };
     with_rules(state, |rules| {
+        let clock = Clock::default();
         let checked = match flags.peek {
-            true => peek(state, rules, source),
-            false => check(state, rules, source),
+            true => peek(state, rules, source, &clock),
+            false => check(state, rules, source, &clock),
         };
         let judged = policy::flood_verdict(&checked.outcome);
         let verdict = policy::soften(judged, flags, rules.monitor != 0);
-        (verdict, judged, About::Flood(numbers(rules, &checked)))
+        (verdict, judged, About::Flood(numbers(rules, &checked, &clock)))
     })
 }
 
-fn check(state: &State, rules: &Rules, source: Address) -> Checked {
+/// The clock of one check; what it showed last serves for what is said afterwards.
+#[derive(Default)]
+struct Clock(Cell<Option<u64>>);
+
+impl Clock {
+    fn read(&self) -> u64 {
+        let now = clock::monotonic();
+        self.0.set(Some(now));
+        now
+    }
+
+    fn last(&self) -> u64 {
+        self.0.get().unwrap_or_else(|| self.read())
+    }
+}
+
+#[inline(always)]
+fn check(state: &State, rules: &Rules, source: Address, clock: &Clock) -> Checked {
     // Both only rise, so no two pairs of them have one sum.
     let generation = state.store.publication().current() as u32;
     let generation = generation.wrapping_add(rules.sources_version);
     let mut ended = None;
     let class = || class_of(rules, source);
-    let checked = state.flood.check(source, rules, generation, clock::monotonic, class, &mut ended);
+    let now = || clock.read();
+    let checked = state.flood.check(source, rules, generation, now, class, &mut ended);
     if let Some(ended) = &ended {
         report_end(state, ended);
     }
@@ -90,8 +109,8 @@ fn class_of(rules: &Rules, source: Address) -> Option<ClassId> {
 }
 
 /// What a check would say of a blocked source, without counting.
-fn peek(state: &State, rules: &Rules, source: Address) -> Checked {
-    let (block, seen) = state.flood.look(source, rules, clock::monotonic);
+fn peek(state: &State, rules: &Rules, source: Address, clock: &Clock) -> Checked {
+    let (block, seen) = state.flood.look(source, rules, || clock.read());
     let class = class_of(rules, source);
     let outcome = match (block.filter(|block| block.applies_to(class)), class) {
         (Some(block), _) => Outcome::Blocked { until: block.until },
@@ -102,10 +121,10 @@ fn peek(state: &State, rules: &Rules, source: Address) -> Checked {
     Checked { outcome, class, requests, evicted: false }
 }
 
-fn numbers(rules: &Rules, checked: &Checked) -> FloodNumbers {
+fn numbers(rules: &Rules, checked: &Checked, clock: &Clock) -> FloodNumbers {
     let block_seconds = match checked.outcome {
         Outcome::Started { until, .. } | Outcome::Blocked { until } => {
-            clock::seconds_left(until, clock::monotonic())
+            clock::seconds_left(until, clock.last())
         }
         _ => 0,
     };

@@ -1,4 +1,4 @@
-//! Lease records: one call in 128 bytes.
+//! Lease records: one call in 112 bytes.
 
 use super::scope::ScopeKind;
 use super::{Call, DialogId};
@@ -8,17 +8,20 @@ use crate::shm::atomic::Ordering::Relaxed;
 /// Words of a lease record:
 ///
 /// ```text
-/// 0      next in the chain; the pool's while the record is free
+/// 0      next in the chain (low half; the pool's while the record is free) |
+///        start, seconds since 1970 << 32
 /// 1      dialog
-/// 2      flags (low half) | generation << 32
+/// 2      flags | length of the Call-ID << 8 | generation << 32
 /// 3      brand's scope + 1 | company's scope + 1 << 32
-/// 4      user's scope + 1 | length of the Call-ID << 32
-/// 5      start, seconds since 1970 (low half) | the INVITE's name << 32
-/// 6      hash of the whole Call-ID
-/// 7..16  the Call-ID, cut after 72 bytes, for listings
+/// 4      user's scope + 1 | the INVITE's name << 32
+/// 5      hash of the whole Call-ID
+/// 6..14  the Call-ID, cut after 64 bytes, for listings
 /// ```
-pub(super) const WORDS: usize = 16;
-const CALL_ID_BYTES: usize = 72;
+///
+/// With its share of the hash table a call stays below two cache lines.
+pub(super) const WORDS: usize = 14;
+const CALL_ID: usize = 6;
+const CALL_ID_BYTES: usize = 64;
 
 /// Counted in its scopes; otherwise it only remembers them.
 const LIVE: u64 = 1;
@@ -29,7 +32,8 @@ const OUTBOUND: u64 = 1 << 3;
 const SUSPECT: u64 = 1 << 4;
 /// The record is a lease, not free.
 const USED: u64 = 1 << 5;
-const GENERATION: u64 = !0xffff_ffff;
+const LENGTH_SHIFT: u32 = 8;
+const UPPER: u64 = !0xffff_ffff;
 
 /// Where a call goes, from the company's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,18 +106,18 @@ impl Lease<'_> {
             Direction::Outbound => OUTBOUND,
         };
         let emergency = if call.emergency { EMERGENCY } else { 0 };
-        let generation = record[2].load(Relaxed) & GENERATION;
-        record[2].store(generation | direction | emergency | USED, Relaxed);
+        let generation = record[2].load(Relaxed) & UPPER;
+        let length = (call.call_id.len().min(CALL_ID_BYTES + 1) as u64) << LENGTH_SHIFT;
+        record[2].store(generation | length | direction | emergency | USED, Relaxed);
         record[3].store(0, Relaxed);
-        let length = call.call_id.len().min(CALL_ID_BYTES + 1) as u64;
-        record[4].store(length << 32, Relaxed);
+        record[4].store(u64::from(call.invite) << 32, Relaxed);
         let started = u32::try_from(call.now).unwrap_or(u32::MAX);
-        record[5].store(u64::from(started) | u64::from(call.invite) << 32, Relaxed);
-        record[6].store(call_id_hash, Relaxed);
+        record[0].store(u64::from(started) << 32, Relaxed);
+        record[5].store(call_id_hash, Relaxed);
         let mut shown = [0u8; CALL_ID_BYTES];
         shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
         let (words, _) = shown.as_chunks::<8>();
-        for (to, from) in record.iter().skip(7).zip(words) {
+        for (to, from) in record.iter().skip(CALL_ID).zip(words) {
             to.store(u64::from_ne_bytes(*from), Relaxed);
         }
     }
@@ -144,7 +148,8 @@ impl Lease<'_> {
     }
 
     pub fn set_next(self, next: Option<u32>) {
-        self.0[0].store(next.map_or(0, |p| u64::from(p) + 1), Relaxed);
+        let started = self.0[0].load(Relaxed) & UPPER;
+        self.0[0].store(started | next.map_or(0, |p| u64::from(p) + 1), Relaxed);
     }
 
     pub fn dialog(self) -> DialogId {
@@ -216,27 +221,27 @@ impl Lease<'_> {
 
     pub fn clear_scopes(self) {
         self.0[3].store(0, Relaxed);
-        let length = self.0[4].load(Relaxed) & !0xffff_ffff;
-        self.0[4].store(length, Relaxed);
+        let invite = self.0[4].load(Relaxed) & UPPER;
+        self.0[4].store(invite, Relaxed);
     }
 
     pub fn started(self) -> u64 {
-        u64::from(self.0[5].load(Relaxed) as u32)
+        self.0[0].load(Relaxed) >> 32
     }
 
     /// Whether an initial INVITE is another one than that of the lease.
     pub fn is_other_invite(self, invite: u32) -> bool {
-        let own = (self.0[5].load(Relaxed) >> 32) as u32;
+        let own = (self.0[4].load(Relaxed) >> 32) as u32;
         own != 0 && invite != 0 && own != invite
     }
 
     pub fn call_id_hash(self) -> u64 {
-        self.0[6].load(Relaxed)
+        self.0[5].load(Relaxed)
     }
 
     pub fn call_id(self) -> Vec<u8> {
-        let length = (self.0[4].load(Relaxed) >> 32) as usize;
-        let words = self.0.iter().skip(7);
+        let length = (self.0[2].load(Relaxed) >> LENGTH_SHIFT & 0xff) as usize;
+        let words = self.0.iter().skip(CALL_ID);
         let mut text: Vec<u8> = words.flat_map(|w| w.load(Relaxed).to_ne_bytes()).collect();
         if length > CALL_ID_BYTES {
             text.extend_from_slice(b"...");

@@ -138,7 +138,7 @@ mod tests {
             }
             assert_eq!(ring.pop(), None);
         }
-        assert_eq!(ring.lost(), (0..100).sum());
+        assert_eq!(ring.lost(), (0..100).sum::<u64>());
     }
 
     #[test]

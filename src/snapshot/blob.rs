@@ -1,4 +1,4 @@
-//! Layout of the blob: a header of words, then sections, each 64-byte aligned.
+//! Layout of the blob: a header of words, then sections, each 128-byte aligned.
 //!
 //! ```text
 //! word 0      magic          word 3..5   time of compilation (low, high)
@@ -16,8 +16,9 @@ pub const MAGIC: u32 = 0x4e53_5753;
 pub const LAYOUT: u32 = 3;
 /// Header size in words.
 pub const HEADER_WORDS: usize = 96;
-/// Sections begin at multiples of a cache line.
-const ALIGN: usize = 64;
+/// Sections begin at multiples of a pair of cache lines, which many processors
+/// fetch together.
+const ALIGN: usize = 128;
 
 /// Header word of the layout version.
 pub const WORD_LAYOUT: usize = 1;
@@ -49,7 +50,7 @@ const WORD_SECTIONS: usize = 32;
 pub enum Section {
     /// `[u32; 8]` per brand.
     Brands,
-    /// `[u32; 16]` per company.
+    /// [`super::compile::CompanyRecord`] per company.
     Companies,
     /// `[u32; 4]` per user.
     Users,
@@ -63,7 +64,7 @@ pub enum Section {
     UserIndex,
     /// Bytes of ids, AoRs and tags.
     Text,
-    /// Prefix blocks of IPv4 ranges, `u32` elements.
+    /// Prefix blocks of IPv4 ranges that no company's record holds, `u32` elements.
     RangesV4,
     /// Prefix blocks of IPv6 ranges, `u128` elements.
     RangesV6,

@@ -13,6 +13,17 @@ use crate::tables::{Company, Configuration, RangeRow, Trusted};
 
 /// Ids up to this many bytes lie in the company's record itself.
 pub const INLINE_ID: usize = 24;
+/// Up to this many IPv4 ranges lie behind the company's record, in a cache line
+/// that can be fetched together with the record's: 12 addresses and lengths.
+pub const INLINE_RANGES: usize = 12;
+/// First word of a company's record that belongs to these ranges.
+pub const INLINE_BLOCK: usize = 16;
+/// A company: 64 bytes about it, then the block of its IPv4 ranges, if it fits.
+pub type CompanyRecord = [u32; 32];
+
+const _: () = assert!(
+    INLINE_BLOCK + INLINE_RANGES + INLINE_RANGES.div_ceil(4) <= size_of::<CompanyRecord>() / 4
+);
 /// Flag in a company record: filter on.
 pub const FLAG_FILTER: u32 = 1 << 16;
 
@@ -45,15 +56,24 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
         rows,
         warnings: _,
     } = config;
-    let estimate = ranges_v4.len() * 12 + ranges_v6.len() * 40 + companies.len() * 96;
+    let estimate = ranges_v4.len() * 12 + ranges_v6.len() * 40 + companies.len() * 160;
     let mut out = Builder::new(estimate + users.len() * 64);
     let mut text = Text::default();
 
     let filters = |company: u32| companies.get(company as usize).is_some_and(|c| c.ip_filter);
     let sources_v4 = Sources::new(&trusted, &ranges_v4, broadest.v4, filters);
     let sources_v6 = Sources::new(&trusted, &ranges_v6, broadest.v6, filters);
-    let v4 = Ranges::group(ranges_v4, companies.len());
-    let v6 = Ranges::group(ranges_v6, companies.len());
+    let mut records: Vec<CompanyRecord> = vec![[0; 32]; companies.len()];
+    let mut block = Vec::new();
+    let v4 = Ranges::group(ranges_v4, companies.len(), |company, prefixes| {
+        let record = records.get_mut(company as usize);
+        let Some(record) = record.filter(|_| prefixes.len() <= INLINE_RANGES) else { return false };
+        block.clear();
+        prefixes::append(&mut block, prefixes);
+        record.iter_mut().skip(INLINE_BLOCK).zip(&block).for_each(|(to, from)| *to = *from);
+        true
+    });
+    let v6 = Ranges::group(ranges_v6, companies.len(), |_, _| false);
     countries.sort_unstable();
     countries.dedup();
     let country_blocks = blocks_of(companies.len(), countries.iter().map(|c| c.company));
@@ -65,14 +85,11 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
         .iter()
         .map(|b| Some([text.add(&b.id)?, b.id.len() as u32, b.max_calls, 0, 0, 0, 0, 0]))
         .collect::<Option<_>>()?;
-    let company_records: Vec<[u32; 16]> = companies
-        .iter()
-        .enumerate()
-        .map(|(n, company)| {
-            let places = [&v4.places, &v6.places, &country_blocks].map(|p| p.get(n).copied());
-            company_record(company, text.add(&company.id)?, places)
-        })
-        .collect::<Option<_>>()?;
+    for (n, (company, record)) in companies.iter().zip(&mut records).enumerate() {
+        let places = [&v4.places, &v6.places, &country_blocks].map(|p| p.get(n).copied());
+        let about = company_record(company, text.add(&company.id)?, places)?;
+        record.iter_mut().zip(about).for_each(|(to, from)| *to = from);
+    }
     let user_records: Vec<[u32; 4]> = users
         .iter()
         .map(|u| {
@@ -84,7 +101,7 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     let country_codes: Vec<CountryCode> = countries.iter().map(|c| c.code).collect();
 
     out.section(Section::Brands, &brand_records)?;
-    out.section(Section::Companies, &company_records)?;
+    out.section(Section::Companies, &records)?;
     out.section(Section::Users, &user_records)?;
     out.section(Section::Trusted, &trusted_records)?;
     out.section(Section::BrandIndex, &ids::build(&key, brands.iter().map(|b| &*b.id)))?;
@@ -151,7 +168,12 @@ struct Ranges<K> {
 }
 
 impl<K: Key> Ranges<K> {
-    fn group(mut rows: Vec<RangeRow<K>>, companies: usize) -> Self {
+    /// `keep` may take the ranges of a company: then the block is not here.
+    fn group(
+        mut rows: Vec<RangeRow<K>>,
+        companies: usize,
+        mut keep: impl FnMut(u32, &[(K, u8)]) -> bool,
+    ) -> Self {
         rows.sort_unstable_by_key(|row| row.company);
         let mut out = Ranges {
             elements: Vec::with_capacity(rows.len() * 3 / 2),
@@ -163,13 +185,13 @@ impl<K: Key> Ranges<K> {
             prefixes.clear();
             prefixes.extend(of_company.iter().map(|row| (row.start, row.len)));
             out.contained += prefixes::normalise(&mut prefixes);
-            let place = (out.elements.len() as u32, prefixes.len() as u32);
-            if let Some(slot) =
-                of_company.first().and_then(|r| out.places.get_mut(r.company as usize))
-            {
-                *slot = place;
+            let Some(company) = of_company.first().map(|row| row.company) else { continue };
+            if let Some(slot) = out.places.get_mut(company as usize) {
+                *slot = (out.elements.len() as u32, prefixes.len() as u32);
             }
-            prefixes::append(&mut out.elements, &prefixes);
+            if !keep(company, &prefixes) {
+                prefixes::append(&mut out.elements, &prefixes);
+            }
         }
         out
     }
@@ -238,5 +260,48 @@ impl Text {
         let offset = u32::try_from(self.bytes.len()).ok()?;
         self.bytes.extend_from_slice(text);
         Some(offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+    use crate::snapshot::View;
+    use crate::tables::{BadRows, Loader, Table};
+
+    #[test]
+    fn ranges_are_found_in_the_record_and_outside() {
+        let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail);
+        let mut row = |table: Table, values: &[&str]| {
+            let values: Vec<_> = values.iter().map(|v| Some(v.as_bytes())).collect();
+            loader.row(table, &values);
+        };
+        row(Table::Brand, &["b", "0"]);
+        let counts = [0, 1, INLINE_RANGES - 1, INLINE_RANGES, INLINE_RANGES + 1, 16, 17, 40];
+        for count in counts {
+            let company = format!("company-{count}");
+            row(Table::Company, &[&company, "b", "1", "0"]);
+            for n in 0..count {
+                let range = format!("10.{count}.{}.0", 2 * n);
+                row(Table::CompanyAddress, &[&company, &range, &(24 + n % 8).to_string()]);
+            }
+        }
+        let Ok((config, _)) = loader.finish() else { panic!("invalid rows") };
+        let blob = compile(config, [1, 2], 0).unwrap();
+        let view = View::new(blob.bytes()).unwrap();
+        for count in counts {
+            let company = view.company(format!("company-{count}").as_bytes()).unwrap();
+            assert_eq!(company.ranges().count(), count);
+            for other in counts {
+                for n in 0..=other {
+                    let address = Address::from_v4([10, other as u8, 2 * n as u8, 0]);
+                    let range = company.range_of(address).map(|range| range.to_string());
+                    let own = format!("10.{count}.{}.0/{}", 2 * n, 24 + n % 8);
+                    let expected = (count == other && n < count).then_some(own);
+                    assert_eq!(range, expected, "{count} ranges, {address:?}");
+                }
+            }
+        }
     }
 }

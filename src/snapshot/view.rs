@@ -1,7 +1,9 @@
 //! Reads a blob. Nothing here allocates, locks, parses or logs.
 
 use super::blob::{self, HEADER_WORDS, Section};
-use super::compile::{FLAG_FILTER, FLAG_MONITOR, INLINE_ID};
+use super::compile::{
+    CompanyRecord, FLAG_FILTER, FLAG_MONITOR, INLINE_BLOCK, INLINE_ID, INLINE_RANGES,
+};
 use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
@@ -81,7 +83,7 @@ impl<'a> View<'a> {
     /// The company with exactly this id.
     #[inline(always)]
     pub fn company(&self, id: &[u8]) -> Option<CompanyView<'a>> {
-        let records: &[[u32; 16]] = self.section(Section::Companies);
+        let records: &[CompanyRecord] = self.section(Section::Companies);
         let at = |n: usize| records.get(n).map(|record| CompanyView { view: *self, record });
         let slots = self.section(Section::CompanyIndex);
         let found = ids::find(slots, &self.key(), id, |n| at(n).is_some_and(|c| c.id() == id))?;
@@ -90,7 +92,7 @@ impl<'a> View<'a> {
 
     /// All companies.
     pub fn companies(&self) -> impl Iterator<Item = CompanyView<'a>> + use<'a> {
-        let (view, records) = (*self, self.section::<[u32; 16]>(Section::Companies));
+        let (view, records) = (*self, self.section::<CompanyRecord>(Section::Companies));
         records.iter().map(move |record| CompanyView { view, record })
     }
 
@@ -110,7 +112,7 @@ impl<'a> View<'a> {
             records.get(n).is_some_and(|&[offset, len, ..]| self.text(offset, len as usize) == aor)
         };
         let &[_, _, company, calls] = records.get(ids::find(slots, &self.key(), aor, is)?)?;
-        let record = self.section::<[u32; 16]>(Section::Companies).get(company as usize)?;
+        let record = self.section::<CompanyRecord>(Section::Companies).get(company as usize)?;
         Some(UserView { company: CompanyView { view: *self, record }, external_calls: calls })
     }
 }
@@ -259,7 +261,7 @@ pub struct UserView<'a> {
 #[derive(Clone, Copy)]
 pub struct CompanyView<'a> {
     view: View<'a>,
-    record: &'a [u32; 16],
+    record: &'a CompanyRecord,
 }
 
 impl<'a> CompanyView<'a> {
@@ -268,7 +270,8 @@ impl<'a> CompanyView<'a> {
     pub fn id(&self) -> &'a [u8] {
         let len = (self.record[0] & 0xffff) as usize;
         if len <= INLINE_ID {
-            let inline: &[u8] = bytemuck::cast_slice(self.record.get(10..).unwrap_or_default());
+            let words = self.record.get(10..INLINE_BLOCK).unwrap_or_default();
+            let inline: &[u8] = bytemuck::cast_slice(words);
             inline.get(..len).unwrap_or_default()
         } else {
             self.view.text(self.record[1], len)
@@ -305,7 +308,13 @@ impl<'a> CompanyView<'a> {
     }
 
     fn v4(&self) -> (&'a [u32], usize) {
-        (self.block(Section::RangesV4, self.record[4]), self.record[5] as usize)
+        let count = self.record[5] as usize;
+        if count <= INLINE_RANGES {
+            // At a place that does not depend on what the record says, so that both
+            // lines are fetched at once.
+            return (self.record.get(INLINE_BLOCK..).unwrap_or_default(), count);
+        }
+        (self.block(Section::RangesV4, self.record[4]), count)
     }
 
     fn v6(&self) -> (&'a [u128], usize) {
