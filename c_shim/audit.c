@@ -90,6 +90,24 @@ static int64_t hits_of(struct audit *audit, db_key_t *keys, db_val_t *values)
 	return hits;
 }
 
+/* Sets the hits of a row that still has as many as were read: 1, 0 if another
+ * process has changed them meanwhile, -1 on failure. */
+static int add_hits(struct audit *audit, db_key_t *keys, db_val_t *values, int64_t hits)
+{
+	db_key_t found[] = {keys[0], keys[1], keys[2], keys[3], keys[4], &column_hits};
+	db_val_t match[] = {values[0], values[1], values[2], values[3], values[4],
+			number_of(hits)};
+	db_val_t changed[] = {values[KEYS + 1],
+			number_of(hits + VAL_BIGINT(&values[KEYS + 2]))};
+
+	if(audit->api.update(audit->con, found, NULL, match, keys + KEYS + 1, changed,
+			   KEYS + 1, 2)
+			< 0)
+		return -1;
+	/* Every row changes, as hits only grow. */
+	return audit->api.affected_rows == NULL || audit->api.affected_rows(audit->con) != 0;
+}
+
 int sw_audit_write(void *handle, const struct sw_audit *row)
 {
 	struct audit *audit = handle;
@@ -98,16 +116,18 @@ int sw_audit_write(void *handle, const struct sw_audit *row)
 	db_val_t values[] = {text_of(row->reason), text_of(row->source),
 			text_of(row->company), text_of(row->brand), text_of(row->aor),
 			number_of(row->first), number_of(row->last), number_of(row->hits)};
-	int64_t hits = hits_of(audit, keys, values);
+	int attempts, rc = 0;
 
-	if(hits == -2)
-		return -1;
-	if(hits == -1)
-		return audit->api.insert(audit->con, keys, values, KEYS + 3) < 0 ? -1 : 0;
-	values[KEYS + 2] = number_of(hits + row->hits);
-	return audit->api.update(audit->con, keys, NULL, values, keys + KEYS + 1,
-				   values + KEYS + 1, KEYS, 2)
-						   < 0
-				   ? -1
-				   : 0;
+	/* Two proxies may write the same row at the same time. */
+	for(attempts = 0; attempts < 8 && rc == 0; attempts++) {
+		int64_t hits = hits_of(audit, keys, values);
+
+		if(hits == -2)
+			return -1;
+		if(hits >= 0)
+			rc = add_hits(audit, keys, values, hits);
+		else if(audit->api.insert(audit->con, keys, values, KEYS + 3) >= 0)
+			rc = 1;
+	}
+	return rc == 1 ? 0 : -1;
 }

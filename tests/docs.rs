@@ -235,3 +235,32 @@ fn settings_of_the_web_page_are_described() {
         assert!(reference.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+/// Views, settings and switches that the guide names stand in the files beside it.
+#[test]
+fn the_guide_for_ivozprovider_names_what_is_shipped() {
+    let folder = "kamailio-cfg/ivozprovider";
+    let read = |file: &str| fs::read_to_string(project(file)).unwrap();
+    let sql = read(&format!("{folder}/views.sql")) + &read(&format!("{folder}/grants.sql"));
+    let configurations: String =
+        ["users", "trunks", "reload"].map(|name| read(&format!("{folder}/{name}.cfg"))).concat();
+    let guide = read("docs/ivozprovider.md");
+    let words = guide.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut seen = 0;
+    for word in words {
+        let view = word.starts_with("sipwarden_");
+        let define = word.contains('_')
+            && word.bytes().all(|b| b.is_ascii_uppercase() || b"_6".contains(&b));
+        if view || define {
+            let text = if view { &sql } else { &configurations };
+            assert!(text.contains(word) || word == "SHM_MEMORY", "{word} is not shipped");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
+    for file in
+        ["views.sql", "grants.sql", "users.cfg", "trunks.cfg", "banned.cfg", "stock-users.cfg"]
+    {
+        assert!(guide.contains(file) && project(&format!("{folder}/{file}")).exists(), "{file}");
+    }
+}

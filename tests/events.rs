@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::call::{AutoCallee, Caller, Endpoint};
-use support::kamailio::{Config, Kamailio};
+use support::kamailio::{ANSWER_VERDICT, Config, Kamailio};
 use support::servers::Server;
 use support::sip::Phone;
 use support::sqlite::Sqlite;
@@ -378,6 +378,24 @@ fn monitor_mode_allows_and_reports_per_company_and_everywhere() {
     assert_eq!(told("open"), (2, "filter_off".into()));
     kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", "monitor", "0"]);
     wait_for("no monitor", || (told("office").0 == -1).then_some(()));
+}
+
+#[test]
+fn the_script_can_ask_what_monitor_mode_would_refuse() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder))
+        .routes(&ANSWER_VERDICT.replace("$swd(code) $swd(reason)", "$swd(would_code) $swd(would)"))
+        .start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    for (company, would) in [
+        ("watched", (-1, "denied_source")),
+        ("office", (-1, "denied_source")),
+        ("open", (2, "filter_off")),
+        ("nobody", (-3, "unknown_company")),
+    ] {
+        let told = phone.ask(company);
+        assert_eq!((told.code, told.reason.as_str()), would, "{company}");
+    }
 }
 
 #[test]

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 
 use support::call::{Caller, Endpoint};
 use support::example::Example;
-use support::kamailio::free_port;
+use support::kamailio::{free_port, module};
 use support::sip::Phone;
 use support::sqlite::Sqlite;
-use support::{Folder, wait_for};
+use support::{Folder, project, wait_for};
 
 fn tenants(folder: &Folder) -> Sqlite {
     let db = Sqlite::create(folder.join("tables.sqlite"));
@@ -131,4 +131,34 @@ fn a_scanner_ends_blocked_and_an_honest_phone_does_not_notice() {
     let _ = scanner.wait();
     assert!(listed.contains("total: 1"), "{listed}");
     assert!(example.log().contains("block of 127.0.0.1 starts: more than 100 requests in 2000 ms"));
+}
+
+#[test]
+fn the_shipped_configurations_are_taken_with_their_own_settings() {
+    let folder = Folder::new();
+    let modules =
+        Command::new("tools/kamailio-modules.sh").current_dir(project()).output().unwrap();
+    let modules = String::from_utf8(modules.stdout).unwrap();
+    let ours = module();
+    let ours = ours.parent().unwrap().display();
+    let all = [
+        ("kamailio.cfg", vec![]),
+        ("ivozprovider/users.cfg", vec![]),
+        ("ivozprovider/users.cfg", vec!["SIDE_BY_SIDE", "IPV6_HOSTS", "BANNED_ADDRESSES"]),
+        ("ivozprovider/trunks.cfg", vec![]),
+        ("ivozprovider/trunks.cfg", vec!["SIDE_BY_SIDE", "BOUND_CARRIERS", "BANNED_ADDRESSES"]),
+    ];
+    for (file, defines) in all {
+        let checked = Command::new("kamailio")
+            .arg("-c")
+            .arg("-f")
+            .arg(project().join("kamailio-cfg").join(file))
+            .args(["-L", &format!("{}/:{ours}/", modules.trim()), "-Y"])
+            .arg(folder.path())
+            .args(defines.iter().flat_map(|name| ["-A", name]))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{file} {defines:?}: {said}");
+    }
 }

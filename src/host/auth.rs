@@ -93,7 +93,7 @@ fn answer(
     if told != verdict {
         statistics::count_verdict(function, told);
     }
-    call::answer(msg, function.name, told, about)
+    call::answer_judged(msg, function.name, (told, verdict), about)
 }
 
 /// The verdict, what the script is told of it, and the numbers behind it.

@@ -93,6 +93,8 @@ pub enum About {
 pub struct Told {
     /// The verdict.
     pub verdict: Verdict,
+    /// The verdict without monitor mode and without flag `e` of `flood_check`.
+    pub judged: Verdict,
     /// What it is about.
     pub about: About,
 }
@@ -103,7 +105,17 @@ thread_local! {
 
 /// Keeps the verdict for `$swd` and returns the code for the script.
 pub fn answer(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
-    LAST.set(Some((msg.into(), Told { verdict, about })));
+    answer_judged(msg, function, (verdict, verdict), about)
+}
+
+/// As [`answer`], where the script may be told something else than was judged.
+pub fn answer_judged(
+    msg: &sw_message,
+    function: &str,
+    (verdict, judged): (Verdict, Verdict),
+    about: About,
+) -> i32 {
+    LAST.set(Some((msg.into(), Told { verdict, judged, about })));
     if log::debugs() {
         log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
     }

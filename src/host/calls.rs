@@ -4,7 +4,7 @@ use super::abi::{
     SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, sw_call, sw_dialog, sw_dialog_event,
     sw_restored, sw_text,
 };
-use super::call::{About, Numbers, answer};
+use super::call::{About, Numbers, answer_judged};
 use super::clock;
 use super::complaint::{Kind, complain, misused, unknown_flag};
 use super::dialogs::Held;
@@ -103,7 +103,7 @@ fn finish(
     if watched {
         statistics::count_verdict(function, told);
     }
-    answer(&call.msg, function.name, told, About::Calls(numbers))
+    answer_judged(&call.msg, function.name, (told, verdict), About::Calls(numbers))
 }
 
 #[cold]

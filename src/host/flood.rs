@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::abi::{sw_message, sw_text};
-use super::call::{About, FloodNumbers, answer};
+use super::call::{About, FloodNumbers, answer_judged};
 use super::clock;
 use super::complaint::{Kind, complain, misused, unknown_flag};
 use super::entry::{Entry, guard};
@@ -41,27 +41,32 @@ pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> 
         if let Some(letter) = unknown {
             unknown_flag(FLOOD_CHECK.name, letter, "e, p");
         }
-        let (verdict, about) = decide(msg, flags);
+        let (verdict, judged, about) = decide(msg, flags);
         statistics::count_verdict(&FLOOD_CHECK, verdict);
-        answer(msg, FLOOD_CHECK.name, verdict, about)
+        answer_judged(msg, FLOOD_CHECK.name, (verdict, judged), about)
     })
 }
 
-fn decide(msg: &sw_message, flags: FloodFlags) -> (Verdict, About) {
+/// Nothing can be said of a source.
+const UNTRACKED: (Verdict, Verdict, About) =
+    (Verdict::FloodUntracked, Verdict::FloodUntracked, About::Nothing);
+
+/// What the script is told, what was judged, and about what.
+fn decide(msg: &sw_message, flags: FloodFlags) -> (Verdict, Verdict, About) {
     let Some(source) = msg.source.to_address() else {
         misused(FLOOD_CHECK.name, format_args!("the message has no source address"));
-        return (Verdict::FloodUntracked, About::Nothing);
+        return UNTRACKED;
     };
-    let Some(state) = state::get() else { return (Verdict::FloodUntracked, About::Nothing) };
+    let Some(state) = state::get() else { return UNTRACKED };
     with_rules(state, |rules| {
         let clock = Clock::default();
         let checked = match flags.peek {
             true => peek(state, rules, source, &clock),
             false => check(state, rules, source, &clock),
         };
-        let verdict = policy::flood_verdict(&checked.outcome);
-        let verdict = policy::soften(verdict, flags, rules.monitor != 0);
-        (verdict, About::Flood(numbers(rules, &checked, &clock)))
+        let judged = policy::flood_verdict(&checked.outcome);
+        let verdict = policy::soften(judged, flags, rules.monitor != 0);
+        (verdict, judged, About::Flood(numbers(rules, &checked, &clock)))
     })
 }
 

@@ -1,7 +1,7 @@
 //! Script functions. Each returns the code of its verdict, never 0.
 
 use super::abi::{sw_message, sw_text};
-use super::call::{About, Numbers, answer};
+use super::call::{About, Numbers, answer, answer_judged};
 use super::complaint::misused;
 use super::entry::{Entry, guard};
 use super::events;
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn check_company_ip(
         if watched {
             statistics::count_verdict(&CHECK_COMPANY_IP, told);
         }
-        answer(msg, CHECK_COMPANY_IP.name, told, about(ip))
+        answer_judged(msg, CHECK_COMPANY_IP.name, (told, verdict), about(ip))
     })
 }
 

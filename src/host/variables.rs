@@ -10,6 +10,7 @@ use super::state;
 use crate::address::Address;
 use crate::events::{Event, EventKind};
 use crate::ledger::ScopeKind;
+use crate::verdict::Verdict;
 
 /// The operators' page, whole.
 const PAGE: &str = include_str!("../../web/index.html");
@@ -64,6 +65,11 @@ const fn attribute(
     value: for<'a> fn(&Context<'a>) -> Option<Value<'a>>,
 ) -> Attribute {
     Attribute { name, meaning, value }
+}
+
+/// The verdict without monitor mode.
+fn judged(context: &Context<'_>) -> Option<Verdict> {
+    if let Context::Message(told, _) = context { Some(told.judged) } else { None }
 }
 
 fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
@@ -142,7 +148,7 @@ fn address(context: &Context<'_>) -> Option<Address> {
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 29] = [
+pub const ATTRIBUTES: [Attribute; 31] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -155,6 +161,12 @@ pub const ATTRIBUTES: [Attribute; 29] = [
             _ => Some(Value::Text(event_of(c)?.reason().as_bytes())),
         },
     ),
+    attribute("would_code", "code of the last verdict as it would be without monitor mode", |c| {
+        judged(c).map(|judged| Value::Int(judged.code().into()))
+    }),
+    attribute("would", "its reason: of what is only watched, why it would be refused", |c| {
+        judged(c).map(|judged| Value::Text(judged.reason().as_bytes()))
+    }),
     attribute("company_calls", "live calls of the company, this one included if it counts", |c| {
         count(c, ScopeKind::Company)
     }),

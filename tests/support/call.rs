@@ -51,12 +51,22 @@ pub struct Endpoint {
 
 impl Endpoint {
     pub fn new(ip: &str) -> Self {
-        let socket = UdpSocket::bind(format!("{ip}:0")).unwrap();
+        Endpoint::at((ip.parse::<std::net::IpAddr>().unwrap(), 0).into())
+    }
+
+    /// With a port of its own.
+    pub fn at(address: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
         Endpoint { socket, seen: RefCell::default() }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.socket.local_addr().unwrap()
+    }
+
+    /// Sends a whole message.
+    pub fn send(&self, text: &str, to: SocketAddr) {
+        self.socket.send_to(text.as_bytes(), to).unwrap();
     }
 
     /// The next message, None if there is none within the time.
@@ -141,7 +151,7 @@ pub struct Caller<'a> {
     headers: String,
 }
 
-fn unique() -> String {
+pub fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
@@ -168,6 +178,12 @@ impl<'a> Caller<'a> {
     pub fn dial(&mut self, user: &str) {
         self.to = format!("<sip:{user}@{}>", self.proxy);
         self.target = format!("sip:{user}@{}", self.proxy);
+    }
+
+    /// Calls a user of a domain.
+    pub fn dial_at(&mut self, user: &str, domain: &str) {
+        self.to = format!("<sip:{user}@{domain}>");
+        self.target = format!("sip:{user}@{domain}");
     }
 
     fn send(&self, method: &str, branch: &str, cseq: u32, headers: &str) {
@@ -237,6 +253,11 @@ impl<'a> Caller<'a> {
         }
         let contact = reply.header("Contact").unwrap();
         contact.trim_matches(['<', '>']).clone_into(&mut self.target);
+    }
+
+    /// Whether it was answered.
+    pub fn is_up(&self) -> bool {
+        self.to.contains(";tag=")
     }
 
     /// Acknowledges a final error.

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+pub mod account;
 pub mod browser;
 pub mod call;
 pub mod digest;
@@ -17,11 +18,14 @@ pub mod mmdb;
 pub mod netns;
 pub mod nft;
 pub mod page;
+pub mod platform;
+pub mod proxies;
 pub mod proxy;
 pub mod servers;
 pub mod sip;
 pub mod sqlite;
 pub mod tried;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

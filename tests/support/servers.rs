@@ -31,6 +31,7 @@ impl Server {
             "--skip-test-db",
             "--user=root",
             &data,
+            &server.own_tmpdir(),
         ]));
         server.started().with_database(
             "CREATE DATABASE sip; GRANT SELECT ON sip.* TO sip@'127.0.0.1' IDENTIFIED BY 'secret';",
@@ -54,6 +55,11 @@ impl Server {
 
     fn new(kind: Kind) -> Self {
         Server { kind, folder: Folder::new(), port: free_port(), process: None }
+    }
+
+    /// A server that starts clears the temporary tables of all others in a shared one.
+    fn own_tmpdir(&self) -> String {
+        format!("--tmpdir={}", self.folder.path().display())
     }
 
     fn started(mut self) -> Self {
@@ -99,6 +105,7 @@ impl Server {
                         &port,
                     ])
                     .arg(format!("--datadir={}", data.display()))
+                    .arg(self.own_tmpdir())
                     .arg(format!("--socket={}", self.folder.join("socket").display()))
                     .arg(format!("--pid-file={}", self.folder.join("pid").display()));
                 command
@@ -193,6 +200,17 @@ impl Server {
         self.run_in(Some("sip"), sql);
     }
 
+    /// Runs a file of SQL that names its databases itself.
+    pub fn run_script(&self, sql: &str) {
+        self.run_in(None, sql);
+    }
+
+    /// What goes in `db_url` for another user and database.
+    pub fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        let scheme = if self.kind == Kind::MariaDb { "mysql" } else { "postgres" };
+        format!("{scheme}://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
     /// What a query prints, without a head.
     pub fn query(&self, sql: &str) -> String {
         let mut client = self.client(Some("sip"));
@@ -203,6 +221,17 @@ impl Server {
         let out = client.output().unwrap();
         assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    }
+
+    /// What a query of another user prints, or the server's complaint.
+    pub fn try_query_as(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
+        assert!(self.kind == Kind::MariaDb);
+        let login = [format!("-u{user}"), format!("-p{password}"), format!("-P{}", self.port)];
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "-h127.0.0.1", "-N", "-e", sql]).args(login);
+        let out = client.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
     }
 
     fn run_in(&self, database: Option<&str>, sql: &str) {
@@ -253,8 +282,7 @@ impl Server {
 
     /// What goes in `db_url`.
     pub fn url(&self) -> String {
-        let scheme = if self.kind == Kind::MariaDb { "mysql" } else { "postgres" };
-        format!("{scheme}://sip:secret@127.0.0.1:{}/sip", self.port)
+        self.url_of("sip", "secret", "sip")
     }
 
     /// The line that loads Kamailio's driver.
