@@ -37,7 +37,7 @@ shuttle: setup
 integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples
-	$(CARGO) test --locked --release --test '*'
+	$(CARGO) test --locked --profile checks --test '*'
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build

@@ -304,8 +304,8 @@ pub const PARAMS: [Param; at::COUNT] = [
     ),
     runtime(
         c"firewall_after",
-        int(1000, 0, 1_000_000),
-        c"Requests that a blocked source must go on to send within ten seconds before it is put into these sets: from then on its packets are dropped by the kernel, those of its live calls and emergencies too. 0: every block at once.",
+        int(0, 0, 1_000_000),
+        c"Requests that a blocked source must go on to send within ten seconds before it is put into these sets, and its packets are dropped by the kernel; 0: every block at once.",
     ),
     fixed(
         c"firewall_nft",
