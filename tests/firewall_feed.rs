@@ -162,7 +162,9 @@ fn a_flooder_never_reaches_kamailio_until_it_is_let_in_again() {
         phone.send("INVITE", "112", "");
         wait_for("an emergency", || (judged(&kamailio) == before + 2).then_some(()));
         phone.send("INVITE", "113", "");
-        wait_for("another call to be dropped", || (counter("blocked") == dropped + 51).then_some(()));
+        wait_for("another call to be dropped", || {
+            (counter("blocked") == dropped + 51).then_some(())
+        });
         // But not more of them than do no harm.
         for _ in 0..100 {
             phone.send("BYE", "x", "");
