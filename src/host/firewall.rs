@@ -18,8 +18,8 @@ use crate::firewall::{
 use crate::flood::{Block, Reason, Rules};
 use crate::policy;
 use crate::printable::Printable;
-use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, SharedMutex};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Ms between two looks at the blocks.
 const LOOK: u64 = 300;
