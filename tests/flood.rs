@@ -9,6 +9,8 @@
 )]
 #![cfg(not(shuttle))]
 
+mod support;
+
 use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -20,6 +22,7 @@ use sipwarden::flood::{
     SharedRules, parse_class,
 };
 use sipwarden::shm::Area;
+use support::fork::fork_all;
 
 const SEED: [u64; 2] = [21, 22];
 const GENERATION: u32 = 1;
@@ -463,27 +466,6 @@ fn a_source_takes_64_bytes() {
     assert_eq!(memory.capacity, 262_144);
     // The map of blocks: one bit a source, and what there is per prefix length.
     assert!(memory.bytes <= 64 * memory.capacity + memory.capacity / 8 + 1024, "{memory:?}");
-}
-
-/// Children of fork share one table; each sends what `act` does, and exits 0.
-fn fork_all(count: usize, act: impl Fn(usize) -> bool) {
-    let children: Vec<libc::pid_t> = (0..count)
-        // SAFETY: the child calls `act`, which does not allocate, and _exit.
-        .map(|n| match unsafe { libc::fork() } {
-            0 => {
-                let ok = act(n);
-                // SAFETY: ends the child without running this process's destructors.
-                unsafe { libc::_exit(i32::from(!ok)) }
-            }
-            pid => pid,
-        })
-        .collect();
-    for pid in children {
-        let mut status = 0;
-        // SAFETY: waits for a child of this process.
-        unsafe { libc::waitpid(pid, &raw mut status, 0) };
-        assert_eq!((libc::WIFEXITED(status), libc::WEXITSTATUS(status)), (true, 0), "{pid}");
-    }
 }
 
 const PROCESSES: usize = 8;

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::flood::{
-    ClassNames, INHERIT, LONGEST_BLOCK, MAX_CLASSES, Parse, parse_keys, parse_limit,
+    ClassNames, INHERIT, LONGEST_BLOCK, MAX_CLASSES, Parse, parse_keys, parse_limit, parse_within,
 };
 
 /// Longest window in seconds: a week.
@@ -117,22 +117,12 @@ pub struct ParsedClass {
 pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
     let keys: [(&str, Parse); 4] = [
         ("limit", parse_limit),
-        ("window", |text| parse_number(text, 1, LONGEST_WINDOW)),
-        ("block", |text| parse_number(text, 1, LONGEST_BAN)),
-        ("restart", |text| parse_number(text, 0, 65_535)),
+        ("window", |text| parse_within(text, 1, LONGEST_WINDOW)),
+        ("block", |text| parse_within(text, 1, LONGEST_BAN)),
+        ("restart", |text| parse_within(text, 0, 65_535)),
     ];
     let (name, [limit, window, block, restart]) = parse_keys(text, &keys)?;
     Ok(ParsedClass { name, values: ClassValues { limit, window, block, restart } })
-}
-
-/// Digits only: no sign, no blanks.
-fn parse_number(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|n| (least..=most).contains(n))
-        .ok_or_else(|| format!("\"{}\" is not from {least} to {most}", text.escape_debug()))
 }
 
 #[cfg(test)]

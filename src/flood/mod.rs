@@ -25,7 +25,7 @@ pub use rules::{ClassId, ClassRule, Rules};
 pub use settings::{
     FloodSettings, LONGEST_BLOCK, MAX_CLASSES, ParsedClass, parse_class, parse_duration,
 };
-pub(crate) use settings::{INHERIT, Parse, parse_keys, parse_limit};
+pub(crate) use settings::{INHERIT, Parse, parse_keys, parse_limit, parse_within};
 pub use shared::SharedRules;
 pub use table::{Checked, Ended, FloodTable, Memory, NoRoom, Outcome, Seen};
 pub use window::SLICES;

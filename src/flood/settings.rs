@@ -213,16 +213,18 @@ pub fn parse_duration(text: &str) -> Result<u32, String> {
 
 /// Reads how often something may happen in a window.
 pub(crate) fn parse_limit(text: &str) -> Result<u32, String> {
-    let (least, most) = (LIMIT.start(), LIMIT.end());
-    number(text)
-        .filter(|n| LIMIT.contains(n))
-        .ok_or_else(|| format!("\"{}\" is not from {least} to {most}", text.escape_debug()))
+    parse_within(text, *LIMIT.start(), *LIMIT.end())
 }
 
 fn parse_block(text: &str) -> Result<u32, String> {
+    parse_within(text, 0, LONGEST_BLOCK)
+}
+
+/// Reads a number, both bounds allowed.
+pub(crate) fn parse_within(text: &str, least: u32, most: u32) -> Result<u32, String> {
     number(text)
-        .filter(|n| *n <= LONGEST_BLOCK)
-        .ok_or_else(|| format!("\"{}\" is not from 0 to {LONGEST_BLOCK}", text.escape_debug()))
+        .filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| format!("\"{}\" is not from {least} to {most}", text.escape_debug()))
 }
 
 /// Digits only: no sign, no blanks.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use super::settings::check_absolute;
 use crate::countries::CountryNetworks;
 
 /// Bytes of the largest file that is read.
@@ -13,11 +14,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// # Errors
 /// A sentence that names it.
 pub fn check(path: &Path) -> Result<(), String> {
-    // Kamailio changes its folder when it starts.
-    if !path.is_absolute() {
-        let path = path.display().to_string();
-        return Err(format!("\"{}\" does not begin with /", path.escape_debug()));
-    }
+    check_absolute(path)?;
     File::open(path).map(drop).map_err(|e| format!("\"{}\" cannot be read: {e}", path.display()))
 }
 

@@ -16,7 +16,7 @@ use super::clock::{self, Moment};
 use super::complaint::Trouble;
 use super::flood::{BROADEST, with_rules};
 use super::log;
-use super::settings::Settings;
+use super::settings::{Settings, check_absolute};
 use super::state::State;
 use super::statistics::{self, Own};
 use crate::address::Prefix;
@@ -149,11 +149,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// # Errors
 /// A sentence that names it.
 pub fn check(path: &Path) -> Result<(), String> {
-    // Kamailio changes its folder when it starts.
-    if !path.is_absolute() {
-        let path = path.display().to_string();
-        return Err(format!("\"{}\" does not begin with /", path.escape_debug()));
-    }
+    check_absolute(path)?;
     if read(path)?.is_some_and(|text| !is_ours(&text)) {
         return Err(format!("\"{}\" is no file of blocks", path.display()));
     }

@@ -62,7 +62,7 @@ fn tell(state: &State, event: &Event) {
     if matches!(kind, EventKind::Denied | EventKind::Limit) {
         state.recent.add(event);
     }
-    if state.values.audit().is_some() {
+    if state.values.has_audit() {
         AUDIT.with_borrow_mut(|audit| audit.add(event));
     }
     run_route(state, kind.route(), event);

@@ -223,6 +223,20 @@ impl Settings {
     }
 }
 
+/// Whether a path begins with `/`: Kamailio changes its folder when it starts.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check_absolute(path: &Path) -> Result<(), String> {
+    match path.is_absolute() {
+        true => Ok(()),
+        false => {
+            let path = path.display().to_string();
+            Err(format!("\"{}\" does not begin with /", path.escape_debug()))
+        }
+    }
+}
+
 /// Whether what a text names can be used. Asks the host and the file system.
 fn check_text(index: usize, text: &str) -> Result<(), String> {
     match index {

@@ -110,6 +110,11 @@ impl Values {
         CString::new(self.text(at::EVENT_CALLBACK)).unwrap_or_default()
     }
 
+    /// Whether there is an audit table.
+    pub fn has_audit(&self) -> bool {
+        self.slots.get(at::AUDIT_URL).is_some_and(|slot| slot.lock().len > 0)
+    }
+
     /// Database and name of the audit table; None for none.
     pub fn audit(&self) -> Option<(String, String)> {
         let url = self.text(at::AUDIT_URL);

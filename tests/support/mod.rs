@@ -12,6 +12,7 @@ pub mod browser;
 pub mod call;
 pub mod digest;
 pub mod example;
+pub mod fork;
 pub mod kamailio;
 pub mod login;
 pub mod mmdb;
