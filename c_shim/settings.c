@@ -8,13 +8,14 @@
 #include <stdalign.h>
 #include "core/sr_module.h"
 #include "core/cfg/cfg.h"
+#include "core/cfg/cfg_ctx.h"
 #include "core/cfg/cfg_struct.h"
 #include "shim.h"
 
 #define SW_MAX_PARAMS 64
 #define SW_MAX_LIST 32
 #define GROUP "sipwarden"
-/* No modparam has set the number of a duration. */
+/* No modparam has set the number of a parameter that takes a text. */
 #define UNSET INT_MIN
 
 /* Kamailio writes configured values here; Rust checks them in mod_init. */
@@ -22,7 +23,8 @@ static struct {
 	int number;
 	char *text;
 } values[SW_MAX_PARAMS];
-/* A duration has two entries: modparam() takes a text or a number. */
+/* Each has an entry for texts and one for numbers: Rust says what is wrong with a
+ * value of the other kind, where Kamailio would say that there is no such parameter. */
 param_export_t sw_params[2 * SW_MAX_PARAMS + 1];
 /* Texts of the parameters that may be given several times, in their order. */
 #define SW_LISTS 2
@@ -36,6 +38,7 @@ static uint32_t cfg_params[SW_MAX_PARAMS];
 static unsigned cfg_offsets[SW_MAX_PARAMS];
 static int cfg_count;
 static void *cfg_handle = cfg_values;
+static cfg_ctx_t *cfg_ctx;
 
 static int add_to_list(int n, char *text)
 {
@@ -85,20 +88,15 @@ int sw_settings_declare(void)
 			}
 			out->type = PARAM_STRING | PARAM_USE_FUNC;
 			out->param_pointer = (void *)add[listed++];
-		} else if(param.kind == SW_PARAM_INT) {
-			out->type = PARAM_INT;
-			out->param_pointer = &values[i].number;
 		} else {
 			out->type = PARAM_STRING;
 			out->param_pointer = &values[i].text;
 		}
 		out++;
-		if(param.kind == SW_PARAM_DURATION) {
-			out->name = (char *)param.name;
-			out->type = PARAM_INT;
-			out->param_pointer = &values[i].number;
-			out++;
-		}
+		out->name = (char *)param.name;
+		out->type = PARAM_INT;
+		out->param_pointer = &values[i].number;
+		out++;
 	}
 	return 0;
 }
@@ -181,6 +179,22 @@ int sw_settings_settled(void)
 	return __atomic_load_n(taken_over, __ATOMIC_ACQUIRE) == *cfg_global;
 }
 
+int sw_settings_change(uint32_t index, const char *text, int32_t number)
+{
+	str group = str_init(GROUP), name;
+	int n;
+
+	for(n = 0; n < cfg_count && cfg_params[n] != index; n++)
+		;
+	if(n == cfg_count)
+		return -1;
+	name.s = cfg_defs[n].name;
+	name.len = (int)strlen(name.s);
+	if(text == NULL)
+		return cfg_set_now_int(cfg_ctx, &group, NULL, &name, number);
+	return cfg_set_now_string(cfg_ctx, &group, NULL, &name, (char *)text);
+}
+
 /* Lays the variables out as the framework does. */
 static int declare_variables(void)
 {
@@ -228,9 +242,12 @@ static int configure(uint32_t index, const struct sw_param *param)
 
 	switch(param->kind) {
 		case SW_PARAM_INT:
-			return sw_rust_module.set_param(index, NULL, values[index].number);
+			return sw_rust_module.set_param(
+					index, values[index].text, values[index].number);
 		case SW_PARAM_LIST:
 			own = listed++;
+			if(values[index].number != UNSET)
+				break;
 			for(n = 0; n < list_counts[own]; n++) {
 				if(sw_rust_module.set_param(index, lists[own][n], 0) != 0)
 					return -1;
@@ -241,11 +258,14 @@ static int configure(uint32_t index, const struct sw_param *param)
 				snprintf(number[index], sizeof(number[index]), "%d", values[index].number);
 				values[index].text = number[index];
 			}
-			break;
+			return sw_rust_module.set_param(index, values[index].text, 0);
 		case SW_PARAM_TEXT:
+			if(values[index].number == UNSET)
+				return sw_rust_module.set_param(index, values[index].text, 0);
 			break;
 	}
-	return sw_rust_module.set_param(index, values[index].text, 0);
+	/* a number where a text is expected */
+	return sw_rust_module.set_param(index, NULL, values[index].number);
 }
 
 /* mod_init: hands the values to Rust and declares the variables. */
@@ -263,7 +283,7 @@ int sw_settings_init(void)
 		LM_ERR("no shared memory for the settings\n");
 		return -1;
 	}
-	if(declare_variables() != 0) {
+	if(declare_variables() != 0 || cfg_register_ctx(&cfg_ctx, NULL) != 0) {
 		LM_ERR("the settings cannot be declared\n");
 		return -1;
 	}

@@ -50,6 +50,8 @@ int sw_settings_init(void);
 void sw_settings_update(void);
 /* In any process: whether it has taken all of them over. */
 int sw_settings_settled(void);
+/* In any process: changes a setting for all of them. */
+int sw_settings_change(uint32_t index, const char *text, int32_t number);
 
 /* dialog.c */
 int sw_dialog_init(void);

@@ -116,6 +116,7 @@ enum sw_log_level {
 	X(top, "Companies and brands near their limits, busy sources: [n].")     \
 	X(suggest, "Ranges that the last refused sources would need: company.")   \
 	X(settings, "Settings that can be changed at run time; no argument.")     \
+	X(set, "Changes a setting at run time: name value.")                      \
 	X(problems, "The bad rows and warnings of the last reload: [page].") \
 	X(stats, "Sizes, use and counters; no argument.")                         \
 	X(version, "Version of the module and its build; no argument.")
@@ -213,6 +214,9 @@ struct sw_host {
 	int (*run_event)(const char *name, const char *kemi_callback);
 	/* Whether all changes of settings so far have been applied. */
 	int (*settings_settled)(void);
+	/* Changes parameter number index, which can change at run time, to a value that
+	 * was checked; text is NULL for an integer. 0: the change is on its way. */
+	int (*change_setting)(uint32_t index, const char *text, int32_t number);
 	/* Whether the driver of a database URL is loaded. */
 	int (*db_has_driver)(const char *url);
 	/* Audit table, in the module's own process only. open: NULL if it cannot be
@@ -248,6 +252,8 @@ struct sw_module {
 	uint64_t (*gauge)(uint32_t index);
 	/* Index of the attribute in $swd(attribute), or -1. */
 	int (*variable_index)(struct sw_text name);
+	/* Name of attribute number index; empty when there is none. */
+	struct sw_text (*variable_name)(uint32_t index);
 
 	/* mod_init, first: host is kept. */
 	void (*attach)(const struct sw_host *host);

@@ -4,12 +4,31 @@
  */
 #include "shim.h"
 
+/* The names of all attributes, in one line. */
+static const char *attributes(void)
+{
+	static char line[1024];
+	struct sw_text name;
+	size_t len = 0;
+	uint32_t i;
+
+	line[0] = 0;
+	for(i = 0; (name = sw_rust_module.variable_name(i)).len > 0; i++) {
+		if(len + name.len + sizeof(", ") > sizeof(line))
+			break;
+		len += (size_t)sprintf(
+				line + len, "%s%.*s", i > 0 ? ", " : "", (int)name.len, name.s);
+	}
+	return line;
+}
+
 static int variable_parse(pv_spec_p spec, str *in)
 {
 	int index = sw_rust_module.variable_index(sw_text_of(in));
 
 	if(index < 0) {
-		LM_ERR("$swd(%.*s): no such attribute\n", in->len, in->s);
+		LM_ERR("$swd(%.*s): no such attribute; there are %s\n", in->len, in->s,
+				attributes());
 		return -1;
 	}
 	spec->pvp.pvn.type = PV_NAME_INTSTR;

@@ -92,6 +92,49 @@ fn another_database_and_other_tables_hold_from_the_next_reload_on() {
     assert_eq!(reload().unwrap()["rows"]["companies"], 2);
 }
 
+/// `sipwarden.set` needs no cfg_rpc.so, and says itself what is wrong.
+#[test]
+fn a_setting_is_set_or_the_answer_says_why_not() {
+    let folder = Folder::new();
+    let db = tenants(&folder, "a.sqlite");
+    let kamailio = Config::new(&db.url())
+        .settings("modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:50\")\n")
+        .start();
+    let set = |name: &str, value: &str| kamailio.kamcmd(&["sipwarden.set", name, value]);
+    for (name, value, said) in [
+        ("flood_limit", "70", "flood_limit: 70"),
+        ("flood_window", "700ms", "flood_window: 700ms"),
+        ("flood_window", "3", "flood_window: 3"),
+        ("flood_class", "carrier=limit:60", "flood_class: carrier=limit:60"),
+        ("reload_bad_rows", "skip", "reload_bad_rows: skip"),
+        ("event_callback", "s:", "event_callback: "),
+        ("auth_limit", "90", "auth_limit: 90"),
+    ] {
+        let answer = set(name, value);
+        assert!(answer.contains(said) && answer.contains("pending: 0"), "{name}: {answer}");
+    }
+    let told = kamailio.rpc("sipwarden.settings", json!([]));
+    assert_eq!((&told["flood_limit"], &told["auth_limit"]), (&json!(70), &json!(90)));
+    assert_eq!(told["classes"][1]["limit"], 60);
+    let before = settings(&kamailio);
+    for (name, value, said) in [
+        ("flood_limit", "0", "flood_limit: 0 is not from 1 to 65535"),
+        ("flood_limit", "ten", "flood_limit: \"ten\" is a text; give a number from 1 to 65535"),
+        ("flood_window", "2 s", "flood_window: \"2 s\" is not 100ms to 3600s"),
+        ("flood_class", "office=limit:5", "there is no class office"),
+        ("reload_bad_rows", "keep", "\"keep\" is none of fail, skip"),
+        ("max_calls", "10", "max_calls is fixed at start-up: change it in modparam and restart"),
+        ("flod_limit", "10", "there is no parameter \"flod_limit\"; sipwarden.settings lists them"),
+    ] {
+        let answer = set(name, value);
+        assert!(answer.contains("error") && answer.contains(said), "{name}={value}: {answer}");
+    }
+    assert!(
+        kamailio.try_rpc("sipwarden.set", json!(["flood_limit"])).unwrap_err().contains("value")
+    );
+    assert_eq!(settings(&kamailio), before);
+}
+
 /// Changes are applied by the module's own process: while that is stopped, a reload
 /// waits, and does nothing rather than read the old database.
 #[test]

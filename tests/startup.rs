@@ -49,6 +49,9 @@ fn a_refused_parameter_is_named_with_its_value() {
     let db = one_company(&folder);
     for (name, value, shown) in [
         ("snapshot_memory", "1", "snapshot_memory: 1 is not from 2 to 8192"),
+        ("snapshot_memory", "\"16\"", "snapshot_memory: \"16\" is a text; give a number from 2"),
+        ("company_table", "7", "company_table: 7 is a number; give a text, in quotes: \"7\""),
+        ("auth_class", "7", "auth_class: 7 is a number; give a text, in quotes: \"7\""),
         ("snapshot_memory", "-5", "snapshot_memory: -5 is not from 2 to 8192"),
         ("reload_bad_rows", "\"ignore\"", "reload_bad_rows: \"ignore\" is none of fail, skip"),
         ("user_table", "\"x; DROP TABLE y\"", "user_table: \"x; DROP TABLE y\" is no table name"),
@@ -137,7 +140,10 @@ fn the_variable_cannot_be_written_and_unknown_attributes_are_refused() {
     let db = one_company(&folder);
     for (script, shown) in [
         ("$swd(reason) = \"granted\";", "read only pvar"),
-        ("xlog(\"$swd(nonsense)\\n\");", "$swd(nonsense): no such attribute"),
+        (
+            "xlog(\"$swd(nonsense)\\n\");",
+            "$swd(nonsense): no such attribute; there are code, reason, would_code, ",
+        ),
     ] {
         let routes = format!("request_route {{ {script} exit; }}");
         let log = Config::new(&db.url()).routes(&routes).fail_to_start();

@@ -8,6 +8,7 @@ mod auth;
 mod bans;
 mod call;
 mod calls;
+mod changes;
 mod child;
 mod clock;
 mod complaint;

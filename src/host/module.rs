@@ -8,13 +8,13 @@ use super::abi::{
     sw_param,
 };
 use super::entry::{Entry, guard, keep_panic_messages};
-use super::params::{Kind, PARAMS, Param, Value, at};
+use super::params::{Kind, PARAMS, Param};
 use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::values::Values;
 use super::{
-    auth, calls, clock, dialogs, flood, functions, log, persist, process, reaper, recorder, reload,
-    rpc, statistics, variables,
+    auth, calls, changes, clock, dialogs, flood, functions, log, persist, process, reaper,
+    recorder, reload, rpc, statistics, variables,
 };
 use crate::flood::Rules;
 
@@ -26,6 +26,7 @@ pub static sw_rust_module: sw_module = sw_module {
     statistic: Some(statistic),
     gauge: Some(statistics::gauge),
     variable_index: Some(variables::variable_index),
+    variable_name: Some(variables::variable_name),
     attach: Some(attach),
     set_param: Some(set_param),
     check_setting: Some(check_setting),
@@ -135,39 +136,10 @@ unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(*text) }.to_bytes())
 }
 
-/// Whether a setting may be changed.
-fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
-    let state = state::get().ok_or("not started")?;
-    let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
-    if at::is_auth(index) {
-        return state.settings.change_auth(&mut state.auth_rules.settings(), index, &value);
-    }
-    state.settings.check(state.flood_rules.settings(), index, &value)
-}
-
-/// Changes a setting that was checked. No lock is held around what asks the host or
-/// the file system: workers take that of the rules.
-fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
-    let before = state.flood_rules.settings();
-    let mut after = before;
-    if at::is_auth(index) {
-        auth::apply_setting(state, index, value)?;
-    } else {
-        state.settings.change(&mut after, index, value)?;
-    }
-    if after != before {
-        let mut result = Ok(());
-        state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
-        result?;
-    }
-    state.values.set(index, value);
-    Ok(())
-}
-
 unsafe extern "C" fn check_setting(index: u32, text: *const c_char, number: i32) -> i32 {
     guard(Entry::CheckSetting, FAILED, || {
         // SAFETY: the new value stays during the call.
-        match check(index as usize, unsafe { bytes_of(&text) }, number) {
+        match changes::check(index as usize, unsafe { bytes_of(&text) }, number) {
             Ok(()) => OK,
             Err(why) => {
                 log::error(format_args!("not changed: {why}"));
@@ -184,7 +156,7 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
         let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
         let before = flood::with_rules(state, |rules| *rules);
         let value = param.check(text, number);
-        match value.and_then(|value| apply(state, index as usize, &value)) {
+        match value.and_then(|value| changes::apply(state, index as usize, &value)) {
             Ok(()) => flood::log_rules(state, &before),
             Err(why) => log::error(format_args!("not changed: {why}")),
         }
@@ -235,8 +207,9 @@ fn start() -> Result<(), String> {
     flood::log_rules(state, &Rules::NONE);
     auth::log_start(state);
     match (dialogs::loaded(), dialogs::persist()) {
-        (false, _) => log::info(format_args!(
-            "no dialog module: cc_limit and roadwarrior_acquire can count nothing"
+        (false, _) => log::warning(format_args!(
+            "there is no dialog module: cc_limit and roadwarrior_acquire refuse every call that \
+             they would have to count; loadmodule \"dialog.so\""
         )),
         (true, false) => log::info(format_args!(
             "the dialog module has no database (db_mode): after a restart the counts begin at zero"

@@ -327,7 +327,7 @@ impl Param {
         self.name.to_str().unwrap_or_default()
     }
 
-    /// Checks a value; the text of an integer is not looked at.
+    /// Checks a value; `text` is None for a number.
     ///
     /// # Errors
     /// A sentence that names the parameter, its value and what is allowed.
@@ -340,10 +340,17 @@ impl Param {
             (Kind::Int { min, max, .. }, None) if (min..=max).contains(&number) => {
                 Ok(Value::Int(number))
             }
-            (Kind::Int { min, max, .. }, _) => {
+            (Kind::Int { min, max, .. }, None) => {
                 refused(&number, format!("is not from {min} to {max}"))
             }
-            (_, None) => refused(&"no value", "where a text is expected".into()),
+            (Kind::Int { min, max, .. }, Some(text)) => {
+                let shown = format!("\"{}\"", text.escape_debug());
+                let rule = format!("is a text; give a number from {min} to {max}, without quotes");
+                refused(&shown, rule)
+            }
+            (_, None) => {
+                refused(&number, format!("is a number; give a text, in quotes: \"{number}\""))
+            }
             (Kind::Text { min, max, .. }, Some(text)) => match text.len() {
                 len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
                 len => refused(&len, format!("bytes are not from {min} to {max}")),

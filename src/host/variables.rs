@@ -265,6 +265,14 @@ pub unsafe extern "C" fn variable_index(name: sw_text) -> i32 {
     })
 }
 
+/// Name of an attribute; empty when there is none.
+pub unsafe extern "C" fn variable_name(index: u32) -> sw_text {
+    guard(Entry::VariableIndex, b"".as_slice().into(), || {
+        let attribute = ATTRIBUTES.get(index as usize);
+        attribute.map_or("", |attribute| attribute.name).as_bytes().into()
+    })
+}
+
 /// Fills `out`, which arrives as NULL value.
 pub unsafe extern "C" fn variable(msg: *const sw_message, index: i32, out: *mut sw_value) {
     guard(Entry::Variable, (), || {

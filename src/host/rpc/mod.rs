@@ -16,8 +16,8 @@ use std::ffi::c_void;
 use super::abi::{
     SW_RPC_ban, SW_RPC_bans, SW_RPC_block, SW_RPC_blocks, SW_RPC_calls, SW_RPC_check,
     SW_RPC_company, SW_RPC_denied, SW_RPC_problems, SW_RPC_reconcile, SW_RPC_release,
-    SW_RPC_reload, SW_RPC_settings, SW_RPC_source, SW_RPC_stats, SW_RPC_suggest, SW_RPC_top,
-    SW_RPC_unban, SW_RPC_unblock, SW_RPC_version, sw_rpc_method,
+    SW_RPC_reload, SW_RPC_set, SW_RPC_settings, SW_RPC_source, SW_RPC_stats, SW_RPC_suggest,
+    SW_RPC_top, SW_RPC_unban, SW_RPC_unblock, SW_RPC_version, sw_rpc_method,
 };
 use super::entry::{Entry, guard};
 use super::state;
@@ -55,6 +55,7 @@ fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
         SW_RPC_top => denied::top(call, state),
         SW_RPC_suggest => denied::suggest(call, state),
         SW_RPC_settings => settings::settings(call, state),
+        SW_RPC_set => settings::set(call, state),
         SW_RPC_problems => status::problems(call, state),
         SW_RPC_stats => status::stats(call, state),
         SW_RPC_version => status::version(call),

@@ -1,15 +1,19 @@
-//! `sipwarden.settings`.
+//! `sipwarden.settings`, `sipwarden.set`.
 
+use std::ffi::CString;
+use std::ptr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::reply::{Call, Fault};
+use super::reply::{Call, Fault, Node};
 use crate::host::abi;
 use crate::host::auth::with_auth_rules;
+use crate::host::changes;
 use crate::host::flood::with_rules;
-use crate::host::params::{Kind, PARAMS, at};
+use crate::host::params::{Kind, PARAMS, Param, at};
 use crate::host::state::State;
 use crate::host::values::without_password;
+use crate::printable::Printable;
 
 /// Looks for changes that have not been applied yet, and ms between two.
 const LOOKS: u32 = 400;
@@ -22,17 +26,25 @@ fn is_settled() -> bool {
     settled.is_none_or(|settled| unsafe { settled() } != 0)
 }
 
+/// Waits for that; whether it came.
+fn settles() -> bool {
+    (0..LOOKS).any(|_| {
+        let settled = is_settled();
+        if !settled {
+            sleep(Duration::from_millis(PAUSE));
+        }
+        settled
+    })
+}
+
 /// Waits until all changes of settings so far hold: a tenth of a second, unless an event
 /// route or the audit's database keeps the module's own process.
 ///
 /// # Errors
 /// They do not hold yet.
 pub fn settle() -> Result<(), Fault> {
-    for _ in 0..LOOKS {
-        if is_settled() {
-            return Ok(());
-        }
-        sleep(Duration::from_millis(PAUSE));
+    if settles() {
+        return Ok(());
     }
     Err(Fault::internal(
         "nothing was done: changes of settings do not hold yet, since the module's own process is \
@@ -45,14 +57,9 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.int(c"pending", u64::from(!is_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
-        match param.kind {
-            Kind::Int { .. } => reply.int(param.name, state.values.int(index)),
-            // Told class by class, below.
-            Kind::Classes => {}
-            _ if matches!(index, at::DB_URL | at::AUDIT_URL) => {
-                reply.text(param.name, without_password(&state.values.text(index)));
-            }
-            _ => reply.text(param.name, state.values.text(index)),
+        // Classes are told one by one, below.
+        if !matches!(param.kind, Kind::Classes) {
+            tell(&reply, state, index, param);
         }
     }
     with_rules(state, |rules| {
@@ -82,4 +89,64 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
         }
     });
     Ok(())
+}
+
+/// One parameter as it holds now.
+fn tell(node: &Node<'_>, state: &State, index: usize, param: &Param) {
+    match param.kind {
+        Kind::Int { .. } => node.int(param.name, state.values.int(index)),
+        _ if matches!(index, at::DB_URL | at::AUDIT_URL) => {
+            node.text(param.name, without_password(&state.values.text(index)));
+        }
+        _ => node.text(param.name, state.values.text(index)),
+    }
+}
+
+/// Changes a setting in all processes, and says what is wrong with the value: name
+/// value.
+pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
+    let name = call.required("name")?;
+    let value = call.required("value")?;
+    call.no_more()?;
+    let mut params = PARAMS.iter().enumerate();
+    let Some((index, param)) = params.find(|(_, param)| param.name.to_bytes() == name) else {
+        let name = Printable::short(&name);
+        return Err(Fault::unknown(format!(
+            "there is no parameter \"{name}\"; sipwarden.settings lists them"
+        )));
+    };
+    if !param.runtime {
+        return Err(Fault::argument(format!(
+            "{} is fixed at start-up: change it in modparam and restart Kamailio",
+            param.name()
+        )));
+    }
+    let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse::<i32>().ok());
+    let (text, number) = match (param.kind, number) {
+        (Kind::Int { .. }, Some(number)) => (None, number),
+        _ => (Some(value), 0),
+    };
+    changes::check(index, text.as_deref(), number).map_err(Fault::argument)?;
+    change(index, text, number)?;
+    let pending = !settles();
+    let reply = call.reply();
+    reply.int(c"pending", u64::from(pending));
+    tell(&reply, state, index, param);
+    Ok(())
+}
+
+/// Hands a change that was checked to the host, which tells all processes.
+fn change(index: usize, text: Option<Vec<u8>>, number: i32) -> Result<(), Fault> {
+    let text = text.map(CString::new).transpose();
+    let text = text.map_err(|_| Fault::argument("the value has a zero byte"))?;
+    let change = abi::host().and_then(|host| host.change_setting);
+    let changed = change.is_some_and(|change| {
+        let text = text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+        // SAFETY: the text outlives the call, which copies it.
+        unsafe { change(index as u32, text, number) == 0 }
+    });
+    match changed {
+        true => Ok(()),
+        false => Err(Fault::internal("it was not changed: Kamailio's log says why")),
+    }
 }
