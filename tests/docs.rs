@@ -122,12 +122,9 @@ fn parameters() {
         let change = match param.kind {
             _ if !param.runtime => "At start-up only.".to_owned(),
             Kind::Int { .. } => {
-                format!("At run time: `kamcmd cfg.set_now_int sipwarden {} N`.", text(param.name))
+                format!("At run time: `kamcmd sipwarden.set {} N`.", text(param.name))
             }
-            _ => format!(
-                "At run time: `kamcmd cfg.set_now_string sipwarden {} TEXT`.",
-                text(param.name)
-            ),
+            _ => format!("At run time: `kamcmd sipwarden.set {} TEXT`.", text(param.name)),
         };
         let (name, meaning) = (text(param.name), text(param.meaning));
         writeln!(
