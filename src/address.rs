@@ -124,7 +124,7 @@ impl Prefix {
         let net =
             IpNet::new(address, len).map_err(|_| format!("mask {len} is larger than {widest}"))?;
         if net.network() != address {
-            return Err(format!("host bits set, the range would be {}", net.trunc()));
+            return Err(format!("host bits set: write {} for the range", net.trunc()));
         }
         match net {
             IpNet::V4(net) => Ok(Prefix::V4(net.network().into(), len)),
@@ -214,10 +214,15 @@ impl fmt::Display for Prefix {
 
 fn parse_mask(text: &str) -> Result<u8, String> {
     let digits = !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|_| digits)
-        .ok_or_else(|| format!("mask \"{}\" is not a number from 0 to 128", text.escape_debug()))
+    text.parse().ok().filter(|_| digits).ok_or_else(|| {
+        let remedy = netmask_len(text).map_or_else(String::new, |len| format!(": write {len}"));
+        format!("mask \"{}\" is not a number from 0 to 128{remedy}", text.escape_debug())
+    })
+}
+
+/// The length that a dotted netmask like `255.255.255.0` stands for.
+fn netmask_len(text: &str) -> Option<u8> {
+    ipnet::ip_mask_to_prefix(text.parse().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -253,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (ip, mask, what) in [
-            ("192.0.2.1/24", None, "host bits set, the range would be 192.0.2.0/24"),
+            ("192.0.2.1/24", None, "host bits set: write 192.0.2.0/24 for the range"),
             ("192.0.2.0", Some("33"), "mask 33 is larger than 32"),
             ("2001:db8::", Some("129"), "mask 129 is larger than 128"),
             ("192.0.2.0/24", Some("25"), "/24 in the address and mask 25"),
@@ -263,6 +268,8 @@ mod tests {
             ("192.0.2.0/", None, "mask \"\" is not"),
             ("192.0.2.0/+4", None, "mask \"+4\" is not"),
             ("192.0.2.0", Some("abc"), "mask \"abc\" is not"),
+            ("192.0.2.0", Some("255.255.255.0"), "is not a number from 0 to 128: write 24"),
+            ("192.0.2.0/255.255.0.255", None, "is not a number from 0 to 128"),
             ("192.0.2.0", Some("4294967328"), "is not a number from 0 to 128"),
             ("2001:db8::", Some("32"), ""),
         ] {

@@ -207,17 +207,17 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
             address("'2001:db8::1'", "32"),
             of_address,
             range,
-            "company \"1\": ip_addr \"2001:db8::1\" mask \"32 on IPv6: 128 meant?\"",
+            "ip_addr \"2001:db8::1\": mask \"32 on IPv6: 128 meant?\"",
         ),
         // Without a host bit it would be a proper range, of 2^96 addresses.
-        (address("'2001:db8::'", "32"), of_address, range, "\"2001:db8::\" mask \"32 on IPv6"),
-        (address("'::'", "1"), of_address, range, "ip_addr \"::\" mask \"1 on IPv6"),
+        (address("'2001:db8::'", "32"), of_address, range, "\"2001:db8::\": mask \"32 on IPv6"),
+        (address("'::'", "1"), of_address, range, "ip_addr \"::\": mask \"1 on IPv6"),
         (address("'::ffff:192.0.2.9'", "32"), of_address, range, "mask \"32 on IPv6"),
         (
             address("'phone.example'", "32"),
             of_address,
             range,
-            "company \"1\": ip_addr \"phone.example\" mask \"32\": is not an IP",
+            "ip_addr \"phone.example\" mask \"32\": is not an IP address (company \"1\")",
         ),
         (address("''", "32"), of_address, range, "ip_addr \"\""),
         (address("NULL", "32"), of_address, range, "ip_addr NULL"),
@@ -228,7 +228,7 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
             "INSERT INTO Companies VALUES (77, 99, 'vpbx', '', NULL, 1, 0)".into(),
             "DELETE FROM Companies WHERE id = 77",
             "sipwarden_company row",
-            "company \"77\": brand_id \"99\" is no brand",
+            "brand_id \"99\" is no brand (company \"77\")",
         ),
         (
             "INSERT INTO Terminals (id, name, domainId, companyId) VALUES (71, 'x', 1, 1), (72, 'X', 1, 5);
@@ -245,7 +245,7 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
                 .into(),
             of_users,
             "sipwarden_user row",
-            "user \"x@c1.example\": external_calls \"4\"",
+            "external_calls \"4\" is not a number from 0 to 3 (user \"x@c1.example\")",
         ),
         (
             "INSERT INTO Countries VALUES (9, 'ESP');
@@ -253,7 +253,7 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
                 .into(),
             "DELETE FROM Countries; DELETE FROM CompaniesRelGeoIPCountries",
             "sipwarden_company_country row",
-            "company \"1\": country \"ESP\"",
+            "country \"ESP\" is not two capital letters",
         ),
         (
             "UPDATE Companies SET maxCalls = 0; UPDATE Brands SET maxCalls = 0;
@@ -264,7 +264,7 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
                 .into(),
             "UPDATE Companies SET maxCalls = 0 WHERE id = 4",
             "sipwarden_company row",
-            "company \"4\": max_calls \"-1\"",
+            "max_calls \"-1\" is not a number from 0 to 2147483647 (company \"4\")",
         ),
         (
             "INSERT INTO ApplicationServers VALUES (9, 'as.example', NULL)".into(),
@@ -311,7 +311,7 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
     }
     platform.run("UPDATE kam_users_address SET mask = 31 WHERE id = 9999;");
     let fault = switched.try_rpc("sipwarden.reload", json!([])).unwrap_err();
-    assert!(fault.contains("company \"1\"") && fault.contains("2001:db8::1"), "{fault}");
+    assert!(fault.contains("ipv6_hosts row 2") && fault.contains("2001:db8::1"), "{fault}");
     // As the portal cannot write it, but SQL can.
     platform.run("UPDATE kam_users_address SET mask = 128 WHERE id = 9999;");
     kamailio.rpc("sipwarden.reload", json!([]));

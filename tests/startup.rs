@@ -96,8 +96,8 @@ fn a_bad_row_stops_the_start_with_the_same_words_as_a_reload() {
     let db = one_company(&folder);
     db.run("INSERT INTO sipwarden_company_address VALUES ('c', '10.0.0.256', NULL);");
     let log = Config::new(&db.url()).fail_to_start();
-    let words = "sipwarden_company_address row 1: company \"c\": ip_addr \"10.0.0.256\" mask NULL: \
-                 is not an IP address";
+    let words = "sipwarden_company_address row 1: ip_addr \"10.0.0.256\": is not an IP address \
+                 (company \"c\")";
     assert!(log.contains(words), "{log}");
 }
 
@@ -107,7 +107,8 @@ fn an_unusable_database_stops_the_start() {
     let db = one_company(&folder);
     let log = Config::new(&format!("sqlite:///{}/none/x.sqlite", folder.path().display()))
         .fail_to_start();
-    assert!(log.contains("cannot be opened"), "{log}");
+    assert!(log.contains("cannot be opened: No such file or directory"), "{log}");
+    assert!(log.contains("kamailio-cfg/sql/sqlite makes one"), "{log}");
 
     let log = Config::new("mysql://user:secret@127.0.0.1:1/x").fail_to_start();
     assert!(log.contains("parameter db_url: no driver is loaded for \"mysql\""), "{log}");

@@ -1,6 +1,8 @@
 //! Reads the tables through Kamailio's database drivers.
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::ptr;
 
 use super::abi::{self, sw_host, sw_text};
@@ -32,7 +34,7 @@ impl Connection {
                 // SAFETY: a string literal of the shim.
                 false => unsafe { CStr::from_ptr(error) }.to_string_lossy(),
             };
-            return Err(failed(&why));
+            return Err(failed(&file_error(db_url).unwrap_or(why.into_owned())));
         }
         Ok(Connection { host, handle })
     }
@@ -41,7 +43,7 @@ impl Connection {
         let cannot = || {
             let columns = table.columns().join(", ");
             format!(
-                "table {name} cannot be read (columns {columns}); the driver's log line above says why"
+                "table {name} cannot be read (columns {columns}): is it there? kamailio-cfg/sql has it; Kamailio's log says more"
             )
         };
         let rows = self.host.db_rows.ok_or_else(cannot)?;
@@ -89,6 +91,20 @@ impl Connection {
         // SAFETY: the handle came from open; it is taken out, so closed once.
         unsafe { close(handle) == 0 }
     }
+}
+
+/// Why the file of an SQLite database cannot be opened, which its driver does not say.
+fn file_error(db_url: &str) -> Option<String> {
+    let path = db_url.strip_prefix("sqlite://")?;
+    let error = File::options().read(true).write(true).open(path).err()?;
+    // SAFETY: a system call that cannot fail.
+    let user = unsafe { libc::geteuid() };
+    let hint = match error.kind() {
+        ErrorKind::NotFound => "kamailio-cfg/sql/sqlite makes one".to_owned(),
+        ErrorKind::PermissionDenied => format!("Kamailio runs as user {user}"),
+        _ => return Some(format!("it cannot be opened: {error}")),
+    };
+    Some(format!("it cannot be opened: {error}; {hint}"))
 }
 
 struct Reading<'a> {

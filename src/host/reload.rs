@@ -9,7 +9,7 @@ use super::values::without_password;
 use super::{clock, database, events, geoip, log, report};
 use crate::shm::PublishError;
 use crate::snapshot::{self, Counts, View};
-use crate::tables::{Broadest, Configuration, Loader, Problem, Problems, Table};
+use crate::tables::{Broadest, Loader, Problem, Problems, Table};
 
 /// A reload that published a generation.
 pub struct Reloaded {
@@ -114,10 +114,12 @@ fn log_success(done: &Reloaded) {
 
 /// A database without companies refuses everybody: hardly what anyone wants of
 /// a platform that is running.
-fn refuse_to_forget_everybody(config: &Configuration, table: &str) -> Result<(), String> {
+fn refuse_to_forget_everybody(companies: usize, table: &str) -> Result<(), String> {
     let loaded = with_snapshot(|view, _| view.counts().rows_of(Table::Company)).unwrap_or(0);
-    if config.companies.is_empty() && loaded > 0 {
-        return Err(format!("table {table} is empty, and {loaded} companies are loaded"));
+    if companies == 0 && loaded > 0 {
+        return Err(format!(
+            "no company is left in table {table}; the {loaded} that are loaded stay in force"
+        ));
     }
     Ok(())
 }
@@ -139,9 +141,11 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
     database::read_tables(&source, &mut loader)?;
     let fetched = Instant::now();
 
-    let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
     let [_, table, ..] = &source.tables;
-    refuse_to_forget_everybody(&config, table)?;
+    // First, since each row of another table would name a company that is gone.
+    refuse_to_forget_everybody(loader.rows_read(Table::Company), table)?;
+    let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
+    refuse_to_forget_everybody(config.companies.len(), table)?;
     let warnings = std::mem::take(&mut config.warnings);
     let blob = snapshot::compile(config, hash_key()?, clock::seconds())
         .map_err(|_| "the tables are larger than 4 GiB".to_owned())?;

@@ -23,7 +23,7 @@ type Ids = HashMap<Box<[u8]>, u32>;
 
 /// What a company with a filter grants.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Listed {
+pub(super) enum Listed {
     Nothing,
     CountriesOnly,
     Ranges,
@@ -31,17 +31,17 @@ enum Listed {
 
 /// Takes rows table by table, in the order of [`Table::ALL`].
 pub struct Loader {
-    names: [String; Table::ALL.len()],
+    pub(super) names: [String; Table::ALL.len()],
     bad_rows: BadRows,
-    config: Configuration,
+    pub(super) config: Configuration,
     problems: Problems,
     brands: Ids,
     companies: Ids,
     users: Ids,
     /// Row of each company, and what is listed for it.
-    listed: Vec<(u64, Listed)>,
+    pub(super) listed: Vec<(u64, Listed)>,
     /// Rows of the companies' countries.
-    country_rows: Vec<u64>,
+    pub(super) country_rows: Vec<u64>,
     /// Classes of flood control.
     classes: ClassNames,
     trusted: HashMap<Prefix, Option<ClassId>>,
@@ -126,14 +126,19 @@ impl Loader {
         Ok((self.config, self.problems))
     }
 
-    fn table_name(&self, table: Table) -> String {
+    /// Rows of a table so far, bad ones too.
+    pub fn rows_read(&self, table: Table) -> usize {
+        self.config.rows.get(table.index()).map_or(0, |rows| *rows as usize)
+    }
+
+    pub(super) fn table_name(&self, table: Table) -> String {
         self.names.get(table.index()).cloned().unwrap_or_default()
     }
 
     fn brand(&mut self, id: Value<'_>, max_calls: Value<'_>) -> Result<(), String> {
         let id = text("id", id, MAX_ID)?;
-        let max_calls = number("max_calls", max_calls, MAX_CALLS)
-            .map_err(|e| format!("brand {}: {e}", quoted(id)))?;
+        let max_calls =
+            number("max_calls", max_calls, MAX_CALLS).map_err(|e| of("brand", id, &e))?;
         claim(&mut self.brands, "id", id, self.config.brands.len())?;
         self.config.brands.push(Brand { id: id.into(), max_calls });
         Ok(())
@@ -148,19 +153,19 @@ impl Loader {
         row: u64,
     ) -> Result<(), String> {
         let id = text("id", id, MAX_ID)?;
-        let named = |e: String| format!("company {}: {e}", quoted(id));
+        let named = |e: String| of("company", id, &e);
         let brand_id = text("brand_id", brand, MAX_ID).map_err(named)?;
         let brand = *self
             .brands
             .get(brand_id)
-            .ok_or_else(|| named(format!("brand_id {} is no brand", quoted(brand_id))))?;
+            .ok_or_else(|| named(self.unknown("brand", brand_id, &self.brands)))?;
         let ip_filter = number("ip_filter", filter, 2).map_err(named)?;
         if filter.is_none() {
             let table = self.table_name(Table::Company);
             self.config.warnings.add(|| Problem {
                 table,
                 row,
-                text: named("ip_filter is NULL, which is taken as off".into()),
+                text: format!("company {}: ip_filter is NULL, which is taken as off", quoted(id)),
             });
         }
         let max_calls = number("max_calls", max_calls, MAX_CALLS).map_err(named)?;
@@ -178,10 +183,22 @@ impl Loader {
 
     fn company_position(&self, id: Value<'_>) -> Result<u32, String> {
         let id = text("company_id", id, MAX_ID)?;
-        self.companies
-            .get(id)
-            .copied()
-            .ok_or_else(|| format!("company_id {} is no company", quoted(id)))
+        self.companies.get(id).copied().ok_or_else(|| self.unknown("company", id, &self.companies))
+    }
+
+    /// Says that there is no brand or company with an id, and which one differs in
+    /// case or blanks only. That is looked for while problems are kept.
+    fn unknown(&self, what: &str, id: &[u8], known: &Ids) -> String {
+        let is_alike =
+            |other: &&Box<[u8]>| other.trim_ascii().eq_ignore_ascii_case(id.trim_ascii());
+        let alike = match self.problems.has_room() {
+            true => known.keys().find(is_alike),
+            false => None,
+        };
+        let hint = alike.map_or_else(String::new, |alike| {
+            format!(": {} differs in case or blanks only", quoted(alike))
+        });
+        format!("{what}_id {} is no {what}{hint}", quoted(id))
     }
 
     fn company_address(
@@ -192,12 +209,13 @@ impl Loader {
         row: u64,
     ) -> Result<(), String> {
         let id = self.company_position(company)?;
-        let named = |e: String| format!("company {}: {e}", quoted(company.unwrap_or_default()));
-        let prefix = prefix(ip, mask).map_err(named)?;
+        let company = company.unwrap_or_default();
+        let prefix = prefix(ip, mask).map_err(|e| of("company", company, &e))?;
         let filters = self.config.companies.get(id as usize).is_some_and(|c| c.ip_filter);
         let mut warn = |what: String| {
             let table = self.names.get(Table::CompanyAddress.index()).cloned().unwrap_or_default();
-            self.config.warnings.add(|| Problem { table, row, text: named(what) });
+            let text = format!("company {}: {what}", quoted(company));
+            self.config.warnings.add(|| Problem { table, row, text });
         };
         if prefix.is_everything() {
             warn(format!("{prefix} grants every address of its family"));
@@ -228,11 +246,10 @@ impl Loader {
     ) -> Result<(), String> {
         let id = self.company_position(company)?;
         let code = country.and_then(CountryCode::parse).ok_or_else(|| {
-            format!(
-                "company {}: country {} is not two capital letters (ISO 3166-1 alpha-2)",
-                quoted(company.unwrap_or_default()),
-                quoted_or_null(country)
-            )
+            let country = quoted_or_null(country);
+            let wrong =
+                format!("country {country} is not two capital letters (ISO 3166-1 alpha-2)");
+            of("company", company.unwrap_or_default(), &wrong)
         })?;
         self.config.countries.push(Country { company: id, code });
         self.country_rows.push(row);
@@ -242,7 +259,7 @@ impl Loader {
 
     fn user(&mut self, aor: Value<'_>, company: Value<'_>, calls: Value<'_>) -> Result<(), String> {
         let aor = text("aor", aor, MAX_AOR)?;
-        let named = |e: String| format!("user {}: {e}", quoted(aor));
+        let named = |e: String| of("user", aor, &e);
         let company = self.company_position(company).map_err(named)?;
         let calls = number("external_calls", calls, 3).map_err(named)?;
         claim(&mut self.users, "aor", aor, self.config.users.len())?;
@@ -289,49 +306,11 @@ impl Loader {
             *listed = what.max(*listed);
         }
     }
-
-    fn warn_of_empty_filters(&mut self) {
-        let table = self.table_name(Table::Company);
-        let companies = self.config.companies.iter().zip(&self.listed);
-        for (company, &(row, listed)) in companies.filter(|(company, _)| company.ip_filter) {
-            let what = match listed {
-                Listed::Ranges => continue,
-                Listed::CountriesOnly if self.config.networks.count() > 0 => continue,
-                Listed::Nothing => "nothing listed",
-                Listed::CountriesOnly => "only countries listed, and geoip_db is not set",
-            };
-            self.config.warnings.add(|| Problem {
-                table: table.clone(),
-                row,
-                text: format!(
-                    "company {}: filter on, {what}: all is rejected",
-                    quoted(&company.id)
-                ),
-            });
-        }
-    }
 }
 
-impl Loader {
-    /// Countries without a database grant nothing, countries that it does not know
-    /// never will.
-    fn warn_of_useless_countries(&mut self) {
-        let table = self.table_name(Table::CompanyCountry);
-        let (countries, networks) = (&self.config.countries, &self.config.networks);
-        let mut unknown = (countries.iter().zip(&self.country_rows))
-            .filter(|(country, _)| !networks.codes.contains(&country.code));
-        let Some((country, row)) = unknown.next() else { return };
-        let why = match networks.count() {
-            0 => "geoip_db is not set",
-            _ => "the database knows no network of it",
-        };
-        let more = match unknown.count() {
-            0 => String::new(),
-            more => format!(", nor do {more} more rows"),
-        };
-        let text = format!("country {} grants nothing: {why}{more}", country.code.name());
-        self.config.warnings.add(|| Problem { table, row: *row, text });
-    }
+/// What is wrong, and with whose row.
+fn of(kind: &str, id: &[u8], wrong: &str) -> String {
+    format!("{wrong} ({kind} {})", quoted(id))
 }
 
 /// Remembers `id` at `position`; a second row with it is bad.
@@ -382,7 +361,11 @@ mod tests {
             (Table::Brand, &[Some(b""), None], "id is empty"),
             (Table::Brand, &[Some(b"<null>"), None], "id \"<null>\""),
             (Table::Brand, &[Some(&long), None], "is longer than 128 bytes"),
-            (Table::Brand, &[Some(b"2"), Some(b"-1")], "brand \"2\": max_calls \"-1\""),
+            (
+                Table::Brand,
+                &[Some(b"2"), Some(b"-1")],
+                "max_calls \"-1\" is not a number from 0 to 2147483647 (brand \"2\")",
+            ),
             (Table::Brand, &[Some(b"2"), Some(b"2147483648")], "max_calls \"2147483648\""),
             (Table::Company, &[Some(b"2"), Some(b"zz"), None, None], "brand_id \"zz\" is no brand"),
             (Table::Company, &[Some(b"2"), Some(b"b1"), Some(b"3"), None], "ip_filter \"3\""),
@@ -396,7 +379,7 @@ mod tests {
             (
                 Table::CompanyAddress,
                 &[Some(b"c1"), Some(b"192.0.2.300"), None],
-                "ranges row 1: company \"c1\": ip_addr \"192.0.2.300\" mask NULL: is not an IP",
+                "ranges row 1: ip_addr \"192.0.2.300\": is not an IP address (company \"c1\")",
             ),
             (Table::CompanyAddress, &[Some(b"c1"), None, None], "ip_addr NULL"),
             (Table::CompanyAddress, &[Some(b"c1"), Some(b"192.0.2.1"), Some(b"24")], "host bits"),

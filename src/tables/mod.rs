@@ -5,6 +5,7 @@ mod loader;
 mod problems;
 mod rows;
 mod value;
+mod warnings;
 
 pub use loader::Loader;
 pub use problems::{Problem, Problems};

@@ -33,9 +33,14 @@ impl Problems {
     /// Adds one; `text` is only asked for while there is room to keep it.
     pub fn add(&mut self, problem: impl FnOnce() -> Problem) {
         self.count += 1;
-        if self.kept.len() < KEPT {
+        if self.has_room() {
             self.kept.push(problem());
         }
+    }
+
+    /// Whether the next one is kept.
+    pub fn has_room(&self) -> bool {
+        self.kept.len() < KEPT
     }
 
     /// All problems, also those that were not kept.

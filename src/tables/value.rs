@@ -47,6 +47,10 @@ pub(super) fn number(column: &str, value: Value<'_>, most: u32) -> Result<u32, S
 pub(super) fn prefix(ip: Value<'_>, mask: Value<'_>) -> Result<Prefix, String> {
     let utf8 = |v: Value<'_>| v.map(|b| String::from_utf8_lossy(b).into_owned());
     let (ip_text, mask_text) = (utf8(ip), utf8(mask));
-    Prefix::parse(ip_text.as_deref().unwrap_or_default(), mask_text.as_deref())
-        .map_err(|e| format!("ip_addr {} mask {}: {e}", quoted_or_null(ip), quoted_or_null(mask)))
+    Prefix::parse(ip_text.as_deref().unwrap_or_default(), mask_text.as_deref()).map_err(|e| {
+        // Short, so that an answer that is cut has room for the remedy.
+        let mask = mask.filter(|_| !e.starts_with("mask"));
+        let mask = mask.map_or_else(String::new, |mask| format!(" mask {}", quoted(mask)));
+        format!("ip_addr {}{mask}: {e}", quoted_or_null(ip))
+    })
 }

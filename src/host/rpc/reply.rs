@@ -28,6 +28,17 @@ impl Fault {
         Fault { code: 400, reason: reason.into() }
     }
 
+    /// As [`Fault::internal`]; a reason that has to be cut ends with where all of it
+    /// stands.
+    pub fn cut(reason: String, whole: &str) -> Self {
+        if reason.len() <= REASON_BYTES {
+            return Fault::internal(reason);
+        }
+        let hint = format!("...; all of it: {whole}");
+        let end = reason.floor_char_boundary(REASON_BYTES.saturating_sub(hint.len()));
+        Fault::internal(reason.get(..end).unwrap_or_default().to_owned() + &hint)
+    }
+
     /// What was asked for is not there.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Fault { code: 404, reason: reason.into() }

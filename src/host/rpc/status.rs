@@ -34,7 +34,7 @@ fn add_milliseconds(node: &Node<'_>, name: &CStr, duration: Duration) {
 /// Reads the tables and publishes them.
 pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
     settle()?;
-    let done = tables::reload(state).map_err(Fault::internal)?;
+    let done = tables::reload(state).map_err(|why| Fault::cut(why, "sipwarden.problems"))?;
     let reply = call.reply();
     reply.int(c"generation", done.generation);
     add_rows(&reply, &done.counts);

@@ -1,0 +1,49 @@
+//! Rows that are valid but look like a mistake, found when all tables are read.
+
+use super::loader::{Listed, Loader};
+use super::value::quoted;
+use super::{Problem, Table};
+
+impl Loader {
+    /// A filter under which nothing is listed rejects everything.
+    pub(super) fn warn_of_empty_filters(&mut self) {
+        let table = self.table_name(Table::Company);
+        let companies = self.config.companies.iter().zip(&self.listed);
+        for (company, &(row, listed)) in companies.filter(|(company, _)| company.ip_filter) {
+            let what = match listed {
+                Listed::Ranges => continue,
+                Listed::CountriesOnly if self.config.networks.count() > 0 => continue,
+                Listed::Nothing => "nothing listed",
+                Listed::CountriesOnly => "only countries listed, and geoip_db is not set",
+            };
+            self.config.warnings.add(|| Problem {
+                table: table.clone(),
+                row,
+                text: format!(
+                    "company {}: filter on, {what}: all is rejected",
+                    quoted(&company.id)
+                ),
+            });
+        }
+    }
+
+    /// Countries without a database grant nothing, countries that it does not know
+    /// never will.
+    pub(super) fn warn_of_useless_countries(&mut self) {
+        let table = self.table_name(Table::CompanyCountry);
+        let (countries, networks) = (&self.config.countries, &self.config.networks);
+        let mut unknown = (countries.iter().zip(&self.country_rows))
+            .filter(|(country, _)| !networks.codes.contains(&country.code));
+        let Some((country, row)) = unknown.next() else { return };
+        let why = match networks.count() {
+            0 => "geoip_db is not set",
+            _ => "the database knows no network of it",
+        };
+        let more = match unknown.count() {
+            0 => String::new(),
+            more => format!(", nor do {more} more rows"),
+        };
+        let text = format!("country {} grants nothing: {why}{more}", country.code.name());
+        self.config.warnings.add(|| Problem { table, row: *row, text });
+    }
+}
