@@ -189,10 +189,10 @@ impl Loader {
     /// Says that there is no brand or company with an id, and which one differs in
     /// case or blanks only. That is looked for while problems are kept.
     fn unknown(&self, what: &str, id: &[u8], known: &Ids) -> String {
-        let is_alike =
-            |other: &&Box<[u8]>| other.trim_ascii().eq_ignore_ascii_case(id.trim_ascii());
+        let id_bare = id.trim_ascii();
+        let is_alike = |other: &&[u8]| other.trim_ascii().eq_ignore_ascii_case(id_bare);
         let alike = match self.problems.has_room() {
-            true => known.keys().find(is_alike),
+            true => known.keys().map(AsRef::as_ref).find(is_alike),
             false => None,
         };
         let hint = alike.map_or_else(String::new, |alike| {
