@@ -42,6 +42,7 @@ pub fn settle() -> Result<(), Fault> {
 
 /// All parameters as they hold now, and whether changes are still to come.
 pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
+    call.no_more()?;
     let reply = call.reply();
     reply.int(c"pending", u64::from(!is_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
