@@ -31,6 +31,7 @@ mod reaper;
 mod recorder;
 mod reload;
 mod report;
+mod revision;
 mod rpc;
 mod settings;
 mod state;
