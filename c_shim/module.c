@@ -98,6 +98,7 @@ static int start_reaper(void)
 static int mod_init(void)
 {
 	sw_rust_module.attach(&host);
+	sw_rpc_init();
 	if(sw_settings_init() != 0 || sw_statistics_register() != 0)
 		return -1;
 	if(sw_dialog_init() != 0 || sw_rust_module.init() != 0)

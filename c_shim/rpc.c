@@ -2,24 +2,117 @@
  * sipwarden: RPC methods; Rust answers all of them.
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#define _GNU_SOURCE /* dladdr */
+#include <dlfcn.h>
 #include <limits.h>
+#include <string.h>
 #include "shim.h"
+#include "modules/jsonrpcs/jsonrpcs_mod.h"
 
 struct rpc_call {
 	rpc_t *rpc;
 	void *ctx;
+	jsonrpc_ctx_t *json; /* NULL for another host than jsonrpcs */
+	char number[24];     /* the last argument, if it was a number */
 };
+
+/* ctl's own parameter: whether it turns what it reads into what is asked for. */
+static int *autoconversion;
+
+void sw_rpc_init(void)
+{
+	struct sr_module *ctl = find_module_by_name("ctl");
+	modparam_t type = 0;
+
+	if(ctl != NULL)
+		autoconversion = find_param_export(ctl, "autoconversion", PARAM_INT, &type);
+}
+
+/* jsonrpcs cannot be asked what an argument is, so its parameters are looked at.
+ * Kamailio loads modules of its own version only: the struct is the header's. */
+static jsonrpc_ctx_t *json_of(rpc_t *rpc, void *ctx)
+{
+	Dl_info info;
+	const char *file;
+
+	if(dladdr((void *)rpc->scan, &info) == 0 || info.dli_fname == NULL)
+		return NULL;
+	file = strrchr(info.dli_fname, '/');
+	return strcmp(file ? file + 1 : info.dli_fname, "jsonrpcs.so") == 0 ? ctx : NULL;
+}
+
+/* Largest whole number that a double tells from its neighbours. */
+#define MOST_EXACT 9007199254740992.0
+
+static int json_argument(struct rpc_call *c, struct sw_text *out)
+{
+	srjson_t *node = c->json->req_node;
+	double n;
+
+	if(node == NULL)
+		return SW_ARGUMENT_NONE;
+	if(node->string != NULL)
+		return SW_ARGUMENT_BY_NAME;
+	c->json->req_node = node->next;
+	if(node->type == srjson_String && node->valuestring != NULL) {
+		out->s = node->valuestring;
+		out->len = strlen(node->valuestring);
+		return SW_ARGUMENT_TEXT;
+	}
+	n = node->valuedouble;
+	if(node->type != srjson_Number || !(n >= 0 && n <= MOST_EXACT)
+			|| n != (double)(int64_t)n)
+		return SW_ARGUMENT_UNUSABLE;
+	out->len = snprintf(c->number, sizeof(c->number), "%lld", (long long)n);
+	out->s = c->number;
+	return SW_ARGUMENT_TEXT;
+}
+
+/* Kamcmd reads what looks like a number into 32 bits and sends an empty text as 0:
+ * what may be another text than was typed is not taken for one. */
+#define LEAST_NUMBER 1
+#define MOST_NUMBER 999999999
+
+/* One type after the other: an argument of another type than asked for stays, and one
+ * that is not there is neither. */
+static int plain_argument(struct rpc_call *c, struct sw_text *out)
+{
+	str text = {0, 0};
+	int number = 0;
+	double other;
+
+	if(c->rpc->scan(c->ctx, "*S", &text) == 1 && text.s != NULL) {
+		*out = sw_text_of(&text);
+		return SW_ARGUMENT_TEXT;
+	}
+	if(c->rpc->scan(c->ctx, "*d", &number) == 1) {
+		out->len = snprintf(c->number, sizeof(c->number), "%d", number);
+		out->s = c->number;
+		if(number < LEAST_NUMBER || number > MOST_NUMBER)
+			return SW_ARGUMENT_DOUBTFUL;
+		return SW_ARGUMENT_TEXT;
+	}
+	/* Of a structure or an array this takes the head, then what is in it. */
+	if(c->rpc->scan(c->ctx, "*f", &other) == 1 || c->rpc->scan(c->ctx, "*.S", &text) == 1
+			|| c->rpc->scan(c->ctx, "*.S", &text) == 1)
+		return SW_ARGUMENT_UNUSABLE;
+	return SW_ARGUMENT_NONE;
+}
 
 int sw_rpc_argument(void *call, struct sw_text *out)
 {
 	struct rpc_call *c = call;
-	str value = {0, 0};
+	int found, converts;
 
-	/* '*': may be missing, '.': a number is welcome as text */
-	if(c->rpc->scan(c->ctx, "*.S", &value) < 1 || value.s == NULL)
-		return 0;
-	*out = sw_text_of(&value);
-	return 1;
+	if(c->json != NULL)
+		return json_argument(c, out);
+	if(autoconversion == NULL)
+		return plain_argument(c, out);
+	converts = *autoconversion;
+	*autoconversion = 0;
+	found = plain_argument(c, out);
+	*autoconversion = converts;
+	return found;
 }
 
 void *sw_rpc_open(void *call, void *parent, const char *name, int array)
@@ -80,7 +173,7 @@ void sw_rpc_fault(void *call, int code, struct sw_text reason)
 	static const char *rpc_##name##_doc[] = {doc, 0};           \
 	static void rpc_##name(rpc_t *rpc, void *ctx)               \
 	{                                                           \
-		struct rpc_call call = {rpc, ctx};                      \
+		struct rpc_call call = {rpc, ctx, json_of(rpc, ctx), ""};   \
 		sw_rust_module.rpc(SW_RPC_##name, &call);               \
 	}
 SW_RPC_METHODS(SW_RPC_ENTRY)

@@ -70,6 +70,7 @@ extern pv_export_t sw_variables[];
 
 /* rpc.c */
 extern rpc_export_t sw_rpc_methods[];
+void sw_rpc_init(void);
 int sw_rpc_argument(void *call, struct sw_text *out);
 void *sw_rpc_open(void *call, void *parent, const char *name, int array);
 void sw_rpc_int(void *call, void *parent, const char *name, int64_t value);

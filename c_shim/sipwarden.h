@@ -109,7 +109,7 @@ enum sw_log_level {
 	X(ban, "Bans an AoR from a source: aor ip [seconds].")                  \
 	X(unban, "Lifts bans, forgets failures: aor|all [address|prefix].")     \
 	X(company, "Settings and ranges of a company: id [page].")                \
-	X(calls, "Live calls, 20 a page: [company [page]], \"\" for all.")        \
+	X(calls, "Live calls, 20 a page: [company [page]]; s: for all.")          \
 	X(release, "Takes a call out of all counts: call-id.")                    \
 	X(reconcile, "Compares calls with dialogs: [free].")                      \
 	X(denied, "The last refusals: [company].")                               \
@@ -166,6 +166,13 @@ struct sw_audit {
 	int64_t first, last; /* seconds since 1970 */
 	int64_t hits;
 };
+
+/* An argument of an RPC method. */
+#define SW_ARGUMENT_TEXT 1      /* a text, or a whole number */
+#define SW_ARGUMENT_NONE 0      /* there are no more */
+#define SW_ARGUMENT_UNUSABLE -1 /* there is one of another kind */
+#define SW_ARGUMENT_DOUBTFUL -3 /* a number, perhaps in place of another text */
+#define SW_ARGUMENT_BY_NAME -2  /* JSON: it has a name instead of a place */
 
 /* What the host gives to Rust. Every function may be called in any process. */
 struct sw_host {
@@ -226,8 +233,8 @@ struct sw_host {
 	void (*audit_close)(void *audit);
 
 	/*
-	 * RPC. argument: 1 and the next argument as text, 0 if there is none; the
-	 * text is valid until the next call of argument.
+	 * RPC. argument: SW_ARGUMENT_*, and the next argument as text; it is valid until
+	 * the next call of argument.
 	 * open adds a structure (or an array) to parent, NULL being the reply
 	 * itself; name is not used in an array. fault ends the call.
 	 */

@@ -151,6 +151,18 @@ impl Prefix {
         }
     }
 
+    /// Its last address.
+    pub fn last(&self) -> Address {
+        match *self {
+            Prefix::V4(bits, len) => {
+                Address::V4(bits | u32::MAX.checked_shr(len.into()).unwrap_or(0))
+            }
+            Prefix::V6(bits, len) => {
+                Address::V6(bits | u128::MAX.checked_shr(len.into()).unwrap_or(0))
+            }
+        }
+    }
+
     /// Whether all of `other` lies in it.
     pub fn contains(&self, other: Prefix) -> bool {
         let same_family = matches!(
@@ -162,13 +174,11 @@ impl Prefix {
 
     /// How far an address lies from it, 0 within; None for one of the other family.
     pub fn distance(&self, address: Address) -> Option<u128> {
-        match (*self, address) {
-            (Prefix::V4(first, len), Address::V4(at)) => {
-                let last = first | u32::MAX.checked_shr(len.into()).unwrap_or(0);
+        match (self.first(), self.last(), address) {
+            (Address::V4(first), Address::V4(last), Address::V4(at)) => {
                 Some(first.saturating_sub(at).max(at.saturating_sub(last)).into())
             }
-            (Prefix::V6(first, len), Address::V6(at)) => {
-                let last = first | u128::MAX.checked_shr(len.into()).unwrap_or(0);
+            (Address::V6(first), Address::V6(last), Address::V6(at)) => {
                 Some(first.saturating_sub(at).max(at.saturating_sub(last)))
             }
             _ => None,

@@ -232,6 +232,19 @@ fn only_who_goes_on_is_dropped_and_monitors_and_friends_are_not() {
 }
 
 #[test]
+fn a_source_that_becomes_exempt_leaves_the_sets() {
+    let platform = Platform::new();
+    let kamailio = platform.config(0).start();
+    wait_for_status(&kamailio, "on");
+    flood(&kamailio, &platform.phone("10.77.0.2", V4));
+    wait_for_set("blocked4", &["10.77.0.2"]);
+    platform.tables.run("INSERT INTO sipwarden_trusted VALUES ('10.77.0.2', NULL, 'exempt');");
+    kamailio.rpc("sipwarden.reload", json!([]));
+    wait_for_set("blocked4", &[]);
+    assert_eq!(blocks(&kamailio), Vec::<Value>::new());
+}
+
+#[test]
 fn a_range_takes_the_place_of_what_lies_in_it_and_gives_it_back() {
     let platform = Platform::new();
     let kamailio = platform.config(0).start();

@@ -103,6 +103,8 @@ fn a_setting_is_set_or_the_answer_says_why_not() {
     let set = |name: &str, value: &str| kamailio.kamcmd(&["sipwarden.set", name, value]);
     for (name, value, said) in [
         ("flood_limit", "70", "flood_limit: 70"),
+        ("flood_monitor", "1", "flood_monitor: 1"),
+        ("flood_monitor", "0", "flood_monitor: 0"),
         ("flood_window", "700ms", "flood_window: 700ms"),
         ("flood_window", "3", "flood_window: 3"),
         ("flood_class", "carrier=limit:60", "flood_class: carrier=limit:60"),

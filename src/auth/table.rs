@@ -313,6 +313,25 @@ impl AuthTable {
         }
     }
 
+    /// Ends bans of which `is_over` says why, but none that an operator has set: failures
+    /// count anew. Both closures run without any lock.
+    pub fn revise<R>(&self, is_over: impl Fn(&Ban) -> Option<R>, mut ended: impl FnMut(&Ban, R)) {
+        for line in self.banned.iter() {
+            let ban = self.lines.lock(line).and_then(|entry| entry.as_ban());
+            let failures = ban.filter(|ban| ban.reason == Reason::Failures);
+            let Some((ban, why)) = failures.and_then(|b| Some((b, is_over(&b)?))) else { continue };
+            let login = self.secret.known(ban.aor.bytes(), ban.aor.hash, ban.source);
+            let Some((line, mut entry)) = self.lines.find(&login) else { continue };
+            // Another one may have begun meanwhile.
+            let same = |now: &Ban| now.since == ban.since && now.reason == ban.reason;
+            let Some(ban) = entry.as_ban().filter(same) else { continue };
+            self.ended(line);
+            entry.acquit();
+            drop(entry);
+            ended(&ban, why);
+        }
+    }
+
     /// All bans that hold, in no order; `ban` is told without any lock.
     pub fn bans(&self, clock: impl Fn() -> u64, mut ban: impl FnMut(&Ban)) {
         for line in self.banned.iter() {

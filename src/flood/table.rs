@@ -347,6 +347,30 @@ impl FloodTable {
         }
     }
 
+    /// Ends blocks of which `is_over` says why, but none that an operator has set; both
+    /// closures run without any lock.
+    pub fn revise<R>(
+        &self,
+        is_over: impl Fn(&Block) -> Option<R>,
+        mut ended: impl FnMut(&Block, R),
+    ) {
+        for line in self.blocked.marked() {
+            let block = self.lines.lock(line).and_then(|entry| entry.as_block());
+            let flood = block.filter(|block| block.reason == Reason::Flood);
+            let Some((block, why)) = flood.and_then(|b| Some((b, is_over(&b)?))) else { continue };
+            let Some((line, mut entry)) = self.lines.find(&Key::from(block.prefix)) else {
+                continue;
+            };
+            // Another one may have begun meanwhile.
+            let same = |now: &Block| now.since == block.since && now.reason == block.reason;
+            let Some(block) = entry.as_block().filter(same) else { continue };
+            self.end(&mut entry);
+            self.blocked.mark(line, false);
+            drop(entry);
+            ended(&block, why);
+        }
+    }
+
     /// Notes of a block whether a firewall drops its packets; gone with the block.
     pub fn set_offloaded(&self, prefix: Prefix, offloaded: bool) {
         if let Some((_, mut entry)) = self.lines.find(&Key::from(prefix)) {

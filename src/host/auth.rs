@@ -209,6 +209,12 @@ pub fn report_lift(state: &State, ban: &Ban) {
     end(state, ban, format_args!("an operator said so"));
 }
 
+/// The same for one whose source is of another class now.
+pub fn report_outdated(state: &State, ban: &Ban, class: Option<ClassId>) {
+    let name = state.settings.classes.name(class);
+    end(state, ban, format_args!("its class is now {name}, by tables or settings"));
+}
+
 fn end(state: &State, ban: &Ban, why: std::fmt::Arguments<'_>) {
     statistics::count_own(Own::AuthBansEnded);
     events::ban_ended(state, ban);

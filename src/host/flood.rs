@@ -219,6 +219,19 @@ pub fn log_rules(state: &State, before: &Rules) {
     });
 }
 
+/// The same of a block that its source's class of now would not have.
+pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
+    statistics::count_own(Own::FloodBlocksEnded);
+    events::block_ended(state, block);
+    let why = if class == block.class { "which blocks nobody" } else { "by tables or settings" };
+    log::warning(format_args!(
+        "block of {} ends: its class is now {}, {why}; {} requests were refused",
+        block.prefix.name(),
+        state.settings.classes.name(class),
+        block.seen
+    ));
+}
+
 /// Logs and counts the end of a block or of throttling.
 pub fn report_end(state: &State, ended: &Ended) {
     match ended {

@@ -32,6 +32,7 @@ mod reaper;
 mod recorder;
 mod reload;
 mod report;
+mod revision;
 mod rpc;
 mod settings;
 mod state;

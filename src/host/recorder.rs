@@ -8,7 +8,7 @@ use super::entry::{Entry, guard};
 use super::firewall::Feeder;
 use super::persist::Keeper;
 use super::state::{self, State};
-use super::{auth, clock, flood, gauges, variables};
+use super::{auth, clock, flood, gauges, revision, variables};
 use crate::events::{Event, EventKind, Reader};
 
 /// Ms between two looks for what has run out.
@@ -36,6 +36,7 @@ pub unsafe extern "C" fn tick() {
             SWEPT.set(now);
             state.flood.sweep(clock::monotonic, |ended| flood::report_end(state, ended));
             auth::sweep(state);
+            revision::revise(state);
         }
         READER.with_borrow_mut(|reader| {
             for _ in 0..AT_ONCE {

@@ -22,6 +22,7 @@ const PAGE: usize = 20;
 /// All bans, in the order of the table: [page].
 pub fn bans(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
+    call.no_more()?;
     let now = Moment::now();
     let mut total = 0;
     let mut listed = Vec::new();
@@ -98,7 +99,7 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
     if aor.is_empty() {
         return Err(Fault::argument("the aor is empty"));
     }
-    let address = address(call)?;
+    let address = address(call, "ip")?;
     let seconds = seconds(call)?;
     call.no_more()?;
     with_auth_rules(state, |rules| {
@@ -134,7 +135,7 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
 /// Lifts bans and forgets failures: aor|all [address|prefix].
 pub fn unban(call: &Call, state: &State) -> Result<(), Fault> {
     let aor = call.required("aor")?;
-    let sources = match call.argument() {
+    let sources = match call.argument("address")? {
         None => None,
         Some(text) => Some(prefix_of(&text, state)?),
     };
@@ -153,6 +154,8 @@ pub fn unban(call: &Call, state: &State) -> Result<(), Fault> {
             report_lift(state, ban);
         });
     }
-    call.reply().int(c"lifted", lifted);
+    let reply = call.reply();
+    reply.text(c"aor", Printable::full(&aor));
+    reply.int(c"lifted", lifted);
     Ok(())
 }

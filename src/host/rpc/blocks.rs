@@ -25,6 +25,7 @@ const DEFAULT_BLOCK: u32 = 300;
 /// All blocks, in the order of the table: [page].
 pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
+    call.no_more()?;
     let now = Moment::now();
     let mut total = 0;
     let mut shown = Vec::new();
@@ -59,7 +60,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
 
 /// What is known of a source and why: address.
 pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
-    let source = address(call)?;
+    let source = address(call, "address")?;
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"ip", source);
@@ -220,17 +221,7 @@ fn warn_of_friends(warnings: &Node<'_>, view: &View<'_>, rules: &Rules, prefix: 
 }
 
 pub(super) fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
-    let Some(text) = call.argument() else { return Ok(None) };
-    std::str::from_utf8(&text)
-        .ok()
-        .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
-        .filter(|seconds| (1..=LONGEST_BLOCK).contains(seconds))
-        .map(Some)
-        .ok_or_else(|| {
-            let text = Printable::short(&text);
-            Fault::argument(format!("\"{text}\" is no number of seconds from 1 to {LONGEST_BLOCK}"))
-        })
+    call.number("seconds", 1..=LONGEST_BLOCK)
 }
 
 /// Lifts blocks and forgets the evidence: address|prefix|all.
@@ -268,10 +259,12 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) fn address(call: &Call) -> Result<Address, Fault> {
-    let ip = call.required("ip")?;
-    Address::parse(&ip)
-        .ok_or_else(|| Fault::argument(format!("\"{}\" is no IP address", Printable::short(&ip))))
+/// The next argument, an address.
+pub(super) fn address(call: &Call, name: &str) -> Result<Address, Fault> {
+    let text = call.required(name)?;
+    Address::parse(&text).ok_or_else(|| {
+        Fault::argument(format!("{name} \"{}\" is no IP address", Printable::short(&text)))
+    })
 }
 
 /// A prefix, or the source that an address belongs to.
@@ -281,5 +274,5 @@ pub(super) fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
     }
     let shown = Printable::short(text);
     Prefix::parse(&String::from_utf8_lossy(text), None)
-        .map_err(|e| Fault::argument(format!("\"{shown}\" {e}")))
+        .map_err(|e| Fault::argument(format!("address \"{shown}\" {e}")))
 }

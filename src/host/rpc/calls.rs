@@ -15,8 +15,9 @@ const PAGE: usize = 20;
 
 /// Calls that count now, newest records last: [company [page]].
 pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
-    let company = call.argument().filter(|text| !text.is_empty());
+    let company = call.argument("company")?.filter(|text| !text.is_empty());
     let page = Page::read(call, PAGE)?;
+    call.no_more()?;
     let hash = company.map(|id| state.ledger.scope_hash(ScopeKind::Company, &id));
     let wanted = |info: &LeaseInfo| {
         hash.is_none() || info.scope_hashes.get(ScopeKind::Company as usize) == Some(&hash)
@@ -57,6 +58,7 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
 /// Takes a call out of all counts; the operator's last resort.
 pub fn release(call: &Call, state: &State) -> Result<(), Fault> {
     let call_id = call.required("call-id")?;
+    call.no_more()?;
     let hash = state.ledger.hash(&call_id);
     let mut released = 0;
     for position in 0..state.ledger.positions() {
@@ -76,7 +78,7 @@ pub fn release(call: &Call, state: &State) -> Result<(), Fault> {
 
 /// Compares leases with dialogs; frees only when told so: [free].
 pub fn reconcile(call: &Call, state: &State) -> Result<(), Fault> {
-    let free = match call.argument().as_deref() {
+    let free = match call.argument("free")?.as_deref() {
         None => false,
         Some(b"free") => true,
         Some(other) => {
@@ -84,6 +86,7 @@ pub fn reconcile(call: &Call, state: &State) -> Result<(), Fault> {
             return Err(Fault::argument(format!("\"{other}\" is not free")));
         }
     };
+    call.no_more()?;
     if !dialogs::can_look_up() {
         return Err(Fault::internal("dialogs cannot be looked up in this Kamailio"));
     }

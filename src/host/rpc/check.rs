@@ -1,5 +1,6 @@
 //! `sipwarden.check`: the whole decision on a request that nobody has sent.
 
+use super::blocks::address;
 use super::company::{filter, no_snapshot};
 use super::reply::{Call, Fault, Node};
 use super::{bans, blocks};
@@ -19,11 +20,8 @@ use crate::verdict::Verdict;
 /// Nothing is counted.
 pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
-    let ip = call.required("ip")?;
-    let source = Address::parse(&ip).ok_or_else(|| {
-        Fault::argument(format!("ip \"{}\" is no IP address", Printable::short(&ip)))
-    })?;
-    let aor = call.argument();
+    let source = address(call, "ip")?;
+    let aor = call.argument("aor")?;
     call.no_more()?;
     with_snapshot(|view, pinned| {
         let reply = call.reply();

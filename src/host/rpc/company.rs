@@ -28,6 +28,7 @@ pub(super) fn filter(company: &CompanyView<'_>) -> &'static str {
 pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
     let id = call.required("company")?;
     let page = Page::read(call, PAGE)?;
+    call.no_more()?;
     with_snapshot(|view, pinned| {
         let company = view.company(&id).ok_or_else(|| {
             Fault::unknown(format!("company \"{}\" is not known", Printable::short(&id)))

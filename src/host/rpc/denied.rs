@@ -15,14 +15,14 @@ use crate::printable::Printable;
 /// Refusals in an answer: ctl bounds the structures of one reply.
 const SHOWN: usize = 20;
 /// Rows of each list that `top` gives without an argument, and at most.
-const ROWS: usize = 10;
-const MOST_ROWS: usize = 50;
+const ROWS: u32 = 10;
+const MOST_ROWS: u32 = 50;
 /// Sources within one network from which on the network is suggested.
 const CROWD: usize = 4;
 
 /// The last refusals, of all or of a company: [company].
 pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
-    let company = call.argument().filter(|text| !text.is_empty());
+    let company = call.argument("company")?.filter(|text| !text.is_empty());
     call.no_more()?;
     let wanted = |id: &[u8]| company.as_deref().is_none_or(|company| company == id);
     let found = state.recent.list(|event| wanted(event.company()));
@@ -50,10 +50,7 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
 
 /// Companies and brands by use of their limits, sources by rate: [n].
 pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
-    let rows = match call.argument() {
-        None => ROWS,
-        Some(text) => rows(&text)?,
-    };
+    let rows = call.number("n", 1..=MOST_ROWS)?.unwrap_or(ROWS) as usize;
     call.no_more()?;
     let reply = call.reply();
     with_snapshot(|view, _| {
@@ -80,17 +77,6 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
         });
     }
     Ok(())
-}
-
-fn rows(text: &[u8]) -> Result<usize, Fault> {
-    std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .filter(|rows| (1..=MOST_ROWS).contains(rows))
-        .ok_or_else(|| {
-            let text = Printable::short(text);
-            Fault::argument(format!("\"{text}\" is no number from 1 to {MOST_ROWS}"))
-        })
 }
 
 fn add_usage(node: &Node<'_>, usage: &Usage<'_>) {

@@ -1,7 +1,6 @@
 //! Long lists, page by page.
 
 use super::reply::{Call, Fault, Node};
-use crate::printable::Printable;
 
 /// The page that was asked for.
 #[derive(Clone, Copy)]
@@ -18,14 +17,7 @@ impl Page {
     /// # Errors
     /// A fault that names the argument.
     pub fn read(call: &Call, size: usize) -> Result<Self, Fault> {
-        let Some(text) = call.argument() else { return Ok(Page { number: 1, size }) };
-        let number = std::str::from_utf8(&text)
-            .ok()
-            .and_then(|t| t.parse().ok())
-            .filter(|page| (1..=1_000_000).contains(page))
-            .ok_or_else(|| {
-                Fault::argument(format!("page \"{}\" is no number from 1", Printable::short(&text)))
-            })?;
+        let number = call.number("page", 1..=1_000_000)?.unwrap_or(1) as usize;
         Ok(Page { number, size })
     }
 

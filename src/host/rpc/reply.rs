@@ -2,9 +2,13 @@
 
 use std::ffi::{CStr, c_void};
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::ptr;
 
-use crate::host::abi::{self, sw_host, sw_text};
+use crate::host::abi::{
+    self, SW_ARGUMENT_BY_NAME, SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_TEXT, SW_ARGUMENT_UNUSABLE,
+    sw_host, sw_text,
+};
 use crate::printable::Printable;
 
 /// Longest reason that JSON-RPC passes on whole.
@@ -50,6 +54,10 @@ impl Fault {
     }
 }
 
+fn missing(name: &str) -> Fault {
+    Fault::argument(format!("argument {name} is missing"))
+}
+
 impl Call {
     /// None before mod_init.
     ///
@@ -59,26 +67,67 @@ impl Call {
         Some(Call { host: abi::host()?, handle })
     }
 
-    /// The next argument, whole numbers as text; None if there is none, or one
-    /// of another type.
-    pub fn argument(&self) -> Option<Vec<u8>> {
+    /// The next argument, whole numbers as text; None if there is none.
+    ///
+    /// # Errors
+    /// A fault that names it: it is neither text nor a whole number. Nothing may be
+    /// done then as if it were not there.
+    pub fn argument(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.next(name, false)
+    }
+
+    /// As [`Call::required`], for what may be a number of any size, 0 too.
+    ///
+    /// # Errors
+    /// A fault that names it.
+    pub fn value(&self, name: &str) -> Result<Vec<u8>, Fault> {
+        self.next(name, true)?.ok_or_else(|| missing(name))
+    }
+
+    fn next(&self, name: &str, any_number: bool) -> Result<Option<Vec<u8>>, Fault> {
         let mut text = sw_text { s: ptr::null(), len: 0 };
+        let Some(next) = self.host.rpc_argument else { return Ok(None) };
         // SAFETY: the text stays until the next argument is asked for.
-        let found = unsafe { self.host.rpc_argument?(self.handle, &raw mut text) };
-        // SAFETY: as above.
-        (found == 1).then(|| unsafe { text.bytes() }.to_vec())
+        match unsafe { next(self.handle, &raw mut text) } {
+            // SAFETY: as above.
+            found if found == SW_ARGUMENT_TEXT as i32 => Ok(Some(unsafe { text.bytes() }.to_vec())),
+            // SAFETY: as above.
+            SW_ARGUMENT_DOUBTFUL if any_number => Ok(Some(unsafe { text.bytes() }.to_vec())),
+            SW_ARGUMENT_UNUSABLE | SW_ARGUMENT_DOUBTFUL => Err(Fault::argument(format!(
+                "argument {name} is no text and no whole number of 1 to 9 digits: with kamcmd \
+                 write s: before it"
+            ))),
+            SW_ARGUMENT_BY_NAME => {
+                Err(Fault::argument("arguments go by position: give a list of them as params"))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The next argument, which must be there.
     ///
     /// # Errors
-    /// A fault that names what is missing.
-    pub fn required(&self, what: &str) -> Result<Vec<u8>, Fault> {
-        self.argument().ok_or_else(|| {
-            Fault::argument(format!(
-                "argument {what} is missing, or neither text nor a whole number"
-            ))
-        })
+    /// A fault that names it.
+    pub fn required(&self, name: &str) -> Result<Vec<u8>, Fault> {
+        self.argument(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// The next argument, a whole number between these.
+    ///
+    /// # Errors
+    /// A fault that names it.
+    pub fn number(&self, name: &str, allowed: RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
+        let Some(text) = self.argument(name)? else { return Ok(None) };
+        std::str::from_utf8(&text)
+            .ok()
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .filter(|number| allowed.contains(number))
+            .map(Some)
+            .ok_or_else(|| {
+                let (text, first, last) = (Printable::short(&text), allowed.start(), allowed.end());
+                Fault::argument(format!("{name} \"{text}\" is no number from {first} to {last}"))
+            })
     }
 
     /// All arguments were read.
@@ -86,7 +135,7 @@ impl Call {
     /// # Errors
     /// A fault that names a further one.
     pub fn no_more(&self) -> Result<(), Fault> {
-        match self.argument() {
+        match self.argument("too many")? {
             None => Ok(()),
             Some(text) => {
                 let text = Printable::short(&text);

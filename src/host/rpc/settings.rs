@@ -54,6 +54,7 @@ pub fn settle() -> Result<(), Fault> {
 
 /// All parameters as they hold now, and whether changes are still to come.
 pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
+    call.no_more()?;
     let reply = call.reply();
     reply.int(c"pending", u64::from(!is_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
@@ -106,7 +107,7 @@ fn tell(node: &Node<'_>, state: &State, index: usize, param: &Param) {
 /// value.
 pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
     let name = call.required("name")?;
-    let value = call.required("value")?;
+    let value = call.value("value")?;
     call.no_more()?;
     let mut params = PARAMS.iter().enumerate();
     let Some((index, param)) = params.find(|(_, param)| param.name.to_bytes() == name) else {

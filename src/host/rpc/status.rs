@@ -33,6 +33,7 @@ fn add_milliseconds(node: &Node<'_>, name: &CStr, duration: Duration) {
 
 /// Reads the tables and publishes them.
 pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
+    call.no_more()?;
     settle()?;
     let done = tables::reload(state).map_err(|why| Fault::cut(why, "sipwarden.problems"))?;
     let reply = call.reply();
@@ -59,6 +60,7 @@ pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
 /// What the last reload found wrong: page (from 1).
 pub fn problems(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
+    call.no_more()?;
     let lines = report::last(state);
     let reply = call.reply();
     reply.int(c"lines", lines.len() as u64);
@@ -72,6 +74,7 @@ pub fn problems(call: &Call, state: &State) -> Result<(), Fault> {
 
 /// Sizes, use and counters.
 pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
+    call.no_more()?;
     let reply = call.reply();
     let loaded = with_snapshot(|view, pinned| {
         reply.int(c"generation", pinned.generation());
@@ -116,6 +119,7 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
 
 /// Versions of the module and of the Kamailio it was built for.
 pub fn version(call: &Call) -> Result<(), Fault> {
+    call.no_more()?;
     let reply = call.reply();
     reply.text(c"sipwarden", env!("CARGO_PKG_VERSION"));
     reply.text(c"kamailio", abi::kamailio_version());
