@@ -276,9 +276,7 @@ mod tests {
     /// A file with a right checksum that no [`Writer`] made: whatever it holds, it is
     /// refused or gives rows, and nothing worse.
     fn forged(rows: &[u8]) -> Result<(), String> {
-        let mut writer = Writer::default();
-        writer.rows = rows.to_vec();
-        let file = writer.finish(&CountryNetworks::default(), 1);
+        let file = Writer { rows: rows.to_vec() }.finish(&CountryNetworks::default(), 1);
         load(&Kept::read(&file).unwrap()).map(drop)
     }
 
