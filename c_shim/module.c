@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "core/sr_module.h"
+#include <signal.h>
 #include "core/cfg/cfg_struct.h"
+#include "core/globals.h"
 #include "core/pt.h"
 #include "core/timer.h"
 #include "core/ut.h"
@@ -12,6 +14,8 @@
 MODULE_VERSION
 
 int sw_is_recorder;
+/* Processes of the module's own; the second one waits for the database. */
+static int own_processes;
 
 static void log_line(enum sw_log_level level, struct sw_text line)
 {
@@ -46,6 +50,12 @@ static int log_enabled(enum sw_log_level level)
 	return is_printable(levels[level]);
 }
 
+/* Rights are dropped between mod_init and the first fork. */
+static uint32_t run_as(void)
+{
+	return uid > 0 ? (uint32_t)uid : geteuid();
+}
+
 static const struct sw_host host = {
 		.kamailio_version = SER_FULL_VERSION,
 		.log = log_line,
@@ -63,6 +73,7 @@ static const struct sw_host host = {
 		.settings_settled = sw_settings_settled,
 		.change_setting = sw_settings_change,
 		.run_event = sw_run_event,
+		.run_as = run_as,
 		.db_has_driver = sw_db_has_driver,
 		.audit_open = sw_audit_open,
 		.audit_write = sw_audit_write,
@@ -103,9 +114,9 @@ static int mod_init(void)
 		return -1;
 	if(sw_dialog_init() != 0 || sw_rust_module.init() != 0)
 		return -1;
-	/* the module's own process */
-	if(register_procs(1) < 0) {
-		LM_ERR("no room for the module's own process\n");
+	own_processes = 1 + sw_rust_module.can_load();
+	if(register_procs(own_processes) < 0) {
+		LM_ERR("no room for the module's own processes\n");
 		return -1;
 	}
 	cfg_register_child(1);
@@ -117,6 +128,8 @@ static void run_recorder(void)
 	pid_t parent = getppid();
 
 	sw_is_recorder = 1;
+	/* a file that grows too large is an error, no end */
+	signal(SIGXFSZ, SIG_IGN);
 	/* a main process that was killed leaves its children behind */
 	while(getppid() == parent) {
 		sleep_us(TICK_US);
@@ -125,24 +138,44 @@ static void run_recorder(void)
 	}
 }
 
-static int child_init(int rank)
+/* Ends with the main process only: Kamailio stops when a child ends. */
+static void run_loader(void)
 {
-	int pid;
+	pid_t parent = getppid();
 
-	if(rank != PROC_MAIN)
-		return 0;
-	pid = fork_process(PROC_TIMER, "sipwarden recorder", 1);
+	while(getppid() == parent) {
+		sleep_us(1000000);
+		sw_rust_module.load();
+	}
+}
+
+static int start_process(char *name, int (*take_settings)(void), void (*run)(void))
+{
+	int pid = fork_process(PROC_TIMER, name, 1);
+
 	if(pid < 0) {
-		LM_ERR("the module's own process cannot be started\n");
+		LM_ERR("process %s cannot be started\n", name);
 		return -1;
 	}
 	if(pid == 0) {
-		if(cfg_child_init() != 0)
+		if(take_settings() != 0)
 			return -1;
-		run_recorder();
+		run();
 		_exit(0);
 	}
 	return 0;
+}
+
+static int child_init(int rank)
+{
+	if(rank != PROC_MAIN)
+		return 0;
+	if(start_process("sipwarden recorder", cfg_child_init, run_recorder) != 0)
+		return -1;
+	if(own_processes == 1)
+		return 0;
+	/* what it needs of the settings lies in memory of our own */
+	return start_process("sipwarden loader", cfg_child_no_cb_init, run_loader);
 }
 
 static void mod_destroy(void)

@@ -219,6 +219,8 @@ struct sw_host {
 	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. In the
 	 * module's own process only. */
 	int (*run_event)(const char *name, const char *kemi_callback);
+	/* User that Kamailio's processes run as, once all have started. */
+	uint32_t (*run_as)(void);
 	/* Whether all changes of settings so far have been applied. */
 	int (*settings_settled)(void);
 	/* Changes parameter number index, which can change at run time, to a value that
@@ -275,6 +277,12 @@ struct sw_module {
 	int (*init)(void);
 	/* mod_destroy; also called when init was not or has failed. */
 	void (*destroy)(void);
+
+	/* Whether the tables are those of a file; after init. */
+	int (*can_load)(void);
+	/* Tries to load the database's then, if it is time; called each second, in a
+	 * process that may wait for a database. */
+	void (*load)(void);
 
 	/* Script functions return the code of the verdict, never 0. */
 	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company,

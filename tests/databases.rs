@@ -105,6 +105,100 @@ fn postgresql() {
     tables_are_read_and_reloaded(Server::postgres(), "\\");
 }
 
+const UUID: &str = "123e4567-e89b-12d3-a456-426614174000";
+const OTHER: &str = "00000000-0000-0000-0000-000000000000";
+
+fn one_company(server: &Server) -> Config {
+    server.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('on', 'b', 1, 0), ('off', 'b', 0, 0);
+        INSERT INTO sipwarden_company_address VALUES ('on', '127.0.1.1', NULL);",
+    );
+    let mut config = Config::new(&server.url());
+    config.modules = server.driver().into();
+    config
+}
+
+#[test]
+fn mariadb_columns_of_other_types_are_read_or_their_cast_is_named() {
+    let server = Server::mariadb();
+    let config = one_company(&server);
+    server.run("ALTER TABLE sipwarden_company MODIFY ip_filter BIT(1);");
+    let kamailio = config.start();
+    let inside = Phone::new("127.0.1.1", kamailio.address());
+    let filters = |kamailio: &support::kamailio::Kamailio| {
+        ["on", "off"].map(|id| kamailio.rpc("sipwarden.company", json!([id]))["ip_filter"].clone())
+    };
+    assert_eq!(filters(&kamailio), ["on", "off"]);
+    let faults = |said: &str| {
+        let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+        let log = kamailio.log();
+        assert!(log.contains(said), "{said}: {fault} {log}");
+        assert_eq!(inside.ask("on").reason, "granted_range");
+    };
+    let reads = || kamailio.rpc("sipwarden.reload", json!([]));
+
+    server.run(
+        "DROP TABLE sipwarden_company_address;
+        CREATE TABLE sipwarden_company_address (company_id VARCHAR(9), ip_addr INET6, mask INT);
+        INSERT INTO sipwarden_company_address VALUES ('on', '::ffff:127.0.1.1', NULL);",
+    );
+    faults("is not an IP address; cast it in a view: CAST(ip_addr AS CHAR)");
+    server.run(
+        "ALTER TABLE sipwarden_company_address RENAME TO addresses;
+        CREATE VIEW sipwarden_company_address AS
+            SELECT company_id, CAST(ip_addr AS CHAR) AS ip_addr, mask FROM addresses;",
+    );
+    reads();
+    assert_eq!(inside.ask("on").reason, "granted_range");
+
+    server.run(
+        "ALTER TABLE sipwarden_company MODIFY max_calls BIT(12);
+        UPDATE sipwarden_company SET max_calls = 300;",
+    );
+    faults("is not a number from 0 to 2147483647; cast it in a view: CAST(max_calls AS UNSIGNED)");
+    server.run("ALTER TABLE sipwarden_company MODIFY max_calls INT;");
+
+    server.run(&format!(
+        "CREATE TABLE tenants (id UUID, brand_id VARCHAR(9), ip_filter BIT(2), max_calls INT);
+        INSERT INTO tenants VALUES ('{UUID}', 'b', 2, 0);
+        ALTER TABLE sipwarden_company RENAME TO companies;
+        CREATE VIEW sipwarden_company AS SELECT * FROM tenants;
+        DELETE FROM addresses;"
+    ));
+    faults("is no text (UTF-8); cast it in a view: CAST(id AS CHAR)");
+    server.run(
+        "CREATE OR REPLACE VIEW sipwarden_company AS
+            SELECT CAST(id AS CHAR) AS id, brand_id, ip_filter, max_calls FROM tenants;",
+    );
+    reads();
+    assert_eq!(kamailio.rpc("sipwarden.company", json!([UUID]))["ip_filter"], "monitor");
+}
+
+#[test]
+fn postgresql_columns_of_other_types_are_read() {
+    let server = Server::postgres();
+    let config = one_company(&server);
+    server.run(&format!(
+        "DROP TABLE sipwarden_company_address, sipwarden_company_country, sipwarden_user, sipwarden_company;
+        CREATE TABLE sipwarden_company (id UUID, brand_id TEXT, ip_filter BOOLEAN, max_calls BIGINT);
+        CREATE TABLE sipwarden_company_address (company_id UUID, ip_addr INET, mask INT);
+        CREATE TABLE sipwarden_company_country (company_id UUID, country CHAR(2));
+        CREATE TABLE sipwarden_user (aor TEXT, company_id UUID, external_calls NUMERIC(1));
+        INSERT INTO sipwarden_company VALUES ('{UUID}', 'b', true, 0), ('{OTHER}', 'b', false, NULL);
+        INSERT INTO sipwarden_company_address VALUES ('{UUID}', '127.0.1.1', NULL), ('{UUID}', '127.3.0.0/16', NULL);
+        INSERT INTO sipwarden_user VALUES ('alice@x', '{UUID}', 3);
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO sip;"
+    ));
+    let kamailio = config.start();
+    let phone = |ip: &str| Phone::new(ip, kamailio.address()).ask(UUID).reason;
+    assert_eq!(phone("127.0.1.1"), "granted_range");
+    assert_eq!(phone("127.3.1.2"), "granted_range");
+    assert_eq!(phone("127.0.1.2"), "denied_source");
+    let off = kamailio.rpc("sipwarden.company", json!([OTHER]));
+    assert_eq!(off["ip_filter"], "off");
+}
+
 /// Quotes, backslashes, format directives, control characters, other alphabets, and
 /// a text that is too long.
 const HOSTILE: [&str; 5] = [

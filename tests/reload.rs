@@ -326,7 +326,7 @@ fn hostile_text_is_compared_and_shown_as_bytes() {
     // A quote, an escape sequence, a line break, invalid UTF-8, a format directive.
     db.run(
         "INSERT INTO sipwarden_company VALUES ('a''b%s%n', 'b', 0, 0),
-        (CAST(x'1b5b324a0a' AS TEXT), 'b', 0, 0), (CAST(x'fffe00ff' AS TEXT), 'b', 0, 0);",
+        (CAST(x'1b5b324a0a' AS TEXT), 'b', 0, 0);",
     );
     let kamailio = Config::new(&db.url()).start();
     let quoted = kamailio.rpc("sipwarden.company", json!(["a'b%s%n"]));
@@ -334,12 +334,15 @@ fn hostile_text_is_compared_and_shown_as_bytes() {
     let escape = kamailio.rpc("sipwarden.check", json!(["\u{1b}[2J\n", "127.0.0.1"]));
     assert_eq!(escape["reason"], "filter_off");
     assert_eq!(escape["company"], "\\u{1b}[2J\\n");
-    db.run("INSERT INTO sipwarden_company VALUES (CAST(x'fffe00' AS TEXT), 'no%s\x1b', 0, 0);");
+    db.run("INSERT INTO sipwarden_company VALUES ('no%s\x1b', 'no%s\x1b', 0, 0);");
     let fault = reload(&kamailio).unwrap_err();
     assert!(
-        fault.contains("brand_id \"no%s\\u{1b}\" is no brand (company \"\\xff\\xfe\\0\")"),
+        fault.contains("brand_id \"no%s\\u{1b}\" is no brand (company \"no%s\\u{1b}\")"),
         "{fault}"
     );
+    db.run("UPDATE sipwarden_company SET id = CAST(x'fffe00' AS TEXT) WHERE id LIKE 'no%';");
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("id \"\\xff\\xfe\\0\" is no text"), "{fault}");
     assert!(!kamailio.log().contains('\u{1b}'), "an escape sequence reached the log");
     assert_serves(&kamailio);
 }

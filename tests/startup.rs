@@ -114,6 +114,30 @@ fn an_unusable_database_stops_the_start() {
     assert!(log.contains("parameter db_url: no driver is loaded for \"mysql\""), "{log}");
     assert!(!log.contains("secret"), "{log}");
 
+    let mut config = Config::new(&db.url());
+    config.modules.push_str("loadmodule \"db_cluster.so\"\nloadmodule \"db_text.so\"\n");
+    config.modules.push_str(&format!(
+        "modparam(\"db_cluster\", \"connection\", \"one=>{}\")\n\
+         modparam(\"db_cluster\", \"cluster\", \"all=>one=1r1r\")\n",
+        db.url()
+    ));
+    let url = config.db_url.clone();
+    for (scheme, instead) in [
+        ("cluster://all", "a TCP proxy before them"),
+        ("text:///var/lib", "import the files into SQLite"),
+        ("unixodbc://u:secret@h/x", "name a database of one of these"),
+        ("/var/lib/x.sqlite", "name a database of one of these"),
+    ] {
+        config.db_url = scheme.into();
+        let log = config.fail_to_start();
+        let named = scheme.split(':').next().unwrap();
+        let said = format!("parameter db_url: \"{named}\" is not supported, but sqlite, mysql");
+        assert!(log.contains(&said) && log.contains(instead) && !log.contains("secret"), "{log}");
+    }
+    config.db_url = url;
+    let audit = config.settings(&modparam("audit_url", "\"cluster://all\"")).fail_to_start();
+    assert!(audit.contains("parameter audit_url: \"cluster\" is not supported"), "{audit}");
+
     let log =
         Config::new(&db.url()).settings(&modparam("trusted_table", "\"nowhere\"")).fail_to_start();
     assert!(log.contains("table nowhere cannot be read (columns ip_addr, mask, tag)"), "{log}");

@@ -34,6 +34,20 @@ pub fn age(since: u64) -> u64 {
     seconds().saturating_sub(since)
 }
 
+/// A time in seconds since 1970 as people write it, in UTC.
+pub fn date(seconds: u64) -> String {
+    let time = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
+    // SAFETY: all zero is a value of the structure.
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: reads the time and fills the structure.
+    if unsafe { libc::gmtime_r(&raw const time, &raw mut parts) }.is_null() {
+        return format!("second {seconds}");
+    }
+    let (year, month) = (parts.tm_year + 1900, parts.tm_mon + 1);
+    let libc::tm { tm_mday: day, tm_hour: hour, tm_min: minute, tm_sec: second, .. } = parts;
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 fn coarse(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: fills the structure; these clocks exist on every Linux.

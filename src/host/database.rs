@@ -149,18 +149,33 @@ pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), Stri
     Ok(())
 }
 
-/// Whether a driver for a database is loaded.
+/// Schemes that the shim knows the SQL of.
+const SCHEMES: [&str; 3] = ["sqlite", "mysql", "postgres"];
+
+/// Whether a database can be used: of a scheme that is supported, and with its driver
+/// loaded.
 ///
 /// # Errors
-/// A sentence that names its scheme.
+/// A sentence that names its scheme, and what to do.
 pub fn check_driver(url: &str) -> Result<(), String> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if !SCHEMES.contains(&scheme) || !url.contains(':') {
+        let instead = match scheme {
+            "cluster" => "name one server; for several of them that of a TCP proxy before them",
+            "text" => "import the files into SQLite, and name that",
+            _ => "name a database of one of these",
+        };
+        let shown = scheme.escape_debug();
+        return Err(format!(
+            "\"{shown}\" is not supported, but sqlite, mysql and postgres are: {instead}"
+        ));
+    }
     let has_driver = abi::host().and_then(|host| host.db_has_driver);
     let name = CString::new(url).unwrap_or_default();
     // SAFETY: the URL outlives the call.
     if has_driver.is_none_or(|has_driver| unsafe { has_driver(name.as_ptr()) } != 0) {
         return Ok(());
     }
-    let scheme = url.split(':').next().unwrap_or_default().escape_debug();
     Err(format!(
         "no driver is loaded for \"{scheme}\": db_sqlite.so, db_mysql.so or db_postgres.so goes before sipwarden.so"
     ))

@@ -38,6 +38,8 @@ pub enum Entry {
     Variable,
     Rpc,
     Row,
+    CanLoad,
+    Load,
 }
 
 thread_local! {

@@ -16,8 +16,10 @@ mod database;
 mod dialogs;
 mod entry;
 mod events;
+mod fallback;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod files;
 mod firewall;
 mod flood;
 mod functions;
@@ -37,6 +39,7 @@ mod rpc;
 mod settings;
 mod state;
 mod statistics;
+mod tables_file;
 mod values;
 mod variables;
 

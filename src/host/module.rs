@@ -13,8 +13,8 @@ use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::values::Values;
 use super::{
-    auth, calls, changes, clock, dialogs, flood, functions, log, persist, process, reaper,
-    recorder, reload, rpc, statistics, variables,
+    auth, calls, changes, clock, dialogs, fallback, flood, functions, log, persist, process,
+    reaper, recorder, reload, rpc, statistics, variables,
 };
 use crate::flood::Rules;
 
@@ -46,6 +46,8 @@ pub static sw_rust_module: sw_module = sw_module {
     tick: Some(recorder::tick),
     can_reap: Some(reaper::can_reap),
     reap: Some(reaper::reap),
+    can_load: Some(fallback::can_load),
+    load: Some(fallback::load),
     variable: Some(variables::variable),
     rpc: Some(rpc::call),
 };
@@ -221,11 +223,15 @@ fn start() -> Result<(), String> {
             "dialogs cannot be looked up in this Kamailio: leaked calls are not found"
         ));
     }
-    reload::reload(state)?;
+    fallback::start(state)?;
     if let Some(path) = state.values.flood_persist() {
-        let (blocks, bans) = persist::load(state, &path)?;
-        let path = path.display();
-        log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));
+        match persist::load(state, &path) {
+            Ok((blocks, bans)) => {
+                let path = path.display();
+                log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));
+            }
+            Err(why) => log::error(format_args!("no blocks and bans are loaded: {why}")),
+        }
     }
     Ok(())
 }

@@ -76,7 +76,8 @@ pub(super) mod at {
     pub const FIRST_TABLE: usize = 1;
     pub const RELOAD_BAD_ROWS: usize = FIRST_TABLE + Table::ALL.len();
     pub const GEOIP_DB: usize = RELOAD_BAD_ROWS + 1;
-    pub const SNAPSHOT_MEMORY: usize = GEOIP_DB + 1;
+    pub const TABLES_FILE: usize = GEOIP_DB + 1;
+    pub const SNAPSHOT_MEMORY: usize = TABLES_FILE + 1;
     pub const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
     pub const REAPER_INTERVAL: usize = MAX_CALLS + 1;
     pub const FLOOD_LIMIT: usize = REAPER_INTERVAL + 1;
@@ -168,6 +169,11 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"geoip_db",
         Kind::Text { default: c"", min: 0, max: 1024 },
         c"MaxMind DB with the countries of networks, read with the tables; empty: countries grant nothing. Holds from the next reload on.",
+    ),
+    runtime(
+        c"tables_file",
+        Kind::Text { default: c"", min: 0, max: 1024 },
+        c"File that keeps the last tables for a start without the database; empty: none.",
     ),
     fixed(
         c"snapshot_memory",

@@ -5,15 +5,15 @@
 //! [`super::bans`]. Written by one process, whole and
 //! under another name first, so that a reader always finds a whole file.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::auth::with_auth_rules;
 use super::bans;
 use super::clock::{self, Moment};
 use super::complaint::Trouble;
+use super::files::{self, Writer};
 use super::flood::{BROADEST, with_rules};
 use super::log;
 use super::settings::{Settings, check_absolute};
@@ -32,9 +32,7 @@ const PERIOD: u64 = 1000;
 pub struct Keeper {
     /// The file, as `flood_persist` was at the last look.
     path: Option<PathBuf>,
-    /// Held as long as this process lives: another Kamailio with the same file
-    /// would undo what this one writes.
-    lock: Option<File>,
+    writer: Writer,
     /// Changes of blocks and of bans at the last write.
     written: Option<(u64, u64)>,
     tried: u64,
@@ -44,7 +42,7 @@ pub struct Keeper {
 impl Keeper {
     /// Nothing written yet.
     pub const NEW: Self =
-        Keeper { path: None, lock: None, written: None, tried: 0, trouble: Trouble::NONE };
+        Keeper { path: None, writer: Writer::NEW, written: None, tried: 0, trouble: Trouble::NONE };
 
     /// Writes the file if a second has passed and blocks or bans have changed since.
     pub fn keep(&mut self, state: &State, now: u64) {
@@ -85,29 +83,20 @@ impl Keeper {
     }
 
     fn write(&mut self, state: &State, path: &Path) -> Result<(), String> {
-        if self.lock.is_none() {
-            self.lock = Some(lock(path)?);
-        }
-        let now = Moment::now();
-        let mut text = format!("{HEADER}\n{}", bans::seed_line(state.auth.seed()));
-        state.flood.blocks(clock::monotonic, |block| {
-            text.push_str(&line(&state.settings, now, block));
-        });
-        state.auth.bans(clock::monotonic, |ban| {
-            text.push_str(&bans::line(&state.settings, now, ban));
-        });
-        replace(path, text.as_bytes()).map_err(|e| e.to_string())
+        self.writer.replace(path, || whole(state).into_bytes())
     }
 }
 
-fn lock(path: &Path) -> Result<File, String> {
-    let path = beside(path, ".lock");
-    let file = create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err("another process writes it".into()),
-        Err(TryLockError::Error(e)) => Err(e.to_string()),
-    }
+fn whole(state: &State) -> String {
+    let now = Moment::now();
+    let mut text = format!("{HEADER}\n{}", bans::seed_line(state.auth.seed()));
+    state.flood.blocks(clock::monotonic, |block| {
+        text.push_str(&line(&state.settings, now, block));
+    });
+    state.auth.bans(clock::monotonic, |ban| {
+        text.push_str(&bans::line(&state.settings, now, ban));
+    });
+    text
 }
 
 fn line(settings: &Settings, now: Moment, block: &Block) -> String {
@@ -123,40 +112,29 @@ fn line(settings: &Settings, now: Moment, block: &Block) -> String {
     )
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = beside(path, ".new");
-    let mut file = create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
-}
-
-/// Opens a file for writing, emptied; never one that a link points to.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
-    options.open(path)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 /// Whether blocks could be written to a file.
 ///
 /// # Errors
 /// A sentence that names it.
 pub fn check(path: &Path) -> Result<(), String> {
+    check_kind(path)?;
+    read(path)?;
+    files::check_writable(path).map_err(|why| format!("\"{}\": {why}", path.display()))
+}
+
+/// Whether a path may be meant for blocks, so that only its rights or its disk can be in
+/// the way.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check_kind(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
-    if read(path)?.is_some_and(|text| !is_ours(&text)) {
+    let is_other = fs::metadata(path).is_ok_and(|of| !of.is_file());
+    // What cannot be read is said when it is loaded.
+    if is_other || read(path).ok().flatten().is_some_and(|text| !is_ours(&text)) {
         return Err(format!("\"{}\" is no file of blocks", path.display()));
     }
-    let trial = beside(path, ".try");
-    create(&trial)
-        .and_then(|_| fs::remove_file(&trial))
-        .map_err(|e| format!("\"{}\" cannot be written: {e}", path.display()))
+    Ok(())
 }
 
 /// The bytes of a file; None if there is none.

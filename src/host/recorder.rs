@@ -8,7 +8,8 @@ use super::entry::{Entry, guard};
 use super::firewall::Feeder;
 use super::persist::Keeper;
 use super::state::{self, State};
-use super::{auth, clock, flood, gauges, revision, variables};
+use super::tables_file;
+use super::{auth, clock, fallback, flood, gauges, revision, variables};
 use crate::events::{Event, EventKind, Reader};
 
 /// Ms between two looks for what has run out.
@@ -23,6 +24,7 @@ thread_local! {
     static REPEATED: Cell<u64> = const { Cell::new(0) };
     static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
     static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
+    static TABLES: RefCell<tables_file::Keeper> = const { RefCell::new(tables_file::Keeper::NEW) };
     static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
@@ -51,6 +53,8 @@ pub unsafe extern "C" fn tick() {
         gauges::tell(state, now);
         AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
         KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
+        TABLES.with_borrow_mut(|keeper| keeper.keep(state, now));
+        fallback::tell(state, now);
         if let Some(sets) = &state.settings.firewall {
             FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
         }

@@ -6,10 +6,10 @@ use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
 use super::values::without_password;
-use super::{clock, database, events, geoip, log, report};
-use crate::shm::PublishError;
-use crate::snapshot::{self, Counts, View};
-use crate::tables::{Broadest, Loader, Problem, Problems, Table};
+use super::{clock, database, events, fallback, geoip, log, report, tables_file};
+use crate::shm::{PublishError, Published, Writer};
+use crate::snapshot::{self, Blob, Counts, View};
+use crate::tables::{BadRows, Broadest, Configuration, Loader, Problem, Problems, Table};
 
 /// A reload that published a generation.
 pub struct Reloaded {
@@ -70,18 +70,7 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
         }
     };
     match &result {
-        Ok(done) => {
-            statistics::count_own(Own::Reloads);
-            events::reloaded(state, Ok(done.generation));
-            log_success(done);
-            let kinds = [("skipped", &done.skipped), ("warning", &done.warnings)];
-            for (kind, problems) in kinds {
-                for problem in problems.kept() {
-                    log::warning(format_args!("{kind}: {problem}"));
-                }
-            }
-            report::keep(state, "", &kinds);
-        }
+        Ok(done) => tell_success(state, done),
         Err(failure) => {
             statistics::count_own(Own::ReloadFailures);
             events::reloaded(state, Err(&failure.summary));
@@ -89,10 +78,42 @@ pub fn reload(state: &State) -> Result<Reloaded, String> {
             for problem in failure.rows.kept() {
                 log::error(format_args!("bad row: {problem}"));
             }
-            report::keep(state, &failure.summary, &[("bad row", &failure.rows)]);
+            keep_failure(state, failure);
         }
     }
     result.map_err(|failure| failure.summary)
+}
+
+fn keep_failure(state: &State, failure: &Failure) {
+    report::keep(state, &failure.summary, &[("bad row", &failure.rows)]);
+    state.fallback.explain(&failure.summary);
+}
+
+/// Reloads while the tables of a file serve. That it fails again is no news: only why
+/// is kept.
+pub fn try_again(state: &State) {
+    // Somebody else reloads: that is as good.
+    let Ok(writer) = state.store.writer(fallback::TURN) else { return };
+    if !state.fallback.is_on() {
+        return;
+    }
+    match run(state, &writer) {
+        Ok(done) => tell_success(state, &done),
+        Err(failure) => keep_failure(state, &failure),
+    }
+}
+
+fn tell_success(state: &State, done: &Reloaded) {
+    statistics::count_own(Own::Reloads);
+    events::reloaded(state, Ok(done.generation));
+    log_success(done);
+    let kinds = [("skipped", &done.skipped), ("warning", &done.warnings)];
+    for (kind, problems) in kinds {
+        for problem in problems.kept() {
+            log::warning(format_args!("{kind}: {problem}"));
+        }
+    }
+    report::keep(state, "", &kinds);
 }
 
 fn log_success(done: &Reloaded) {
@@ -114,24 +135,63 @@ fn log_success(done: &Reloaded) {
 
 /// A database without companies refuses everybody: hardly what anyone wants of
 /// a platform that is running.
-fn refuse_to_forget_everybody(companies: usize, table: &str) -> Result<(), String> {
-    let loaded = with_snapshot(|view, _| view.counts().rows_of(Table::Company)).unwrap_or(0);
-    if companies == 0 && loaded > 0 {
+fn refuse_to_forget_everybody(state: &State, companies: usize, table: &str) -> Result<(), String> {
+    if companies > 0 {
+        return Ok(());
+    }
+    let loaded = with_snapshot(|view, _| view.counts().rows_of(Table::Company));
+    if let Some(loaded) = loaded.filter(|loaded| *loaded > 0) {
         return Err(format!(
             "no company is left in table {table}; the {loaded} that are loaded stay in force"
         ));
     }
-    Ok(())
+    // Nor of one that was running.
+    let path = state.values.tables_file().filter(|_| loaded.is_none());
+    let kept = path.map_or(0, |path| tables_file::companies(state, &path));
+    match kept {
+        0 => Ok(()),
+        _ => Err(format!(
+            "table {table} is empty, and tables_file keeps {kept} companies (remove it if they \
+             are gone)"
+        )),
+    }
 }
 
-fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failure> {
-    let source = state.values.table_source();
-    let started = Instant::now();
+/// A loader of tables with these names, by the settings that hold.
+pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRows) -> Loader {
     let flood = state.flood_rules.settings();
-    let mut loader = Loader::new(source.tables.clone(), source.bad_rows).flood(
+    Loader::new(names, bad_rows).flood(
         state.settings.classes.clone(),
         Broadest { v4: flood.broadest_v4 as u8, v6: flood.broadest_v6 as u8 },
-    );
+    )
+}
+
+/// Publishes what a file keeps, in `mod_init`; the generation.
+///
+/// # Errors
+/// Why it cannot be.
+pub fn publish_kept(state: &State, config: Configuration, date: u64) -> Result<u64, String> {
+    let busy = |pid| format!("process {pid} is reloading");
+    let writer = state.store.writer(PATIENCE).map_err(busy)?;
+    let blob = compile(config, date)?;
+    let published = publish(&writer, &blob).map_err(|failure| failure.summary)?;
+    Ok(published.generation)
+}
+
+fn compile(config: Configuration, date: u64) -> Result<Blob, String> {
+    snapshot::compile(config, hash_key()?, date)
+        .map_err(|_| "the tables are larger than 4 GiB".to_owned())
+}
+
+fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, Failure> {
+    let bytes = blob.bytes();
+    writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))
+}
+
+fn run(state: &State, writer: &Writer<'_>) -> Result<Reloaded, Failure> {
+    let source = state.values.table_source();
+    let started = Instant::now();
+    let mut loader = loader(state, source.tables.clone(), source.bad_rows);
     let mut countries = None;
     if let Some(path) = &source.geoip_db {
         let networks = geoip::load(path)?;
@@ -143,18 +203,20 @@ fn run(state: &State, writer: &crate::shm::Writer<'_>) -> Result<Reloaded, Failu
 
     let [_, table, ..] = &source.tables;
     // First, since each row of another table would name a company that is gone.
-    refuse_to_forget_everybody(loader.rows_read(Table::Company), table)?;
+    refuse_to_forget_everybody(state, loader.rows_read(Table::Company), table)?;
     let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
-    refuse_to_forget_everybody(config.companies.len(), table)?;
+    refuse_to_forget_everybody(state, config.companies.len(), table)?;
     let warnings = std::mem::take(&mut config.warnings);
-    let blob = snapshot::compile(config, hash_key()?, clock::seconds())
-        .map_err(|_| "the tables are larger than 4 GiB".to_owned())?;
+    let blob = compile(config, clock::seconds())?;
     let bytes = blob.bytes();
     let counts = View::new(bytes).map(|view| view.counts());
     let counts = counts.ok_or_else(|| "BUG: the compiled snapshot is damaged".to_owned())?;
     let compiled = Instant::now();
 
-    let published = writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))?;
+    let published = publish(writer, &blob)?;
+    if state.fallback.end() {
+        log::info(format_args!("the tables of {} serve again", without_password(&source.db_url)));
+    }
     if let Some(pid) = published.lingering {
         log::warning(format_args!(
             "process {pid} still reads the generation before {}; its memory is given back later",

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 pub(super) use super::params::Value;
 use super::params::{PARAMS, at};
 use super::values::Values;
-use super::{database, geoip, persist};
+use super::{database, geoip, persist, tables_file};
 use crate::auth::{self, AuthSettings};
 use crate::firewall::Sets;
 use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
@@ -89,7 +89,7 @@ impl Settings {
             if at::is_auth(*index) && *index != at::AUTH_SOURCES {
                 settings.change_auth(&mut auth, *index, value)?;
             } else if PARAMS.get(*index).is_some_and(|param| param.runtime) {
-                settings.check(flood, *index, value)?;
+                Self::check_text(*index, value, check_at_start)?;
                 settings.change(&mut flood, *index, value)?;
             }
         }
@@ -171,10 +171,18 @@ impl Settings {
         if !PARAMS.get(index).is_some_and(|param| param.runtime) {
             return Err(format!("parameter {name} cannot be changed at run time"));
         }
-        if let Value::Text(text) = value {
-            check_text(index, text).map_err(|why| format!("parameter {name}: {why}"))?;
-        }
+        Self::check_text(index, value, check_at_run_time)?;
         self.change(&mut { flood }, index, value)
+    }
+
+    fn check_text(
+        index: usize,
+        value: &Value,
+        check: fn(usize, &str) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let Value::Text(text) = value else { return Ok(()) };
+        let name = PARAMS.get(index).map_or("", |param| param.name());
+        check(index, text).map_err(|why| format!("parameter {name}: {why}"))
     }
 
     /// Changes a setting of flood control; leaves `flood` as it is for another one.
@@ -237,14 +245,27 @@ pub fn check_absolute(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Whether what a text names can be used. Asks the host and the file system.
-fn check_text(index: usize, text: &str) -> Result<(), String> {
+/// Whether a text can be meant. A file that is not there, or a disk that is full, keeps no
+/// proxy from starting.
+fn check_at_start(index: usize, text: &str) -> Result<(), String> {
     match index {
         at::DB_URL => database::check_driver(text),
         _ if text.is_empty() => Ok(()),
         at::AUDIT_URL => database::check_driver(text),
+        at::FLOOD_PERSIST => persist::check_kind(Path::new(text)),
+        at::GEOIP_DB | at::TABLES_FILE => check_absolute(Path::new(text)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether what a text names can be used. Asks the host and the file system.
+fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
+    check_at_start(index, text)?;
+    match index {
+        _ if text.is_empty() => Ok(()),
         at::FLOOD_PERSIST => persist::check(Path::new(text)),
         at::GEOIP_DB => geoip::check(Path::new(text)),
+        at::TABLES_FILE => tables_file::check(Path::new(text)),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use once_cell::sync::OnceCell;
 
 use super::entry::Entry;
+use super::fallback::Fallback;
 use super::firewall::Status;
 use super::settings::Settings;
 use super::values::Values;
@@ -42,6 +43,8 @@ pub struct State {
     pub recent: Recent,
     /// Whether blocked sources are dropped by the firewall.
     pub firewall: Status,
+    /// Whether the tables come from a file.
+    pub fallback: Fallback,
     /// Lines about the last reload, ended by the first zero byte.
     pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
     /// One bit per entry from C that has panicked in any process.
@@ -73,6 +76,7 @@ impl State {
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
             firewall: Status::new()?,
+            fallback: Fallback::new()?,
             report: Area::share()?,
             panicked: Area::share()?,
             settings,

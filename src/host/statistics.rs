@@ -80,7 +80,7 @@ pub struct Gauge {
 }
 
 /// What is asked for its value; follows [`OWN`].
-pub const GAUGES: [Gauge; 16] = [
+pub const GAUGES: [Gauge; 18] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
@@ -92,6 +92,8 @@ pub const GAUGES: [Gauge; 16] = [
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },
+    Gauge { name: c"tables_from_file", value: |s| s.fallback.is_on().into() },
+    Gauge { name: c"tables_kept", value: tables_kept },
     Gauge { name: c"country_networks", value: |_| with_view(|v| v.country_networks().into()) },
     Gauge { name: c"firewall_on", value: |s| u64::from(s.firewall.mode() == Mode::On) },
     Gauge { name: c"firewall_elements", value: |s| s.firewall.elements() },
@@ -108,6 +110,12 @@ fn with_view(value: impl FnOnce(&View<'_>) -> u64) -> u64 {
 
 fn snapshot_age(_: &State) -> u64 {
     with_view(|view| clock::age(view.compiled_at()))
+}
+
+/// Whether a file keeps the tables that serve.
+fn tables_kept(state: &State) -> u64 {
+    let current = state.store.publication().current();
+    u64::from(current > 0 && state.fallback.kept() == current)
 }
 
 /// The value of a statistic that is asked for it.

@@ -105,6 +105,11 @@ impl Values {
         self.path(at::FLOOD_PERSIST)
     }
 
+    /// File that keeps the last tables.
+    pub fn tables_file(&self) -> Option<PathBuf> {
+        self.path(at::TABLES_FILE)
+    }
+
     /// KEMI function for events.
     pub fn event_callback(&self) -> CString {
         CString::new(self.text(at::EVENT_CALLBACK)).unwrap_or_default()

@@ -8,10 +8,12 @@ mod blob;
 mod compile;
 mod ids;
 mod prefixes;
+mod rows;
 mod sources;
 mod view;
 
 pub use blob::Blob;
 pub use compile::{TooLarge, compile};
+pub use rows::kept;
 pub use sources::SourceKind;
 pub use view::{CompanyView, Counts, UserView, View};

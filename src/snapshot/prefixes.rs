@@ -27,6 +27,8 @@ pub trait Key: Pod + Ord {
     fn last_of(self, len: u8) -> Self;
     /// The address behind it.
     fn next(self) -> Option<Self>;
+    /// Whether no bit behind the first `len` is set.
+    fn is_network(self, len: u8) -> bool;
 }
 
 impl Key for u32 {
@@ -37,6 +39,10 @@ impl Key for u32 {
     fn next(self) -> Option<Self> {
         self.checked_add(1)
     }
+
+    fn is_network(self, len: u8) -> bool {
+        self & u32::MAX.checked_shr(u32::from(len)).unwrap_or(0) == 0
+    }
 }
 
 impl Key for u128 {
@@ -46,6 +52,10 @@ impl Key for u128 {
 
     fn next(self) -> Option<Self> {
         self.checked_add(1)
+    }
+
+    fn is_network(self, len: u8) -> bool {
+        self & u128::MAX.checked_shr(u32::from(len)).unwrap_or(0) == 0
     }
 }
 
@@ -90,6 +100,27 @@ pub fn flatten<K: Key>(mut prefixes: Vec<(K, u8, u8)>) -> Vec<(K, u8)> {
         open.push((start.last_of(len), value));
     }
     close(&mut open, None, &mut put);
+    out
+}
+
+/// The reverse of [`flatten`]: the fewest prefixes of which the map is that. An address
+/// of no value is in none.
+pub fn unflatten<K: Key>(map: impl Iterator<Item = (K, u8)>) -> Vec<(K, u8, u8)> {
+    let mut map = map.peekable();
+    let mut out = Vec::new();
+    while let Some((first, value)) = map.next() {
+        let end = map.peek().map(|(next, _)| *next);
+        let is_inside = |last: K| end.is_none_or(|end| last < end);
+        let mut first = Some(first).filter(|_| value > 0);
+        while let Some(start) = first.filter(|start| is_inside(*start)) {
+            let mut len = 8 * size_of::<K>() as u8;
+            while len > 0 && start.is_network(len - 1) && is_inside(start.last_of(len - 1)) {
+                len -= 1;
+            }
+            out.push((start, len, value));
+            first = start.last_of(len).next();
+        }
+    }
     out
 }
 
@@ -248,6 +279,11 @@ mod tests {
         all.dedup_by_key(|p| (p.0, p.1));
         let map = flatten(all.clone());
         assert!(map.windows(2).all(|pair| pair[0].0 < pair[1].0), "{map:?}");
+        let mut merged = map.clone();
+        merged.dedup_by_key(|(_, value)| *value);
+        let mut again = flatten(unflatten(merged.iter().copied()));
+        again.dedup_by_key(|(_, value)| *value);
+        assert_eq!(again, merged);
         let mut block = Vec::new();
         append(&mut block, &map);
         let edges = all.iter().flat_map(|&(s, l, _)| [Some(s), s.last_of(l).next()]).flatten();

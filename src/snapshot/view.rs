@@ -41,11 +41,11 @@ impl<'a> View<'a> {
         Some(View { bytes, header })
     }
 
-    fn section<T: bytemuck::Pod>(&self, section: Section) -> &'a [T] {
+    pub(super) fn section<T: bytemuck::Pod>(&self, section: Section) -> &'a [T] {
         blob::section(self.bytes, self.header, section)
     }
 
-    fn word(&self, index: usize) -> u32 {
+    pub(super) fn word(&self, index: usize) -> u32 {
         self.header.get(index).copied().unwrap_or(0)
     }
 
@@ -57,7 +57,7 @@ impl<'a> View<'a> {
         [self.wide(blob::WORD_KEY), self.wide(blob::WORD_KEY + 2)]
     }
 
-    fn text(&self, offset: u32, len: usize) -> &'a [u8] {
+    pub(super) fn text(&self, offset: u32, len: usize) -> &'a [u8] {
         let offset = offset as usize;
         self.section::<u8>(Section::Text)
             .get(offset..offset.saturating_add(len))
@@ -211,7 +211,7 @@ impl View<'_> {
         Broadest { v4: word(0), v6: word(1) }
     }
 
-    fn trusted(&self) -> impl Iterator<Item = Prefix> {
+    pub(super) fn trusted(&self) -> impl Iterator<Item = Prefix> {
         let records: &[[u32; 8]] = self.section(Section::Trusted);
         records.iter().map(|&[family, len, a, b, c, d, ..]| {
             let bits: u128 = bytemuck::cast([a, b, c, d]);
@@ -265,6 +265,10 @@ pub struct CompanyView<'a> {
 }
 
 impl<'a> CompanyView<'a> {
+    pub(super) fn new(view: View<'a>, record: &'a CompanyRecord) -> Self {
+        CompanyView { view, record }
+    }
+
     /// Its id.
     #[inline]
     pub fn id(&self) -> &'a [u8] {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::value::{Value, number, prefix, quoted, quoted_or_null, text};
+use super::value::{Value, number, prefix, quoted, quoted_or_null, switch, text};
 use super::{
     BadRows, Brand, Broadest, Company, Configuration, Country, Problem, Problems, RangeRow, Table,
     Trusted, User,
@@ -159,7 +159,7 @@ impl Loader {
             .brands
             .get(brand_id)
             .ok_or_else(|| named(self.unknown("brand", brand_id, &self.brands)))?;
-        let ip_filter = number("ip_filter", filter, 2).map_err(named)?;
+        let ip_filter = switch("ip_filter", filter, 2).map_err(named)?;
         if filter.is_none() {
             let table = self.table_name(Table::Company);
             self.config.warnings.add(|| Problem {
@@ -396,6 +396,35 @@ mod tests {
             (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(&long)], "tag \"xxx"),
             (Table::Trusted, &[Some(b"x"), None, None], "ip_addr \"x\""),
             (Table::Brand, &[Some(b"2")], "1 columns where 2"),
+            // What MariaDB gives of UUID, BIT and INET6.
+            (
+                Table::Brand,
+                &[Some(b"\x12\x3e\x45\x67\xe8\x9b\x12\xd3\xa4\x56\x42\x66\x14\x17\x40\x00"), None],
+                "is no text (UTF-8); cast it in a view: CAST(id AS CHAR)",
+            ),
+            (Table::User, &[Some(b"u\xe9@d"), Some(b"c1"), None], "CAST(aor AS CHAR)"),
+            (Table::User, &[Some(b"u@d"), Some(b"c\0"), None], "CAST(company_id AS CHAR)"),
+            (
+                Table::User,
+                &[Some(b"u@d"), Some(b"c1"), Some(b"\x01")],
+                "CAST(external_calls AS UNSIGNED)",
+            ),
+            (Table::Brand, &[Some(b"2"), Some(b"\x00\x07")], "CAST(max_calls AS UNSIGNED)"),
+            (
+                Table::Company,
+                &[Some(b"2"), Some(b"b1"), Some(b"\x03"), None],
+                "CAST(ip_filter AS UNSIGNED)",
+            ),
+            (
+                Table::Company,
+                &[Some(b"2"), Some(b"b1"), Some(b"yes"), None],
+                "ip_filter \"yes\" is not",
+            ),
+            (
+                Table::CompanyAddress,
+                &[Some(b"c1"), Some(b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01"), None],
+                "is not an IP address; cast it in a view: CAST(ip_addr AS CHAR)",
+            ),
         ];
         for (table, values, what) in cases {
             let got = error(*table, values);
@@ -471,6 +500,29 @@ mod tests {
         let Err(problems) = load(BadRows::Fail, rows).finish() else { panic!("taken") };
         let text = problems.kept()[0].to_string();
         assert!(text.contains("row 2: 192.0.2.1/32 stands twice"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_may_be_a_boolean() {
+        for (value, on, watched) in [
+            (&b"0"[..], false, false),
+            (b"1", true, false),
+            (b"2", true, true),
+            (b"t", true, false),
+            (b"f", false, false),
+            (b"true", true, false),
+            (b"FALSE", false, false),
+            (b"\x00", false, false),
+            (b"\x01", true, false),
+            (b"\x02", true, true),
+        ] {
+            let row: &[Value<'_>] = &[Some(b"c2"), Some(b"b1"), Some(value), None];
+            let Ok((config, _)) = load(BadRows::Fail, &[(Table::Company, row)]).finish() else {
+                panic!("{value:?}")
+            };
+            let company = &config.companies[1];
+            assert_eq!((company.ip_filter, company.monitor), (on, watched), "{value:?}");
+        }
     }
 
     #[test]

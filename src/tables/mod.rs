@@ -1,6 +1,7 @@
 //! The configuration as it stands in the database: tables, rows, what is valid.
 #![forbid(unsafe_code)]
 
+pub mod kept;
 mod loader;
 mod problems;
 mod rows;
@@ -48,6 +49,9 @@ impl Table {
         Table::User,
         Table::Trusted,
     ];
+
+    /// More columns than any table has.
+    pub const MOST_COLUMNS: usize = 4;
 
     /// The columns, in the order in which [`Loader::row`] takes them.
     pub const fn columns(self) -> &'static [&'static str] {

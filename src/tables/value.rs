@@ -16,6 +16,17 @@ pub(super) fn quoted_or_null(value: Value<'_>) -> String {
     value.map_or_else(|| "NULL".into(), quoted)
 }
 
+/// Whether a column holds text, and not the bytes of another type: MariaDB gives those
+/// of UUID, INET6 and BIT.
+fn is_text(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0)
+}
+
+/// What to do with a column of another type.
+fn cast(column: &str, to: &str) -> String {
+    format!("cast it in a view: CAST({column} AS {to})")
+}
+
 /// An id: not NULL, not empty, not what Kamailio prints for an empty variable.
 pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
     match value {
@@ -26,6 +37,10 @@ pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result
         }
         Some(bytes) if bytes.len() > longest => {
             Err(format!("{column} {} is longer than {longest} bytes", quoted(bytes)))
+        }
+        Some(bytes) if !is_text(bytes) => {
+            let cast = cast(column, "CHAR");
+            Err(format!("{column} {} is no text (UTF-8); {cast}", quoted(bytes)))
         }
         Some(bytes) => Ok(bytes),
     }
@@ -40,7 +55,24 @@ pub(super) fn number(column: &str, value: Value<'_>, most: u32) -> Result<u32, S
         .filter(|_| digits)
         .and_then(|text| text.parse().ok())
         .filter(|n| *n <= most)
-        .ok_or_else(|| format!("{column} {} is not a number from 0 to {most}", quoted(bytes)))
+        .ok_or_else(|| {
+            let hint = match digits || bytes.iter().all(|b| *b >= b' ') {
+                true => String::new(),
+                false => format!("; {}", cast(column, "UNSIGNED")),
+            };
+            format!("{column} {} is not a number from 0 to {most}{hint}", quoted(bytes))
+        })
+}
+
+/// A switch: a number from 0 to `most`, or a boolean as databases give it; NULL is 0.
+pub(super) fn switch(column: &str, value: Value<'_>, most: u32) -> Result<u32, String> {
+    match value {
+        // BIT of MariaDB and MySQL.
+        Some(&[byte]) if u32::from(byte) <= most => Ok(byte.into()),
+        Some(word) if [&b"t"[..], b"true"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Ok(1),
+        Some(word) if [&b"f"[..], b"false"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Ok(0),
+        _ => number(column, value, most),
+    }
 }
 
 /// A range of addresses.
@@ -51,6 +83,10 @@ pub(super) fn prefix(ip: Value<'_>, mask: Value<'_>) -> Result<Prefix, String> {
         // Short, so that an answer that is cut has room for the remedy.
         let mask = mask.filter(|_| !e.starts_with("mask"));
         let mask = mask.map_or_else(String::new, |mask| format!(" mask {}", quoted(mask)));
-        format!("ip_addr {}{mask}: {e}", quoted_or_null(ip))
+        let hint = match ip.is_none_or(is_text) {
+            true => String::new(),
+            false => format!("; {}", cast("ip_addr", "CHAR")),
+        };
+        format!("ip_addr {}{mask}: {e}{hint}", quoted_or_null(ip))
     })
 }

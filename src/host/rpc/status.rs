@@ -88,6 +88,8 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     if loaded.is_none() {
         reply.int(c"generation", 0);
     }
+    reply.int(c"tables_from_file", u64::from(state.fallback.is_on()));
+    reply.text(c"tables_problem", state.fallback.reason());
     reply.int(c"snapshot_room", state.store.room() as u64);
     reply.int(c"snapshot_memory_used", state.store.resident() as u64);
     let memory = state.ledger.memory();

@@ -1,0 +1,164 @@
+//! Files that one process of ours keeps up to date: replaced whole, never another's.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::abi;
+
+/// Writes a file; one process has one of them for each file.
+pub struct Writer {
+    /// Held as long as this process lives: another Kamailio with the same file would
+    /// undo what this one writes.
+    lock: Option<File>,
+}
+
+impl Writer {
+    /// Nothing written yet.
+    pub const NEW: Self = Writer { lock: None };
+
+    /// Replaces the file by what `bytes` makes: a reader finds the old one or the new
+    /// one, whatever happens meanwhile. `bytes` is asked when a file can be made.
+    ///
+    /// # Errors
+    /// What is in the way, and whose it is.
+    pub fn replace(&mut self, path: &Path, bytes: impl FnOnce() -> Vec<u8>) -> Result<(), String> {
+        refuse_others(path)?;
+        if self.lock.is_none() {
+            self.lock = Some(lock(path)?);
+        }
+        let new = beside(path, ".new");
+        let file = create(&new).map_err(|e| cannot(&new, &e))?;
+        fill(file, &bytes()).and_then(|()| fs::rename(&new, path)).map_err(|e| {
+            // Half a file would take the room that is missing.
+            let _ = fs::remove_file(&new);
+            cannot(path, &e)
+        })?;
+        sync_folder(path);
+        Ok(())
+    }
+}
+
+fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the new name last, too. Where that cannot be had, the old file is there after
+/// a power cut.
+fn sync_folder(path: &Path) {
+    let folder = path.parent().map(File::open);
+    let _ = folder.map(|folder| folder.and_then(|folder| folder.sync_all()));
+}
+
+fn lock(path: &Path) -> Result<File, String> {
+    let path = beside(path, ".lock");
+    let file = create(&path).map_err(|e| cannot(&path, &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err("another process writes it".into()),
+        Err(TryLockError::Error(e)) => Err(cannot(&path, &e)),
+    }
+}
+
+/// Opens a file for writing, emptied; never one that a link points to.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
+    options.open(path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// What could not be done with a file; where a right is missing, whose it is.
+fn cannot(path: &Path, error: &io::Error) -> String {
+    let shown = path.display();
+    let of_folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    let of = fs::symlink_metadata(path).map(|of| ("it", of)).ok();
+    match of.or(of_folder.map(|of| ("its folder", of))) {
+        Some((what, of)) if error.kind() == ErrorKind::PermissionDenied => {
+            let (owner, own) = (user(of.uid()), user(own_user()));
+            format!("{shown}: {error}; {what} belongs to {owner}, and this process is {own}")
+        }
+        _ => format!("{shown}: {error}"),
+    }
+}
+
+/// Somebody else's file stays as it is, also where the folder would let us replace it.
+fn refuse_others(path: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(path) {
+        Ok(of) if !of.is_file() => Err("it is no regular file".into()),
+        Ok(of) if of.uid() != own_user() => {
+            let (owner, own) = (user(of.uid()), user(own_user()));
+            Err(format!(
+                "it belongs to {owner}, and this process is {own}: chown it, or name another"
+            ))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(cannot(path, &error)),
+    }
+}
+
+/// Whether a file could be written.
+///
+/// # Errors
+/// What is in the way.
+pub fn check_writable(path: &Path) -> Result<(), String> {
+    refuse_others(path)?;
+    let trial = beside(path, ".try");
+    create(&trial).and_then(|_| fs::remove_file(&trial)).map_err(|e| cannot(&trial, &e))
+}
+
+/// Opens a file to which only we and root can write.
+///
+/// # Errors
+/// What is wrong with it; None if there is none.
+pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
+    let mut options = OpenOptions::new();
+    // A pipe in its place keeps nobody waiting.
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            return Err("it is a symbolic link".into());
+        }
+        Err(error) => return Err(cannot(path, &error)),
+    };
+    let of = file.metadata().map_err(|e| cannot(path, &e))?;
+    if !of.is_file() {
+        return Err("it is no regular file".into());
+    }
+    if of.uid() != own_user() && of.uid() != 0 {
+        let (owner, own) = (user(of.uid()), user(own_user()));
+        return Err(format!("it belongs to {owner}, neither to {own} nor to root"));
+    }
+    if of.mode() & 0o022 != 0 {
+        let mode = of.mode() & 0o7777;
+        return Err(format!("others may write to it (mode {mode:o}): chmod go-w"));
+    }
+    Ok(Some(file))
+}
+
+/// Kamailio may still be root in `mod_init`, and another user afterwards.
+fn own_user() -> u32 {
+    // SAFETY: asks for a number.
+    abi::host().and_then(|host| host.run_as).map_or(0, |run_as| unsafe { run_as() })
+}
+
+/// A user by name, where `/etc/passwd` knows it.
+fn user(id: u32) -> String {
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = known.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then_some(name)
+    });
+    name.map_or_else(|| format!("user {id}"), |name| format!("{name} (user {id})"))
+}

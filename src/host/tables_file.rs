@@ -1,0 +1,167 @@
+//! The file that keeps the last tables of a database.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::complaint::Trouble;
+use super::files::{self, Writer};
+use super::process::with_snapshot;
+use super::settings::check_absolute;
+use super::state::State;
+use super::{log, reload};
+use crate::shm::Pinned;
+use crate::snapshot::{self, View};
+use crate::tables::{BadRows, Table, kept};
+
+/// Ms between two looks whether there are new tables, and two attempts after a failure.
+const PERIOD: u64 = 1000;
+const PATIENCE: u64 = 10_000;
+/// Bytes of the largest file that is read.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// Writes the file after each publication; one process, that of the module.
+pub struct Keeper {
+    /// The file, as `tables_file` was at the last look.
+    path: Option<PathBuf>,
+    writer: Writer,
+    /// Not before then.
+    due: u64,
+    trouble: Trouble,
+}
+
+impl Keeper {
+    /// Nothing written yet.
+    pub const NEW: Self =
+        Keeper { path: None, writer: Writer::NEW, due: 0, trouble: Trouble::NONE };
+
+    /// Writes the file if there are tables that it does not keep.
+    pub fn keep(&mut self, state: &State, now: u64) {
+        if now < self.due {
+            return;
+        }
+        self.due = now + PERIOD;
+        let path = state.values.tables_file();
+        if self.path != path {
+            // The tables that came from a file stay in it, and are copied to no other.
+            if self.path.is_some() && !state.fallback.is_on() {
+                state.fallback.keep(0);
+            }
+            *self = Keeper { path, due: self.due, ..Keeper::NEW };
+        }
+        let current = state.store.publication().current();
+        if state.fallback.is_on() || state.fallback.kept() == current {
+            return;
+        }
+        if let Some(path) = self.path.clone() {
+            self.try_to_write(state, &path, now);
+        }
+    }
+
+    fn try_to_write(&mut self, state: &State, path: &Path, now: u64) {
+        let shown = path.display();
+        match self.write(state, path) {
+            Ok(generation) => {
+                state.fallback.keep(generation);
+                if self.trouble.is_over() {
+                    log::info(format_args!("tables_file {shown}: written again"));
+                }
+            }
+            Err(error) => {
+                self.due = now + PATIENCE;
+                if self.trouble.is_due(now) {
+                    log::error(format_args!(
+                        "tables_file {shown}: {error}; a start without the database would not \
+                         have these tables (tried on, said once a minute)"
+                    ));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, state: &State, path: &Path) -> Result<u64, String> {
+        refuse_foreign(path)?;
+        let mut written = 0;
+        self.writer.replace(path, || {
+            let (generation, bytes) = copy_of_current();
+            written = generation;
+            View::new(bytemuck::cast_slice(&bytes))
+                .map(|view| snapshot::kept(&view, &state.settings.classes))
+                .unwrap_or_default()
+        })?;
+        Ok(written)
+    }
+}
+
+/// The snapshot in memory of our own, so that no reload waits while it is written.
+fn copy_of_current() -> (u64, Vec<u128>) {
+    let copy = |pinned: &Pinned<'_>| {
+        let chunks = pinned.bytes().as_chunks::<16>().0;
+        (pinned.generation(), chunks.iter().map(|chunk| u128::from_ne_bytes(*chunk)).collect())
+    };
+    with_snapshot(|_, pinned| copy(pinned)).unwrap_or_default()
+}
+
+/// What was never written by us is not overwritten: a wrong name costs nobody a file.
+fn refuse_foreign(path: &Path) -> Result<(), String> {
+    let mut begin = Vec::new();
+    if let Ok(Some(file)) = files::open_trusted(path) {
+        let _ = file.take(kept::MAGIC.len() as u64).read_to_end(&mut begin);
+    }
+    match begin.is_empty() || kept::MAGIC == begin {
+        true => Ok(()),
+        false => Err("it is no file of tables; remove it, or name another".into()),
+    }
+}
+
+/// Whether the tables could be kept in a file.
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn check(path: &Path) -> Result<(), String> {
+    check_absolute(path)?;
+    let named = |why: String| format!("\"{}\": {why}", path.display());
+    refuse_foreign(path).map_err(named)?;
+    files::check_writable(path).map_err(named)
+}
+
+/// The bytes of a file; None if there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let Some(file) = files::open_trusted(path)? else { return Ok(None) };
+    let cannot = |e: std::io::Error| format!("it cannot be read: {e}");
+    let size = file.metadata().map_err(cannot)?.len();
+    if size > MOST_BYTES {
+        return Err(format!("it has {size} bytes, more than {MOST_BYTES}"));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(size).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(Some(bytes))
+}
+
+/// Publishes the tables of a file, with their date; the generation, or None if there is
+/// no file. Rows that are not valid here, for example of a class that is gone, are left
+/// out and logged: without the others nobody would be served.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
+    let Some(bytes) = read(path)? else { return Ok(None) };
+    let file = kept::Kept::read(&bytes)?;
+    let names = Table::ALL.map(|table| table.short_name().to_owned());
+    let loader = file.load(reload::loader(state, names, BadRows::Skip))?;
+    let (config, skipped) =
+        loader.finish().map_err(|bad| format!("{} of its rows are bad", bad.count()))?;
+    for problem in skipped.kept() {
+        log::warning(format_args!("tables_file {}: left out: {problem}", path.display()));
+    }
+    reload::publish_kept(state, config, file.date).map(Some)
+}
+
+/// Companies in a file; 0 if it cannot be used.
+pub fn companies(state: &State, path: &Path) -> usize {
+    let Ok(Some(bytes)) = read(path) else { return 0 };
+    let names = Table::ALL.map(|table| table.short_name().to_owned());
+    let loaded = kept::Kept::read(&bytes)
+        .and_then(|file| file.load(reload::loader(state, names, BadRows::Skip)));
+    let config = loaded.map(|loader| loader.finish().map(|(config, _)| config.companies.len()));
+    config.map_or(0, |companies| companies.unwrap_or(0))
+}

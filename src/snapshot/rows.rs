@@ -1,0 +1,168 @@
+//! A snapshot as the rows that would make it again.
+
+use std::fmt::Write;
+
+use super::blob::{self, Section};
+use super::compile::CompanyRecord;
+use super::view::{CompanyView, View};
+use super::{prefixes, sources};
+use crate::address::Prefix;
+use crate::countries::{CountryCode, CountryNetworks};
+use crate::flood::ClassNames;
+use crate::tables::{Table, kept};
+
+/// Text that is written anew for each row.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn of(&mut self, value: impl std::fmt::Display) -> Option<&[u8]> {
+        self.0.clear();
+        // Writing to a text cannot fail.
+        let _ = write!(self.0, "{value}");
+        Some(self.0.as_bytes())
+    }
+}
+
+/// The file that keeps the tables of a snapshot. Ranges that another one contains are
+/// not in it, nor is it told what columns were NULL.
+pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
+    let (mut out, mut text) = (kept::Writer::default(), Text::default());
+    for (id, max_calls) in view.brands() {
+        out.row(Table::Brand, &[Some(id), text.of(max_calls)]);
+    }
+    let mut calls = Text::default();
+    for company in view.companies() {
+        let filter = u8::from(company.ip_filter()) + u8::from(company.monitor());
+        let (filter, calls) = (text.of(filter), calls.of(company.max_calls()));
+        out.row(Table::Company, &[Some(company.id()), Some(company.brand().0), filter, calls]);
+    }
+    for company in view.companies() {
+        for range in company.ranges() {
+            out.row(Table::CompanyAddress, &[Some(company.id()), text.of(range), None]);
+        }
+    }
+    for company in view.companies() {
+        for country in company.countries() {
+            let code = Some(country.name().as_bytes());
+            out.row(Table::CompanyCountry, &[Some(company.id()), code]);
+        }
+    }
+    for (aor, company, calls) in view.users() {
+        out.row(Table::User, &[Some(aor), Some(company.id()), text.of(calls)]);
+    }
+    for (range, number) in view.trusted_ranges() {
+        let Some(sources::SourceKind::Trusted(class)) = sources::class_of(number) else { continue };
+        out.row(Table::Trusted, &[text.of(range), None, Some(classes.name(class).as_bytes())]);
+    }
+    out.finish(&view.networks(), view.compiled_at())
+}
+
+impl<'a> View<'a> {
+    /// AoR, company and external calls of each user.
+    fn users(&self) -> impl Iterator<Item = (&'a [u8], CompanyView<'a>, u32)> {
+        let records: &[[u32; 4]] = self.section(Section::Users);
+        let companies: &[CompanyRecord] = self.section(Section::Companies);
+        let view = *self;
+        records.iter().filter_map(move |&[offset, len, company, calls]| {
+            let company = CompanyView::new(view, companies.get(company as usize)?);
+            Some((view.text(offset, len as usize), company, calls))
+        })
+    }
+
+    /// Each trusted range, and the number of its class.
+    fn trusted_ranges(&self) -> impl Iterator<Item = (Prefix, u8)> {
+        let numbers = self.section::<[u32; 8]>(Section::Trusted).iter();
+        self.trusted().zip(numbers.map(|record| record[6] as u8))
+    }
+
+    /// The countries of all networks.
+    fn networks(&self) -> CountryNetworks {
+        let codes: &[CountryCode] = self.section(Section::CountryCodes);
+        let count = |n: usize| self.word(blob::WORD_COUNTRIES + n) as usize;
+        let v4 = prefixes::iter::<u32>(self.section(Section::CountryV4), count(0));
+        let v6 = prefixes::iter::<u128>(self.section(Section::CountryV6), count(1));
+        CountryNetworks {
+            v4: prefixes::unflatten(v4),
+            v6: prefixes::unflatten(v6),
+            codes: codes.to_vec(),
+            built: self.countries_built_at(),
+            kind: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+    use crate::snapshot::compile;
+    use crate::tables::kept::Kept;
+    use crate::tables::{BadRows, Loader};
+
+    fn loader(classes: &ClassNames) -> Loader {
+        let names = Table::ALL.map(|t| t.short_name().into());
+        Loader::new(names, BadRows::Fail).flood(classes.clone(), Default::default())
+    }
+
+    #[test]
+    fn a_snapshot_comes_back_from_its_file() {
+        let mut classes = ClassNames::default();
+        classes.add("carrier".into()).unwrap();
+        let mut loader_of_rows = loader(&classes);
+        let mut row = |table: Table, values: &[&str]| {
+            let values: Vec<_> =
+                values.iter().map(|v| (*v != "NULL").then_some(v.as_bytes())).collect();
+            loader_of_rows.row(table, &values);
+        };
+        let long = "l".repeat(128);
+        row(Table::Brand, &["b", "5"]);
+        row(Table::Brand, &["\u{e9}", "0"]);
+        for (id, filter) in [("off", "0"), ("on", "1"), ("watched", "2"), (long.as_str(), "1")] {
+            row(Table::Company, &[id, "\u{e9}", filter, "3"]);
+            for n in 0..40 {
+                row(Table::CompanyAddress, &[id, &format!("10.{n}.0.0"), "16"]);
+                row(Table::CompanyAddress, &[id, &format!("2001:db8:{n}::"), "48"]);
+            }
+        }
+        row(Table::CompanyAddress, &["on", "0.0.0.0/0", "NULL"]);
+        row(Table::CompanyCountry, &["on", "ES"]);
+        row(Table::User, &["alice@x", "watched", "3"]);
+        row(Table::Trusted, &["192.0.2.0", "24", "carrier"]);
+        row(Table::Trusted, &["192.0.2.1", "NULL", "exempt"]);
+        row(Table::Trusted, &["2001:db8::1", "NULL", "default"]);
+        let spain = vec![CountryCode::parse(b"ES").unwrap()];
+        let (v4, v6) = (vec![(0, 0, 1)], vec![(1 << 120, 8, 1)]);
+        let networks = CountryNetworks { v4, v6, codes: spain, built: 9, kind: String::new() };
+        let Ok((config, _)) = loader_of_rows.networks(networks).finish() else { panic!("bad") };
+        let blob = compile(config, [1, 2], 1234).unwrap();
+        let before = View::new(blob.bytes()).unwrap();
+
+        let file = kept(&before, &classes);
+        let read = Kept::read(&file).unwrap();
+        assert_eq!(read.date, 1234);
+        let Ok((config, _)) = read.load(loader(&classes)).unwrap().finish() else { panic!("bad") };
+        let blob = compile(config, [3, 4], read.date).unwrap();
+        let after = View::new(blob.bytes()).unwrap();
+
+        for id in ["off", "on", "watched", &long] {
+            let [old, new] = [&before, &after].map(|view| view.company(id.as_bytes()).unwrap());
+            assert_eq!(old.ranges().collect::<Vec<_>>(), new.ranges().collect::<Vec<_>>());
+            assert_eq!(old.countries(), new.countries());
+            assert_eq!(old.brand(), new.brand());
+            let flags = |c: &CompanyView<'_>| (c.ip_filter(), c.monitor(), c.max_calls());
+            assert_eq!(flags(&old), flags(&new));
+        }
+        assert_eq!(before.brands().collect::<Vec<_>>(), after.brands().collect::<Vec<_>>());
+        let user = after.user(b"alice@x").unwrap();
+        assert_eq!((user.company.id(), user.external_calls), (&b"watched"[..], 3));
+        for address in ["192.0.2.1", "192.0.2.2", "10.3.0.1", "11.0.0.1", "2001:db8::1", "100::1"] {
+            let address = Address::parse(address.as_bytes()).unwrap();
+            assert_eq!(before.source_kind(address), after.source_kind(address));
+            assert_eq!(before.country_of(address), after.country_of(address));
+        }
+        assert_eq!(after.countries_built_at(), 9);
+        // What is kept of a kept one is the same.
+        assert!(kept(&after, &classes) == file);
+    }
+}

@@ -1,0 +1,298 @@
+//! The tables as a file keeps them: rows as text, as they come from a database.
+//!
+//! Rows and not the compiled snapshot: a snapshot belongs to one build, and what reads
+//! it trusts it. Rows outlive an upgrade, and go through the same [`Loader`] as those
+//! of a database, so that nothing in the file can be worse than a bad row.
+//!
+//! ```text
+//! sipwarden tables 1 <date of the tables> <bytes of the rows>\n
+//! per row: table, then per column its length (u16, little endian; 65535: NULL) and text
+//! after the last row 255, and with a database of countries what CountryNetworks holds
+//! 8 bytes: SipHash-1-3 of all before
+//! ```
+//!
+//! The checksum finds damage. It keeps no secret: who can write the file can write a
+//! right one, which is why the owner of the file counts.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use super::{Loader, Table};
+use crate::countries::{CountryCode, CountryNetworks};
+
+/// Begins every such file, whatever its format.
+pub const MAGIC: &[u8] = b"sipwarden tables ";
+/// Raised with every change of the format.
+const FORMAT: u32 = 1;
+/// Most bytes of the first line.
+const LONGEST_HEAD: usize = 128;
+const CHECKSUM: usize = 8;
+const KEY: u64 = 0x5349_5057_4152_444e;
+/// Stands where a row would begin.
+const END: u8 = u8::MAX;
+const NULL: u16 = u16::MAX;
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
+    let mut hasher = SipHasher13::new_with_keys(KEY, u64::from(FORMAT));
+    hasher.write(bytes);
+    hasher.finish().to_le_bytes()
+}
+
+/// Collects rows.
+#[derive(Default)]
+pub struct Writer {
+    rows: Vec<u8>,
+}
+
+impl Writer {
+    /// Adds a row; rows come in the order in which a [`Loader`] takes them.
+    pub fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
+        self.rows.push(table.index() as u8);
+        for value in values {
+            // No valid value is as long as that.
+            let len = value.map_or(NULL, |v| u16::try_from(v.len()).unwrap_or(NULL));
+            self.rows.extend_from_slice(&len.to_le_bytes());
+            if len != NULL {
+                self.rows.extend_from_slice(value.unwrap_or_default());
+            }
+        }
+    }
+
+    /// The file. `date` is that of the tables, in seconds since 1970.
+    pub fn finish(mut self, networks: &CountryNetworks, date: u64) -> Vec<u8> {
+        self.rows.push(END);
+        if networks.count() > 0 {
+            self.networks(networks);
+        }
+        let head = format!("{FORMAT} {date} {}\n", self.rows.len());
+        let mut file = [MAGIC, head.as_bytes(), &self.rows].concat();
+        file.extend_from_slice(&checksum(&file));
+        file
+    }
+
+    fn networks(&mut self, networks: &CountryNetworks) {
+        let CountryNetworks { v4, v6, codes, built, kind } = networks;
+        let out = &mut self.rows;
+        let count = |count: usize| (count as u64).to_le_bytes();
+        out.extend_from_slice(&built.to_le_bytes());
+        for len in [kind.len(), codes.len(), v4.len(), v6.len()] {
+            out.extend_from_slice(&count(len));
+        }
+        out.extend_from_slice(kind.as_bytes());
+        codes.iter().for_each(|code| out.extend_from_slice(code.name().as_bytes()));
+        for (bits, len, number) in v4 {
+            out.extend_from_slice(&bits.to_le_bytes());
+            out.extend_from_slice(&[*len, *number]);
+        }
+        for (bits, len, number) in v6 {
+            out.extend_from_slice(&bits.to_le_bytes());
+            out.extend_from_slice(&[*len, *number]);
+        }
+    }
+}
+
+/// A file that is whole.
+pub struct Kept<'a> {
+    /// When its tables were read, in seconds since 1970.
+    pub date: u64,
+    rows: &'a [u8],
+}
+
+impl<'a> Kept<'a> {
+    /// Checks a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(file: &'a [u8]) -> Result<Self, String> {
+        let rest = file.strip_prefix(MAGIC).ok_or("it is no file of tables")?;
+        let line = rest.get(..LONGEST_HEAD.min(rest.len())).unwrap_or_default();
+        let end = line.iter().position(|b| *b == b'\n');
+        let (line, rows) = end.and_then(|end| rest.split_at_checked(end)).ok_or("it is cut off")?;
+        let line = std::str::from_utf8(line).unwrap_or_default();
+        let numbers: Vec<u64> = line.split(' ').map_while(|word| word.parse().ok()).collect();
+        let format = numbers.first().copied();
+        if format.is_some_and(|format| format != u64::from(FORMAT)) {
+            return Err(format!("its format is {line}, and this version reads {FORMAT}"));
+        }
+        let &[_, date, len] = numbers.as_slice() else { return Err("its head is damaged".into()) };
+        let rows = rows.get(1..).unwrap_or_default();
+        let (rows, sum) =
+            rows.split_at_checked(rows.len().saturating_sub(CHECKSUM)).unwrap_or_default();
+        if rows.len() as u64 != len {
+            let (has, lacks) = (rows.len(), "bytes of rows and should have");
+            return Err(format!("it is damaged or cut off: it has {has} {lacks} {len}"));
+        }
+        let summed = file.get(..file.len().saturating_sub(CHECKSUM)).unwrap_or_default();
+        if sum != checksum(summed) {
+            return Err("it is damaged: its checksum is wrong".into());
+        }
+        Ok(Kept { date, rows })
+    }
+
+    /// Hands all rows to a loader, and the countries.
+    ///
+    /// # Errors
+    /// It is no file that a [`Writer`] made.
+    pub fn load(&self, mut loader: Loader) -> Result<Loader, String> {
+        let mut input = Input(self.rows);
+        let wrong = || "it holds what no row is".to_owned();
+        loop {
+            let [table] = input.array().ok_or_else(wrong)?;
+            if table == END {
+                break;
+            }
+            let table = *Table::ALL.get(usize::from(table)).ok_or_else(wrong)?;
+            let mut values = [None; Table::MOST_COLUMNS];
+            let values = values.get_mut(..table.columns().len()).ok_or_else(wrong)?;
+            for value in &mut *values {
+                *value = match u16::from_le_bytes(input.array().ok_or_else(wrong)?) {
+                    NULL => None,
+                    len => Some(input.bytes(len.into()).ok_or_else(wrong)?),
+                };
+            }
+            loader.row(table, values);
+        }
+        if input.0.is_empty() {
+            return Ok(loader);
+        }
+        let networks = input.networks().filter(|_| input.0.is_empty()).ok_or_else(wrong)?;
+        Ok(loader.networks(networks))
+    }
+}
+
+/// Bytes that are read from the front.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn networks(&mut self) -> Option<CountryNetworks> {
+        let built = self.number()?;
+        let mut count = || self.number().and_then(|n| usize::try_from(n).ok());
+        let (kind, codes, v4, v6) = (count()?, count()?, count()?, count()?);
+        let kind = String::from_utf8_lossy(self.bytes(kind)?).into_owned();
+        let code = |_| self.array::<2>().and_then(|code| CountryCode::parse(&code));
+        let codes = (0..codes).map(code).collect::<Option<Vec<_>>>()?;
+        let valid = |len: u8, most: u8, number: u8| {
+            (len <= most && (1..=codes.len()).contains(&number.into())).then_some((len, number))
+        };
+        let v4 = (0..v4).map(|_| {
+            let (bits, [len, number]) = (u32::from_le_bytes(self.array()?), self.array()?);
+            valid(len, 32, number).map(|(len, number)| (bits, len, number))
+        });
+        let v4 = v4.collect::<Option<Vec<_>>>()?;
+        let v6 = (0..v6).map(|_| {
+            let (bits, [len, number]) = (u128::from_le_bytes(self.array()?), self.array()?);
+            valid(len, 128, number).map(|(len, number)| (bits, len, number))
+        });
+        let v6 = v6.collect::<Option<Vec<_>>>()?;
+        Some(CountryNetworks { v4, v6, codes, built, kind })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::BadRows;
+
+    fn file() -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.row(Table::Brand, &[Some(b"b"), None]);
+        writer.row(Table::Company, &[Some(b"c"), Some(b"b"), Some(b"1"), Some(b"7")]);
+        writer.row(Table::CompanyAddress, &[Some(b"c"), Some(b"192.0.2.0/24"), None]);
+        let networks = CountryNetworks {
+            v4: vec![(0x0a00_0000, 8, 1)],
+            v6: vec![(1, 128, 1)],
+            codes: vec![CountryCode::parse(b"ES").unwrap()],
+            built: 9,
+            kind: String::new(),
+        };
+        writer.finish(&networks, 1_700_000_000)
+    }
+
+    fn load(kept: &Kept<'_>) -> Result<Loader, String> {
+        kept.load(Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail))
+    }
+
+    fn refusal(file: &[u8]) -> String {
+        Kept::read(file).err().unwrap()
+    }
+
+    #[test]
+    fn rows_and_countries_come_back() {
+        let file = file();
+        let kept = Kept::read(&file).unwrap();
+        assert_eq!(kept.date, 1_700_000_000);
+        let Ok((config, _)) = load(&kept).unwrap().finish() else { panic!("bad rows") };
+        assert_eq!((config.brands.len(), config.companies.len()), (1, 1));
+        assert_eq!(config.companies[0].max_calls, 7);
+        assert_eq!(config.ranges_v4.len(), 1);
+        assert_eq!((config.networks.count(), config.networks.built), (2, 9));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_found() {
+        let whole = file();
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                assert!(Kept::read(&damaged).is_err(), "byte {at} bit {bit}");
+            }
+            assert!(Kept::read(&whole[..at]).is_err(), "{at} bytes");
+        }
+        assert!(Kept::read(&[&whole[..], b"x"].concat()).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let whole = file();
+        assert_eq!(refusal(b""), "it is no file of tables");
+        assert_eq!(refusal(b"root:x:0:0"), "it is no file of tables");
+        assert_eq!(
+            refusal(b"sipwarden tables 2 1 1\n"),
+            "its format is 2 1 1, and this version reads 1"
+        );
+        assert_eq!(refusal(b"sipwarden tables 1 17"), "it is cut off");
+        assert!(refusal(&whole[..whole.len() - 9]).contains("damaged or cut off"));
+        let mut damaged = whole.clone();
+        damaged[60] ^= 1;
+        assert_eq!(refusal(&damaged), "it is damaged: its checksum is wrong");
+    }
+
+    /// A file with a right checksum that no [`Writer`] made: whatever it holds, it is
+    /// refused or gives rows, and nothing worse.
+    fn forged(rows: &[u8]) -> Result<(), String> {
+        let file = Writer { rows: rows.to_vec() }.finish(&CountryNetworks::default(), 1);
+        load(&Kept::read(&file).unwrap()).map(drop)
+    }
+
+    #[test]
+    fn forged_rows_are_refused_or_bad() {
+        for rows in [&[9u8][..], &[0], &[0, 5, 0, b'x'], &[END, 1], &[END; 60]] {
+            assert_eq!(forged(rows).unwrap_err(), "it holds what no row is", "{rows:?}");
+        }
+        assert!(forged(&[1, 255, 255, 255, 255, 255, 255, 255, 255]).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_fail_otherwise(rows in proptest::collection::vec(0u8..8, 0..200)) {
+            let _ = forged(&rows);
+            let _ = Kept::read(&rows);
+        }
+    }
+}
