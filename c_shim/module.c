@@ -127,6 +127,7 @@ static int child_init(int rank)
 {
 	int pid;
 
+	sw_script_is_fixed = 1;
 	if(rank != PROC_MAIN)
 		return 0;
 	pid = fork_process(PROC_TIMER, "sipwarden recorder", 1);

@@ -33,6 +33,7 @@ mod reload;
 mod report;
 mod rpc;
 mod settings;
+mod source;
 mod state;
 mod statistics;
 mod values;
