@@ -20,8 +20,8 @@ static str evaluate(struct sip_msg *msg, char *param)
 	return value;
 }
 
-/* The address that sent the packet, and whether it is that of the message: PROXY
- * protocol and set_source_address() put another one there. */
+/* Whether the packet came from the address of the message: the PROXY protocol puts
+ * another one there. */
 static int is_sender(const union sockaddr_union *peer, const struct ip_addr *ip)
 {
 	if(peer->s.sa_family != ip->af)

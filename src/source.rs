@@ -10,8 +10,7 @@ pub enum Learnt {
     /// The packet came from it.
     #[default]
     Packet,
-    /// Whoever sent the packet said so: the PROXY protocol, or a script that has changed
-    /// the source of the message.
+    /// Whoever sent the packet said so, by the PROXY protocol.
     Proxy,
     /// The script gave it to the function.
     Script,

@@ -233,8 +233,8 @@ pub const ATTRIBUTES: [Attribute; 32] = [
     ),
     attribute(
         "learnt",
-        "how that address was learnt: `packet`, `proxy` (the PROXY protocol, or \
-         `set_source_address()`) or `script` (an argument)",
+        "how that address was learnt: `packet`, `proxy` (the PROXY protocol) or `script` (an \
+         argument)",
         |c| {
             let learnt = match c {
                 Context::Message(told, _) => told.source?.learnt,
