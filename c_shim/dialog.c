@@ -165,6 +165,26 @@ int sw_dialog_support(void)
 	return support;
 }
 
+/* The dialog of an initial INVITE. */
+static dlg_cell_t *find_or_make(struct sip_msg *msg, int *made)
+{
+	dlg_cell_t *dlg;
+
+	/* A transaction that goes on, after a suspension or a failure, may have its dialog,
+	 * of which there must be no second one. */
+	if(get_route_type() == FAILURE_ROUTE) {
+		dlg = dialog.get_dlg(msg);
+		if(dlg != NULL && dlg->state != DLG_STATE_DELETED)
+			return dlg;
+		if(dlg != NULL)
+			dialog.release_dlg(dlg);
+	}
+	/* Without looking first: an INVITE that is repeated after a failure would get the
+	 * dialog that is about to go. Fails if the script has made one. */
+	*made = dlg_manage(msg, NULL, NULL);
+	return dialog.get_dlg(msg);
+}
+
 void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why)
 {
 	struct sip_msg *msg = (struct sip_msg *)call->msg.address;
@@ -175,11 +195,7 @@ void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const ch
 		*why = "there is no dialog module: loadmodule \"dialog.so\" is missing";
 		return NULL;
 	}
-	/* First of all: without it, an INVITE that is repeated after a failure would
-	 * get the dialog that is about to go. Fails if the script has made one. */
-	if(call->initial_invite && get_route_type() != FAILURE_ROUTE)
-		made = dlg_manage(msg, NULL, NULL);
-	dlg = dialog.get_dlg(msg);
+	dlg = call->initial_invite ? find_or_make(msg, &made) : dialog.get_dlg(msg);
 	if(dlg == NULL) {
 		if(call->initial_invite)
 			*why = made < 0 ? "the dialog module makes no dialog of this INVITE (no Contact?)"

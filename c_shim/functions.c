@@ -5,6 +5,7 @@
 #include "core/sr_module.h"
 #include "core/mod_fix.h"
 #include "core/ip_addr.h"
+#include "core/route.h"
 #include "core/parser/parse_to.h"
 #include "core/parser/parse_cseq.h"
 #include "shim.h"
@@ -19,15 +20,39 @@ static str evaluate(struct sip_msg *msg, char *param)
 	return value;
 }
 
+/* Whether the packet came from the address of the message: the PROXY protocol puts
+ * another one there. */
+static int is_sender(const union sockaddr_union *peer, const struct ip_addr *ip)
+{
+	if(peer->s.sa_family != ip->af)
+		return 0;
+	if(ip->af == AF_INET)
+		return peer->sin.sin_addr.s_addr == ip->u.addr32[0];
+	return memcmp(&peer->sin6.sin6_addr, ip->u.addr, sizeof(ip->u.addr)) == 0;
+}
+
+/* A message that this Kamailio has made: a fake one of timers and events has no peer,
+ * a request of tm's own is said to come from the socket that it leaves by. */
+static int is_made_here(const struct receive_info *rcv)
+{
+	return rcv->src_su.s.sa_family == AF_UNSPEC
+		   || (get_route_type() == LOCAL_ROUTE && rcv->bind_address != NULL
+				   && memcmp(&rcv->src_su, &rcv->bind_address->su,
+							  sockaddru_len(rcv->src_su)) == 0);
+}
+
 /* This is in every check: nothing is copied that does not count. */
-void sw_message_fill(struct sw_message *out, const struct sip_msg *msg)
+void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given)
 {
 	const struct ip_addr *ip = &msg->rcv.src_ip;
 
 	out->address = msg;
 	out->id = msg->id;
 	out->pid = (int32_t)msg->pid;
-	if(ip->af == AF_INET && ip->len == 4) {
+	if(is_made_here(&msg->rcv)) {
+		out->source.family = 0;
+		memset(out->source.bytes, 0, sizeof(out->source.bytes));
+	} else if(ip->af == AF_INET && ip->len == 4) {
 		out->source.family = 4;
 		memcpy(out->source.bytes, ip->u.addr, 4);
 		memset(out->source.bytes + 4, 0, sizeof(out->source.bytes) - 4);
@@ -38,6 +63,22 @@ void sw_message_fill(struct sw_message *out, const struct sip_msg *msg)
 		out->source.family = 0;
 		memset(out->source.bytes, 0, sizeof(out->source.bytes));
 	}
+	if(given == NULL) {
+		out->learnt = is_sender(&msg->rcv.src_su, ip) ? SW_LEARNT_PACKET : SW_LEARNT_PROXY;
+		out->given.s = NULL;
+		out->given.len = 0;
+	} else {
+		out->learnt = SW_LEARNT_SCRIPT;
+		out->given = sw_text_of(given);
+	}
+}
+
+static struct sw_message message_of(const struct sip_msg *msg, const str *given)
+{
+	struct sw_message out;
+
+	sw_message_fill(&out, msg, given);
+	return out;
 }
 
 /* The branch in the last Via: that of the sender, whatever proxies a request has
@@ -69,11 +110,12 @@ static struct sw_text first_branch(const struct sip_msg *msg)
 }
 
 /* What only calls need of a message is parsed here. */
-struct sw_call sw_call_of(struct sip_msg *msg)
+static struct sw_call call_of(struct sip_msg *msg, const str *given)
 {
 	struct sw_call call = {0};
 
-	sw_message_fill(&call.msg, msg);
+	sw_message_fill(&call.msg, msg, given);
+	call.misplaced = get_route_type() != REQUEST_ROUTE && get_route_type() != FAILURE_ROUTE;
 	if(parse_headers(msg, HDR_EOH_F, 0) < 0)
 		return call;
 	if(msg->callid != NULL)
@@ -81,100 +123,22 @@ struct sw_call sw_call_of(struct sip_msg *msg)
 	if(msg->cseq != NULL && get_cseq(msg) != NULL)
 		call.cseq = sw_text_of(&get_cseq(msg)->number);
 	call.branch = first_branch(msg);
-	if(msg->to == NULL || get_to(msg) == NULL)
+	if(msg->first_line.type != SIP_REQUEST || msg->to == NULL || get_to(msg) == NULL)
 		return call;
 	call.within = get_to(msg)->tag_value.len > 0;
-	call.initial_invite = !call.within && msg->first_line.type == SIP_REQUEST
-						  && msg->first_line.u.request.method_value == METHOD_INVITE;
+	call.initial_invite =
+			!call.within && msg->first_line.u.request.method_value == METHOD_INVITE;
 	return call;
 }
 
-static int ki_check_company_ip(sip_msg_t *msg, str *company)
-{
-	struct sw_message m;
-
-	sw_message_fill(&m, msg);
-	return sw_rust_module.check_company_ip(&m, sw_text_of(company), NULL);
-}
-
-static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
-{
-	struct sw_message m;
-	struct sw_text address = sw_text_of(ip);
-
-	sw_message_fill(&m, msg);
-	return sw_rust_module.check_company_ip(&m, sw_text_of(company), &address);
-}
-
-static int ki_check_country(sip_msg_t *msg, str *list)
-{
-	struct sw_message m;
-
-	sw_message_fill(&m, msg);
-	return sw_rust_module.check_country(&m, sw_text_of(list), NULL);
-}
-
-static int ki_check_country_addr(sip_msg_t *msg, str *list, str *ip)
-{
-	struct sw_message m;
-	struct sw_text address = sw_text_of(ip);
-
-	sw_message_fill(&m, msg);
-	return sw_rust_module.check_country(&m, sw_text_of(list), &address);
-}
-
-static int ki_roadwarrior_acquire_flags(sip_msg_t *msg, str *aor, str *company, str *flags)
-{
-	struct sw_call call = sw_call_of(msg);
-
-	return sw_rust_module.roadwarrior_acquire(
-			&call, sw_text_of(aor), sw_text_of(company), sw_text_of(flags));
-}
-
-static int ki_roadwarrior_acquire(sip_msg_t *msg, str *aor, str *company)
-{
-	str none = {NULL, 0};
-
-	return ki_roadwarrior_acquire_flags(msg, aor, company, &none);
-}
-
-static int ki_cc_limit_flags(sip_msg_t *msg, str *company, str *flags)
-{
-	struct sw_call call = sw_call_of(msg);
-
-	return sw_rust_module.cc_limit(&call, sw_text_of(company), sw_text_of(flags));
-}
-
-static int ki_cc_limit(sip_msg_t *msg, str *company)
-{
-	str none = {NULL, 0};
-
-	return ki_cc_limit_flags(msg, company, &none);
-}
-
-static int ki_flood_check_flags(sip_msg_t *msg, str *flags)
-{
-	struct sw_message m;
-
-	sw_message_fill(&m, msg);
-	return sw_rust_module.flood_check(&m, sw_text_of(flags));
-}
-
-static int ki_flood_check(sip_msg_t *msg)
-{
-	str none = {NULL, 0};
-
-	return ki_flood_check_flags(msg, &none);
-}
-
 /* All headers with credentials: a client may send several. */
-static struct sw_attempt attempt_of(struct sip_msg *msg)
+static struct sw_attempt attempt_of(struct sip_msg *msg, const str *given)
 {
 	struct sw_attempt attempt = {0};
 	const struct hdr_field *hdr;
 	int broken;
 
-	sw_message_fill(&attempt.msg, msg);
+	sw_message_fill(&attempt.msg, msg, given);
 	broken = parse_headers(msg, HDR_EOH_F, 0) < 0;
 	for(hdr = msg->headers; hdr != NULL; hdr = hdr->next) {
 		if(hdr->type != HDR_AUTHORIZATION_T && hdr->type != HDR_PROXYAUTH_T)
@@ -189,221 +153,295 @@ static struct sw_attempt attempt_of(struct sip_msg *msg)
 	return attempt;
 }
 
-static int ki_auth_check(sip_msg_t *msg, str *aor)
-{
-	struct sw_message m;
+/*
+ * The functions as KEMI calls them. Each has one body, that with all arguments; where
+ * one is not given, ip is NULL and flags are empty.
+ */
+static str none = {NULL, 0};
 
-	sw_message_fill(&m, msg);
+static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
+{
+	struct sw_message m = message_of(msg, ip);
+
+	return sw_rust_module.check_company_ip(&m, sw_text_of(company));
+}
+
+static int ki_check_company_ip(sip_msg_t *msg, str *company)
+{
+	return ki_check_company_ip_addr(msg, company, NULL);
+}
+
+static int ki_check_country_addr(sip_msg_t *msg, str *list, str *ip)
+{
+	struct sw_message m = message_of(msg, ip);
+
+	return sw_rust_module.check_country(&m, sw_text_of(list));
+}
+
+static int ki_check_country(sip_msg_t *msg, str *list)
+{
+	return ki_check_country_addr(msg, list, NULL);
+}
+
+static int ki_flood_check_flags_addr(sip_msg_t *msg, str *flags, str *ip)
+{
+	struct sw_message m = message_of(msg, ip);
+
+	return sw_rust_module.flood_check(&m, sw_text_of(flags));
+}
+
+static int ki_flood_check_flags(sip_msg_t *msg, str *flags)
+{
+	return ki_flood_check_flags_addr(msg, flags, NULL);
+}
+
+static int ki_flood_check_addr(sip_msg_t *msg, str *ip)
+{
+	return ki_flood_check_flags_addr(msg, &none, ip);
+}
+
+static int ki_flood_check(sip_msg_t *msg)
+{
+	return ki_flood_check_flags_addr(msg, &none, NULL);
+}
+
+static int ki_auth_check_addr(sip_msg_t *msg, str *aor, str *ip)
+{
+	struct sw_message m = message_of(msg, ip);
+
 	return sw_rust_module.auth_check(&m, sw_text_of(aor));
 }
 
-static int ki_auth_failed(sip_msg_t *msg, str *aor)
+static int ki_auth_check(sip_msg_t *msg, str *aor)
 {
-	struct sw_attempt attempt = attempt_of(msg);
+	return ki_auth_check_addr(msg, aor, NULL);
+}
+
+static int ki_auth_failed_addr(sip_msg_t *msg, str *aor, str *ip)
+{
+	struct sw_attempt attempt = attempt_of(msg, ip);
 
 	return sw_rust_module.auth_failed(&attempt, sw_text_of(aor), NULL);
 }
 
-static int ki_auth_failed_credentials(sip_msg_t *msg, str *aor, str *credentials)
+static int ki_auth_failed(sip_msg_t *msg, str *aor)
+{
+	return ki_auth_failed_addr(msg, aor, NULL);
+}
+
+static int ki_auth_failed_credentials_addr(
+		sip_msg_t *msg, str *aor, str *credentials, str *ip)
 {
 	struct sw_attempt attempt = {0};
 	struct sw_text given = sw_text_of(credentials);
 
-	sw_message_fill(&attempt.msg, msg);
+	sw_message_fill(&attempt.msg, msg, ip);
 	return sw_rust_module.auth_failed(&attempt, sw_text_of(aor), &given);
+}
+
+static int ki_auth_failed_credentials(sip_msg_t *msg, str *aor, str *credentials)
+{
+	return ki_auth_failed_credentials_addr(msg, aor, credentials, NULL);
+}
+
+static int ki_auth_ok_addr(sip_msg_t *msg, str *aor, str *ip)
+{
+	struct sw_message m = message_of(msg, ip);
+
+	return sw_rust_module.auth_ok(&m, sw_text_of(aor));
 }
 
 static int ki_auth_ok(sip_msg_t *msg, str *aor)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg);
-	return sw_rust_module.auth_ok(&m, sw_text_of(aor));
+	return ki_auth_ok_addr(msg, aor, NULL);
 }
 
-static int w_auth_check(struct sip_msg *msg, char *aor, char *unused)
+static int ki_roadwarrior_acquire_flags_addr(
+		sip_msg_t *msg, str *aor, str *company, str *flags, str *ip)
 {
-	str user = evaluate(msg, aor);
+	struct sw_call call = call_of(msg, ip);
 
-	(void)unused;
-	return ki_auth_check(msg, &user);
+	return sw_rust_module.roadwarrior_acquire(
+			&call, sw_text_of(aor), sw_text_of(company), sw_text_of(flags));
 }
 
-static int w_auth_failed(struct sip_msg *msg, char *aor, char *unused)
+static int ki_roadwarrior_acquire_flags(sip_msg_t *msg, str *aor, str *company, str *flags)
 {
-	str user = evaluate(msg, aor);
-
-	(void)unused;
-	return ki_auth_failed(msg, &user);
+	return ki_roadwarrior_acquire_flags_addr(msg, aor, company, flags, NULL);
 }
 
-static int w_auth_failed_credentials(struct sip_msg *msg, char *aor, char *credentials)
+static int ki_roadwarrior_acquire_addr(sip_msg_t *msg, str *aor, str *company, str *ip)
 {
-	str user = evaluate(msg, aor);
-	str given = evaluate(msg, credentials);
-
-	return ki_auth_failed_credentials(msg, &user, &given);
+	return ki_roadwarrior_acquire_flags_addr(msg, aor, company, &none, ip);
 }
 
-static int w_auth_ok(struct sip_msg *msg, char *aor, char *unused)
+static int ki_roadwarrior_acquire(sip_msg_t *msg, str *aor, str *company)
 {
-	str user = evaluate(msg, aor);
-
-	(void)unused;
-	return ki_auth_ok(msg, &user);
+	return ki_roadwarrior_acquire_flags_addr(msg, aor, company, &none, NULL);
 }
 
-static int w_flood_check(struct sip_msg *msg, char *unused1, char *unused2)
+static int ki_cc_limit_flags(sip_msg_t *msg, str *company, str *flags)
 {
-	(void)unused1, (void)unused2;
-	return ki_flood_check(msg);
+	struct sw_call call = call_of(msg, NULL);
+
+	return sw_rust_module.cc_limit(&call, sw_text_of(company), sw_text_of(flags));
 }
 
-static int w_flood_check_flags(struct sip_msg *msg, char *flags, char *unused)
+static int ki_cc_limit(sip_msg_t *msg, str *company)
 {
-	str letters = evaluate(msg, flags);
-
-	(void)unused;
-	return ki_flood_check_flags(msg, &letters);
+	return ki_cc_limit_flags(msg, company, &none);
 }
 
-static int w_check_company_ip(struct sip_msg *msg, char *company, char *unused)
-{
-	str id = evaluate(msg, company);
-
-	(void)unused;
-	return ki_check_company_ip(msg, &id);
-}
-
-static int w_check_company_ip_addr(struct sip_msg *msg, char *company, char *ip)
-{
-	str id = evaluate(msg, company);
-	str address = evaluate(msg, ip);
-
-	return ki_check_company_ip_addr(msg, &id, &address);
-}
-
-static int w_check_country(struct sip_msg *msg, char *list, char *unused)
-{
-	str countries = evaluate(msg, list);
-
-	(void)unused;
-	return ki_check_country(msg, &countries);
-}
-
-static int w_check_country_addr(struct sip_msg *msg, char *list, char *ip)
-{
-	str countries = evaluate(msg, list);
-	str address = evaluate(msg, ip);
-
-	return ki_check_country_addr(msg, &countries, &address);
-}
-
-static int w_roadwarrior_acquire(struct sip_msg *msg, char *aor, char *company)
-{
-	str user = evaluate(msg, aor);
-	str id = evaluate(msg, company);
-
-	return ki_roadwarrior_acquire(msg, &user, &id);
-}
-
-static int w_roadwarrior_acquire_flags(
-		struct sip_msg *msg, char *aor, char *company, char *flags)
-{
-	str user = evaluate(msg, aor);
-	str id = evaluate(msg, company);
-	str letters = evaluate(msg, flags);
-
-	return ki_roadwarrior_acquire_flags(msg, &user, &id, &letters);
-}
-
-static int w_cc_limit(struct sip_msg *msg, char *company, char *unused)
-{
-	str id = evaluate(msg, company);
-
-	(void)unused;
-	return ki_cc_limit(msg, &id);
-}
-
-static int w_cc_limit_flags(struct sip_msg *msg, char *company, char *flags)
-{
-	str id = evaluate(msg, company);
-	str letters = evaluate(msg, flags);
-
-	return ki_cc_limit_flags(msg, &id, &letters);
-}
-
-/* Where calls are admitted; failure routes for serial forking. */
-#define CALL_ROUTES (REQUEST_ROUTE | FAILURE_ROUTE)
-
-cmd_export_t sw_functions[] = {
-		{"check_company_ip", (cmd_function)w_check_company_ip, 1,
-				fixup_spve_null, fixup_free_spve_null, ANY_ROUTE},
-		{"check_company_ip", (cmd_function)w_check_company_ip_addr, 2,
-				fixup_spve_all, fixup_free_spve_all, ANY_ROUTE},
-		{"check_country", (cmd_function)w_check_country, 1, fixup_spve_null,
-				fixup_free_spve_null, ANY_ROUTE},
-		{"check_country", (cmd_function)w_check_country_addr, 2, fixup_spve_all,
-				fixup_free_spve_all, ANY_ROUTE},
-		{"flood_check", (cmd_function)w_flood_check, 0, 0, 0, ANY_ROUTE},
-		{"flood_check", (cmd_function)w_flood_check_flags, 1, fixup_spve_null,
-				fixup_free_spve_null, ANY_ROUTE},
-		{"auth_check", (cmd_function)w_auth_check, 1, fixup_spve_null,
-				fixup_free_spve_null, REQUEST_ROUTE},
-		{"auth_failed", (cmd_function)w_auth_failed, 1, fixup_spve_null,
-				fixup_free_spve_null, REQUEST_ROUTE},
-		{"auth_failed", (cmd_function)w_auth_failed_credentials, 2, fixup_spve_all,
-				fixup_free_spve_all, REQUEST_ROUTE},
-		{"auth_ok", (cmd_function)w_auth_ok, 1, fixup_spve_null,
-				fixup_free_spve_null, REQUEST_ROUTE},
-		{"roadwarrior_acquire", (cmd_function)w_roadwarrior_acquire, 2,
-				fixup_spve_all, fixup_free_spve_all, CALL_ROUTES},
-		{"roadwarrior_acquire", (cmd_function)(void (*)(void))w_roadwarrior_acquire_flags,
-				3, fixup_spve_all, fixup_free_spve_all, CALL_ROUTES},
-		{"cc_limit", (cmd_function)w_cc_limit, 1, fixup_spve_null,
-				fixup_free_spve_null, CALL_ROUTES},
-		{"cc_limit", (cmd_function)w_cc_limit_flags, 2, fixup_spve_all,
-				fixup_free_spve_all, CALL_ROUTES},
-		{0, 0, 0, 0, 0, 0}};
-
-#define SW_KEMI(name, ...)                              \
-	{                                                   \
-		str_init("sipwarden"), str_init(#name), SR_KEMIP_INT, ki_##name, \
-		{                                               \
-			__VA_ARGS__                                 \
-		}                                               \
+/* The functions as the script calls them: their arguments are evaluated first. */
+#define SW_SCRIPT_0(name)                                                       \
+	static int w_##name(struct sip_msg *msg, char *unused1, char *unused2)      \
+	{                                                                           \
+		(void)unused1, (void)unused2;                                           \
+		return ki_##name(msg);                                                  \
 	}
-#define SW_KEMI_END {{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}}
+#define SW_SCRIPT_1(name)                                                       \
+	static int w_##name(struct sip_msg *msg, char *p1, char *unused)            \
+	{                                                                           \
+		str a = evaluate(msg, p1);                                              \
+		(void)unused;                                                           \
+		return ki_##name(msg, &a);                                              \
+	}
+#define SW_SCRIPT_2(name)                                                       \
+	static int w_##name(struct sip_msg *msg, char *p1, char *p2)                \
+	{                                                                           \
+		str a = evaluate(msg, p1), b = evaluate(msg, p2);                       \
+		return ki_##name(msg, &a, &b);                                          \
+	}
+#define SW_SCRIPT_3(name)                                                       \
+	static int w_##name(struct sip_msg *msg, char *p1, char *p2, char *p3)      \
+	{                                                                           \
+		str a = evaluate(msg, p1), b = evaluate(msg, p2), c = evaluate(msg, p3); \
+		return ki_##name(msg, &a, &b, &c);                                      \
+	}
+#define SW_SCRIPT_4(name)                                                       \
+	static int w_##name(                                                        \
+			struct sip_msg *msg, char *p1, char *p2, char *p3, char *p4)        \
+	{                                                                           \
+		str a = evaluate(msg, p1), b = evaluate(msg, p2);                       \
+		str c = evaluate(msg, p3), d = evaluate(msg, p4);                       \
+		return ki_##name(msg, &a, &b, &c, &d);                                  \
+	}
+
+SW_SCRIPT_1(check_company_ip)
+SW_SCRIPT_2(check_company_ip_addr)
+SW_SCRIPT_1(check_country)
+SW_SCRIPT_2(check_country_addr)
+SW_SCRIPT_0(flood_check)
+SW_SCRIPT_1(flood_check_flags)
+SW_SCRIPT_2(flood_check_flags_addr)
+SW_SCRIPT_1(auth_check)
+SW_SCRIPT_2(auth_check_addr)
+SW_SCRIPT_1(auth_failed)
+SW_SCRIPT_2(auth_failed_credentials)
+SW_SCRIPT_3(auth_failed_credentials_addr)
+SW_SCRIPT_1(auth_ok)
+SW_SCRIPT_2(auth_ok_addr)
+SW_SCRIPT_2(roadwarrior_acquire)
+SW_SCRIPT_3(roadwarrior_acquire_flags)
+SW_SCRIPT_4(roadwarrior_acquire_flags_addr)
+SW_SCRIPT_1(cc_limit)
+SW_SCRIPT_2(cc_limit_flags)
+
+int sw_script_is_fixed;
+
+/*
+ * Where calls are counted: failure routes for serial forking, and for what goes on after
+ * a suspension. Kamailio takes a function of request routes for one of event routes too,
+ * so the others have entries of their own, before those: their fixup stops the start.
+ */
+#define CALL_ROUTES (REQUEST_ROUTE | FAILURE_ROUTE)
+#define OTHER_ROUTES                                                            \
+	(ONREPLY_ROUTE | BRANCH_ROUTE | ONSEND_ROUTE | BRANCH_FAILURE_ROUTE | ONEVENT_ROUTE)
+
+/* Scripts may also look functions up by name, when all routes are fixed. */
+static int fixup_misplaced(void **param, int number)
+{
+	if(sw_script_is_fixed)
+		return fixup_spve_all(param, number);
+	LM_ERR("roadwarrior_acquire and cc_limit count calls in request_route, in failure_route "
+		   "and in the routes that these call or suspend to; not in branch_route, "
+		   "onreply_route, reply_route, onsend_route or event_route\n");
+	return -1;
+}
+
+#define SW_EXPORT(name, function, count, routes)                                \
+	{                                                                           \
+		name, (cmd_function)(void (*)(void))w_##function, count,                \
+				(count) > 0 ? fixup_spve_all : NULL,                            \
+				(count) > 0 ? fixup_free_spve_all : NULL, routes                \
+	}
+#define SW_MISPLACED(name, function, count)                                     \
+	{                                                                           \
+		name, (cmd_function)(void (*)(void))w_##function, count, fixup_misplaced, \
+				fixup_free_spve_all, OTHER_ROUTES                               \
+	}
 
 /* clang-format off */
+cmd_export_t sw_functions[] = {
+		SW_EXPORT("check_company_ip", check_company_ip, 1, ANY_ROUTE),
+		SW_EXPORT("check_company_ip", check_company_ip_addr, 2, ANY_ROUTE),
+		SW_EXPORT("check_country", check_country, 1, ANY_ROUTE),
+		SW_EXPORT("check_country", check_country_addr, 2, ANY_ROUTE),
+		SW_EXPORT("flood_check", flood_check, 0, ANY_ROUTE),
+		SW_EXPORT("flood_check", flood_check_flags, 1, ANY_ROUTE),
+		SW_EXPORT("flood_check", flood_check_flags_addr, 2, ANY_ROUTE),
+		SW_EXPORT("auth_check", auth_check, 1, ANY_ROUTE),
+		SW_EXPORT("auth_check", auth_check_addr, 2, ANY_ROUTE),
+		SW_EXPORT("auth_failed", auth_failed, 1, ANY_ROUTE),
+		SW_EXPORT("auth_failed", auth_failed_credentials, 2, ANY_ROUTE),
+		SW_EXPORT("auth_failed", auth_failed_credentials_addr, 3, ANY_ROUTE),
+		SW_EXPORT("auth_ok", auth_ok, 1, ANY_ROUTE),
+		SW_EXPORT("auth_ok", auth_ok_addr, 2, ANY_ROUTE),
+		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire, 2),
+		SW_EXPORT("roadwarrior_acquire", roadwarrior_acquire, 2, CALL_ROUTES),
+		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire_flags, 3),
+		SW_EXPORT("roadwarrior_acquire", roadwarrior_acquire_flags, 3, CALL_ROUTES),
+		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire_flags_addr, 4),
+		SW_EXPORT("roadwarrior_acquire", roadwarrior_acquire_flags_addr, 4, CALL_ROUTES),
+		SW_MISPLACED("cc_limit", cc_limit, 1),
+		SW_EXPORT("cc_limit", cc_limit, 1, CALL_ROUTES),
+		SW_MISPLACED("cc_limit", cc_limit_flags, 2),
+		SW_EXPORT("cc_limit", cc_limit_flags, 2, CALL_ROUTES),
+		{0, 0, 0, 0, 0, 0}};
+
+/* Types of arguments; those that are not named are SR_KEMIP_NONE, which is 0. */
+#define SW_KEMI(name, ...)                                                      \
+	{                                                                           \
+		str_init("sipwarden"), str_init(#name), SR_KEMIP_INT, ki_##name,        \
+		{                                                                       \
+			__VA_ARGS__                                                         \
+		}                                                                       \
+	}
+#define SW_KEMI_END {{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}}
+#define TEXT SR_KEMIP_STR
+
 sr_kemi_t sw_kemi_functions[] = {
-		SW_KEMI(check_company_ip, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(check_company_ip_addr, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(check_country, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(check_country_addr, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(flood_check, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(flood_check_flags, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(auth_check, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(auth_failed, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(auth_failed_credentials, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(auth_ok, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(roadwarrior_acquire, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(roadwarrior_acquire_flags, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(cc_limit, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
-		SW_KEMI(cc_limit_flags, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE,
-				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(check_company_ip, TEXT),
+		SW_KEMI(check_company_ip_addr, TEXT, TEXT),
+		SW_KEMI(check_country, TEXT),
+		SW_KEMI(check_country_addr, TEXT, TEXT),
+		SW_KEMI(flood_check, SR_KEMIP_NONE),
+		SW_KEMI(flood_check_flags, TEXT),
+		SW_KEMI(flood_check_addr, TEXT),
+		SW_KEMI(flood_check_flags_addr, TEXT, TEXT),
+		SW_KEMI(auth_check, TEXT),
+		SW_KEMI(auth_check_addr, TEXT, TEXT),
+		SW_KEMI(auth_failed, TEXT),
+		SW_KEMI(auth_failed_addr, TEXT, TEXT),
+		SW_KEMI(auth_failed_credentials, TEXT, TEXT),
+		SW_KEMI(auth_failed_credentials_addr, TEXT, TEXT, TEXT),
+		SW_KEMI(auth_ok, TEXT),
+		SW_KEMI(auth_ok_addr, TEXT, TEXT),
+		SW_KEMI(roadwarrior_acquire, TEXT, TEXT),
+		SW_KEMI(roadwarrior_acquire_addr, TEXT, TEXT, TEXT),
+		SW_KEMI(roadwarrior_acquire_flags, TEXT, TEXT, TEXT),
+		SW_KEMI(roadwarrior_acquire_flags_addr, TEXT, TEXT, TEXT, TEXT),
+		SW_KEMI(cc_limit, TEXT),
+		SW_KEMI(cc_limit_flags, TEXT, TEXT),
 		SW_KEMI_END};
 /* clang-format on */

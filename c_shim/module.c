@@ -168,6 +168,7 @@ static int start_process(char *name, int (*take_settings)(void), void (*run)(voi
 
 static int child_init(int rank)
 {
+	sw_script_is_fixed = 1;
 	if(rank != PROC_MAIN)
 		return 0;
 	if(start_process("sipwarden recorder", cfg_child_init, run_recorder) != 0)

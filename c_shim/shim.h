@@ -35,9 +35,8 @@ static inline str sw_str_of(struct sw_text text)
 	return value;
 }
 
-void sw_message_fill(struct sw_message *out, const struct sip_msg *msg);
-
-struct sw_call sw_call_of(struct sip_msg *msg);
+/* given: what the script gives in place of the sender, or NULL */
+void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given);
 
 /* module.c: whether this is the module's own process */
 extern int sw_is_recorder;
@@ -63,6 +62,8 @@ int sw_dialog_exists(struct sw_dialog dialog);
 
 /* functions.c */
 extern cmd_export_t sw_functions[];
+/* Set when the routes of the script are fixed: they are before any child starts. */
+extern int sw_script_is_fixed;
 extern sr_kemi_t sw_kemi_functions[];
 
 /* variables.c */

@@ -24,6 +24,13 @@ struct sw_address {
 	uint8_t family;
 };
 
+/* How the address of a source was learnt. */
+enum sw_learnt {
+	SW_LEARNT_PACKET, /* the packet came from it */
+	SW_LEARNT_PROXY,  /* the packet came from another one, which told it */
+	SW_LEARNT_SCRIPT  /* the script gave it */
+};
+
 /*
  * The SIP message a script function was called for. (address, id, pid) names
  * it: two messages of one process never share all three.
@@ -32,7 +39,11 @@ struct sw_message {
 	const void *address;
 	uint32_t id;
 	int32_t pid;
+	/* Of no family if nobody has sent the message: one that Kamailio has made. */
 	struct sw_address source;
+	uint8_t learnt; /* enum sw_learnt */
+	/* With SW_LEARNT_SCRIPT: the text to judge in place of the source. */
+	struct sw_text given;
 };
 
 /* A message that may begin or belong to a call. */
@@ -45,8 +56,10 @@ struct sw_call {
 	struct sw_text branch;
 	/* 1 for an INVITE without a To tag. */
 	int initial_invite;
-	/* 1 for a message with a To tag: within a dialog. */
+	/* 1 for a request with a To tag: within a dialog. */
 	int within;
+	/* 1 in a kind of route in which no call can be counted. */
+	int misplaced;
 };
 
 /* Headers with credentials that are told apart. */
@@ -285,10 +298,8 @@ struct sw_module {
 	void (*load)(void);
 
 	/* Script functions return the code of the verdict, never 0. */
-	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company,
-			const struct sw_text *ip);
-	int (*check_country)(const struct sw_message *msg, struct sw_text list,
-			const struct sw_text *ip);
+	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company);
+	int (*check_country)(const struct sw_message *msg, struct sw_text list);
 	int (*flood_check)(const struct sw_message *msg, struct sw_text flags);
 	int (*auth_check)(const struct sw_message *msg, struct sw_text aor);
 	/* credentials: NULL for those of the request itself. */

@@ -45,7 +45,7 @@ static int variable_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *res)
 
 	if(msg == NULL)
 		return pv_get_null(msg, param, res);
-	sw_message_fill(&m, msg);
+	sw_message_fill(&m, msg, NULL);
 	sw_rust_module.variable(&m, param->pvn.u.isname.name.n, &value);
 	switch(value.kind) {
 		case SW_VALUE_INT:

@@ -16,5 +16,7 @@ pub mod policy;
 pub mod printable;
 pub mod shm;
 pub mod snapshot;
+pub mod source;
 pub mod tables;
+pub mod unset;
 pub mod verdict;

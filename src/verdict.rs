@@ -51,6 +51,8 @@ pub enum Verdict {
     UnknownCompany,
     InternalError,
     LedgerFull,
+    BadAddress,
+    BadAddressPassed,
 }
 
 /// One row of the verdict table.
@@ -70,7 +72,7 @@ const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'stati
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [Entry; 43] = [
+pub const ENTRIES: [Entry; 45] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "its country is allowed for the company"),
@@ -224,6 +226,18 @@ pub const ENTRIES: [Entry; 43] = [
         "no snapshot, bad argument, no dialog, caught panic: fails closed",
     ),
     row(Verdict::LedgerFull, -10, "ledger_full", "max_calls are up: fails closed"),
+    row(
+        Verdict::BadAddress,
+        -12,
+        "bad_address",
+        "the address that the script gave is none: fails closed",
+    ),
+    row(
+        Verdict::BadAddressPassed,
+        7,
+        "bad_address",
+        "the address that the script gave is none: nothing is judged, fails open",
+    ),
 ];
 
 /// A verdict of a function and the statistic that counts it.
@@ -252,6 +266,7 @@ pub const CHECK_COMPANY_IP: Function = Function {
         (Verdict::DeniedNoRanges, c"check_denied_no_ranges"),
         (Verdict::UnknownCompany, c"check_unknown_company"),
         (Verdict::InternalError, c"check_internal_error"),
+        (Verdict::BadAddress, c"check_bad_address"),
     ],
 };
 
@@ -274,6 +289,7 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
         (Verdict::UnknownCompany, c"roadwarrior_unknown_company"),
         (Verdict::InternalError, c"roadwarrior_internal_error"),
         (Verdict::LedgerFull, c"roadwarrior_ledger_full"),
+        (Verdict::BadAddress, c"roadwarrior_bad_address"),
     ],
 };
 
@@ -310,6 +326,7 @@ pub const FLOOD_CHECK: Function = Function {
         (Verdict::FloodStarted, c"flood_started"),
         (Verdict::FloodBlocked, c"flood_blocked"),
         (Verdict::FloodThrottled, c"flood_throttled"),
+        (Verdict::BadAddressPassed, c"flood_bad_address"),
     ],
 };
 
@@ -322,6 +339,7 @@ pub const CHECK_COUNTRY: Function = Function {
         (Verdict::CountryNotListed, c"country_not_listed"),
         (Verdict::CountryUnknown, c"country_unknown"),
         (Verdict::InternalError, c"country_internal_error"),
+        (Verdict::BadAddress, c"country_bad_address"),
     ],
 };
 
@@ -335,6 +353,7 @@ pub const AUTH_CHECK: Function = Function {
         (Verdict::AuthUntracked, c"auth_check_untracked"),
         (Verdict::AuthMonitored, c"auth_check_monitored"),
         (Verdict::AuthBanned, c"auth_check_banned"),
+        (Verdict::BadAddressPassed, c"auth_check_bad_address"),
     ],
 };
 
@@ -351,6 +370,7 @@ pub const AUTH_FAILED: Function = Function {
         (Verdict::AuthChallenge, c"auth_failed_challenge"),
         (Verdict::AuthBanStarted, c"auth_failed_ban_started"),
         (Verdict::AuthBanned, c"auth_failed_banned"),
+        (Verdict::BadAddressPassed, c"auth_failed_bad_address"),
     ],
 };
 
@@ -364,6 +384,7 @@ pub const AUTH_OK: Function = Function {
         (Verdict::AuthUntracked, c"auth_ok_untracked"),
         (Verdict::AuthMonitored, c"auth_ok_monitored"),
         (Verdict::AuthBanned, c"auth_ok_banned"),
+        (Verdict::BadAddressPassed, c"auth_ok_bad_address"),
     ],
 };
 
@@ -435,7 +456,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::LedgerFull as usize + 1 == ENTRIES.len());
+    assert!(Verdict::BadAddressPassed as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]
@@ -444,12 +465,16 @@ mod tests {
 
     #[test]
     fn reasons_are_unique_and_codes_within_a_function_too() {
+        // One reason may refuse here and pass there: by its function's rule.
+        let named = |e: &Entry| (e.reason, e.code > 0);
         for (i, a) in ENTRIES.iter().enumerate() {
-            assert!(ENTRIES[i + 1..].iter().all(|b| a.reason != b.reason));
+            assert!(ENTRIES[i + 1..].iter().all(|b| named(a) != named(b)));
         }
         for function in FUNCTIONS {
             for (i, (a, _)) in function.verdicts.iter().enumerate() {
-                assert!(function.verdicts[i + 1..].iter().all(|(b, _)| a.code() != b.code()));
+                let others = &function.verdicts[i + 1..];
+                assert!(others.iter().all(|(b, _)| a.code() != b.code()));
+                assert!(others.iter().all(|(b, _)| a.reason() != b.reason()));
             }
         }
     }

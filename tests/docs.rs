@@ -198,14 +198,20 @@ fn script_functions_are_described() {
     let shim = fs::read_to_string(project("c_shim/functions.c")).unwrap();
     let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
     let table = &shim[shim.find("cmd_export_t sw_functions[]").unwrap()..];
-    let names: Vec<_> = table
+    let exports: Vec<Vec<_>> = table
         .lines()
-        .filter_map(|l| l.trim().strip_prefix("{\""))
-        .filter_map(|l| l.split('"').next())
+        .filter_map(|l| l.trim().strip_prefix("SW_EXPORT(\"")?.strip_suffix("),"))
+        .map(|l| l.split(", ").collect())
         .collect();
-    assert!(!names.is_empty());
-    for name in names {
-        assert!(reference.contains(&format!("### {name}(")), "{name}");
+    assert!(exports.len() > 10, "{exports:?}");
+    for export in exports {
+        let (name, count) = (export[0].trim_end_matches('"'), export[2]);
+        let described = reference
+            .lines()
+            .filter_map(|l| l.strip_prefix("### ")?.strip_prefix(name)?.strip_prefix('('))
+            .map(|l| l.trim_end_matches(')').split(", ").filter(|p| !p.is_empty()).count());
+        let described: Vec<_> = described.map(|n| n.to_string()).collect();
+        assert!(described.iter().any(|n| n == count), "{name} with {count}: {described:?}");
     }
     for name in table
         .lines()

@@ -22,6 +22,7 @@ use sipwarden::flood::{
     SharedRules, parse_class,
 };
 use sipwarden::shm::Area;
+use sipwarden::source::{Learnt, Source, Ways};
 use support::fork::fork_all;
 
 const SEED: [u64; 2] = [21, 22];
@@ -77,6 +78,7 @@ fn manual(text: &str, since: u64, until: u64) -> Block {
         seen: 0,
         times: 1,
         reason: Reason::Manual,
+        ways: Ways::NONE,
     }
 }
 
@@ -544,6 +546,7 @@ fn every_block_ends_once_whoever_notices() {
                         seen: 0,
                         times: 1,
                         reason: Reason::Manual,
+                        ways: Ways::NONE,
                     };
                     let Ok(before) = table.block(&block, &rules, now()) else { continue };
                     started.fetch_add(1, SeqCst);
@@ -628,4 +631,31 @@ fn a_source_that_is_forgotten_is_no_longer_throttled() {
     let mut swept = 0;
     table.sweep(|| 900_000, |_| swept += 1);
     assert_eq!(swept, 0);
+}
+
+#[test]
+fn a_block_remembers_how_its_requests_have_come() {
+    let table = FloodTable::new(1024, SEED).unwrap();
+    let rules = rules_of(FloodSettings::new(2, 2000, 300, 0));
+    let from = source("192.0.2.7");
+    let send = |learnt, now: u64| {
+        let (source, mut ended) = (Source { address: from, learnt }, None);
+        let class = || Some(ClassId::DEFAULT);
+        table.check(source, &rules, GENERATION, || now, class, &mut ended).outcome
+    };
+    send(Learnt::Packet, 0);
+    send(Learnt::Packet, 0);
+    assert!(matches!(send(Learnt::Script, 0), Outcome::Started { .. }));
+    let ways = |now| block_of(&table, from, &rules, now).ways.names();
+    assert_eq!(ways(1), "script", "the evidence is the request that started it");
+    send(Learnt::Script, 1);
+    send(Learnt::Proxy, 2);
+    assert_eq!(ways(3), "proxy,script");
+    send(Learnt::Packet, 4);
+    assert_eq!(ways(5), "packet,proxy,script");
+    // Over, and blocked anew.
+    for now in [400_000, 400_000, 400_000] {
+        send(Learnt::Proxy, now);
+    }
+    assert_eq!(ways(400_001), "proxy");
 }

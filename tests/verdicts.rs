@@ -226,8 +226,8 @@ request_route {
         ("six", "[2001:db8::7]", 1),
         ("six", "::ffff:127.0.3.4", 1),
         ("office", "::ffff:127.0.3.4", -1),
-        ("office", "not-an-ip", -9),
-        ("office", "127.0.1.9/32", -9),
+        ("office", "not-an-ip", -12),
+        ("office", "127.0.1.9/32", -12),
     ] {
         let header = format!("X-Ip: {ip}\r\n");
         let told = phone.request("OPTIONS", company, &header).unwrap().told().unwrap();
@@ -235,7 +235,7 @@ request_route {
     }
     // An unset variable prints as <null>.
     let told = phone.request("OPTIONS", "office", "").unwrap().told().unwrap();
-    assert_eq!(told.reason, "internal_error");
+    assert_eq!(told.reason, "bad_address");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::address::Prefix;
+use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
 
 /// What has happened.
@@ -80,6 +81,8 @@ impl EventKind {
 pub struct Subject<'a> {
     /// The source.
     pub source: Option<Prefix>,
+    /// How the source was learnt.
+    pub learnt: Option<Learnt>,
     /// Id of the company.
     pub company: &'a [u8],
     /// Id of the brand.
@@ -104,7 +107,9 @@ pub struct Event {
     prefix_len: u8,
     lens: [u8; 2],
     aor_len: u16,
-    padding: [u8; 2],
+    /// A [`Learnt`] + 1; 0 for none.
+    learnt: u8,
+    padding: u8,
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -156,6 +161,7 @@ impl Event {
             put(&mut event.brand, subject.brand) as u8,
         ];
         event.aor_len = put(&mut event.aor, subject.aor) as u16;
+        event.learnt = subject.learnt.map_or(0, |learnt| learnt as u8 + 1);
         event
     }
 
@@ -211,6 +217,11 @@ impl Event {
         }
     }
 
+    /// How the source was learnt.
+    pub fn learnt(&self) -> Option<Learnt> {
+        Learnt::ALL.get(usize::from(self.learnt).checked_sub(1)?).copied()
+    }
+
     /// Id of the company.
     pub fn company(&self) -> &[u8] {
         let [len, _] = self.lens;
@@ -235,7 +246,7 @@ impl Event {
 
     fn key(&self) -> impl PartialEq {
         let what = (self.kind, self.verdict, self.function, self.monitored);
-        (what, self.source(), self.company(), self.brand(), self.aor())
+        (what, self.source(), self.learnt, self.company(), self.brand(), self.aor())
     }
 }
 
@@ -255,7 +266,13 @@ mod tests {
     fn an_event_keeps_what_it_is_about() {
         let source = Prefix::parse("2001:db8::/64", None).unwrap();
         let long = [b'x'; 400];
-        let subject = Subject { source: Some(source), company: b"c", brand: b"<b>", aor: &long };
+        let subject = Subject {
+            source: Some(source),
+            learnt: Some(Learnt::Script),
+            company: b"c",
+            brand: b"<b>",
+            aor: &long,
+        };
         let event = Event::new(EventKind::Denied, 77, &subject).with_verdict(
             &CHECK_COMPANY_IP,
             Verdict::DeniedSource,
@@ -266,6 +283,7 @@ mod tests {
         assert_eq!((event.function(), event.is_monitored()), ("check_company_ip", true));
         assert_eq!((event.company(), event.brand()), (&b"c"[..], &b"<b>"[..]));
         assert_eq!((event.aor(), event.source()), (&long[..320], Some(source)));
+        assert_eq!(event.learnt(), Some(Learnt::Script));
         let plain = Event::new(EventKind::Reload, 1, &Subject::default());
         assert_eq!((plain.reason(), plain.code(), plain.source()), ("reload", None, None));
         assert_eq!(Event::zeroed().kind(), None);

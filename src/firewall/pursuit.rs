@@ -66,6 +66,7 @@ impl Pursuit {
 mod tests {
     use super::*;
     use crate::flood::Reason;
+    use crate::source::Learnt;
 
     fn block(seen: u32, since: u64) -> Block {
         Block {
@@ -76,6 +77,7 @@ mod tests {
             seen,
             times: 1,
             reason: Reason::Flood,
+            ways: Learnt::Packet.into(),
         }
     }
 

@@ -7,6 +7,7 @@ use super::rules::{ClassId, ClassRule};
 use super::table::Ended;
 use super::window::{self, SLICES, Slices};
 use crate::address::Prefix;
+use crate::source::{Learnt, Ways};
 
 /// Ms in a unit of block times; 2^32 of them are 13 years.
 const UNIT: u64 = 100;
@@ -44,7 +45,8 @@ pub(super) struct Entry {
     until: u32,
     /// Snapshot by which the class was decided.
     generation: u32,
-    /// Requests per slice; of a blocked source: start in units, requests since.
+    /// Requests per slice; of a blocked source: start in units, requests since, and
+    /// their [`Ways`].
     data: [u32; SLICES / 2],
 }
 
@@ -89,6 +91,8 @@ pub struct Block {
     pub times: u8,
     /// Why.
     pub reason: Reason,
+    /// How its requests have come.
+    pub ways: Ways,
 }
 
 impl Block {
@@ -227,29 +231,44 @@ impl Entry {
     fn start(&mut self, rule: &ClassRule, now: u64) {
         let lately = units(now) < self.until.saturating_add(rule.block_max.saturating_mul(10));
         let before = if self.until > 0 && lately { self.times } else { 0 };
-        self.block(Reason::Flood, now, now + rule.block_ms(before), 1, before.saturating_add(1));
+        let until = now + rule.block_ms(before);
+        self.block(Reason::Flood, (now, until), 1, before.saturating_add(1), Ways::NONE);
     }
 
     /// Blocks it from `since` to `until`, in ms.
-    pub fn block(&mut self, reason: Reason, since: u64, until: u64, seen: u32, times: u8) {
+    pub fn block(
+        &mut self,
+        reason: Reason,
+        (since, until): (u64, u64),
+        seen: u32,
+        times: u8,
+        came: Ways,
+    ) {
         self.state &= CLASS;
         self.state |= BLOCKED | if reason == Reason::Manual { MANUAL } else { 0 };
         self.times = times;
         self.until = u32::try_from(until.div_ceil(UNIT)).unwrap_or(u32::MAX);
         self.data = Default::default();
-        let [start, count, ..] = &mut self.data;
-        (*start, *count) = (units(since), seen);
+        let [start, count, ways, ..] = &mut self.data;
+        (*start, *count, *ways) = (units(since), seen, came.bits());
     }
 
     /// Counts a refused request of a blocked source.
-    pub fn refuse(&mut self) {
+    pub fn refuse(&mut self, learnt: Learnt) {
         let [_, seen, ..] = &mut self.data;
         *seen = seen.saturating_add(1);
+        self.note(learnt);
+    }
+
+    /// Notes how a request of a blocked source has come.
+    pub fn note(&mut self, learnt: Learnt) {
+        let [_, _, ways, ..] = &mut self.data;
+        *ways |= Ways::from(learnt).bits();
     }
 
     /// The block, if it is blocked.
     pub fn as_block(&self) -> Option<Block> {
-        let [since, seen, ..] = self.data;
+        let [since, seen, ways, ..] = self.data;
         self.is_blocked().then(|| {
             Some(Block {
                 prefix: self.key().prefix()?,
@@ -259,6 +278,7 @@ impl Entry {
                 seen,
                 times: self.times,
                 reason: if self.is_manual() { Reason::Manual } else { Reason::Flood },
+                ways: Ways::from_bits(ways),
             })
         })?
     }

@@ -10,6 +10,7 @@ use super::rules::{ClassId, Rules};
 use crate::address::{Address, Prefix};
 use crate::shm::Area;
 use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::source::{Learnt, Source};
 
 /// All sources, in shared memory. Any process may call anything.
 pub struct FloodTable {
@@ -115,13 +116,14 @@ impl FloodTable {
     /// set if something is over with this request.
     pub fn check(
         &self,
-        source: Address,
+        source: impl Into<Source>,
         rules: &Rules,
         generation: u32,
         clock: impl Fn() -> u64,
         resolve: impl FnOnce() -> Option<ClassId>,
         ended: &mut Option<Ended>,
     ) -> Checked {
+        let Source { address: source, learnt } = source.into();
         let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
         let mut resolved = None;
         let mut resolve = Some(resolve);
@@ -129,13 +131,13 @@ impl FloodTable {
         if let Some(block) = self.covering(source, key.kind(), &clock) {
             let class = if block.reason == Reason::Manual { block.class } else { class() };
             if block.applies_to(class) {
-                return self.refuse(&block, class);
+                return self.refuse(&block, class, learnt);
             }
         }
         if let Some((line, mut entry)) = self.lines.find(&key) {
             let now = clock();
             if entry.generation() == generation || entry.is_manual() && entry.holds(now) {
-                return self.judge(line, &mut entry, rules, now, ended);
+                return self.judge((line, &mut entry), rules, now, learnt, ended);
             }
         }
         let class = class();
@@ -148,7 +150,7 @@ impl FloodTable {
         };
         *ended = self.count_place(line, &place);
         self.set_class(line, &mut entry, class, generation, ended);
-        let mut checked = self.judge(line, &mut entry, rules, clock(), ended);
+        let mut checked = self.judge((line, &mut entry), rules, clock(), learnt, ended);
         checked.evicted = matches!(place, Place::Instead { fresh: true, .. });
         checked
     }
@@ -201,10 +203,10 @@ impl FloodTable {
     #[inline(always)]
     fn judge(
         &self,
-        line: usize,
-        entry: &mut Entry,
+        (line, entry): (usize, &mut Entry),
         rules: &Rules,
         now: u64,
+        learnt: Learnt,
         ended: &mut Option<Ended>,
     ) -> Checked {
         let class = entry.class();
@@ -213,7 +215,7 @@ impl FloodTable {
         if entry.is_blocked() {
             // A class that blocks nobody any more frees those it has blocked.
             if entry.holds(now) && (rule.block > 0 || entry.is_manual()) {
-                entry.refuse();
+                entry.refuse(learnt);
                 checked.outcome = Outcome::Blocked { until: entry.until() };
                 return checked;
             }
@@ -238,6 +240,7 @@ impl FloodTable {
                 Outcome::Throttled { begins }
             }
             Judgement::Starts => {
+                entry.note(learnt);
                 self.blocked.started(entry.key().kind());
                 self.blocked.mark(line, true);
                 Outcome::Started { until: entry.until(), times: entry.times() }
@@ -275,11 +278,11 @@ impl FloodTable {
     }
 
     /// Counts a request of somebody within a blocked range.
-    fn refuse(&self, block: &Block, class: Option<ClassId>) -> Checked {
+    fn refuse(&self, block: &Block, class: Option<ClassId>, learnt: Learnt) -> Checked {
         if let Some((_, mut entry)) = self.lines.find(&Key::from(block.prefix))
             && entry.is_blocked()
         {
-            entry.refuse();
+            entry.refuse(learnt);
         }
         Checked::new(Outcome::Blocked { until: block.until }, class)
     }
@@ -300,7 +303,8 @@ impl FloodTable {
             self.end(&mut entry);
         }
         self.blocked.started(key.kind());
-        entry.block(block.reason, block.since, block.until, block.seen, block.times);
+        let span = (block.since, block.until);
+        entry.block(block.reason, span, block.seen, block.times, block.ways);
         self.blocked.mark(line, true);
         Ok(before)
     }

@@ -18,6 +18,8 @@ use crate::auth::{Ban, Checked, Rules, Turns};
 use crate::flood::ClassId;
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
+use crate::source::{Learnt, Source};
+use crate::unset::is_unset;
 use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
 
 thread_local! {
@@ -38,7 +40,7 @@ pub fn is_monitored(state: &State, rules: &Rules) -> bool {
     rules.monitor != 0 || with_rules(state, |flood| flood.monitor_all != 0)
 }
 
-/// `auth_check(aor)`.
+/// `auth_check(aor [, ip])`.
 pub unsafe extern "C" fn auth_check(msg: *const sw_message, aor: sw_text) -> i32 {
     guard(Entry::AuthCheck, Verdict::AuthUntracked.code(), || {
         // SAFETY: the shim passes a message and a text that outlive the call.
@@ -47,7 +49,8 @@ pub unsafe extern "C" fn auth_check(msg: *const sw_message, aor: sw_text) -> i32
     })
 }
 
-/// `auth_failed(aor)` where `credentials` is NULL, else with those.
+/// `auth_failed(aor [, credentials [, ip]])`; `credentials` is NULL for those of the
+/// request itself.
 pub unsafe extern "C" fn auth_failed(
     attempt: *const sw_attempt,
     aor: sw_text,
@@ -71,7 +74,7 @@ pub unsafe extern "C" fn auth_failed(
     })
 }
 
-/// `auth_ok(aor)`.
+/// `auth_ok(aor [, ip])`.
 pub unsafe extern "C" fn auth_ok(msg: *const sw_message, aor: sw_text) -> i32 {
     guard(Entry::AuthOk, Verdict::AuthUntracked.code(), || {
         // SAFETY: the shim passes a message and a text that outlive the call.
@@ -88,36 +91,43 @@ fn answer(
     credentials: &[&[u8]],
 ) -> i32 {
     let Some(msg) = msg else { return Verdict::AuthUntracked.code() };
-    let (verdict, told, about) = decide(function, msg, aor, asked, credentials);
+    let source = msg.judged(function);
+    let (verdict, told, about) = match source {
+        Ok(source) => decide(function, source, aor, asked, credentials),
+        Err(none) => unjudged(none.pass(Verdict::AuthUntracked)),
+    };
     statistics::count_verdict(function, verdict);
     if told != verdict {
         statistics::count_verdict(function, told);
     }
-    call::answer_judged(msg, function.name, (told, verdict), about)
+    call::answer(msg, function.name, (told, verdict), source.ok(), about)
+}
+
+/// What the script is told where nothing is judged.
+fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
+    (verdict, verdict, About::Nothing)
 }
 
 /// The verdict, what the script is told of it, and the numbers behind it.
 fn decide(
     function: &Function,
-    msg: &sw_message,
+    Source { address: source, learnt }: Source,
     aor: &[u8],
     asked: Asked,
     credentials: &[&[u8]],
 ) -> (Verdict, Verdict, About) {
-    let untracked = (Verdict::AuthUntracked, Verdict::AuthUntracked, About::Nothing);
-    let Some(state) = state::get() else { return untracked };
-    let usable = !aor.is_empty() && aor != b"<null>";
-    let Some(source) = msg.source.to_address().filter(|_| usable) else {
+    let Some(state) = state::get() else { return unjudged(Verdict::AuthUntracked) };
+    if is_unset(aor) {
         let (name, aor) = (function.name, Printable::short(aor));
         complain(
             Kind::Login,
             format_args!(
-                "{name} passed a request: the AoR is \"{aor}\", or it has no source address; is a \
-                 variable of the script unset? (said once a minute)"
+                "{name} passed a request: the AoR is \"{aor}\"; is a variable of the script unset? \
+                 (said once a minute)"
             ),
         );
-        return untracked;
-    };
+        return unjudged(Verdict::AuthUntracked);
+    }
     with_auth_rules(state, |rules| {
         let class = class_of(rules, source);
         let mut turns = Turns::default();
@@ -134,7 +144,7 @@ fn decide(
             _ => state.auth.check(&login, class, rules, clock, &mut turns),
         };
         let monitored = is_monitored(state, rules);
-        report(state, rules, &checked, &turns, monitored);
+        report(state, rules, &checked, &turns, (learnt, monitored));
         let verdict = policy::auth_verdict(asked, checked.outcome);
         let told = policy::watch_auth(verdict, monitored);
         (verdict, told, About::Auth(numbers(rules, class, &checked)))
@@ -166,7 +176,13 @@ fn numbers(rules: &Rules, class: Option<ClassId>, checked: &Checked) -> AuthNumb
 }
 
 /// Logs and counts what does not happen with every request.
-fn report(state: &State, rules: &Rules, checked: &Checked, turns: &Turns, monitored: bool) {
+fn report(
+    state: &State,
+    rules: &Rules,
+    checked: &Checked,
+    turns: &Turns,
+    (learnt, monitored): (Learnt, bool),
+) {
     if checked.evicted {
         statistics::count_own(Own::AuthEvictions);
     }
@@ -175,7 +191,7 @@ fn report(state: &State, rules: &Rules, checked: &Checked, turns: &Turns, monito
     }
     if let Some(ban) = &turns.started {
         statistics::count_own(Own::AuthBansStarted);
-        events::ban_started(state, ban, Some(monitored));
+        events::ban_started(state, ban, Some((learnt, monitored)));
         let rule = rules.class(ban.class);
         log::warning(format_args!(
             "ban of {} from {} starts: {} failures in {} s, class {}; {} s{}",

@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use super::abi::sw_message;
 use super::log;
-use crate::address::Address;
 use crate::flood::ClassId;
 use crate::ledger::{ScopeKind, Taken, Wanted};
+use crate::source::Source;
 use crate::verdict::Verdict;
 
 /// Names a message: no two messages of one process share all three, and a
@@ -73,17 +73,15 @@ pub struct AuthNumbers {
     pub ban_seconds: u32,
 }
 
-/// What a verdict is about, besides a company's source.
+/// What a verdict is about, besides a source.
 #[derive(Clone, Copy)]
 pub enum About {
     /// Nothing else.
     Nothing,
     /// Calls.
     Calls(Numbers),
-    /// A source.
+    /// Requests of the source.
     Flood(FloodNumbers),
-    /// An address that the script has given.
-    Address(Address),
     /// An AoR from a source.
     Auth(AuthNumbers),
 }
@@ -95,7 +93,9 @@ pub struct Told {
     pub verdict: Verdict,
     /// The verdict without monitor mode and without flag `e` of `flood_check`.
     pub judged: Verdict,
-    /// What it is about.
+    /// The source that it is about, if there is one.
+    pub source: Option<Source>,
+    /// What else it is about.
     pub about: About,
 }
 
@@ -104,18 +104,15 @@ thread_local! {
 }
 
 /// Keeps the verdict for `$swd` and returns the code for the script.
-pub fn answer(msg: &sw_message, function: &str, verdict: Verdict, about: About) -> i32 {
-    answer_judged(msg, function, (verdict, verdict), about)
-}
-
-/// As [`answer`], where the script may be told something else than was judged.
-pub fn answer_judged(
+/// It may be another one than was judged.
+pub fn answer(
     msg: &sw_message,
     function: &str,
     (verdict, judged): (Verdict, Verdict),
+    source: Option<Source>,
     about: About,
 ) -> i32 {
-    LAST.set(Some((msg.into(), Told { verdict, judged, about })));
+    LAST.set(Some((msg.into(), Told { verdict, judged, source, about })));
     if log::debugs() {
         log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
     }

@@ -4,12 +4,12 @@ use super::abi::{
     SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, sw_call, sw_dialog, sw_dialog_event,
     sw_restored, sw_text,
 };
-use super::call::{About, Numbers, answer_judged};
+use super::call::{About, Numbers, answer};
 use super::clock;
 use super::complaint::{Kind, complain, misused, unknown_flag};
 use super::dialogs::Held;
 use super::entry::{Entry, guard};
-use super::events;
+use super::events::{self, subject};
 use super::functions::monitors;
 use super::log;
 use super::process::with_snapshot;
@@ -19,6 +19,8 @@ use crate::events::Subject;
 use crate::ledger::{Call, DialogId, Direction, Outcome, ScopeKind, Taken, Wanted};
 use crate::policy::{self, CallFlags, Roadwarrior};
 use crate::printable::Printable;
+use crate::source::Source;
+use crate::unset::is_unset;
 use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
 
 /// A verdict and the live calls and limits behind it.
@@ -26,7 +28,7 @@ type Decision = (Verdict, Numbers);
 
 const ERROR: Decision = (Verdict::InternalError, Numbers::NONE);
 
-/// `roadwarrior_acquire(aor, company [, flags])`.
+/// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
 pub unsafe extern "C" fn roadwarrior_acquire(
     call: *const sw_call,
     aor: sw_text,
@@ -44,11 +46,15 @@ pub unsafe extern "C" fn roadwarrior_acquire(
         let Some(call) = call else { return failed.code() };
         let flags = read_flags(&ROADWARRIOR_ACQUIRE, flags);
         let monitored = is_filter_monitored(company);
-        let (mut verdict, numbers) = decide_roadwarrior(call, aor, company, flags, monitored);
+        let source = call.msg.judged(&ROADWARRIOR_ACQUIRE);
+        let (mut verdict, numbers) = match source {
+            Ok(source) => decide_roadwarrior(call, source, (aor, company), flags, monitored),
+            Err(none) => (none.refusal(), Numbers::NONE),
+        };
         if flags.emergency && verdict.code() < 0 {
             verdict = Verdict::RoadwarriorEmergency;
         }
-        let asked = Asked { aor, company, monitored };
+        let asked = Asked { source: source.ok(), aor, company, monitored };
         finish(&ROADWARRIOR_ACQUIRE, call, &asked, (verdict, numbers))
     })
 }
@@ -77,13 +83,14 @@ pub unsafe extern "C" fn cc_limit(call: *const sw_call, company: sw_text, flags:
             );
             verdict = Verdict::CallEmergency;
         }
-        let asked = Asked { aor: &[], company, monitored };
+        let asked = Asked { source: call.msg.sender(), aor: &[], company, monitored };
         finish(&CC_LIMIT, call, &asked, (verdict, numbers))
     })
 }
 
 /// Whom a function was asked about, and whether refusals are only watched.
 struct Asked<'a> {
+    source: Option<Source>,
     aor: &'a [u8],
     company: &'a [u8],
     monitored: bool,
@@ -98,26 +105,24 @@ fn finish(
     statistics::count_verdict(function, verdict);
     let (told, watched) = policy::watch(verdict, asked.monitored);
     if verdict.code() < 0 {
-        report_refusal(function, call, asked, verdict, &numbers);
+        report_refusal(function, asked, verdict, &numbers);
     }
     if watched {
         statistics::count_verdict(function, told);
     }
-    answer_judged(&call.msg, function.name, (told, verdict), About::Calls(numbers))
+    answer(&call.msg, function.name, (told, verdict), asked.source, About::Calls(numbers))
 }
 
 #[cold]
 fn report_refusal(
     function: &'static Function,
-    call: &sw_call,
     asked: &Asked<'_>,
     verdict: Verdict,
     numbers: &Numbers,
 ) {
-    let source = call.msg.source.to_address().map(|source| source.prefix(128));
     with_snapshot(|view, _| {
-        let &Asked { aor, company, monitored } = asked;
-        let subject = Subject { source, company, aor, ..Subject::default() };
+        let &Asked { source, aor, company, monitored } = asked;
+        let subject = Subject { company, aor, ..subject(source) };
         events::refused(view, function, verdict, monitored, &subject, numbers);
     });
 }
@@ -153,12 +158,11 @@ fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
 
 fn decide_roadwarrior(
     call: &sw_call,
-    aor: &[u8],
-    company: &[u8],
+    Source { address: source, .. }: Source,
+    (aor, company): (&[u8], &[u8]),
     flags: CallFlags,
     monitored: bool,
 ) -> Decision {
-    let Some(source) = call.msg.source.to_address() else { return ERROR };
     let initial = call.initial_invite != 0;
     let rule = with_snapshot(|view, _| policy::roadwarrior(view, aor, company, source, initial));
     match rule {
@@ -196,7 +200,7 @@ fn decide_cc_limit(
     flags: CallFlags,
     monitored: bool,
 ) -> Decision {
-    if company_id.is_empty() || company_id == b"<null>" {
+    if is_unset(company_id) {
         misused(CC_LIMIT.name, format_args!("the company is \"{}\"", Printable::short(company_id)));
         return ERROR;
     }
@@ -207,6 +211,10 @@ fn decide_cc_limit(
         Some(true) => {}
     }
     let within = call.within != 0;
+    if call.misplaced != 0 {
+        no_dialog(&CC_LIMIT, MISPLACED);
+        return ERROR;
+    }
     let dialog = match Held::of(call) {
         Ok(dialog) => dialog,
         // A call that began before this Kamailio did, or elsewhere.
@@ -267,8 +275,16 @@ fn direction(flags: CallFlags) -> Direction {
     }
 }
 
+/// Why a call is not counted in the wrong kind of route.
+const MISPLACED: &str = "it is asked in a branch, reply, onsend or event route; ask in \
+                         request_route or failure_route";
+
 /// The dialog of a message; None is complained of.
 fn hold(function: &Function, call: &sw_call) -> Option<Held> {
+    if call.misplaced != 0 {
+        no_dialog(function, MISPLACED);
+        return None;
+    }
     Held::of(call).map_err(|why| no_dialog(function, why)).ok()
 }
 

@@ -9,7 +9,7 @@ use super::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 8;
+const KINDS: usize = 10;
 
 /// What is complained of.
 #[derive(Clone, Copy)]
@@ -30,6 +30,10 @@ pub enum Kind {
     Login,
     /// No room for another one.
     Logins,
+    /// A text that is no address.
+    Address,
+    /// A message that nobody has sent.
+    NoSource,
 }
 
 thread_local! {

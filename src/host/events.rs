@@ -10,7 +10,15 @@ use crate::events::{Event, EventKind, Subject};
 use crate::flood::{Block, ClassId};
 use crate::ledger::ScopeKind;
 use crate::snapshot::View;
+use crate::source::{Learnt, Source};
 use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
+
+/// What is said of a source, in full: the subject of an event.
+pub fn subject(source: Option<Source>) -> Subject<'static> {
+    let Some(Source { address, learnt }) = source else { return Subject::default() };
+    let source = Some(address.prefix(128));
+    Subject { source, learnt: Some(learnt), ..Subject::default() }
+}
 
 /// A function has refused a request, or would have. The brand is looked up only for
 /// what is no repeat.
@@ -24,8 +32,9 @@ pub fn refused(
 ) {
     let Some(state) = state::get() else { return };
     let now = clock::wall();
-    let Subject { source, company, aor, .. } = *subject;
-    let key = (function.place(), verdict as u8, monitored, source, company, aor);
+    let Subject { source, learnt, company, aor, .. } = *subject;
+    let what = (function.place(), verdict as u8, monitored, learnt.map(|way| way as u8));
+    let key = (what, source, company, aor);
     state.journal.put_folded(&key, now, || {
         let (kind, scope) = match verdict {
             Verdict::BrandLimit => (EventKind::Limit, Some(ScopeKind::Brand)),
@@ -86,18 +95,20 @@ pub fn block_ended(state: &State, block: &Block) {
 fn block_event(state: &State, kind: EventKind, block: &Block) {
     let now = Moment::now();
     let class = state.settings.classes.name(block.class).as_bytes();
-    let subject = Subject { source: Some(block.prefix), aor: class, ..Subject::default() };
+    let (source, learnt) = (Some(block.prefix), block.ways.first());
+    let subject = Subject { source, learnt, aor: class, ..Subject::default() };
     let mut event = Event::new(kind, now.wall, &subject);
     event.calls = block.seen;
     (event.since, event.until) = (now.date(block.since), now.date(block.until));
     state.journal.put(&event);
 }
 
-/// An AoR is banned from a source from now on; `monitored`: by a failure, and whether
-/// that is only watched.
-pub fn ban_started(state: &State, ban: &Ban, monitored: Option<bool>) {
-    let mut event = ban_event(EventKind::BanStarted, ban);
-    if let Some(monitored) = monitored {
+/// An AoR is banned from a source from now on; by a `failure`, how its source was
+/// learnt, and whether bans are only watched.
+pub fn ban_started(state: &State, ban: &Ban, failure: Option<(Learnt, bool)>) {
+    let learnt = failure.map(|(learnt, _)| learnt);
+    let mut event = ban_event(EventKind::BanStarted, ban, learnt);
+    if let Some((_, monitored)) = failure {
         event = event.with_verdict(&AUTH_FAILED, Verdict::AuthBanStarted, monitored);
     }
     state.journal.put(&event);
@@ -105,22 +116,29 @@ pub fn ban_started(state: &State, ban: &Ban, monitored: Option<bool>) {
 
 /// A ban has ended.
 pub fn ban_ended(state: &State, ban: &Ban) {
-    state.journal.put(&ban_event(EventKind::BanEnded, ban));
+    state.journal.put(&ban_event(EventKind::BanEnded, ban, None));
 }
 
-fn ban_event(kind: EventKind, ban: &Ban) -> Event {
+fn ban_event(kind: EventKind, ban: &Ban, learnt: Option<Learnt>) -> Event {
     let now = Moment::now();
     let (source, aor) = (Some(ban.source), ban.aor.bytes());
-    let mut event = Event::new(kind, now.wall, &Subject { source, aor, ..Subject::default() });
+    let subject = Subject { source, learnt, aor, ..Subject::default() };
+    let mut event = Event::new(kind, now.wall, &subject);
     event.calls = ban.seen;
     (event.since, event.until) = (now.date(ban.since), now.date(ban.until));
     event
 }
 
 /// A source is throttled from now on.
-pub fn throttled(state: &State, source: Prefix, class: Option<ClassId>, limit: u32) {
+pub fn throttled(
+    state: &State,
+    (source, learnt): (Prefix, Learnt),
+    class: Option<ClassId>,
+    limit: u32,
+) {
     let aor = state.settings.classes.name(class).as_bytes();
-    let subject = Subject { source: Some(source), aor, ..Subject::default() };
+    let (source, learnt) = (Some(source), Some(learnt));
+    let subject = Subject { source, learnt, aor, ..Subject::default() };
     let mut event = Event::new(EventKind::Limit, clock::wall(), &subject).with_verdict(
         &FLOOD_CHECK,
         Verdict::FloodThrottled,

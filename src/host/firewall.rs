@@ -19,6 +19,7 @@ use crate::flood::{Block, Reason, Rules};
 use crate::policy;
 use crate::printable::Printable;
 use crate::shm::{Area, SharedMutex};
+use crate::source::Learnt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Ms between two looks at the blocks.
@@ -307,7 +308,7 @@ impl Feeder {
                 wanted.extend(
                     going_on
                         .iter()
-                        .filter(|block| refuses_all(rules, block))
+                        .filter(|block| is_seen(block) && refuses_all(rules, block))
                         .map(|block| Element { prefix: block.prefix, until: block.until }),
                 );
             }
@@ -372,6 +373,12 @@ fn advice(why: &str, sets: &Sets) -> String {
     } else {
         "See docs/firewall.md".into()
     }
+}
+
+/// Whether the kernel sees packets of the source itself. All those of a source that is
+/// known by the PROXY protocol or by the script alone carry a balancer's address.
+fn is_seen(block: &Block) -> bool {
+    block.reason == Reason::Manual || block.ways.have(Learnt::Packet)
 }
 
 /// Whether each request from a block's prefix is refused: the kernel knows no

@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 
 use super::abi::{sw_message, sw_text};
-use super::call::{About, FloodNumbers, answer_judged};
+use super::call::{About, FloodNumbers, answer};
 use super::clock;
-use super::complaint::{Kind, complain, misused, unknown_flag};
+use super::complaint::{Kind, complain, unknown_flag};
 use super::entry::{Entry, guard};
 use super::events;
 use super::log;
@@ -15,6 +15,7 @@ use super::statistics::{self, Own};
 use crate::address::Address;
 use crate::flood::{Block, Checked, ClassId, Ended, Outcome, Reason, Rules};
 use crate::policy::{self, FloodFlags};
+use crate::source::Source;
 use crate::tables::Broadest;
 use crate::verdict::{FLOOD_CHECK, Verdict};
 
@@ -31,7 +32,7 @@ pub fn with_rules<R>(state: &State, f: impl FnOnce(&Rules) -> R) -> R {
     })
 }
 
-/// `flood_check([flags])`.
+/// `flood_check([flags [, ip]])`.
 pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> i32 {
     guard(Entry::FloodCheck, Verdict::FloodUntracked.code(), || {
         // SAFETY: the shim passes a message and a text that outlive the call.
@@ -41,27 +42,28 @@ pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> 
         if let Some(letter) = unknown {
             unknown_flag(FLOOD_CHECK.name, letter, "e, p");
         }
-        let (verdict, judged, about) = decide(msg, flags);
+        let source = msg.judged(&FLOOD_CHECK);
+        let (verdict, judged, about) = match source {
+            Ok(source) => decide(source, flags),
+            Err(none) => unjudged(none.pass(Verdict::FloodUntracked)),
+        };
         statistics::count_verdict(&FLOOD_CHECK, verdict);
-        answer_judged(msg, FLOOD_CHECK.name, (verdict, judged), about)
+        answer(msg, FLOOD_CHECK.name, (verdict, judged), source.ok(), about)
     })
 }
 
-/// Nothing can be said of a source.
-const UNTRACKED: (Verdict, Verdict, About) =
-    (Verdict::FloodUntracked, Verdict::FloodUntracked, About::Nothing);
+/// What the script is told where nothing is judged.
+fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
+    (verdict, verdict, About::Nothing)
+}
 
 /// What the script is told, what was judged, and about what.
-fn decide(msg: &sw_message, flags: FloodFlags) -> (Verdict, Verdict, About) {
-    let Some(source) = msg.source.to_address() else {
-        misused(FLOOD_CHECK.name, format_args!("the message has no source address"));
-        return UNTRACKED;
-    };
-    let Some(state) = state::get() else { return UNTRACKED };
+fn decide(source: Source, flags: FloodFlags) -> (Verdict, Verdict, About) {
+    let Some(state) = state::get() else { return unjudged(Verdict::FloodUntracked) };
     with_rules(state, |rules| {
         let clock = Clock::default();
         let checked = match flags.peek {
-            true => peek(state, rules, source, &clock),
+            true => peek(state, rules, source.address, &clock),
             false => check(state, rules, source, &clock),
         };
         let judged = policy::flood_verdict(&checked.outcome);
@@ -87,12 +89,12 @@ impl Clock {
 }
 
 #[inline(always)]
-fn check(state: &State, rules: &Rules, source: Address, clock: &Clock) -> Checked {
+fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> Checked {
     // Both only rise, so no two pairs of them have one sum.
     let generation = state.store.publication().current() as u32;
     let generation = generation.wrapping_add(rules.sources_version);
     let mut ended = None;
-    let class = || class_of(rules, source);
+    let class = || class_of(rules, source.address);
     let now = || clock.read();
     let checked = state.flood.check(source, rules, generation, now, class, &mut ended);
     if let Some(ended) = &ended {
@@ -137,7 +139,8 @@ fn numbers(rules: &Rules, checked: &Checked, clock: &Clock) -> FloodNumbers {
 }
 
 /// Logs and counts what does not happen with every request.
-fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
+fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
+    let Source { address: source, learnt } = judged;
     if checked.evicted {
         statistics::count_own(Own::FloodEvictions);
     }
@@ -147,7 +150,8 @@ fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
             let (prefix, since) = (source.prefix(rules.ipv6_prefix as u8), clock::monotonic());
             let reason = Reason::Flood;
             let class = checked.class;
-            let block = Block { prefix, class, since, until, seen: 1, times, reason };
+            let ways = learnt.into();
+            let block = Block { prefix, class, since, until, seen: 1, times, reason, ways };
             events::block_started(state, &block);
             let seconds = clock::seconds_left(until, since);
             let blocked = format!("; {seconds} s, {times} in a row");
@@ -156,7 +160,8 @@ fn report(state: &State, rules: &Rules, checked: &Checked, source: Address) {
         Outcome::Throttled { begins: true } => {
             statistics::count_own(Own::FloodThrottlings);
             let prefix = source.prefix(rules.ipv6_prefix as u8);
-            events::throttled(state, prefix, checked.class, rules.class(checked.class).limit);
+            let limit = rules.class(checked.class).limit;
+            events::throttled(state, (prefix, learnt), checked.class, limit);
             log_start(state, rules, "throttling", source, checked.class, "");
         }
         Outcome::Untracked => complain(

@@ -37,6 +37,7 @@ mod report;
 mod revision;
 mod rpc;
 mod settings;
+mod source;
 mod state;
 mod statistics;
 mod tables_file;

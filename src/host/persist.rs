@@ -1,7 +1,7 @@
 //! The file in which blocks and bans survive a restart.
 //!
 //! A line of text per block: prefix, start and end in ms since 1970, requests
-//! refused, blocks in a row, reason, class; the lines of bans are those of
+//! refused, blocks in a row, reason, class, ways; the lines of bans are those of
 //! [`super::bans`]. Written by one process, whole and
 //! under another name first, so that a reader always finds a whole file.
 
@@ -22,6 +22,7 @@ use super::statistics::{self, Own};
 use crate::address::Prefix;
 use crate::flood::{Block, ClassId, LONGEST_BLOCK, Reason};
 use crate::printable::Printable;
+use crate::source::{Learnt, Ways};
 
 /// First line of the file; another one is another format.
 const HEADER: &str = "sipwarden blocks 1";
@@ -101,7 +102,7 @@ fn whole(state: &State) -> String {
 
 fn line(settings: &Settings, now: Moment, block: &Block) -> String {
     format!(
-        "{} {} {} {} {} {} {}\n",
+        "{} {} {} {} {} {} {} {}\n",
         block.prefix,
         now.date(block.since),
         now.date(block.until),
@@ -109,6 +110,7 @@ fn line(settings: &Settings, now: Moment, block: &Block) -> String {
         block.times,
         block.reason.name(),
         settings.classes.name(block.class),
+        block.ways.names(),
     )
 }
 
@@ -205,9 +207,12 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
 fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {
     let line = std::str::from_utf8(line).ok()?;
     let fields: Vec<&str> = line.split(' ').collect();
-    let &[prefix, since, until, seen, times, reason, class] = fields.as_slice() else {
-        return None;
+    // Files of earlier versions tell no ways: those of packets.
+    let (fields, ways) = match fields.as_slice() {
+        [fields @ .., ways] if fields.len() == 7 => (fields, Ways::from_names(ways)?),
+        fields => (fields, Learnt::Packet.into()),
     };
+    let &[prefix, since, until, seen, times, reason, class] = fields else { return None };
     let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
     let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_BLOCK) * 1000)?;
     // Not longer than it was meant to be, should the date have been set back.
@@ -223,5 +228,6 @@ fn parse(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {
         seen: seen.parse().ok()?,
         times: times.parse().ok()?,
         reason: Reason::from_name(reason)?,
+        ways,
     })
 }

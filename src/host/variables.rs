@@ -1,6 +1,7 @@
 //! `$swd(attribute)`: the last verdict in this message, or the event that is told.
 
 use std::cell::RefCell;
+use std::fmt::Write;
 
 use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_message, sw_text, sw_value};
 use super::call::{About, AuthNumbers, FloodNumbers, Told, last_told};
@@ -15,19 +16,23 @@ use crate::verdict::Verdict;
 /// The operators' page, whole.
 const PAGE: &str = include_str!("../../web/index.html");
 
+/// Bytes of the longest address.
+const LONGEST_ADDRESS: usize = 45;
+
 /// What an attribute tells.
 enum Value<'a> {
     Int(i64),
     Text(&'a [u8]),
+    Address(Address),
 }
 
 /// What `$swd` is about.
 enum Context<'a> {
-    /// A message in which a function was called, and its source.
+    /// A message in which a function was called, and its sender.
     Message(Told, Option<Address>),
     /// An event, in an event route.
     Event(&'a EventView),
-    /// Another message, and its source.
+    /// Another message, and its sender.
     Nothing(Option<Address>),
 }
 
@@ -40,6 +45,9 @@ struct EventView {
 thread_local! {
     /// The event that is told now; its texts stay as long as its route runs.
     static EVENT: RefCell<Option<Box<EventView>>> = const { RefCell::new(None) };
+    /// The text of the last address that was told. Its buffer is that of the longest
+    /// address from the first one on, so it never moves.
+    static ADDRESS: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Runs `f` while `$swd` tells of an event.
@@ -141,14 +149,14 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
 /// The address whose country is told.
 fn address(context: &Context<'_>) -> Option<Address> {
     match context {
-        Context::Message(Told { about: About::Address(given), .. }, _) => Some(*given),
+        Context::Message(Told { source: Some(judged), .. }, _) => Some(judged.address),
         Context::Message(_, source) | Context::Nothing(source) => *source,
         Context::Event(view) => Some(view.event.source()?.first()),
     }
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 31] = [
+pub const ATTRIBUTES: [Attribute; 32] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -211,12 +219,30 @@ pub const ATTRIBUTES: [Attribute; 31] = [
     attribute("function", "event: the function that refused", |c| {
         Some(Value::Text(event_of(c)?.function().as_bytes())).filter(|_| event_of(c).is_some())
     }),
-    attribute("ip", "event: the source, an address or prefix", |c| match c {
-        Context::Event(view) if !view.source.is_empty() => {
-            Some(Value::Text(view.source.as_bytes()))
-        }
-        _ => None,
-    }),
+    attribute(
+        "ip",
+        "the address that the last function in this message has judged (`cc_limit`: the sender's); of \
+         an event, its source, an address or prefix",
+        |c| match c {
+            Context::Message(told, _) => Some(Value::Address(told.source?.address)),
+            Context::Event(view) if !view.source.is_empty() => {
+                Some(Value::Text(view.source.as_bytes()))
+            }
+            _ => None,
+        },
+    ),
+    attribute(
+        "learnt",
+        "how that address was learnt: `packet`, `proxy` (the PROXY protocol) or `script` (an \
+         argument)",
+        |c| {
+            let learnt = match c {
+                Context::Message(told, _) => told.source?.learnt,
+                _ => event_of(c)?.learnt()?,
+            };
+            Some(Value::Text(learnt.name().as_bytes()))
+        },
+    ),
     attribute(
         "country",
         "country of the address that a function was given last, else of the message's source, as \
@@ -299,6 +325,14 @@ pub unsafe extern "C" fn variable(msg: *const sw_message, index: i32, out: *mut 
                     out.kind = SW_VALUE_TEXT;
                     out.text = text.into();
                 }
+                Some(Value::Address(address)) => ADDRESS.with_borrow_mut(|text| {
+                    text.clear();
+                    text.reserve(LONGEST_ADDRESS);
+                    // A String takes all.
+                    let _ = write!(text, "{address}");
+                    out.kind = SW_VALUE_TEXT;
+                    out.text = text.as_bytes().into();
+                }),
                 None => {}
             }
         });

@@ -5,6 +5,7 @@ use super::source::check_company_ip;
 use crate::address::Address;
 use crate::ledger::{Outcome, Scope, ScopeKind, Wanted};
 use crate::snapshot::{CompanyView, View};
+use crate::unset::is_unset;
 use crate::verdict::Verdict;
 
 /// What the rule of roadwarriors asks for.
@@ -33,7 +34,7 @@ pub fn roadwarrior(
     if !matches!(verdict, Verdict::DeniedSource | Verdict::DeniedNoRanges) {
         return Roadwarrior::Decided(verdict);
     }
-    if aor.is_empty() || aor == b"<null>" {
+    if is_unset(aor) {
         return Roadwarrior::Decided(Verdict::InternalError);
     }
     let limit = match snapshot.user(aor) {

@@ -3,6 +3,7 @@
 use crate::address::{Address, Prefix};
 use crate::countries::{CountryCode, countries_of};
 use crate::snapshot::View;
+use crate::unset::is_unset;
 use crate::verdict::Verdict;
 
 /// A verdict about a source and the rule behind it.
@@ -22,11 +23,10 @@ impl From<Verdict> for SourceDecision {
     }
 }
 
-/// Decides for the company with this id. An empty id, or `<null>`, which is
-/// what Kamailio prints for an unset variable, is an error of the script.
+/// Decides for the company with this id. One that is not set is an error of the script.
 #[inline]
 pub fn check_company_ip(snapshot: &View<'_>, company: &[u8], source: Address) -> SourceDecision {
-    if company.is_empty() || company == b"<null>" {
+    if is_unset(company) {
         return Verdict::InternalError.into();
     }
     let Some(company) = snapshot.company(company) else {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::value::{Value, number, prefix, quoted, quoted_or_null, switch, text};
+use super::value::{Value, name, number, prefix, quoted, quoted_or_null, switch, text};
 use super::{
     BadRows, Brand, Broadest, Company, Configuration, Country, Problem, Problems, RangeRow, Table,
     Trusted, User,
@@ -152,7 +152,7 @@ impl Loader {
         max_calls: Value<'_>,
         row: u64,
     ) -> Result<(), String> {
-        let id = text("id", id, MAX_ID)?;
+        let id = name("id", id, MAX_ID)?;
         let named = |e: String| of("company", id, &e);
         let brand_id = text("brand_id", brand, MAX_ID).map_err(named)?;
         let brand = *self
@@ -258,7 +258,7 @@ impl Loader {
     }
 
     fn user(&mut self, aor: Value<'_>, company: Value<'_>, calls: Value<'_>) -> Result<(), String> {
-        let aor = text("aor", aor, MAX_AOR)?;
+        let aor = name("aor", aor, MAX_AOR)?;
         let named = |e: String| of("user", aor, &e);
         let company = self.company_position(company).map_err(named)?;
         let calls = number("external_calls", calls, 3).map_err(named)?;
@@ -370,6 +370,7 @@ mod tests {
             (Table::Company, &[Some(b"2"), Some(b"zz"), None, None], "brand_id \"zz\" is no brand"),
             (Table::Company, &[Some(b"2"), Some(b"b1"), Some(b"3"), None], "ip_filter \"3\""),
             (Table::Company, &[Some(b"c1"), Some(b"b1"), None, None], "id \"c1\" stands twice"),
+            (Table::Company, &[Some(b"None"), Some(b"b1"), None, None], "id \"None\" is what"),
             (Table::Company, &[Some(b"2"), Some(b"b1"), None, Some(b"ten")], "max_calls \"ten\""),
             (
                 Table::CompanyAddress,

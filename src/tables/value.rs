@@ -2,6 +2,7 @@
 
 use crate::address::Prefix;
 use crate::printable::Printable;
+use crate::unset::is_unset;
 
 /// A column of a row: its text, or None for NULL.
 pub(super) type Value<'a> = Option<&'a [u8]>;
@@ -43,6 +44,17 @@ pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result
             Err(format!("{column} {} is no text (UTF-8); {cast}", quoted(bytes)))
         }
         Some(bytes) => Ok(bytes),
+    }
+}
+
+/// An id that scripts ask about: as [`text`], and no word for nothing.
+pub(super) fn name<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
+    match text(column, value, longest)? {
+        bytes if is_unset(bytes) => Err(format!(
+            "{column} {} is what scripts print for nothing; no id may be it",
+            quoted(bytes)
+        )),
+        bytes => Ok(bytes),
     }
 }
 

@@ -28,7 +28,12 @@ pub struct Told {
 impl Phone {
     pub fn new(source: &str, server: SocketAddr) -> Self {
         let ip: IpAddr = source.parse().unwrap();
-        let socket = UdpSocket::bind((ip, 0)).unwrap();
+        Phone::at((ip, 0).into(), server)
+    }
+
+    /// With a port of its own.
+    pub fn at(source: SocketAddr, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(source).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         Phone { socket, server }
     }

@@ -14,6 +14,7 @@ use crate::host::statistics::{self, Own};
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, SourceKind, View};
+use crate::source::Ways;
 use crate::tables::Broadest;
 use crate::verdict::Verdict;
 
@@ -55,6 +56,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.int(c"seconds_left", clock::seconds_left(block.until, now.monotonic));
     node.int(c"requests", block.seen);
     node.int(c"times", block.times);
+    node.text(c"learnt", block.ways.names());
     node.int(c"in_firewall", u64::from(state.flood.is_offloaded(block.prefix)));
 }
 
@@ -183,6 +185,7 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
             seen: 0,
             times: 1,
             reason: Reason::Manual,
+            ways: Ways::NONE,
         };
         let before = (state.flood.block(&block, rules, now.monotonic))
             .map_err(|_| Fault::internal("no room: flood_sources is full of blocks"))?;

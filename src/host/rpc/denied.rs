@@ -11,6 +11,7 @@ use crate::host::gauges::{Usage, brands, companies};
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
 use crate::printable::Printable;
+use crate::source::Learnt;
 
 /// Refusals in an answer: ctl bounds the structures of one reply.
 const SHOWN: usize = 20;
@@ -38,6 +39,7 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
         node.text(c"reason", event.reason());
         node.int(c"code", event.code().unwrap_or(0));
         node.text(c"source", event.source().map(|source| source.name()).unwrap_or_default());
+        node.text(c"learnt", event.learnt().map_or("", Learnt::name));
         node.text(c"company", Printable::full(event.company()));
         node.text(c"brand", Printable::full(event.brand()));
         node.text(c"aor", Printable::full(event.aor()));
