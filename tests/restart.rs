@@ -185,7 +185,11 @@ request_route {
     assert_eq!(told.reason, "internal_error");
     let log = kamailio.log();
     assert!(log.contains("loadmodule \"dialog.so\" is missing"), "{log}");
-    assert!(log.contains("no dialog module: cc_limit and roadwarrior_acquire can count nothing"));
+    assert!(
+        log.contains(
+            "there is no dialog module: cc_limit and roadwarrior_acquire refuse every call"
+        )
+    );
 }
 
 #[test]

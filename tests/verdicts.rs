@@ -150,30 +150,42 @@ fn the_rpc_explains_without_side_effects() {
     assert_eq!(check("office", "127.0.0.9")["nearest_range"], "127.0.1.0/24");
     let steps: Vec<&str> =
         far["steps"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
-    assert_eq!(steps.len(), 4, "{steps:?}");
-    assert!(steps[0].starts_with("tables: generation 1, loaded "));
+    assert_eq!(far["verdict"], "refused by check_company_ip: denied_source (-1)");
     assert_eq!(
-        steps[1],
-        "check_company_ip: denied_source (-1), filter on, 127.0.9.9 is in none of 2 ranges, the \
-         nearest is 127.0.2.7/32"
+        steps[..3],
+        [
+            "flood_check: under_limit (1), class default (neither trusted nor in a range of a \
+             company), 0 of 100 requests in 2000 ms",
+            "check_company_ip: denied_source (-1), filter on, 127.0.9.9 is in none of 2 ranges, the \
+             nearest is 127.0.2.7/32",
+            "cc_limit: call_counted (1), a new call would be counted: the company has 0 calls, \
+             without a limit, brand \"b\" has 0 calls, without a limit",
+        ]
     );
-    assert_eq!(
-        steps[2],
-        "cc_limit: call_counted (1), brand \"b\" has 0 of any number of calls up, the company 0 of \
-         any number of"
-    );
-    assert_eq!(
-        steps[3],
-        "flood_check: under_limit (1), class default (neither trusted nor in a range of a company), \
-         0 of 100 requests in 2000 ms"
-    );
+    assert!(steps[3].starts_with("tables: generation 1, loaded 20"), "{steps:?}");
+    assert_eq!(check("office", "127.0.1.77")["verdict"], "allowed");
+    let other_case = check("Office ", "127.0.1.77");
+    assert_eq!(other_case["verdict"], "refused by check_company_ip: unknown_company (-3)");
+    let why = "there is no company \"Office \"; \"office\" differs in case or blanks only";
+    assert!(other_case["steps"][1].as_str().unwrap().ends_with(why), "{other_case}");
+    kamailio.rpc("sipwarden.block", json!(["127.0.1.77"]));
+    let blocked = check("office", "127.0.1.77");
+    assert_eq!(blocked["verdict"], "refused by flood_check: flood_blocked (-2)");
+    kamailio.rpc("sipwarden.set", json!(["monitor", 1]));
+    let watched = check("office", "127.0.9.9")["verdict"].clone();
+    let expected =
+        "allowed by monitor mode only; without it refused by check_company_ip: denied_source (-1)";
+    assert_eq!(watched, expected);
+    kamailio.rpc("sipwarden.set", json!(["monitor", 0]));
     assert_eq!(kamailio.counter("check_granted_range"), 0);
     let wrong = kamailio.try_rpc("sipwarden.check", json!(["office", "127.0.0"])).unwrap_err();
     assert!(wrong.contains("127.0.0") && wrong.contains("400"), "{wrong}");
     assert!(kamailio.try_rpc("sipwarden.check", json!(["office"])).unwrap_err().contains("ip"));
 
-    let typed = kamailio.kamcmd(&["sipwarden.check", "office", "127.0.1.77"]);
+    let typed = kamailio.kamcmd(&["sipwarden.check", "office", "127.0.2.7"]);
     assert!(typed.contains("reason: granted_range"), "{typed}");
+    // What is asked for comes first.
+    assert_eq!(typed.lines().nth(1).map(str::trim), Some("verdict: allowed"), "{typed}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::Address;
 use crate::auth::{Aor, Ban, Reason};
+use crate::flood::ClassId;
 use crate::host::auth::{
     class_of, is_monitored, report_end, report_lift, shown, source_of, with_auth_rules,
 };
@@ -15,6 +16,7 @@ use crate::host::state::State;
 use crate::host::statistics::{self, Own};
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
+use crate::verdict::Verdict;
 
 /// Bans on a page: ctl bounds the structures of one reply.
 const PAGE: usize = 20;
@@ -54,8 +56,23 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, ban: &Ban) {
     node.int(c"requests", ban.seen);
 }
 
-/// What `auth_check` would say of an AoR from an address now; in words.
-pub fn explain(reply: &Node<'_>, state: &State, aor: &[u8], address: Address) -> String {
+/// What `auth_check` would say of an AoR from an address now.
+pub struct Foretold {
+    /// Without monitor mode.
+    pub verdict: Verdict,
+    /// Whether a refusal is only reported.
+    pub watched: bool,
+    aor: Vec<u8>,
+    class: Option<ClassId>,
+    failures: u32,
+    limit: u32,
+    window: u32,
+    ban: Option<Ban>,
+    now: Moment,
+}
+
+/// What it would say of them.
+pub fn foretell(state: &State, aor: &[u8], address: Address) -> Foretold {
     with_auth_rules(state, |rules| {
         let now = Moment::now();
         let class = class_of(rules, address);
@@ -66,31 +83,52 @@ pub fn explain(reply: &Node<'_>, state: &State, aor: &[u8], address: Address) ->
             (None, None) => crate::auth::Outcome::Exempt,
             (None, Some(_)) => crate::auth::Outcome::Clear,
         };
-        let verdict = policy::auth_verdict(Asked::Check, outcome);
-        let verdict = policy::watch_auth(verdict, is_monitored(state, rules));
-        let (rule, name) = (rules.class(class), state.settings.classes.name(class));
-        reply.text(c"aor", Printable::full(aor));
-        reply.int(c"code", verdict.code());
-        reply.text(c"reason", verdict.reason());
-        reply.text(c"class", name);
-        reply.int(c"failures", failures);
-        reply.int(c"limit", rule.limit);
-        reply.int(c"window", rule.window);
-        if let Some(ban) = &ban {
-            describe(&reply.structure(c"ban"), state, now, ban);
+        let rule = rules.class(class);
+        Foretold {
+            verdict: policy::auth_verdict(Asked::Check, outcome),
+            watched: is_monitored(state, rules),
+            aor: aor.into(),
+            class,
+            failures,
+            limit: rule.limit,
+            window: rule.window,
+            ban,
+            now,
         }
-        let banned = ban.map_or(String::new(), |ban| {
-            let left = clock::seconds_left(ban.until, now.monotonic);
-            format!("; banned for {left} s ({})", ban.reason.name())
+    })
+}
+
+impl Foretold {
+    /// Its fields; the verdict is what the script would be told.
+    pub fn tell(&self, reply: &Node<'_>, state: &State) {
+        let told = policy::watch_auth(self.verdict, self.watched);
+        reply.text(c"aor", Printable::full(&self.aor));
+        reply.int(c"code", told.code());
+        reply.text(c"reason", told.reason());
+        reply.text(c"class", state.settings.classes.name(self.class));
+        reply.int(c"failures", self.failures);
+        reply.int(c"limit", self.limit);
+        reply.int(c"window", self.window);
+        if let Some(ban) = &self.ban {
+            describe(&reply.structure(c"ban"), state, self.now, ban);
+        }
+    }
+
+    /// The rule.
+    pub fn words(&self, state: &State) -> String {
+        let banned = self.ban.map_or(String::new(), |ban| {
+            let since = clock::date(self.now.date(ban.since) / 1000);
+            let left = clock::seconds_left(ban.until, self.now.monotonic);
+            format!("; banned since {since}, for another {left} s ({})", ban.reason.name())
         });
         format!(
-            "{} ({}), class {name}, {failures} of {} failures in {} s{banned}",
-            verdict.reason(),
-            verdict.code(),
-            rule.limit,
-            rule.window
+            "class {}, {} of {} failures in {} s{banned}",
+            state.settings.classes.name(self.class),
+            self.failures,
+            self.limit,
+            self.window
         )
-    })
+    }
 }
 
 /// Bans an AoR from a source: aor ip [seconds].

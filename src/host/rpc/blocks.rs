@@ -66,49 +66,87 @@ pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"ip", source);
-    let _ = explain(&reply, state, source);
+    foretell(state, source).tell(&reply, state);
     Ok(())
 }
 
-/// What `flood_check` would say to a request now, and the rule behind it; in words.
-pub fn explain(reply: &Node<'_>, state: &State, source: Address) -> String {
+/// What `flood_check` would say to a request now, and the rule behind it.
+pub struct Foretold {
+    /// Without monitor mode.
+    pub verdict: Verdict,
+    /// Whether a refusal is only reported.
+    pub watched: bool,
+    source: Prefix,
+    class: Option<ClassId>,
+    class_rule: String,
+    requests: u32,
+    limit: u32,
+    window: u32,
+    block: Option<Block>,
+    now: Moment,
+}
+
+/// What it would say of a source.
+pub fn foretell(state: &State, source: Address) -> Foretold {
     with_rules(state, |rules| {
         let now = Moment::now();
         let (block, seen) = state.flood.look(source, rules, clock::monotonic);
-        let (class, rule) = with_snapshot(|view, _| class_and_rule(view, rules, source))
+        let (class, class_rule) = with_snapshot(|view, _| class_and_rule(view, rules, source))
             .unwrap_or((Some(ClassId::DEFAULT), "no snapshot is loaded".into()));
-        let verdict = foretell(rules, block, class, seen);
-        let verdict = policy::soften(verdict, FloodFlags::default(), rules.monitor != 0);
-        reply.text(c"source", source.prefix(rules.ipv6_prefix as u8).name());
-        reply.int(c"code", verdict.code());
-        reply.text(c"reason", verdict.reason());
-        let name = state.settings.classes.name(class);
-        reply.text(c"class", name);
-        reply.text(c"class_rule", &rule);
-        let class = rules.class(class);
-        let requests = seen.map_or(0, |seen| seen.requests);
-        reply.int(c"requests", requests);
-        reply.int(c"limit", class.limit);
-        reply.int(c"window_ms", class.window);
-        if let Some(block) = &block {
-            describe(&reply.structure(c"block"), state, now, block);
+        let rule = rules.class(class);
+        Foretold {
+            verdict: verdict_on_next(rules, block, class, seen),
+            watched: rules.monitor != 0,
+            source: source.prefix(rules.ipv6_prefix as u8),
+            class,
+            class_rule,
+            requests: seen.map_or(0, |seen| seen.requests),
+            limit: rule.limit,
+            window: rule.window,
+            block,
+            now,
         }
-        let blocked = block.map_or(String::new(), |block| {
-            let left = clock::seconds_left(block.until, now.monotonic);
-            format!("; {} is blocked for {left} s ({})", block.prefix.name(), block.reason.name())
-        });
-        format!(
-            "{} ({}), class {name} ({rule}), {requests} of {} requests in {} ms{blocked}",
-            verdict.reason(),
-            verdict.code(),
-            class.limit,
-            class.window
-        )
     })
 }
 
+impl Foretold {
+    /// Its fields; the verdict is what the script would be told.
+    pub fn tell(&self, reply: &Node<'_>, state: &State) {
+        let told = policy::soften(self.verdict, FloodFlags::default(), self.watched);
+        reply.text(c"source", self.source.name());
+        reply.int(c"code", told.code());
+        reply.text(c"reason", told.reason());
+        reply.text(c"class", state.settings.classes.name(self.class));
+        reply.text(c"class_rule", &self.class_rule);
+        reply.int(c"requests", self.requests);
+        reply.int(c"limit", self.limit);
+        reply.int(c"window_ms", self.window);
+        if let Some(block) = &self.block {
+            describe(&reply.structure(c"block"), state, self.now, block);
+        }
+    }
+
+    /// The rule.
+    pub fn words(&self, state: &State) -> String {
+        let blocked = self.block.map_or(String::new(), |block| {
+            let since = clock::date(self.now.date(block.since) / 1000);
+            let left = clock::seconds_left(block.until, self.now.monotonic);
+            let (source, reason) = (block.prefix.name(), block.reason.name());
+            format!("; {source} is blocked since {since}, for another {left} s ({reason})")
+        });
+        format!(
+            "class {} ({}), {} of {} requests in {} ms{blocked}",
+            state.settings.classes.name(self.class),
+            self.class_rule,
+            self.requests,
+            self.limit,
+            self.window
+        )
+    }
+}
+
 /// The verdict on the next request, if it came now.
-fn foretell(
+fn verdict_on_next(
     rules: &Rules,
     block: Option<Block>,
     class: Option<ClassId>,

@@ -1,0 +1,126 @@
+//! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
+
+use super::super::reply::Node;
+use super::{alike, tell_verdict};
+use crate::address::Address;
+use crate::host::state::State;
+use crate::ledger::ScopeKind;
+use crate::policy::{self, Roadwarrior};
+use crate::printable::Printable;
+use crate::snapshot::{CompanyView, View};
+use crate::verdict::Verdict;
+
+/// The verdict on a user's call, and what the user may and does.
+pub struct ForetoldUser<'a> {
+    /// What the script would be told.
+    pub verdict: Verdict,
+    view: &'a View<'a>,
+    aor: &'a [u8],
+    company: &'a [u8],
+    calls: u32,
+    limit: u32,
+}
+
+impl<'a> ForetoldUser<'a> {
+    /// Of an AoR of a company at an address.
+    pub fn new(
+        state: &State,
+        view: &'a View<'a>,
+        aor: &'a [u8],
+        company: &'a [u8],
+        ip: Address,
+    ) -> Self {
+        let calls = state.ledger.live(ScopeKind::User, aor);
+        let verdict = match policy::roadwarrior(view, aor, company, ip, true) {
+            Roadwarrior::Decided(verdict) => verdict,
+            Roadwarrior::Slot { limit } if calls >= limit => Verdict::RoadwarriorLimit,
+            Roadwarrior::Slot { .. } => Verdict::RoadwarriorCounted,
+        };
+        let limit = view.user(aor).map_or(0, |user| user.external_calls);
+        ForetoldUser { verdict, view, aor, company, calls, limit }
+    }
+
+    /// Its fields.
+    pub fn tell(&self, node: &Node<'_>) {
+        node.text(c"aor", Printable::full(self.aor));
+        tell_verdict(node, self.verdict);
+        node.int(c"user_calls", self.calls);
+        node.int(c"user_limit", self.limit);
+    }
+
+    /// The rule.
+    pub fn words(&self) -> String {
+        let aor = Printable::full(self.aor);
+        let Some(user) = self.view.user(self.aor) else {
+            let lower = self.aor.trim_ascii().to_ascii_lowercase();
+            let listed = self.view.user(&lower).map(|_| lower.as_slice());
+            return format!("\"{aor}\" is not listed{}", alike(self.aor, listed.into_iter()));
+        };
+        if user.company.id() != self.company {
+            let other = Printable::full(user.company.id());
+            return format!("\"{aor}\" is listed for company \"{other}\"");
+        }
+        let (calls, limit) = (self.calls, self.limit);
+        match self.verdict {
+            Verdict::RoadwarriorCounted => format!(
+                "it would be counted: \"{aor}\" has {calls} of {limit} calls from elsewhere"
+            ),
+            _ => format!("\"{aor}\" has {calls} of {limit} calls from elsewhere"),
+        }
+    }
+}
+
+/// The verdict on a call of a company, and its live calls and limits.
+pub struct ForetoldCall<'a> {
+    /// What the script would be told.
+    pub verdict: Verdict,
+    brand: &'a [u8],
+    brand_calls: u32,
+    brand_limit: u32,
+    calls: u32,
+    limit: u32,
+}
+
+impl<'a> ForetoldCall<'a> {
+    /// Of a company.
+    pub fn new(state: &State, company: &CompanyView<'a>) -> Self {
+        let (brand, brand_limit) = company.brand();
+        let limit = company.max_calls();
+        let brand_calls = state.ledger.live(ScopeKind::Brand, brand);
+        let calls = state.ledger.live(ScopeKind::Company, company.id());
+        let full = |calls: u32, limit: u32| limit > 0 && calls >= limit;
+        let verdict = match (full(brand_calls, brand_limit), full(calls, limit)) {
+            (true, _) => Verdict::BrandLimit,
+            (_, true) => Verdict::CompanyLimit,
+            _ => Verdict::CallCounted,
+        };
+        ForetoldCall { verdict, brand, brand_calls, brand_limit, calls, limit }
+    }
+
+    /// Its fields.
+    pub fn tell(&self, node: &Node<'_>) {
+        tell_verdict(node, self.verdict);
+        node.int(c"brand_calls", self.brand_calls);
+        node.int(c"brand_limit", self.brand_limit);
+        node.int(c"company_calls", self.calls);
+        node.int(c"company_limit", self.limit);
+    }
+
+    /// The rule.
+    pub fn words(&self) -> String {
+        let of = |calls: u32, limit: u32| match limit {
+            0 => format!("{calls} calls, without a limit"),
+            _ => format!("{calls} of {limit} calls"),
+        };
+        let counted = match self.verdict {
+            Verdict::CallCounted => "a new call would be counted: ",
+            _ => "",
+        };
+        format!(
+            "{counted}the company has {}, brand \"{}\" has {}",
+            of(self.calls, self.limit),
+            Printable::full(self.brand),
+            of(self.brand_calls, self.brand_limit)
+        )
+    }
+}
