@@ -5,6 +5,8 @@
  */
 #include <dlfcn.h>
 #include "core/sr_module.h"
+#include "core/timer.h"
+#include "core/timer_ticks.h"
 #include "modules/dialog/dlg_load.h"
 #include "modules/dialog/dlg_hash.h"
 #include "shim.h"
@@ -21,6 +23,8 @@ static cmd_function dlg_manage;
 /* Not in the module's API, so taken from its library; may be missing. */
 static dlg_lookup_f dlg_lookup_by_id;
 static int support;
+/* dlg_match_mode 0: requests name their dialog by a parameter of Record-Route alone. */
+static int is_strict;
 
 static struct sw_dialog name_of(const dlg_cell_t *dlg)
 {
@@ -152,6 +156,7 @@ int sw_dialog_init(void)
 			   "counted before it is watched; remove that parameter\n");
 		return -1;
 	}
+	is_strict = param_of(module, "dlg_match_mode", 0) == 0;
 	if(param_of(module, "db_mode", 0) != 0)
 		support |= SW_DIALOG_PERSISTS;
 	dlg_lookup_by_id = (dlg_lookup_f)dlsym(module->handle, "dlg_lookup");
@@ -165,6 +170,20 @@ int sw_dialog_support(void)
 	return support;
 }
 
+/* Record-Route may have been written before the dialog, in another process. */
+static void warn_if_strict(void)
+{
+	static ticks_t said;
+	ticks_t now = get_ticks_raw();
+
+	if(!is_strict || (said != 0 && now - said < S_TO_TICKS(60)))
+		return;
+	said = now;
+	LM_WARN("after a suspension or a failure the dialog module may miss the end of a call, "
+			"which then counts until the dialog's lifetime ends: set its parameter "
+			"dlg_match_mode to 1 (said once a minute)\n");
+}
+
 /* The dialog of an initial INVITE. */
 static dlg_cell_t *find_or_make(struct sip_msg *msg, int *made)
 {
@@ -173,6 +192,7 @@ static dlg_cell_t *find_or_make(struct sip_msg *msg, int *made)
 	/* A transaction that goes on, after a suspension or a failure, may have its dialog,
 	 * of which there must be no second one. */
 	if(get_route_type() == FAILURE_ROUTE) {
+		warn_if_strict();
 		dlg = dialog.get_dlg(msg);
 		if(dlg != NULL && dlg->state != DLG_STATE_DELETED)
 			return dlg;

@@ -350,7 +350,7 @@ failure_route[BUSY] { exit; }
     let phone = Phone::new("127.0.0.8", kamailio.address());
     assert_eq!(phone.request("OPTIONS", "x", "").unwrap().status, 200);
     phone.send("INVITE", "x", "");
-    for place in ["rtimer", "expired", "local"] {
+    for place in ["rtimer", "expired", "dialog", "local"] {
         for line in [
             "flood 3 flood_untracked <null>",
             "check -9 internal_error <null>",

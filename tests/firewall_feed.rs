@@ -439,3 +439,45 @@ fn a_name_that_is_no_table_stops_the_start() {
     let told = "parameter firewall: \"sipwarden; flush ruleset\" is no table of nftables like";
     assert!(log.contains(told), "{log}");
 }
+
+/// The kernel sees a balancer's address, never that of a client behind it.
+#[test]
+fn a_source_that_the_kernel_never_sees_is_not_fed_before_it_sends_itself() {
+    let platform = Platform::new();
+    let mut config = platform.config(0);
+    config.routes = r#"
+request_route {
+    if (is_present_hf("X-Client")) {
+        flood_check("", "$hdr(X-Client)");
+    } else {
+        flood_check();
+    }
+    if ($rc > 0) { sl_send_reply("200", "OK"); }
+}
+"#
+    .into();
+    let kamailio = config.start();
+    wait_for_status(&kamailio, "on");
+    let edge = platform.phone("10.77.0.3", V4);
+    let client = "X-Client: 10.77.0.2\r\n";
+    for _ in 0..6 {
+        edge.send("OPTIONS", "x", client);
+    }
+    let block = wait_for("the block", || blocks(&kamailio).pop());
+    assert_eq!((&block["source"], &block["learnt"]), (&json!("10.77.0.2"), &json!("script")));
+    // Another block, by hand: when it is in the set, a look at all blocks is over.
+    kamailio.rpc("sipwarden.block", json!(["192.0.2.1"]));
+    wait_for_set("blocked4", &["192.0.2.1"]);
+    let of = |source: &str| blocks(&kamailio).into_iter().find(|b| b["source"] == source).unwrap();
+    assert_eq!(of("10.77.0.2")["in_firewall"], 0);
+    // By hand it is fed although no packet has come from there.
+    let manual = of("192.0.2.1");
+    assert_eq!((&manual["learnt"], &manual["in_firewall"]), (&json!("none"), &json!(1)));
+    assert_eq!(status(&kamailio)["elements"], 1);
+    // It sends itself: now the kernel can help.
+    platform.phone("10.77.0.2", V4).send("OPTIONS", "x", "");
+    wait_for_set("blocked4", &["10.77.0.2", "192.0.2.1"]);
+    wait_for("the listing", || (of("10.77.0.2")["in_firewall"] == 1).then_some(()));
+    assert_eq!(of("10.77.0.2")["learnt"], "packet,script");
+    assert!(passes(&edge), "the edge is not blocked");
+}
