@@ -55,7 +55,6 @@ fn verdicts() -> String {
 #[test]
 fn verdict_tables() {
     check("docs/reference.md", "verdicts", &verdicts());
-    check("README.md", "verdicts", &verdicts());
 }
 
 /// A value of a text that is empty by default.
@@ -225,6 +224,8 @@ fn settings_of_the_web_page_are_described() {
     let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
     let defines: Vec<_> =
         config.lines().filter_map(|line| line.strip_prefix("#!ifndef ")).collect();
+    // What Kamailio defines for each module is no setting.
+    let defines: Vec<_> = defines.into_iter().filter(|name| !name.starts_with("MOD_")).collect();
     assert!(defines.len() >= 4, "{defines:?}");
     let gauges: Vec<_> =
         config.lines().filter_map(|line| line.split("name=").nth(1)?.split(';').next()).collect();

@@ -26,6 +26,7 @@ pub mod proxy;
 pub mod servers;
 pub mod sip;
 pub mod sqlite;
+pub mod stock;
 pub mod tried;
 pub mod world;
 
