@@ -22,6 +22,7 @@ if [ "$(cat "$dir/version" 2>/dev/null)" = "$version" ] && [ -e "$dir/src/core/s
 	exit 0
 fi
 
+echo "headers: loading the sources of $name $version"
 apt_dir=$dir/apt
 mkdir -p "$apt_dir/parts" "$apt_dir/lists/partial" "$dir/files"
 rm -f "$apt_dir"/parts/*
@@ -72,4 +73,4 @@ done
 mv "$dir/unpacked/src" "$dir/src"
 rm -rf "$dir/unpacked"
 echo "$version" >"$dir/version"
-echo "headers: of Kamailio $version in $dir/src"
+echo "headers: in $dir/src"

@@ -71,6 +71,7 @@ install_packages() {
 	[ "$(id -u)" = 0 ] || die "not root; run: sudo apt-get install --no-install-recommends $*"
 	export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 	: >"$log"
+	echo "setup: asking apt for what is missing"
 	apt_get update || die "apt-get update failed: $(grep '^[EW]:' "$log" | head -n 1) (see $log)"
 	apt_get install -y --print-uris --no-install-recommends "$@" ||
 		die "apt-get cannot install $*: $(grep '^E:' "$log" | head -n 1) (see $log)"
