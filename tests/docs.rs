@@ -57,6 +57,49 @@ fn verdict_tables() {
     check("docs/reference.md", "verdicts", &verdicts());
 }
 
+/// The README shows the route that is there to be changed, as the file has it.
+#[test]
+fn the_readme_shows_the_route_that_is_shipped() {
+    let shipped = fs::read_to_string(project("kamailio-cfg/sipwarden.cfg")).unwrap();
+    let route = &shipped[shipped.find("# Initial requests").unwrap()..];
+    check("README.md", "route", &format!("```\n{route}```\n"));
+}
+
+/// What the README shows of the demo is what the demo says.
+#[test]
+fn the_readme_shows_the_demo() {
+    let demo = fs::read_to_string(project("tools/demo.sh")).unwrap();
+    let demo = demo.replace("$storm_companies", "100").replace("$workers", "32");
+    let readme = fs::read_to_string(project("README.md")).unwrap();
+    let shown = readme.split("```").find(|block| block.contains("A storm:")).unwrap();
+    for line in shown.lines().filter(|line| !line.starts_with("    ")) {
+        let said = line.split(" ok:").next().unwrap().split(" round ").next().unwrap().trim();
+        assert!(demo.contains(said), "{said}");
+    }
+}
+
+/// Guides that are not written yet.
+const TO_COME: [&str; 3] = ["balancers.md", "calls.md", "availability.md"];
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let docs = fs::read_dir(project("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let top = ["README.md", "CHANGELOG.md", "SECURITY.md"].map(project);
+    let mut seen = 0;
+    for file in docs.chain(top).filter(|path| path.extension().is_some_and(|e| e == "md")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let name = link.split('#').next().unwrap();
+            let elsewhere = name.is_empty() || name.contains("://");
+            if !elsewhere && !TO_COME.iter().any(|to_come| name.ends_with(to_come)) {
+                assert!(file.parent().unwrap().join(name).exists(), "{}: {link}", file.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
 /// A value of a text that is empty by default.
 fn example_of(name: &str) -> &'static str {
     match name {

@@ -158,3 +158,19 @@ fn installation_only_copies_and_makes_the_folder_of_the_tables() {
     let said = machine.fails(&format!("rm target/release/sipwarden.so; {path} make install"));
     assert!(said.contains("run make build first"), "{said}");
 }
+
+/// What docs/upgrade.md says of building elsewhere, and of removing.
+#[test]
+fn it_moves_to_another_machine_and_away_again() {
+    use support::stock::block_with;
+    let machine = machine();
+    machine.ok("rm -rf /var/lib/kamailio");
+    let pack = block_with("docs/upgrade.md", "DESTDIR=$PWD/package");
+    machine.ok(&pack.replace("make setup build\n", ""));
+    machine.ok(&block_with("docs/upgrade.md", "tar -C / "));
+    machine.ok("cmp target/release/sipwarden.so $(tools/kamailio-modules.sh)/sipwarden.so");
+    assert_eq!(machine.ok("stat -c '%U %a' /var/lib/kamailio"), "kamailio 750\n");
+    machine.ok("cp kamailio-cfg/sipwarden.cfg /etc/kamailio/");
+    machine.ok(&block_with("docs/upgrade.md", "rm $(tools"));
+    machine.fails("ls $(tools/kamailio-modules.sh)/sipwarden.so");
+}

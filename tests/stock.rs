@@ -9,9 +9,10 @@
 
 mod support;
 
+use support::account::Account;
 use support::call::{Caller, Endpoint, Message};
 use support::sip::Phone;
-use support::stock::{Stock, get};
+use support::stock::{CONFIG, Stock, get};
 use support::wait_for;
 
 const DOMAIN: &str = "acme.example";
@@ -24,10 +25,7 @@ const CARRIER: &str = "203.0.113.5";
 fn installed() -> Stock {
     let mut stock = Stock::new();
     stock.install();
-    stock.machine.write(
-        "/etc/kamailio/kamailio-local.cfg",
-        "alias=\"acme.example\"\nalias=\"open.example\"\n",
-    );
+    stock.serve(&[DOMAIN, "open.example"]);
     stock.machine.ok(&format!(
         "sqlite3 /var/lib/kamailio/sipwarden.sqlite \"
             INSERT INTO sipwarden_company VALUES ('open.example', 'main', 0, 0);
@@ -245,4 +243,140 @@ fn http_cfg_and_the_stock_route_for_json_rpc_work_together() {
     stock.start();
     assert!(get(8060, "/").contains("</html>"));
     assert!(get(8060, "/nothing").starts_with("HTTP/1.1 404"));
+}
+
+/// Types the lines that begin with `$`; each line below them must be in the answer.
+fn follow(stock: &Stock, block: &str) {
+    for typed in block.split("\n$ ").skip(1) {
+        let mut lines = typed.lines();
+        let command = lines.next().unwrap();
+        let expected: Vec<_> =
+            lines.map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("...")).collect();
+        let once = command.starts_with("sqlite3") || command.contains("sipwarden.reload");
+        // A setting takes a moment until all processes know it.
+        wait_for(command, || {
+            let answer = support::machine::said(&stock.machine.shell(command));
+            let is_there = |line: &&str| answer.lines().any(|said| said.trim() == *line);
+            let missing = expected.iter().find(|line| !is_there(line));
+            assert!(missing.is_none() || !once, "{missing:?} not in\n{answer}");
+            missing.is_none().then_some(())
+        });
+    }
+}
+
+#[test]
+fn the_first_day_goes_as_the_guide_says() {
+    let mut stock = Stock::new();
+    stock.install();
+    stock.serve(&[DOMAIN]);
+    stock.start();
+    let guide = std::fs::read_to_string(support::project().join("docs/first-day.md")).unwrap();
+    let mut followed = 0;
+    for block in guide.split("```").skip(1).step_by(2).filter(|block| block.contains("\n$ ")) {
+        if block.contains("sipwarden.denied") {
+            let stranger = Endpoint::new(ELSEWHERE);
+            assert_eq!(refused(&stock, &stranger, DOMAIN), "SIP/2.0 403 Forbidden");
+            wait_for("the refusal", || {
+                stock.kamcmd(&["sipwarden.denied", DOMAIN]).contains(ELSEWHERE).then_some(())
+            });
+        }
+        follow(&stock, block);
+        if block.contains("203.0.113.9/24', NULL") {
+            let fault = stock.kamcmd(&["sipwarden.reload"]);
+            assert!(fault.contains("203.0.113.9/24"), "{fault}");
+        }
+        followed += 1;
+    }
+    assert_eq!(followed, 7);
+    assert!(
+        stock.log().contains("refused: denied_source company=acme.example source=198.51.100.7")
+    );
+    // Watched only.
+    let other = Endpoint::new("198.51.100.99");
+    assert_eq!(refused(&stock, &other, DOMAIN), "SIP/2.0 404 Not Found");
+    // The lines for a group of operators.
+    stock.stop();
+    stock.machine.ok("groupadd operators");
+    let lines = support::stock::block_with("docs/first-day.md", "modparam(\"ctl\", \"mode\"");
+    stock.insert_behind("# ----- sanity params -----\n", &lines);
+    stock.start();
+    let socket = stock.machine.ok("stat -c '%G %a' /run/kamailio/kamailio_ctl");
+    assert_eq!(socket, "operators 660\n");
+}
+
+const SHIPPED: &str = "/etc/kamailio/sipwarden.cfg";
+
+fn sqlite(stock: &Stock, database: &str, sql: &str) {
+    stock.machine.write("/root/statements.sql", sql);
+    stock.machine.ok(&format!("sqlite3 -bail /var/lib/kamailio/{database} </root/statements.sql"));
+}
+
+#[test]
+fn the_guide_finds_the_company_of_a_trunk_and_of_a_number() {
+    use support::stock::block_with;
+    let guide = "docs/whose-call.md";
+    let mut stock = Stock::new();
+    stock.install();
+    stock.serve(&[DOMAIN]);
+    sqlite(&stock, "sipwarden.sqlite", &block_with(guide, "CREATE TABLE did"));
+    sqlite(&stock, "sipwarden.sqlite", &block_with(guide, "INSERT INTO sipwarden_trusted"));
+    let module = "loadmodule \"sipwarden.so\"\n";
+    let tables = block_with(guide, "htable.so");
+    stock.replace(SHIPPED, module, &format!("{tables}{module}"));
+    stock.replace(SHIPPED, "\t$avp(company) = $fd;\n", &block_with(guide, "$sht(trunk=>$si)"));
+    stock.replace(SHIPPED, "\t\t$avp(company) = $rd;\n", &block_with(guide, "$sht(did=>$rU)"));
+    stock.start();
+    // A PBX whose From is its own, from its address.
+    let [pbx, carrier, bob] = ["192.0.2.50", CARRIER, "192.0.2.8"].map(Endpoint::new);
+    assert_eq!(stock.register(&bob, "bob", DOMAIN), 200);
+    assert_eq!(stock.register(&bob, "+34911111111", DOMAIN), 200);
+    let trunk = call(&stock, &pbx, "pbx.invalid", &bob);
+    bob.within(&trunk.ack, "BYE", 1);
+    stock.calls_are(0);
+    // A call to a number of the company, and to nobody's.
+    let mut inbound = Caller::new(&carrier, stock.address(), "carrier.example", "");
+    inbound.dial("+34911111111");
+    inbound.invite();
+    let invite = bob.request("INVITE");
+    bob.reply(&invite, 486, "b");
+    assert_eq!(inbound.final_reply().status(), Some(486));
+    let counted = stock.kamcmd(&["sipwarden.stats"]);
+    assert!(counted.contains("calls_inbound: 1\n"), "{counted}");
+    let mut wrong = Caller::new(&carrier, stock.address(), "carrier.example", "");
+    wrong.dial("+34900000000");
+    wrong.invite();
+    assert_eq!(wrong.final_reply().line, "SIP/2.0 404 No such number");
+}
+
+#[test]
+fn the_guide_finds_the_company_of_an_account() {
+    let mut stock = Stock::new();
+    stock.install();
+    stock.serve(&["phones.example"]);
+    stock.insert_behind(
+        "#!KAMAILIO\n",
+        "#!define WITH_AUTH\n#!define DBURL \"sqlite:////var/lib/kamailio/kamailio.sqlite\"\n",
+    );
+    let line = support::stock::block_with("docs/whose-call.md", "load_credentials");
+    stock.replace(CONFIG, "modparam(\"auth_db\", \"load_credentials\", \"\")\n", &line);
+    stock.replace(SHIPPED, "\t$avp(company) = $fd;\n", "");
+    stock.machine.ok(
+        "for name in standard auth_db; do
+            sqlite3 /var/lib/kamailio/kamailio.sqlite </usr/share/kamailio/db_sqlite/$name-create.sql
+        done",
+    );
+    sqlite(
+        &stock,
+        "kamailio.sqlite",
+        "ALTER TABLE subscriber ADD COLUMN company_id VARCHAR(128);
+        INSERT INTO subscriber (username, domain, password, company_id)
+            VALUES ('alice', 'phones.example', 'secret', 'acme.example');",
+    );
+    stock.start();
+    for (ip, status) in [(GRANTED, 200), (ELSEWHERE, 403)] {
+        let phone = Account::new(ip, stock.address(), "alice", "phones.example");
+        assert_eq!(phone.register().status(), Some(status), "{ip}");
+    }
+    let log = stock.log();
+    assert!(log.contains("refused: denied_source company=acme.example"), "{log}");
 }

@@ -8,7 +8,8 @@ use super::call::{Endpoint, unique};
 use super::machine::{Machine, said};
 use super::{project, signal, wait_for};
 
-const CONFIG: &str = "/etc/kamailio/kamailio.cfg";
+/// What Debian ships.
+pub const CONFIG: &str = "/etc/kamailio/kamailio.cfg";
 const LOG: &str = "/root/kamailio.log";
 /// The address that Kamailio finds and listens on.
 pub const PROXY: &str = "192.0.2.1";
@@ -35,6 +36,7 @@ impl Stock {
         machine.ok(&format!(
             "ip address add {PROXY}/32 dev lo
             for net in 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24; do ip route add local $net dev lo; done
+            echo '{PROXY} proxy.example' >>/etc/hosts
             rm -rf /var/lib/kamailio; install -d -o kamailio -g kamailio /run/kamailio"
         ));
         let stock = Stock { machine, child: None };
@@ -60,17 +62,19 @@ impl Stock {
     /// Does what the README says under "Install", but for what it says of editors,
     /// of the build, and of systemd.
     pub fn install(&self) {
-        for line in
-            block_with("README.md", "make install").replace("\\\n", " ").split_inclusive('\n')
-        {
-            if !["apt-get ", "make setup", "editor ", "systemctl "]
-                .iter()
-                .any(|s| line.starts_with(s))
-            {
-                self.machine.ok(line);
-            }
-        }
+        let block = block_with("README.md", "make install");
+        let skipped = ["apt-get ", "make setup", "editor ", "systemctl "];
+        let lines = block.split_inclusive('\n');
+        let script: String =
+            lines.filter(|line| !skipped.iter().any(|start| line.starts_with(start))).collect();
+        self.machine.ok(&script);
         self.edit();
+    }
+
+    /// Makes it the server of these domains, in the file that Debian's includes.
+    pub fn serve(&self, domains: &[&str]) {
+        let lines: String = domains.iter().map(|name| format!("alias=\"{name}\"\n")).collect();
+        self.machine.write("/etc/kamailio/kamailio-local.cfg", &lines);
     }
 
     /// Puts the README's lines where the README says.
@@ -87,9 +91,14 @@ impl Stock {
 
     /// Inserts lines behind a text that stands there once.
     pub fn insert_behind(&self, text: &str, lines: &str) {
-        let config = self.machine.read(CONFIG);
-        assert_eq!(config.matches(text).count(), 1, "{text}");
-        self.machine.write(CONFIG, &config.replace(text, &format!("{text}{lines}")));
+        self.replace(CONFIG, text, &format!("{text}{lines}"));
+    }
+
+    /// Replaces a text that stands once in a file.
+    pub fn replace(&self, file: &str, from: &str, to: &str) {
+        let text = self.machine.read(file);
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        self.machine.write(file, &text.replace(from, to));
     }
 
     fn spawn(&self) -> Child {
