@@ -190,14 +190,80 @@ fn variables() {
     check("docs/reference.md", "variables", &out);
 }
 
+/// What a statistic counts that is not that of a verdict.
+fn meaning_of(statistic: &str) -> &'static str {
+    match statistic {
+        "reloads" => "reloads that succeeded, the one at start-up too",
+        "reload_failures" => "reloads that failed; the tables before stay in force",
+        "calls_inbound" => "calls counted with flag `i`",
+        "calls_outbound" => "calls counted with flag `o`",
+        "emergency_uncounted" => "emergency calls that passed without being counted",
+        "calls_resumed" => "calls that were answered after their slot had been given back",
+        "leases_leaked" => "counted calls without a dialog, freed by the reaper: a fault of ours",
+        "flood_blocks_started" => "blocks that began",
+        "flood_blocks_ended" => "blocks that ended",
+        "flood_throttlings" => "times that a class without blocks began to be throttled",
+        "flood_evictions" => "sources forgotten for others while they still counted",
+        "auth_bans_started" => "bans that began",
+        "auth_bans_ended" => "bans that ended",
+        "auth_evictions" => {
+            "pairs of user and source forgotten for others while they still counted"
+        }
+        "audit_lost" => "rows that could not be kept for the audit table",
+        "firewall_failures" => "failed attempts to feed the firewall's sets",
+        "panics" => "faults of ours that were caught",
+        "calls_active" => "counted calls",
+        "calls_room" => "calls that can be counted, `max_calls`",
+        "blocks_active" => "blocks in force",
+        "sources_known" => "sources in the table of flood control",
+        "sources_room" => "sources that there is room for, `flood_sources`",
+        "auth_bans_active" => "bans in force",
+        "auth_known" => "pairs of user and source in the table of failures",
+        "auth_room" => "pairs that there is room for, `auth_sources`",
+        "snapshot_generation" => "number of the tables in force",
+        "snapshot_age_seconds" => "seconds since they were loaded",
+        "snapshot_bytes" => "their size",
+        "country_networks" => "networks whose country is known",
+        "firewall_on" => "1 while the firewall's sets are fed",
+        "firewall_elements" => "elements in these sets",
+        "events_lost" => "events for which there was no room, since the start",
+        "companies" => "companies in the tables in force",
+        _ => panic!("{statistic} needs a meaning"),
+    }
+}
+
 #[test]
 fn statistics() {
-    let mut out = String::new();
+    let mut out = String::from("| statistic | counts |\n|---|---|\n");
+    let mut verdicts: Vec<_> = FUNCTIONS
+        .iter()
+        .flat_map(|function| function.verdicts.iter().map(move |counted| (function.name, counted)))
+        .map(|(function, (verdict, name))| {
+            let entry = verdict.entry();
+            (*name, format!("`{function}` said `{}`: {}", entry.reason, entry.meaning))
+        })
+        .collect();
     for (name, gauge) in statistic_names() {
-        let now = if gauge { " (as it is now)" } else { "" };
-        writeln!(out, "- `sipwarden:{}`{now}", name.to_str().unwrap()).unwrap();
+        let counted = verdicts.iter().position(|(known, _)| *known == name);
+        let meaning = match counted {
+            Some(at) => verdicts.swap_remove(at).1,
+            None if gauge => format!("now: {}", meaning_of(name.to_str().unwrap())),
+            None => meaning_of(name.to_str().unwrap()).into(),
+        };
+        writeln!(out, "| `sipwarden:{}` | {meaning} |", name.to_str().unwrap()).unwrap();
     }
     check("docs/reference.md", "statistics", &out);
+}
+
+/// Each parameter stands in the table of groups above them.
+#[test]
+fn parameters_are_grouped() {
+    let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
+    let groups = &reference[..reference.find("<!-- begin parameters -->").unwrap()];
+    for param in &PARAMS {
+        let name = param.name.to_str().unwrap();
+        assert!(groups.contains(&format!("[{name}](#{name})")), "{name} is in no group");
+    }
 }
 
 #[test]
