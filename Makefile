@@ -1,6 +1,10 @@
 # sipwarden: `make demo` and `make test` do everything, from set-up on.
 CARGO ?= cargo
 MODULE = target/release/sipwarden.so
+# Debian packages beyond those that the build needs.
+DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
+TEST_PACKAGES = $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
+	mariadb-server postgresql sipvicious chromium chromium-driver nftables iproute2 iputils-ping
 
 .PHONY: setup build demo test lint unit shuttle integration scale bench screenshot matrix install clean
 
@@ -15,10 +19,11 @@ build: setup
 	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE).new $$modules/sl.so
 	@mv $(MODULE).new $(MODULE)
 
+demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
 	@tools/demo.sh
 
-test: export SETUP_EXTRA = mariadb-server postgresql sipvicious chromium chromium-driver nftables iproute2 iputils-ping
+test integration scale bench: export SETUP_EXTRA = $(TEST_PACKAGES)
 test: lint unit shuttle integration
 
 lint: setup
@@ -37,7 +42,7 @@ shuttle: setup
 integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples
-	$(CARGO) test --locked --profile checks --test '*'
+	$(CARGO) test --locked --profile checks --no-fail-fast $$(tools/possible-tests.sh)
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build
@@ -49,7 +54,7 @@ bench: build
 	$(CARGO) bench --locked --bench kamailio
 
 # docs/page.png, anew. Needs root: in a network of its own any address is local.
-screenshot: export SETUP_EXTRA = chromium chromium-driver iproute2 pngquant
+screenshot: export SETUP_EXTRA = $(DEMO_PACKAGES) chromium chromium-driver iproute2 pngquant
 screenshot: build
 	$(CARGO) test --locked --release --test screenshot --no-run
 	unshare --net sh -c 'ip link set lo up && for net in 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24; \
@@ -62,8 +67,20 @@ RELEASES ?= trixie
 matrix: build
 	tools/matrix.sh $(RELEASES)
 
-install: build
-	install -D -m 644 $(MODULE) $(DESTDIR)$$(tools/kamailio-modules.sh)/sipwarden.so
+# Copies what `make build` has built, and makes the folder for tables and blocks.
+KAMAILIO_USER ?= kamailio
+STATE = $(DESTDIR)/var/lib/kamailio
+install:
+	@test -e $(MODULE) || { echo "install: $(MODULE) is missing: run make build first" >&2; exit 1; }
+	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE) $$modules/sl.so && \
+		install -D -m 644 $(MODULE) $(DESTDIR)$$modules/sipwarden.so && \
+		echo "install: $(DESTDIR)$$modules/sipwarden.so"
+	@if [ -d $(STATE) ]; then :; elif [ "$$(id -u)" = 0 ] && id $(KAMAILIO_USER) >/dev/null 2>&1; then \
+		install -d -m 750 -o $(KAMAILIO_USER) -g $$(id -gn $(KAMAILIO_USER)) $(STATE) && \
+		echo "install: $(STATE), of user $(KAMAILIO_USER)"; \
+	else \
+		install -d $(STATE) && echo "install: $(STATE); user $(KAMAILIO_USER) must be able to write there"; \
+	fi
 
 clean:
 	$(CARGO) clean

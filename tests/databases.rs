@@ -31,6 +31,9 @@ fn tables_are_read_and_reloaded(mut server: Server, backslash: &str) {
         INSERT INTO sipwarden_user VALUES ('alice@c7.example', 'c7', 3);
         INSERT INTO sipwarden_trusted VALUES ('192.0.2.1', NULL, 'exempt'), ('192.0.2.2', 32, NULL);");
 
+    // The schema may be run again: the rows stay, as the log shows below.
+    server.create_tables();
+
     // A text that a driver might take for an escape sequence.
     server.run(&format!("INSERT INTO sipwarden_company VALUES ('{backslash}x37', 'b', 0, 0);"));
 
@@ -279,4 +282,37 @@ fn mariadb_keeps_the_audit() {
 #[test]
 fn postgresql_keeps_the_audit() {
     the_audit_table_is_written(Server::postgres());
+}
+
+/// The views that the guide shows, over the tables that it shows.
+#[test]
+fn the_guides_views_of_a_table_of_tenants_load() {
+    let server = Server::mariadb();
+    let guide = std::fs::read_to_string(support::project().join("docs/your-schema.md")).unwrap();
+    let mut blocks = guide.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    server.run(
+        "SET foreign_key_checks = 0; DROP TABLE sipwarden_brand, sipwarden_company,
+        sipwarden_company_address, sipwarden_company_country, sipwarden_user, sipwarden_trusted;",
+    );
+    server.run(blocks.next().unwrap());
+    server.run(
+        "INSERT INTO tenants VALUES (7, 'seven.example', NULL, 5, NULL, 1),
+            (8, 'eight.example', 3, NULL, NULL, 1), (9, 'gone.example', 3, 1, NULL, 0);
+        INSERT INTO tenant_ips VALUES (7, '127.0.1.0/24'), (7, '2001:db8::/32'), (9, '127.0.9.0/24');
+        INSERT INTO extensions VALUES (1, 7, 'alice', 1), (2, 8, 'bob', 0), (3, 9, 'eve', 1);
+        INSERT INTO carriers VALUES ('192.0.2.1');",
+    );
+    server.run(blocks.next().unwrap());
+    let class =
+        "modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:2000;window:2;block:0\")\n";
+    let mut config = Config::new(&server.url()).settings(class);
+    config.modules = server.driver().into();
+    let kamailio = config.start();
+    let log = kamailio.log();
+    let rows = "2 brands, 2 companies, 2 ranges, 0 countries, 2 users, 1 trusted";
+    assert!(log.contains(rows), "{log}");
+    let phone = Phone::new("127.0.1.1", kamailio.address());
+    assert_eq!(phone.ask("7").reason, "granted_range");
+    assert_eq!(phone.ask("8").reason, "filter_off");
+    assert_eq!(phone.ask("9").reason, "unknown_company");
 }

@@ -22,6 +22,7 @@ if [ "$(cat "$dir/version" 2>/dev/null)" = "$version" ] && [ -e "$dir/src/core/s
 	exit 0
 fi
 
+echo "headers: loading the sources of $name $version"
 apt_dir=$dir/apt
 mkdir -p "$apt_dir/parts" "$apt_dir/lists/partial" "$dir/files"
 rm -f "$apt_dir"/parts/*
@@ -37,8 +38,8 @@ private_apt="-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$apt_dir
 	-o Dir::State::lists=$apt_dir/lists -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache="
 
 # shellcheck disable=SC2086
-apt-get $private_apt update -q >"$dir/update.log" 2>&1 ||
-	die "no list of source packages can be had (see $dir/update.log)"
+LC_ALL=C apt-get $private_apt -o APT::Update::Error-Mode=any update -q >"$dir/update.log" 2>&1 ||
+	die "the list of source packages cannot be loaded: $(grep '^[EW]:' "$dir/update.log" | head -n 1) (see $dir/update.log)"
 # shellcheck disable=SC2086
 apt-get $private_apt source --print-uris "$name=$version" 2>/dev/null |
 	sed -n "s/^'\([^']*\)' \([^ ]*\) [0-9]* \([A-Z0-9]*:[0-9a-f]*\)$/\1 \2 \3/p" >"$dir/uris"
@@ -49,9 +50,11 @@ while read -r uri file hash; do
 	if [ -e "$dir/files/$file" ]; then
 		continue
 	fi
-	/usr/lib/apt/apt-helper download-file "$uri" "$dir/files/$file.part" "$hash" >/dev/null 2>&1 &&
-		mv "$dir/files/$file.part" "$dir/files/$file" ||
-		echo "headers: $file cannot be downloaded" >&2
+	if LC_ALL=C /usr/lib/apt/apt-helper download-file "$uri" "$dir/files/$file.part" "$hash" >"$dir/load.log" 2>&1; then
+		mv "$dir/files/$file.part" "$dir/files/$file"
+	else
+		echo "headers: $file cannot be downloaded: $(grep '^[EW]:' "$dir/load.log" | head -n 1)" >&2
+	fi
 done <"$dir/uris"
 
 orig=$(ls "$dir"/files/"${name}"_*.orig.tar.* 2>/dev/null | grep -v '\.asc$' | head -n 1)
@@ -70,4 +73,4 @@ done
 mv "$dir/unpacked/src" "$dir/src"
 rm -rf "$dir/unpacked"
 echo "$version" >"$dir/version"
-echo "headers: of Kamailio $version in $dir/src"
+echo "headers: in $dir/src"

@@ -1,46 +1,109 @@
 #!/bin/sh
-# Makes a Debian machine ready: packages, then the headers of the very Kamailio
-# version that is installed. Does nothing that is already done.
+# Makes a Debian machine ready to build: packages, then the headers of the very
+# Kamailio version that is installed. Does nothing that is already done, and
+# leaves nothing on the machine but the packages that it names.
+# SETUP_EXTRA: more packages, for the demo and the tests.
 # KAMAILIO_SRC, KAMAILIO_MODULES: use these instead of installing.
 set -eu
 cd "$(dirname "$0")/.."
+mkdir -p target
+log=$PWD/target/setup.log
+policy=/usr/sbin/policy-rc.d
+# By this line a file of a run that was killed is known again.
+policy_mark='# by tools/setup.sh of sipwarden, for the time of its run'
 
 die() {
 	echo "setup: $*" >&2
 	exit 1
 }
 
-command -v cargo >/dev/null || die "no cargo: install Rust first (rustup, or Debian's cargo of 1.91 or later)"
+# Cargo, and new enough. Also where only the user has it who called sudo.
+check_cargo() {
+	wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+	if ! command -v cargo >/dev/null; then
+		home=$(getent passwd "${SUDO_USER:-}" 2>/dev/null | cut -d: -f6)
+		[ -z "$home" ] || [ ! -x "$home/.cargo/bin/cargo" ] ||
+			die "root has no cargo, but $SUDO_USER has: run sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" make ..."
+		die "no cargo: install Rust $wanted or later, from https://rustup.rs"
+	fi
+	version=$(cargo --version 2>&1) || die "cargo does not run: $version"
+	version=$(echo "$version" | sed -n 's/^cargo \([0-9.]*\).*/\1/p')
+	[ "$(printf '%s\n' "$wanted" "$version" | sort -V | head -n 1)" = "$wanted" ] ||
+		die "cargo is $version ($(command -v cargo)), and $wanted or later is needed: https://rustup.rs"
+}
 
-packages="gcc libc6-dev binutils make libclang-dev sip-tester sqlite3 curl"
-if [ -z "${KAMAILIO_MODULES:-}" ]; then
-	packages="$packages kamailio kamailio-sqlite-modules kamailio-mysql-modules"
-	packages="$packages kamailio-postgres-modules kamailio-lua-modules"
-fi
-packages="$packages ${SETUP_EXTRA:-}"
-[ -n "${KAMAILIO_SRC:-}" ] || packages="$packages dpkg-dev patch xz-utils"
+# Services that the next start of the machine would start.
+enabled_services() {
+	for link in /etc/systemd/system/*.target.wants/*.service /etc/rc2.d/S*; do
+		[ -L "$link" ] || continue
+		name=${link##*/}
+		name=${name%.service}
+		echo "$name" | sed 's/^S[0-9][0-9]//'
+	done | sort -u
+}
 
+# A package may enable services: none of them shall start with this machine.
+disable_new_services() {
+	enabled_services >"$log.services"
+	for service in $(echo "$enabled_before" | comm -13 - "$log.services"); do
+		if command -v systemctl >/dev/null; then
+			systemctl disable "$service"
+		else
+			update-rc.d "$service" disable
+		fi >>"$log" 2>&1 || die "service $service cannot be disabled, see $log"
+		echo "setup: service $service is disabled; systemctl enable $service starts it with the machine"
+	done
+	rm -f "$log.services"
+}
+
+remove_policy() {
+	if grep -qsxF "$policy_mark" "$policy"; then
+		rm -f "$policy"
+	fi
+}
+
+apt_get() {
+	apt-get -q -o APT::Update::Error-Mode=any "$@" >>"$log" 2>&1
+}
+
+install_packages() {
+	command -v apt-get >/dev/null || die "no apt-get; install by hand:$*"
+	[ "$(id -u)" = 0 ] || die "not root; run: sudo apt-get install --no-install-recommends $*"
+	export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+	: >"$log"
+	echo "setup: asking apt for what is missing"
+	apt_get update || die "apt-get update failed: $(grep '^[EW]:' "$log" | head -n 1) (see $log)"
+	apt_get install -y --print-uris --no-install-recommends "$@" ||
+		die "apt-get cannot install $*: $(grep '^E:' "$log" | head -n 1) (see $log)"
+	count=$(sed -n 's/^[0-9]* upgraded, \([0-9]*\) newly.*/\1/p' "$log")
+	load=$(sed -n 's/^Need to get \(.*\) of archives.*/\1/p' "$log")
+	space=$(sed -n 's/^After this operation, \(.*\) of additional.*/\1/p' "$log")
+	echo "setup: installing $count Debian packages (${load:-0 B} to load, ${space:-0 B} on disk), log in $log:"
+	echo "setup:   $*"
+
+	enabled_before=$(enabled_services)
+	trap remove_policy EXIT
+	trap 'exit 130' INT TERM HUP
+	# Nothing that comes with it shall be started on this machine.
+	[ -e "$policy" ] || printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" >"$policy"
+	chmod +x "$policy"
+	apt_get install -y --no-install-recommends "$@" ||
+		die "apt-get failed: $(grep '^E:' "$log" | head -n 1) (see $log)"
+	remove_policy
+	disable_new_services
+}
+
+check_cargo
+packages="gcc libc6-dev binutils make libclang-dev ${SETUP_EXTRA:-}"
+[ -n "${KAMAILIO_MODULES:-}" ] || packages="$packages kamailio"
+[ -n "${KAMAILIO_SRC:-}" ] || packages="$packages patch xz-utils"
 missing=
 for package in $packages; do
 	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
 		missing="$missing $package"
 done
-if [ -n "$missing" ]; then
-	command -v apt-get >/dev/null || die "no apt-get; install by hand:$missing"
-	[ "$(id -u)" = 0 ] || die "not root; run: apt-get install --no-install-recommends$missing"
-	echo "setup: installing$missing"
-	export DEBIAN_FRONTEND=noninteractive
-	# Nothing that comes with it shall be started on this machine.
-	policy=/usr/sbin/policy-rc.d
-	if [ ! -e "$policy" ]; then
-		printf '#!/bin/sh\nexit 101\n' >"$policy"
-		chmod +x "$policy"
-		trap 'rm -f "$policy"' EXIT
-	fi
-	apt-get update -q || die "apt-get update failed"
-	# shellcheck disable=SC2086
-	apt-get install -y -q --no-install-recommends $missing ||
-		die "apt-get cannot install:$missing"
-fi
+remove_policy
+# shellcheck disable=SC2086
+[ -z "$missing" ] || install_packages $missing
 
-[ -n "${KAMAILIO_SRC:-}" ] || exec tools/kamailio-headers.sh
+[ -n "${KAMAILIO_SRC:-}" ] || tools/kamailio-headers.sh

@@ -118,19 +118,25 @@ impl Endpoint {
 impl Endpoint {
     /// Ends, as the callee, the call of an INVITE or ACK that came over the proxy;
     /// the callee's tag is `t`.
-    pub fn hang_up(&self, (request, from): &(Message, SocketAddr)) {
+    pub fn hang_up(&self, call: &(Message, SocketAddr)) {
+        self.within(call, "BYE", 1);
+    }
+
+    /// A request of the callee within the call of an INVITE or ACK.
+    pub fn within(&self, (request, from): &(Message, SocketAddr), method: &str, cseq: u32) {
         let header = |name| request.header(name).unwrap_or_default();
         let tag = if header("To").contains(";tag=") { "" } else { ";tag=t" };
         let contact = header("Contact").trim_matches(['<', '>']);
         let text = format!(
-            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{}\r\nFrom: {}\r\nTo: {}\r\n\
-             Call-ID: {}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\nRoute: <sip:{from};lr>\r\n\
-             Content-Length: 0\r\n\r\n",
+            "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{}\r\nFrom: {}\r\nTo: {}\r\n\
+             Call-ID: {}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\nRoute: <sip:{from};lr>\r\n\
+             Contact: <sip:callee@{}>\r\nContent-Length: 0\r\n\r\n",
             self.address(),
             unique(),
             header("To").to_owned() + tag,
             header("From"),
             header("Call-ID"),
+            self.address(),
         );
         self.socket.send_to(text.as_bytes(), from).unwrap();
     }

@@ -179,7 +179,7 @@ event_route[xhttp:request] {{
         let mut words = self.wrapper.iter().map(String::as_str).chain(["kamailio"]);
         let child = Command::new(words.next().unwrap())
             .args(words)
-            // The tables leave too little of the host's own 64 MiB for thousands of dialogs.
+            // Thousands of dialogs need more than the host's own 64 MiB.
             .args(["-DD", "-E", "-m", "256", "-f"])
             .arg(config)
             .arg("-w")

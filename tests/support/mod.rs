@@ -15,6 +15,7 @@ pub mod example;
 pub mod fork;
 pub mod kamailio;
 pub mod login;
+pub mod machine;
 pub mod mmdb;
 pub mod netns;
 pub mod nft;
@@ -25,6 +26,7 @@ pub mod proxy;
 pub mod servers;
 pub mod sip;
 pub mod sqlite;
+pub mod stock;
 pub mod tried;
 pub mod world;
 

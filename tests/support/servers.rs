@@ -68,15 +68,10 @@ impl Server {
     }
 
     fn with_database(self, sql: &str) -> Self {
-        let schema = match self.kind {
-            Kind::MariaDb => "mysql",
-            Kind::Postgres => "postgres",
-        };
         for statement in sql.split_inclusive(';') {
             self.run_in(None, statement);
         }
-        let file = super::project().join(format!("kamailio-cfg/sql/{schema}/sipwarden.sql"));
-        self.run(&std::fs::read_to_string(file).unwrap());
+        self.create_tables();
         if self.kind == Kind::MariaDb {
             self.run("GRANT INSERT, UPDATE ON sip.sipwarden_audit TO sip@'127.0.0.1';");
         } else {
@@ -86,6 +81,16 @@ impl Server {
             );
         }
         self
+    }
+
+    /// Runs the project's own schema.
+    pub fn create_tables(&self) {
+        let schema = match self.kind {
+            Kind::MariaDb => "mysql",
+            Kind::Postgres => "postgres",
+        };
+        let file = super::project().join(format!("kamailio-cfg/sql/{schema}/sipwarden.sql"));
+        self.run(&std::fs::read_to_string(file).unwrap());
     }
 
     /// Starts the server and waits until it answers.

@@ -42,15 +42,32 @@ impl Phone {
     /// final reply, 5 s at most.
     pub fn request(&self, method: &str, user: &str, headers: &str) -> Option<Reply> {
         let call_id = self.send(method, user, headers);
+        self.final_reply(&call_id)
+    }
+
+    fn final_reply(&self, call_id: &str) -> Option<Reply> {
         let mut buffer = [0u8; 65536];
         loop {
             let (len, _) = self.socket.recv_from(&mut buffer).ok()?;
             let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
             let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-            if text.contains(&call_id) && status >= 200 {
+            if text.contains(call_id) && status >= 200 {
                 return Some(Reply { status, text });
             }
         }
+    }
+
+    /// OPTIONS to the server itself, as a monitoring system asks.
+    pub fn options_to_the_server(&self) -> Option<Reply> {
+        let me = self.socket.local_addr().unwrap();
+        let (server, id) = (self.server, super::call::unique());
+        let message = format!(
+            "OPTIONS sip:{server} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{id}\r\n\
+             From: <sip:monitor@{me}>;tag={id}\r\nTo: <sip:{server}>\r\nCall-ID: {id}\r\n\
+             CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.socket.send_to(message.as_bytes(), server).unwrap();
+        self.final_reply(&id)
     }
 
     /// Whether nothing at all has come.

@@ -1,0 +1,130 @@
+//! A copy of this machine in which a test may do what it likes: its own writable
+//! layer over all files, its own network. Needs root: without it the tests fail.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::{Folder, project};
+
+/// Where the project lies in the copy.
+pub const PROJECT: &str = "/sipwarden";
+
+/// Belongs to the thread that made it, which stays in its network for good.
+pub struct Machine {
+    root: PathBuf,
+    folder: Folder,
+}
+
+impl Machine {
+    /// With the files of the project that set-up and installation use.
+    pub fn new() -> Self {
+        // SAFETY: system calls without memory; they concern this thread only.
+        let rc = unsafe { libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET) };
+        assert_eq!(rc, 0, "needs root: {}", std::io::Error::last_os_error());
+        let folder = Folder::new();
+        mount(&["--make-rprivate", "/"]);
+        mount(&["-t", "tmpfs", "tmpfs", text(folder.path())]);
+        for name in ["upper", "work", "root"] {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        let layers =
+            format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", folder.path().display());
+        let root = folder.join("root");
+        mount(&["-t", "overlay", "overlay", "-o", &layers, text(&root)]);
+        for shared in ["dev", "proc"] {
+            mount(&["--rbind", &format!("/{shared}"), text(&root.join(shared))]);
+        }
+        for fresh in ["tmp", "run"] {
+            mount(&["-t", "tmpfs", "tmpfs", text(&root.join(fresh))]);
+        }
+        let machine = Machine { root, folder };
+        machine.copy_project();
+        machine.ok("ip link set lo up && rm -f /usr/sbin/policy-rc.d");
+        machine
+    }
+
+    fn copy_project(&self) {
+        let there = self.path(PROJECT);
+        fs::create_dir_all(there.join("target/release")).unwrap();
+        for name in ["Makefile", "Cargo.toml", "tools", "kamailio-cfg", "README.md", "docs"] {
+            let done = Command::new("cp").arg("-a").arg(project().join(name)).arg(&there).status();
+            assert!(done.unwrap().success(), "{name}");
+        }
+        fs::copy(super::kamailio::module(), there.join("target/release/sipwarden.so")).unwrap();
+        let headers = project().join("target/kamailio");
+        if headers.exists() {
+            let copied =
+                Command::new("cp").arg("-a").arg(&headers).arg(there.join("target")).status();
+            assert!(copied.unwrap().success());
+        } else if let Ok(sources) = std::env::var("KAMAILIO_SRC") {
+            symlink(sources, there.join("target/kamailio")).unwrap();
+        }
+    }
+
+    /// A file of the copy, as this process reaches it.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.root.join(inside.trim_start_matches('/'))
+    }
+
+    pub fn write(&self, inside: &str, text: &str) {
+        let path = self.path(inside);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn read(&self, inside: &str) -> String {
+        fs::read_to_string(self.path(inside)).unwrap_or_else(|e| panic!("{inside}: {e}"))
+    }
+
+    /// Runs a program there, in the folder of the project.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("chroot");
+        command.arg(&self.root).args(["env", "-C", PROJECT, program]).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs shell commands as root in the folder of the project.
+    pub fn shell(&self, script: &str) -> Output {
+        self.command("sh").args(["-euc", script]).output().unwrap()
+    }
+
+    /// The same, which must succeed; what is printed, errors last.
+    pub fn ok(&self, script: &str) -> String {
+        let out = self.shell(script);
+        let said = said(&out);
+        assert!(out.status.success(), "{script}\n{said}");
+        said
+    }
+
+    /// The same, which must fail.
+    pub fn fails(&self, script: &str) -> String {
+        let out = self.shell(script);
+        let said = said(&out);
+        assert!(!out.status.success(), "{script}\n{said}");
+        said
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for over in [self.root.as_path(), self.folder.path()] {
+            let _ = Command::new("umount").arg("-l").arg(over).status();
+        }
+    }
+}
+
+/// What a program has printed, errors last.
+pub fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn mount(arguments: &[&str]) {
+    let out = Command::new("mount").args(arguments).output().unwrap();
+    assert!(out.status.success(), "mount {arguments:?} (needs root): {}", said(&out));
+}
