@@ -127,6 +127,8 @@ static int child_init(int rank)
 {
 	int pid;
 
+	if(rank == PROC_INIT)
+		sw_dialog_report();
 	if(rank != PROC_MAIN)
 		return 0;
 	pid = fork_process(PROC_TIMER, "sipwarden recorder", 1);
@@ -155,6 +157,7 @@ struct module_exports exports = {
 		.params = sw_params,
 		.rpc_methods = sw_rpc_methods,
 		.pv_items = sw_variables,
+		.response_f = sw_dialog_reply,
 		.init_mod_f = mod_init,
 		.init_child_f = child_init,
 		.destroy_mod_f = mod_destroy,

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::expiry::Expiry;
 use crate::address::Prefix;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
 
@@ -29,11 +30,13 @@ pub enum EventKind {
     BanStarted,
     /// It is no more.
     BanEnded,
+    /// A call that counted ended although neither end hung up.
+    CallExpired,
 }
 
 impl EventKind {
     /// All kinds, in order.
-    pub const ALL: [EventKind; 10] = [
+    pub const ALL: [EventKind; 11] = [
         EventKind::BlockStarted,
         EventKind::BlockEnded,
         EventKind::Denied,
@@ -44,6 +47,7 @@ impl EventKind {
         EventKind::Leak,
         EventKind::BanStarted,
         EventKind::BanEnded,
+        EventKind::CallExpired,
     ];
 
     /// As `$swd(event)` prints it.
@@ -59,6 +63,7 @@ impl EventKind {
             EventKind::Leak => "leak",
             EventKind::BanStarted => "auth_ban_started",
             EventKind::BanEnded => "auth_ban_ended",
+            EventKind::CallExpired => "call_expired",
         }
     }
 
@@ -71,6 +76,7 @@ impl EventKind {
             EventKind::Limit | EventKind::NearLimit => c"sipwarden:limit",
             EventKind::Reload | EventKind::ReloadFailed => c"sipwarden:reload",
             EventKind::Leak => c"sipwarden:leak",
+            EventKind::CallExpired => c"sipwarden:expired",
         }
     }
 }
@@ -84,7 +90,8 @@ pub struct Subject<'a> {
     pub company: &'a [u8],
     /// Id of the brand.
     pub brand: &'a [u8],
-    /// AoR; of other events a text: why a reload failed, the Call-ID of a leak.
+    /// AoR; of other events a text: why a reload failed, the Call-ID of a leak or of
+    /// a call that expired.
     pub aor: &'a [u8],
 }
 
@@ -104,7 +111,10 @@ pub struct Event {
     prefix_len: u8,
     lens: [u8; 2],
     aor_len: u16,
-    padding: [u8; 2],
+    /// Expiry + 1; 0 for none.
+    expiry: u8,
+    /// 1 if both ends of the call were sent a BYE.
+    said_bye: u8,
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -167,6 +177,13 @@ impl Event {
         self
     }
 
+    /// With why the call ended, and whether both ends were sent a BYE.
+    pub fn with_expiry(mut self, why: Expiry, said_bye: bool) -> Self {
+        self.expiry = why as u8 + 1;
+        self.said_bye = u8::from(said_bye);
+        self
+    }
+
     /// The same event, so often, since then and the last time at `time`.
     pub fn repeated(mut self, count: u32, since: u64, time: u64) -> Self {
         (self.count, self.since, self.time) = (count, since, time);
@@ -178,12 +195,23 @@ impl Event {
         EventKind::ALL.get(usize::from(self.kind).checked_sub(1)?).copied()
     }
 
-    /// Reason of the verdict, or the name of the event.
+    /// Reason of the verdict or of the end of a call, or the name of the event.
     pub fn reason(&self) -> &'static str {
-        match ENTRIES.get(usize::from(self.verdict)) {
-            Some(entry) => entry.reason,
-            None => self.kind().map_or("", EventKind::name),
+        match (ENTRIES.get(usize::from(self.verdict)), self.expiry()) {
+            (Some(entry), _) => entry.reason,
+            (None, Some(why)) => why.reason(),
+            (None, None) => self.kind().map_or("", EventKind::name),
         }
+    }
+
+    /// Why the call ended.
+    pub fn expiry(&self) -> Option<Expiry> {
+        Expiry::ALL.get(usize::from(self.expiry).checked_sub(1)?).copied()
+    }
+
+    /// Whether both ends of the call were sent a BYE.
+    pub fn said_bye(&self) -> bool {
+        self.said_bye != 0
     }
 
     /// Code of the verdict.

@@ -51,10 +51,24 @@ pub unsafe extern "C" fn check_country(
         };
         // SAFETY: the texts outlive the call.
         let (list, ip) = unsafe { (list.bytes(), ip.as_ref().map(|t| t.bytes())) };
-        let verdict = decide_country(msg, list, ip).unwrap_or(Verdict::InternalError);
+        let decided = decide_country(msg, list, ip);
+        let verdict = decided.unwrap_or_else(|| {
+            report_error(&CHECK_COUNTRY, &[]);
+            Verdict::InternalError
+        });
         statistics::count_verdict(&CHECK_COUNTRY, verdict);
         answer(msg, CHECK_COUNTRY.name, verdict, about(ip))
     })
+}
+
+/// What is refused for an argument can be found like any other refusal.
+#[cold]
+fn report_error(function: &'static Function, company: &[u8]) {
+    let subject = Subject { company, ..Subject::default() };
+    with_snapshot(|view, _| {
+        let (verdict, none) = (Verdict::InternalError, Numbers::NONE);
+        events::refused(view, function, verdict, monitors(), &subject, &none);
+    });
 }
 
 fn decide_country(msg: &sw_message, list: &[u8], ip: Option<&[u8]>) -> Option<Verdict> {
@@ -94,6 +108,7 @@ fn about(ip: Option<&[u8]>) -> About {
 /// The verdict, and whether refusals are only watched.
 fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool) {
     let Some(source) = address_of(&CHECK_COMPANY_IP, msg, ip) else {
+        report_error(&CHECK_COMPANY_IP, company);
         return (Verdict::InternalError, monitors());
     };
     let decided = with_snapshot(|view, _| {
