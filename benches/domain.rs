@@ -90,8 +90,8 @@ fn checks(companies: usize, ranges: usize) {
 
 fn wanted<'a>(brand: &'a [u8], company: &'a [u8]) -> [Wanted<'a>; 2] {
     [
-        Wanted { scope: Scope { kind: ScopeKind::Brand, id: brand }, limit: 0 },
-        Wanted { scope: Scope { kind: ScopeKind::Company, id: company }, limit: 0 },
+        Wanted { scope: Scope { kind: ScopeKind::Brand, id: brand }, limit: 0, counts: true },
+        Wanted { scope: Scope { kind: ScopeKind::Company, id: company }, limit: 0, counts: true },
     ]
 }
 

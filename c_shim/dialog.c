@@ -9,6 +9,8 @@
 #include "core/timer_ticks.h"
 #include "modules/dialog/dlg_load.h"
 #include "modules/dialog/dlg_hash.h"
+#include "core/parser/parse_cseq.h"
+#include "core/parser/parse_to.h"
 #include "shim.h"
 
 /* Dialog variables; kept in the dialog module's database with the dialog. */
@@ -25,6 +27,12 @@ static dlg_lookup_f dlg_lookup_by_id;
 static int support;
 /* dlg_match_mode 0: requests name their dialog by a parameter of Record-Route alone. */
 static int is_strict;
+/* Of the dialog module: failed keepalives that end a dialog, and seconds that one
+ * may live without an answer. */
+static int ka_failed_limit;
+static int early_timeout;
+/* Counted calls among the restored dialogs of another Kamailio. */
+static unsigned int left_out;
 
 static struct sw_dialog name_of(const dlg_cell_t *dlg)
 {
@@ -45,6 +53,46 @@ static void resume(dlg_cell_t *dlg)
 }
 
 /*
+ * Why a dialog has ended by time. A counter beyond the limit is the mark of
+ * sw_dialog_reply.
+ */
+static enum sw_expiry expiry_of(const dlg_cell_t *dlg, int acknowledged)
+{
+	unsigned int limit = (unsigned int)ka_failed_limit;
+
+	if(!acknowledged)
+		return SW_EXPIRY_NO_ACK;
+	if(dlg->ka_src_counter > limit)
+		return SW_EXPIRY_CALLER_GONE;
+	if(dlg->ka_dst_counter > limit)
+		return SW_EXPIRY_CALLEE_GONE;
+	if(dlg->ka_src_counter >= limit)
+		return SW_EXPIRY_CALLER_SILENT;
+	if(dlg->ka_dst_counter >= limit)
+		return SW_EXPIRY_CALLEE_SILENT;
+	return SW_EXPIRY_LIFETIME;
+}
+
+/* Both ends are about to be sent a BYE: by the dialog's timer, or by somebody who
+ * asked for it. Only the timer takes a dialog out of its list first. */
+static void on_terminated(dlg_cell_t *dlg)
+{
+	if(dlg->tl.timeout != 0)
+		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+	else
+		sw_rust_module.dialog_expired(name_of(dlg),
+				expiry_of(dlg, dlg->state == DLG_STATE_CONFIRMED), 1);
+}
+
+/* A dialog goes that was never answered: the dialog module's cleaner drops it, and
+ * the call may ring on. */
+static int is_dropped_early(const dlg_cell_t *dlg)
+{
+	return dlg->state <= DLG_STATE_EARLY && dlg->init_ts > 0
+		   && dlg->init_ts < (unsigned int)time(NULL) - (unsigned int)early_timeout;
+}
+
+/*
  * Runs in any process, for DESTROY with the lock of the dialog's entry held:
  * touches the ledger only.
  */
@@ -55,24 +103,27 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 		return;
 	switch(type) {
 		case DLGCB_TERMINATED:
-			/* dlg.end_dlg on an early dialog: the call may ring on */
-			if(dlg->state < DLG_STATE_CONFIRMED_NA && params->req == NULL
-					&& params->rpl == NULL)
-				return;
-			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			if(params->req != NULL || params->rpl != NULL)
+				sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			/* else dlg.end_dlg on an early dialog: the call may ring on */
+			else if(dlg->state >= DLG_STATE_CONFIRMED_NA)
+				on_terminated(dlg);
 			break;
 		case DLGCB_FAILED:
 			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 			resume(dlg);
 			break;
 		case DLGCB_EXPIRED:
-			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			sw_rust_module.dialog_expired(name_of(dlg),
+					expiry_of(dlg, params->dlg_data == (void *)CONFIRMED_DIALOG_STATE), 0);
 			break;
 		case DLGCB_CONFIRMED_NA:
 			/* answered after its release (a CANCEL that crossed the 200) */
 			resume(dlg);
 			break;
 		case DLGCB_DESTROY:
+			if(is_dropped_early(dlg))
+				sw_rust_module.dialog_expired(name_of(dlg), SW_EXPIRY_EARLY, 0);
 			sw_rust_module.dialog_event(SW_DIALOG_GONE, name_of(dlg));
 			break;
 	}
@@ -121,6 +172,12 @@ static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	restored.company = variable_of(dlg, VAR_COMPANY, company, sizeof(company));
 	restored.user = variable_of(dlg, VAR_USER, user, sizeof(user));
 	restored.flags = variable_of(dlg, VAR_FLAGS, flags, sizeof(flags));
+	/* Its requests arrive at the Kamailio that has these sockets: here nobody would
+	 * hear of its end. */
+	if(dlg->bind_addr[DLG_CALLER_LEG] == NULL && dlg->bind_addr[DLG_CALLEE_LEG] == NULL) {
+		left_out += restored.company.len > 0 || restored.user.len > 0;
+		return;
+	}
 	restored.started = dlg->start_ts;
 	sw_rust_module.dialog_restored(&restored);
 }
@@ -157,12 +214,24 @@ int sw_dialog_init(void)
 		return -1;
 	}
 	is_strict = param_of(module, "dlg_match_mode", 0) == 0;
+	ka_failed_limit = param_of(module, "ka_failed_limit", 1);
+	if(ka_failed_limit < 1)
+		ka_failed_limit = 1;
+	early_timeout = param_of(module, "early_timeout", 300);
 	if(param_of(module, "db_mode", 0) != 0)
 		support |= SW_DIALOG_PERSISTS;
 	dlg_lookup_by_id = (dlg_lookup_f)dlsym(module->handle, "dlg_lookup");
 	if(dlg_lookup_by_id != NULL)
 		support |= SW_DIALOG_LOOKUP;
 	return 0;
+}
+
+void sw_dialog_report(void)
+{
+	if(left_out > 0)
+		LM_WARN("%u calls of restored dialogs are not counted: their sockets are not of "
+				"this Kamailio; does another one use the same table of dialogs?\n",
+				left_out);
 }
 
 int sw_dialog_support(void)
@@ -254,6 +323,72 @@ int sw_dialog_exists(struct sw_dialog name)
 	dlg = dlg_lookup_by_id(name.entry, name.id);
 	if(dlg == NULL)
 		return 0;
+	dialog.release_dlg(dlg);
+	return 1;
+}
+
+/* Answers that end a dialog whatever was asked (RFC 5057, 5.1), but for the two that
+ * are about a method. */
+static int ends_dialog(unsigned int status)
+{
+	switch(status) {
+		case 404:
+		case 410:
+		case 416:
+		case 480:
+		case 481:
+		case 482:
+		case 483:
+		case 484:
+		case 485:
+		case 502:
+		case 604:
+			return 1;
+		default:
+			return 0;
+	}
+}
+
+/* Whether a reply is to an OPTIONS of this proxy's own: there is no Via below. */
+static int answers_own_options(struct sip_msg *msg)
+{
+	if(parse_headers(msg, HDR_CSEQ_F, 0) < 0 || msg->cseq == NULL || get_cseq(msg) == NULL
+			|| get_cseq(msg)->method_id != METHOD_OPTIONS)
+		return 0;
+	return parse_headers(msg, HDR_EOH_F, 0) == 0 && msg->via2 == NULL && msg->to != NULL
+		   && get_to(msg) != NULL && get_to(msg)->tag_value.len > 0;
+}
+
+static int same_text(const str *one, const str *other)
+{
+	return one->len == other->len && memcmp(one->s, other->s, one->len) == 0;
+}
+
+/*
+ * Every reply, before tm has it. The dialog module takes only 408 and 481 for a
+ * keepalive that failed. An answer that ends the dialog is therefore shown to it as
+ * a 481; if the keepalive before it has failed too, the call ends now. Calls that do
+ * not count are left alone.
+ */
+int sw_dialog_reply(struct sip_msg *msg)
+{
+	dlg_cell_t *dlg;
+	unsigned int *failed, limit = (unsigned int)ka_failed_limit;
+
+	if(!ends_dialog(msg->REPLY_STATUS) || !(support & SW_DIALOG_LOADED)
+			|| !answers_own_options(msg))
+		return 1;
+	dlg = dialog.get_dlg(msg);
+	if(dlg == NULL)
+		return 1;
+	if(dlg->state == DLG_STATE_CONFIRMED && sw_rust_module.dialog_counts(name_of(dlg))) {
+		failed = same_text(&dlg->tag[DLG_CALLER_LEG], &get_to(msg)->tag_value)
+						 ? &dlg->ka_src_counter
+						 : &dlg->ka_dst_counter;
+		if(*failed > 0 || limit <= 1)
+			*failed = limit;
+		msg->REPLY_STATUS = 481;
+	}
 	dialog.release_dlg(dlg);
 	return 1;
 }

@@ -169,6 +169,8 @@ static int start_process(char *name, int (*take_settings)(void), void (*run)(voi
 static int child_init(int rank)
 {
 	sw_script_is_fixed = 1;
+	if(rank == PROC_INIT)
+		sw_dialog_report();
 	if(rank != PROC_MAIN)
 		return 0;
 	if(start_process("sipwarden recorder", cfg_child_init, run_recorder) != 0)
@@ -191,6 +193,7 @@ struct module_exports exports = {
 		.params = sw_params,
 		.rpc_methods = sw_rpc_methods,
 		.pv_items = sw_variables,
+		.response_f = sw_dialog_reply,
 		.init_mod_f = mod_init,
 		.init_child_f = child_init,
 		.destroy_mod_f = mod_destroy,

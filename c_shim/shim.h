@@ -55,6 +55,9 @@ int sw_settings_change(uint32_t index, const char *text, int32_t number);
 /* dialog.c */
 int sw_dialog_init(void);
 int sw_dialog_support(void);
+/* After dialogs were restored: says what was left out. */
+void sw_dialog_report(void);
+int sw_dialog_reply(struct sip_msg *msg);
 void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why);
 void sw_dialog_unhold(void *held);
 int sw_dialog_remember(void *held, const char *name, struct sw_text value);

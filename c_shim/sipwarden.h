@@ -86,6 +86,17 @@ enum sw_dialog_event {
 	SW_DIALOG_GONE     /* the dialog is destroyed */
 };
 
+/* Why a dialog ended although neither end hung up. */
+enum sw_expiry {
+	SW_EXPIRY_LIFETIME,      /* its time was over */
+	SW_EXPIRY_NO_ACK,        /* answered, never acknowledged */
+	SW_EXPIRY_CALLER_SILENT, /* no answer to the keepalive */
+	SW_EXPIRY_CALLEE_SILENT,
+	SW_EXPIRY_CALLER_GONE, /* an answer to the keepalive that ends a dialog */
+	SW_EXPIRY_CALLEE_GONE,
+	SW_EXPIRY_EARLY /* not answered for too long */
+};
+
 /* What a dialog that was restored from the database remembers. */
 struct sw_restored {
 	struct sw_dialog dialog;
@@ -313,6 +324,10 @@ struct sw_module {
 
 	/* Called in any process, with the dialog's lock held or not. */
 	void (*dialog_event)(enum sw_dialog_event event, struct sw_dialog dialog);
+	/* As SW_DIALOG_ENDED; said_bye: 1 if both ends were sent a BYE. */
+	void (*dialog_expired)(struct sw_dialog dialog, enum sw_expiry why, int said_bye);
+	/* Whether the call of a dialog counts. */
+	int (*dialog_counts)(struct sw_dialog dialog);
 	void (*dialog_restored)(const struct sw_restored *restored);
 	/* Called all the time, in the module's own process only. */
 	void (*tick)(void);

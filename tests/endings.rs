@@ -80,14 +80,27 @@ impl Stage {
         }
     }
 
-    /// All is back, and the one slot can be taken again.
+    /// All is back, the one slot can be taken again, and every call was hung up.
     fn assert_free(&self) {
+        self.assert_free_after(0);
+    }
+
+    /// As [`Stage::assert_free`], but for some calls that ended by time.
+    fn assert_free_after(&self, expired: u64) {
         wait_for_calls(&self.kamailio, "c", 0);
         let mut call = self.call_up("");
         call.within("BYE");
         self.callee.reply(&self.callee.request("BYE"), 200, "t");
         wait_for_calls(&self.kamailio, "c", 0);
         assert_nothing_left(&self.kamailio);
+        assert_eq!(self.kamailio.counter("calls_expired"), expired);
+    }
+
+    /// The line that says that a call has ended by time, and why.
+    fn wait_for_line(&self, call: &Caller<'_>, company: &str, why: &str) {
+        let line =
+            format!("the call {} of company \"{company}\" counts no more: {why}", call.call_id);
+        wait_for(&line, || self.kamailio.log().contains(&line).then_some(()));
     }
 }
 
@@ -291,15 +304,28 @@ fn challenged_then_the_same_call_again() {
 
 #[test]
 fn lifetime_with_and_without_bye() {
-    let stage = Stage::new();
-    for doing in ["lifetime", "bye"] {
-        stage.call_up(doing);
+    let stage = Stage::with_settings(
+        "event_route[sipwarden:expired] {
+    xlog(\"L_NOTICE\", \"told: $swd(event) $swd(reason) $swd(company) $swd(brand) $swd(text)\\n\");
+}
+",
+    );
+    for (doing, said) in [
+        ("lifetime", "no BYE was sent, it may go on uncounted"),
+        ("bye", "both ends were sent a BYE"),
+    ] {
+        let call = stage.call_up(doing);
         wait_for_calls(&stage.kamailio, "c", 0);
+        let why = format!("the lifetime of its dialog is over; {said}");
+        stage.wait_for_line(&call, "c", &why);
+        let told = format!("told: call_expired lifetime c brand {}", call.call_id);
+        wait_for(&told, || stage.kamailio.log().contains(&told).then_some(()));
         if doing == "bye" {
             stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+            stage.caller.reply(&stage.caller.request("BYE"), 200, "f");
         }
     }
-    stage.assert_free();
+    stage.assert_free_after(2);
 }
 
 #[test]
@@ -524,7 +550,9 @@ fn an_answer_without_ack_expires() {
     support::wait_up_to(Duration::from_secs(120), "the cleaner", || {
         (stage.calls() == 0).then_some(())
     });
+    stage.wait_for_line(&call, "c", "its answer was never acknowledged; no BYE was sent");
     assert_nothing_left(&stage.kamailio);
+    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
 }
 
 #[test]
@@ -542,5 +570,9 @@ fn what_only_the_cleaner_of_dialogs_ends() {
         let both = calls(&stage.kamailio, "c") + calls(&stage.kamailio, "other");
         (both == 0).then_some(())
     });
+    let why = "it was not answered within the dialog module's early_timeout; no BYE was sent";
+    stage.wait_for_line(&forgotten, "c", why);
+    stage.wait_for_line(&rings, "other", why);
     assert_nothing_left(&stage.kamailio);
+    assert_eq!(stage.kamailio.counter("calls_expired"), 2);
 }

@@ -99,6 +99,30 @@ fn a_block_drops_neither_the_bye_of_a_live_call_nor_the_cancel_of_one_that_rings
 }
 
 #[test]
+fn a_phone_that_calls_again_with_its_old_call_id_hears_what_is_wrong() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    db.run(
+        "INSERT INTO sipwarden_company VALUES ('r.example', 'b', 1, 0);
+        INSERT INTO sipwarden_user VALUES ('alice@r.example', 'r.example', 2);",
+    );
+    let gateway = Endpoint::new("127.0.0.99");
+    let example = Example::start(&db, gateway.address());
+    let phone = Endpoint::new("127.42.0.1");
+    // Found by cc_limit, and by roadwarrior_acquire.
+    for company in ["c.example", "r.example"] {
+        let mut call = Caller::new(&phone, example.address(), company, "");
+        call.invite();
+        let invite = gateway.request("INVITE");
+        gateway.reply(&invite, 180, "t");
+        call.invite_again();
+        let refused = call.final_reply();
+        assert_eq!(refused.status(), Some(482), "{company}: {}", refused.line);
+        gateway.reply(&invite, 486, "t");
+    }
+}
+
+#[test]
 fn a_scanner_ends_blocked_and_an_honest_phone_does_not_notice() {
     let folder = Folder::new();
     let gateway = Endpoint::new("127.0.0.99");

@@ -26,7 +26,7 @@ fn call(dialog: u64) -> Call<'static> {
 }
 
 fn want(kind: ScopeKind, id: &[u8], limit: u32) -> Wanted<'_> {
-    Wanted { scope: Scope { kind, id }, limit }
+    Wanted { scope: Scope { kind, id }, limit, counts: true }
 }
 
 fn take(ledger: &Ledger, dialog: u64, brand: (&[u8], u32), company: (&[u8], u32)) -> Taken {
@@ -79,6 +79,65 @@ mod plain {
         assert!(ledger.forget(DialogId(1)));
         assert!(!ledger.forget(DialogId(1)));
         assert_eq!((ledger.memory().leases, ledger.memory().scopes), (0, 0));
+    }
+
+    #[test]
+    fn a_company_that_a_call_is_shown_for_is_not_counted_until_it_is_taken() {
+        let ledger = Ledger::new(16, SEED).unwrap();
+        let shown = Wanted { counts: false, ..want(ScopeKind::Company, b"c", 1) };
+        let user = [want(ScopeKind::User, b"alice@c", 1), shown];
+        let other = [want(ScopeKind::User, b"bob@c", 1), shown];
+        let taken = ledger.take(&call(1), &user, false);
+        assert_eq!((taken.outcome, taken.counts), (Outcome::Counted, [None, None, Some(1)]));
+        // Shown, and no limit of the company holds.
+        assert_eq!(ledger.take(&call(2), &other, false).outcome, Outcome::Counted);
+        assert_eq!(ledger.live(ScopeKind::Company, b"c"), 0);
+        let info = |at| ledger.at(at).unwrap();
+        let hash = Some(ledger.scope_hash(ScopeKind::Company, b"c"));
+        for at in [0, 1] {
+            assert_eq!(info(at).scope_hashes[ScopeKind::Company as usize], hash);
+            assert!(!info(at).counts_for_company);
+        }
+        // Then it counts: for the same company, or for another one.
+        assert_eq!(take(&ledger, 1, (b"b", 0), (b"c", 1)).outcome, Outcome::Counted);
+        assert_eq!(
+            take(&ledger, 2, (b"b", 0), (b"c", 1)).outcome,
+            Outcome::Refused(ScopeKind::Company)
+        );
+        assert_eq!(info(1).scope_hashes[ScopeKind::Company as usize], hash, "still shown");
+        assert_eq!(take(&ledger, 2, (b"b", 0), (b"d", 1)).outcome, Outcome::Counted);
+        assert!(info(0).counts_for_company && info(1).counts_for_company);
+        let live = |id| ledger.live(ScopeKind::Company, id);
+        assert_eq!((live(b"c"), live(b"d")), (1, 1));
+        // A call that counts for a company is not shown for another.
+        let elsewhere = Wanted { counts: false, ..want(ScopeKind::Company, b"e", 0) };
+        take(&ledger, 3, (b"b", 0), (b"c", 0));
+        ledger.take(&call(3), &[want(ScopeKind::User, b"x", 0), elsewhere], false);
+        assert_eq!(info(2).scope_hashes[ScopeKind::Company as usize], hash);
+        // Released, resumed, gone: nothing is left of either kind.
+        ledger.take(&call(4), &[want(ScopeKind::User, b"y", 0), elsewhere], false);
+        for dialog in 1..=4 {
+            assert!(ledger.expire(DialogId(dialog)).is_some());
+            assert!(ledger.expire(DialogId(dialog)).is_none());
+            assert!(ledger.resume(DialogId(dialog)) && ledger.is_live(DialogId(dialog)));
+        }
+        assert_eq!((live(b"c"), live(b"d"), live(b"e")), (2, 1, 0));
+        (1..=4).for_each(|dialog| assert!(ledger.forget(DialogId(dialog))));
+        assert_eq!((ledger.memory().leases, ledger.memory().scopes), (0, 0));
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_company_that_was_asked_for() {
+        let ledger = Ledger::new(16, SEED).unwrap();
+        (1..=3).for_each(|n| {
+            assert_eq!(take(&ledger, n, (b"b", 0), (b"a", 10)).counts[1], Some(n as u32))
+        });
+        take(&ledger, 4, (b"b2", 0), (b"d", 7));
+        let other = take(&ledger, 1, (b"b2", 0), (b"d", 7));
+        assert_eq!((other.outcome, other.counts), (Outcome::HeldByOther, [Some(1), Some(1), None]));
+        // A company that has moved to another brand meanwhile.
+        let moved = take(&ledger, 1, (b"b2", 0), (b"a", 10));
+        assert_eq!((moved.outcome, moved.counts), (Outcome::Held, [Some(1), Some(3), None]));
     }
 
     #[test]

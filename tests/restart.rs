@@ -140,6 +140,65 @@ fn counts_equal_the_restored_dialogs_with_delayed_writes() {
 }
 
 #[test]
+fn a_restored_roadwarriors_call_is_listed_for_his_company_and_does_not_count_for_it() {
+    let folder = Folder::new();
+    let (db, dialogs) = (tables(&folder), dialog_database(&folder));
+    let callee = AutoCallee::start("127.0.0.1");
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut config = persistent(&db, &dialogs, &callee, 1);
+    config.routes =
+        config.routes.replace("if (!cc_limit(", "if ($hdr(X-Count) != \"no\" && !cc_limit(");
+    let mut kamailio = config.start();
+    let mut call = call_up(&endpoint, &kamailio, "c", "X-Roadwarrior: alice@c\r\nX-Count: no\r\n");
+    let vars = "SELECT COUNT(*) FROM dialog_vars;";
+    wait_for("the user to be stored", || (dialogs.query(vars).trim() == "1").then_some(()));
+    for _ in 0..2 {
+        assert_eq!((calls(&kamailio, "c"), user_calls(&kamailio)), (0, 1));
+        let listed = kamailio.rpc("sipwarden.calls", json!(["c"]));
+        assert_eq!(listed["total"], 1, "{listed}");
+        assert_eq!(listed["calls"][0]["counts_for_company"], 0);
+        kamailio.stop(SIGTERM);
+        kamailio = config.start();
+    }
+    call.within("BYE");
+    wait_for("the call to go", || (user_calls(&kamailio) == 0).then_some(()));
+    assert_nothing_left(&kamailio);
+}
+
+/// Two proxies with one table of dialogs.
+#[test]
+fn restored_calls_of_another_kamailio_are_left_out_and_that_is_said_once() {
+    let folder = Folder::new();
+    let (db, dialogs) = (tables(&folder), dialog_database(&folder));
+    let callee = AutoCallee::start("127.0.0.1");
+    let endpoint = Endpoint::new("127.0.0.1");
+    let config = persistent(&db, &dialogs, &callee, 1);
+    let mut first = config.start();
+    let mut up = [
+        call_up(&endpoint, &first, "c", "X-Roadwarrior: alice@c\r\n"),
+        call_up(&endpoint, &first, "d", ""),
+    ];
+    let vars = "SELECT COUNT(*) FROM dialog_vars;";
+    wait_for("what is counted to be stored", || (dialogs.query(vars).trim() == "3").then_some(()));
+    let other = persistent(&db, &dialogs, &callee, 1).start();
+    assert_eq!((calls(&other, "c"), calls(&other, "d"), user_calls(&other)), (0, 0, 0));
+    let said = "2 calls of restored dialogs are not counted";
+    assert_eq!(other.log().matches(said).count(), 1, "{}", other.log());
+    drop(other);
+    // Its own are its own.
+    first.stop(SIGTERM);
+    let first = config.start();
+    assert_eq!((calls(&first, "c"), calls(&first, "d")), (1, 1), "{}", first.log());
+    assert!(!first.log().contains("are not counted"), "{}", first.log());
+    for call in &mut up {
+        call.within("BYE");
+    }
+    wait_for_calls(&first, "c", 0);
+    wait_for_calls(&first, "d", 0);
+    assert_nothing_left(&first);
+}
+
+#[test]
 fn without_a_dialog_database_the_log_says_that_counts_begin_at_zero() {
     let folder = Folder::new();
     let db = tables(&folder);

@@ -123,7 +123,10 @@ request_route {
         ("127.0.9.9", "REGISTER", "zero@office", "office", -4),
         ("127.0.9.9", "INVITE", "two@closed", "closed", 4),
         ("127.0.9.9", "INVITE", "two@office", "nobody", -3),
-        ("127.0.9.9", "INVITE", "<null>", "office", -9),
+        // no AoR: an unset variable, and an empty one
+        ("127.0.9.9", "INVITE", "<null>", "office", -4),
+        ("127.0.9.9", "INVITE", "", "office", -4),
+        ("127.0.1.1", "INVITE", "", "office", 1),
     ];
     for (source, method, aor, company, code) in cases {
         let phone = Phone::new(source, kamailio.address());

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::expiry::Expiry;
 use crate::address::Prefix;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
@@ -30,11 +31,13 @@ pub enum EventKind {
     BanStarted,
     /// It is no more.
     BanEnded,
+    /// A call that counted ended although neither end hung up.
+    CallExpired,
 }
 
 impl EventKind {
     /// All kinds, in order.
-    pub const ALL: [EventKind; 10] = [
+    pub const ALL: [EventKind; 11] = [
         EventKind::BlockStarted,
         EventKind::BlockEnded,
         EventKind::Denied,
@@ -45,6 +48,7 @@ impl EventKind {
         EventKind::Leak,
         EventKind::BanStarted,
         EventKind::BanEnded,
+        EventKind::CallExpired,
     ];
 
     /// As `$swd(event)` prints it.
@@ -60,6 +64,7 @@ impl EventKind {
             EventKind::Leak => "leak",
             EventKind::BanStarted => "auth_ban_started",
             EventKind::BanEnded => "auth_ban_ended",
+            EventKind::CallExpired => "call_expired",
         }
     }
 
@@ -72,6 +77,7 @@ impl EventKind {
             EventKind::Limit | EventKind::NearLimit => c"sipwarden:limit",
             EventKind::Reload | EventKind::ReloadFailed => c"sipwarden:reload",
             EventKind::Leak => c"sipwarden:leak",
+            EventKind::CallExpired => c"sipwarden:expired",
         }
     }
 }
@@ -87,11 +93,16 @@ pub struct Subject<'a> {
     pub company: &'a [u8],
     /// Id of the brand.
     pub brand: &'a [u8],
-    /// AoR; of other events a text: why a reload failed, the Call-ID of a leak.
+    /// AoR; of other events a text: why a reload failed, the Call-ID of a leak or of
+    /// a call that expired.
     pub aor: &'a [u8],
 }
 
 const NONE: u8 = u8::MAX;
+/// The request passed, since it was only watched.
+const MONITORED: u8 = 1;
+/// Both ends of the call were sent a BYE.
+const SAID_BYE: u8 = 2;
 
 /// An event of 648 bytes. All zero is none.
 #[repr(C)]
@@ -101,7 +112,8 @@ pub struct Event {
     kind: u8,
     verdict: u8,
     function: u8,
-    monitored: u8,
+    /// Bits: [`MONITORED`], [`SAID_BYE`].
+    marks: u8,
     /// 0 for no source, 4 or 6.
     family: u8,
     prefix_len: u8,
@@ -109,7 +121,8 @@ pub struct Event {
     aor_len: u16,
     /// A [`Learnt`] + 1; 0 for none.
     learnt: u8,
-    padding: u8,
+    /// Expiry + 1; 0 for none.
+    expiry: u8,
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -169,7 +182,14 @@ impl Event {
     pub fn with_verdict(mut self, function: &Function, verdict: Verdict, monitored: bool) -> Self {
         self.function = function.place() as u8;
         self.verdict = verdict as u8;
-        self.monitored = u8::from(monitored);
+        self.marks = if monitored { MONITORED } else { 0 };
+        self
+    }
+
+    /// With why the call ended, and whether both ends were sent a BYE.
+    pub fn with_expiry(mut self, why: Expiry, said_bye: bool) -> Self {
+        self.expiry = why as u8 + 1;
+        self.marks = if said_bye { SAID_BYE } else { 0 };
         self
     }
 
@@ -184,12 +204,23 @@ impl Event {
         EventKind::ALL.get(usize::from(self.kind).checked_sub(1)?).copied()
     }
 
-    /// Reason of the verdict, or the name of the event.
+    /// Reason of the verdict or of the end of a call, or the name of the event.
     pub fn reason(&self) -> &'static str {
-        match ENTRIES.get(usize::from(self.verdict)) {
-            Some(entry) => entry.reason,
-            None => self.kind().map_or("", EventKind::name),
+        match (ENTRIES.get(usize::from(self.verdict)), self.expiry()) {
+            (Some(entry), _) => entry.reason,
+            (None, Some(why)) => why.reason(),
+            (None, None) => self.kind().map_or("", EventKind::name),
         }
+    }
+
+    /// Why the call ended.
+    pub fn expiry(&self) -> Option<Expiry> {
+        Expiry::ALL.get(usize::from(self.expiry).checked_sub(1)?).copied()
+    }
+
+    /// Whether both ends of the call were sent a BYE.
+    pub fn said_bye(&self) -> bool {
+        self.marks & SAID_BYE != 0
     }
 
     /// Code of the verdict.
@@ -204,7 +235,7 @@ impl Event {
 
     /// Whether the request passed all the same, since it was only watched.
     pub fn is_monitored(&self) -> bool {
-        self.monitored != 0
+        self.marks & MONITORED != 0
     }
 
     /// The source.
@@ -245,7 +276,7 @@ impl Event {
     }
 
     fn key(&self) -> impl PartialEq {
-        let what = (self.kind, self.verdict, self.function, self.monitored);
+        let what = (self.kind, self.verdict, self.function, self.marks);
         (what, self.source(), self.learnt, self.company(), self.brand(), self.aor())
     }
 }

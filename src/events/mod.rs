@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod expiry;
 mod fold;
 mod journal;
 mod recent;
 
 pub use event::{Event, EventKind, Subject};
+pub use expiry::Expiry;
 pub use journal::{Journal, PERIOD, Reader};
 pub use recent::Recent;

@@ -2,7 +2,7 @@
 
 use super::abi::{
     SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, sw_call, sw_dialog, sw_dialog_event,
-    sw_restored, sw_text,
+    sw_expiry, sw_restored, sw_text,
 };
 use super::call::{About, Numbers, answer};
 use super::clock;
@@ -15,7 +15,7 @@ use super::log;
 use super::process::with_snapshot;
 use super::state::{self, State};
 use super::statistics::{self, Own};
-use crate::events::Subject;
+use crate::events::{Expiry, Subject};
 use crate::ledger::{Call, DialogId, Direction, Outcome, ScopeKind, Taken, Wanted};
 use crate::policy::{self, CallFlags, Roadwarrior};
 use crate::printable::Printable;
@@ -179,7 +179,7 @@ fn decide_roadwarrior(
         }
         Some(Roadwarrior::Slot { limit }) => {
             let Some(dialog) = hold(&ROADWARRIOR_ACQUIRE, call) else { return ERROR };
-            let wanted = [policy::user_scope(aor, limit)];
+            let wanted = policy::user_scopes(aor, company, limit);
             let taken = take(call, &dialog, &wanted, flags, flags.emergency || monitored);
             let numbers = Numbers::new(&wanted, &taken);
             let mut verdict = policy::roadwarrior_verdict(taken.outcome);
@@ -360,6 +360,24 @@ pub unsafe extern "C" fn dialog_event(event: sw_dialog_event, dialog: sw_dialog)
     });
 }
 
+/// A dialog ended although neither end hung up; `said_bye`: both were sent a BYE.
+pub unsafe extern "C" fn dialog_expired(dialog: sw_dialog, why: sw_expiry, said_bye: i32) {
+    guard(Entry::DialogExpired, (), || {
+        let Some(state) = state::get() else { return };
+        let Some(ended) = state.ledger.expire(dialog.into()) else { return };
+        statistics::count_own(Own::CallsExpired);
+        let why = Expiry::ALL.get(why as usize).copied().unwrap_or(Expiry::Lifetime);
+        events::call_expired(state, &ended, why, said_bye != 0);
+    });
+}
+
+/// Whether the call of a dialog counts.
+pub unsafe extern "C" fn dialog_counts(dialog: sw_dialog) -> i32 {
+    guard(Entry::DialogCounts, 0, || {
+        i32::from(state::get().is_some_and(|state| state.ledger.is_live(dialog.into())))
+    })
+}
+
 /// Counts the call of a dialog that comes back after a restart, unconditionally.
 pub unsafe extern "C" fn dialog_restored(restored: *const sw_restored) {
     guard(Entry::DialogRestored, (), || {
@@ -390,7 +408,11 @@ pub unsafe extern "C" fn dialog_restored(restored: *const sw_restored) {
 
 fn restore(state: &State, call: &Call<'_>, company_id: &[u8], user: &[u8]) {
     if !user.is_empty() {
-        state.ledger.take(call, &[policy::user_scope(user, 0)], true);
+        let company = with_snapshot(|view, _| Some(view.user(user)?.company.id().to_vec()));
+        let company = company.flatten();
+        let scopes = policy::user_scopes(user, company.as_deref().unwrap_or_default(), 0);
+        let known = if company.is_some() { &scopes[..] } else { &scopes[..1] };
+        state.ledger.take(call, known, true);
     }
     if company_id.is_empty() {
         return;

@@ -28,6 +28,8 @@ pub enum Entry {
     AuthFailed,
     AuthOk,
     DialogEvent,
+    DialogExpired,
+    DialogCounts,
     DialogRestored,
     CanReap,
     Reap,

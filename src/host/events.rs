@@ -6,9 +6,9 @@ use super::clock::{self, Moment};
 use super::state::{self, State};
 use crate::address::Prefix;
 use crate::auth::Ban;
-use crate::events::{Event, EventKind, Subject};
+use crate::events::{Event, EventKind, Expiry, Subject};
 use crate::flood::{Block, ClassId};
-use crate::ledger::ScopeKind;
+use crate::ledger::{LeaseInfo, ScopeKind};
 use crate::snapshot::View;
 use crate::source::{Learnt, Source};
 use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
@@ -158,6 +158,14 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
     let mut event = Event::new(kind, clock::wall(), &subject);
     event.calls = u32::try_from(generation).unwrap_or(u32::MAX);
     state.journal.put(&event);
+}
+
+/// A call that counted ended although neither end hung up.
+pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
+    let [brand, company, _] = call.scopes.each_ref().map(|id| id.as_deref().unwrap_or_default());
+    let subject = Subject { company, brand, aor: &call.call_id, ..Subject::default() };
+    let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
+    state.journal.put(&event.with_expiry(why, said_bye));
 }
 
 /// A call was still counted while its dialog was gone.

@@ -45,9 +45,21 @@ pub unsafe extern "C" fn check_country(msg: *const sw_message, list: sw_text) ->
             Ok(source) => decide_country(list, source).unwrap_or(Verdict::InternalError),
             Err(none) => none.refusal(),
         };
+        if matches!(verdict, Verdict::InternalError | Verdict::BadAddress) {
+            report_error(verdict, source.ok());
+        }
         statistics::count_verdict(&CHECK_COUNTRY, verdict);
         answer(msg, CHECK_COUNTRY.name, (verdict, verdict), source.ok(), About::Nothing)
     })
+}
+
+/// What is refused for an argument can be found like any other refusal.
+#[cold]
+fn report_error(verdict: Verdict, source: Option<Source>) {
+    with_snapshot(|view, _| {
+        let none = Numbers::NONE;
+        events::refused(view, &CHECK_COUNTRY, verdict, false, &subject(source), &none);
+    });
 }
 
 fn decide_country(list: &[u8], source: Source) -> Option<Verdict> {

@@ -42,6 +42,8 @@ pub static sw_rust_module: sw_module = sw_module {
     auth_failed: Some(auth::auth_failed),
     auth_ok: Some(auth::auth_ok),
     dialog_event: Some(calls::dialog_event),
+    dialog_expired: Some(calls::dialog_expired),
+    dialog_counts: Some(calls::dialog_counts),
     dialog_restored: Some(calls::dialog_restored),
     tick: Some(recorder::tick),
     can_reap: Some(reaper::can_reap),

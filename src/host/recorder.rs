@@ -9,8 +9,9 @@ use super::firewall::Feeder;
 use super::persist::Keeper;
 use super::state::{self, State};
 use super::tables_file;
-use super::{auth, clock, fallback, flood, gauges, revision, variables};
-use crate::events::{Event, EventKind, Reader};
+use super::{auth, clock, fallback, flood, gauges, log, revision, variables};
+use crate::events::{Event, EventKind, Expiry, Reader};
+use crate::printable::Printable;
 
 /// Ms between two looks for what has run out.
 const SWEEP: u64 = 200;
@@ -67,10 +68,27 @@ fn tell(state: &State, event: &Event) {
     if matches!(kind, EventKind::Denied | EventKind::Limit) {
         state.recent.add(event);
     }
+    if kind == EventKind::CallExpired {
+        log_expired(event);
+    }
     if state.values.has_audit() {
         AUDIT.with_borrow_mut(|audit| audit.add(event));
     }
     run_route(state, kind.route(), event);
+}
+
+/// Said here and not where it happens: a dialog may be locked there.
+fn log_expired(event: &Event) {
+    let call_id = Printable::full(event.aor());
+    let company = Printable::full(event.company());
+    let why = event.expiry().map_or("", Expiry::meaning);
+    let bye = match event.said_bye() {
+        true => "both ends were sent a BYE",
+        false => "no BYE was sent, it may go on uncounted",
+    };
+    log::warning(format_args!(
+        "the call {call_id} of company \"{company}\" counts no more: {why}; {bye}"
+    ));
 }
 
 /// Runs an event route while `$swd` tells of the event.

@@ -27,6 +27,8 @@ pub enum Own {
     EmergencyUncounted,
     /// Calls that turned out to live after their release.
     CallsResumed,
+    /// Calls that counted and ended although neither end hung up.
+    CallsExpired,
     /// Leases that were found without a dialog and freed.
     LeasesLeaked,
     /// Blocks that have begun.
@@ -52,13 +54,14 @@ pub enum Own {
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 17] = [
+pub const OWN: [&CStr; 18] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
     c"calls_outbound",
     c"emergency_uncounted",
     c"calls_resumed",
+    c"calls_expired",
     c"leases_leaked",
     c"flood_blocks_started",
     c"flood_blocks_ended",

@@ -213,7 +213,7 @@ pub const ATTRIBUTES: [Attribute; 32] = [
     attribute(
         "event",
         "event: `block_started`, `block_ended`, `auth_ban_started`, `auth_ban_ended`, `denied`, `limit`, `near_limit`, `reload`, \
-         `reload_failed`, `leak`",
+         `reload_failed`, `leak`, `call_expired`",
         |c| Some(Value::Text(event_of(c)?.kind()?.name().as_bytes())),
     ),
     attribute("function", "event: the function that refused", |c| {
@@ -255,7 +255,11 @@ pub const ATTRIBUTES: [Attribute; 32] = [
     attribute("company", "event: id of the company", |c| event_text(c, Event::company)),
     attribute("brand", "event: id of the brand", |c| event_text(c, Event::brand)),
     attribute("aor", "event: AoR of the user", aor_or_text),
-    attribute("text", "event: why a reload failed, the Call-ID of a leak", aor_or_text),
+    attribute(
+        "text",
+        "event: why a reload failed, the Call-ID of a leak or of a call that expired",
+        aor_or_text,
+    ),
     attribute("count", "event: how often it happened; repeats within 10 s are one", |c| {
         event_int(c, |event| event.count.into())
     }),

@@ -32,6 +32,8 @@ const OUTBOUND: u64 = 1 << 3;
 const SUSPECT: u64 = 1 << 4;
 /// The record is a lease, not free.
 const USED: u64 = 1 << 5;
+/// The company is only shown: the call does not count for it.
+const SHOWN: u64 = 1 << 6;
 const LENGTH_SHIFT: u32 = 8;
 const UPPER: u64 = !0xffff_ffff;
 
@@ -85,6 +87,8 @@ pub struct LeaseInfo {
     pub direction: Direction,
     /// Counted without regard to limits.
     pub emergency: bool,
+    /// Whether it counts for its company; else that is only whose call it is.
+    pub counts_for_company: bool,
     /// Whether it is counted; a released lease waits for its dialog to go.
     pub live: bool,
     /// Seconds since 1970.
@@ -197,8 +201,19 @@ impl Lease<'_> {
         self.0[2].store(if on { flags | flag } else { flags & !flag }, Relaxed);
     }
 
-    /// Position of the scope of a kind, if the lease refers to one.
+    /// Position of the scope of a kind that the call counts against.
     pub fn scope(self, kind: ScopeKind) -> Option<u32> {
+        let shown = kind == ScopeKind::Company && self.flag(SHOWN);
+        self.named(kind).filter(|_| !shown)
+    }
+
+    /// Position of a company that is only shown.
+    pub fn shown_company(self) -> Option<u32> {
+        self.named(ScopeKind::Company).filter(|_| self.flag(SHOWN))
+    }
+
+    /// Position of the scope of a kind, whether the call counts against it or not.
+    pub fn named(self, kind: ScopeKind) -> Option<u32> {
         let word = |at: usize| self.0.get(at).map_or(0, |w| w.load(Relaxed));
         let plus_one = match kind {
             ScopeKind::Brand => word(3) as u32,
@@ -208,7 +223,11 @@ impl Lease<'_> {
         plus_one.checked_sub(1)
     }
 
-    pub fn set_scope(self, kind: ScopeKind, position: u32) {
+    /// `counts`: whether the call counts against it.
+    pub fn set_scope(self, kind: ScopeKind, position: u32, counts: bool) {
+        if kind == ScopeKind::Company {
+            self.set_flag(SHOWN, !counts);
+        }
         let plus_one = u64::from(position) + 1;
         let (word, shift) = match kind {
             ScopeKind::Brand => (&self.0[3], 0),

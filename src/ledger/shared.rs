@@ -22,6 +22,9 @@ pub struct Wanted<'a> {
     pub scope: Scope<'a>,
     /// Live calls that it admits; 0 is off.
     pub limit: u32,
+    /// Whether the call counts against it. A company may be named only for whom a
+    /// call is shown: then no limit holds, and nothing is counted.
+    pub counts: bool,
 }
 
 /// How an attempt to count a call ended.
@@ -85,10 +88,11 @@ impl Ledger {
     /// at most once. A call that already counts in one of them is left as it
     /// is. With `force` the limits are not looked at.
     pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], force: bool) -> Taken {
-        let wanted = by_kind(wanted);
+        let mut wanted = by_kind(wanted);
         let full = Taken { outcome: Outcome::Full, counts: [None; ScopeKind::COUNT] };
         let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else { return full };
         let old = self.find(&chain, call.dialog);
+        let mut shown = None;
         if let Some((_, lease)) = old {
             if let Some(outcome) = self.already(lease, call, &wanted) {
                 return Taken { outcome, counts: self.counts_of(lease, &wanted) };
@@ -96,6 +100,10 @@ impl Ledger {
             if !lease.is_live() {
                 self.detach(lease);
             }
+            if lease.named(ScopeKind::Company).is_some() {
+                wanted = wanted.map(|w| w.filter(|w| w.counts));
+            }
+            shown = lease.shown_company();
         }
         let position = match old {
             Some((position, _)) => position,
@@ -115,7 +123,12 @@ impl Ledger {
                 lease.set_next(chain.first());
                 chain.set_first(Some(position));
             }
-            (Outcome::Counted, Some(_)) => lease.note(call),
+            (Outcome::Counted, Some(_)) => {
+                lease.note(call);
+                if let Some(at) = shown.filter(|_| lease.shown_company().is_none()) {
+                    self.leave(at);
+                }
+            }
             (_, None) => self.free(position, lease),
             // A refusal leaves no trace: a released lease without scopes goes.
             (_, Some(_)) if !lease.is_live() => self.remove(&chain, position, lease),
@@ -139,7 +152,7 @@ impl Ledger {
             return Some(Outcome::Duplicate);
         }
         // The last kind decides: company before brand, which may have changed.
-        let (want, at) = (wanted.iter().flatten().rev())
+        let (want, at) = (wanted.iter().flatten().filter(|want| want.counts).rev())
             .find_map(|want| Some((want, lease.scope(want.scope.kind)?)))?;
         match self.scopes.key_at(at) == Some(self.scopes.key(&want.scope)) {
             true => Some(Outcome::Held),
@@ -151,8 +164,9 @@ impl Ledger {
     fn attach(&self, lease: Lease<'_>, wanted: &Scoped<Wanted<'_>>, force: bool) -> Taken {
         let keys = wanted.map(|w| w.map(|w| self.scopes.key(&w.scope)));
         let locks = self.scopes.lock(&keys);
-        let mut counts = keys.map(|key| {
-            key.map(|k| self.scopes.find(&locks, k).map_or(0, |at| self.scopes.live_at(at)))
+        let live = |key| self.scopes.find(&locks, key).map_or(0, |at| self.scopes.live_at(at));
+        let mut counts = wanted.map(|want| {
+            want.filter(|want| want.counts).map(|want| live(self.scopes.key(&want.scope)))
         });
         for (want, count) in wanted.iter().zip(&counts) {
             if let (Some(want), Some(count), false) = (want, count, force)
@@ -175,13 +189,28 @@ impl Ledger {
         }
         for ((want, position), count) in wanted.iter().zip(positions).zip(&mut counts) {
             if let (Some(want), Some(position)) = (want, position) {
-                self.scopes.add(&locks, position, 1, 1);
-                lease.set_scope(want.scope.kind, position);
+                self.scopes.add(&locks, position, i32::from(want.counts), 1);
+                lease.set_scope(want.scope.kind, position, want.counts);
                 *count = count.map(|n| n + 1);
             }
         }
         lease.set_live(true);
         Taken { outcome: Outcome::Counted, counts }
+    }
+
+    /// As [`Ledger::release`]; what call it was, if it counted.
+    pub fn expire(&self, dialog: DialogId) -> Option<LeaseInfo> {
+        let chain = self.dialogs.lock(self.bucket_of(dialog))?;
+        let (position, lease) = self.find(&chain, dialog).filter(|(_, lease)| lease.is_live())?;
+        let info = self.info(position, lease);
+        self.change(lease, -1, 0);
+        lease.set_live(false);
+        Some(info)
+    }
+
+    /// Whether the call of a dialog counts now.
+    pub fn is_live(&self, dialog: DialogId) -> bool {
+        self.with_lease(dialog, |lease| lease.is_live()).unwrap_or(false)
     }
 
     /// The call counts no more, and may come back. False if it did not count.
@@ -301,17 +330,18 @@ impl Ledger {
     }
 
     fn info(&self, position: u32, lease: Lease<'_>) -> LeaseInfo {
-        let name = |kind| lease.scope(kind).map(|at| self.scopes.name_at(at));
+        let name = |kind| lease.named(kind).map(|at| self.scopes.name_at(at));
         LeaseInfo {
             lease: LeaseRef { position, generation: lease.generation() },
             dialog: lease.dialog(),
             call_id: lease.call_id(),
             call_id_hash: lease.call_id_hash(),
             scope_hashes: ScopeKind::ALL
-                .map(|kind| self.scopes.key_at(lease.scope(kind)?).map(Key::hash)),
+                .map(|kind| self.scopes.key_at(lease.named(kind)?).map(Key::hash)),
             scopes: ScopeKind::ALL.map(name),
             direction: lease.direction(),
             emergency: lease.is_emergency(),
+            counts_for_company: lease.scope(ScopeKind::Company).is_some(),
             live: lease.is_live(),
             started: lease.started(),
         }
@@ -351,9 +381,18 @@ impl Ledger {
 
     /// Takes a lease out of its scopes, releasing it if it is live.
     fn detach(&self, lease: Lease<'_>) {
+        if let Some(at) = lease.shown_company() {
+            self.leave(at);
+        }
         self.change(lease, if lease.is_live() { -1 } else { 0 }, -1);
         lease.set_live(false);
         lease.clear_scopes();
+    }
+
+    /// A lease refers no more to a company that it was only shown for.
+    fn leave(&self, position: u32) {
+        let locks = self.scopes.lock(&[self.scopes.key_at(position), None, None]);
+        self.scopes.add(&locks, position, 0, -1);
     }
 
     fn remove(&self, chain: &Locked, position: u32, lease: Lease<'_>) {
@@ -378,8 +417,17 @@ impl Ledger {
         self.leases.give(position);
     }
 
+    /// Live calls of the wanted scopes, for a lease that may count in others.
     fn counts_of(&self, lease: Lease<'_>, wanted: &Scoped<Wanted<'_>>) -> Scoped<u32> {
-        wanted.map(|w| w.and_then(|w| lease.scope(w.scope.kind)).map(|at| self.scopes.live_at(at)))
+        wanted.map(|want| {
+            let want = want.filter(|want| want.counts)?;
+            let own = lease.scope(want.scope.kind);
+            let same = |at: &u32| self.scopes.key_at(*at) == Some(self.scopes.key(&want.scope));
+            Some(match own.filter(same) {
+                Some(at) => self.scopes.live_at(at),
+                None => self.scopes.live(&want.scope),
+            })
+        })
     }
 }
 

@@ -5,7 +5,6 @@ use super::source::check_company_ip;
 use crate::address::Address;
 use crate::ledger::{Outcome, Scope, ScopeKind, Wanted};
 use crate::snapshot::{CompanyView, View};
-use crate::unset::is_unset;
 use crate::verdict::Verdict;
 
 /// What the rule of roadwarriors asks for.
@@ -34,9 +33,7 @@ pub fn roadwarrior(
     if !matches!(verdict, Verdict::DeniedSource | Verdict::DeniedNoRanges) {
         return Roadwarrior::Decided(verdict);
     }
-    if is_unset(aor) {
-        return Roadwarrior::Decided(Verdict::InternalError);
-    }
+    // An AoR that is empty or unset (`<null>`) is in no table.
     let limit = match snapshot.user(aor) {
         Some(user) if user.company.id() == company => user.external_calls,
         _ => 0,
@@ -52,17 +49,20 @@ pub fn roadwarrior(
 pub fn call_scopes<'a>(company: &CompanyView<'a>) -> [Wanted<'a>; 2] {
     let (brand, brand_limit) = company.brand();
     [
-        Wanted { scope: Scope { kind: ScopeKind::Brand, id: brand }, limit: brand_limit },
-        Wanted {
-            scope: Scope { kind: ScopeKind::Company, id: company.id() },
-            limit: company.max_calls(),
-        },
+        wanted(ScopeKind::Brand, brand, brand_limit),
+        wanted(ScopeKind::Company, company.id(), company.max_calls()),
     ]
 }
 
-/// The scope of a call that a roadwarrior places.
-pub fn user_scope(aor: &[u8], limit: u32) -> Wanted<'_> {
-    Wanted { scope: Scope { kind: ScopeKind::User, id: aor }, limit }
+/// The scope of a call that a roadwarrior places, and the company whose call it is:
+/// listings show it there, though it does not count for it.
+pub fn user_scopes<'a>(aor: &'a [u8], company: &'a [u8], limit: u32) -> [Wanted<'a>; 2] {
+    let shown = Wanted { counts: false, ..wanted(ScopeKind::Company, company, 0) };
+    [wanted(ScopeKind::User, aor, limit), shown]
+}
+
+fn wanted(kind: ScopeKind, id: &[u8], limit: u32) -> Wanted<'_> {
+    Wanted { scope: Scope { kind, id }, limit, counts: true }
 }
 
 /// What `cc_limit` makes of an outcome. A refusal of an emergency call means

@@ -10,7 +10,8 @@ mod source;
 
 pub use auth::{Asked, auth_verdict, watch_auth};
 pub use calls::{
-    CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict, user_scope,
+    CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict,
+    user_scopes,
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};

@@ -14,7 +14,7 @@ pub struct Message {
 }
 
 impl Message {
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes);
         let (head, _) = text.split_once("\r\n\r\n")?;
         let mut lines = head.split("\r\n");
@@ -94,25 +94,28 @@ impl Endpoint {
 
     /// Answers a request. The tag is added to To for statuses above 100.
     pub fn reply(&self, (request, from): &(Message, SocketAddr), status: u16, tag: &str) {
-        let mut text = format!("SIP/2.0 {status} Test\r\n");
-        for (name, value) in &request.headers {
-            match name.as_str() {
-                "Via" | "Record-Route" | "From" | "Call-ID" | "CSeq" => {
-                    text.push_str(&format!("{name}: {value}\r\n"));
-                }
-                "To" if value.contains(";tag=") || status == 100 => {
-                    text.push_str(&format!("To: {value}\r\n"));
-                }
-                "To" => text.push_str(&format!("To: {value};tag={tag}\r\n")),
-                _ => {}
-            }
-        }
-        text.push_str(&format!(
-            "Contact: <sip:callee@{}>\r\nContent-Length: 0\r\n\r\n",
-            self.address()
-        ));
+        let contact = format!("<sip:callee@{}>", self.address());
+        let text = answer(request, status, tag, &contact);
         self.socket.send_to(text.as_bytes(), from).unwrap();
     }
+}
+
+/// The text of a reply, as [`Endpoint::reply`] sends it.
+pub fn answer(request: &Message, status: u16, tag: &str, contact: &str) -> String {
+    let mut text = format!("SIP/2.0 {status} Test\r\n");
+    for (name, value) in &request.headers {
+        match name.as_str() {
+            "Via" | "Record-Route" | "From" | "Call-ID" | "CSeq" => {
+                text.push_str(&format!("{name}: {value}\r\n"));
+            }
+            "To" if value.contains(";tag=") || status == 100 => {
+                text.push_str(&format!("To: {value}\r\n"));
+            }
+            "To" => text.push_str(&format!("To: {value};tag={tag}\r\n")),
+            _ => {}
+        }
+    }
+    text + &format!("Contact: {contact}\r\nContent-Length: 0\r\n\r\n")
 }
 
 impl Endpoint {

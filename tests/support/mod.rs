@@ -20,6 +20,7 @@ pub mod mmdb;
 pub mod netns;
 pub mod nft;
 pub mod page;
+pub mod party;
 pub mod platform;
 pub mod proxies;
 pub mod proxy;

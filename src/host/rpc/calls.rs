@@ -45,6 +45,7 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
             |id: &Option<Vec<u8>>| Printable::full(id.as_deref().unwrap_or_default()).to_string();
         entry.text(c"call_id", Printable::full(&info.call_id));
         entry.text(c"company", shown(company));
+        entry.int(c"counts_for_company", i64::from(info.counts_for_company));
         entry.text(c"brand", shown(brand));
         entry.text(c"user", shown(user));
         entry.text(c"dialog", format!("{}:{}", info.dialog.0 >> 32, info.dialog.0 as u32));
@@ -71,7 +72,8 @@ pub fn release(call: &Call, state: &State) -> Result<(), Fault> {
     if released == 0 {
         return Err(Fault::unknown(format!("no live call {}", Printable::short(&call_id))));
     }
-    log::warning(format_args!("an operator took the call {shown} out of the counts"));
+    let calls = if released == 1 { "the call" } else { "all calls of Call-ID" };
+    log::warning(format_args!("an operator took {calls} {shown} out of the counts: {released}"));
     call.reply().int(c"released", released);
     Ok(())
 }
