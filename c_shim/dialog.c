@@ -74,14 +74,15 @@ static enum sw_expiry expiry_of(const dlg_cell_t *dlg, int acknowledged)
 }
 
 /* Both ends are about to be sent a BYE: by the dialog's timer, or by somebody who
- * asked for it. Only the timer takes a dialog out of its list first. */
+ * asked for it. Only the timer takes a dialog out of its list first; the flag alone is
+ * also one of profiles in 5.6. */
 static void on_terminated(dlg_cell_t *dlg)
 {
-	if(dlg->tl.timeout != 0)
-		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
-	else
+	if((dlg->dflags & DLG_FLAG_EXPIRED) && dlg->tl.timeout == 0)
 		sw_rust_module.dialog_expired(name_of(dlg),
 				expiry_of(dlg, dlg->state == DLG_STATE_CONFIRMED), 1);
+	else
+		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 }
 
 /* A dialog goes that was never answered: the dialog module's cleaner drops it, and

@@ -23,8 +23,8 @@ use support::wait_up_to;
 /// Seconds between two keepalives: Kamailio takes no less.
 const INTERVAL: u32 = 30;
 
-fn well(_: usize) -> Option<u16> {
-    Some(200)
+fn always<const STATUS: u16>(_: usize) -> Option<u16> {
+    Some(STATUS)
 }
 
 fn silent(_: usize) -> Option<u16> {
@@ -37,7 +37,7 @@ fn loses_the_first(n: usize) -> Option<u16> {
 
 /// As a phone that loses its network for a while.
 fn loses_two_of_three(n: usize) -> Option<u16> {
-    (n % 3 == 0).then_some(200)
+    n.is_multiple_of(3).then_some(200)
 }
 
 fn knows_nothing_once(n: usize) -> Option<u16> {
@@ -69,17 +69,7 @@ const PRIVATE: &str = "sip:alice@10.9.9.9:5062";
 const DEAD: &str = "sip:alice@127.0.0.1:9";
 
 fn cases() -> Vec<Case> {
-    let status: fn(u16) -> fn(usize) -> Option<u16> = |status| match status {
-        404 => |_| Some(404),
-        405 => |_| Some(405),
-        480 => |_| Some(480),
-        481 => |_| Some(481),
-        500 => |_| Some(500),
-        501 => |_| Some(501),
-        _ => well,
-    };
-    let good = || Side::new(well);
-    let side = |code| Side::new(status(code));
+    let good = || Side::new(always::<200>);
     let quiet = || Side::new(silent);
     vec![
         ("caller-private", false, false, good().with_contact(PRIVATE), good(), Lives),
@@ -93,21 +83,21 @@ fn cases() -> Vec<Case> {
         ("callee-loses-one", false, false, good(), Side::new(loses_the_first), Lives),
         ("caller-loses-two", false, false, Side::new(loses_two_of_three), good(), Lives),
         ("callee-loses-two-tcp", false, true, good(), Side::new(loses_two_of_three), Lives),
-        ("caller-405", false, false, side(405), good(), Lives),
-        ("callee-405-tcp", false, true, good(), side(405), Lives),
-        ("caller-500", false, false, side(500), good(), Lives),
-        ("callee-501", false, false, good(), side(501), Lives),
+        ("caller-405", false, false, Side::new(always::<405>), good(), Lives),
+        ("callee-405-tcp", false, true, good(), Side::new(always::<405>), Lives),
+        ("caller-500", false, false, Side::new(always::<500>), good(), Lives),
+        ("callee-501", false, false, good(), Side::new(always::<501>), Lives),
         ("caller-404-once", false, false, Side::new(knows_nothing_once), good(), Lives),
         ("caller-silent", false, false, quiet(), good(), Ends(CALLER_SILENT)),
         ("callee-silent", false, false, good(), quiet(), Ends(CALLEE_SILENT)),
         ("caller-silent-tcp", true, false, quiet(), good(), Ends(CALLER_SILENT)),
         ("callee-silent-tcp", false, true, good(), quiet(), Ends(CALLEE_SILENT)),
-        ("caller-404", false, false, side(404), good(), Ends(CALLER_GONE)),
-        ("callee-404", false, false, good(), side(404), Ends(CALLEE_GONE)),
-        ("caller-404-tcp", true, false, side(404), good(), Ends(CALLER_GONE)),
-        ("callee-480", false, false, good(), side(480), Ends(CALLEE_GONE)),
-        ("caller-481", false, false, side(481), good(), Ends(CALLER_GONE)),
-        ("callee-481-tcp", false, true, good(), side(481), Ends(CALLEE_GONE)),
+        ("caller-404", false, false, Side::new(always::<404>), good(), Ends(CALLER_GONE)),
+        ("callee-404", false, false, good(), Side::new(always::<404>), Ends(CALLEE_GONE)),
+        ("caller-404-tcp", true, false, Side::new(always::<404>), good(), Ends(CALLER_GONE)),
+        ("callee-480", false, false, good(), Side::new(always::<480>), Ends(CALLEE_GONE)),
+        ("caller-481", false, false, Side::new(always::<481>), good(), Ends(CALLER_GONE)),
+        ("callee-481-tcp", false, true, good(), Side::new(always::<481>), Ends(CALLEE_GONE)),
         ("caller-vanishes", false, false, good(), good(), CallerDead(CALLER_SILENT)),
         ("caller-vanishes-tcp", true, false, good(), good(), CallerDead(CALLER_SILENT)),
     ]

@@ -158,6 +158,8 @@ pub struct Caller<'a> {
     target: String,
     cseq: u32,
     headers: String,
+    /// The URI in its Contact; that of its socket if None.
+    pub contact: Option<String>,
 }
 
 pub fn unique() -> String {
@@ -180,6 +182,7 @@ impl<'a> Caller<'a> {
             target: format!("sip:bob@{proxy}"),
             cseq: 1,
             headers: headers.into(),
+            contact: None,
         }
     }
 
@@ -197,9 +200,10 @@ impl<'a> Caller<'a> {
 
     fn send(&self, method: &str, branch: &str, cseq: u32, headers: &str) {
         let me = self.endpoint.address();
+        let contact = self.contact.clone().unwrap_or_else(|| format!("sip:alice@{me}"));
         let mut text = format!(
             "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch={branch}\r\nFrom: {}\r\nTo: {}\r\n\
-             Call-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: <sip:alice@{me}>\r\nMax-Forwards: 70\r\n",
+             Call-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: <{contact}>\r\nMax-Forwards: 70\r\n",
             self.target, self.from, self.to, self.call_id
         );
         for route in &self.routes {
