@@ -18,7 +18,7 @@ build: setup
 demo: build
 	@tools/demo.sh
 
-test: export SETUP_EXTRA = mariadb-server postgresql sipvicious chromium chromium-driver nftables iproute2 iputils-ping
+test: export SETUP_EXTRA = kamailio-python3-modules kamailio-websocket-modules mariadb-server postgresql sipvicious chromium chromium-driver nftables iproute2 iputils-ping
 test: lint unit shuttle integration
 
 lint: setup
