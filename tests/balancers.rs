@@ -194,10 +194,11 @@ fn a_websocket_keeps_the_client_that_its_balancer_has_told() {
         (&found[0]["source"], &found[0]["learnt"]),
         (&json!("203.0.113.5"), &json!("script"))
     );
-    // The connection takes its client along.
+    // A connection that ends takes its client along.
     let clients = || kamailio.try_rpc("htable.dump", json!(["client"])).map(|t| t.to_string());
     assert!(clients().is_ok_and(|text| text.contains("203.0.113.6")));
-    drop(honest);
+    let goodbye = [0x88, 0x80, 0, 0, 0, 0];
+    honest.write_all(&goodbye).unwrap();
     support::wait_for("the client to be forgotten", || {
         clients().map_or(true, |text| !text.contains("203.0.113.6")).then_some(())
     });
