@@ -10,6 +10,8 @@
 #include "core/parser/parse_cseq.h"
 #include "shim.h"
 
+static str none = {NULL, 0};
+
 /* An argument that cannot be evaluated is empty, which Rust refuses. */
 static str evaluate(struct sip_msg *msg, char *param)
 {
@@ -63,14 +65,9 @@ void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const st
 		out->source.family = 0;
 		memset(out->source.bytes, 0, sizeof(out->source.bytes));
 	}
-	if(given == NULL) {
-		out->learnt = is_sender(&msg->rcv.src_su, ip) ? SW_LEARNT_PACKET : SW_LEARNT_PROXY;
-		out->given.s = NULL;
-		out->given.len = 0;
-	} else {
-		out->learnt = SW_LEARNT_SCRIPT;
-		out->given = sw_text_of(given);
-	}
+	out->proxied = !is_sender(&msg->rcv.src_su, ip);
+	out->is_given = given != NULL;
+	out->given = sw_text_of(given != NULL ? given : &none);
 }
 
 static struct sw_message message_of(const struct sip_msg *msg, const str *given)
@@ -157,8 +154,6 @@ static struct sw_attempt attempt_of(struct sip_msg *msg, const str *given)
  * The functions as KEMI calls them. Each has one body, that with all arguments; where
  * one is not given, ip is NULL and flags are empty.
  */
-static str none = {NULL, 0};
-
 static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
 {
 	struct sw_message m = message_of(msg, ip);

@@ -24,13 +24,6 @@ struct sw_address {
 	uint8_t family;
 };
 
-/* How the address of a source was learnt. */
-enum sw_learnt {
-	SW_LEARNT_PACKET, /* the packet came from it */
-	SW_LEARNT_PROXY,  /* the packet came from another one, which told it */
-	SW_LEARNT_SCRIPT  /* the script gave it */
-};
-
 /*
  * The SIP message a script function was called for. (address, id, pid) names
  * it: two messages of one process never share all three.
@@ -41,8 +34,8 @@ struct sw_message {
 	int32_t pid;
 	/* Of no family if nobody has sent the message: one that Kamailio has made. */
 	struct sw_address source;
-	uint8_t learnt; /* enum sw_learnt */
-	/* With SW_LEARNT_SCRIPT: the text to judge in place of the source. */
+	uint8_t proxied;  /* 1: the packet came from another address, which told this one */
+	uint8_t is_given; /* 1: the script gives what to judge in place of the source */
 	struct sw_text given;
 };
 

@@ -348,7 +348,12 @@ fn the_example_bans_who_guesses_at_subscribers() {
     );
     let gateway = support::call::AutoCallee::start("127.0.0.1");
     let defines = [("WITH_AUTH", "1".into()), ("AUTH_DB_URL", format!("\"{}\"", db.url()))];
-    let edits = [("\"auth_limit\", 100", "\"auth_limit\", 5")];
+    // auth_check with two arguments is ours, with three auth_db's.
+    let edits = [
+        ("\"auth_limit\", 100", "\"auth_limit\", 5"),
+        ("auth_check(\"$var(aor)\")", "auth_check(\"$var(aor)\", \"$si\")"),
+        ("auth_ok(\"$var(aor)\")", "auth_ok(\"$var(aor)\", \"$si\")"),
+    ];
     let example = Example::start_with(&db, gateway.address, &defines, &edits);
     let phone = Phone::new("127.9.0.1", example.address());
     let status = |user: &str, password: &str| {

@@ -12,6 +12,7 @@ mod support;
 use serde_json::json;
 use support::call::{Caller, Endpoint};
 use support::kamailio::{Config, Kamailio};
+use support::sip::Phone;
 use support::sqlite::Sqlite;
 use support::{Folder, wait_for};
 
@@ -326,4 +327,112 @@ fn a_call_is_not_counted_from_within_another_kind_of_route() {
     let log = kamailio.log();
     assert!(log.contains("cc_limit cannot count a call: it is asked in a branch"), "{log}");
     assert!(log.contains("roadwarrior in branch: -9 internal_error"), "{log}");
+}
+
+#[test]
+fn a_call_is_counted_after_t_continue() {
+    let folder = Folder::new();
+    let callee = Endpoint::new("127.0.0.2");
+    let routes = to(
+        &callee,
+        &format!(
+            "request_route {{
+                 if (is_method(\"OPTIONS\")) {{
+                     t_continue(\"$sht(t=>index)\", \"$sht(t=>label)\", \"ADMIT\");
+                     sl_send_reply(\"200\", \"OK\");
+                     exit;
+                 }}
+                 route(WITHIN);
+                 t_suspend();
+                 $sht(t=>index) = $T(id_index);
+                 $sht(t=>label) = $T(id_label);
+             }}\n{WITHIN}"
+        ),
+    );
+    let mut config = config(&folder, &routes);
+    config
+        .modules
+        .push_str("loadmodule \"htable.so\"\nmodparam(\"htable\", \"htable\", \"t=>size=4\")\n");
+    let kamailio = config.start();
+    let other = Phone::new("127.0.0.4", kamailio.address());
+    for _ in 0..2 {
+        a_call_counts(&kamailio, &callee, "t_continue", || {
+            wait_for("the suspension", || {
+                kamailio.try_rpc("htable.get", json!(["t", "label"])).ok()
+            });
+            assert_eq!(other.request("OPTIONS", "x", "").unwrap().status, 200);
+        });
+        kamailio.rpc("htable.flush", json!(["t"]));
+    }
+}
+
+/// What judges sources works wherever there is a message.
+#[test]
+fn sources_are_judged_in_every_kind_of_route() {
+    let folder = Folder::new();
+    let callee = Endpoint::new("127.0.0.2");
+    let ask = |place: &str| {
+        let one = |call: &str| {
+            format!("{call}; xlog(\"L_NOTICE\", \"{place} {}: $swd(reason)\\n\");", &call[..8])
+        };
+        [
+            "flood_check()",
+            "check_company_ip(\"office\")",
+            "check_country(\"ES\", \"192.0.2.1\")",
+            "auth_check(\"alice@office\")",
+            "auth_failed(\"alice@office\", \"token\")",
+            "auth_ok(\"alice@office\")",
+        ]
+        .map(one)
+        .concat()
+    };
+    let places = [
+        ("request", "route[Q]"),
+        ("failure", "failure_route[F]"),
+        ("branch", "branch_route[B]"),
+        ("onreply", "onreply_route[R]"),
+        ("reply", "reply_route"),
+        ("onsend", "onsend_route"),
+        ("local", "event_route[tm:local-request]"),
+    ];
+    let blocks = places.map(|(place, block)| {
+        let then = match place {
+            "failure" => "t_reply(\"480\", \"failure route ran\");",
+            _ => "",
+        };
+        format!("{block} {{ {} {then} }}\n", ask(place))
+    });
+    let routes = format!(
+        "request_route {{
+             route(Q);
+             $uac_req(method) = \"OPTIONS\"; $uac_req(ruri) = \"CALLEE\";
+             $uac_req(furi) = \"sip:y@127.0.0.1\"; $uac_req(turi) = \"CALLEE\";
+             uac_req_send();
+             t_on_branch(\"B\"); t_on_failure(\"F\"); t_on_reply(\"R\");
+             $du = \"CALLEE\";
+             t_relay();
+         }}\n{}",
+        blocks.concat()
+    );
+    let mut config = config(&folder, &to(&callee, &routes));
+    config.modules.push_str("loadmodule \"uac.so\"\n");
+    let kamailio = config.start();
+    let phone = Endpoint::new("127.0.0.1");
+    let mut caller = Caller::new(&phone, kamailio.address(), "office", "");
+    caller.invite();
+    let invite = callee.request("INVITE");
+    callee.reply(&invite, 486, "b");
+    assert_eq!(caller.final_reply().status(), Some(480));
+    for (place, _) in &places {
+        let line = |what: &str, reason: &str| {
+            let line = format!("{place} {what}: {reason}");
+            wait_for(&line, || kamailio.log().contains(&line).then_some(()));
+        };
+        let sent = *place != "local";
+        line("flood_ch", if sent { "under_limit" } else { "flood_untracked" });
+        line("check_co", if sent { "denied_no_ranges" } else { "internal_error" });
+        line("auth_che", if sent { "auth_clear" } else { "auth_untracked" });
+        line("auth_fai", if sent { "auth_counted" } else { "auth_untracked" });
+        line("auth_ok(", if sent { "auth_cleared" } else { "auth_untracked" });
+    }
 }

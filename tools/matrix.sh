@@ -19,7 +19,8 @@ archive=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null |
 [ -n "$archive" ] || die "no archive in apt's configuration"
 
 packages="kamailio kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
-	kamailio-lua-modules sip-tester sqlite3 binutils patch xz-utils"
+	kamailio-lua-modules kamailio-python3-modules kamailio-websocket-modules
+	sip-tester sqlite3 binutils patch xz-utils"
 tests="--test verdicts --test reload --test startup --test restart --test storms --test mixed --test endings"
 
 in_root() {

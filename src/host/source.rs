@@ -1,6 +1,6 @@
 //! The source that a function judges, as the shim hands it over.
 
-use super::abi::{SW_LEARNT_SCRIPT, sw_message};
+use super::abi::sw_message;
 use super::complaint::{Kind, complain};
 use crate::address::Address;
 use crate::printable::Printable;
@@ -37,8 +37,13 @@ impl NoSource {
 impl sw_message {
     /// Whom the message has come from; None if nobody has sent it.
     pub fn sender(&self) -> Option<Source> {
-        let learnt = Learnt::ALL.get(usize::from(self.learnt)).copied().unwrap_or_default();
+        let learnt = if self.proxied != 0 { Learnt::Proxy } else { Learnt::Packet };
         Some(Source { address: self.source.to_address()?, learnt })
+    }
+
+    /// The sender, if this is its address.
+    fn sender_at(&self, address: Address) -> Option<Source> {
+        self.sender().filter(|sender| sender.address == address)
     }
 
     /// What a function judges: the address that the script has given, else the sender.
@@ -47,9 +52,11 @@ impl sw_message {
     /// Why there is none; complained of. A wrong text never stands for the sender, who
     /// may be a balancer with many clients behind it.
     pub fn judged(&self, function: &Function) -> Result<Source, NoSource> {
-        if u32::from(self.learnt) == SW_LEARNT_SCRIPT {
+        if self.is_given != 0 {
             // SAFETY: the shim passes a text that outlives the call that this is in.
-            return given(function, unsafe { self.given.bytes() });
+            let source = given(function, unsafe { self.given.bytes() })?;
+            // A script may give what it always gives, also for those who send themselves.
+            return Ok(self.sender_at(source.address).unwrap_or(source));
         }
         self.sender().ok_or_else(|| {
             complain(

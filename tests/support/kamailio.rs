@@ -48,6 +48,8 @@ pub struct Config {
     pub sipwarden: bool,
     /// What Kamailio is started by: a program and its arguments.
     pub wrapper: Vec<String>,
+    /// With a route that answers RPC over HTTP; else the test has one.
+    pub http: bool,
     /// User and group that own its folder; those of the test if not given.
     pub owner: Option<u32>,
 }
@@ -76,6 +78,7 @@ impl Config {
             arguments: Vec::new(),
             sipwarden: true,
             wrapper: Vec::new(),
+            http: true,
             owner: None,
         }
     }
@@ -133,15 +136,16 @@ modparam("jsonrpcs", "transport", 1)
 modparam("ctl", "binrpc", "unix:{folder}/ctl")
 {settings}
 {routes}
-event_route[xhttp:request] {{
-    jsonrpc_dispatch();
-}}
-"#,
+{http}"#,
             workers = self.workers,
             modules = self.modules,
             folder = folder.display(),
             settings = self.settings,
             routes = self.routes,
+            http = match self.http {
+                true => "event_route[xhttp:request] {\n    jsonrpc_dispatch();\n}\n",
+                false => "",
+            },
         );
         let path = folder.join("kamailio.cfg");
         fs::write(&path, text).unwrap();

@@ -13,6 +13,7 @@ pub mod call;
 pub mod digest;
 pub mod example;
 pub mod fork;
+pub mod guide;
 pub mod kamailio;
 pub mod login;
 pub mod machine;

@@ -45,6 +45,7 @@ int message_make(struct sip_msg *msg)
 	memcpy(msg->rcv.src_ip.u.addr, "\x7f\0\0\1", 4);
 	msg->rcv.dst_ip = msg->rcv.src_ip;
 	msg->rcv.src_port = 5062;
+	init_su(&msg->rcv.src_su, &msg->rcv.src_ip, 5062);
 	msg->rcv.dst_port = 5060;
 	msg->rcv.proto = PROTO_UDP;
 	msg->rcv.bind_address = udp_listen;
@@ -72,6 +73,8 @@ void message_from(struct sip_msg *msg, const struct pick *pick)
 		ip->len = 4;
 		memcpy(ip->u.addr, pick->address, 4);
 	}
+	/* a packet of its own: a message without a peer is one that nobody has sent */
+	init_su(&msg->rcv.src_su, ip, msg->rcv.src_port);
 }
 
 int dialog_make(struct sip_msg *msg)
