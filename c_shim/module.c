@@ -61,6 +61,7 @@ static const struct sw_host host = {
 		.dialog_remember = sw_dialog_remember,
 		.dialog_exists = sw_dialog_exists,
 		.settings_settled = sw_settings_settled,
+		.message_names = sw_message_names,
 		.run_event = sw_run_event,
 		.db_has_driver = sw_db_has_driver,
 		.audit_open = sw_audit_open,

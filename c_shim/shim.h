@@ -38,6 +38,7 @@ static inline str sw_str_of(struct sw_text text)
 void sw_message_fill(struct sw_message *out, const struct sip_msg *msg);
 
 struct sw_call sw_call_of(struct sip_msg *msg);
+void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, struct sw_text *from);
 
 /* module.c: whether this is the module's own process */
 extern int sw_is_recorder;

@@ -118,7 +118,7 @@ fn report_refusal(
     with_snapshot(|view, _| {
         let &Asked { aor, company, monitored } = asked;
         let subject = Subject { source, company, aor, ..Subject::default() };
-        events::refused(view, function, verdict, monitored, &subject, numbers);
+        events::refused(view, &call.msg, function, verdict, monitored, &subject, numbers);
     });
 }
 

@@ -104,7 +104,7 @@ fn decide(msg: &sw_message, company: &[u8], ip: Option<&[u8]>) -> (Verdict, bool
         let monitored = policy::is_filter_monitored(view, company, monitors());
         let subject = Subject { source: Some(source.prefix(128)), company, ..Subject::default() };
         let none = Numbers::NONE;
-        events::refused(view, &CHECK_COMPANY_IP, verdict, monitored, &subject, &none);
+        events::refused(view, msg, &CHECK_COMPANY_IP, verdict, monitored, &subject, &none);
         (verdict, monitored)
     });
     if decided.is_some_and(|(verdict, _)| verdict == Verdict::InternalError) {

@@ -1,5 +1,6 @@
 //! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
 
+use super::bans;
 use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
@@ -53,7 +54,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.int(c"since", now.date(block.since) / 1000);
     node.int(c"until", now.date(block.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(block.until, now.monotonic));
-    node.int(c"requests", block.seen);
+    node.int(c"refused", block.seen);
     node.int(c"times", block.times);
     node.int(c"in_firewall", u64::from(state.flood.is_offloaded(block.prefix)));
 }
@@ -65,6 +66,7 @@ pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.text(c"ip", source);
     let _ = explain(&reply, state, source);
+    bans::tell_of_source(&reply, state, source);
     Ok(())
 }
 

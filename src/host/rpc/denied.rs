@@ -2,50 +2,89 @@
 
 use std::collections::BTreeMap;
 
+use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::Prefix;
+use crate::events::{Event, EventKind};
 use crate::flood::ClassId;
 use crate::host::clock;
 use crate::host::flood::with_rules;
 use crate::host::gauges::{Usage, brands, companies};
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
+use crate::host::variables::names_a_class;
 use crate::printable::Printable;
+use crate::snapshot::{CompanyView, View};
 
-/// Refusals in an answer: ctl bounds the structures of one reply.
-const SHOWN: usize = 20;
+/// Refusals on a page: ctl bounds the structures of one reply.
+const PAGE: usize = 20;
 /// Rows of each list that `top` gives without an argument, and at most.
 const ROWS: u32 = 10;
 const MOST_ROWS: u32 = 50;
 /// Sources within one network from which on the network is suggested.
 const CROWD: usize = 4;
 
-/// The last refusals, of all or of a company: [company].
+/// The last refusals, and blocks and bans that began, of all or of a company: [company
+/// [page]].
 pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument("company")?.filter(|text| !text.is_empty());
+    let page = Page::read(call, PAGE)?;
     call.no_more()?;
-    let wanted = |id: &[u8]| company.as_deref().is_none_or(|company| company == id);
-    let found = state.recent.list(|event| wanted(event.company()));
+    let mut found = match &company {
+        None => state.recent.list(|_| true),
+        Some(company) => state.recent.list(|event| event.company() == company),
+    };
+    found.extend(match &company {
+        None => state.starts.list(|_| true),
+        Some(company) => {
+            with_snapshot(|view, _| state.starts.list(|event| concerns(view, company, event)))
+                .unwrap_or_default()
+        }
+    });
+    found.sort_by_key(|event| std::cmp::Reverse(event.time));
+    page.check(found.len())?;
     let reply = call.reply();
     reply.int(c"total", found.len() as u64);
+    page.tell(&reply, found.len());
     let list = reply.array(c"denied");
-    for event in found.iter().take(SHOWN) {
-        let node = list.item_structure();
-        node.int(c"time", event.time / 1000);
-        node.int(c"first_time", event.since / 1000);
-        node.int(c"count", event.count);
-        node.text(c"function", event.function());
-        node.text(c"reason", event.reason());
-        node.int(c"code", event.code().unwrap_or(0));
-        node.text(c"source", event.source().map(|source| source.name()).unwrap_or_default());
-        node.text(c"company", Printable::full(event.company()));
-        node.text(c"brand", Printable::full(event.brand()));
-        node.text(c"aor", Printable::full(event.aor()));
-        node.int(c"calls", event.calls);
-        node.int(c"limit", event.limit);
-        node.int(c"monitored", i64::from(event.is_monitored()));
+    for event in page.of(found.iter()) {
+        describe(&list.item_structure(), event);
     }
     Ok(())
+}
+
+/// Whether a block or ban is of a source in a company's ranges, or of a user of it.
+fn concerns(view: &View<'_>, company: &[u8], event: &Event) -> bool {
+    let is_of = |found: CompanyView<'_>| found.id() == company;
+    let overlaps = |range: Prefix| {
+        event.source().is_some_and(|source| range.contains(source) || source.contains(range))
+    };
+    view.company(company).is_some_and(|company| company.ranges().any(overlaps))
+        || view.user(event.aor()).is_some_and(|user| is_of(user.company))
+}
+
+fn describe(node: &Node<'_>, event: &Event) {
+    let (class, aor): (_, &[u8]) =
+        if names_a_class(event) { (event.aor(), &[]) } else { (&[], event.aor()) };
+    let is_start = matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BanStarted));
+    node.int(c"time", event.time / 1000);
+    node.int(c"first_time", event.since / 1000);
+    node.int(c"count", event.count);
+    node.text(c"function", event.function());
+    node.text(c"reason", event.reason());
+    node.int(c"code", event.code().unwrap_or(0));
+    node.text(c"source", event.source().map(|source| source.name()).unwrap_or_default());
+    node.text(c"company", Printable::full(event.company()));
+    node.text(c"brand", Printable::full(event.brand()));
+    node.text(c"aor", Printable::full(aor));
+    node.text(c"from", Printable::full(event.from()));
+    node.text(c"call_id", Printable::full(event.call_id()));
+    node.text(c"class", Printable::full(class));
+    // Of a block they are requests.
+    node.int(c"calls", if is_start { 0 } else { event.calls });
+    node.int(c"limit", event.limit);
+    node.int(c"until", event.until / 1000);
+    node.int(c"monitored", i64::from(event.is_monitored()));
 }
 
 /// Companies and brands by use of their limits, sources by rate: [n].
@@ -138,9 +177,9 @@ pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-fn add_range(list: &Node<'_>, range: Prefix, sources: usize, requests: u64) {
+fn add_range(list: &Node<'_>, range: Prefix, sources: usize, refused: u64) {
     let node = list.item_structure();
     node.text(c"range", range);
     node.int(c"sources", sources as u64);
-    node.int(c"requests", requests);
+    node.int(c"refused", refused);
 }
