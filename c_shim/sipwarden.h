@@ -102,7 +102,7 @@ enum sw_log_level {
 	X(reload, "Reads the tables and publishes them; no argument.")            \
 	X(check, "Explains verdicts, without side effects: company ip [aor].")      \
 	X(source, "Class, rate and block of a source: address.")                  \
-	X(blocks, "Blocked sources, 20 a page: [page].")                          \
+	X(blocks, "Blocked sources, 20 a page: [page [text in their address]].")   \
 	X(block, "Blocks a source or range: address|prefix [seconds].")           \
 	X(unblock, "Lifts blocks, forgets the evidence: address|prefix|all.")     \
 	X(bans, "Banned AoRs and their sources, 20 a page: [page].")               \

@@ -47,12 +47,14 @@ fn start() -> (Kamailio, Folder) {
         INSERT INTO sipwarden_company VALUES ('office', 'b', 1, 0), ('other', 'b', 1, 0);
         INSERT INTO sipwarden_company_address VALUES ('office', '127.9.0.0', 24),
             ('other', '127.8.0.0', 24);
-        INSERT INTO sipwarden_user VALUES ('eve@office', 'office', 1);",
+        INSERT INTO sipwarden_user VALUES ('eve@office', 'office', 1);
+        INSERT INTO sipwarden_trusted VALUES ('127.9.0.77', NULL, 'carrier');",
     );
     let mut config = Config::new(&db.url()).routes(SCRIPT).settings(
         "modparam(\"sipwarden\", \"flood_limit\", 50)\n\
          modparam(\"sipwarden\", \"flood_window\", \"600s\")\n\
          modparam(\"sipwarden\", \"flood_company_sources\", \"default\")\n\
+         modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:3;block:0\")\n\
          modparam(\"sipwarden\", \"auth_limit\", 2)\n",
     );
     config.modules.push_str("loadmodule \"dialog.so\"\n");
@@ -103,8 +105,16 @@ fn blocks_and_bans_are_among_the_refusals() {
         (0..2).for_each(|_| drop(phone.send("REGISTER", "x", &format!("X-Wrong: {aor}\r\n"))));
     }
     kamailio.rpc("sipwarden.block", json!(["127.6.0.0/24", "600"]));
-    let found =
-        wait_for("four", || Some(denied(&kamailio, json!([]))).filter(|found| found.len() == 4));
+    // A carrier in the office's range is only throttled.
+    let carrier = Phone::new("127.9.0.77", kamailio.address());
+    (0..6).for_each(|_| drop(carrier.send("REGISTER", "x", "X-Company: other\r\n")));
+    // Its first requests are refused for their company.
+    let refused = |d: &Value| d["function"] == "check_company_ip";
+    let found = wait_for("five", || {
+        let mut found = denied(&kamailio, json!([]));
+        found.retain(|d| !refused(d));
+        Some(found).filter(|found| found.len() == 5)
+    });
     let of = |source: &str| found.iter().find(|d| d["source"] == source).unwrap();
     let is = |source: &str, function: &str, reason: &str, aor: &str, class: &str| {
         let denied = of(source);
@@ -120,13 +130,19 @@ fn blocks_and_bans_are_among_the_refusals() {
     let sources = |company: &str| {
         let mut all: Vec<_> = denied(&kamailio, json!([company]))
             .iter()
+            .filter(|d| !refused(d))
             .map(|d| d["source"].as_str().unwrap().to_owned())
             .collect();
         all.sort();
         all
     };
-    assert_eq!(sources("office"), ["127.7.0.1", "127.9.0.1"]);
+    assert_eq!(sources("office"), ["127.7.0.1", "127.9.0.1", "127.9.0.77"]);
     assert_eq!(sources("other"), Vec::<String>::new());
+    let throttled = of("127.9.0.77");
+    assert_eq!(
+        ["reason", "aor", "class"].map(|field| throttled[field].clone()),
+        ["flood_throttled", "", "carrier"].map(|text| json!(text))
+    );
     wait_for("the event", || {
         let log = kamailio.log();
         (log.contains("told: block_started by flood_check end")

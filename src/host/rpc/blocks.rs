@@ -23,18 +23,28 @@ const PAGE: usize = 20;
 /// Seconds of a block by hand where `flood_block` is 0.
 const DEFAULT_BLOCK: u32 = 300;
 
-/// All blocks, in the order of the table: [page].
+/// All blocks, in the order of the table, or those that a text is found in or an address
+/// lies in: [page [text]].
 pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
+    let text = call.argument("text")?.filter(|text| !text.is_empty());
     call.no_more()?;
+    let text = text.map(|text| String::from_utf8_lossy(&text).to_ascii_lowercase());
+    let prefix = text.as_ref().and_then(|text| Prefix::parse(text, None).ok());
+    let is_meant = |block: &Block| {
+        text.as_ref().is_none_or(|text| block.prefix.name().contains(text))
+            || prefix.is_some_and(|p| block.prefix.contains(p) || p.contains(block.prefix))
+    };
     let now = Moment::now();
     let mut total = 0;
     let mut shown = Vec::new();
     state.flood.blocks(clock::monotonic, |block| {
-        if page.has(total) {
-            shown.push(*block);
+        if is_meant(block) {
+            if page.has(total) {
+                shown.push(*block);
+            }
+            total += 1;
         }
-        total += 1;
     });
     page.check(total)?;
     let reply = call.reply();

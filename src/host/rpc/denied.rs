@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::company::no_snapshot;
 use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::Prefix;
@@ -14,7 +15,7 @@ use crate::host::process::with_snapshot;
 use crate::host::state::State;
 use crate::host::variables::names_a_class;
 use crate::printable::Printable;
-use crate::snapshot::{CompanyView, View};
+use crate::snapshot::View;
 
 /// Refusals on a page: ctl bounds the structures of one reply.
 const PAGE: usize = 20;
@@ -30,17 +31,14 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument("company")?.filter(|text| !text.is_empty());
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
-    let mut found = match &company {
-        None => state.recent.list(|_| true),
-        Some(company) => state.recent.list(|event| event.company() == company),
+    let all = |wanted: &dyn Fn(&Event) -> bool| {
+        [&state.recent, &state.starts].map(|list| list.list(wanted)).concat()
     };
-    found.extend(match &company {
-        None => state.starts.list(|_| true),
-        Some(company) => {
-            with_snapshot(|view, _| state.starts.list(|event| concerns(view, company, event)))
-                .unwrap_or_default()
-        }
-    });
+    let mut found = match &company {
+        None => all(&|_| true),
+        Some(company) => with_snapshot(|view, _| all(&|event| concerns(view, company, event)))
+            .ok_or_else(no_snapshot)?,
+    };
     found.sort_by_key(|event| std::cmp::Reverse(event.time));
     page.check(found.len())?;
     let reply = call.reply();
@@ -53,14 +51,18 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether a block or ban is of a source in a company's ranges, or of a user of it.
+/// Whether an event is about a company: what names none may be of a source in its ranges,
+/// or of a user of it.
 fn concerns(view: &View<'_>, company: &[u8], event: &Event) -> bool {
-    let is_of = |found: CompanyView<'_>| found.id() == company;
+    if !event.company().is_empty() {
+        return event.company() == company;
+    }
     let overlaps = |range: Prefix| {
         event.source().is_some_and(|source| range.contains(source) || source.contains(range))
     };
-    view.company(company).is_some_and(|company| company.ranges().any(overlaps))
-        || view.user(event.aor()).is_some_and(|user| is_of(user.company))
+    let user = if names_a_class(event) { None } else { view.user(event.aor()) };
+    user.is_some_and(|user| user.company.id() == company)
+        || view.company(company).is_some_and(|company| company.ranges().any(overlaps))
 }
 
 fn describe(node: &Node<'_>, event: &Event) {
