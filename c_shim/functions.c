@@ -6,6 +6,7 @@
 #include "core/mod_fix.h"
 #include "core/ip_addr.h"
 #include "core/route.h"
+#include "core/parser/parse_from.h"
 #include "core/parser/parse_to.h"
 #include "core/parser/parse_cseq.h"
 #include "shim.h"
@@ -76,6 +77,18 @@ static struct sw_message message_of(const struct sip_msg *msg, const str *given)
 
 	sw_message_fill(&out, msg, given);
 	return out;
+}
+
+void sw_message_names(const struct sw_message *m, struct sw_text *call_id, struct sw_text *from)
+{
+	struct sip_msg *msg = (struct sip_msg *)m->address;
+
+	if(parse_headers(msg, HDR_CALLID_F | HDR_FROM_F, 0) < 0)
+		return;
+	if(msg->callid != NULL)
+		*call_id = sw_text_of(&msg->callid->body);
+	if(msg->from != NULL && parse_from_header(msg) == 0)
+		*from = sw_text_of(&get_from(msg)->uri);
 }
 
 /* The branch in the last Via: that of the sender, whatever proxies a request has

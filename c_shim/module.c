@@ -72,6 +72,7 @@ static const struct sw_host host = {
 		.dialog_exists = sw_dialog_exists,
 		.settings_settled = sw_settings_settled,
 		.change_setting = sw_settings_change,
+		.message_names = sw_message_names,
 		.run_event = sw_run_event,
 		.run_as = run_as,
 		.db_has_driver = sw_db_has_driver,

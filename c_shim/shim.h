@@ -37,6 +37,7 @@ static inline str sw_str_of(struct sw_text text)
 
 /* given: what the script gives in place of the sender, or NULL */
 void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given);
+void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, struct sw_text *from);
 
 /* module.c: whether this is the module's own process */
 extern int sw_is_recorder;

@@ -119,7 +119,7 @@ enum sw_log_level {
 	X(reload, "Reads the tables and publishes them; no argument.")            \
 	X(check, "Explains verdicts, without side effects: company ip [aor].")      \
 	X(source, "Class, rate and block of a source: address.")                  \
-	X(blocks, "Blocked sources, 20 a page: [page].")                          \
+	X(blocks, "Blocked sources, 20 a page: [page [text in their address]].")   \
 	X(block, "Blocks a source or range: address|prefix [seconds].")           \
 	X(unblock, "Lifts blocks, forgets the evidence: address|prefix|all.")     \
 	X(bans, "Banned AoRs and their sources, 20 a page: [page].")               \
@@ -129,7 +129,7 @@ enum sw_log_level {
 	X(calls, "Live calls, 20 a page: [company [page]]; s: for all.")          \
 	X(release, "Takes a call out of all counts: call-id.")                    \
 	X(reconcile, "Compares calls with dialogs: [free].")                      \
-	X(denied, "The last refusals: [company].")                               \
+	X(denied, "The last refusals, blocks and bans, 20 a page: [company [page]].") \
 	X(top, "Companies and brands near their limits, busy sources: [n].")     \
 	X(suggest, "Ranges that the last refused sources would need: company.")   \
 	X(settings, "Settings that can be changed at run time; no argument.")     \
@@ -232,6 +232,11 @@ struct sw_host {
 	void (*dialog_unhold)(void *held);
 	int (*dialog_remember)(void *held, const char *name, struct sw_text value);
 	int (*dialog_exists)(struct sw_dialog dialog);
+
+	/* Call-ID of a message and the URI in its From header, as far as it has them; while
+	 * the script function lasts that the message was given to. */
+	void (*message_names)(const struct sw_message *msg, struct sw_text *call_id,
+			struct sw_text *from);
 
 	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. In the
 	 * module's own process only. */

@@ -20,7 +20,7 @@ const METHODS: [(&str, &[&str], &[&str]); 20] = [
     ("reload", &[], &[]),
     ("check", &["company", "ip", "aor"], &["7", "192.0.2.7", "alice@example.com"]),
     ("source", &["address"], &["192.0.2.7"]),
-    ("blocks", &["page"], &["1"]),
+    ("blocks", &["page", "text"], &["1", "192.0.2"]),
     ("block", &["address", "seconds"], &["203.0.113.0/24", "60"]),
     ("unblock", &["address"], &["all"]),
     ("bans", &["page"], &["1"]),

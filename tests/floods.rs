@@ -110,10 +110,7 @@ fn the_101st_request_is_the_first_without_an_answer_whichever_worker_gets_it() {
         assert_eq!(passes(&other).0.reason, "under_limit");
         let listed = blocks(&kamailio);
         assert_eq!(listed.len(), 1, "{listed:?}");
-        assert_eq!(
-            (&listed[0]["source"], &listed[0]["requests"]),
-            (&json!("127.9.0.1"), &json!(n))
-        );
+        assert_eq!((&listed[0]["source"], &listed[0]["refused"]), (&json!("127.9.0.1"), &json!(n)));
     }
     assert!(began.elapsed() < Duration::from_secs(6), "too slow for the block of 6 s");
     // The first answer comes when the time is over, not before.
@@ -317,10 +314,10 @@ fn flags_spare_emergencies_and_ask_without_counting() {
     assert_eq!(passes(&phone).1, "default 3/3 0");
     is_dropped(&kamailio, &phone);
     assert_eq!(ask("e").0, "flood_emergency");
-    assert_eq!(blocks(&kamailio)[0]["requests"], 2);
+    assert_eq!(blocks(&kamailio)[0]["refused"], 2);
     phone.send("OPTIONS", "x", "X-Flags: p\r\n");
     wait_for("the question", || (kamailio.counter("flood_blocked") == 1).then_some(()));
-    assert_eq!(blocks(&kamailio)[0]["requests"], 2);
+    assert_eq!(blocks(&kamailio)[0]["refused"], 2);
     assert!(phone.heard_nothing());
     assert_eq!(ask("ez").0, "flood_emergency");
     assert!(kamailio.log().contains("flood_check: flag \"z\" is none of e, p"));
@@ -355,7 +352,7 @@ fn operators_block_list_explain_and_lift() {
     assert_eq!(explained["flood"]["reason"], "flood_blocked", "{explained}");
     assert_eq!(explained["flood"]["block"]["source"], "127.8.0.0/16");
     assert_eq!(explained["flood"]["block"]["reason"], "manual");
-    assert_eq!(explained["flood"]["block"]["requests"], 1, "a question is no request");
+    assert_eq!(explained["flood"]["block"]["refused"], 1, "a question is no request");
 
     // Typing errors.
     for (method, arguments, what) in [

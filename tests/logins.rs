@@ -54,7 +54,7 @@ fn the_100th_wrong_password_starts_the_ban_of_this_aor_from_this_source_only() {
         let ban = &listed[0];
         assert_eq!(ban["aor"], "alice@test.invalid");
         assert_eq!((&ban["source"], &ban["class"]), (&json!("127.9.0.1"), &json!("default")));
-        assert_eq!((&ban["reason"], &ban["requests"]), (&json!("failures"), &json!(n + 1)));
+        assert_eq!((&ban["reason"], &ban["refused"]), (&json!("failures"), &json!(n + 1)));
     }
     assert_eq!(guess(&phone, "REGISTER", "alice", "right").1.reason, "auth_cleared");
     assert_eq!(guess(&phone, "INVITE", "alice", "wrong").1.reason, "auth_counted");

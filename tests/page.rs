@@ -295,6 +295,22 @@ fn prometheus_reads_statistics_and_gauges_of_busy_companies() {
     assert!(!text.contains("idle") && !text.contains("uoted"), "{text}");
 }
 
+/// In a network namespace of this thread, without IPv6.
+#[test]
+fn a_machine_without_ipv6_serves_the_page_too() {
+    let namespace = support::netns::Namespace::new();
+    namespace.enter();
+    std::fs::write("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "1").unwrap();
+    let server = Server::start("INSERT INTO sipwarden_brand VALUES ('b', 0);");
+    assert!(TcpStream::connect(("::1", server.http)).is_err());
+    let mut stream = TcpStream::connect(("127.0.0.1", server.http)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let mut answer = [0u8; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
 #[test]
 fn only_local_requests_for_methods_of_sipwarden_are_answered() {
     let server = Server::start("INSERT INTO sipwarden_brand VALUES ('b', 0);");
@@ -371,6 +387,17 @@ fn only_local_requests_for_methods_of_sipwarden_are_answered() {
         let answer = ask(line, &headers, &body);
         assert_eq!(status(&answer), expected, "{line}\n{headers}{body}\n{answer}");
     }
+    // By IPv6 too, and there for those only who may by IPv4.
+    let ask6 = |host: &str| {
+        let mut stream = TcpStream::connect(("::1", server.http)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut answer = [0u8; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    assert_eq!(ask6(&format!("[::1]:{}", server.http)), "HTTP/1.1 200");
+    assert_eq!(ask6("[::1].attacker.example"), "HTTP/1.1 403");
     // SIP is not spoken here.
     let mut stream = TcpStream::connect(("127.0.0.1", server.http)).unwrap();
     let options = "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKx\r\n\

@@ -96,6 +96,10 @@ pub struct Subject<'a> {
     /// AoR; of other events a text: why a reload failed, the Call-ID of a leak or of
     /// a call that expired.
     pub aor: &'a [u8],
+    /// Call-ID of the request.
+    pub call_id: &'a [u8],
+    /// URI in its From header: what it says of its sender.
+    pub from: &'a [u8],
 }
 
 const NONE: u8 = u8::MAX;
@@ -104,7 +108,7 @@ const MONITORED: u8 = 1;
 /// Both ends of the call were sent a BYE.
 const SAID_BYE: u8 = 2;
 
-/// An event of 648 bytes. All zero is none.
+/// An event of 848 bytes. All zero is none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct Event {
@@ -117,12 +121,14 @@ pub struct Event {
     /// 0 for no source, 4 or 6.
     family: u8,
     prefix_len: u8,
-    lens: [u8; 2],
+    /// Of company, brand, Call-ID and From.
+    lens: [u8; 4],
     aor_len: u16,
     /// A [`Learnt`] + 1; 0 for none.
     learnt: u8,
     /// Expiry + 1; 0 for none.
     expiry: u8,
+    padding: [u8; 6],
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -139,6 +145,8 @@ pub struct Event {
     company: [u8; 128],
     brand: [u8; 128],
     aor: [u8; 320],
+    call_id: [u8; 128],
+    from: [u8; 64],
 }
 
 impl Default for Event {
@@ -172,15 +180,23 @@ impl Event {
         event.lens = [
             put(&mut event.company, subject.company) as u8,
             put(&mut event.brand, subject.brand) as u8,
+            put(&mut event.call_id, subject.call_id) as u8,
+            put(&mut event.from, subject.from) as u8,
         ];
         event.aor_len = put(&mut event.aor, subject.aor) as u16;
         event.learnt = subject.learnt.map_or(0, |learnt| learnt as u8 + 1);
         event
     }
 
+    /// Made by a function.
+    pub fn by(mut self, function: &Function) -> Self {
+        self.function = function.place() as u8;
+        self
+    }
+
     /// With the verdict of a function, and whether it was only watched.
     pub fn with_verdict(mut self, function: &Function, verdict: Verdict, monitored: bool) -> Self {
-        self.function = function.place() as u8;
+        self = self.by(function);
         self.verdict = verdict as u8;
         self.marks = if monitored { MONITORED } else { 0 };
         self
@@ -255,19 +271,31 @@ impl Event {
 
     /// Id of the company.
     pub fn company(&self) -> &[u8] {
-        let [len, _] = self.lens;
+        let [len, ..] = self.lens;
         self.company.get(..len.into()).unwrap_or_default()
     }
 
     /// Id of the brand.
     pub fn brand(&self) -> &[u8] {
-        let [_, len] = self.lens;
+        let [_, len, ..] = self.lens;
         self.brand.get(..len.into()).unwrap_or_default()
     }
 
     /// AoR, or the text of the event.
     pub fn aor(&self) -> &[u8] {
         self.aor.get(..self.aor_len.into()).unwrap_or_default()
+    }
+
+    /// Call-ID of the request, of repeats that of the first.
+    pub fn call_id(&self) -> &[u8] {
+        let [_, _, len, _] = self.lens;
+        self.call_id.get(..len.into()).unwrap_or_default()
+    }
+
+    /// The URI in its From header.
+    pub fn from(&self) -> &[u8] {
+        let [.., len] = self.lens;
+        self.from.get(..len.into()).unwrap_or_default()
     }
 
     /// Whether both are of the same thing.
@@ -297,12 +325,15 @@ mod tests {
     fn an_event_keeps_what_it_is_about() {
         let source = Prefix::parse("2001:db8::/64", None).unwrap();
         let long = [b'x'; 400];
+        let (company, brand) = (&b"c"[..], &b"<b>"[..]);
         let subject = Subject {
             source: Some(source),
             learnt: Some(Learnt::Script),
-            company: b"c",
-            brand: b"<b>",
+            company,
+            brand,
             aor: &long,
+            call_id: &long,
+            from: b"sip:a@b",
         };
         let event = Event::new(EventKind::Denied, 77, &subject).with_verdict(
             &CHECK_COMPANY_IP,
@@ -315,6 +346,7 @@ mod tests {
         assert_eq!((event.company(), event.brand()), (&b"c"[..], &b"<b>"[..]));
         assert_eq!((event.aor(), event.source()), (&long[..320], Some(source)));
         assert_eq!(event.learnt(), Some(Learnt::Script));
+        assert_eq!((event.call_id(), event.from()), (&long[..128], &b"sip:a@b"[..]));
         let plain = Event::new(EventKind::Reload, 1, &Subject::default());
         assert_eq!((plain.reason(), plain.code(), plain.source()), ("reload", None, None));
         assert_eq!(Event::zeroed().kind(), None);

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::abi::sw_message;
+use super::abi::{self, sw_message, sw_text};
 use super::log;
 use crate::flood::ClassId;
 use crate::ledger::{ScopeKind, Taken, Wanted};
@@ -101,6 +101,18 @@ pub struct Told {
 
 thread_local! {
     static LAST: Cell<Option<(MessageKey, Told)>> = const { Cell::new(None) };
+}
+
+/// Call-ID of a message and the URI in its From header, empty where it has none.
+pub fn names(msg: &sw_message) -> [&[u8]; 2] {
+    let mut texts = [sw_text { s: std::ptr::null(), len: 0 }; 2];
+    if let Some(read) = abi::host().and_then(|host| host.message_names) {
+        let [call_id, from] = &mut texts;
+        // SAFETY: the shim made it of the message that the script function was called for.
+        unsafe { read(msg, call_id, from) };
+    }
+    // SAFETY: the texts are of this message, which outlives `msg`.
+    texts.map(|text| unsafe { text.bytes() })
 }
 
 /// Keeps the verdict for `$swd` and returns the code for the script.

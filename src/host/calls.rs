@@ -105,7 +105,7 @@ fn finish(
     statistics::count_verdict(function, verdict);
     let (told, watched) = policy::watch(verdict, asked.monitored);
     if verdict.code() < 0 {
-        report_refusal(function, asked, verdict, &numbers);
+        report_refusal(function, call, asked, verdict, &numbers);
     }
     if watched {
         statistics::count_verdict(function, told);
@@ -116,6 +116,7 @@ fn finish(
 #[cold]
 fn report_refusal(
     function: &'static Function,
+    call: &sw_call,
     asked: &Asked<'_>,
     verdict: Verdict,
     numbers: &Numbers,
@@ -123,7 +124,7 @@ fn report_refusal(
     with_snapshot(|view, _| {
         let &Asked { source, aor, company, monitored } = asked;
         let subject = Subject { company, aor, ..subject(source) };
-        events::refused(view, function, verdict, monitored, &subject, numbers);
+        events::refused(view, &call.msg, function, verdict, monitored, &subject, numbers);
     });
 }
 

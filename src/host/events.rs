@@ -1,13 +1,14 @@
 //! What happens in any process, put into the journal: never a wait, never a log
 //! line, and a flood of repeats is one event.
 
-use super::call::Numbers;
+use super::abi::sw_message;
+use super::call::{Numbers, names};
 use super::clock::{self, Moment};
 use super::state::{self, State};
 use crate::address::Prefix;
 use crate::auth::Ban;
 use crate::events::{Event, EventKind, Expiry, Subject};
-use crate::flood::{Block, ClassId};
+use crate::flood::{Block, ClassId, Reason};
 use crate::ledger::{LeaseInfo, ScopeKind};
 use crate::snapshot::View;
 use crate::source::{Learnt, Source};
@@ -24,6 +25,7 @@ pub fn subject(source: Option<Source>) -> Subject<'static> {
 /// what is no repeat.
 pub fn refused(
     view: &View<'_>,
+    msg: &sw_message,
     function: &'static Function,
     verdict: Verdict,
     monitored: bool,
@@ -44,7 +46,8 @@ pub fn refused(
             _ => (EventKind::Denied, None),
         };
         let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
-        let subject = Subject { brand, ..*subject };
+        let [call_id, from] = names(msg);
+        let subject = Subject { brand, call_id, from, ..*subject };
         let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
         let counted = scope.and_then(|scope| *numbers.scopes.get(scope as usize)?);
         (event.calls, event.limit) = counted.unwrap_or((0, 0));
@@ -98,6 +101,9 @@ fn block_event(state: &State, kind: EventKind, block: &Block) {
     let (source, learnt) = (Some(block.prefix), block.ways.first());
     let subject = Subject { source, learnt, aor: class, ..Subject::default() };
     let mut event = Event::new(kind, now.wall, &subject);
+    if block.reason == Reason::Flood {
+        event = event.by(&FLOOD_CHECK);
+    }
     event.calls = block.seen;
     (event.since, event.until) = (now.date(block.since), now.date(block.until));
     state.journal.put(&event);
@@ -170,6 +176,6 @@ pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool
 
 /// A call was still counted while its dialog was gone.
 pub fn leaked(state: &State, call_id: &[u8]) {
-    let subject = Subject { aor: call_id, ..Subject::default() };
+    let subject = Subject { aor: call_id, call_id, ..Subject::default() };
     state.journal.put(&Event::new(EventKind::Leak, clock::wall(), &subject));
 }

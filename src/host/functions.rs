@@ -24,7 +24,7 @@ pub unsafe extern "C" fn check_company_ip(msg: *const sw_message, company: sw_te
         let (msg, company) = unsafe { (msg.as_ref(), company.bytes()) };
         let Some(msg) = msg else { return Verdict::InternalError.code() };
         let source = msg.judged(&CHECK_COMPANY_IP);
-        let (verdict, monitored) = decide(company, source);
+        let (verdict, monitored) = decide(msg, company, source);
         statistics::count_verdict(&CHECK_COMPANY_IP, verdict);
         let (told, watched) = policy::watch(verdict, monitored);
         if watched {
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn check_country(msg: *const sw_message, list: sw_text) ->
             Err(none) => none.refusal(),
         };
         if matches!(verdict, Verdict::InternalError | Verdict::BadAddress) {
-            report_error(verdict, source.ok());
+            report_error(msg, verdict, source.ok());
         }
         statistics::count_verdict(&CHECK_COUNTRY, verdict);
         answer(msg, CHECK_COUNTRY.name, (verdict, verdict), source.ok(), About::Nothing)
@@ -55,10 +55,10 @@ pub unsafe extern "C" fn check_country(msg: *const sw_message, list: sw_text) ->
 
 /// What is refused for an argument can be found like any other refusal.
 #[cold]
-fn report_error(verdict: Verdict, source: Option<Source>) {
+fn report_error(msg: &sw_message, verdict: Verdict, source: Option<Source>) {
     with_snapshot(|view, _| {
         let none = Numbers::NONE;
-        events::refused(view, &CHECK_COUNTRY, verdict, false, &subject(source), &none);
+        events::refused(view, msg, &CHECK_COUNTRY, verdict, false, &subject(source), &none);
     });
 }
 
@@ -78,7 +78,7 @@ fn decide_country(list: &[u8], source: Source) -> Option<Verdict> {
 }
 
 /// The verdict, and whether refusals are only watched.
-fn decide(company: &[u8], source: Result<Source, NoSource>) -> (Verdict, bool) {
+fn decide(msg: &sw_message, company: &[u8], source: Result<Source, NoSource>) -> (Verdict, bool) {
     let decided = with_snapshot(|view, _| {
         let verdict = match source {
             Ok(source) => policy::check_company_ip(view, company, source.address).verdict,
@@ -90,7 +90,7 @@ fn decide(company: &[u8], source: Result<Source, NoSource>) -> (Verdict, bool) {
         let monitored = policy::is_filter_monitored(view, company, monitors());
         let subject = Subject { company, ..subject(source.ok()) };
         let none = Numbers::NONE;
-        events::refused(view, &CHECK_COMPANY_IP, verdict, monitored, &subject, &none);
+        events::refused(view, msg, &CHECK_COMPANY_IP, verdict, monitored, &subject, &none);
         (verdict, monitored)
     });
     if source.is_ok() && decided.is_some_and(|(verdict, _)| verdict == Verdict::InternalError) {

@@ -65,8 +65,10 @@ pub unsafe extern "C" fn tick() {
 /// Everything that becomes of an event.
 fn tell(state: &State, event: &Event) {
     let Some(kind) = event.kind() else { return };
-    if matches!(kind, EventKind::Denied | EventKind::Limit) {
-        state.recent.add(event);
+    match kind {
+        EventKind::Denied | EventKind::Limit => state.recent.add(event),
+        EventKind::BlockStarted | EventKind::BanStarted => state.starts.add(event),
+        _ => {}
     }
     if kind == EventKind::CallExpired {
         log_expired(event);

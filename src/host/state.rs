@@ -41,12 +41,16 @@ pub struct State {
     pub journal: Journal,
     /// The last refusals.
     pub recent: Recent,
+    /// The last blocks and bans that began.
+    pub starts: Recent,
     /// Whether blocked sources are dropped by the firewall.
     pub firewall: Status,
     /// Whether the tables come from a file.
     pub fallback: Fallback,
     /// Lines about the last reload, ended by the first zero byte.
     pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
+    /// Companies and brands that had no room among the gauges lately.
+    pub gauges_left_out: &'static AtomicU64,
     /// One bit per entry from C that has panicked in any process.
     panicked: &'static AtomicU64,
 }
@@ -75,9 +79,11 @@ impl State {
             auth_rules: auth::SharedRules::new(settings.auth)?,
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
+            starts: Recent::new()?,
             firewall: Status::new()?,
             fallback: Fallback::new()?,
             report: Area::share()?,
+            gauges_left_out: Area::share()?,
             panicked: Area::share()?,
             settings,
         })

@@ -1,6 +1,7 @@
 //! Statistics: verdicts per function, then what the module counts of itself.
 
 use std::ffi::CStr;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::abi;
 use super::clock;
@@ -83,7 +84,7 @@ pub struct Gauge {
 }
 
 /// What is asked for its value; follows [`OWN`].
-pub const GAUGES: [Gauge; 18] = [
+pub const GAUGES: [Gauge; 19] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
@@ -101,6 +102,7 @@ pub const GAUGES: [Gauge; 18] = [
     Gauge { name: c"firewall_on", value: |s| u64::from(s.firewall.mode() == Mode::On) },
     Gauge { name: c"firewall_elements", value: |s| s.firewall.elements() },
     Gauge { name: c"events_lost", value: |s| s.journal.lost() },
+    Gauge { name: c"gauges_left_out", value: |s| s.gauges_left_out.load(Relaxed) },
     Gauge {
         name: c"companies",
         value: |_| with_view(|v| v.counts().rows_of(Table::Company).into()),

@@ -123,7 +123,7 @@ fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Va
 }
 
 /// Events of these kinds keep a class where others keep an AoR.
-fn names_a_class(event: &Event) -> bool {
+pub fn names_a_class(event: &Event) -> bool {
     matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BlockEnded))
         || event.function() == crate::verdict::FLOOD_CHECK.name
 }
@@ -156,7 +156,7 @@ fn address(context: &Context<'_>) -> Option<Address> {
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 32] = [
+pub const ATTRIBUTES: [Attribute; 34] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -216,7 +216,7 @@ pub const ATTRIBUTES: [Attribute; 32] = [
          `reload_failed`, `leak`, `call_expired`",
         |c| Some(Value::Text(event_of(c)?.kind()?.name().as_bytes())),
     ),
-    attribute("function", "event: the function that refused", |c| {
+    attribute("function", "event: the function that refused, blocked or banned", |c| {
         Some(Value::Text(event_of(c)?.function().as_bytes())).filter(|_| event_of(c).is_some())
     }),
     attribute(
@@ -260,6 +260,12 @@ pub const ATTRIBUTES: [Attribute; 32] = [
         "event: why a reload failed, the Call-ID of a leak or of a call that expired",
         aor_or_text,
     ),
+    attribute("call_id", "event: Call-ID of the request or call", |c| {
+        event_text(c, Event::call_id)
+    }),
+    attribute("from", "event: URI in the From header of the request that was refused", |c| {
+        event_text(c, Event::from)
+    }),
     attribute("count", "event: how often it happened; repeats within 10 s are one", |c| {
         event_int(c, |event| event.count.into())
     }),

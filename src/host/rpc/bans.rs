@@ -21,6 +21,9 @@ use crate::verdict::Verdict;
 /// Bans on a page: ctl bounds the structures of one reply.
 const PAGE: usize = 20;
 
+/// AoRs that are named for a source.
+const NAMED: usize = 5;
+
 /// All bans, in the order of the table: [page].
 pub fn bans(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
@@ -53,7 +56,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, ban: &Ban) {
     node.int(c"since", now.date(ban.since) / 1000);
     node.int(c"until", now.date(ban.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(ban.until, now.monotonic));
-    node.int(c"requests", ban.seen);
+    node.int(c"refused", ban.seen);
 }
 
 /// What `auth_check` would say of an AoR from an address now.
@@ -129,6 +132,20 @@ impl Foretold {
             self.window
         )
     }
+}
+
+/// How many AoRs are banned from the source of an address, and the first of them.
+pub fn tell_of_source(reply: &Node<'_>, state: &State, address: Address) {
+    let source = source_of(state, address);
+    let mut banned = Vec::new();
+    state.auth.bans(clock::monotonic, |ban| {
+        if ban.source == source {
+            banned.push(*ban);
+        }
+    });
+    reply.int(c"bans", banned.len() as u64);
+    let list = reply.array(c"banned_aors");
+    banned.iter().take(NAMED).for_each(|ban| list.item(shown(ban)));
 }
 
 /// Bans an AoR from a source: aor ip [seconds].

@@ -1,5 +1,6 @@
 //! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
 
+use super::bans;
 use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
@@ -23,18 +24,28 @@ const PAGE: usize = 20;
 /// Seconds of a block by hand where `flood_block` is 0.
 const DEFAULT_BLOCK: u32 = 300;
 
-/// All blocks, in the order of the table: [page].
+/// All blocks, in the order of the table, or those that a text is found in or an address
+/// lies in: [page [text]].
 pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
+    let text = call.argument("text")?.filter(|text| !text.is_empty());
     call.no_more()?;
+    let text = text.map(|text| String::from_utf8_lossy(&text).to_ascii_lowercase());
+    let prefix = text.as_ref().and_then(|text| Prefix::parse(text, None).ok());
+    let is_meant = |block: &Block| {
+        text.as_ref().is_none_or(|text| block.prefix.name().contains(text))
+            || prefix.is_some_and(|p| block.prefix.contains(p) || p.contains(block.prefix))
+    };
     let now = Moment::now();
     let mut total = 0;
     let mut shown = Vec::new();
     state.flood.blocks(clock::monotonic, |block| {
-        if page.has(total) {
-            shown.push(*block);
+        if is_meant(block) {
+            if page.has(total) {
+                shown.push(*block);
+            }
+            total += 1;
         }
-        total += 1;
     });
     page.check(total)?;
     let reply = call.reply();
@@ -54,7 +65,7 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.int(c"since", now.date(block.since) / 1000);
     node.int(c"until", now.date(block.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(block.until, now.monotonic));
-    node.int(c"requests", block.seen);
+    node.int(c"refused", block.seen);
     node.int(c"times", block.times);
     node.text(c"learnt", block.ways.names());
     node.int(c"in_firewall", u64::from(state.flood.is_offloaded(block.prefix)));
@@ -67,6 +78,7 @@ pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.text(c"ip", source);
     foretell(state, source).tell(&reply, state);
+    bans::tell_of_source(&reply, state, source);
     Ok(())
 }
 

@@ -2,52 +2,93 @@
 
 use std::collections::BTreeMap;
 
+use super::company::no_snapshot;
+use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::Prefix;
+use crate::events::{Event, EventKind};
 use crate::flood::ClassId;
 use crate::host::clock;
 use crate::host::flood::with_rules;
 use crate::host::gauges::{Usage, brands, companies};
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
+use crate::host::variables::names_a_class;
 use crate::printable::Printable;
+use crate::snapshot::View;
 use crate::source::Learnt;
 
-/// Refusals in an answer: ctl bounds the structures of one reply.
-const SHOWN: usize = 20;
+/// Refusals on a page: ctl bounds the structures of one reply.
+const PAGE: usize = 20;
 /// Rows of each list that `top` gives without an argument, and at most.
 const ROWS: u32 = 10;
 const MOST_ROWS: u32 = 50;
 /// Sources within one network from which on the network is suggested.
 const CROWD: usize = 4;
 
-/// The last refusals, of all or of a company: [company].
+/// The last refusals, and blocks and bans that began, of all or of a company: [company
+/// [page]].
 pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument("company")?.filter(|text| !text.is_empty());
+    let page = Page::read(call, PAGE)?;
     call.no_more()?;
-    let wanted = |id: &[u8]| company.as_deref().is_none_or(|company| company == id);
-    let found = state.recent.list(|event| wanted(event.company()));
+    let all = |wanted: &dyn Fn(&Event) -> bool| {
+        [&state.recent, &state.starts].map(|list| list.list(wanted)).concat()
+    };
+    let mut found = match &company {
+        None => all(&|_| true),
+        Some(company) => with_snapshot(|view, _| all(&|event| concerns(view, company, event)))
+            .ok_or_else(no_snapshot)?,
+    };
+    found.sort_by_key(|event| std::cmp::Reverse(event.time));
+    page.check(found.len())?;
     let reply = call.reply();
     reply.int(c"total", found.len() as u64);
+    page.tell(&reply, found.len());
     let list = reply.array(c"denied");
-    for event in found.iter().take(SHOWN) {
-        let node = list.item_structure();
-        node.int(c"time", event.time / 1000);
-        node.int(c"first_time", event.since / 1000);
-        node.int(c"count", event.count);
-        node.text(c"function", event.function());
-        node.text(c"reason", event.reason());
-        node.int(c"code", event.code().unwrap_or(0));
-        node.text(c"source", event.source().map(|source| source.name()).unwrap_or_default());
-        node.text(c"learnt", event.learnt().map_or("", Learnt::name));
-        node.text(c"company", Printable::full(event.company()));
-        node.text(c"brand", Printable::full(event.brand()));
-        node.text(c"aor", Printable::full(event.aor()));
-        node.int(c"calls", event.calls);
-        node.int(c"limit", event.limit);
-        node.int(c"monitored", i64::from(event.is_monitored()));
+    for event in page.of(found.iter()) {
+        describe(&list.item_structure(), event);
     }
     Ok(())
+}
+
+/// Whether an event is about a company: what names none may be of a source in its ranges,
+/// or of a user of it.
+fn concerns(view: &View<'_>, company: &[u8], event: &Event) -> bool {
+    if !event.company().is_empty() {
+        return event.company() == company;
+    }
+    let overlaps = |range: Prefix| {
+        event.source().is_some_and(|source| range.contains(source) || source.contains(range))
+    };
+    let user = if names_a_class(event) { None } else { view.user(event.aor()) };
+    user.is_some_and(|user| user.company.id() == company)
+        || view.company(company).is_some_and(|company| company.ranges().any(overlaps))
+}
+
+fn describe(node: &Node<'_>, event: &Event) {
+    let (class, aor): (_, &[u8]) =
+        if names_a_class(event) { (event.aor(), &[]) } else { (&[], event.aor()) };
+    let is_start = matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BanStarted));
+    node.int(c"time", event.time / 1000);
+    node.int(c"first_time", event.since / 1000);
+    node.int(c"count", event.count);
+    node.text(c"function", event.function());
+    node.text(c"reason", event.reason());
+    node.int(c"code", event.code().unwrap_or(0));
+    node.text(c"source", event.source().map(|source| source.name()).unwrap_or_default());
+    node.text(c"learnt", event.learnt().map_or("", Learnt::name));
+    node.text(c"company", Printable::full(event.company()));
+    node.text(c"brand", Printable::full(event.brand()));
+    node.text(c"aor", Printable::full(aor));
+    node.text(c"from", Printable::full(event.from()));
+    node.text(c"call_id", Printable::full(event.call_id()));
+    node.text(c"class", Printable::full(class));
+    // Of a block they are requests.
+    node.int(c"calls", if is_start { 0 } else { event.calls });
+    node.int(c"limit", event.limit);
+    node.int(c"until", event.until / 1000);
+    node.int(c"monitored", i64::from(event.is_monitored()));
 }
 
 /// Companies and brands by use of their limits, sources by rate: [n].
@@ -140,9 +181,9 @@ pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-fn add_range(list: &Node<'_>, range: Prefix, sources: usize, requests: u64) {
+fn add_range(list: &Node<'_>, range: Prefix, sources: usize, refused: u64) {
     let node = list.item_structure();
     node.text(c"range", range);
     node.int(c"sources", sources as u64);
-    node.int(c"requests", requests);
+    node.int(c"refused", refused);
 }
