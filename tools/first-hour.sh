@@ -31,6 +31,7 @@ if [ ! -e "$base.ready" ]; then
 fi
 
 work=$(mktemp -d)
+trap 'umount -R -l "$work" && rmdir "$work"' EXIT
 mount -t tmpfs -o size=6g tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/work" "$work/root"
