@@ -85,3 +85,27 @@ for left in usr/sbin/policy-rc.d etc/systemd/system/multi-user.target.wants/kama
 	[ ! -e "$work/root/$left" ] && [ ! -L "$work/root/$left" ] || die "$left is left behind"
 done
 echo "first-hour: nothing is left behind"
+
+# What the README says behind make install, but for the editor and systemd.
+tables=$(awk '/^make install/ { on = 1; next } /^```/ { on = 0 } on && !/^(editor|systemctl) /' README.md)
+step "the tables of the README" inside sh -euc "$tables" || die "the tables"
+config=$work/root/etc/kamailio/kamailio.cfg
+sed -i -e '/^loadmodule "counters.so"/a include_file "sipwarden.cfg"' \
+	-e '/^request_route {/a route(SIPWARDEN_FLOOD);' -e '/^\troute(AUTH);/a route(SIPWARDEN);' "$config"
+[ "$(grep -c -e '^include_file "sipwarden' -e '^route(SIPWARDEN' "$config")" = 3 ] || die "Debian's file is another one"
+step "kamailio -c" inside kamailio -c || die "kamailio -c"
+chroot "$work/root" chown kamailio:kamailio /run/kamailio
+cat >"$work/root/root/start" <<-START
+	kamailio -DD -E -u kamailio -g kamailio >/root/kamailio.log 2>&1 &
+	tries=100
+	until kamcmd sipwarden.check acme.example 198.51.100.7 2>/dev/null; do
+		tries=\$((tries - 1))
+		[ \$tries -gt 0 ] || { cat /root/kamailio.log; exit 1; }
+		sleep 0.1
+	done
+	kill \$!
+START
+step "start, and the first sipwarden.check" unshare --net sh -c "ip link set lo up &&
+	ip address add 192.0.2.1/32 dev lo && chroot '$work/root' env PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /root/start" ||
+	die "start"
+grep 'check_company_ip: ' "$log"
