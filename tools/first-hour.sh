@@ -108,4 +108,4 @@ START
 step "start, and the first sipwarden.check" unshare --net sh -c "ip link set lo up &&
 	ip address add 192.0.2.1/32 dev lo && chroot '$work/root' env PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /root/start" ||
 	die "start"
-grep 'check_company_ip: ' "$log"
+grep 'check_company_ip: ' "$log" | tail -n 1
