@@ -6,7 +6,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql sipvicious chromium chromium-driver nftables iproute2 iputils-ping
 
-.PHONY: setup build demo test lint unit shuttle integration scale bench screenshot matrix install clean
+.PHONY: setup build demo test lint unit shuttle integration scale bench screenshot matrix first-hour install clean
 
 setup:
 	@mkdir -p target
@@ -66,6 +66,10 @@ screenshot: build
 RELEASES ?= trixie
 matrix: build
 	tools/matrix.sh $(RELEASES)
+
+# The README followed on a clean Debian, each step timed.
+first-hour:
+	tools/first-hour.sh
 
 # Copies what `make build` has built, and makes the folder for tables and blocks.
 KAMAILIO_USER ?= kamailio

@@ -203,7 +203,16 @@ fn http_cfg_in_the_stock_configuration_leaves_sip_on_the_air() {
     assert_eq!(monitor.options_to_the_server().unwrap().status, 200);
     let page = get(8060, "/");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("</html>"), "{page}");
-    assert!(get(8060, "/metrics").contains("kamailio_sipwarden_companies 1"));
+    let metrics = get(8060, "/metrics");
+    assert!(metrics.contains("kamailio_sipwarden_companies 1"), "{metrics}");
+    // The rules that the guide shows ask for what is there.
+    let rules = support::stock::block_with("docs/operators.md", "- alert:");
+    let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let asked: Vec<_> = words.filter(|word| word.starts_with("kamailio_sipwarden_")).collect();
+    assert!(asked.len() >= 6, "{asked:?}");
+    for name in asked {
+        assert!(metrics.contains(&format!("\n{name} ")), "{name}");
+    }
     // Kamailio's own way in for other programs is still there.
     assert!(stock.machine.path("/run/kamailio/kamailio_rpc.fifo").exists(), "{}", stock.log());
 }
@@ -271,6 +280,8 @@ fn the_first_day_goes_as_the_guide_says() {
     stock.serve(&[DOMAIN]);
     stock.start();
     let guide = std::fs::read_to_string(support::project().join("docs/first-day.md")).unwrap();
+    let start = support::stock::block_with("docs/first-day.md", "generation 1 loaded");
+    assert!(stock.log().contains(start.trim()), "{}", stock.log());
     let mut followed = 0;
     for block in guide.split("```").skip(1).step_by(2).filter(|block| block.contains("\n$ ")) {
         if block.contains("sipwarden.denied") {

@@ -7,7 +7,7 @@ left_out=
 for file in tests/*.rs; do
 	test=$(basename "$file" .rs)
 	# Namespaces need root, and a container that allows them.
-	if grep -q 'support::\(netns\|machine\)' "$file" && ! unshare --net true 2>/dev/null; then
+	if grep -q 'support::\(netns\|machine\)' "$file" && ! unshare --net --mount true 2>/dev/null; then
 		left_out="$left_out $test"
 	else
 		printf -- '--test %s ' "$test"

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::Child;
 
 use super::call::{Endpoint, unique};
@@ -105,7 +106,7 @@ impl Stock {
         let log = fs::File::create(self.machine.path(LOG)).unwrap();
         let mut command = self.machine.command("kamailio");
         command.args(["-DD", "-E", "-u", "kamailio", "-g", "kamailio", "-f", CONFIG]);
-        command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+        command.process_group(0).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
     /// Starts Kamailio as the service would, and waits until it answers.
@@ -119,10 +120,18 @@ impl Stock {
     }
 
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            signal(child.id() as i32, libc::SIGTERM);
-            child.wait().unwrap();
+        let Some(mut child) = self.child.take() else { return };
+        let main = child.id() as i32;
+        signal(main, libc::SIGTERM);
+        // A child that was just forked may lose the signal: the host waits a minute for it.
+        for _ in 0..150 {
+            if child.try_wait().unwrap().is_some() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        signal(-main, libc::SIGKILL);
+        child.wait().unwrap();
     }
 
     /// Starts a Kamailio that must stop by itself; its log.
