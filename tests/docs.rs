@@ -62,6 +62,7 @@ fn verdict_tables() {
 fn example_of(name: &str) -> &'static str {
     match name {
         "flood_persist" => "/var/lib/kamailio/sipwarden.blocks",
+        "tables_file" => "/var/lib/kamailio/sipwarden.tables",
         "geoip_db" => "/var/lib/GeoIP/GeoLite2-Country.mmdb",
         "event_callback" => "ksr_sipwarden_event",
         "audit_url" => "mysql://sipwarden:secret@db.example/kamailio",

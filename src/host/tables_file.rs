@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::complaint::Trouble;
 use super::files::{self, Writer};
@@ -80,14 +81,18 @@ impl Keeper {
 
     fn write(&mut self, state: &State, path: &Path) -> Result<u64, String> {
         refuse_foreign(path)?;
-        let mut written = 0;
+        let started = Instant::now();
+        let (mut written, mut bytes) = (0, 0);
         self.writer.replace(path, || {
-            let (generation, bytes) = copy_of_current();
-            written = generation;
-            View::new(bytemuck::cast_slice(&bytes))
+            let (generation, snapshot) = copy_of_current();
+            let file = View::new(bytemuck::cast_slice(&snapshot))
                 .map(|view| snapshot::kept(&view, &state.settings.classes))
-                .unwrap_or_default()
+                .unwrap_or_default();
+            (written, bytes) = (generation, file.len());
+            file
         })?;
+        let (ms, shown) = (started.elapsed().as_millis(), path.display());
+        log::debug(format_args!("generation {written} is kept in {shown}: {bytes} bytes, {ms} ms"));
         Ok(written)
     }
 }
@@ -144,6 +149,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
+    let started = Instant::now();
     let Some(bytes) = read(path)? else { return Ok(None) };
     let file = kept::Kept::read(&bytes)?;
     let names = Table::ALL.map(|table| table.short_name().to_owned());
@@ -153,7 +159,13 @@ pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     for problem in skipped.kept() {
         log::warning(format_args!("tables_file {}: left out: {problem}", path.display()));
     }
-    reload::publish_kept(state, config, file.date).map(Some)
+    let companies = config.companies.len();
+    let generation = reload::publish_kept(state, config, file.date)?;
+    let (ms, shown, size) = (started.elapsed().as_millis(), path.display(), bytes.len());
+    log::info(format_args!(
+        "generation {generation} loaded from {shown}: {companies} companies; {size} bytes, {ms} ms"
+    ));
+    Ok(Some(generation))
 }
 
 /// Companies in a file; 0 if it cannot be used.
