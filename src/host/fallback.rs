@@ -8,7 +8,6 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use super::entry::{Entry, guard};
 use super::process::with_snapshot;
@@ -155,6 +154,3 @@ pub unsafe extern "C" fn load() {
         DUE.set(ended + PATIENCE.max(SHARE * (ended - started)));
     });
 }
-
-/// How long an attempt waits for a reload of somebody else.
-pub const TURN: Duration = Duration::from_secs(1);
