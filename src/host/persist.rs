@@ -83,7 +83,7 @@ impl Keeper {
     }
 
     fn write(&mut self, state: &State, path: &Path) -> Result<(), String> {
-        self.writer.replace(path, || whole(state).into_bytes())
+        self.writer.replace(path, || Ok(whole(state).into_bytes()))
     }
 }
 

@@ -84,12 +84,12 @@ impl Keeper {
         let started = Instant::now();
         let (mut written, mut bytes) = (0, 0);
         self.writer.replace(path, || {
-            let (generation, snapshot) = copy_of_current();
-            let file = View::new(bytemuck::cast_slice(&snapshot))
-                .map(|view| snapshot::kept(&view, &state.settings.classes))
-                .unwrap_or_default();
+            let (generation, snapshot) = copy_of_current().ok_or("no tables can be read")?;
+            let view = View::new(bytemuck::cast_slice(&snapshot));
+            let view = view.ok_or("BUG: the copy of the tables is damaged")?;
+            let file = snapshot::kept(&view, &state.settings.classes);
             (written, bytes) = (generation, file.len());
-            file
+            Ok(file)
         })?;
         let (ms, shown) = (started.elapsed().as_millis(), path.display());
         log::debug(format_args!("generation {written} is kept in {shown}: {bytes} bytes, {ms} ms"));
@@ -98,12 +98,12 @@ impl Keeper {
 }
 
 /// The snapshot in memory of our own, so that no reload waits while it is written.
-fn copy_of_current() -> (u64, Vec<u128>) {
+fn copy_of_current() -> Option<(u64, Vec<u128>)> {
     let copy = |pinned: &Pinned<'_>| {
         let chunks = pinned.bytes().as_chunks::<16>().0;
         (pinned.generation(), chunks.iter().map(|chunk| u128::from_ne_bytes(*chunk)).collect())
     };
-    with_snapshot(|_, pinned| copy(pinned)).unwrap_or_default()
+    with_snapshot(|_, pinned| copy(pinned))
 }
 
 /// What was never written by us is not overwritten: a wrong name costs nobody a file.
