@@ -124,9 +124,8 @@ fn refuse_foreign(path: &Path) -> Result<(), String> {
 /// A sentence that says why not.
 pub fn check(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
-    let named = |why: String| format!("\"{}\": {why}", path.display());
-    refuse_foreign(path).map_err(named)?;
-    files::check_writable(path).map_err(named)
+    let cannot = |why| format!("\"{}\" cannot be written: {why}", path.display());
+    refuse_foreign(path).and_then(|()| files::check_writable(path)).map_err(cannot)
 }
 
 /// The bytes of a file; None if there is none.
