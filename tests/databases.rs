@@ -202,6 +202,57 @@ fn postgresql_columns_of_other_types_are_read() {
     assert_eq!(off["ip_filter"], "off");
 }
 
+/// A server that is gone, and one that takes connections and never answers.
+fn the_proxy_starts_without_it(mut server: Server, driver: &str) {
+    let folder = support::Folder::new();
+    let mut config = one_company(&server);
+    config.modules.push_str(driver);
+    let config = config.settings(&format!(
+        "modparam(\"sipwarden\", \"tables_file\", \"{}\")\n",
+        folder.join("kept").display()
+    ));
+    let mut kamailio = config.start();
+    wait_for("the file", || (kamailio.counter("tables_kept") == 1).then_some(()));
+    kamailio.stop(libc::SIGTERM);
+    for halted in [false, true] {
+        if halted {
+            server.stop()
+        } else {
+            server.kill()
+        }
+        kamailio = config.start();
+        assert_eq!(kamailio.counter("tables_from_file"), 1);
+        let inside = Phone::new("127.0.1.1", kamailio.address());
+        assert_eq!(inside.ask("on").reason, "granted_range");
+        // While the one process waits for the database, the other does its work.
+        wait_for("a block that ends", || {
+            kamailio.rpc("sipwarden.block", json!(["203.0.113.7", "1"]));
+            kamailio.log().contains("block of 203.0.113.7 ends").then_some(())
+        });
+        if halted {
+            server.resume()
+        } else {
+            server.start()
+        }
+        support::wait_up_to(std::time::Duration::from_secs(90), "the database's tables", || {
+            (kamailio.counter("tables_from_file") == 0).then_some(())
+        });
+        assert_eq!(inside.ask("on").reason, "granted_range");
+        kamailio.stop(libc::SIGTERM);
+    }
+}
+
+#[test]
+fn mariadb_is_not_needed_to_start() {
+    the_proxy_starts_without_it(Server::mariadb(), "");
+}
+
+#[test]
+fn postgresql_is_not_needed_to_start() {
+    let patience = "modparam(\"db_postgres\", \"timeout\", 2)\n";
+    the_proxy_starts_without_it(Server::postgres(), patience);
+}
+
 /// Quotes, backslashes, format directives, control characters, other alphabets, and
 /// a text that is too long.
 const HOSTILE: [&str; 5] = [

@@ -16,9 +16,12 @@ use std::time::Duration;
 use serde_json::json;
 use support::browser::Browser;
 use support::call::{Caller, Endpoint};
+use support::example::Example;
+use support::kamailio::free_port;
 use support::page::{Server, headers};
 use support::sip::Phone;
-use support::wait_for;
+use support::sqlite::Sqlite;
+use support::{Folder, wait_for, wait_up_to};
 
 /// Runs if it is ever taken for markup.
 const HOSTILE: &str = "<img src=x onerror=\"window.hacked='yes'\">";
@@ -408,4 +411,38 @@ fn only_local_requests_for_methods_of_sipwarden_are_answered() {
     let mut answer = [0u8; 16];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK\r");
+}
+
+#[test]
+fn tables_of_the_last_run_are_marked() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 0);",
+    );
+    let file = format!("\"{}\"", folder.join("kept").display());
+    let http = free_port();
+    let defines = [("WITH_HTTP", "1".into()), ("HTTP_PORT", http.to_string())];
+    let start = || {
+        let gateway = ([127, 0, 0, 99], 5060).into();
+        Example::start_with(&db, gateway, &defines, &[("TABLES_FILE)", &format!("{file})"))])
+    };
+    let kept = |example: &Example| example.kamcmd(&["sipwarden.stats"]).contains("tables_kept: 1");
+    let example = start();
+    wait_for("the file", || kept(&example).then_some(()));
+    drop(example);
+    db.run("UPDATE sipwarden_company SET ip_filter = '<b>9';");
+    let _example = start();
+    let browser = Browser::open(1200, 1000);
+    browser.go(&format!("http://127.0.0.1:{http}/"));
+    let marked = || browser.text("#kept");
+    wait_for("a mark", || marked().contains("old tables, from the file: ").then_some(()));
+    assert!(
+        marked().contains("sipwarden_company row 1") && marked().contains("<b>9"),
+        "{}",
+        marked()
+    );
+    db.run("UPDATE sipwarden_company SET ip_filter = 0;");
+    wait_up_to(Duration::from_secs(40), "no mark", || marked().is_empty().then_some(()));
 }

@@ -75,7 +75,7 @@ fn another_database_and_other_tables_hold_from_the_next_reload_on() {
     let said = refused(&kamailio, "company_table", "a; DROP");
     assert!(said.contains("company_table: \"a; DROP\" is no table name"), "{said}");
     let said = refused(&kamailio, "db_url", "oracle://sip:secret@db/sip");
-    assert!(said.contains("db_url: no driver is loaded for \"oracle\""), "{said}");
+    assert!(said.contains("db_url: \"oracle\" is not supported"), "{said}");
     let said = refused(&kamailio, "reload_bad_rows", "keep");
     assert!(said.contains("\"keep\" is none of fail, skip"), "{said}");
     assert_eq!(settings(&kamailio), before);
@@ -242,7 +242,7 @@ fn blocks_are_written_to_the_file_that_is_named() {
     let said = refused(&kamailio, "flood_persist", &path("other"));
     assert!(said.contains("other\" is no file of blocks"), "{said}");
     let said = refused(&kamailio, "flood_persist", &path(""));
-    assert!(said.contains("cannot be read"), "{said}");
+    assert!(said.contains("is no file of blocks"), "{said}");
     let said = refused(&kamailio, "flood_persist", &path("no/folder"));
     assert!(said.contains("cannot be written"), "{said}");
     assert_eq!(settings(&kamailio)["flood_persist"], path("second"));

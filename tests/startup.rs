@@ -175,3 +175,33 @@ fn the_variable_cannot_be_written_and_unknown_attributes_are_refused() {
         assert!(log.contains(shown), "{log}");
     }
 }
+
+#[test]
+fn a_size_for_which_there_is_no_room_is_named_with_one_that_would_do() {
+    let folder = Folder::new();
+    let db = one_company(&folder);
+    for (name, value, unit) in [
+        ("snapshot_memory", "8192", "8192 MiB"),
+        ("max_calls", "4194304", "4194304 calls"),
+        ("flood_sources", "16777216", "16777216 sources"),
+        ("auth_sources", "4194304", "4194304 pairs of AoR and source"),
+    ] {
+        let limited = |value: &str| {
+            let mut config = Config::new(&db.url()).settings(&modparam(name, value));
+            config.wrapper = ["prlimit", "--as=1200000000"].map(str::to_owned).to_vec();
+            config
+        };
+        let log = limited(value).fail_to_start();
+        let said = format!("not started: parameter {name}: no address space for {unit} (");
+        let line = log.lines().find(|line| line.contains(&said)).unwrap_or_else(|| panic!("{log}"));
+        let (_, instead) = line.split_once(&format!("; {name} ")).unwrap();
+        let (fitting, more) =
+            instead.split_once(" would do, or a limit (ulimit -v) that is ").unwrap();
+        assert!(more.ends_with(" MiB higher"), "{line}");
+        let kamailio = limited(fitting).start();
+        // Little less than there is room for.
+        let (value, fitting): (u64, u64) = (value.parse().unwrap(), fitting.parse().unwrap());
+        assert!(fitting * 30 > value, "{line}");
+        kamailio.rpc("sipwarden.reload", serde_json::json!([]));
+    }
+}

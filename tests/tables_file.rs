@@ -15,6 +15,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use libc::{SIGKILL, SIGTERM};
 use serde_json::{Value, json};
@@ -159,12 +160,10 @@ fn a_bad_row_is_no_outage_and_its_repair_needs_nobody() {
             "UPDATE sipwarden_company_address SET ip_addr = '127.0.1.0';
             INSERT INTO sipwarden_company VALUES ('new', 'b', 0, 0);",
         );
-        let loaded =
-            wait_up_to(std::time::Duration::from_secs(40), "the database's tables", || {
-                (gauge(&kamailio, "tables_from_file") == 0).then_some(())
-            });
+        wait_up_to(Duration::from_secs(40), "the database's tables", || {
+            (gauge(&kamailio, "tables_from_file") == 0).then_some(())
+        });
         done.store(true, SeqCst);
-        loaded
     });
     assert_serves_from_database(&kamailio);
     assert_serves(&kamailio);
@@ -414,7 +413,7 @@ fn the_file_can_be_changed_while_it_runs() {
     let log = kamailio.log();
     for said in ["\"kept\" does not begin with /", "/nowhere/kept", "it is no file of tables"] {
         assert!(
-            log.contains(&format!("not changed: parameter tables_file: ")) && log.contains(said),
+            log.contains("not changed: parameter tables_file: ") && log.contains(said),
             "{log}"
         );
     }
@@ -425,4 +424,15 @@ fn the_file_can_be_changed_while_it_runs() {
     wait_for("the second file", || other.exists().then_some(()));
     assert_eq!(fs::read(&other).unwrap(), fs::read(&site.file).unwrap());
     assert_eq!(fs::read_to_string(&foreign).unwrap(), "something else");
+}
+
+#[test]
+fn it_is_said_each_minute() {
+    let site = Site::that_ran();
+    site.damage_the_database();
+    let kamailio = site.config.start();
+    let said = || kamailio.log().matches(" serve, from ").count();
+    assert_eq!(said(), 1);
+    wait_up_to(Duration::from_secs(90), "the second line", || (said() == 2).then_some(()));
+    assert_eq!(kamailio.counter("reload_failures"), 1, "attempts are no reloads");
 }

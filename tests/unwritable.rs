@@ -85,7 +85,7 @@ impl Site {
         self.wrapped(&["unshare", "--mount", "sh", "-ec", &script, "sh"])
     }
 
-    fn as_user(self) -> Self {
+    fn of_user(self) -> Self {
         let mut site =
             self.wrapped(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
         // The library of this folder, which everybody may read.
@@ -165,7 +165,7 @@ fn a_disk_that_is_full() {
 
 #[test]
 fn a_folder_of_somebody_else() {
-    let site = Site::new().as_user();
+    let site = Site::new().of_user();
     let kamailio = site.config.start();
     let why = "its folder belongs to root (user 0), and this process is nobody (user 65534)";
     assert_complains(&kamailio, &site, why);
@@ -194,7 +194,7 @@ fn files_of_somebody_else_are_read_if_they_can_be_and_never_written() {
         assert!(fs::read(file).unwrap() == before && fs::metadata(file).unwrap().uid() == 1);
     }
     // Not even readable.
-    let site = site.as_user();
+    let site = site.of_user();
     chown(&site.state, Some(USER), Some(USER)).unwrap();
     for file in &files {
         fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();

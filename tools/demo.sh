@@ -114,7 +114,7 @@ INSERT INTO sipwarden_company_address VALUES
 kamailio -f kamailio-cfg/kamailio.cfg -L "$modules/:$PWD/target/release/" -w "$dir" -Y "$dir" \
 	-P "$dir/kamailio.pid" -DD -E \
 	-A "SIP_LISTEN=udp:$proxy" -A "GATEWAY=\"sip:$gateway\"" -A "CTL_SOCKET=\"$ctl\"" \
-	-A "DB_URL=\"sqlite:///$db\"" -A WORKERS=$workers >"$dir/kamailio.log" 2>&1 &
+	-A "DB_URL=\"sqlite:///$db\"" -A "TABLES_FILE=\"$dir/sipwarden.tables\"" -A WORKERS=$workers >"$dir/kamailio.log" 2>&1 &
 kamailio_pid=$!
 sipp -sf tests/sipp/uas.xml -i "${gateway%:*}" -p "$port" -nostdin -bind_local >"$dir/uas.out" 2>&1 &
 gateway_pid=$!

@@ -8,7 +8,6 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use super::entry::{Entry, guard};
 use super::process::with_snapshot;
@@ -111,7 +110,7 @@ fn say(state: &State) {
     let date = with_snapshot(|view, _| clock::date(view.compiled_at())).unwrap_or_default();
     let path = state.values.tables_file().unwrap_or_default();
     log::error(format_args!(
-        "the tables of {date} serve, from {}: {} (tried on, said once a minute)",
+        "the tables of {date} serve, from {}, since {} (tried on, said once a minute)",
         path.display(),
         state.fallback.reason()
     ));
@@ -155,6 +154,3 @@ pub unsafe extern "C" fn load() {
         DUE.set(ended + PATIENCE.max(SHARE * (ended - started)));
     });
 }
-
-/// How long an attempt waits for a reload of somebody else.
-pub const TURN: Duration = Duration::from_secs(1);

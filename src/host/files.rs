@@ -23,20 +23,26 @@ impl Writer {
     ///
     /// # Errors
     /// What is in the way, and whose it is.
-    pub fn replace(&mut self, path: &Path, bytes: impl FnOnce() -> Vec<u8>) -> Result<(), String> {
+    pub fn replace(
+        &mut self,
+        path: &Path,
+        bytes: impl FnOnce() -> Result<Vec<u8>, String>,
+    ) -> Result<(), String> {
         refuse_others(path)?;
         if self.lock.is_none() {
             self.lock = Some(lock(path)?);
         }
         let new = beside(path, ".new");
         let file = create(&new).map_err(|e| cannot(&new, &e))?;
-        fill(file, &bytes()).and_then(|()| fs::rename(&new, path)).map_err(|e| {
+        let written = bytes().and_then(|bytes| {
+            fill(file, &bytes).and_then(|()| fs::rename(&new, path)).map_err(|e| cannot(path, &e))
+        });
+        match written {
+            Ok(()) => sync_folder(path),
             // Half a file would take the room that is missing.
-            let _ = fs::remove_file(&new);
-            cannot(path, &e)
-        })?;
-        sync_folder(path);
-        Ok(())
+            Err(_) => drop(fs::remove_file(&new)),
+        }
+        written
     }
 }
 

@@ -26,6 +26,7 @@ mod functions;
 mod gauges;
 mod geoip;
 mod log;
+mod memory;
 mod module;
 mod params;
 mod persist;

@@ -187,16 +187,13 @@ fn start() -> Result<(), String> {
     let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
     settings.auth.tick = clock::tick();
-    let reserve = settings.snapshot_bytes;
-    let no_space = |e| format!("no address space (snapshot_memory is {reserve} bytes): {e}");
-    let values = Values::new().map_err(no_space)?;
+    let values = Values::new().map_err(|e| format!("no address space: {e}"))?;
     Settings::publish(&values);
     let auth_seed = match values.flood_persist().as_deref().and_then(persist::seed) {
         Some(seed) => seed,
         None => reload::hash_key()?,
     };
-    let state =
-        State::new(settings, values, flood, reload::hash_key()?, auth_seed).map_err(no_space)?;
+    let state = State::new(settings, values, flood, reload::hash_key()?, auth_seed)?;
     let state = state::install(state);
     log::info(format_args!(
         "snapshots: 2 of up to {} bytes each, readers: up to {} processes, {} bytes",

@@ -84,7 +84,7 @@ impl Keeper {
     }
 
     fn write(&mut self, state: &State, path: &Path) -> Result<(), String> {
-        self.writer.replace(path, || whole(state).into_bytes())
+        self.writer.replace(path, || Ok(whole(state).into_bytes()))
     }
 }
 
@@ -121,7 +121,8 @@ fn line(settings: &Settings, now: Moment, block: &Block) -> String {
 pub fn check(path: &Path) -> Result<(), String> {
     check_kind(path)?;
     read(path)?;
-    files::check_writable(path).map_err(|why| format!("\"{}\": {why}", path.display()))
+    files::check_writable(path)
+        .map_err(|why| format!("\"{}\" cannot be written: {why}", path.display()))
 }
 
 /// Whether a path may be meant for blocks, so that only its rights or its disk can be in

@@ -6,7 +6,7 @@ use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
 use super::values::without_password;
-use super::{clock, database, events, fallback, geoip, log, report, tables_file};
+use super::{clock, database, events, geoip, log, report, tables_file};
 use crate::shm::{PublishError, Published, Writer};
 use crate::snapshot::{self, Blob, Counts, View};
 use crate::tables::{BadRows, Broadest, Configuration, Loader, Problem, Problems, Table};
@@ -90,14 +90,15 @@ fn keep_failure(state: &State, failure: &Failure) {
 }
 
 /// Reloads while the tables of a file serve. That it fails again is no news: only why
-/// is kept.
+/// is kept. No other reload waits for the database that this one waits for: the lock is
+/// taken when all is read, and what somebody else has published meanwhile is as new.
 pub fn try_again(state: &State) {
-    // Somebody else reloads: that is as good.
-    let Ok(writer) = state.store.writer(fallback::TURN) else { return };
+    let read = read(state);
+    let Ok(writer) = state.store.writer(PATIENCE) else { return };
     if !state.fallback.is_on() {
         return;
     }
-    match run(state, &writer) {
+    match read.and_then(|(blob, read)| serve(state, &writer, &blob, read)) {
         Ok(done) => tell_success(state, &done),
         Err(failure) => keep_failure(state, &failure),
     }
@@ -189,6 +190,12 @@ fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, Failure> {
 }
 
 fn run(state: &State, writer: &Writer<'_>) -> Result<Reloaded, Failure> {
+    let (blob, read) = read(state)?;
+    serve(state, writer, &blob, read)
+}
+
+/// Reads and compiles; what was read, but for its publication.
+fn read(state: &State) -> Result<(Blob, Reloaded), Failure> {
     let source = state.values.table_source();
     let started = Instant::now();
     let mut loader = loader(state, source.tables.clone(), source.bad_rows);
@@ -211,11 +218,31 @@ fn run(state: &State, writer: &Writer<'_>) -> Result<Reloaded, Failure> {
     let bytes = blob.bytes();
     let counts = View::new(bytes).map(|view| view.counts());
     let counts = counts.ok_or_else(|| "BUG: the compiled snapshot is damaged".to_owned())?;
-    let compiled = Instant::now();
+    let read = Reloaded {
+        generation: 0,
+        database: without_password(&source.db_url),
+        counts,
+        countries,
+        bytes: bytes.len(),
+        fetch: fetched - started,
+        compile: fetched.elapsed(),
+        publish: Duration::ZERO,
+        skipped,
+        warnings,
+    };
+    Ok((blob, read))
+}
 
-    let published = publish(writer, &blob)?;
+fn serve(
+    state: &State,
+    writer: &Writer<'_>,
+    blob: &Blob,
+    read: Reloaded,
+) -> Result<Reloaded, Failure> {
+    let started = Instant::now();
+    let published = publish(writer, blob)?;
     if state.fallback.end() {
-        log::info(format_args!("the tables of {} serve again", without_password(&source.db_url)));
+        log::info(format_args!("the tables of {} serve again", read.database));
     }
     if let Some(pid) = published.lingering {
         log::warning(format_args!(
@@ -223,18 +250,7 @@ fn run(state: &State, writer: &Writer<'_>) -> Result<Reloaded, Failure> {
             published.generation
         ));
     }
-    Ok(Reloaded {
-        generation: published.generation,
-        database: without_password(&source.db_url),
-        counts,
-        countries,
-        bytes: bytes.len(),
-        fetch: fetched - started,
-        compile: compiled - fetched,
-        publish: compiled.elapsed(),
-        skipped,
-        warnings,
-    })
+    Ok(Reloaded { generation: published.generation, publish: started.elapsed(), ..read })
 }
 
 /// Two random words.

@@ -8,6 +8,7 @@ use once_cell::sync::OnceCell;
 use super::entry::Entry;
 use super::fallback::Fallback;
 use super::firewall::Status;
+use super::memory::Plan;
 use super::settings::Settings;
 use super::values::Values;
 use crate::auth::{self, AuthTable};
@@ -61,8 +62,19 @@ impl State {
     /// Maps what the processes share; `seed` keys hashes, `auth_seed` those of AoRs.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The parameter for which there is no room, and a value that would do.
     pub fn new(
+        settings: Settings,
+        values: Values,
+        flood: FloodSettings,
+        seed: [u64; 2],
+        auth_seed: [u64; 2],
+    ) -> Result<Self, String> {
+        let plan = Plan::new(&settings);
+        Self::map(settings, values, flood, seed, auth_seed).map_err(|error| plan.explain(&error))
+    }
+
+    fn map(
         settings: Settings,
         values: Values,
         flood: FloodSettings,

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::complaint::Trouble;
 use super::files::{self, Writer};
@@ -80,25 +81,29 @@ impl Keeper {
 
     fn write(&mut self, state: &State, path: &Path) -> Result<u64, String> {
         refuse_foreign(path)?;
-        let mut written = 0;
+        let started = Instant::now();
+        let (mut written, mut bytes) = (0, 0);
         self.writer.replace(path, || {
-            let (generation, bytes) = copy_of_current();
-            written = generation;
-            View::new(bytemuck::cast_slice(&bytes))
-                .map(|view| snapshot::kept(&view, &state.settings.classes))
-                .unwrap_or_default()
+            let (generation, snapshot) = copy_of_current().ok_or("no tables can be read")?;
+            let view = View::new(bytemuck::cast_slice(&snapshot));
+            let view = view.ok_or("BUG: the copy of the tables is damaged")?;
+            let file = snapshot::kept(&view, &state.settings.classes);
+            (written, bytes) = (generation, file.len());
+            Ok(file)
         })?;
+        let (ms, shown) = (started.elapsed().as_millis(), path.display());
+        log::debug(format_args!("generation {written} is kept in {shown}: {bytes} bytes, {ms} ms"));
         Ok(written)
     }
 }
 
 /// The snapshot in memory of our own, so that no reload waits while it is written.
-fn copy_of_current() -> (u64, Vec<u128>) {
+fn copy_of_current() -> Option<(u64, Vec<u128>)> {
     let copy = |pinned: &Pinned<'_>| {
         let chunks = pinned.bytes().as_chunks::<16>().0;
         (pinned.generation(), chunks.iter().map(|chunk| u128::from_ne_bytes(*chunk)).collect())
     };
-    with_snapshot(|_, pinned| copy(pinned)).unwrap_or_default()
+    with_snapshot(|_, pinned| copy(pinned))
 }
 
 /// What was never written by us is not overwritten: a wrong name costs nobody a file.
@@ -119,9 +124,8 @@ fn refuse_foreign(path: &Path) -> Result<(), String> {
 /// A sentence that says why not.
 pub fn check(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
-    let named = |why: String| format!("\"{}\": {why}", path.display());
-    refuse_foreign(path).map_err(named)?;
-    files::check_writable(path).map_err(named)
+    let cannot = |why| format!("\"{}\" cannot be written: {why}", path.display());
+    refuse_foreign(path).and_then(|()| files::check_writable(path)).map_err(cannot)
 }
 
 /// The bytes of a file; None if there is none.
@@ -144,6 +148,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
+    let started = Instant::now();
     let Some(bytes) = read(path)? else { return Ok(None) };
     let file = kept::Kept::read(&bytes)?;
     let names = Table::ALL.map(|table| table.short_name().to_owned());
@@ -153,7 +158,13 @@ pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     for problem in skipped.kept() {
         log::warning(format_args!("tables_file {}: left out: {problem}", path.display()));
     }
-    reload::publish_kept(state, config, file.date).map(Some)
+    let companies = config.companies.len();
+    let generation = reload::publish_kept(state, config, file.date)?;
+    let (ms, shown, size) = (started.elapsed().as_millis(), path.display(), bytes.len());
+    log::info(format_args!(
+        "generation {generation} loaded from {shown}: {companies} companies; {size} bytes, {ms} ms"
+    ));
+    Ok(Some(generation))
 }
 
 /// Companies in a file; 0 if it cannot be used.

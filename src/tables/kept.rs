@@ -66,7 +66,8 @@ impl Writer {
             self.networks(networks);
         }
         let head = format!("{FORMAT} {date} {}\n", self.rows.len());
-        let mut file = [MAGIC, head.as_bytes(), &self.rows].concat();
+        let mut file = self.rows;
+        file.splice(0..0, MAGIC.iter().chain(head.as_bytes()).copied());
         file.extend_from_slice(&checksum(&file));
         file
     }

@@ -59,6 +59,7 @@ impl Example {
             .args(define("GATEWAY", format!("\"sip:{gateway}\"")))
             .args(define("CTL_SOCKET", format!("\"unix:{}/ctl\"", folder.path().display())))
             .args(define("DB_URL", format!("\"{}\"", db.url())))
+            .args(define("TABLES_FILE", format!("\"{}/kept\"", folder.path().display())))
             .args(define("WORKERS", "4".into()))
             .args(defines.iter().flat_map(|(name, value)| define(name, value.clone())))
             .stdin(Stdio::null())

@@ -98,6 +98,7 @@ impl Proxy {
             .arg("-Y")
             .arg(folder.path())
             .args(define("CTL_SOCKET", &socket))
+            .args(define("TABLES_FILE", &format!("\"{}/kept\"", folder.path().display())))
             .args(defines.iter().flat_map(|(name, value)| define(name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
