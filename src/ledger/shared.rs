@@ -165,9 +165,10 @@ impl Ledger {
         let keys = wanted.map(|w| w.map(|w| self.scopes.key(&w.scope)));
         let locks = self.scopes.lock(&keys);
         let live = |key| self.scopes.find(&locks, key).map_or(0, |at| self.scopes.live_at(at));
-        let mut counts = wanted.map(|want| {
-            want.filter(|want| want.counts).map(|want| live(self.scopes.key(&want.scope)))
-        });
+        let mut counts = keys.map(|key| key.map(live));
+        for (want, count) in wanted.iter().zip(&mut counts) {
+            *count = count.filter(|_| want.is_some_and(|want| want.counts));
+        }
         for (want, count) in wanted.iter().zip(&counts) {
             if let (Some(want), Some(count), false) = (want, count, force)
                 && want.limit > 0
