@@ -30,7 +30,7 @@ const METHODS: [(&str, &[&str], &[&str]); 20] = [
     ("calls", &["company", "page"], &["7", "1"]),
     ("release", &["call-id"], &["nobody@192.0.2.7"]),
     ("reconcile", &["free"], &["free"]),
-    ("denied", &["company"], &["7"]),
+    ("denied", &["company", "page"], &["7", "1"]),
     ("top", &["n"], &["5"]),
     ("suggest", &["company"], &["7"]),
     ("settings", &[], &[]),
