@@ -231,7 +231,7 @@ event_route[sipwarden:block] { xlog("L_NOTICE", "told: $swd(ip) $swd(learnt)\n")
     assert_eq!(edge.of("plain", "").1, "under_limit", "the edge is not blocked");
     let is_kept = |blocks: Vec<Value>, requests: u32| {
         assert_eq!(blocks.len(), 1, "{blocks:?}");
-        let shown = ["source", "learnt", "requests", "in_firewall"].map(|name| &blocks[0][name]);
+        let shown = ["source", "learnt", "refused", "in_firewall"].map(|name| &blocks[0][name]);
         let wanted = [json!("203.0.113.5"), json!("script"), json!(requests), json!(0)];
         assert_eq!(shown, wanted.each_ref());
     };

@@ -16,7 +16,7 @@ use support::sqlite::Sqlite;
 use support::{Folder, project};
 
 /// Method, names of its arguments, and arguments that it takes.
-const METHODS: [(&str, &[&str], &[&str]); 20] = [
+const METHODS: [(&str, &[&str], &[&str]); 21] = [
     ("reload", &[], &[]),
     ("check", &["company", "ip", "aor"], &["7", "192.0.2.7", "alice@example.com"]),
     ("source", &["address"], &["192.0.2.7"]),
@@ -34,6 +34,7 @@ const METHODS: [(&str, &[&str], &[&str]); 20] = [
     ("top", &["n"], &["5"]),
     ("suggest", &["company"], &["7"]),
     ("settings", &[], &[]),
+    ("set", &["name", "value"], &["event_callback", "on_event"]),
     ("problems", &["page"], &["1"]),
     ("stats", &[], &[]),
     ("version", &[], &[]),

@@ -107,10 +107,15 @@ fn tell(node: &Node<'_>, state: &State, index: usize, param: &Param) {
 /// value.
 pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
     let name = call.required("name")?;
-    let value = call.value("value")?;
-    call.no_more()?;
     let mut params = PARAMS.iter().enumerate();
-    let Some((index, param)) = params.find(|(_, param)| param.name.to_bytes() == name) else {
+    let found = params.find(|(_, param)| param.name.to_bytes() == name);
+    // An empty text arrives from kamcmd as 0: only where a number is due it is one.
+    let value = match found {
+        Some((_, Param { kind: Kind::Int { .. }, .. })) => call.value("value")?,
+        _ => call.required("value")?,
+    };
+    call.no_more()?;
+    let Some((index, param)) = found else {
         let name = Printable::short(&name);
         return Err(Fault::unknown(format!(
             "there is no parameter \"{name}\"; sipwarden.settings lists them"
