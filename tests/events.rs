@@ -348,6 +348,14 @@ fn refusals_are_listed_and_ranges_suggested() {
     assert_eq!(ranges("office"), [("127.9.1.0/24".into(), 6), ("127.9.2.1/32".into(), 1)]);
     assert_eq!(ranges("watched"), [("127.9.3.1/32".into(), 1)]);
     assert_eq!(ranges("open"), []);
+    // A source that was blocked is not proposed, also when the block is lifted.
+    kamailio.rpc("sipwarden.block", json!(["127.9.2.1"]));
+    kamailio.rpc("sipwarden.unblock", json!(["127.9.2.1"]));
+    wait_for("the block is told", || {
+        let told = kamailio.rpc("sipwarden.suggest", json!(["office"]));
+        (told["left_out"] == 1).then_some(())
+    });
+    assert_eq!(ranges("office"), [("127.9.1.0/24".into(), 6)]);
     let fault = kamailio.try_rpc("sipwarden.suggest", json!(["nobody"])).unwrap_err();
     assert!(fault.contains("nobody"), "{fault}");
     let typed = kamailio.kamcmd(&["sipwarden.denied", "office"]);

@@ -1,6 +1,6 @@
 //! `sipwarden.denied`, `sipwarden.top` and `sipwarden.suggest`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::company::no_snapshot;
 use super::page::Page;
@@ -151,9 +151,17 @@ pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
         return Err(Fault::unknown(format!("company \"{company}\" is not known")));
     }
     let denied = state.recent.list(|event| event.company() == company && event.calls == 0);
+    let attackers = state.starts.list(|event| event.source().is_some());
+    let mut left_out = BTreeSet::new();
     let mut networks: BTreeMap<String, (Prefix, Vec<(Prefix, u32)>)> = BTreeMap::new();
     for event in &denied {
         let Some(source) = event.source() else { continue };
+        // Who floods or guesses passwords is not proposed for a grant.
+        let attacks = |event: &Event| event.source().is_some_and(|from| from.contains(source));
+        if attackers.iter().any(attacks) {
+            left_out.insert(source.to_string());
+            continue;
+        }
         let network = match source {
             Prefix::V4(..) => source.first().prefix_of(24),
             Prefix::V6(..) => source.first().prefix_of(64),
@@ -166,6 +174,7 @@ pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     }
     let reply = call.reply();
     reply.text(c"company", Printable::full(&company));
+    reply.int(c"left_out", left_out.len() as u64);
     let list = reply.array(c"ranges");
     for (network, sources) in networks.values() {
         let requests =
