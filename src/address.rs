@@ -225,8 +225,11 @@ impl fmt::Display for Prefix {
 fn parse_mask(text: &str) -> Result<u8, String> {
     let digits = !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or_else(|| {
-        let remedy = netmask_len(text).map_or_else(String::new, |len| format!(": write {len}"));
-        format!("mask \"{}\" is not a number from 0 to 128{remedy}", text.escape_debug())
+        let shown = format!("mask \"{}\"", text.escape_debug());
+        match netmask_len(text) {
+            Some(len) => format!("{shown} is dotted: write {len}"),
+            None => format!("{shown} is not a number from 0 to 128"),
+        }
     })
 }
 
@@ -278,7 +281,7 @@ mod tests {
             ("192.0.2.0/", None, "mask \"\" is not"),
             ("192.0.2.0/+4", None, "mask \"+4\" is not"),
             ("192.0.2.0", Some("abc"), "mask \"abc\" is not"),
-            ("192.0.2.0", Some("255.255.255.0"), "is not a number from 0 to 128: write 24"),
+            ("192.0.2.0", Some("255.255.255.0"), "mask \"255.255.255.0\" is dotted: write 24"),
             ("192.0.2.0/255.255.0.255", None, "is not a number from 0 to 128"),
             ("192.0.2.0", Some("4294967328"), "is not a number from 0 to 128"),
             ("2001:db8::", Some("32"), ""),

@@ -58,7 +58,7 @@ fn every_refusal_is_among_the_denied_and_is_an_event() {
         ("limit-unset-company", "cc_limit", "internal_error", "<null>", ""),
         ("limit-outside", "cc_limit", "internal_error", "office", ""),
         ("check-unset-company", "check_company_ip", "internal_error", "<null>", ""),
-        ("check-bad-address", "check_company_ip", "internal_error", "office", ""),
+        ("check-bad-address", "check_company_ip", "bad_address", "office", ""),
         ("country-no-database", "check_country", "internal_error", "", ""),
     ];
     for (case, function, reason, company, aor) in cases {

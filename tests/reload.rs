@@ -362,7 +362,7 @@ fn a_mistake_is_told_with_its_remedy() {
         ),
         (
             format!("{address} ('office', '192.0.2.0', '255.255.255.0');"),
-            "mask \"255.255.255.0\" is not a number from 0 to 128: write 24",
+            "mask \"255.255.255.0\" is dotted: write 24",
         ),
         (
             format!("{address} ('Office ', '192.0.2.0', 24);"),

@@ -98,6 +98,12 @@ fn the_lines_of_the_readme_admit_and_refuse_and_calls_end_from_either_side() {
 
     // Another address; the limit of two.
     assert_eq!(refused(&stock, &stranger, DOMAIN), "SIP/2.0 403 Forbidden");
+    // An emergency is not refused: here Kamailio just knows no such user.
+    let mut emergency = Caller::new(&stranger, stock.address(), DOMAIN, "");
+    emergency.dial_at("112", DOMAIN);
+    emergency.invite();
+    assert_eq!(emergency.final_reply().status(), Some(404));
+    emergency.ack();
     let up = [call(&stock, &alice, DOMAIN, &bob), call(&stock, &alice, DOMAIN, &bob)];
     assert_eq!(refused(&stock, &alice, DOMAIN), "SIP/2.0 403 Too many calls");
     for call in &up {

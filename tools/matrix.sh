@@ -21,7 +21,7 @@ archive=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null |
 packages="kamailio kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
 	kamailio-lua-modules kamailio-python3-modules kamailio-websocket-modules
 	sip-tester sqlite3 binutils patch xz-utils"
-tests="--test verdicts --test reload --test startup --test restart --test storms --test mixed --test endings"
+tests="--test verdicts --test reload --test startup --test restart --test storms --test mixed --test endings --test keepalive --test calls --test addresses --test routes --test arguments --test denied --test tables_file"
 
 in_root() {
 	chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"

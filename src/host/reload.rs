@@ -152,8 +152,8 @@ fn refuse_to_forget_everybody(state: &State, companies: usize, table: &str) -> R
     match kept {
         0 => Ok(()),
         _ => Err(format!(
-            "table {table} is empty, and tables_file keeps {kept} companies (remove it if they \
-             are gone)"
+            "no company is left in table {table}; tables_file keeps {kept} (remove it if they are \
+             gone)"
         )),
     }
 }
