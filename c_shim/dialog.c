@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include "core/sr_module.h"
+#include "core/hash_func.h"
 #include "core/timer.h"
 #include "core/timer_ticks.h"
 #include "modules/dialog/dlg_load.h"
@@ -31,6 +32,9 @@ static int is_strict;
  * may live without an answer. */
 static int ka_failed_limit;
 static int early_timeout;
+/* Whose answer to a keepalive was counted last, by dialog; in shared memory. */
+#define ANSWERED 4096
+static unsigned int *answered;
 /* Counted calls among the restored dialogs of another Kamailio. */
 static unsigned int left_out;
 
@@ -215,6 +219,11 @@ int sw_dialog_init(void)
 		return -1;
 	}
 	is_strict = param_of(module, "dlg_match_mode", 0) == 0;
+	answered = shm_mallocxz(ANSWERED * sizeof(*answered));
+	if(answered == NULL) {
+		LM_ERR("no shared memory for the answers to keepalives\n");
+		return -1;
+	}
 	ka_failed_limit = param_of(module, "ka_failed_limit", 1);
 	if(ka_failed_limit < 1)
 		ka_failed_limit = 1;
@@ -365,6 +374,19 @@ static int same_text(const str *one, const str *other)
 	return one->len == other->len && memcmp(one->s, other->s, one->len) == 0;
 }
 
+/* Whether this answer has come before: a phone that is asked twice, since its first
+ * answer was slow, answers twice. A dialog that another one shares its place with may
+ * hide a repeat, no more. */
+static int is_repeated(const dlg_cell_t *dlg, const struct sip_msg *msg)
+{
+	unsigned int place = (dlg->h_entry * 31 + dlg->h_id) % ANSWERED, asked;
+
+	if(msg->via1 == NULL || msg->via1->branch == NULL)
+		return 0;
+	asked = get_hash1_raw(msg->via1->branch->value.s, msg->via1->branch->value.len) | 1;
+	return __atomic_exchange_n(&answered[place], asked, __ATOMIC_ACQ_REL) == asked;
+}
+
 /*
  * Every reply, before tm has it. The dialog module takes only 408 and 481 for a
  * keepalive that failed. An answer that ends the dialog is therefore shown to it as
@@ -386,7 +408,7 @@ int sw_dialog_reply(struct sip_msg *msg)
 		failed = same_text(&dlg->tag[DLG_CALLER_LEG], &get_to(msg)->tag_value)
 						 ? &dlg->ka_src_counter
 						 : &dlg->ka_dst_counter;
-		if(*failed > 0 || limit <= 1)
+		if(!is_repeated(dlg, msg) && (*failed > 0 || limit <= 1))
 			*failed = limit;
 		msg->REPLY_STATUS = 481;
 	}

@@ -124,7 +124,7 @@ impl Prefix {
         let net =
             IpNet::new(address, len).map_err(|_| format!("mask {len} is larger than {widest}"))?;
         if net.network() != address {
-            return Err(format!("host bits set: write {} for the range", net.trunc()));
+            return Err(format!("host bits set: write {}", net.trunc()));
         }
         match net {
             IpNet::V4(net) => Ok(Prefix::V4(net.network().into(), len)),
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (ip, mask, what) in [
-            ("192.0.2.1/24", None, "host bits set: write 192.0.2.0/24 for the range"),
+            ("192.0.2.1/24", None, "host bits set: write 192.0.2.0/24"),
             ("192.0.2.0", Some("33"), "mask 33 is larger than 32"),
             ("2001:db8::", Some("129"), "mask 129 is larger than 128"),
             ("192.0.2.0/24", Some("25"), "/24 in the address and mask 25"),

@@ -44,6 +44,15 @@ fn knows_nothing_once(n: usize) -> Option<u16> {
     Some(if n == 2 { 404 } else { 200 })
 }
 
+/// One failure follows the other, and a phone that answers twice has failed once.
+fn knows_nothing_then_loses_one(n: usize) -> Option<u16> {
+    match n {
+        2 => Some(404),
+        3 => None,
+        _ => Some(200),
+    }
+}
+
 /// What becomes of a call.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
@@ -71,6 +80,7 @@ const DEAD: &str = "sip:alice@127.0.0.1:9";
 fn cases() -> Vec<Case> {
     let good = || Side::new(always::<200>);
     let quiet = || Side::new(silent);
+    let twice = || Side::new(knows_nothing_then_loses_one).repeating();
     vec![
         ("caller-private", false, false, good().with_contact(PRIVATE), good(), Lives),
         ("callee-private", false, false, good(), good().with_contact(PRIVATE), Lives),
@@ -88,6 +98,7 @@ fn cases() -> Vec<Case> {
         ("caller-500", false, false, Side::new(always::<500>), good(), Lives),
         ("callee-501", false, false, good(), Side::new(always::<501>), Lives),
         ("caller-404-once", false, false, Side::new(knows_nothing_once), good(), Lives),
+        ("caller-404-twice", false, false, twice(), good(), Lives),
         ("caller-silent", false, false, quiet(), good(), Ends(CALLER_SILENT)),
         ("callee-silent", false, false, good(), quiet(), Ends(CALLEE_SILENT)),
         ("caller-silent-tcp", true, false, quiet(), good(), Ends(CALLER_SILENT)),

@@ -369,6 +369,7 @@ fn only_local_requests_for_methods_of_sipwarden_are_answered() {
                 .into(),
             version.clone(),
         ),
+        ("403", "POST /RPC", own.clone(), call("sipwarden.set", r#""monitor", 1"#)),
         ("403", "POST /RPC", own.clone(), call("core.version", "")),
         ("403", "POST /RPC", own.clone(), call("core.v\\u0065rsion", "")),
         (

@@ -358,7 +358,7 @@ fn a_mistake_is_told_with_its_remedy() {
     for (sql, said) in [
         (
             format!("{address} ('office', '192.0.2.17/24', NULL);"),
-            "ip_addr \"192.0.2.17/24\": host bits set: write 192.0.2.0/24 for the range",
+            "ip_addr \"192.0.2.17/24\": host bits set: write 192.0.2.0/24",
         ),
         (
             format!("{address} ('office', '192.0.2.0', '255.255.255.0');"),
@@ -376,7 +376,7 @@ fn a_mistake_is_told_with_its_remedy() {
             format!("INSERT INTO sipwarden_user VALUES ('{long}', '{long}', 4);"),
             "...; all of it: sipwarden.problems",
         ),
-        ("DROP TABLE sipwarden_user;".into(), "kamailio-cfg/sql has it"),
+        ("DROP TABLE sipwarden_user;".into(), "cannot be read: kamailio-cfg/sql makes it"),
         ("DELETE FROM sipwarden_company;".into(), "no company is left in table sipwarden_company"),
     ] {
         let before = folder.join("before.sqlite");

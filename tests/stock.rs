@@ -12,7 +12,7 @@ mod support;
 use support::account::Account;
 use support::call::{Caller, Endpoint, Message};
 use support::sip::Phone;
-use support::stock::{CONFIG, Stock, get};
+use support::stock::{CONFIG, Stock, get, post};
 use support::wait_for;
 
 const DOMAIN: &str = "acme.example";
@@ -219,6 +219,11 @@ fn http_cfg_in_the_stock_configuration_leaves_sip_on_the_air() {
     for name in asked {
         assert!(metrics.contains(&format!("\n{name} ")), "{name}");
     }
+    // The page asks over HTTP, also where the stock file has loaded jsonrpcs.
+    let version =
+        "{\"jsonrpc\": \"2.0\", \"method\": \"sipwarden.version\", \"params\": [], \"id\": 1}";
+    let answer = post(8060, "/RPC", version);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"result\""), "{answer}");
     // Kamailio's own way in for other programs is still there.
     assert!(stock.machine.path("/run/kamailio/kamailio_rpc.fifo").exists(), "{}", stock.log());
 }
@@ -340,8 +345,16 @@ fn the_guide_finds_the_company_of_a_trunk_and_of_a_number() {
     let module = "loadmodule \"sipwarden.so\"\n";
     let tables = block_with(guide, "htable.so");
     stock.replace(SHIPPED, module, &format!("{tables}{module}"));
-    stock.replace(SHIPPED, "\t$avp(company) = $fd;\n", &block_with(guide, "$sht(trunk=>$si)"));
-    stock.replace(SHIPPED, "\t\t$avp(company) = $rd;\n", &block_with(guide, "$sht(did=>$rU)"));
+    stock.replace(
+        SHIPPED,
+        "\t$avp(company) = $(fd{s.tolower});\n",
+        &block_with(guide, "$sht(trunk=>$si)"),
+    );
+    stock.replace(
+        SHIPPED,
+        "\t\t$avp(company) = $(rd{s.tolower});\n",
+        &block_with(guide, "$sht(did=>$rU)"),
+    );
     stock.start();
     // A PBX whose From is its own, from its address.
     let [pbx, carrier, bob] = ["192.0.2.50", CARRIER, "192.0.2.8"].map(Endpoint::new);
@@ -376,7 +389,7 @@ fn the_guide_finds_the_company_of_an_account() {
     );
     let line = support::stock::block_with("docs/whose-call.md", "load_credentials");
     stock.replace(CONFIG, "modparam(\"auth_db\", \"load_credentials\", \"\")\n", &line);
-    stock.replace(SHIPPED, "\t$avp(company) = $fd;\n", "");
+    stock.replace(SHIPPED, "\t$avp(company) = $(fd{s.tolower});\n", "");
     stock.machine.ok(
         "for name in standard auth_db; do
             sqlite3 /var/lib/kamailio/kamailio.sqlite </usr/share/kamailio/db_sqlite/$name-create.sql

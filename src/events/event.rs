@@ -108,7 +108,7 @@ const MONITORED: u8 = 1;
 /// Both ends of the call were sent a BYE.
 const SAID_BYE: u8 = 2;
 
-/// An event of 848 bytes. All zero is none.
+/// An event of 840 bytes. All zero is none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct Event {

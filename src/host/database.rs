@@ -43,7 +43,7 @@ impl Connection {
         let cannot = || {
             let columns = table.columns().join(", ");
             format!(
-                "table {name} cannot be read (columns {columns}): is it there? kamailio-cfg/sql has it; Kamailio's log says more"
+                "table {name} cannot be read: kamailio-cfg/sql makes it (columns {columns}); Kamailio's log says more"
             )
         };
         let rows = self.host.db_rows.ok_or_else(cannot)?;

@@ -169,7 +169,8 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
 /// A call that counted ended although neither end hung up.
 pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
     let [brand, company, _] = call.scopes.each_ref().map(|id| id.as_deref().unwrap_or_default());
-    let subject = Subject { company, brand, aor: &call.call_id, ..Subject::default() };
+    let call_id = &call.call_id;
+    let subject = Subject { company, brand, aor: call_id, call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
     state.journal.put(&event.with_expiry(why, said_bye));
 }

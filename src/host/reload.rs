@@ -148,10 +148,13 @@ fn refuse_to_forget_everybody(state: &State, companies: usize, table: &str) -> R
     }
     // Nor of one that was running.
     let path = state.values.tables_file().filter(|_| loaded.is_none());
-    let kept = path.map_or(0, |path| tables_file::companies(state, &path));
-    match kept {
-        0 => Ok(()),
-        _ => Err(format!(
+    match path.map_or(Ok(0), |path| tables_file::companies(state, &path)) {
+        Ok(0) => Ok(()),
+        Err(why) => Err(format!(
+            "no company is left in table {table}; tables_file cannot be used: {why} (remove it if \
+             they are gone)"
+        )),
+        Ok(kept) => Err(format!(
             "no company is left in table {table}; tables_file keeps {kept} (remove it if they are \
              gone)"
         )),

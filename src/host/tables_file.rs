@@ -109,7 +109,7 @@ fn copy_of_current() -> Option<(u64, Vec<u128>)> {
 /// What was never written by us is not overwritten: a wrong name costs nobody a file.
 fn refuse_foreign(path: &Path) -> Result<(), String> {
     let mut begin = Vec::new();
-    if let Ok(Some(file)) = files::open_trusted(path) {
+    if let Some(file) = files::open_trusted(path)? {
         let _ = file.take(kept::MAGIC.len() as u64).read_to_end(&mut begin);
     }
     match begin.is_empty() || kept::MAGIC == begin {
@@ -167,12 +167,15 @@ pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     Ok(Some(generation))
 }
 
-/// Companies in a file; 0 if it cannot be used.
-pub fn companies(state: &State, path: &Path) -> usize {
-    let Ok(Some(bytes)) = read(path) else { return 0 };
+/// Companies in a file; 0 if there is none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn companies(state: &State, path: &Path) -> Result<usize, String> {
+    let Some(bytes) = read(path)? else { return Ok(0) };
     let names = Table::ALL.map(|table| table.short_name().to_owned());
-    let loaded = kept::Kept::read(&bytes)
-        .and_then(|file| file.load(reload::loader(state, names, BadRows::Skip)));
-    let config = loaded.map(|loader| loader.finish().map(|(config, _)| config.companies.len()));
-    config.map_or(0, |companies| companies.unwrap_or(0))
+    let file = kept::Kept::read(&bytes)?;
+    let loaded = file.load(reload::loader(state, names, BadRows::Skip))?.finish();
+    let (config, _) = loaded.map_err(|bad| format!("{} of its rows are bad", bad.count()))?;
+    Ok(config.companies.len())
 }

@@ -65,6 +65,8 @@ pub struct Side {
     /// The URI in its Contact; that of its socket if None.
     pub contact: Option<&'static str>,
     pub answers: Answers,
+    /// Whether it sends each answer twice, as to a request that was repeated.
+    pub repeats: bool,
     /// Keepalives that it got, repeats not counted.
     pub asked: usize,
     /// BYEs that it got.
@@ -73,11 +75,16 @@ pub struct Side {
 
 impl Side {
     pub fn new(answers: Answers) -> Self {
-        Side { contact: None, answers, asked: 0, byes: 0 }
+        Side { contact: None, answers, repeats: false, asked: 0, byes: 0 }
     }
 
     pub fn with_contact(mut self, uri: &'static str) -> Self {
         self.contact = Some(uri);
+        self
+    }
+
+    pub fn repeating(mut self) -> Self {
+        self.repeats = true;
         self
     }
 }
@@ -202,7 +209,8 @@ impl Party {
                     let contact = call.contact(wire);
                     let status =
                         judge(&self.seen, &mut call.side, "caller", &message, self.answer_byes);
-                    if let Some(status) = status {
+                    let times = 1 + usize::from(call.side.repeats);
+                    for status in status.into_iter().cycle().take(times) {
                         wire.send(&answer(&message, status, "f", &contact), from);
                     }
                 }

@@ -187,10 +187,28 @@ impl Drop for Stock {
 
 /// An HTTP request to the page; status line and all that follows.
 pub fn get(port: u16, path: &str) -> String {
+    ask(
+        port,
+        &format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"),
+    )
+}
+
+/// The same for JSON that is sent there.
+pub fn post(port: u16, path: &str, body: &str) -> String {
+    let len = body.len();
+    ask(
+        port,
+        &format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n\
+             Content-Length: {len}\r\nConnection: close\r\n\r\n{body}"
+        ),
+    )
+}
+
+fn ask(port: u16, request: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n")
-        .unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
     let mut text = Vec::new();
     let _ = stream.read_to_end(&mut text);

@@ -38,9 +38,12 @@ impl Fault {
         if reason.len() <= REASON_BYTES {
             return Fault::internal(reason);
         }
-        let hint = format!("...; all of it: {whole}");
+        let hint = format!(" ...; all of it: {whole}");
         let end = reason.floor_char_boundary(REASON_BYTES.saturating_sub(hint.len()));
-        Fault::internal(reason.get(..end).unwrap_or_default().to_owned() + &hint)
+        let shown = reason.get(..end).unwrap_or_default();
+        // Between words: half a value would be taken for another one.
+        let shown = shown.rsplit_once(' ').map_or(shown, |(words, _)| words);
+        Fault::internal(shown.to_owned() + &hint)
     }
 
     /// What was asked for is not there.
