@@ -21,7 +21,9 @@ archive=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null |
 packages="kamailio kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
 	kamailio-lua-modules kamailio-python3-modules kamailio-websocket-modules
 	sip-tester sqlite3 binutils patch xz-utils"
-tests="--test verdicts --test reload --test startup --test restart --test storms --test mixed --test endings --test keepalive --test calls --test addresses --test routes --test arguments --test denied --test tables_file"
+# TESTS="--test NAME ..." runs others.
+tests=${TESTS:-"--test verdicts --test reload --test startup --test restart --test storms --test mixed --test endings
+	--test keepalive --test calls --test addresses --test routes --test arguments --test denied --test tables_file"}
 
 in_root() {
 	chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
@@ -57,13 +59,15 @@ for release in "$@"; do
 	KAMAILIO_SRC=$project/target/matrix/$release/kamailio/src
 	export KAMAILIO_MODULES KAMAILIO_SRC
 	cargo build --locked --release --target-dir "$build"
-	tools/check-abi.sh "$build/release/libsipwarden.so" "$KAMAILIO_MODULES/sl.so"
+	# Configurations look for the module by its own name.
+	cp "$build/release/libsipwarden.so" "$build/release/sipwarden.so"
+	tools/check-abi.sh "$build/release/sipwarden.so" "$KAMAILIO_MODULES/sl.so"
 	unset KAMAILIO_MODULES KAMAILIO_SRC
 
 	cat >"$project/target/matrix/$release/run" <<-RUNNER
 		#!/bin/sh
 		exec chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
-			SIPWARDEN_SO="$build/release/libsipwarden.so" \\
+			SIPWARDEN_SO="$build/release/sipwarden.so" \\
 			sh -c 'cd "$project" && exec "\$@"' sh "\$@"
 	RUNNER
 	chmod +x "$project/target/matrix/$release/run"
