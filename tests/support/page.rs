@@ -25,7 +25,7 @@ impl Server {
         let http = free_port();
         let defines = [("WITH_HTTP", "1".into()), ("HTTP_PORT", http.to_string())];
         let edits = [
-            ("$avp(company) = $fd;", "$avp(company) = $hdr(X-Company);"),
+            ("$avp(company) = $(fd{s.tolower});", "$avp(company) = $hdr(X-Company);"),
             ("\"$fU@$fd\"", "\"$hdr(X-User)\""),
         ];
         let example = Example::start_with(&db, gateway.address, &defines, &edits);
