@@ -204,6 +204,20 @@ fn files_of_somebody_else_are_read_if_they_can_be_and_never_written() {
     assert_complains(&kamailio, &site, "it belongs to daemon (user 1), and this process is nobody");
 }
 
+/// A wrong name costs nobody a file, whatever its mode.
+#[test]
+fn a_file_of_another_kind_that_others_may_write_stays_as_it_is() {
+    let site = Site::new();
+    let file = site.state.join("tables");
+    fs::write(&file, "dear diary\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
+    let kamailio = site.config.start();
+    wait_for("the complaint", || {
+        kamailio.log().contains("others may write to it (mode 664): chmod go-w").then_some(())
+    });
+    assert_eq!(fs::read_to_string(&file).unwrap(), "dear diary\n");
+}
+
 #[test]
 fn what_is_no_file_of_blocks_still_stops_the_start() {
     let site = Site::new();

@@ -96,7 +96,10 @@ fn cannot(path: &Path, error: &io::Error) -> String {
 }
 
 /// Somebody else's file stays as it is, also where the folder would let us replace it.
-fn refuse_others(path: &Path) -> Result<(), String> {
+///
+/// # Errors
+/// Whose it is, or what it is.
+pub fn refuse_others(path: &Path) -> Result<(), String> {
     match fs::symlink_metadata(path) {
         Ok(of) if !of.is_file() => Err("it is no regular file".into()),
         Ok(of) if of.uid() != own_user() => {

@@ -108,6 +108,7 @@ fn copy_of_current() -> Option<(u64, Vec<u128>)> {
 
 /// What was never written by us is not overwritten: a wrong name costs nobody a file.
 fn refuse_foreign(path: &Path) -> Result<(), String> {
+    files::refuse_others(path)?;
     let mut begin = Vec::new();
     if let Some(file) = files::open_trusted(path)? {
         let _ = file.take(kept::MAGIC.len() as u64).read_to_end(&mut begin);
