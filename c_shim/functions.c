@@ -167,6 +167,14 @@ static int ki_flood_check(sip_msg_t *msg)
 	return ki_flood_check_flags(msg, &none);
 }
 
+/* The question of flood_check("p"), as one asks it in an if. */
+static int ki_flood_blocked(sip_msg_t *msg)
+{
+	str peek = str_init("p");
+
+	return ki_flood_check_flags(msg, &peek) < 0 ? 1 : -1;
+}
+
 /* All headers with credentials: a client may send several. */
 static struct sw_attempt attempt_of(struct sip_msg *msg)
 {
@@ -267,6 +275,12 @@ static int w_flood_check_flags(struct sip_msg *msg, char *flags, char *unused)
 	return ki_flood_check_flags(msg, &letters);
 }
 
+static int w_flood_blocked(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return ki_flood_blocked(msg);
+}
+
 static int w_check_company_ip(struct sip_msg *msg, char *company, char *unused)
 {
 	str id = evaluate(msg, company);
@@ -348,6 +362,7 @@ cmd_export_t sw_functions[] = {
 		{"flood_check", (cmd_function)w_flood_check, 0, 0, 0, ANY_ROUTE},
 		{"flood_check", (cmd_function)w_flood_check_flags, 1, fixup_spve_null,
 				fixup_free_spve_null, ANY_ROUTE},
+		{"flood_blocked", (cmd_function)w_flood_blocked, 0, 0, 0, ANY_ROUTE},
 		{"auth_check", (cmd_function)w_auth_check, 1, fixup_spve_null,
 				fixup_free_spve_null, REQUEST_ROUTE},
 		{"auth_failed", (cmd_function)w_auth_failed, 1, fixup_spve_null,
@@ -388,6 +403,8 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(flood_check, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(flood_check_flags, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
+				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
+		SW_KEMI(flood_blocked, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),
 		SW_KEMI(auth_check, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE,
 				SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE),

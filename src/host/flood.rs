@@ -42,7 +42,10 @@ pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> 
             unknown_flag(FLOOD_CHECK.name, letter, "e, p");
         }
         let (verdict, judged, about) = decide(msg, flags);
-        statistics::count_verdict(&FLOOD_CHECK, verdict);
+        // Who only asks is asking about a request that is counted elsewhere.
+        if !flags.peek {
+            statistics::count_verdict(&FLOOD_CHECK, verdict);
+        }
         answer_judged(msg, FLOOD_CHECK.name, (verdict, judged), about)
     })
 }

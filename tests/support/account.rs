@@ -42,6 +42,17 @@ impl Account {
         }
     }
 
+    /// Sends a request outside of dialogs with credentials and does not wait; its Call-ID.
+    pub fn send_authorized(&self, method: &str) -> String {
+        let challenge = self.ask(method, 1, "").expect("a challenge");
+        self.send_with(method, 2, &self.credentials(method, &challenge))
+    }
+
+    /// The final reply to what was sent.
+    pub fn answer(&self, call_id: &str) -> Message {
+        self.reply_to(call_id, Duration::from_secs(5)).expect("a reply")
+    }
+
     /// Sends a request; the final reply, if one comes within 3 s.
     pub fn ask(&self, method: &str, cseq: u32, headers: &str) -> Option<Message> {
         let id = self.send_with(method, cseq, headers);
@@ -68,7 +79,7 @@ impl Account {
         self.send_with(method, cseq, "")
     }
 
-    fn send_with(&self, method: &str, cseq: u32, headers: &str) -> String {
+    pub fn send_with(&self, method: &str, cseq: u32, headers: &str) -> String {
         let (me, id) = (self.endpoint.address(), unique());
         let Account { user, domain, .. } = self;
         let text = format!(

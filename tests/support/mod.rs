@@ -15,6 +15,7 @@ pub mod example;
 pub mod fork;
 pub mod kamailio;
 pub mod login;
+pub mod merge;
 pub mod mmdb;
 pub mod netns;
 pub mod nft;
