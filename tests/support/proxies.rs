@@ -28,6 +28,7 @@ pub struct Proxy {
     folder: Folder,
     ip: Ipv4Addr,
     rpc: u16,
+    arguments: Vec<String>,
 }
 
 /// Both, which know each other.
@@ -60,7 +61,8 @@ const KAMAILIO: &str = "
     GRANT INSERT, UPDATE, DELETE ON ivozprovider.BannedAddresses TO kamailio@'127.0.0.1';";
 
 impl Proxies {
-    /// Starts both, external calls going to `carrier`, with these lines of settings.
+    /// Starts both, external calls going to `carrier`, with these settings; `PROXY` in
+    /// them is the name of either.
     pub fn start(
         platform: &Platform,
         kind: Kind,
@@ -89,7 +91,8 @@ impl Proxies {
                 &platform.audit_url(),
                 kind == Kind::Watch,
                 settings,
-            );
+            )
+            .replace("PROXY", name);
             match kind {
                 Kind::Stock => {
                     fs::write(folder.join("kamailio.cfg"), merge::stock(name)).unwrap();
@@ -120,33 +123,48 @@ impl Proxy {
         let modules = String::from_utf8(modules.stdout).unwrap();
         let ours = module();
         let rpc = free_port();
-        let log = fs::File::create(folder.join("log")).unwrap();
-        let socket = format!("\"unix:{}/ctl\"", folder.path().display());
+        let path = folder.path().display();
         let define = |name: &str, value: &str| ["-A".to_owned(), format!("{name}={value}")];
-        let child = Command::new("kamailio")
-            .args(["-DD", "-E", "-f"])
-            .arg(folder.join("kamailio.cfg"))
-            .arg("-L")
-            .arg(format!("{}/:{}/", modules.trim(), ours.parent().unwrap().display()))
-            .arg("-w")
-            .arg(folder.path())
-            .arg("-Y")
-            .arg(folder.path())
-            .args(define("CTL_SOCKET", &socket))
-            .args(define("RPC_PORT", &rpc.to_string()))
-            .args(defines.iter().flat_map(|(name, value)| define(name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut proxy = Proxy { name, child, folder, ip, rpc };
-        wait_for("the proxy to answer", || {
-            assert!(proxy.child.try_wait().unwrap().is_none(), "{}", proxy.log());
-            proxy.kamcmd(&["core.version"]).contains("kamailio").then_some(())
-        });
+        let mut arguments =
+            vec![format!("-f{path}/kamailio.cfg"), format!("-w{path}"), format!("-Y{path}")];
+        arguments.push(format!("-L{}/:{}/", modules.trim(), ours.parent().unwrap().display()));
+        arguments.extend(define("CTL_SOCKET", &format!("\"unix:{path}/ctl\"")));
+        arguments.extend(define("RPC_PORT", &rpc.to_string()));
+        arguments.extend(defines.iter().flat_map(|(name, value)| define(name, value)));
+        let child = spawn(&folder, &arguments);
+        let mut proxy = Proxy { name, child, folder, ip, rpc, arguments };
+        proxy.wait_until_it_answers();
         proxy
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        wait_for("the proxy to answer", || {
+            assert!(self.child.try_wait().unwrap().is_none(), "{}", self.log());
+            self.kamcmd(&["core.version"]).contains("kamailio").then_some(())
+        });
+    }
+
+    /// Stops it and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.child = spawn(&self.folder, &self.arguments);
+        self.wait_until_it_answers();
+    }
+
+    fn stop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            signal(self.child.id() as i32, libc::SIGTERM);
+            for _ in 0..250 {
+                if self.child.try_wait().ok().flatten().is_some() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // SAFETY: a system call without memory; the group is this proxy's own.
+        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -196,18 +214,20 @@ impl Drop for Proxy {
         if std::thread::panicking() {
             eprintln!("--- log of the proxy for {}\n{}", self.name, self.log());
         }
-        if self.child.try_wait().ok().flatten().is_none() {
-            signal(self.child.id() as i32, libc::SIGTERM);
-            for _ in 0..250 {
-                if self.child.try_wait().ok().flatten().is_some() {
-                    break;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // SAFETY: a system call without memory; the group is this proxy's own.
-        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
+        self.stop();
     }
+}
+
+/// Starts Kamailio, in the foreground of a group of its own.
+fn spawn(folder: &Folder, arguments: &[String]) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new("kamailio")
+        .args(["-DD", "-E"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .unwrap()
 }

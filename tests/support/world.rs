@@ -36,7 +36,16 @@ const SETUP: &str = "
 
 impl World {
     pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Self {
+        let owned = settings.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let owned: Vec<_> = owned.collect();
+        World::start_with(kind, &|_| owned.clone())
+    }
+
+    /// With settings that the platform's database has to be there for.
+    pub fn start_with(kind: Kind, settings: &dyn Fn(&Platform) -> Vec<(String, String)>) -> Self {
         let platform = Platform::start();
+        let settings = settings(&platform);
+        let settings: Vec<_> = settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let inside = Inside::new();
         let Inside { users, trunks, server } = inside;
         platform.run(SETUP);
@@ -47,7 +56,7 @@ impl World {
              INSERT INTO kam_dispatcher (setid, destination) VALUES (0, 'sip:{server}:5060');"
         ));
         let carrier = Endpoint::new(CARRIER);
-        let proxies = Proxies::start(&platform, kind, inside, carrier.address(), settings);
+        let proxies = Proxies::start(&platform, kind, inside, carrier.address(), &settings);
         let server = Endpoint::at((server, 5060).into());
         World { platform, proxies, inside, carrier, server }
     }
