@@ -219,3 +219,38 @@ fn with_dialogs_in_a_database_counts_survive_a_restart_of_either_proxy() {
     world.proxies.users.wait_until(&["sipwarden.calls"], "total: 1");
     assert!(world.proxies.users.kamcmd(&["sipwarden.calls"]).contains(&id));
 }
+
+#[test]
+fn every_setting_is_taken_and_the_page_is_shown_beside_the_portals_port() {
+    let folder = Folder::new();
+    let page = support::kamailio::free_port();
+    let saved = folder.join("PROXY-blocks").display().to_string();
+    let saved = format!("\"{saved}\"");
+    let settings = [
+        ("SIPWARDEN_FLOOD_PERSIST", saved.as_str()),
+        ("SIPWARDEN_FLOOD_BLOCK_MAX", "3600"),
+        ("SIPWARDEN_BOUND_CARRIERS", ""),
+        ("SIPWARDEN_PAGE", ""),
+        ("HTTP_PORT", &page.to_string()),
+        ("HTTP_ADDRESS", "LISTEN"),
+    ];
+    // Each proxy has an address of its own; the portal's ports go on as before.
+    let guide = fs::read_to_string(project().join("docs/ivozprovider.md")).unwrap();
+    assert!(
+        guide.contains("`route(HTTP_REQUEST);` as the first line of `event_route[xhttp:request]`")
+    );
+    let world = World::start(Kind::Sipwarden, &settings);
+    for proxy in [&world.proxies.users, &world.proxies.trunks] {
+        assert!(proxy.portal("sipwarden.version", &[]).contains("200 OK"));
+        let shown = proxy.get(page);
+        assert!(shown.starts_with("HTTP/1.1 200 OK") && shown.contains("<title>"), "{shown}");
+        let told = proxy.kamcmd(&["sipwarden.settings"]);
+        assert!(told.contains("flood_block_max: 3600"), "{told}");
+        let carrier = proxy.kamcmd(&["sipwarden.source", "127.70.0.1"]);
+        let of_trunks = std::ptr::eq(proxy, &world.proxies.trunks);
+        assert!(
+            carrier.contains(if of_trunks { "class: carrier" } else { "class: default" }),
+            "{carrier}"
+        );
+    }
+}

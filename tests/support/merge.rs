@@ -61,7 +61,11 @@ pub fn install(proxy: &str, folder: &Path, settings: &str) {
     }
     fs::copy(ours.join("http.cfg"), folder.join("http.cfg")).unwrap();
     fs::write(folder.join("sipwarden-settings.cfg"), settings).unwrap();
-    let stock = stock(proxy);
+    let mut stock = stock(proxy);
+    if settings.contains("\n#!define SIPWARDEN_PAGE") {
+        let route = "event_route[xhttp:request] {\n";
+        stock = stock.replace(route, &format!("{route}\troute(HTTP_REQUEST);\n"));
+    }
     fs::write(folder.join("kamailio.cfg"), merge(&stock, &calls(proxy))).unwrap();
 }
 

@@ -92,7 +92,8 @@ impl Proxies {
                 kind == Kind::Watch,
                 settings,
             )
-            .replace("PROXY", name);
+            .replace("PROXY", name)
+            .replace("LISTEN", &Ipv4Addr::from(ip).to_string());
             match kind {
                 Kind::Stock => {
                     fs::write(folder.join("kamailio.cfg"), merge::stock(name)).unwrap();
@@ -187,6 +188,20 @@ impl Proxy {
         wait_for(&format!("{command:?} to say {expected}"), || {
             self.kamcmd(command).lines().any(|line| line.trim() == expected).then_some(())
         });
+    }
+
+    /// The page on this port of its address, with its head.
+    pub fn get(&self, port: u16) -> String {
+        let mut stream = TcpStream::connect((self.ip, port)).unwrap();
+        let head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&answer).contains("</title>") {
+            let len = stream.read(&mut part).unwrap();
+            assert!(len > 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&part[..len]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// What the portal sends: JSON-RPC over HTTP. The answer with its head.
