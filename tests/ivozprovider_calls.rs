@@ -11,8 +11,10 @@ mod support;
 
 use std::time::Duration;
 
+use support::Folder;
 use support::account::Account;
 use support::call::{Caller, Endpoint};
+use support::mmdb::Mmdb;
 use support::proxies::Kind;
 use support::world::{ELSEWHERE, GRANTED, World};
 
@@ -287,5 +289,77 @@ fn limits_of_company_and_brand_hold_for_calls_out_in_and_bounced() {
         let mut caller = Caller::new(&outsider, trunks.address(), "x.example", header);
         caller.invite();
         assert_eq!(caller.final_reply().status(), Some(403));
+    }
+}
+
+#[test]
+fn of_many_calls_at_once_exactly_so_many_get_through_as_the_limit_says() {
+    let world = World::start(Kind::Sipwarden, &[]);
+    world.platform.run("UPDATE Companies SET maxCalls = 5 WHERE id = 11;");
+    world.proxies.reload();
+    let proxy = world.proxies.users.address();
+    let wholesale: Vec<_> = (0..20).map(|_| Endpoint::new("127.80.0.1")).collect();
+    let mut callers: Vec<_> =
+        wholesale.iter().map(|phone| Caller::new(phone, proxy, "any.example", "")).collect();
+    for caller in &mut callers {
+        caller.dial("+34600000000");
+        caller.invite();
+    }
+    for _ in 0..5 {
+        let invite = world.carrier.request("INVITE");
+        world.carrier.reply(&invite, 200, "c");
+    }
+    let replies: Vec<_> = callers.iter_mut().map(|caller| caller.final_reply().line).collect();
+    let answered = replies.iter().filter(|line| *line == "SIP/2.0 200 Test").count();
+    let refused = replies.iter().filter(|line| *line == "SIP/2.0 403 Maxcalls exceeded").count();
+    assert_eq!((refused, answered), (15, 5), "{replies:?}");
+    world.calls_of_company_are("11", 5);
+    // Every slot comes back.
+    let up = callers.into_iter().filter(|caller| caller.is_up());
+    for caller in up {
+        caller.ack();
+        world.hang_up(caller, &world.carrier);
+    }
+    world.calls_of_company_are("11", 0);
+}
+
+#[test]
+fn a_companys_countries_grant_where_its_ranges_do_not() {
+    let folder = Folder::new();
+    let file = folder.join("countries.mmdb");
+    let networks = [("127.60.0.0/24", "ES"), ("127.61.0.0/24", "FR")];
+    std::fs::write(&file, Mmdb::new(6, 28).with(&networks).bytes()).unwrap();
+    let setting = ("SIPWARDEN_GEOIP_DB", format!("\"{}\"", file.display()));
+    let world = World::start(Kind::Sipwarden, &[(setting.0, &setting.1)]);
+    let (spain, france) = (world.phone("127.60.0.1", 8), world.phone("127.61.0.1", 8));
+    assert_eq!(spain.register().status(), Some(403));
+    world.platform.run(
+        "INSERT INTO Countries VALUES (68, 'ES'), (75, 'FR');
+         INSERT INTO CompaniesRelGeoIPCountries (companyId, countryId) VALUES (8, 68), (9, 75);",
+    );
+    world.proxies.reload();
+    assert_eq!(spain.register().status(), Some(200));
+    assert_eq!(france.register().status(), Some(403));
+}
+
+#[test]
+fn a_refused_call_goes_to_the_servers_of_its_company() {
+    for kind in BOTH {
+        let world = World::start(kind, &[]);
+        let second = Endpoint::new("127.90.0.1");
+        world.platform.run(&format!(
+            "INSERT INTO ApplicationServerSets VALUES (1, 'second', 'hash');
+             INSERT INTO ApplicationServers VALUES (2, '127.90.0.1', 'second');
+             INSERT INTO kam_dispatcher (setid, destination) VALUES (1, 'sip:{}');
+             UPDATE Companies SET applicationServerSetId = 1 WHERE id = 8;",
+            second.address()
+        ));
+        world.proxies.users.kamcmd(&["dispatcher.reload"]);
+        let phone = world.phone(ELSEWHERE, 8);
+        let mut caller = phone.call("+34600000000", &phone.domain, "");
+        let invite = second.request("INVITE");
+        assert!(invite.0.line.starts_with("INVITE sip:ipnotallowed@"), "{}", invite.0.line);
+        second.reply(&invite, 480, "a");
+        assert_eq!(caller.final_reply().status(), Some(480));
     }
 }

@@ -471,3 +471,21 @@ fn views_hold_under_every_collation_and_accents_make_two_of_one() {
         assert_eq!(told["reason"], "roadwarrior_counted", "{told}");
     }
 }
+
+#[test]
+fn a_column_that_a_release_has_dropped_leaves_the_running_tables_and_stops_a_start() {
+    let platform = small();
+    platform.run("INSERT INTO kam_users_address (companyId, ip_addr) VALUES (1, '192.0.2.1');");
+    let config = || {
+        platform
+            .config("sipwarden_trusted_users")
+            .settings("modparam(\"sipwarden\", \"reload_bad_rows\", \"skip\")\n")
+    };
+    let kamailio = config().start();
+    platform.run("ALTER TABLE Users DROP externalIpCalls;");
+    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    assert!(fault.contains("sipwarden_user"), "{fault}");
+    assert_eq!(reason(&kamailio, "1", "192.0.2.1"), "granted_range");
+    let log = config().fail_to_start();
+    assert!(log.contains("sipwarden_user"), "{log}");
+}

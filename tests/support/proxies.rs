@@ -84,7 +84,7 @@ impl Proxies {
             ("CARRIER", quoted(&format!("sip:{carrier}"))),
             ("PUSHSERVERS", "1".into()),
         ];
-        let start = |name, ip| {
+        let start = |name, ip: Ipv4Addr| {
             let folder = Folder::new();
             let more = merge::settings(
                 &platform.db_url(),
@@ -93,7 +93,7 @@ impl Proxies {
                 settings,
             )
             .replace("PROXY", name)
-            .replace("LISTEN", &Ipv4Addr::from(ip).to_string());
+            .replace("LISTEN", &ip.to_string());
             match kind {
                 Kind::Stock => {
                     fs::write(folder.join("kamailio.cfg"), merge::stock(name)).unwrap();
