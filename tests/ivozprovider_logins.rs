@@ -11,8 +11,8 @@ mod support;
 
 use support::account::Account;
 use support::proxies::Kind;
-use support::wait_for;
 use support::world::{ELSEWHERE, GRANTED, World};
+use support::{Folder, wait_for};
 
 const BANNED: &str = "SIP/2.0 403 Forbidden [BS]";
 
@@ -50,6 +50,8 @@ fn a_hundred_wrong_passwords_ban_an_aor_from_one_address_until_the_portal_lifts_
         // The brand's page shows it: company and brand stand there.
         let row = format!("{GRANTED} antibruteforce 7 8 alice@c7.example");
         wait_for("the portal's list", || world.banned().contains(&row).then_some(()));
+        let agent = "SELECT description FROM ivozprovider.BannedAddresses";
+        assert_eq!(world.platform.server.query(agent), "Phone's 1.0");
         let key = format!("alice@c7.example::{GRANTED}");
         assert!(users.kamcmd(&["htable.dump", "srcban"]).contains(&key));
 
@@ -140,4 +142,28 @@ fn without_these_switches_nobody_is_banned_and_nothing_is_listed() {
     assert_eq!(stranger.register().status(), Some(403));
     world.proxies.users.wait_until(&["sipwarden.denied", "8"], "reason: roadwarrior_none");
     assert_eq!(world.banned(), "");
+}
+
+#[test]
+fn a_ban_that_survives_a_restart_is_shown_again_and_can_be_lifted_in_the_portal() {
+    let folder = Folder::new();
+    let saved = format!("\"{}\"", folder.join("PROXY").display());
+    let mut world = World::start(Kind::Sipwarden, &[("SIPWARDEN_FLOOD_PERSIST", &saved)]);
+    let mut thief = world.phone(GRANTED, 7);
+    assert_eq!(guess(&mut thief), 100);
+    let row = format!("{GRANTED} antibruteforce 7 8 alice@c7.example");
+    wait_for("the portal's list", || world.banned().contains(&row).then_some(()));
+    wait_for("the file", || {
+        let file = std::fs::read_to_string(folder.join("users")).ok()?;
+        file.contains("alice@c7.example").then_some(())
+    });
+    world.proxies.users.restart();
+    // As it starts, the platform empties the portal's list.
+    wait_for("an empty list", || world.banned().is_empty().then_some(()));
+    let honest = world.phone(GRANTED, 7);
+    assert_eq!(honest.register().line, BANNED);
+    assert_eq!(world.banned(), row);
+    let key = format!("alice@c7.example::{GRANTED}");
+    world.proxies.users.portal("htable.delete", &["srcban", &key]);
+    assert_eq!(honest.register().status(), Some(200));
 }

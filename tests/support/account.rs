@@ -86,7 +86,7 @@ impl Account {
             "{method} sip:{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{id}\r\n\
              From: <sip:{user}@{domain}>;tag={id}\r\nTo: <sip:{user}@{domain}>\r\nCall-ID: {id}@phone\r\n\
              CSeq: {cseq} {method}\r\nContact: <sip:{user}@{me}>\r\nMax-Forwards: 70\r\n\
-             Expires: 600\r\n{headers}Content-Length: 0\r\n\r\n"
+             Expires: 600\r\nUser-Agent: Phone's 1.0\r\n{headers}Content-Length: 0\r\n\r\n"
         );
         self.endpoint.send(&text, self.proxy);
         format!("{id}@phone")
