@@ -104,6 +104,11 @@ fn an_accent_is_no_way_around_a_ban() {
     // Not even with the right password.
     thief.password = "secret".into();
     assert_eq!(thief.register().line, BANNED);
+    // Lifted in the portal it is lifted for both spellings.
+    let key = format!("alice@c7.example::{GRANTED}");
+    world.proxies.users.portal("htable.delete", &["srcban", &key]);
+    assert_eq!(thief.register().status(), Some(200));
+    assert_eq!(world.phone(GRANTED, 7).register().status(), Some(200));
 }
 
 #[test]
