@@ -98,6 +98,14 @@ fn a_block_drops_neither_the_bye_of_a_live_call_nor_the_cancel_of_one_that_rings
     assert_eq!(emergency.final_reply().status(), Some(486));
 }
 
+/// What counts, counts for the whole test.
+fn long_window(example: &Example) {
+    example.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "600s"]);
+    wait_for("the long window", || {
+        example.kamcmd(&["sipwarden.settings"]).contains("window_ms: 600000").then_some(())
+    });
+}
+
 #[test]
 fn where_failures_count_what_succeeds_is_free() {
     let folder = Folder::new();
@@ -105,8 +113,7 @@ fn where_failures_count_what_succeeds_is_free() {
     let define = [("COUNT_FAILURES", "1".to_owned())];
     let known = [("$avp(company) = $fd;", "$avp(company) = \"c.example\";")];
     let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &known);
-    // A long window, so that what counts does so for the whole test.
-    example.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "600s"]);
+    long_window(&example);
     let phone = Phone::new("127.42.0.1", example.address());
     for _ in 0..150 {
         assert_eq!(phone.request("OPTIONS", "x", "").unwrap().status, 200);
@@ -119,7 +126,7 @@ fn where_failures_count_what_succeeds_is_free() {
     // And as shipped: everything.
     let folder = Folder::new();
     let example = Example::start_with(&tenants(&folder), gateway.address(), &[], &known);
-    example.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "600s"]);
+    long_window(&example);
     let phone = Phone::new("127.42.0.1", example.address());
     let answered = (0..150).take_while(|_| phone.request("OPTIONS", "x", "").is_some()).count();
     assert_eq!(answered, 100);

@@ -167,7 +167,7 @@ fn from_the_views_to_a_dry_run_and_a_merge_that_is_in_place() {
     }
     let said = shell.run(&block("check-merge /etc"));
     assert!(said.ends_with("all in place\n"), "{said}");
-    let defines = "-A USERS_LISTEN=udp:127.0.0.1:5060 -A TRUNKS_LISTEN=udp:127.0.0.1:5060 -A RPC_PORT=8000 \
+    let defines = "-A USERS_LISTEN=udp:127.0.0.1:5060 -A TRUNKS_LISTEN=udp:127.0.0.1:5060 -A RPC_ADDRESS=127.0.0.1 -A RPC_PORT=8000 \
          -A WORKERS=2 -A CTL_SOCKET='\"unix:x\"' -A DBURL='\"mysql://a@b/c\"' -A USERS_ADDRESS='\"127.0.0.1\"' \
          -A TRUNKS_ADDRESS='\"127.0.0.1\"' -A CARRIER='\"sip:x\"'";
     for proxy in ["users", "trunks"] {
@@ -223,7 +223,6 @@ fn with_dialogs_in_a_database_counts_survive_a_restart_of_either_proxy() {
 #[test]
 fn every_setting_is_taken_and_the_page_is_shown_beside_the_portals_port() {
     let folder = Folder::new();
-    let page = support::kamailio::free_port();
     let saved = folder.join("PROXY-blocks").display().to_string();
     let saved = format!("\"{saved}\"");
     let settings = [
@@ -231,7 +230,6 @@ fn every_setting_is_taken_and_the_page_is_shown_beside_the_portals_port() {
         ("SIPWARDEN_FLOOD_BLOCK_MAX", "3600"),
         ("SIPWARDEN_BOUND_CARRIERS", ""),
         ("SIPWARDEN_PAGE", ""),
-        ("HTTP_PORT", &page.to_string()),
         ("HTTP_ADDRESS", "LISTEN"),
     ];
     // Each proxy has an address of its own; the portal's ports go on as before.
@@ -242,7 +240,7 @@ fn every_setting_is_taken_and_the_page_is_shown_beside_the_portals_port() {
     let world = World::start(Kind::Sipwarden, &settings);
     for proxy in [&world.proxies.users, &world.proxies.trunks] {
         assert!(proxy.portal("sipwarden.version", &[]).contains("200 OK"));
-        let shown = proxy.get(page);
+        let shown = proxy.get(8060);
         assert!(shown.starts_with("HTTP/1.1 200 OK") && shown.contains("<title>"), "{shown}");
         let told = proxy.kamcmd(&["sipwarden.settings"]);
         assert!(told.contains("flood_block_max: 3600"), "{told}");

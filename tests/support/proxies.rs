@@ -21,13 +21,15 @@ pub enum Kind {
     Sipwarden,
 }
 
+/// Port of JSON-RPC at a proxy's own address, which nobody else has.
+const RPC: u16 = 8000;
+
 /// A running proxy; stopped when dropped.
 pub struct Proxy {
     name: &'static str,
     child: Child,
     folder: Folder,
     ip: Ipv4Addr,
-    rpc: u16,
     arguments: Vec<String>,
 }
 
@@ -123,17 +125,17 @@ impl Proxy {
             .expect("the folder of Kamailio's modules");
         let modules = String::from_utf8(modules.stdout).unwrap();
         let ours = module();
-        let rpc = free_port();
         let path = folder.path().display();
         let define = |name: &str, value: &str| ["-A".to_owned(), format!("{name}={value}")];
         let mut arguments =
             vec![format!("-f{path}/kamailio.cfg"), format!("-w{path}"), format!("-Y{path}")];
         arguments.push(format!("-L{}/:{}/", modules.trim(), ours.parent().unwrap().display()));
         arguments.extend(define("CTL_SOCKET", &format!("\"unix:{path}/ctl\"")));
-        arguments.extend(define("RPC_PORT", &rpc.to_string()));
+        arguments.extend(define("RPC_PORT", &RPC.to_string()));
+        arguments.extend(define("RPC_ADDRESS", &ip.to_string()));
         arguments.extend(defines.iter().flat_map(|(name, value)| define(name, value)));
         let child = spawn(&folder, &arguments);
-        let mut proxy = Proxy { name, child, folder, ip, rpc, arguments };
+        let mut proxy = Proxy { name, child, folder, ip, arguments };
         proxy.wait_until_it_answers();
         proxy
     }
@@ -210,7 +212,7 @@ impl Proxy {
         let body = format!(
             "{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":[\"{params}\"],\"id\":1}}"
         );
-        let mut stream = TcpStream::connect(("127.0.0.1", self.rpc)).unwrap();
+        let mut stream = TcpStream::connect((self.ip, RPC)).unwrap();
         let head = format!(
             "POST /RPC HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Connection: close\r\nContent-Length: {}\r\n\r\n",
