@@ -114,3 +114,17 @@ fn calls_that_live_stay_and_those_whose_end_is_gone_end() {
     world.calls_of_company_are("7", 0);
     world.proxies.users.wait_until(&["sipwarden.calls"], "total: 0");
 }
+
+/// The platform sets `detect_spirals` 0: each INVITE has a dialog of its own.
+#[test]
+fn a_call_with_the_call_id_of_another_one_shares_no_slot() {
+    let world = World::start(Kind::Sipwarden, &[]);
+    let phone = world.phone(ELSEWHERE, 7);
+    let mut call = phone.call("+34600000000", &phone.domain, "");
+    for calls in 1..=2 {
+        let ringing = world.server.request("INVITE");
+        world.server.reply(&ringing, 180, "a");
+        world.proxies.users.wait_until(&["sipwarden.calls"], &format!("total: {calls}"));
+        call.invite_again();
+    }
+}
