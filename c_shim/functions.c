@@ -213,6 +213,19 @@ static int ki_flood_check(sip_msg_t *msg)
 	return ki_flood_check_flags_addr(msg, &none, NULL);
 }
 
+/* The question of flood_check("p"), as one asks it in an if. */
+static int ki_flood_blocked_addr(sip_msg_t *msg, str *ip)
+{
+	str peek = str_init("p");
+
+	return ki_flood_check_flags_addr(msg, &peek, ip) < 0 ? 1 : -1;
+}
+
+static int ki_flood_blocked(sip_msg_t *msg)
+{
+	return ki_flood_blocked_addr(msg, NULL);
+}
+
 static int ki_auth_check_addr(sip_msg_t *msg, str *aor, str *ip)
 {
 	struct sw_message m = message_of(msg, ip);
@@ -342,6 +355,8 @@ SW_SCRIPT_2(check_country_addr)
 SW_SCRIPT_0(flood_check)
 SW_SCRIPT_1(flood_check_flags)
 SW_SCRIPT_2(flood_check_flags_addr)
+SW_SCRIPT_0(flood_blocked)
+SW_SCRIPT_1(flood_blocked_addr)
 SW_SCRIPT_1(auth_check)
 SW_SCRIPT_2(auth_check_addr)
 SW_SCRIPT_1(auth_failed)
@@ -398,6 +413,8 @@ cmd_export_t sw_functions[] = {
 		SW_EXPORT("flood_check", flood_check, 0, ANY_ROUTE),
 		SW_EXPORT("flood_check", flood_check_flags, 1, ANY_ROUTE),
 		SW_EXPORT("flood_check", flood_check_flags_addr, 2, ANY_ROUTE),
+		SW_EXPORT("flood_blocked", flood_blocked, 0, ANY_ROUTE),
+		SW_EXPORT("flood_blocked", flood_blocked_addr, 1, ANY_ROUTE),
 		SW_EXPORT("auth_check", auth_check, 1, ANY_ROUTE),
 		SW_EXPORT("auth_check", auth_check_addr, 2, ANY_ROUTE),
 		SW_EXPORT("auth_failed", auth_failed, 1, ANY_ROUTE),
@@ -437,6 +454,8 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(flood_check_flags, TEXT),
 		SW_KEMI(flood_check_addr, TEXT),
 		SW_KEMI(flood_check_flags_addr, TEXT, TEXT),
+		SW_KEMI(flood_blocked, SR_KEMIP_NONE),
+		SW_KEMI(flood_blocked_addr, TEXT),
 		SW_KEMI(auth_check, TEXT),
 		SW_KEMI(auth_check_addr, TEXT, TEXT),
 		SW_KEMI(auth_failed, TEXT),

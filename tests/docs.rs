@@ -357,25 +357,37 @@ fn the_guide_for_ivozprovider_names_what_is_shipped() {
     let folder = "kamailio-cfg/ivozprovider";
     let read = |file: &str| fs::read_to_string(project(file)).unwrap();
     let sql = read(&format!("{folder}/views.sql")) + &read(&format!("{folder}/grants.sql"));
+    let names = ["users", "trunks", "common", "settings"];
     let configurations: String =
-        ["users", "trunks", "reload"].map(|name| read(&format!("{folder}/{name}.cfg"))).concat();
+        names.map(|name| read(&format!("{folder}/sipwarden-{name}.cfg"))).concat();
     let guide = read("docs/ivozprovider.md");
     let words = guide.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let mut seen = 0;
     for word in words {
         let view = word.starts_with("sipwarden_");
-        let define = word.contains('_')
-            && word.bytes().all(|b| b.is_ascii_uppercase() || b"_6".contains(&b));
+        let define = word.starts_with("SIPWARDEN_");
         if view || define {
             let text = if view { &sql } else { &configurations };
-            assert!(text.contains(word), "{word} is not shipped");
+            let theirs = ["sipwarden_dialogs_users", "sipwarden_dry_ctl"].contains(&word);
+            assert!(text.contains(word) || theirs, "{word} is not shipped");
             seen += 1;
         }
     }
     assert!(seen > 20, "{seen}");
-    for file in
-        ["views.sql", "grants.sql", "users.cfg", "trunks.cfg", "banned.cfg", "stock-users.cfg"]
-    {
-        assert!(guide.contains(file) && project(&format!("{folder}/{file}")).exists(), "{file}");
+    for file in fs::read_dir(project(folder)).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(guide.contains(&format!("`{name}`")), "{name}");
+    }
+    // Every setting is in the file that is the operator's, and in the guide.
+    let settings = read(&format!("{folder}/sipwarden-settings.cfg"));
+    for line in configurations.lines().filter(|line| line.starts_with("#!if")) {
+        let name = line.split(' ').nth(1).unwrap();
+        if name.starts_with("SIPWARDEN_") && name != "SIPWARDEN_RELOAD_TIMER" {
+            assert!(settings.contains(name), "{name} is not in the settings");
+        }
+        assert!(
+            !name.starts_with("SIPWARDEN_") || guide.contains(name) || name.ends_with("_URL"),
+            "{name}"
+        );
     }
 }

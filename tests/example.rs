@@ -98,6 +98,40 @@ fn a_block_drops_neither_the_bye_of_a_live_call_nor_the_cancel_of_one_that_rings
     assert_eq!(emergency.final_reply().status(), Some(486));
 }
 
+/// What counts, counts for the whole test.
+fn long_window(example: &Example) {
+    example.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "600s"]);
+    wait_for("the long window", || {
+        example.kamcmd(&["sipwarden.settings"]).contains("window_ms: 600000").then_some(())
+    });
+}
+
+#[test]
+fn where_failures_count_what_succeeds_is_free() {
+    let folder = Folder::new();
+    let gateway = Endpoint::new("127.0.0.99");
+    let define = [("COUNT_FAILURES", "1".to_owned())];
+    let known = [("$avp(company) = $fd;", "$avp(company) = \"c.example\";")];
+    let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &known);
+    long_window(&example);
+    let phone = Phone::new("127.42.0.1", example.address());
+    for _ in 0..150 {
+        assert_eq!(phone.request("OPTIONS", "x", "").unwrap().status, 200);
+    }
+    let answered = (0..150).take_while(|_| phone.request("SUBSCRIBE", "x", "").is_some()).count();
+    assert_eq!(answered, 100);
+    assert!(block_of(&example, "127.42.0.1").is_some());
+    phone.send("OPTIONS", "x", "");
+    assert!(phone.heard_nothing());
+    // And as shipped: everything.
+    let folder = Folder::new();
+    let example = Example::start_with(&tenants(&folder), gateway.address(), &[], &known);
+    long_window(&example);
+    let phone = Phone::new("127.42.0.1", example.address());
+    let answered = (0..150).take_while(|_| phone.request("OPTIONS", "x", "").is_some()).count();
+    assert_eq!(answered, 100);
+}
+
 #[test]
 fn a_phone_that_calls_again_with_its_old_call_id_hears_what_is_wrong() {
     let folder = Folder::new();
@@ -167,10 +201,10 @@ fn the_shipped_configurations_are_taken_with_their_own_settings() {
     let ours = ours.parent().unwrap().display();
     let all = [
         ("kamailio.cfg", vec![]),
-        ("ivozprovider/users.cfg", vec![]),
-        ("ivozprovider/users.cfg", vec!["SIDE_BY_SIDE", "IPV6_HOSTS", "BANNED_ADDRESSES"]),
-        ("ivozprovider/trunks.cfg", vec![]),
-        ("ivozprovider/trunks.cfg", vec!["SIDE_BY_SIDE", "BOUND_CARRIERS", "BANNED_ADDRESSES"]),
+        ("kamailio.cfg", vec!["COUNT_FAILURES"]),
+        ("kamailio.cfg", vec!["COUNT_FAILURES", "WITH_AUTH"]),
+        ("ivozprovider/dry-run.cfg", vec![]),
+        ("ivozprovider/dry-run.cfg", vec!["TRUNKS"]),
     ];
     for (file, defines) in all {
         let checked = Command::new("kamailio")

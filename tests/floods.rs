@@ -19,12 +19,25 @@ use support::sip::{Phone, Told};
 use support::sqlite::Sqlite;
 use support::{Folder, project, wait_for};
 
-/// Drops what is refused without a word; answers what passes with the verdict.
+/// Drops what is refused without a word; answers what passes with the verdict. Who asks
+/// with flag p is told either way.
 const SCRIPT: &str = r#"
 request_route {
     $var(flags) = "";
     if (is_present_hf("X-Flags")) { $var(flags) = $hdr(X-Flags); }
-    if (!flood_check("$var(flags)")) { exit; }
+    if ($var(flags) == "b") {
+        if (flood_blocked()) { $var(blocked) = "yes"; } else { $var(blocked) = "no"; }
+        if (flood_blocked("$si") && $var(blocked) == "no") { $var(blocked) = "otherwise"; }
+        if (flood_blocked("192.0.2.99")) { $var(blocked) = "another"; }
+        flood_blocked("$si");
+        append_to_reply("X-Blocked: $var(blocked) $swd(code)\r\n");
+        sl_send_reply("200", "OK");
+        exit;
+    }
+    if (!flood_check("$var(flags)")) {
+        if ($var(flags) == "p") { sl_send_reply("403", "Blocked"); }
+        exit;
+    }
     append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
     append_to_reply("X-Flood: $swd(class) $swd(requests)/$swd(request_limit) $swd(block_seconds)\r\n");
     sl_send_reply("200", "OK");
@@ -307,18 +320,24 @@ fn flags_spare_emergencies_and_ask_without_counting() {
         (reply.told().unwrap().reason, reply.header("X-Flood").unwrap().to_owned())
     };
     assert_eq!(passes(&phone).1, "default 1/3 0");
+    let blocked = || {
+        let reply = phone.request("OPTIONS", "x", "X-Flags: b\r\n").unwrap();
+        reply.header("X-Blocked").unwrap().to_owned()
+    };
     for _ in 0..10 {
         assert_eq!(ask("p"), ("under_limit".into(), "default 1/3 0".into()));
+        assert_eq!(blocked(), "no 1");
     }
+    assert_eq!(kamailio.counter("flood_under_limit"), 1);
     assert_eq!(ask("e"), ("under_limit".into(), "default 2/3 0".into()));
     assert_eq!(passes(&phone).1, "default 3/3 0");
     is_dropped(&kamailio, &phone);
     assert_eq!(ask("e").0, "flood_emergency");
     assert_eq!(blocks(&kamailio)[0]["refused"], 2);
-    phone.send("OPTIONS", "x", "X-Flags: p\r\n");
-    wait_for("the question", || (kamailio.counter("flood_blocked") == 1).then_some(()));
+    assert_eq!(phone.request("OPTIONS", "x", "X-Flags: p\r\n").unwrap().status, 403);
+    assert_eq!(blocked(), "yes -2");
     assert_eq!(blocks(&kamailio)[0]["refused"], 2);
-    assert!(phone.heard_nothing());
+    assert_eq!(kamailio.counter("flood_blocked"), 0);
     assert_eq!(ask("ez").0, "flood_emergency");
     assert!(kamailio.log().contains("flood_check: flag \"z\" is none of e, p"));
 }
@@ -551,6 +570,11 @@ fn kemi_scripts_are_told_the_same() {
         &script,
         r#"
 function ksr_request_route()
+    if KSR.sipwarden.flood_blocked_addr("192.0.2.99") > 0 then return 1 end
+    if KSR.sipwarden.flood_blocked() > 0 then
+        KSR.sl.sl_send_reply(403, "Blocked")
+        return 1
+    end
     if KSR.sipwarden.flood_check() < 0 then return 1 end
     KSR.hdr.append_to_reply("X-Asked: " .. KSR.sipwarden.flood_check_flags("p") .. "\r\n")
     KSR.sl.sl_send_reply(200, "OK")
@@ -571,4 +595,5 @@ end
         assert_eq!(reply.header("X-Asked"), Some("1"));
     }
     is_dropped(&kamailio, &phone);
+    assert_eq!(phone.request("OPTIONS", "x", "").unwrap().status, 403);
 }

@@ -6,7 +6,6 @@ CREATE USER IF NOT EXISTS 'sipwarden'@'127.0.0.1' IDENTIFIED BY 'change-me';
 GRANT SELECT ON sipwarden.sipwarden_brand TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_company TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_company_address TO 'sipwarden'@'127.0.0.1';
-GRANT SELECT ON sipwarden.sipwarden_company_address_ipv6_hosts TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_company_country TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_user TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_trusted_users TO 'sipwarden'@'127.0.0.1';
@@ -16,3 +15,7 @@ GRANT SELECT ON sipwarden.sipwarden_trusted_trunks_bounded TO 'sipwarden'@'127.0
 -- The audit table, through a connection of its own (audit_url).
 CREATE USER IF NOT EXISTS 'sipwarden_audit'@'127.0.0.1' IDENTIFIED BY 'change-me-too';
 GRANT SELECT, INSERT, UPDATE ON sipwarden.sipwarden_audit TO 'sipwarden_audit'@'127.0.0.1';
+
+-- Only with SIPWARDEN_DIALOG_DB_URL: the dialogs of both proxies.
+-- CREATE USER IF NOT EXISTS 'sipwarden_dialogs'@'127.0.0.1' IDENTIFIED BY 'change-me-as-well';
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON `sipwarden\_dialogs\_%`.* TO 'sipwarden_dialogs'@'127.0.0.1';

@@ -8,6 +8,11 @@
 --     sed 's/`ivozprovider`/`myname`/g' views.sql | mysql
 -- Then create the users: grants.sql. What each view makes of odd rows is said with it,
 -- and in docs/ivozprovider.md; `SELECT * FROM sipwarden.sipwarden_remarks` lists yours.
+-- Run it again after each upgrade of the platform.
+
+-- Texts of tables are turned into this collation: the platform's tables have several,
+-- which no UNION would take, and all of them ignore accents.
+SET NAMES utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE DATABASE IF NOT EXISTS sipwarden CHARACTER SET utf8mb4;
 USE sipwarden;
@@ -15,7 +20,8 @@ USE sipwarden;
 -- ---------------------------------------------------------------- what is ours to fill
 
 -- The operator's list of addresses that flood control spares on both proxies (exempt),
--- or that get the limits of the class `carrier`. Put both proxies' own addresses here.
+-- or that get the limits of the class `carrier`. The platform's own servers are spared
+-- anyhow.
 CREATE TABLE IF NOT EXISTS sipwarden_operator_address (
     ip_addr     VARCHAR(50) NOT NULL COMMENT '192.0.2.1, 192.0.2.0/24, 2001:db8::/64',
     class       ENUM('exempt', 'carrier') NOT NULL DEFAULT 'exempt',
@@ -55,7 +61,7 @@ FROM `ivozprovider`.Brands AS b;
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_company AS
 SELECT CAST(c.id AS CHAR) AS id,
        CAST(c.brandId AS CHAR) AS brand_id,
-       CASE WHEN TRIM(c.type) = 'wholesale' OR COALESCE(c.ipFilter, 0) = 0 THEN 0
+       CASE WHEN CONVERT(TRIM(c.type) USING utf8mb4) = 'wholesale' OR COALESCE(c.ipFilter, 0) = 0 THEN 0
             WHEN w.company_id IS NOT NULL THEN 2
             ELSE 1 END AS ip_filter,
        LEAST(COALESCE(c.maxCalls, 0), 2147483647) AS max_calls
@@ -66,11 +72,14 @@ LEFT JOIN sipwarden_watched_company AS w ON w.company_id = c.id;
 
 -- Both tables of addresses, the address in binary (NULL: it is none).
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_platform_address AS
-SELECT 'kam_users_address' AS origin, a.companyId AS owner, TRIM(a.ip_addr) AS raw,
+SELECT 'kam_users_address' AS origin, a.companyId AS owner,
+       CONVERT(TRIM(a.ip_addr) USING utf8mb4) COLLATE utf8mb4_bin AS raw,
        INET6_ATON(TRIM(a.ip_addr)) AS bits, a.mask AS mask, a.port AS port
 FROM `ivozprovider`.kam_users_address AS a
 UNION ALL
-SELECT 'kam_trunks_address', t.grp, TRIM(t.ip_addr), INET6_ATON(TRIM(t.ip_addr)), t.mask, t.port
+SELECT 'kam_trunks_address', t.grp,
+       CONVERT(TRIM(t.ip_addr) USING utf8mb4) COLLATE utf8mb4_bin,
+       INET6_ATON(TRIM(t.ip_addr)), t.mask, t.port
 FROM `ivozprovider`.kam_trunks_address AS t;
 
 -- `len` is the length that the permissions module takes today: 0 and NULL are a host.
@@ -97,23 +106,12 @@ SELECT origin, owner, raw, bits, mask, port, len,
             ELSE INET6_NTOA(bits) END AS network
 FROM sipwarden_platform_length;
 
--- Ranges of companies. The portal knows masks up to 32 only, so that an IPv6 host
--- stands there with a mask that means 2^96 addresses: such a row gets a mask that
--- sipwarden refuses, with a message that names company and address. Rows of companies
--- that are gone grant nothing and are left out. What is no address is refused.
+-- Ranges of companies. The portal knows masks up to 32 only, so that an IPv6 host stands
+-- there with mask 32, which would grant 2^96 addresses: it is the host that was typed. A
+-- smaller mask gets one that sipwarden refuses, with a message that names company and
+-- address. Rows of companies that are gone grant nothing and are left out. What is no
+-- address is refused.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_company_address AS
-SELECT CAST(r.owner AS CHAR) AS company_id,
-       r.network AS ip_addr,
-       CASE WHEN LENGTH(r.bits) = 16 AND r.len <= 32 THEN CONCAT(r.len, ' on IPv6: 128 meant?')
-            ELSE CAST(r.len AS CHAR) END AS mask
-FROM sipwarden_platform_range AS r
-JOIN `ivozprovider`.Companies AS c ON c.id = r.owner
-WHERE r.origin = 'kam_users_address';
-
--- The same, but IPv6 with mask 32 is the host that was typed, never a /32; smaller masks
--- are refused still. Chosen with
---     modparam("sipwarden", "company_address_table", "sipwarden_company_address_ipv6_hosts")
-CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_company_address_ipv6_hosts AS
 SELECT CAST(r.owner AS CHAR) AS company_id,
        r.network AS ip_addr,
        CASE WHEN LENGTH(r.bits) = 16 AND r.len = 32 THEN '128'
@@ -125,7 +123,7 @@ WHERE r.origin = 'kam_users_address';
 
 -- Countries. A code that is not two letters is refused.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_company_country AS
-SELECT DISTINCT CAST(c.id AS CHAR) AS company_id, UPPER(TRIM(k.code)) AS country
+SELECT DISTINCT CAST(c.id AS CHAR) AS company_id, UPPER(CONVERT(TRIM(k.code) USING utf8mb4)) COLLATE utf8mb4_bin AS country
 FROM `ivozprovider`.CompaniesRelGeoIPCountries AS r
 JOIN `ivozprovider`.Companies AS c ON c.id = r.companyId
 JOIN `ivozprovider`.Countries AS k ON k.id = r.countryId;
@@ -133,36 +131,46 @@ JOIN `ivozprovider`.Countries AS k ON k.id = r.countryId;
 -- ---------------------------------------------------------------- users
 
 -- Roadwarriors: the AoR is terminal@domain, in lower case, as the scripts ask for it.
--- externalIpCalls is a text; NULL and empty are none. Users without terminal, domain or
--- activity have no calls of their own. Two users on one terminal get the lower number;
--- one AoR in two companies is refused. Friends, residential devices and retail accounts
--- are never roadwarriors: they are not listed.
+-- externalIpCalls is a text; NULL and empty are none. Users without terminal or domain
+-- have no calls of their own. (Users.active is their access to the portal.) Two users on
+-- one terminal get the lower number; one AoR in two companies is refused. Friends,
+-- residential devices and retail accounts are never roadwarriors: they are not listed.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_user AS
 SELECT n.aor AS aor, CAST(n.company AS CHAR) AS company_id, MIN(n.calls) AS external_calls
-FROM (SELECT LOWER(CONCAT(TRIM(t.name), '@', TRIM(d.domain))) AS aor, u.companyId AS company,
+FROM (SELECT LOWER(CONVERT(CONCAT(TRIM(t.name), '@', TRIM(d.domain)) USING utf8mb4)) COLLATE utf8mb4_bin AS aor,
+             u.companyId AS company,
              CASE WHEN TRIM(COALESCE(u.externalIpCalls, '')) = '' THEN '0'
-                  ELSE TRIM(u.externalIpCalls) END AS calls
+                  ELSE CONVERT(TRIM(u.externalIpCalls) USING utf8mb4) COLLATE utf8mb4_bin END AS calls
       FROM `ivozprovider`.Users AS u
       JOIN `ivozprovider`.Companies AS c ON c.id = u.companyId
       JOIN `ivozprovider`.Terminals AS t ON t.id = u.terminalId
       JOIN `ivozprovider`.Domains AS d ON d.id = t.domainId
-      WHERE u.active <> 0 AND TRIM(t.name) <> '' AND TRIM(d.domain) <> '') AS n
+      WHERE TRIM(t.name) <> '' AND TRIM(d.domain) <> '') AS n
 GROUP BY n.aor, n.company;
 
 -- ---------------------------------------------------------------- flood control
 
--- Application servers and the operator's list, for both proxies. An application server
+-- The inside: both proxies and the application servers; and the operator's list. A server
 -- whose address is none is refused: it must never be flood-checked by mistake.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_trusted_platform AS
-SELECT COALESCE(INET6_NTOA(INET6_ATON(TRIM(s.ip))), TRIM(s.ip)) AS ip_addr,
-       CASE LENGTH(INET6_ATON(TRIM(s.ip))) WHEN 4 THEN '32' WHEN 16 THEN '128' END AS mask,
-       'exempt' AS tag
-FROM `ivozprovider`.ApplicationServers AS s
-UNION ALL
-SELECT COALESCE(INET6_NTOA(INET6_ATON(TRIM(o.ip_addr))), TRIM(o.ip_addr)),
-       CASE LENGTH(INET6_ATON(TRIM(o.ip_addr))) WHEN 4 THEN '32' WHEN 16 THEN '128' END,
-       CAST(o.class AS CHAR)
-FROM sipwarden_operator_address AS o;
+SELECT COALESCE(INET6_NTOA(s.bits), s.raw) AS ip_addr,
+       CASE LENGTH(s.bits) WHEN 4 THEN '32' WHEN 16 THEN '128' END AS mask,
+       s.tag AS tag
+FROM (SELECT CONVERT(TRIM(a.ip) USING utf8mb4) COLLATE utf8mb4_bin AS raw,
+             INET6_ATON(TRIM(a.ip)) AS bits, 'exempt' AS tag
+      FROM `ivozprovider`.ApplicationServers AS a
+      UNION ALL
+      SELECT CONVERT(TRIM(u.ip) USING utf8mb4) COLLATE utf8mb4_bin, INET6_ATON(TRIM(u.ip)), 'exempt'
+      FROM `ivozprovider`.ProxyUsers AS u
+      WHERE u.ip IS NOT NULL
+      UNION ALL
+      SELECT CONVERT(TRIM(t.ip) USING utf8mb4) COLLATE utf8mb4_bin, INET6_ATON(TRIM(t.ip)), 'exempt'
+      FROM `ivozprovider`.ProxyTrunks AS t
+      WHERE t.ip IS NOT NULL
+      UNION ALL
+      SELECT CONVERT(TRIM(o.ip_addr) USING utf8mb4) COLLATE utf8mb4_bin, INET6_ATON(TRIM(o.ip_addr)),
+             CAST(o.class AS CHAR)
+      FROM sipwarden_operator_address AS o) AS s;
 
 -- Proxy for users: and wholesale companies' addresses. Their tag is a company's id there
 -- and not passed on; names and `any` match no address and are left out. Of one address
@@ -209,13 +217,14 @@ GROUP BY a.ip_addr, a.mask;
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_remarks AS
 SELECT r.origin AS platform_table, CAST(r.owner AS CHAR) AS owner,
        CONCAT(COALESCE(r.raw, 'NULL'), ' mask ', COALESCE(r.mask, 'NULL')) AS value,
-       'refused: IPv6 with this mask, was 128 meant? (or choose sipwarden_company_address_ipv6_hosts)' AS remark
+       'refused: IPv6 with this mask, was 128 meant?' AS remark
 FROM sipwarden_platform_range AS r
-WHERE r.origin = 'kam_users_address' AND LENGTH(r.bits) = 16 AND r.len <= 32
+WHERE r.origin = 'kam_users_address' AND LENGTH(r.bits) = 16 AND r.len < 32
 UNION ALL
 SELECT r.origin, CAST(r.owner AS CHAR), CONCAT(r.raw, ' mask ', r.mask), 'taken as a single host'
 FROM sipwarden_platform_range AS r
-WHERE r.origin = 'kam_trunks_address' AND LENGTH(r.bits) = 16 AND r.len <= 32
+WHERE LENGTH(r.bits) = 16
+      AND (r.len = 32 OR (r.len < 32 AND r.origin = 'kam_trunks_address'))
 UNION ALL
 SELECT r.origin, CAST(r.owner AS CHAR), COALESCE(r.raw, 'NULL'),
        CASE WHEN r.origin = 'kam_users_address' THEN 'refused: no IP address'
@@ -243,37 +252,48 @@ FROM sipwarden_platform_range AS r
 LEFT JOIN `ivozprovider`.Companies AS c ON c.id = r.owner
 WHERE r.origin = 'kam_users_address' AND c.id IS NULL
 UNION ALL
-SELECT 'kam_trusted', CAST(t.companyId AS CHAR), COALESCE(t.src_ip, 'NULL'),
+SELECT 'kam_trusted', CAST(t.companyId AS CHAR),
+       COALESCE(CONVERT(t.src_ip USING utf8mb4) COLLATE utf8mb4_bin, 'NULL'),
        'left out: no IP address'
 FROM `ivozprovider`.kam_trusted AS t
 WHERE INET6_ATON(TRIM(t.src_ip)) IS NULL
 UNION ALL
-SELECT 'ApplicationServers', CAST(s.id AS CHAR), COALESCE(s.ip, 'NULL'), 'refused: no IP address'
+SELECT 'ApplicationServers', CAST(s.id AS CHAR), CONVERT(s.ip USING utf8mb4) COLLATE utf8mb4_bin,
+       'refused: no IP address'
 FROM `ivozprovider`.ApplicationServers AS s
 WHERE INET6_ATON(TRIM(s.ip)) IS NULL
+UNION ALL
+SELECT 'ProxyUsers', CAST(u.id AS CHAR), COALESCE(CONVERT(u.ip USING utf8mb4) COLLATE utf8mb4_bin, 'NULL'),
+       IF(u.ip IS NULL, 'left out: no address', 'refused: no IP address')
+FROM `ivozprovider`.ProxyUsers AS u
+WHERE INET6_ATON(TRIM(u.ip)) IS NULL
+UNION ALL
+SELECT 'ProxyTrunks', CAST(t.id AS CHAR), COALESCE(CONVERT(t.ip USING utf8mb4) COLLATE utf8mb4_bin, 'NULL'),
+       IF(t.ip IS NULL, 'left out: no address', 'refused: no IP address')
+FROM `ivozprovider`.ProxyTrunks AS t
+WHERE INET6_ATON(TRIM(t.ip)) IS NULL
 UNION ALL
 SELECT 'Companies', CAST(c.id AS CHAR), COALESCE(CAST(c.brandId AS CHAR), 'NULL'), 'refused: no such brand'
 FROM `ivozprovider`.Companies AS c
 LEFT JOIN `ivozprovider`.Brands AS b ON b.id = c.brandId
 WHERE b.id IS NULL
 UNION ALL
-SELECT 'Users', CAST(u.id AS CHAR), u.externalIpCalls,
+SELECT 'Users', CAST(u.id AS CHAR), CONVERT(u.externalIpCalls USING utf8mb4) COLLATE utf8mb4_bin,
        CASE WHEN c.id IS NULL THEN 'left out: no such company'
-            WHEN COALESCE(u.active, 0) = 0 THEN 'left out: not active'
             ELSE 'left out: no terminal, or one without name or domain' END
 FROM `ivozprovider`.Users AS u
 LEFT JOIN `ivozprovider`.Companies AS c ON c.id = u.companyId
 LEFT JOIN `ivozprovider`.Terminals AS t ON t.id = u.terminalId
 LEFT JOIN `ivozprovider`.Domains AS d ON d.id = t.domainId
 WHERE TRIM(COALESCE(u.externalIpCalls, '0')) NOT IN ('', '0')
-  AND (c.id IS NULL OR COALESCE(u.active, 0) = 0 OR t.id IS NULL OR d.id IS NULL
+  AND (c.id IS NULL OR t.id IS NULL OR d.id IS NULL
        OR TRIM(t.name) = '' OR TRIM(d.domain) = '')
 UNION ALL
 SELECT 'Users', GROUP_CONCAT(n.id ORDER BY n.id), n.aor,
        'one AoR more than once: the lower number holds, two companies are refused'
-FROM (SELECT u.id AS id, LOWER(CONCAT(TRIM(t.name), '@', TRIM(d.domain))) AS aor
+FROM (SELECT u.id AS id,
+             LOWER(CONVERT(CONCAT(TRIM(t.name), '@', TRIM(d.domain)) USING utf8mb4)) COLLATE utf8mb4_bin AS aor
       FROM `ivozprovider`.Users AS u
       JOIN `ivozprovider`.Terminals AS t ON t.id = u.terminalId
-      JOIN `ivozprovider`.Domains AS d ON d.id = t.domainId
-      WHERE u.active <> 0) AS n
+      JOIN `ivozprovider`.Domains AS d ON d.id = t.domainId) AS n
 GROUP BY n.aor HAVING COUNT(*) > 1;

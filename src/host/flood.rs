@@ -47,7 +47,10 @@ pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> 
             Ok(source) => decide(source, flags),
             Err(none) => unjudged(none.pass(Verdict::FloodUntracked)),
         };
-        statistics::count_verdict(&FLOOD_CHECK, verdict);
+        // A question is about a request that is counted elsewhere.
+        if !flags.peek {
+            statistics::count_verdict(&FLOOD_CHECK, verdict);
+        }
         answer(msg, FLOOD_CHECK.name, (verdict, judged), source.ok(), about)
     })
 }

@@ -42,6 +42,17 @@ impl Account {
         }
     }
 
+    /// Sends a request outside of dialogs with credentials and does not wait; its Call-ID.
+    pub fn send_authorized(&self, method: &str) -> String {
+        let challenge = self.ask(method, 1, "").expect("a challenge");
+        self.send_with(method, 2, &self.credentials(method, &challenge))
+    }
+
+    /// The final reply to what was sent.
+    pub fn answer(&self, call_id: &str) -> Message {
+        self.reply_to(call_id, Duration::from_secs(5)).expect("a reply")
+    }
+
     /// Sends a request; the final reply, if one comes within 3 s.
     pub fn ask(&self, method: &str, cseq: u32, headers: &str) -> Option<Message> {
         let id = self.send_with(method, cseq, headers);
@@ -68,14 +79,14 @@ impl Account {
         self.send_with(method, cseq, "")
     }
 
-    fn send_with(&self, method: &str, cseq: u32, headers: &str) -> String {
+    pub fn send_with(&self, method: &str, cseq: u32, headers: &str) -> String {
         let (me, id) = (self.endpoint.address(), unique());
         let Account { user, domain, .. } = self;
         let text = format!(
             "{method} sip:{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{id}\r\n\
              From: <sip:{user}@{domain}>;tag={id}\r\nTo: <sip:{user}@{domain}>\r\nCall-ID: {id}@phone\r\n\
              CSeq: {cseq} {method}\r\nContact: <sip:{user}@{me}>\r\nMax-Forwards: 70\r\n\
-             Expires: 600\r\n{headers}Content-Length: 0\r\n\r\n"
+             Expires: 600\r\nUser-Agent: Phone's 1.0\r\n{headers}Content-Length: 0\r\n\r\n"
         );
         self.endpoint.send(&text, self.proxy);
         format!("{id}@phone")

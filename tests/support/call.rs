@@ -160,6 +160,8 @@ pub struct Caller<'a> {
     headers: String,
     /// The URI in its Contact; that of its socket if None.
     pub contact: Option<String>,
+    /// The address in its Via; that of its socket if None.
+    pub sent_by: Option<String>,
 }
 
 pub fn unique() -> String {
@@ -183,6 +185,7 @@ impl<'a> Caller<'a> {
             cseq: 1,
             headers: headers.into(),
             contact: None,
+            sent_by: None,
         }
     }
 
@@ -201,8 +204,9 @@ impl<'a> Caller<'a> {
     fn send(&self, method: &str, branch: &str, cseq: u32, headers: &str) {
         let me = self.endpoint.address();
         let contact = self.contact.clone().unwrap_or_else(|| format!("sip:alice@{me}"));
+        let sent_by = self.sent_by.clone().unwrap_or_else(|| me.to_string());
         let mut text = format!(
-            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch={branch}\r\nFrom: {}\r\nTo: {}\r\n\
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch={branch}\r\nFrom: {}\r\nTo: {}\r\n\
              Call-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: <{contact}>\r\nMax-Forwards: 70\r\n",
             self.target, self.from, self.to, self.call_id
         );

@@ -17,6 +17,7 @@ pub mod guide;
 pub mod kamailio;
 pub mod login;
 pub mod machine;
+pub mod merge;
 pub mod mmdb;
 pub mod netns;
 pub mod nft;

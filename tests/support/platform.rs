@@ -29,6 +29,16 @@ impl Platform {
         platform
     }
 
+    /// As [`Platform::start`], without the views: as it is before sipwarden comes.
+    pub fn bare() -> Self {
+        let server = Server::mariadb();
+        let schema = project().join("tests/ivozprovider/schema.sql");
+        server.run_script(&fs::read_to_string(schema).unwrap());
+        let platform = Platform { server };
+        platform.run(&companies());
+        platform
+    }
+
     /// As [`Platform::start`], without any row.
     pub fn empty() -> Self {
         let server = Server::mariadb();

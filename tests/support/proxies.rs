@@ -1,20 +1,36 @@
-//! Both proxies of a platform, with the configurations that the project ships.
+//! Both proxies of a platform, as it has them or with sipwarden's calls.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::kamailio::{free_port, module};
 use super::platform::Platform;
-use super::{Folder, project, signal, wait_for};
+use super::{Folder, merge, project, signal, wait_for};
+
+/// Who decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The platform as it is, without sipwarden.
+    Stock,
+    /// The platform, and sipwarden watches.
+    Watch,
+    /// sipwarden.
+    Sipwarden,
+}
+
+/// Port of JSON-RPC at a proxy's own address, which nobody else has.
+const RPC: u16 = 8000;
 
 /// A running proxy; stopped when dropped.
 pub struct Proxy {
     name: &'static str,
     child: Child,
     folder: Folder,
-    port: u16,
+    ip: Ipv4Addr,
+    arguments: Vec<String>,
 }
 
 /// Both, which know each other.
@@ -23,99 +39,139 @@ pub struct Proxies {
     pub trunks: Proxy,
 }
 
+/// Where the platform's servers are.
+#[derive(Clone, Copy)]
+pub struct Inside {
+    pub users: Ipv4Addr,
+    pub trunks: Ipv4Addr,
+    pub server: Ipv4Addr,
+}
+
+impl Inside {
+    /// Addresses of loopback for one test, so that all ports may be 5060.
+    pub fn new() -> Self {
+        let [high, low] = free_port().to_be_bytes();
+        let at = |last| Ipv4Addr::new(127, high, low, last);
+        Inside { users: at(10), trunks: at(11), server: at(5) }
+    }
+}
+
 /// What the platform's own modules log in with.
 const KAMAILIO: &str = "
     CREATE USER kamailio@'127.0.0.1' IDENTIFIED BY 'own';
     GRANT SELECT ON ivozprovider.* TO kamailio@'127.0.0.1';
-    GRANT INSERT, UPDATE ON ivozprovider.BannedAddresses TO kamailio@'127.0.0.1';";
+    GRANT INSERT, UPDATE, DELETE ON ivozprovider.BannedAddresses TO kamailio@'127.0.0.1';";
 
 impl Proxies {
-    /// Starts users.cfg and trunks.cfg, external calls going to `carrier`, with these
-    /// names defined in both.
-    pub fn start(platform: &Platform, carrier: SocketAddr, defines: &[(&str, &str)]) -> Self {
+    /// Starts both, external calls going to `carrier`, with these settings; `PROXY` in
+    /// them is the name of either.
+    pub fn start(
+        platform: &Platform,
+        kind: Kind,
+        inside: Inside,
+        carrier: SocketAddr,
+        settings: &[(&str, &str)],
+    ) -> Self {
         platform.server.run_script(KAMAILIO);
-        let (users, trunks) = (free_port(), free_port());
         let quoted = |text: &str| format!("\"{text}\"");
         let db = platform.server.url_of("kamailio", "own", "ivozprovider");
-        let both = |ports: [(&'static str, String); 2]| {
-            let mut all = vec![
-                ("DB_URL", quoted(&platform.db_url())),
-                ("AUDIT_URL", quoted(&platform.audit_url())),
-                ("PLATFORM_DB_URL", quoted(&db)),
-                ("PLATFORM_SQLCON", quoted(&format!("platform=>{db}"))),
-                ("WORKERS", "4".into()),
-            ];
-            all.extend(ports);
-            all.extend(defines.iter().map(|&(name, value)| (name, value.to_owned())));
-            all
+        let defines = [
+            ("DBURL", quoted(&db)),
+            ("SQLCON", quoted(&format!("cb=>{db}"))),
+            ("WORKERS", "4".into()),
+            ("USERS_LISTEN", format!("udp:{}:5060", inside.users)),
+            ("TRUNKS_LISTEN", format!("udp:{}:5060", inside.trunks)),
+            ("USERS_ADDRESS", quoted(&inside.users.to_string())),
+            ("TRUNKS_ADDRESS", quoted(&inside.trunks.to_string())),
+            ("CARRIER", quoted(&format!("sip:{carrier}"))),
+            ("PUSHSERVERS", "1".into()),
+        ];
+        let start = |name, ip: Ipv4Addr| {
+            let folder = Folder::new();
+            let more = merge::settings(
+                &platform.db_url(),
+                &platform.audit_url(),
+                kind == Kind::Watch,
+                settings,
+            )
+            .replace("PROXY", name)
+            .replace("LISTEN", &ip.to_string());
+            match kind {
+                Kind::Stock => {
+                    fs::write(folder.join("kamailio.cfg"), merge::stock(name)).unwrap();
+                }
+                _ => merge::install(name, folder.path(), &more),
+            }
+            Proxy::start(name, folder, ip, &defines)
         };
-        let of_users = both([
-            ("USERS_LISTEN", format!("udp:127.0.0.1:{users}")),
-            ("TRUNKS", quoted(&format!("sip:127.0.0.1:{trunks}"))),
-        ]);
-        let mut of_trunks = both([
-            ("TRUNKS_LISTEN", format!("udp:127.0.0.1:{trunks}")),
-            ("INSIDE", quoted(&format!("sip:127.0.0.1:{users}"))),
-        ]);
-        of_trunks.push(("CARRIER", quoted(&format!("sip:{carrier}"))));
-        Proxies {
-            users: Proxy::start("users", users, &of_users),
-            trunks: Proxy::start("trunks", trunks, &of_trunks),
-        }
+        Proxies { users: start("users", inside.users), trunks: start("trunks", inside.trunks) }
     }
 
-    /// Both read the tables again.
+    /// Both read the tables again, the platform's own modules too.
     pub fn reload(&self) {
         for proxy in [&self.users, &self.trunks] {
-            let said = proxy.kamcmd(&["sipwarden.reload"]);
-            assert!(said.contains("generation"), "{said}");
+            proxy.kamcmd(&["permissions.addressReload"]);
+            proxy.kamcmd(&["permissions.trustedReload"]);
+            proxy.kamcmd(&["sipwarden.reload"]);
         }
     }
 }
 
 impl Proxy {
-    fn start(name: &'static str, port: u16, defines: &[(&str, String)]) -> Self {
-        let folder = Folder::new();
+    fn start(name: &'static str, folder: Folder, ip: Ipv4Addr, defines: &[(&str, String)]) -> Self {
         let modules = Command::new("tools/kamailio-modules.sh")
             .current_dir(project())
             .output()
             .expect("the folder of Kamailio's modules");
         let modules = String::from_utf8(modules.stdout).unwrap();
         let ours = module();
-        let log = fs::File::create(folder.join("log")).unwrap();
-        let socket = format!("\"unix:{}/ctl\"", folder.path().display());
-        let define = |name: &str, value: &str| match value {
-            "" => ["-A".to_owned(), name.to_owned()],
-            _ => ["-A".to_owned(), format!("{name}={value}")],
-        };
-        let child = Command::new("kamailio")
-            .args(["-DD", "-E", "-f"])
-            .arg(project().join(format!("kamailio-cfg/ivozprovider/{name}.cfg")))
-            .arg("-L")
-            .arg(format!("{}/:{}/", modules.trim(), ours.parent().unwrap().display()))
-            .arg("-w")
-            .arg(folder.path())
-            .arg("-Y")
-            .arg(folder.path())
-            .args(define("CTL_SOCKET", &socket))
-            .args(define("TABLES_FILE", &format!("\"{}/kept\"", folder.path().display())))
-            .args(defines.iter().flat_map(|(name, value)| define(name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut proxy = Proxy { name, child, folder, port };
-        wait_for("the proxy to answer", || {
-            assert!(proxy.child.try_wait().unwrap().is_none(), "{}", proxy.log());
-            proxy.kamcmd(&["sipwarden.version"]).contains("sipwarden:").then_some(())
-        });
+        let path = folder.path().display();
+        let define = |name: &str, value: &str| ["-A".to_owned(), format!("{name}={value}")];
+        let mut arguments =
+            vec![format!("-f{path}/kamailio.cfg"), format!("-w{path}"), format!("-Y{path}")];
+        arguments.push(format!("-L{}/:{}/", modules.trim(), ours.parent().unwrap().display()));
+        arguments.extend(define("CTL_SOCKET", &format!("\"unix:{path}/ctl\"")));
+        arguments.extend(define("RPC_PORT", &RPC.to_string()));
+        arguments.extend(define("RPC_ADDRESS", &ip.to_string()));
+        arguments.extend(defines.iter().flat_map(|(name, value)| define(name, value)));
+        let child = spawn(&folder, &arguments);
+        let mut proxy = Proxy { name, child, folder, ip, arguments };
+        proxy.wait_until_it_answers();
         proxy
     }
 
+    fn wait_until_it_answers(&mut self) {
+        wait_for("the proxy to answer", || {
+            assert!(self.child.try_wait().unwrap().is_none(), "{}", self.log());
+            self.kamcmd(&["core.version"]).contains("kamailio").then_some(())
+        });
+    }
+
+    /// Stops it and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.child = spawn(&self.folder, &self.arguments);
+        self.wait_until_it_answers();
+    }
+
+    fn stop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            signal(self.child.id() as i32, libc::SIGTERM);
+            for _ in 0..250 {
+                if self.child.try_wait().ok().flatten().is_some() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // SAFETY: a system call without memory; the group is this proxy's own.
+        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
+    }
+
     pub fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
+        (self.ip, 5060).into()
     }
 
     pub fn log(&self) -> String {
@@ -135,6 +191,40 @@ impl Proxy {
             self.kamcmd(command).lines().any(|line| line.trim() == expected).then_some(())
         });
     }
+
+    /// The page on this port of its address, with its head.
+    pub fn get(&self, port: u16) -> String {
+        let mut stream = TcpStream::connect((self.ip, port)).unwrap();
+        let head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&answer).contains("</title>") {
+            let len = stream.read(&mut part).unwrap();
+            assert!(len > 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&part[..len]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// What the portal sends: JSON-RPC over HTTP. The answer with its head.
+    pub fn portal(&self, method: &str, params: &[&str]) -> String {
+        let params: Vec<_> = params.iter().map(|param| format!("\"{param}\"")).collect();
+        let params = params.join(",");
+        let body = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":[{params}],\"id\":1}}"
+        );
+        let mut stream = TcpStream::connect((self.ip, RPC)).unwrap();
+        let head = format!(
+            "POST /RPC HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        let mut answer = [0; 4096];
+        let len = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..len]).into_owned()
+    }
 }
 
 impl Drop for Proxy {
@@ -142,18 +232,20 @@ impl Drop for Proxy {
         if std::thread::panicking() {
             eprintln!("--- log of the proxy for {}\n{}", self.name, self.log());
         }
-        if self.child.try_wait().ok().flatten().is_none() {
-            signal(self.child.id() as i32, libc::SIGTERM);
-            for _ in 0..250 {
-                if self.child.try_wait().ok().flatten().is_some() {
-                    break;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // SAFETY: a system call without memory; the group is this proxy's own.
-        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
+        self.stop();
     }
+}
+
+/// Starts Kamailio, in the foreground of a group of its own.
+fn spawn(folder: &Folder, arguments: &[String]) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new("kamailio")
+        .args(["-DD", "-E"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .unwrap()
 }

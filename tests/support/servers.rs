@@ -228,6 +228,13 @@ impl Server {
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
+    /// A line of shell that asks as the administrator: `mysql` with more arguments.
+    pub fn as_mysql(&self) -> String {
+        assert!(self.kind == Kind::MariaDb);
+        let socket = self.folder.join("socket");
+        format!("exec mariadb --no-defaults -u root --socket={} \"$@\"", socket.display())
+    }
+
     /// What a query of another user prints, or the server's complaint.
     pub fn try_query_as(&self, user: &str, password: &str, sql: &str) -> Result<String, String> {
         assert!(self.kind == Kind::MariaDb);
