@@ -111,7 +111,7 @@ fn where_failures_count_what_succeeds_is_free() {
     let folder = Folder::new();
     let gateway = Endpoint::new("127.0.0.99");
     let define = [("COUNT_FAILURES", "1".to_owned())];
-    let known = [("$avp(company) = $fd;", "$avp(company) = \"c.example\";")];
+    let known = [("$avp(company) = $(fd{s.tolower});", "$avp(company) = \"c.example\";")];
     let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &known);
     long_window(&example);
     let phone = Phone::new("127.42.0.1", example.address());
