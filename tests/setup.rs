@@ -19,22 +19,22 @@ const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/probe.service
 fn machine() -> Machine {
     let machine = Machine::new();
     machine.write(
-        "/root/probe.service",
+        "/srv/probe.service",
         "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
     );
-    let enable = "cp /root/probe.service /lib/systemd/system/ && deb-systemd-helper enable probe.service >/dev/null\n";
+    let enable = "cp /srv/probe.service /lib/systemd/system/ && deb-systemd-helper enable probe.service >/dev/null\n";
     for (name, configure) in [
         ("probe", enable),
         ("broken", "exit 1\n"),
-        ("killer", "kill -TERM $(cat /root/setup.pid)\n"),
-        ("slayer", "kill -KILL $(cat /root/setup.pid)\n"),
+        ("killer", "kill -TERM $(cat /srv/setup.pid)\n"),
+        ("slayer", "kill -KILL $(cat /srv/setup.pid)\n"),
     ] {
         let control = format!(
             "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@test.invalid>\n\
              Description: of a test\n"
         );
         machine.write(&format!("/repository/{name}/DEBIAN/control"), &control);
-        let script = format!("#!/bin/sh\nset -e\ncp {POLICY} /root/policy.{name}\n{configure}");
+        let script = format!("#!/bin/sh\nset -e\ncp {POLICY} /srv/policy.{name}\n{configure}");
         machine.write(&format!("/repository/{name}/DEBIAN/postinst"), &script);
     }
     machine.ok("cd /repository
@@ -53,7 +53,7 @@ fn machine() -> Machine {
 }
 
 fn setup(packages: &str) -> String {
-    format!("echo $$ >/root/setup.pid; SETUP_EXTRA='{packages}' exec tools/setup.sh")
+    format!("echo $$ >/srv/setup.pid; SETUP_EXTRA='{packages}' exec tools/setup.sh")
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn it_leaves_nothing_behind_but_the_packages_that_it_names() {
     assert!(said.contains("installing 1 Debian packages"), "{said}");
     assert!(said.contains("service probe is disabled; systemctl enable probe"), "{said}");
     assert!(said.lines().count() <= 4, "{said}");
-    assert!(machine.read("/root/policy.probe").contains("exit 101"), "nothing may be started");
+    assert!(machine.read("/srv/policy.probe").contains("exit 101"), "nothing may be started");
     assert!(!machine.path(POLICY).exists() && !machine.path(ENABLED).is_symlink());
     // There is nothing left to do, and nothing to say.
     assert_eq!(machine.ok(&setup("probe")), "");
@@ -75,11 +75,11 @@ fn it_leaves_nothing_behind_when_it_fails() {
     let machine = machine();
     let said = machine.fails(&setup("broken"));
     assert!(said.contains("setup: apt-get failed: E: "), "{said}");
-    assert!(machine.path("/root/policy.broken").exists() && !machine.path(POLICY).exists());
+    assert!(machine.path("/srv/policy.broken").exists() && !machine.path(POLICY).exists());
     machine.ok("dpkg --purge broken >/dev/null 2>&1");
 
     machine.fails(&setup("killer"));
-    assert!(machine.path("/root/policy.killer").exists() && !machine.path(POLICY).exists());
+    assert!(machine.path("/srv/policy.killer").exists() && !machine.path(POLICY).exists());
 
     // Nobody can clean up after KILL; the next run does.
     machine.fails(&setup("slayer"));

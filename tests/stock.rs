@@ -325,8 +325,8 @@ fn the_first_day_goes_as_the_guide_says() {
 const SHIPPED: &str = "/etc/kamailio/sipwarden.cfg";
 
 fn sqlite(stock: &Stock, database: &str, sql: &str) {
-    stock.machine.write("/root/statements.sql", sql);
-    stock.machine.ok(&format!("sqlite3 -bail /var/lib/kamailio/{database} </root/statements.sql"));
+    stock.machine.write("/srv/statements.sql", sql);
+    stock.machine.ok(&format!("sqlite3 -bail /var/lib/kamailio/{database} </srv/statements.sql"));
 }
 
 #[test]

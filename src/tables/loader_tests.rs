@@ -1,0 +1,206 @@
+//! Tests of the loader.
+
+use super::*;
+
+fn names() -> [String; 6] {
+    Table::ALL.map(|t| t.short_name().to_owned())
+}
+
+fn load(bad_rows: BadRows, rows: &[(Table, &[Value<'_>])]) -> Loader {
+    let mut classes = ClassNames::default();
+    classes.add("carrier".into()).unwrap();
+    let mut loader = Loader::new(names(), bad_rows).flood(classes, Broadest::default());
+    loader.row(Table::Brand, &[Some(b"b1"), Some(b"10")]);
+    loader.row(Table::Company, &[Some(b"c1"), Some(b"b1"), Some(b"1"), None]);
+    for (table, values) in rows {
+        loader.row(*table, values);
+    }
+    loader
+}
+
+fn error(table: Table, values: &[Value<'_>]) -> String {
+    match load(BadRows::Fail, &[(table, values)]).finish() {
+        Ok(_) => panic!("{table:?} was taken"),
+        Err(problems) => problems.kept()[0].to_string(),
+    }
+}
+
+#[test]
+fn each_kind_of_bad_row_is_named() {
+    let long = vec![b'x'; 65536];
+    let cases: &[(Table, &[Value<'_>], &str)] = &[
+        (Table::Brand, &[Some(b"b1"), None], "brands row 2: id \"b1\" stands twice"),
+        (Table::Brand, &[None, None], "id is NULL"),
+        (Table::Brand, &[Some(b""), None], "id is empty"),
+        (Table::Brand, &[Some(b"<null>"), None], "id \"<null>\""),
+        (Table::Brand, &[Some(&long), None], "is longer than 128 bytes"),
+        (
+            Table::Brand,
+            &[Some(b"2"), Some(b"-1")],
+            "max_calls \"-1\" is not a number from 0 to 2147483647 (brand \"2\")",
+        ),
+        (Table::Brand, &[Some(b"2"), Some(b"2147483648")], "max_calls \"2147483648\""),
+        (Table::Company, &[Some(b"2"), Some(b"zz"), None, None], "brand_id \"zz\" is no brand"),
+        (Table::Company, &[Some(b"2"), Some(b"b1"), Some(b"3"), None], "ip_filter \"3\""),
+        (Table::Company, &[Some(b"c1"), Some(b"b1"), None, None], "id \"c1\" stands twice"),
+        (Table::Company, &[Some(b"None"), Some(b"b1"), None, None], "id \"None\" is what"),
+        (Table::Company, &[Some(b"2"), Some(b"b1"), None, Some(b"ten")], "max_calls \"ten\""),
+        (Table::CompanyAddress, &[Some(b"c9"), Some(b"192.0.2.1"), None], "\"c9\" is no company"),
+        (
+            Table::CompanyAddress,
+            &[Some(b"c1"), Some(b"192.0.2.300"), None],
+            "ranges row 1: ip_addr \"192.0.2.300\": is not an IP address (company \"c1\")",
+        ),
+        (Table::CompanyAddress, &[Some(b"c1"), None, None], "ip_addr NULL"),
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"192.0.2.1"), Some(b"24")], "host bits"),
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"\xff\n"), None], "\"\\xff\\n\""),
+        (Table::CompanyCountry, &[Some(b"c1"), Some(b"es")], "country \"es\""),
+        (Table::CompanyCountry, &[Some(b"c1"), None], "country NULL"),
+        (Table::User, &[Some(b"u@d"), Some(b"c1"), Some(b"4")], "external_calls \"4\""),
+        (Table::User, &[Some(b"u@d"), Some(b"c2"), None], "company_id \"c2\""),
+        (
+            Table::Trusted,
+            &[Some(b"192.0.2.1"), None, Some(b"carier")],
+            "trusted row 1: 192.0.2.1/32: tag \"carier\" is none of exempt, default, carrier",
+        ),
+        (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(&long)], "tag \"xxx"),
+        (Table::Trusted, &[Some(b"x"), None, None], "ip_addr \"x\""),
+        (Table::Brand, &[Some(b"2")], "1 columns where 2"),
+        // What MariaDB gives of UUID, BIT and INET6.
+        (
+            Table::Brand,
+            &[Some(b"\x12\x3e\x45\x67\xe8\x9b\x12\xd3\xa4\x56\x42\x66\x14\x17\x40\x00"), None],
+            "is no text (UTF-8); cast it in a view: CAST(id AS CHAR)",
+        ),
+        (Table::User, &[Some(b"u\xe9@d"), Some(b"c1"), None], "CAST(aor AS CHAR)"),
+        (Table::User, &[Some(b"u@d"), Some(b"c\0"), None], "CAST(company_id AS CHAR)"),
+        (
+            Table::User,
+            &[Some(b"u@d"), Some(b"c1"), Some(b"\x01")],
+            "CAST(external_calls AS UNSIGNED)",
+        ),
+        (Table::Brand, &[Some(b"2"), Some(b"\x00\x07")], "CAST(max_calls AS UNSIGNED)"),
+        (
+            Table::Company,
+            &[Some(b"2"), Some(b"b1"), Some(b"\x03"), None],
+            "CAST(ip_filter AS UNSIGNED)",
+        ),
+        (
+            Table::Company,
+            &[Some(b"2"), Some(b"b1"), Some(b"yes"), None],
+            "ip_filter \"yes\" is not",
+        ),
+        (
+            Table::CompanyAddress,
+            &[Some(b"c1"), Some(b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01"), None],
+            "is not an IP address; cast it in a view: CAST(ip_addr AS CHAR)",
+        ),
+    ];
+    for (table, values, what) in cases {
+        let got = error(*table, values);
+        assert!(got.contains(what), "{got} lacks {what}");
+        assert!(got.len() < 400, "{}", got.len());
+    }
+}
+
+#[test]
+fn skipping_keeps_the_good_rows() {
+    let rows: &[(Table, &[Value<'_>])] = &[
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"bad"), None]),
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"192.0.2.1"), None]),
+    ];
+    let loader = load(BadRows::Skip, rows);
+    let Ok((config, problems)) = loader.finish() else { panic!("failed") };
+    assert_eq!(problems.count(), 1);
+    assert_eq!(config.ranges_v4.len(), 1);
+    assert_eq!(config.rows[Table::CompanyAddress.index()], 2);
+}
+
+#[test]
+fn only_twenty_problems_are_kept_and_all_counted() {
+    let mut loader = load(BadRows::Fail, &[]);
+    for _ in 0..1000 {
+        loader.row(Table::Brand, &[None, None]);
+    }
+    let Err(problems) = loader.finish() else { panic!("taken") };
+    assert_eq!((problems.kept().len(), problems.count()), (20, 1000));
+}
+
+#[test]
+fn suspicious_rows_are_warned_of() {
+    let rows: &[(Table, &[Value<'_>])] = &[
+        (Table::Company, &[Some(b"c2"), Some(b"b1"), Some(b"1"), None]),
+        (Table::Company, &[Some(b"c3"), Some(b"b1"), Some(b"1"), None]),
+        (Table::Company, &[Some(b"c4"), Some(b"b1"), None, None]),
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"0.0.0.0/0"), None]),
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"172.16.0.0/12"), None]),
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"172.17.0.0/16"), None]),
+        (Table::CompanyAddress, &[Some(b"c4"), Some(b"172.16.0.0/12"), None]),
+        (Table::CompanyAddress, &[Some(b"c1"), Some(b"2001:db8::/31"), None]),
+        (Table::CompanyCountry, &[Some(b"c3"), Some(b"ES")]),
+        (Table::Trusted, &[Some(b"10.0.0.0/15"), None, None]),
+        (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
+        (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
+    ];
+    let Ok((config, _)) = load(BadRows::Fail, rows).finish() else { panic!("failed") };
+    let texts: Vec<_> = config.warnings.kept().iter().map(|p| p.to_string()).collect();
+    let expected = [
+        "company \"c4\": ip_filter is NULL",
+        "company \"c1\": 0.0.0.0/0 grants every",
+        "company \"c1\": 0.0.0.0/0 is broader than flood_exempt_prefix",
+        "company \"c1\": 172.16.0.0/12 is broader",
+        "company \"c1\": 2001:db8::/31 is broader",
+        "trusted row 1: 10.0.0.0/15 exempts so many",
+        "row 2: company \"c2\": filter on, nothing listed",
+        "row 3: company \"c3\": filter on, only countries listed",
+        "countries row 1: country ES grants nothing: geoip_db is not set",
+    ];
+    assert_eq!(texts.len(), expected.len(), "{texts:?}");
+    for (text, expected) in texts.iter().zip(expected) {
+        assert!(text.contains(expected), "{text} lacks {expected}");
+    }
+}
+
+#[test]
+fn an_address_with_two_tags_is_bad() {
+    let rows: &[(Table, &[Value<'_>])] = &[
+        (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(b"carrier")]),
+        (Table::Trusted, &[Some(b"::ffff:192.0.2.1"), Some(b"128"), Some(b"exempt")]),
+    ];
+    let Err(problems) = load(BadRows::Fail, rows).finish() else { panic!("taken") };
+    let text = problems.kept()[0].to_string();
+    assert!(text.contains("row 2: 192.0.2.1/32 stands twice"), "{text}");
+}
+
+#[test]
+fn a_filter_may_be_a_boolean() {
+    for (value, on, watched) in [
+        (&b"0"[..], false, false),
+        (b"1", true, false),
+        (b"2", true, true),
+        (b"t", true, false),
+        (b"f", false, false),
+        (b"true", true, false),
+        (b"FALSE", false, false),
+        (b"\x00", false, false),
+        (b"\x01", true, false),
+        (b"\x02", true, true),
+    ] {
+        let row: &[Value<'_>] = &[Some(b"c2"), Some(b"b1"), Some(value), None];
+        let Ok((config, _)) = load(BadRows::Fail, &[(Table::Company, row)]).finish() else {
+            panic!("{value:?}")
+        };
+        let company = &config.companies[1];
+        assert_eq!((company.ip_filter, company.monitor), (on, watched), "{value:?}");
+    }
+}
+
+#[test]
+fn null_numbers_are_zero_and_a_null_filter_is_off() {
+    let row: &[Value<'_>] = &[Some(b"c2"), Some(b"b1"), None, None];
+    let Ok((config, _)) = load(BadRows::Fail, &[(Table::Company, row)]).finish() else {
+        panic!("failed")
+    };
+    assert!(!config.companies[1].ip_filter);
+    assert_eq!(config.companies[1].max_calls, 0);
+}
