@@ -104,7 +104,9 @@ fn the_proxy_protocol_tells_the_client() {
     for client in ["203.0.113.5", "203.0.113.6"] {
         let mut stream = TcpStream::connect(kamailio.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        write!(stream, "PROXY TCP4 {client} 192.0.2.1 4000 5060\r\n").unwrap();
+        // In one piece: Kamailio reads this header once.
+        let header = format!("PROXY TCP4 {client} 192.0.2.1 4000 5060\r\n");
+        stream.write_all(header.as_bytes()).unwrap();
         for n in 0..if client.ends_with('5') { 6 } else { 2 } {
             stream.write_all(options(kamailio.address(), "TCP").as_bytes()).unwrap();
             if n < 5 {
