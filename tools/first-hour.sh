@@ -24,8 +24,10 @@ mkdir -p "$base"
 if [ ! -e "$base.ready" ]; then
 	command -v debootstrap >/dev/null || die "install debootstrap"
 	archive=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1)
+	[ -n "$archive" ] || archive=$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list | head -n 1)
+	[ -n "$archive" ] || die "no archive in apt's configuration"
 	echo "first-hour: making a clean Debian $release"
-	debootstrap --variant=minbase "$release" "$base" "${archive:-http://deb.debian.org/debian}" >"$log" 2>&1 ||
+	debootstrap --variant=minbase "$release" "$base" "$archive" >"$log" 2>&1 ||
 		die "debootstrap failed"
 	touch "$base.ready"
 fi
@@ -95,17 +97,17 @@ sed -i -e '/^loadmodule "counters.so"/a include_file "sipwarden.cfg"' \
 [ "$(grep -c -e '^include_file "sipwarden' -e '^route(SIPWARDEN' "$config")" = 3 ] || die "Debian's file is another one"
 step "kamailio -c" inside kamailio -c || die "kamailio -c"
 chroot "$work/root" chown kamailio:kamailio /run/kamailio
-cat >"$work/root/root/start" <<-START
-	kamailio -DD -E -u kamailio -g kamailio >/root/kamailio.log 2>&1 &
+cat >"$work/root/srv/start" <<-START
+	kamailio -DD -E -u kamailio -g kamailio >/srv/kamailio.log 2>&1 &
 	tries=100
 	until kamcmd sipwarden.check acme.example 198.51.100.7 2>/dev/null; do
 		tries=\$((tries - 1))
-		[ \$tries -gt 0 ] || { cat /root/kamailio.log; exit 1; }
+		[ \$tries -gt 0 ] || { cat /srv/kamailio.log; exit 1; }
 		sleep 0.1
 	done
 	kill \$!
 START
 step "start, and the first sipwarden.check" unshare --net sh -c "ip link set lo up &&
-	ip address add 192.0.2.1/32 dev lo && chroot '$work/root' env PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /root/start" ||
+	ip address add 192.0.2.1/32 dev lo && chroot '$work/root' env PATH=/usr/sbin:/usr/bin:/sbin:/bin sh /srv/start" ||
 	die "start"
 grep 'check_company_ip: ' "$log" | tail -n 1

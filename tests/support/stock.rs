@@ -11,7 +11,7 @@ use super::{project, signal, wait_for};
 
 /// What Debian ships.
 pub const CONFIG: &str = "/etc/kamailio/kamailio.cfg";
-const LOG: &str = "/root/kamailio.log";
+const LOG: &str = "/srv/kamailio.log";
 /// The address that Kamailio finds and listens on.
 pub const PROXY: &str = "192.0.2.1";
 
