@@ -1,7 +1,6 @@
 //! Feeds the sets of the firewall with blocked sources, from the module's own
 //! process. Without a firewall, or without the right to change it, all else goes on.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use super::child::{Child, Done};
@@ -13,14 +12,13 @@ use super::process::with_snapshot;
 use super::state::State;
 use super::statistics::{self, Own};
 use crate::firewall::{
-    Changes, Element, Elements, Listing, Pursuit, Sets, changes, disjoint, parse_listing, settle,
+    Changes, Element, Elements, Listing, Mode, Pursuit, Sets, changes, disjoint, parse_listing,
+    settle,
 };
 use crate::flood::{Block, Reason, Rules};
 use crate::policy;
 use crate::printable::Printable;
-use crate::shm::{Area, SharedMutex};
 use crate::source::Learnt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Ms between two looks at the blocks.
 const LOOK: u64 = 300;
@@ -34,90 +32,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER: u64 = 2000;
 /// Most elements in the sets.
 const MOST: usize = 65_536;
-/// Bytes kept of what is wrong.
-const PROBLEM: usize = 256;
-
-/// How it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Mode {
-    /// Not configured.
-    Off,
-    /// Nothing heard from nft yet.
-    Starting,
-    /// The sets are fed.
-    On,
-    /// They cannot be fed.
-    Failed,
-}
-
-impl Mode {
-    const ALL: [Mode; 4] = [Mode::Off, Mode::Starting, Mode::On, Mode::Failed];
-
-    /// As `sipwarden.stats` prints it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Mode::Off => "off",
-            Mode::Starting => "starting",
-            Mode::On => "on",
-            Mode::Failed => "failed",
-        }
-    }
-}
-
-/// What all processes know of it; written by the module's own.
-pub struct Status {
-    mode: &'static AtomicU64,
-    elements: &'static AtomicU64,
-    left_out: &'static AtomicU64,
-    problem: &'static SharedMutex<[u8; PROBLEM]>,
-}
-
-impl Status {
-    /// Off.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn new() -> io::Result<Self> {
-        Ok(Status {
-            mode: Area::share()?,
-            elements: Area::share()?,
-            left_out: Area::share()?,
-            problem: Area::share()?,
-        })
-    }
-
-    /// How it stands.
-    pub fn mode(&self) -> Mode {
-        Mode::ALL.get(self.mode.load(Relaxed) as usize).copied().unwrap_or(Mode::Off)
-    }
-
-    /// Elements in the sets.
-    pub fn elements(&self) -> u64 {
-        self.elements.load(Relaxed)
-    }
-
-    /// Blocks for which there is no room.
-    pub fn left_out(&self) -> u64 {
-        self.left_out.load(Relaxed)
-    }
-
-    /// Why they cannot be fed; empty if they can.
-    pub fn problem(&self) -> String {
-        let problem = *self.problem.lock();
-        let text = problem.split(|b| *b == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(text).into_owned()
-    }
-
-    fn set(&self, mode: Mode, problem: &str) {
-        self.mode.store(mode as u64, Relaxed);
-        let mut kept = self.problem.lock();
-        *kept = [0; PROBLEM];
-        // The last byte stays zero.
-        let room = kept.iter_mut().take(PROBLEM - 1);
-        room.zip(problem.bytes()).for_each(|(to, from)| *to = from);
-    }
-}
 
 /// What nft is doing.
 enum Job {
@@ -254,7 +168,7 @@ impl Feeder {
     fn change(&mut self, state: &State, sets: &Sets, now: u64) {
         self.told.retain(|_, until| until.saturating_add(LINGER) > now);
         let live = self.told.values().filter(|until| **until > now).count();
-        state.firewall.elements.store(live as u64, Relaxed);
+        state.firewall.set_elements(live);
         let wanted = self.wanted(state, now);
         let changes = changes(&self.told, &wanted, now);
         // What it is counts from now on.
@@ -288,7 +202,7 @@ impl Feeder {
         }
         // Of a block that was replaced the note is gone: all are noted.
         told.keys().for_each(|prefix| state.flood.set_offloaded(*prefix, true));
-        state.firewall.elements.store(told.len() as u64, Relaxed);
+        state.firewall.set_elements(told.len());
         self.told = told;
     }
 
@@ -314,7 +228,7 @@ impl Feeder {
             }
         });
         let left_out = disjoint(&mut wanted, MOST);
-        state.firewall.left_out.store(left_out as u64, Relaxed);
+        state.firewall.set_left_out(left_out);
         if left_out > 0 && !self.said_full {
             log::warning(format_args!(
                 "firewall: {left_out} blocked sources are left out: more than {MOST}"
@@ -344,9 +258,7 @@ impl Feeder {
         let nft = state.settings.firewall_nft.display();
         let why = why.lines().next().unwrap_or_default();
         let problem = format!("{nft}: {}", Printable::full(why.as_bytes()));
-        let said =
-            state.firewall.mode() == Mode::Failed && state.firewall.problem() == short(&problem);
-        if !said {
+        if !state.firewall.has_failed(&problem) {
             log::error(format_args!(
                 "firewall: off; {problem}. {}. Blocked sources are refused as before; tried on, \
                  not said again",
@@ -355,12 +267,6 @@ impl Feeder {
             state.firewall.set(Mode::Failed, &problem);
         }
     }
-}
-
-/// What is kept of a problem.
-fn short(problem: &str) -> String {
-    String::from_utf8_lossy(problem.as_bytes().get(..PROBLEM - 1).unwrap_or(problem.as_bytes()))
-        .into_owned()
 }
 
 fn advice(why: &str, sets: &Sets) -> String {
