@@ -36,6 +36,7 @@ impl NoSource {
 
 impl sw_message {
     /// Whom the message has come from; None if nobody has sent it.
+    #[inline]
     pub fn sender(&self) -> Option<Source> {
         let learnt = if self.proxied != 0 { Learnt::Proxy } else { Learnt::Packet };
         Some(Source { address: self.source.to_address()?, learnt })
@@ -51,6 +52,7 @@ impl sw_message {
     /// # Errors
     /// Why there is none; complained of. A wrong text never stands for the sender, who
     /// may be a balancer with many clients behind it.
+    #[inline]
     pub fn judged(&self, function: &Function) -> Result<Source, NoSource> {
         if self.is_given != 0 {
             // SAFETY: the shim passes a text that outlives the call that this is in.
@@ -58,18 +60,21 @@ impl sw_message {
             // A script may give what it always gives, also for those who send themselves.
             return Ok(self.sender_at(source.address).unwrap_or(source));
         }
-        self.sender().ok_or_else(|| {
-            complain(
-                Kind::NoSource,
-                format_args!(
-                    "{} has no source to judge: nobody has sent this message; give an address as \
-                     the last argument (said once a minute)",
-                    function.name
-                ),
-            );
-            NoSource::Nobody
-        })
+        self.sender().ok_or_else(|| nobody(function))
     }
+}
+
+#[cold]
+fn nobody(function: &Function) -> NoSource {
+    complain(
+        Kind::NoSource,
+        format_args!(
+            "{} has no source to judge: nobody has sent this message; give an address as the last \
+             argument (said once a minute)",
+            function.name
+        ),
+    );
+    NoSource::Nobody
 }
 
 fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {
