@@ -295,6 +295,9 @@ struct sw_module {
 	int (*check_setting)(uint32_t index, const char *text, int32_t number);
 	/* A value that was checked holds from now on, in all processes. */
 	void (*apply_setting)(uint32_t index, const char *text, int32_t number);
+	/* When the routes of the script are fixed: whether a function has these flags;
+	 * what is wrong is logged. 0: yes. */
+	int (*check_flags)(struct sw_text function, struct sw_text flags);
 	/* mod_init, last: maps shared memory and loads the tables. 0: ok. */
 	int (*init)(void);
 	/* mod_destroy; also called when init was not or has failed. */

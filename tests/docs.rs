@@ -310,7 +310,8 @@ fn script_functions_are_described() {
     let table = &shim[shim.find("cmd_export_t sw_functions[]").unwrap()..];
     let exports: Vec<Vec<_>> = table
         .lines()
-        .filter_map(|l| l.trim().strip_prefix("SW_EXPORT(\"")?.strip_suffix("),"))
+        .filter_map(|l| l.trim().strip_prefix("SW_EXPORT")?.split_once('('))
+        .map(|(_, l)| l.trim_start_matches('"'))
         .map(|l| l.split(", ").collect())
         .collect();
     assert!(exports.len() > 10, "{exports:?}");

@@ -42,6 +42,7 @@ pub enum Entry {
     Row,
     CanLoad,
     Load,
+    CheckFlags,
 }
 
 thread_local! {

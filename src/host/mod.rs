@@ -21,6 +21,7 @@ mod fallback;
 mod faults;
 mod files;
 mod firewall;
+mod flags;
 mod flood;
 mod functions;
 mod gauges;

@@ -13,7 +13,7 @@ use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::values::Values;
 use super::{
-    auth, calls, changes, clock, dialogs, fallback, flood, functions, log, persist, process,
+    auth, calls, changes, clock, dialogs, fallback, flags, flood, functions, log, persist, process,
     reaper, recorder, reload, rpc, statistics, variables,
 };
 use crate::flood::Rules;
@@ -31,6 +31,7 @@ pub static sw_rust_module: sw_module = sw_module {
     set_param: Some(set_param),
     check_setting: Some(check_setting),
     apply_setting: Some(apply_setting),
+    check_flags: Some(flags::check_flags),
     init: Some(init),
     destroy: Some(destroy),
     check_company_ip: Some(functions::check_company_ip),
