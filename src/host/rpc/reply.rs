@@ -1,6 +1,6 @@
 //! Builds replies through the host's RPC API.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::ptr;
@@ -17,6 +17,8 @@ const REASON_BYTES: usize = 127;
 /// One RPC call.
 pub struct Call {
     host: &'static sw_host,
+    /// The method and its arguments.
+    usage: &'static CStr,
     handle: *mut c_void,
 }
 
@@ -57,17 +59,26 @@ impl Fault {
     }
 }
 
-fn missing(name: &str) -> Fault {
-    Fault::argument(format!("argument {name} is missing"))
-}
-
 impl Call {
     /// None before mod_init.
     ///
     /// # Safety
-    /// `handle` is the shim's handle of a call that outlives the result.
-    pub unsafe fn new(handle: *mut c_void) -> Option<Self> {
-        Some(Call { host: abi::host()?, handle })
+    /// `usage` is a literal of the shim, `handle` its handle of a call that outlives the
+    /// result.
+    pub unsafe fn new(usage: *const c_char, handle: *mut c_void) -> Option<Self> {
+        // SAFETY: as the caller guarantees.
+        let usage = unsafe { CStr::from_ptr(usage) };
+        Some(Call { host: abi::host()?, usage, handle })
+    }
+
+    /// What is wrong with the arguments, after how they go.
+    fn misused(&self, what: impl Display) -> Fault {
+        let usage = self.usage.to_string_lossy();
+        Fault::argument(format!("usage: {}; {what}", usage.trim_end()))
+    }
+
+    fn missing(&self, name: &str) -> Fault {
+        self.misused(format_args!("{name} is missing"))
     }
 
     /// The next argument, whole numbers as text; None if there is none.
@@ -84,7 +95,7 @@ impl Call {
     /// # Errors
     /// A fault that names it.
     pub fn value(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        self.next(name, true)?.ok_or_else(|| missing(name))
+        self.next(name, true)?.ok_or_else(|| self.missing(name))
     }
 
     fn next(&self, name: &str, any_number: bool) -> Result<Option<Vec<u8>>, Fault> {
@@ -112,7 +123,7 @@ impl Call {
     /// # Errors
     /// A fault that names it.
     pub fn required(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        self.argument(name)?.ok_or_else(|| missing(name))
+        self.argument(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// The next argument, a whole number between these.
@@ -142,7 +153,7 @@ impl Call {
             None => Ok(()),
             Some(text) => {
                 let text = Printable::short(&text);
-                Err(Fault::argument(format!("one argument too many: \"{text}\"")))
+                Err(self.misused(format_args!("one argument too many: \"{text}\"")))
             }
         }
     }
