@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::company::no_snapshot;
+use super::company::{no_snapshot, tell_if_unknown, unknown};
 use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::Prefix;
@@ -45,6 +45,9 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.int(c"total", found.len() as u64);
     page.tell(&reply, found.len());
+    if let Some(company) = &company {
+        tell_if_unknown(&reply, company);
+    }
     let list = reply.array(c"denied");
     for event in page.of(found.iter()) {
         describe(&list.item_structure(), event);
@@ -145,10 +148,9 @@ fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>
 pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
     call.no_more()?;
-    let known = with_snapshot(|view, _| view.company(&company).is_some()).unwrap_or(false);
-    if !known {
-        let company = Printable::short(&company);
-        return Err(Fault::unknown(format!("company \"{company}\" is not known")));
+    let unknown = with_snapshot(|view, _| unknown(view, &company)).ok_or_else(no_snapshot)?;
+    if let Some(unknown) = unknown {
+        return Err(Fault::unknown(unknown));
     }
     let denied = state.recent.list(|event| event.company() == company && event.calls == 0);
     let attackers = state.starts.list(|event| event.source().is_some());

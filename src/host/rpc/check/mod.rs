@@ -3,7 +3,7 @@
 mod calls;
 mod source;
 
-use super::company::no_snapshot;
+use super::company::{self, no_snapshot};
 use super::reply::{Call, Fault, Node};
 use super::{bans, blocks};
 use crate::address::Address;
@@ -132,14 +132,10 @@ fn verdict_of(steps: &[Step]) -> String {
 }
 
 /// An id that differs from one of these in case or blanks only.
-fn alike<'a>(id: &[u8], mut known: impl Iterator<Item = &'a [u8]>) -> String {
-    let id = id.trim_ascii();
-    match known.find(|other| other.trim_ascii().eq_ignore_ascii_case(id)) {
-        Some(other) => {
-            format!("; \"{}\" differs in case or blanks only", Printable::full(other))
-        }
-        None => String::new(),
-    }
+fn alike<'a>(id: &[u8], known: impl Iterator<Item = &'a [u8]>) -> String {
+    company::alike(id, known).map_or_else(String::new, |other| {
+        format!("; \"{}\" differs in case or blanks only", Printable::full(other))
+    })
 }
 
 /// Code and reason of a verdict.
