@@ -53,8 +53,8 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, ban: &Ban) {
     node.text(c"source", ban.source.name());
     node.text(c"class", state.settings.classes.name(ban.class));
     node.text(c"reason", ban.reason.name());
-    node.int(c"since", now.date(ban.since) / 1000);
-    node.int(c"until", now.date(ban.until) / 1000);
+    node.time((c"since", c"since_date"), now.date(ban.since) / 1000);
+    node.time((c"until", c"until_date"), now.date(ban.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(ban.until, now.monotonic));
     node.int(c"refused", ban.seen);
 }

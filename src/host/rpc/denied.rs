@@ -73,8 +73,8 @@ fn describe(node: &Node<'_>, event: &Event) {
     let (class, aor): (_, &[u8]) =
         if names_a_class(event) { (event.aor(), &[]) } else { (&[], event.aor()) };
     let is_start = matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BanStarted));
-    node.int(c"time", event.time / 1000);
-    node.int(c"first_time", event.since / 1000);
+    node.time((c"time", c"date"), event.time / 1000);
+    node.time((c"first_time", c"first_date"), event.since / 1000);
     node.int(c"count", event.count);
     node.text(c"function", event.function());
     node.text(c"reason", event.reason());
@@ -90,7 +90,7 @@ fn describe(node: &Node<'_>, event: &Event) {
     // Of a block they are requests.
     node.int(c"calls", if is_start { 0 } else { event.calls });
     node.int(c"limit", event.limit);
-    node.int(c"until", event.until / 1000);
+    node.time((c"until", c"until_date"), event.until / 1000);
     node.int(c"monitored", i64::from(event.is_monitored()));
 }
 

@@ -9,6 +9,7 @@ use crate::host::abi::{
     self, SW_ARGUMENT_BY_NAME, SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_TEXT, SW_ARGUMENT_UNUSABLE,
     sw_host, sw_text,
 };
+use crate::host::clock;
 use crate::printable::Printable;
 
 /// Longest reason that JSON-RPC passes on whole.
@@ -223,6 +224,13 @@ impl<'a> Node<'a> {
             // SAFETY: handle and name are valid during the call.
             unsafe { add(self.call.handle, self.handle, name.as_ptr(), value) };
         }
+    }
+
+    /// Adds a time in seconds since 1970, and as people write it.
+    pub fn time(&self, (seconds_name, date_name): (&CStr, &CStr), seconds: u64) {
+        self.int(seconds_name, seconds);
+        let date = if seconds == 0 { String::new() } else { clock::date(seconds) };
+        self.text(date_name, date);
     }
 
     /// Adds a text to a structure.
