@@ -122,6 +122,11 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
 }
 
 impl Foretold {
+    /// Name of its class.
+    pub fn class_name<'s>(&self, state: &'s State) -> &'s str {
+        state.settings.classes.name(self.class)
+    }
+
     /// Its fields; the verdict is what the script would be told.
     pub fn tell(&self, reply: &Node<'_>, state: &State) {
         let told = policy::soften(self.verdict, FloodFlags::default(), self.watched);
