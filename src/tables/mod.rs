@@ -8,7 +8,7 @@ mod rows;
 mod value;
 mod warnings;
 
-pub use loader::Loader;
+pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Broadest, Company, Configuration, Country, RangeRow, Trusted, User};
 

@@ -16,6 +16,7 @@ use crate::host::state::State;
 use crate::host::statistics::{self, Own};
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
+use crate::tables::has_domain;
 use crate::verdict::Verdict;
 
 /// Bans on a page: ctl bounds the structures of one reply.
@@ -182,7 +183,15 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
             shown(&ban),
             ban.source.name()
         ));
-        describe(&call.reply(), state, now, &ban);
+        let reply = call.reply();
+        describe(&reply, state, now, &ban);
+        let warnings = reply.array(c"warnings");
+        if !has_domain(&aor) {
+            warnings.item(format_args!(
+                "\"{}\" has no domain: ban user@domain if the script asks for that",
+                Printable::short(&aor)
+            ));
+        }
         Ok(())
     })
 }
