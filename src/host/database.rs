@@ -1,8 +1,8 @@
 //! Reads the tables through Kamailio's database drivers.
 
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::ptr;
 
 use super::abi::{self, sw_host, sw_text};
@@ -25,10 +25,8 @@ impl Connection {
         let host = abi::host().ok_or_else(|| failed("no host"))?;
         let open = host.db_open.ok_or_else(|| failed("no database API"))?;
         let url = CString::new(db_url).map_err(|e| failed(&e.to_string()))?;
-        // SQLite's driver would make an empty file.
-        if let Some((path, Err(error))) = sqlite_path(db_url).map(|path| (path, fs::metadata(path)))
-        {
-            return Err(file_error(path, &error));
+        if let Some(path) = sqlite_path(db_url) {
+            check_file(path)?;
         }
         let mut error: *const c_char = ptr::null();
         // SAFETY: the URL outlives the call, `error` is set to a literal.
@@ -39,12 +37,7 @@ impl Connection {
                 // SAFETY: a string literal of the shim.
                 false => unsafe { CStr::from_ptr(error) }.to_string_lossy(),
             };
-            // Nor does that driver say why.
-            let open = |path| File::options().read(true).write(true).open(path);
-            return Err(match sqlite_path(db_url).map(|path| (path, open(path))) {
-                Some((path, Err(error))) => file_error(path, &error),
-                _ => failed(&why),
-            });
+            return Err(failed(&why));
         }
         Ok(Connection { host, handle })
     }
@@ -113,19 +106,32 @@ fn sqlite_path(db_url: &str) -> Option<&str> {
     db_url.strip_prefix("sqlite:///")?.split('?').next()
 }
 
-/// Why the file of an SQLite database cannot be opened; its name comes last, as an answer
-/// may be cut.
-fn file_error(path: &str, error: &io::Error) -> String {
-    let error_text = error.to_string();
-    let text = error_text.split(" (os error").next().unwrap_or_default();
+/// First bytes of an SQLite database that is not empty.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// What SQLite's driver does not say: why a file cannot be opened. One that is not there
+/// it would make, empty.
+///
+/// # Errors
+/// What is wrong with the file; its name comes last, as an answer may be cut.
+fn check_file(path: &str) -> Result<(), String> {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut begin));
     // SAFETY: a system call that cannot fail.
     let user = unsafe { libc::geteuid() };
-    let hint = match error.kind() {
-        ErrorKind::NotFound => "; kamailio-cfg/sql/sqlite makes one".to_owned(),
-        ErrorKind::PermissionDenied => format!("; Kamailio runs as user {user}"),
-        _ => String::new(),
+    let why = match read.map_err(|error| (error.kind(), error.to_string())) {
+        Ok(_) if begin.is_empty() || begin == MAGIC => return Ok(()),
+        Ok(_) => "it is no SQLite database; kamailio-cfg/sql/sqlite makes one".to_owned(),
+        Err((kind, error)) => {
+            let error = error.split(" (os error").next().unwrap_or_default();
+            match kind {
+                ErrorKind::NotFound => format!("{error}; kamailio-cfg/sql/sqlite makes one"),
+                ErrorKind::PermissionDenied => format!("{error}; Kamailio runs as user {user}"),
+                _ => error.to_owned(),
+            }
+        }
     };
-    format!("database: it cannot be opened: {text}{hint}: {path}")
+    Err(format!("database: it cannot be opened: {why}: {path}"))
 }
 
 /// Why a table could not be read; the driver tells that to the log only.
