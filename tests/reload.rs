@@ -347,48 +347,6 @@ fn hostile_text_is_compared_and_shown_as_bytes() {
     assert_serves(&kamailio);
 }
 
-/// What kamcmd shows of a mistake names it, its value and its remedy.
-#[test]
-fn a_mistake_is_told_with_its_remedy() {
-    let folder = Folder::new();
-    let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
-    let long = "x".repeat(128);
-    let address = "INSERT INTO sipwarden_company_address VALUES";
-    for (sql, said) in [
-        (
-            format!("{address} ('office', '192.0.2.17/24', NULL);"),
-            "ip_addr \"192.0.2.17/24\": host bits set: write 192.0.2.0/24",
-        ),
-        (
-            format!("{address} ('office', '192.0.2.0', '255.255.255.0');"),
-            "mask \"255.255.255.0\" is dotted: write 24",
-        ),
-        (
-            format!("{address} ('Office ', '192.0.2.0', 24);"),
-            "company_id \"Office \" is no company: \"office\" differs in case or blanks only",
-        ),
-        (
-            "INSERT INTO sipwarden_company VALUES ('c', 'B', 1, 0);".into(),
-            "brand_id \"B\" is no brand: \"b\" differs in case or blanks only",
-        ),
-        (
-            format!("INSERT INTO sipwarden_user VALUES ('{long}', '{long}', 4);"),
-            "...; all of it: sipwarden.problems",
-        ),
-        ("DROP TABLE sipwarden_user;".into(), "cannot be read: kamailio-cfg/sql makes it"),
-        ("DELETE FROM sipwarden_company;".into(), "no company is left in table sipwarden_company"),
-    ] {
-        let before = folder.join("before.sqlite");
-        std::fs::copy(db.path(), &before).unwrap();
-        db.run(&sql);
-        let shown = kamailio.kamcmd(&["sipwarden.reload"]);
-        assert!(shown.contains("error") && shown.contains(said), "{sql}: {shown}");
-        std::fs::copy(&before, db.path()).unwrap();
-    }
-    assert_eq!(reload(&kamailio).unwrap()["generation"], 2);
-}
-
 #[test]
 fn without_a_database_the_old_tables_serve_and_it_recovers() {
     let folder = Folder::new();
