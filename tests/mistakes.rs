@@ -58,28 +58,26 @@ fn in_tables(sql: &str) -> Made {
 
 fn mistakes() -> Vec<(Made, Said)> {
     let long = "x".repeat(128);
-    let address = |values: &str| {
-        Tables(format!("INSERT INTO sipwarden_company_address VALUES ({values});"))
-    };
+    let address =
+        |values: &str| Tables(format!("INSERT INTO sipwarden_company_address VALUES ({values});"));
     vec![
         // The database.
         (
             Url("sqlite:////nowhere/tables.sqlite"),
-            &[
-                "database: it cannot be opened: No such file or directory; kamailio-cfg/sql/sqlite \
-                 makes one: /nowhere/tables.sqlite",
-            ],
+            &["database: it cannot be opened: No such file or directory; kamailio-cfg/sql/sqlite \
+                 makes one: /nowhere/tables.sqlite"],
         ),
         (
             Url("mysql://user:secret@127.0.0.1:1/x"),
-            &["parameter db_url: no driver is loaded for \"mysql\"", "db_mysql.so or db_postgres.so"],
+            &[
+                "parameter db_url: no driver is loaded for \"mysql\"",
+                "db_mysql.so or db_postgres.so",
+            ],
         ),
         (
             Parameter("trusted_table", "\"nowhere\""),
-            &[
-                "table nowhere cannot be read: kamailio-cfg/sql makes it (columns ip_addr, mask, \
-                 tag)",
-            ],
+            &["table nowhere cannot be read: kamailio-cfg/sql makes it (columns ip_addr, mask, \
+                 tag)"],
         ),
         (
             File(|path| fs::remove_file(path).unwrap()),
@@ -115,7 +113,10 @@ fn mistakes() -> Vec<(Made, Said)> {
         // Parameters.
         (Parameter("db_url", "\"\""), &["db_url"]),
         (Parameter("db_ulr", "\"x\""), &["parameter <db_ulr>", "not found in module <sipwarden>"]),
-        (Parameter("max_calls", "\"100\""), &["max_calls: \"100\" is a text; give a number from 16"]),
+        (
+            Parameter("max_calls", "\"100\""),
+            &["max_calls: \"100\" is a text; give a number from 16"],
+        ),
         (
             Parameter("company_table", "7"),
             &["company_table: 7 is a number; give a text, in quotes: \"7\""],
@@ -142,10 +143,7 @@ fn mistakes() -> Vec<(Made, Said)> {
             Parameter("flood_sources", "17000000"),
             &["flood_sources: 17000000 is not from 1024 to 16777216"],
         ),
-        (
-            Parameter("flood_class", "\"vip\""),
-            &["flood_class: \"vip\" is not name=key:value;..."],
-        ),
+        (Parameter("flood_class", "\"vip\""), &["flood_class: \"vip\" is not name=key:value;..."]),
         (
             Parameter("flood_class", "\"vip=limit:0\""),
             &["class vip: limit \"0\" is not from 1 to 65535"],
@@ -154,10 +152,7 @@ fn mistakes() -> Vec<(Made, Said)> {
             Parameter("flood_class", "\"vip=limt:5\""),
             &["class vip: \"limt\"", "limit, window, block, block_max"],
         ),
-        (
-            Parameter("flood_company_sources", "\"vip\""),
-            &["\"vip\" is neither exempt nor a class"],
-        ),
+        (Parameter("flood_company_sources", "\"vip\""), &["\"vip\" is neither exempt nor a class"]),
         // The script.
         (Script("$swd(reason) = \"granted\";"), &["read only pvar"]),
         (
@@ -294,7 +289,8 @@ fn what_stops_the_start_is_named_with_its_remedy() {
         config.modules.push_str("loadmodule \"dialog.so\"\n");
         let mistake = match made {
             Parameter(name, value) => {
-                config = config.settings(&format!("modparam(\"sipwarden\", \"{name}\", {value})\n"));
+                config =
+                    config.settings(&format!("modparam(\"sipwarden\", \"{name}\", {value})\n"));
                 format!("{name} {value}")
             }
             Url(url) => {
@@ -380,8 +376,8 @@ fn what_is_wrong_later_is_told_with_its_remedy_where_it_is_asked() {
 fn the_order_of_loadmodules_does_not_matter_to_the_driver() {
     let folder = Folder::new();
     let db = tables(&folder);
-    let mut config = Config::new(&db.url())
-        .settings("loadmodule \"db_sqlite.so\"\nloadmodule \"dialog.so\"\n");
+    let mut config =
+        Config::new(&db.url()).settings("loadmodule \"db_sqlite.so\"\nloadmodule \"dialog.so\"\n");
     config.modules.clear();
     let kamailio = config.start();
     assert!(!kamailio.log().contains("there is no dialog module"), "{}", kamailio.log());

@@ -172,7 +172,10 @@ fn the_rpc_explains_without_side_effects() {
     assert!(steps[3].starts_with("tables: generation 1, loaded 20"), "{steps:?}");
     assert_eq!(far["cc_limit"]["asked"], 0);
     let allowed = check("office", "127.0.1.77");
-    assert_eq!((&allowed["verdict"], &allowed["cc_limit"]["asked"]), (&json!("allowed"), &json!(1)));
+    assert_eq!(
+        (&allowed["verdict"], &allowed["cc_limit"]["asked"]),
+        (&json!("allowed"), &json!(1))
+    );
     let counted = "cc_limit: call_counted (1), a new call would be counted: the company has 0";
     assert!(allowed["steps"][2].as_str().unwrap().starts_with(counted), "{allowed}");
     let carrier = check("office", "127.0.8.1");

@@ -56,7 +56,9 @@ impl Connection {
     /// Whether a table has a column.
     fn has(&self, name: &str, column: &str) -> bool {
         // SAFETY: `skip_row` reads nothing.
-        unsafe { self.rows(&format!("{name} WHERE 1=0"), &[column], skip_row, ptr::null_mut()) == 0 }
+        unsafe {
+            self.rows(&format!("{name} WHERE 1=0"), &[column], skip_row, ptr::null_mut()) == 0
+        }
     }
 
     /// Gives each row to `take`; what the shim answers.

@@ -25,10 +25,7 @@ pub(super) fn filter(company: &CompanyView<'_>) -> &'static str {
 }
 
 /// The id among these that differs in case or blanks only.
-pub(super) fn alike<'a>(
-    id: &[u8],
-    mut known: impl Iterator<Item = &'a [u8]>,
-) -> Option<&'a [u8]> {
+pub(super) fn alike<'a>(id: &[u8], mut known: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
     let id = id.trim_ascii();
     known.find(|other| other.trim_ascii().eq_ignore_ascii_case(id))
 }
@@ -40,9 +37,8 @@ pub(super) fn unknown(view: &View<'_>, id: &[u8]) -> Option<String> {
         return None;
     }
     let instead = alike(id, view.companies().map(|company| company.id()));
-    let instead = instead.map_or_else(String::new, |known| {
-        format!("write \"{}\": ", Printable::short(known))
-    });
+    let instead = instead
+        .map_or_else(String::new, |known| format!("write \"{}\": ", Printable::short(known)));
     Some(format!("{instead}company \"{}\" is not known", Printable::short(id)))
 }
 
