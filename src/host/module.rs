@@ -12,7 +12,7 @@ use super::contract::{dialogs, log};
 use super::process::{keeper, loader, reaper, recorder};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks};
-use super::script::{auth, calls, flood, sources, variables};
+use super::script::{auth, calls, flags, flood, sources, variables};
 use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::rules::with_rules;
 use super::state::{self, State, gauges, reader};
@@ -33,6 +33,7 @@ pub static sw_rust_module: sw_module = sw_module {
     set_param: Some(set_param),
     check_setting: Some(check_setting),
     apply_setting: Some(apply_setting),
+    check_flags: Some(flags::check_flags),
     init: Some(init),
     destroy: Some(destroy),
     check_company_ip: Some(sources::check_company_ip),

@@ -6,30 +6,52 @@ use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, project};
 use serde_json::{Value, json};
 
-/// Method, names of its arguments, and arguments that it takes.
-const METHODS: [(&str, &[&str], &[&str]); 21] = [
-    ("reload", &[], &[]),
-    ("check", &["company", "ip", "aor"], &["7", "192.0.2.7", "alice@example.com"]),
-    ("source", &["address"], &["192.0.2.7"]),
-    ("blocks", &["page", "text"], &["1", "192.0.2"]),
-    ("block", &["address", "seconds"], &["203.0.113.0/24", "60"]),
-    ("unblock", &["address"], &["all"]),
-    ("bans", &["page"], &["1"]),
-    ("ban", &["aor", "ip", "seconds"], &["alice@example.com", "192.0.2.7", "60"]),
-    ("unban", &["aor", "address"], &["all", "192.0.2.0/24"]),
-    ("company", &["company", "page"], &["7", "1"]),
-    ("calls", &["company", "page"], &["7", "1"]),
-    ("release", &["call-id"], &["nobody@192.0.2.7"]),
-    ("reconcile", &["free"], &["free"]),
-    ("denied", &["company", "page"], &["7", "1"]),
-    ("top", &["n"], &["5"]),
-    ("suggest", &["company"], &["7"]),
-    ("settings", &[], &[]),
-    ("set", &["name", "value"], &["event_callback", "on_event"]),
-    ("problems", &["page"], &["1"]),
-    ("stats", &[], &[]),
-    ("version", &[], &[]),
+/// Method, and arguments that it takes.
+const METHODS: [(&str, &[&str]); 21] = [
+    ("reload", &[]),
+    ("check", &["7", "192.0.2.7", "alice@example.com"]),
+    ("source", &["192.0.2.7"]),
+    ("blocks", &["1", "192.0.2"]),
+    ("block", &["203.0.113.0/24", "60"]),
+    ("unblock", &["all"]),
+    ("bans", &["1"]),
+    ("ban", &["alice@example.com", "192.0.2.7", "60"]),
+    ("unban", &["all", "192.0.2.0/24"]),
+    ("company", &["7", "1"]),
+    ("calls", &["7", "1"]),
+    ("release", &["nobody@192.0.2.7"]),
+    ("reconcile", &["free"]),
+    ("denied", &["7", "1"]),
+    ("top", &["5"]),
+    ("suggest", &["7"]),
+    ("settings", &[]),
+    ("set", &["event_callback", "on_event"]),
+    ("problems", &["1"]),
+    ("stats", &[]),
+    ("version", &[]),
 ];
+
+/// The methods and their arguments, as the table of methods has them.
+fn usages() -> Vec<(String, String)> {
+    let header = std::fs::read_to_string(project().join("c_shim/sipwarden.h")).unwrap();
+    let of = |line: &str| {
+        let (method, rest) = line.trim().strip_prefix("X(")?.split_once(", \"")?;
+        Some((method.to_owned(), rest.split('"').next()?.to_owned()))
+    };
+    header.lines().filter_map(of).collect()
+}
+
+/// The names of a method's arguments, and how many must be there.
+fn arguments(method: &str) -> (Vec<String>, usize) {
+    let usage = usages().into_iter().find(|(name, _)| name == method).unwrap().1;
+    let words: Vec<&str> = usage.split_whitespace().collect();
+    let name = |word: &&str| {
+        let names = word.trim_matches(['[', ']', '<', '>']);
+        names.split('|').next().unwrap().to_owned()
+    };
+    let required = words.iter().take_while(|word| !word.starts_with('[')).count();
+    (words.iter().map(name).collect(), required)
+}
 
 fn start(settings: &str) -> (Kamailio, Folder) {
     let folder = Folder::new();
@@ -60,22 +82,37 @@ fn with_something_to_lose(kamailio: &Kamailio) {
 
 /// Each place of each method, and one place too many: arguments up to it, its name, what
 /// may follow.
-fn places() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static str)> {
-    METHODS.into_iter().flat_map(|(method, names, good)| {
+fn places() -> impl Iterator<Item = (&'static str, &'static [&'static str], String)> {
+    METHODS.into_iter().flat_map(|(method, good)| {
+        let (names, _) = arguments(method);
+        assert_eq!(names.len(), good.len(), "{method}");
         (0..=good.len()).map(move |place| {
-            (method, &good[..place], names.get(place).copied().unwrap_or("too many"))
+            (method, &good[..place], names.get(place).map_or("too many", |name| name).to_owned())
         })
     })
 }
 
 #[test]
 fn all_methods_are_tried() {
-    let header = std::fs::read_to_string(project().join("c_shim/sipwarden.h")).unwrap();
-    let methods: Vec<_> = header
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("X(")?.split(',').next())
-        .collect();
-    assert_eq!(methods, METHODS.map(|(method, ..)| method));
+    let methods: Vec<_> = usages().into_iter().map(|(method, _)| method).collect();
+    assert_eq!(methods, METHODS.map(|(method, _)| method));
+}
+
+#[test]
+fn what_is_missing_or_too_many_is_answered_with_the_usage() {
+    let (kamailio, _folder) = start("");
+    for (method, usage) in usages() {
+        let (names, required) = arguments(&method);
+        let good = METHODS.iter().find(|(name, _)| *name == method).unwrap().1;
+        let line = format!("sipwarden.{method}");
+        let usage = format!("error: 400 - usage: {line} {usage}").trim_end().to_owned();
+        for (given, name) in names[..required].iter().enumerate() {
+            let said = kamailio.kamcmd(&[&[line.as_str()], &good[..given]].concat());
+            assert_eq!(said.trim_end(), format!("{usage}; {name} is missing"), "{line}");
+        }
+        let said = kamailio.kamcmd(&[&[line.as_str()], good, &["please"]].concat());
+        assert_eq!(said.trim_end(), format!("{usage}; one argument too many: \"please\""));
+    }
 }
 
 #[test]
@@ -106,9 +143,10 @@ fn what_is_no_argument_is_a_fault_over_json_and_nothing_is_done() {
         }
     }
     // By name instead of by place.
-    for (method, names, good) in METHODS {
+    for (method, good) in METHODS {
+        let (names, _) = arguments(method);
         let by_name: serde_json::Map<_, _> =
-            names.iter().zip(good).map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
+            names.into_iter().zip(good).map(|(name, text)| (name, json!(text))).collect();
         let all = [json!(by_name), json!({"x": 1})];
         for params in all.into_iter().filter(|params| *params != json!({})) {
             let fault = kamailio.try_rpc(&format!("sipwarden.{method}"), params.clone());

@@ -284,15 +284,19 @@ fn tables() {
 fn rpc_methods_are_described() {
     let header = fs::read_to_string(project("c_shim/sipwarden.h")).unwrap();
     let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
-    let methods: Vec<_> = header
+    let methods: Vec<Vec<_>> = header
         .lines()
         .filter_map(|l| l.trim_start().strip_prefix("X("))
-        .filter_map(|l| l.split(',').next())
-        .filter(|name| *name != "name")
+        .map(|l| l.splitn(3, ", ").map(|word| word.trim_matches('"')).collect())
         .collect();
     assert!(methods.len() >= 6, "{methods:?}");
     for method in methods {
-        assert!(reference.contains(&format!("### sipwarden.{method}")), "{method}");
+        let [name, arguments, _] = method[..] else { panic!("{method:?}") };
+        let (_, described) = reference
+            .split_once(&format!("### sipwarden.{name}\n\n"))
+            .unwrap_or_else(|| panic!("{name}"));
+        let begins = if arguments.is_empty() { "" } else { &format!("`{arguments}`") };
+        assert!(described.starts_with(begins), "{name} {arguments}");
     }
 }
 
@@ -303,7 +307,8 @@ fn script_functions_are_described() {
     let table = &shim[shim.find("cmd_export_t sw_functions[]").unwrap()..];
     let exports: Vec<Vec<_>> = table
         .lines()
-        .filter_map(|l| l.trim().strip_prefix("SW_EXPORT(\"")?.strip_suffix("),"))
+        .filter_map(|l| l.trim().strip_prefix("SW_EXPORT")?.split_once('('))
+        .map(|(_, l)| l.trim_start_matches('"'))
         .map(|l| l.split(", ").collect())
         .collect();
     assert!(exports.len() > 10, "{exports:?}");

@@ -330,7 +330,7 @@ fn flags_spare_emergencies_and_ask_without_counting() {
     assert_eq!(blocks(&kamailio)[0]["refused"], 2);
     assert_eq!(kamailio.counter("flood_blocked"), 0);
     assert_eq!(ask("ez").0, "flood_emergency");
-    assert!(kamailio.log().contains("flood_check: flag \"z\" is none of e, p"));
+    assert!(kamailio.log().contains("flood_check has no flag \"z\"; its flags are e, p"));
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn whatever_the_database_lacks_the_proxy_starts() {
         ("ALTER TABLE sipwarden_user RENAME TO gone;", "table sipwarden_user cannot be read"),
         (
             "ALTER TABLE gone RENAME TO sipwarden_user; ALTER TABLE sipwarden_brand RENAME COLUMN max_calls TO calls;",
-            "table sipwarden_brand cannot be read",
+            "table sipwarden_brand has no column max_calls",
         ),
         (
             "ALTER TABLE sipwarden_brand RENAME COLUMN calls TO max_calls; DELETE FROM sipwarden_company_address; DELETE FROM sipwarden_user; DELETE FROM sipwarden_company;",

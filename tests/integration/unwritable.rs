@@ -158,7 +158,8 @@ fn a_disk_that_is_full() {
 fn a_folder_of_somebody_else() {
     let site = Site::new().of_user();
     let kamailio = site.config.start();
-    let why = "its folder belongs to root (user 0), and this process is nobody (user 65534)";
+    let why = "its folder belongs to root (user 0), and this process is nobody (user 65534); \
+               .lock marks the file as in use: chown the folder too";
     assert_complains(&kamailio, &site, why);
     // The folder is given to us: both are written without a restart.
     chown(&site.state, Some(USER), Some(USER)).unwrap();
@@ -261,7 +262,7 @@ fn two_proxies_do_not_share_a_file() {
     let first = site.config.start();
     site.wait_for_both(&first);
     let second = site.config.start();
-    assert_complains(&second, &site, "another process writes it");
+    assert_complains(&second, &site, "another process writes it, and has locked ");
 }
 
 #[test]

@@ -128,7 +128,11 @@ request_route {
 #[test]
 fn the_rpc_explains_without_side_effects() {
     let folder = Folder::new();
-    let kamailio = Config::new(&tenants(&folder).url()).start();
+    let db = tenants(&folder);
+    db.run("INSERT INTO sipwarden_trusted VALUES ('127.0.8.0', 24, 'carrier');");
+    let kamailio = Config::new(&db.url())
+        .settings("modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:9\")\n")
+        .start();
     let check = |company: &str, ip: &str| kamailio.rpc("sipwarden.check", json!([company, ip]));
     assert_eq!(check("office", "127.0.1.77")["range"], "127.0.1.0/24");
     assert_eq!(check("office", "::ffff:127.0.2.7")["range"], "127.0.2.7/32");
@@ -148,12 +152,25 @@ fn the_rpc_explains_without_side_effects() {
              company), 0 of 100 requests in 2000 ms",
             "check_company_ip: denied_source (-1), filter on, 127.0.9.9 is in none of 2 ranges, the \
              nearest is 127.0.2.7/32",
-            "cc_limit: call_counted (1), a new call would be counted: the company has 0 calls, \
-             without a limit, brand \"b\" has 0 calls, without a limit",
+            "cc_limit: not asked, the company has 0 calls, without a limit, brand \"b\" has 0 \
+             calls, without a limit",
         ]
     );
     assert!(steps[3].starts_with("tables: generation 1, loaded 20"), "{steps:?}");
-    assert_eq!(check("office", "127.0.1.77")["verdict"], "allowed");
+    assert_eq!(far["cc_limit"]["asked"], 0);
+    let allowed = check("office", "127.0.1.77");
+    assert_eq!(
+        (&allowed["verdict"], &allowed["cc_limit"]["asked"]),
+        (&json!("allowed"), &json!(1))
+    );
+    let counted = "cc_limit: call_counted (1), a new call would be counted: the company has 0";
+    assert!(allowed["steps"][2].as_str().unwrap().starts_with(counted), "{allowed}");
+    let carrier = check("office", "127.0.8.1");
+    assert_eq!(
+        carrier["steps"][4],
+        "trusted: 127.0.8.1 is in 127.0.8.0/24 of sipwarden_trusted, class carrier: for flood \
+         control and brute force protection; the companies' ranges are asked all the same"
+    );
     let other_case = check("Office ", "127.0.1.77");
     assert_eq!(other_case["verdict"], "refused by check_company_ip: unknown_company (-3)");
     let why = "there is no company \"Office \"; \"office\" differs in case or blanks only";
@@ -161,6 +178,15 @@ fn the_rpc_explains_without_side_effects() {
     kamailio.rpc("sipwarden.block", json!(["127.0.1.77"]));
     let blocked = check("office", "127.0.1.77");
     assert_eq!(blocked["verdict"], "refused by flood_check: flood_blocked (-2)");
+    assert_eq!(
+        blocked["steps"][1],
+        "check_company_ip: not asked, filter on, 127.0.1.77 is in 127.0.1.0/24"
+    );
+    kamailio.rpc("sipwarden.block", json!(["127.0.9.9"]));
+    let begin = "check_company_ip: not asked; it would refuse too: denied_source (-1), filter on";
+    let blocked = check("office", "127.0.9.9");
+    assert!(blocked["steps"][1].as_str().unwrap().starts_with(begin), "{blocked}");
+    kamailio.rpc("sipwarden.unblock", json!(["127.0.9.9"]));
     kamailio.rpc("sipwarden.set", json!(["monitor", 1]));
     let watched = check("office", "127.0.9.9")["verdict"].clone();
     let expected =

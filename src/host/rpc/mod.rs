@@ -11,7 +11,7 @@ mod page;
 mod settings;
 mod status;
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use crate::host::contract::abi::{
     SW_RPC_ban, SW_RPC_bans, SW_RPC_block, SW_RPC_blocks, SW_RPC_calls, SW_RPC_check,
@@ -24,9 +24,9 @@ use crate::host::contract::rpc::{Call, Fault};
 use crate::host::state;
 
 /// Answers a method; a failure becomes a fault.
-pub unsafe extern "C" fn call(method: sw_rpc_method, handle: *mut c_void) {
-    // SAFETY: the shim passes the handle of a call that lasts until we return.
-    let Some(call) = (unsafe { Call::new(handle) }) else { return };
+pub unsafe extern "C" fn call(method: sw_rpc_method, usage: *const c_char, handle: *mut c_void) {
+    // SAFETY: the shim passes a literal, and the handle of a call that lasts until we return.
+    let Some(call) = (unsafe { Call::new(usage, handle) }) else { return };
     let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
     let result = guard(Entry::Rpc, crashed, || answer(method, &call));
     if let Err(fault) = result {

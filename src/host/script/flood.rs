@@ -25,7 +25,7 @@ pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> 
         let Some(msg) = msg else { return Verdict::FloodUntracked.code() };
         let (flags, unknown) = FloodFlags::parse(flags);
         if let Some(letter) = unknown {
-            unknown_flag(FLOOD_CHECK.name, letter, "e, p");
+            unknown_flag(FLOOD_CHECK.name, letter, FloodFlags::KNOWN);
         }
         let source = msg.judged(&FLOOD_CHECK);
         let (verdict, judged, about) = match source {
