@@ -30,6 +30,7 @@ mod ivozprovider;
 mod keepalive;
 mod logins;
 mod metrics;
+mod mistakes;
 mod mixed;
 mod page;
 mod page_layout;

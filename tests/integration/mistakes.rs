@@ -3,25 +3,16 @@
 //! Elsewhere: files of blocks and tables (`unwritable.rs`, `tables_file.rs`), a database of
 //! countries (`countries.rs`), nft (`firewall_feed.rs`), settings (`settings.rs`), arguments
 //! of RPC methods (`arguments.rs`), a writer in the middle of a reload (`reload.rs`).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use support::kamailio::{Config, Kamailio, module};
-use support::sip::Phone;
-use support::sqlite::Sqlite;
-use support::{Folder, project, wait_for};
+use crate::support::kamailio::{Config, Kamailio, module};
+use crate::support::sip::Phone;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, project, wait_for};
 
 /// What kamcmd shows of a fault.
 const FAULT_BYTES: usize = 127;
