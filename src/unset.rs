@@ -5,7 +5,6 @@
 /// JavaScript (`null`, `undefined`), Python (`None`) or Lua (`nil`) print for a variable
 /// that is not set.
 #[inline]
-#[inline]
 pub fn is_unset(text: &[u8]) -> bool {
     // Nearly every name is longer than these words, or begins otherwise.
     matches!(text.first(), None | Some(b'<' | b'n' | b'u' | b'N'))

@@ -9,7 +9,7 @@ use super::abi::{
     self, SW_ARGUMENT_BY_NAME, SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_TEXT, SW_ARGUMENT_UNUSABLE,
     sw_host, sw_text,
 };
-use crate::host::clock;
+use crate::clock;
 use crate::printable::Printable;
 
 /// Longest reason that JSON-RPC passes on whole.
