@@ -1,6 +1,6 @@
 //! The example configuration under attack.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::support::call::{Caller, Endpoint};
 use crate::support::example::Example;

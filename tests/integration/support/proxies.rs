@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use super::kamailio::free_port;
 use super::platform::Platform;
 use super::server::{kamcmd, program, search_path};
-use super::{Folder, merge, project, signal, wait_for};
+use super::{Folder, merge, signal, wait_for};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
