@@ -3,10 +3,13 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use once_cell::sync::OnceCell;
+
+use super::counters::{Own, count_own};
 use super::log;
-use super::state;
-use super::statistics::{self, Own};
+use crate::shm::Area;
 
 /// Entries from C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,9 @@ pub enum Entry {
     Load,
 }
 
+/// One bit per entry that has panicked in any process.
+static PANICKED: OnceCell<&'static AtomicU64> = OnceCell::new();
+
 thread_local! {
     /// What the last panic said, from the hook to the guard.
     static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
@@ -54,7 +60,7 @@ thread_local! {
 pub fn guard<R>(entry: Entry, failed: R, f: impl FnOnce() -> R) -> R {
     let result = catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "fault-injection")]
-        super::faults::inject(entry);
+        super::faults::inject(&format!("{entry:?}"));
         f()
     }));
     match result {
@@ -69,8 +75,8 @@ pub fn guard<R>(entry: Entry, failed: R, f: impl FnOnce() -> R) -> R {
 }
 
 fn report(entry: Entry) {
-    statistics::count_own(Own::Panics);
-    if state::first_panic_of(entry) {
+    count_own(Own::Panics);
+    if is_first_in(entry) {
         let message = MESSAGE.with_borrow_mut(std::mem::take);
         log::critical(format_args!(
             "BUG: caught a panic in {entry:?}: {message}; further ones in it are counted only"
@@ -78,8 +84,19 @@ fn report(entry: Entry) {
     }
 }
 
-/// Keeps the message of a panic instead of printing it.
-pub fn keep_panic_messages() {
+/// Whether no process has reported a panic in this entry yet.
+fn is_first_in(entry: Entry) -> bool {
+    let bit = 1 << entry as u8;
+    PANICKED.get().is_none_or(|panicked| panicked.fetch_or(bit, Relaxed) & bit == 0)
+}
+
+/// Keeps the message of a panic instead of printing it, and shares which entries have
+/// panicked; before Kamailio forks.
+pub fn prepare() {
+    // Without memory each process logs the first panic of its own.
+    if let Ok(panicked) = Area::share() {
+        let _ = PANICKED.set(panicked);
+    }
     set_hook(Box::new(|info| {
         MESSAGE.with(|message| {
             if let Ok(mut message) = message.try_borrow_mut() {

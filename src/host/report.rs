@@ -15,21 +15,17 @@ pub fn keep(state: &State, summary: &str, kinds: &[(&str, &Problems)]) {
         lines.push(format!("{kind}: {} in all, {shown} shown\n", problems.count()));
         lines.extend(problems.kept().iter().map(|problem| format!("{kind}: {problem}\n")));
     }
-    let mut report = state.report.lock();
-    *report = [0; REPORT_BYTES];
-    // The last byte stays zero.
-    let mut room = report.iter_mut().take(REPORT_BYTES - 1);
+    let mut text = String::new();
     for line in &lines {
-        if room.len() < line.len() {
+        if text.len() + line.len() >= REPORT_BYTES {
             break;
         }
-        room.by_ref().zip(line.bytes()).for_each(|(to, from)| *to = from);
+        text.push_str(line);
     }
+    state.report.set(&text);
 }
 
 /// The lines kept.
 pub fn last(state: &State) -> Vec<String> {
-    let report = *state.report.lock();
-    let text = report.split(|b| *b == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
+    state.report.get().lines().map(str::to_owned).collect()
 }

@@ -1,21 +1,20 @@
 //! What mod_init sets up once, before Kamailio forks.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 
 use once_cell::sync::OnceCell;
 
-use super::entry::Entry;
 use super::fallback::Fallback;
-use super::firewall::Status;
 use super::memory::Plan;
 use super::settings::Settings;
 use super::values::Values;
 use crate::auth::{self, AuthTable};
 use crate::events::{Journal, Recent};
+use crate::firewall::Status;
 use crate::flood::{FloodSettings, FloodTable, SharedRules};
 use crate::ledger::Ledger;
-use crate::shm::{Area, SharedMutex, SnapshotStore};
+use crate::shm::{Area, SharedText, SnapshotStore};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;
@@ -48,12 +47,10 @@ pub struct State {
     pub firewall: Status,
     /// Whether the tables come from a file.
     pub fallback: Fallback,
-    /// Lines about the last reload, ended by the first zero byte.
-    pub report: &'static SharedMutex<[u8; REPORT_BYTES]>,
+    /// Lines about the last reload.
+    pub report: SharedText<REPORT_BYTES>,
     /// Companies and brands that had no room among the gauges lately.
     pub gauges_left_out: &'static AtomicU64,
-    /// One bit per entry from C that has panicked in any process.
-    panicked: &'static AtomicU64,
 }
 
 static STATE: OnceCell<State> = OnceCell::new();
@@ -94,9 +91,8 @@ impl State {
             starts: Recent::new()?,
             firewall: Status::new()?,
             fallback: Fallback::new()?,
-            report: Area::share()?,
+            report: SharedText::new()?,
             gauges_left_out: Area::share()?,
-            panicked: Area::share()?,
             settings,
         })
     }
@@ -110,10 +106,4 @@ pub fn install(state: State) -> &'static State {
 /// The state; None before mod_init has succeeded in mapping memory.
 pub fn get() -> Option<&'static State> {
     STATE.get()
-}
-
-/// Whether no process has reported a panic in this entry yet.
-pub fn first_panic_of(entry: Entry) -> bool {
-    let bit = 1 << entry as u8;
-    get().is_none_or(|state| state.panicked.fetch_or(bit, Relaxed) & bit == 0)
 }
