@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::abi;
+use crate::host::contract::abi;
 
 /// Writes a file; one process has one of them for each file.
 pub struct Writer {
@@ -111,6 +111,20 @@ pub fn refuse_others(path: &Path) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(cannot(path, &error)),
+    }
+}
+
+/// Whether a path begins with `/`: Kamailio changes its folder when it starts.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check_absolute(path: &Path) -> Result<(), String> {
+    match path.is_absolute() {
+        true => Ok(()),
+        false => {
+            let path = path.display().to_string();
+            Err(format!("\"{}\" does not begin with /", path.escape_debug()))
+        }
     }
 }
 

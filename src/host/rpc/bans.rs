@@ -2,18 +2,17 @@
 
 use super::blocks::{address, prefix_of, seconds};
 use super::page::Page;
-use super::reply::{Call, Fault, Node};
 use crate::address::Address;
 use crate::auth::{Aor, Ban, Reason};
+use crate::clock::{self, Moment};
 use crate::flood::ClassId;
-use crate::host::auth::{
-    class_of, is_monitored, report_end, report_lift, shown, source_of, with_auth_rules,
-};
-use crate::host::clock::{self, Moment};
-use crate::host::events;
-use crate::host::log;
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::log;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::report::bans::{report_end, report_lift, shown};
+use crate::host::report::events;
 use crate::host::state::State;
-use crate::host::statistics::{self, Own};
+use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
 use crate::verdict::Verdict;
@@ -78,7 +77,7 @@ pub struct Foretold {
 pub fn foretell(state: &State, aor: &[u8], address: Address) -> Foretold {
     with_auth_rules(state, |rules| {
         let now = Moment::now();
-        let class = class_of(rules, address);
+        let class = class_of(address, rules.company_sources());
         let login = state.auth.login(aor, source_of(state, address));
         let (ban, failures) = state.auth.look(&login, class, rules, clock::monotonic);
         let outcome = match (&ban, class) {
@@ -159,7 +158,7 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     with_auth_rules(state, |rules| {
         let now = Moment::now();
-        let class = class_of(rules, address);
+        let class = class_of(address, rules.company_sources());
         let seconds = seconds.unwrap_or(rules.class(class).block);
         let ban = Ban {
             aor: Aor::new(&aor, false, state.auth.aor_hash(&aor)),
@@ -175,7 +174,7 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
         if let Some(before) = &before {
             report_end(state, before);
         }
-        statistics::count_own(Own::AuthBansStarted);
+        counters::count_own(Own::AuthBansStarted);
         events::ban_started(state, &ban, None);
         log::warning(format_args!(
             "ban of {} from {} starts: an operator said so; {seconds} s",

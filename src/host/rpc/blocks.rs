@@ -2,16 +2,16 @@
 
 use super::bans;
 use super::page::Page;
-use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
+use crate::clock::{self, Moment};
 use crate::flood::{Block, ClassId, Ended, LONGEST_BLOCK, Reason, Rules, Seen};
-use crate::host::clock::{self, Moment};
-use crate::host::events;
-use crate::host::flood::{BROADEST, monitor_note, report_end, with_rules};
-use crate::host::log;
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
-use crate::host::statistics::{self, Own};
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::log;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::report::blocks::{BROADEST, monitor_note, report_end};
+use crate::host::report::events;
+use crate::host::state::rules::with_rules;
+use crate::host::state::{State, with_snapshot};
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, SourceKind, View};
@@ -242,7 +242,7 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
         if let Some(before) = &before {
             report_end(state, &Ended::Block(*before));
         }
-        statistics::count_own(Own::FloodBlocksStarted);
+        counters::count_own(Own::FloodBlocksStarted);
         events::block_started(state, &block);
         log::warning(format_args!(
             "block of {} starts: an operator said so; {seconds} s{}",
@@ -289,7 +289,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     state.flood.forget(prefix, |ended| match ended {
         Ended::Block(block) => {
             lifted += 1;
-            statistics::count_own(Own::FloodBlocksEnded);
+            counters::count_own(Own::FloodBlocksEnded);
             events::block_ended(state, block);
             log::warning(format_args!(
                 "block of {} ends: an operator said so; {} requests were refused",

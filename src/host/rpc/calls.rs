@@ -1,11 +1,10 @@
 //! `sipwarden.calls`, `sipwarden.release` and `sipwarden.reconcile`.
 
 use super::page::Page;
-use super::reply::{Call, Fault};
-use crate::host::clock;
-use crate::host::dialogs;
-use crate::host::log;
-use crate::host::reaper;
+use crate::clock;
+use crate::host::contract::rpc::{Call, Fault};
+use crate::host::contract::{dialogs, log};
+use crate::host::process::reaper;
 use crate::host::state::State;
 use crate::ledger::{LeaseInfo, ScopeKind};
 use crate::printable::Printable;

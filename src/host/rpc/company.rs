@@ -1,10 +1,9 @@
 //! `sipwarden.company`.
 
 use super::page::Page;
-use super::reply::{Call, Fault};
 use crate::countries::CountryCode;
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
+use crate::host::contract::rpc::{Call, Fault};
+use crate::host::state::{State, with_snapshot};
 use crate::ledger::ScopeKind;
 use crate::printable::Printable;
 use crate::snapshot::CompanyView;

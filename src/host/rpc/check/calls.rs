@@ -1,8 +1,8 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
-use super::super::reply::Node;
 use super::{alike, tell_verdict};
 use crate::address::Address;
+use crate::host::contract::rpc::Node;
 use crate::host::state::State;
 use crate::ledger::ScopeKind;
 use crate::policy::{self, Roadwarrior};

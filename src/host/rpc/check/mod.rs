@@ -4,18 +4,16 @@ mod calls;
 mod source;
 
 use super::company::no_snapshot;
-use super::reply::{Call, Fault, Node};
 use super::{bans, blocks};
 use crate::address::Address;
-use crate::host::clock;
-use crate::host::functions::monitors;
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
-use crate::policy;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::state::rules::monitors;
+use crate::host::state::{State, with_snapshot};
 use crate::printable::Printable;
 use crate::verdict::{
     AUTH_CHECK, CC_LIMIT, CHECK_COMPANY_IP, FLOOD_CHECK, Function, ROADWARRIOR_ACQUIRE, Verdict,
 };
+use crate::{clock, policy};
 
 /// What one function would say.
 struct Step {
