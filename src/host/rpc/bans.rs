@@ -1,6 +1,6 @@
 //! `sipwarden.bans`, `sipwarden.ban`, `sipwarden.unban`.
 
-use super::blocks::{address, prefix_of, seconds};
+use super::arguments::{address, prefix_of, seconds};
 use super::page::Page;
 use crate::address::Address;
 use crate::auth::{Aor, Ban, Reason};

@@ -1,10 +1,11 @@
 //! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
 
+use super::arguments::{address, prefix_of, seconds};
 use super::bans;
 use super::page::Page;
 use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
-use crate::flood::{Block, ClassId, Ended, LONGEST_BLOCK, Reason, Rules, Seen};
+use crate::flood::{Block, ClassId, Ended, Reason, Rules, Seen};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
@@ -273,10 +274,6 @@ fn warn_of_friends(warnings: &Node<'_>, view: &View<'_>, rules: &Rules, prefix: 
     }
 }
 
-pub(super) fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
-    call.number("seconds", 1..=LONGEST_BLOCK)
-}
-
 /// Lifts blocks and forgets the evidence: address|prefix|all.
 pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     let text = call.required("address")?;
@@ -310,22 +307,4 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// The next argument, an address.
-pub(super) fn address(call: &Call, name: &str) -> Result<Address, Fault> {
-    let text = call.required(name)?;
-    Address::parse(&text).ok_or_else(|| {
-        Fault::argument(format!("{name} \"{}\" is no IP address", Printable::short(&text)))
-    })
-}
-
-/// A prefix, or the source that an address belongs to.
-pub(super) fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
-    if let Some(address) = Address::parse(text) {
-        return Ok(with_rules(state, |rules| address.prefix(rules.ipv6_prefix as u8)));
-    }
-    let shown = Printable::short(text);
-    Prefix::parse(&String::from_utf8_lossy(text), None)
-        .map_err(|e| Fault::argument(format!("address \"{shown}\" {e}")))
 }

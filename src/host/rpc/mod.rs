@@ -1,5 +1,6 @@
 //! RPC methods `sipwarden.*`.
 
+mod arguments;
 mod bans;
 mod blocks;
 mod calls;

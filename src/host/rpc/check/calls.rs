@@ -1,6 +1,6 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
-use super::{alike, tell_verdict};
+use super::words::{alike, tell_verdict};
 use crate::address::Address;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;

@@ -2,11 +2,12 @@
 
 mod calls;
 mod source;
+mod words;
 
 use super::company::no_snapshot;
 use super::{bans, blocks};
 use crate::address::Address;
-use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::contract::rpc::{Call, Fault};
 use crate::host::state::rules::monitors;
 use crate::host::state::{State, with_snapshot};
 use crate::printable::Printable;
@@ -127,21 +128,4 @@ fn verdict_of(steps: &[Step]) -> String {
         Some(step) => format!("allowed by monitor mode only; without it {}", told(step)),
         None => "allowed".into(),
     }
-}
-
-/// An id that differs from one of these in case or blanks only.
-fn alike<'a>(id: &[u8], mut known: impl Iterator<Item = &'a [u8]>) -> String {
-    let id = id.trim_ascii();
-    match known.find(|other| other.trim_ascii().eq_ignore_ascii_case(id)) {
-        Some(other) => {
-            format!("; \"{}\" differs in case or blanks only", Printable::full(other))
-        }
-        None => String::new(),
-    }
-}
-
-/// Code and reason of a verdict.
-fn tell_verdict(node: &Node<'_>, verdict: Verdict) {
-    node.int(c"code", verdict.code());
-    node.text(c"reason", verdict.reason());
 }

@@ -1,7 +1,7 @@
 //! What `check_company_ip` would say.
 
 use super::super::company::filter;
-use super::{alike, tell_verdict};
+use super::words::{alike, tell_verdict};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
 use crate::host::contract::rpc::Node;
