@@ -66,7 +66,7 @@ impl Call {
     ///
     /// # Safety
     /// `handle` is the shim's handle of a call that outlives the result.
-    pub unsafe fn new(handle: *mut c_void) -> Option<Self> {
+    pub(super) unsafe fn new(handle: *mut c_void) -> Option<Self> {
         Some(Call { host: abi::host()?, handle })
     }
 
