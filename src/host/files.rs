@@ -61,10 +61,19 @@ fn sync_folder(path: &Path) {
 
 fn lock(path: &Path) -> Result<File, String> {
     let path = beside(path, ".lock");
-    let file = create(&path).map_err(|e| cannot(&path, &e))?;
+    let file = create(&path).map_err(|e| match e.kind() {
+        ErrorKind::PermissionDenied => {
+            let why = cannot(&path, &e);
+            format!("{why}; .lock marks the file as in use: chown the folder too")
+        }
+        _ => cannot(&path, &e),
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err("another process writes it".into()),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another process writes it, and has locked {}: give each Kamailio a file of its own",
+            path.display()
+        )),
         Err(TryLockError::Error(e)) => Err(cannot(&path, &e)),
     }
 }

@@ -13,7 +13,7 @@ use super::process::{keeper, loader, reaper, recorder};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks};
 use super::script::variables::{self, ATTRIBUTES};
-use super::script::{auth, calls, flood, sources};
+use super::script::{auth, calls, flags, flood, sources};
 use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
@@ -73,6 +73,10 @@ impl Module for Sipwarden {
         let (Some(state), Some(param)) = (state::get(), PARAMS.get(index)) else { return };
         let value = param.check(text, number);
         logged("not changed: ", value.and_then(|value| change::apply(state, index, &value)));
+    }
+
+    fn check_flags(function: &[u8], flags: &[u8]) -> bool {
+        logged("", flags::check_flags(function, flags))
     }
 
     fn init() -> bool {

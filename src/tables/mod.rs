@@ -9,7 +9,7 @@ mod source;
 mod value;
 mod warnings;
 
-pub use loader::Loader;
+pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Broadest, Company, Configuration, Country, RangeRow, Trusted, User};
 pub use source::TableSource;

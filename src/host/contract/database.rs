@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::ptr;
 
 use super::abi::{self, sw_host, sw_text};
@@ -25,6 +25,9 @@ impl Connection {
         let host = abi::host().ok_or_else(|| failed("no host"))?;
         let open = host.db_open.ok_or_else(|| failed("no database API"))?;
         let url = CString::new(db_url).map_err(|e| failed(&e.to_string()))?;
+        if let Some(path) = sqlite_path(db_url) {
+            check_file(path)?;
+        }
         let mut error: *const c_char = ptr::null();
         // SAFETY: the URL outlives the call, `error` is set to a literal.
         let handle = unsafe { open(url.as_ptr(), &raw mut error) };
@@ -34,40 +37,47 @@ impl Connection {
                 // SAFETY: a string literal of the shim.
                 false => unsafe { CStr::from_ptr(error) }.to_string_lossy(),
             };
-            return Err(failed(&file_error(db_url).unwrap_or(why.into_owned())));
+            return Err(failed(&why));
         }
         Ok(Connection { host, handle })
     }
 
-    fn read(&self, table: Table, name: &str, loader: &mut Loader) -> Result<(), String> {
-        let cannot = || {
-            let columns = table.columns().join(", ");
-            format!(
-                "table {name} cannot be read: kamailio-cfg/sql makes it (columns {columns}); Kamailio's log says more"
-            )
-        };
-        let rows = self.host.db_rows.ok_or_else(cannot)?;
-        let name = CString::new(name).map_err(|_| cannot())?;
-        let columns: Vec<CString> =
-            table.columns().iter().filter_map(|c| CString::new(*c).ok()).collect();
-        let pointers: Vec<_> = columns.iter().map(|c| c.as_ptr()).collect();
+    /// Reads a table; whether it could be.
+    fn read(&self, table: Table, name: &str, loader: &mut Loader) -> Result<bool, String> {
         let mut reading = Reading { table, loader };
-        // SAFETY: all pointers outlive the call; `take_row` gets `reading` back.
-        let rc = unsafe {
-            rows(
-                self.handle,
-                name.as_ptr(),
-                pointers.as_ptr(),
-                pointers.len() as u32,
-                Some(take_row),
-                (&raw mut reading).cast(),
-            )
-        };
-        match rc {
-            0 => Ok(()),
-            STOP => Err(format!("table {}: a row cannot be taken", name.to_string_lossy())),
-            _ => Err(cannot()),
+        // SAFETY: `take_row` gets `reading` back.
+        match unsafe { self.rows(name, table.columns(), take_row, (&raw mut reading).cast()) } {
+            0 => Ok(true),
+            STOP => Err(format!("table {name}: a row cannot be taken")),
+            _ => Ok(false),
         }
+    }
+
+    /// Whether a table has a column.
+    fn has(&self, name: &str, column: &str) -> bool {
+        // SAFETY: `skip_row` reads nothing.
+        unsafe {
+            self.rows(&format!("{name} WHERE 1=0"), &[column], skip_row, ptr::null_mut()) == 0
+        }
+    }
+
+    /// Gives each row to `take`; what the shim answers.
+    ///
+    /// # Safety
+    /// `take` may be called with `ctx`.
+    unsafe fn rows(
+        &self,
+        name: &str,
+        columns: &[&str],
+        take: unsafe extern "C" fn(*mut c_void, *const sw_text, u32) -> i32,
+        ctx: *mut c_void,
+    ) -> i32 {
+        let (Some(rows), Ok(name)) = (self.host.db_rows, CString::new(name)) else { return -1 };
+        let columns: Vec<CString> = columns.iter().filter_map(|c| CString::new(*c).ok()).collect();
+        let pointers: Vec<_> = columns.iter().map(|c| c.as_ptr()).collect();
+        let count = pointers.len() as u32;
+        // SAFETY: all pointers outlive the call; of the others the caller says so.
+        unsafe { rows(self.handle, name.as_ptr(), pointers.as_ptr(), count, Some(take), ctx) }
     }
 }
 
@@ -93,23 +103,71 @@ impl Connection {
     }
 }
 
-/// Why the file of an SQLite database cannot be opened, which its driver does not say.
-fn file_error(db_url: &str) -> Option<String> {
-    let path = db_url.strip_prefix("sqlite://")?;
-    let error = File::options().read(true).write(true).open(path).err()?;
+/// The file of an SQLite database.
+fn sqlite_path(db_url: &str) -> Option<&str> {
+    db_url.strip_prefix("sqlite:///")?.split('?').next()
+}
+
+/// First bytes of an SQLite database that is not empty.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// What SQLite's driver does not say: why a file cannot be opened. One that is not there
+/// it would make, empty.
+///
+/// # Errors
+/// What is wrong with the file; its name comes last, as an answer may be cut.
+fn check_file(path: &str) -> Result<(), String> {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut begin));
     // SAFETY: a system call that cannot fail.
     let user = unsafe { libc::geteuid() };
-    let hint = match error.kind() {
-        ErrorKind::NotFound => "kamailio-cfg/sql/sqlite makes one".to_owned(),
-        ErrorKind::PermissionDenied => format!("Kamailio runs as user {user}"),
-        _ => return Some(format!("it cannot be opened: {error}")),
+    let why = match read.map_err(|error| (error.kind(), error.to_string())) {
+        Ok(_) if begin.is_empty() || begin == MAGIC => return Ok(()),
+        Ok(_) => "it is no SQLite database; kamailio-cfg/sql/sqlite makes one".to_owned(),
+        Err((kind, error)) => {
+            let error = error.split(" (os error").next().unwrap_or_default();
+            match kind {
+                ErrorKind::NotFound => format!("{error}; kamailio-cfg/sql/sqlite makes one"),
+                ErrorKind::PermissionDenied => format!("{error}; Kamailio runs as user {user}"),
+                _ => error.to_owned(),
+            }
+        }
     };
-    Some(format!("it cannot be opened: {error}; {hint}"))
+    Err(format!("database: it cannot be opened: {why}: {path}"))
+}
+
+/// Why a table could not be read; the driver tells that to the log only.
+fn unreadable(db_url: &str, table: Table, name: &str) -> String {
+    // Each in a session of its own: after a failure PostgreSQL answers nothing more.
+    let has = |column: &str| Connection::open(db_url).map(|open| open.has(name, column));
+    let columns = table.columns();
+    match has("1") {
+        Err(why) => return why,
+        Ok(false) => {
+            let columns = columns.join(", ");
+            return format!(
+                "table {name} cannot be read: kamailio-cfg/sql makes it (columns {columns}); \
+                 Kamailio's log says more"
+            );
+        }
+        Ok(true) => {}
+    }
+    let missing = columns.iter().copied().filter(|column| has(column) == Ok(false));
+    match missing.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => {
+            format!("table {name} cannot be read: Kamailio's log says why")
+        }
+        missing => format!("table {name} has no column {missing}: add it as in kamailio-cfg/sql"),
+    }
 }
 
 struct Reading<'a> {
     table: Table,
     loader: &'a mut Loader,
+}
+
+unsafe extern "C" fn skip_row(_: *mut c_void, _: *const sw_text, _: u32) -> i32 {
+    0
 }
 
 unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u32) -> i32 {
@@ -140,7 +198,10 @@ unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u
 pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), String> {
     let connection = Connection::open(&source.db_url)?;
     for (table, name) in Table::ALL.into_iter().zip(&source.tables) {
-        connection.read(table, name, loader)?;
+        if !connection.read(table, name, loader)? {
+            drop(connection);
+            return Err(unreadable(&source.db_url, table, name));
+        }
     }
     if !connection.close() {
         let url = without_password(&source.db_url);

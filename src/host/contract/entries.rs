@@ -86,6 +86,8 @@ pub trait Module {
     fn check_setting(index: usize, text: Option<&[u8]>, number: i32) -> bool;
     /// Sets a value that was checked.
     fn apply_setting(index: usize, text: Option<&[u8]>, number: i32);
+    /// Whether a function has these flags; what is wrong is logged.
+    fn check_flags(function: &[u8], flags: &[u8]) -> bool;
     /// Starts, before the host forks; what is wrong is logged.
     fn init() -> bool;
     /// Whether the tables are those of a file.
@@ -147,6 +149,7 @@ pub const fn table<M: Module>() -> sw_module {
         set_param: Some(set_param::<M>),
         check_setting: Some(check_setting::<M>),
         apply_setting: Some(apply_setting::<M>),
+        check_flags: Some(check_flags::<M>),
         init: Some(init::<M>),
         destroy: Some(destroy),
         can_load: Some(can_load::<M>),
@@ -287,6 +290,14 @@ unsafe extern "C" fn apply_setting<M: Module>(index: u32, text: *const c_char, n
         // SAFETY: the value stays during the call.
         M::apply_setting(index as usize, unsafe { bytes_of(&text) }, number);
     });
+}
+
+unsafe extern "C" fn check_flags<M: Module>(function: sw_text, flags: sw_text) -> i32 {
+    guard(Entry::CheckFlags, status(true), || {
+        // SAFETY: the shim passes texts that outlive the call.
+        let (function, flags) = unsafe { (function.bytes(), flags.bytes()) };
+        status(M::check_flags(function, flags))
+    })
 }
 
 unsafe extern "C" fn init<M: Module>() -> i32 {
@@ -454,9 +465,13 @@ unsafe extern "C" fn reap<M: Module>() {
     guard(Entry::Reap, (), M::reap);
 }
 
-unsafe extern "C" fn rpc<M: Module>(method: sw_rpc_method, handle: *mut c_void) {
-    // SAFETY: the shim passes the handle of a call that lasts until we return.
-    let Some(call) = (unsafe { Call::new(handle) }) else { return };
+unsafe extern "C" fn rpc<M: Module>(
+    method: sw_rpc_method,
+    usage: *const c_char,
+    handle: *mut c_void,
+) {
+    // SAFETY: the shim passes a literal, and the handle of a call that lasts until we return.
+    let Some(call) = (unsafe { Call::new(usage, handle) }) else { return };
     let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
     if let Err(fault) = guard(Entry::Rpc, crashed, || M::rpc(method, &call)) {
         call.fault(&fault);

@@ -45,6 +45,7 @@ pub enum Entry {
     Row,
     CanLoad,
     Load,
+    CheckFlags,
 }
 
 /// One bit per entry that has panicked in any process.

@@ -1,6 +1,6 @@
 //! Builds replies through the host's RPC API.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::ptr;
@@ -9,6 +9,7 @@ use super::abi::{
     self, SW_ARGUMENT_BY_NAME, SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_TEXT, SW_ARGUMENT_UNUSABLE,
     sw_host, sw_text,
 };
+use crate::clock;
 use crate::printable::Printable;
 
 /// Longest reason that JSON-RPC passes on whole.
@@ -17,6 +18,8 @@ const REASON_BYTES: usize = 127;
 /// One RPC call.
 pub struct Call {
     host: &'static sw_host,
+    /// The method and its arguments.
+    usage: &'static CStr,
     handle: *mut c_void,
 }
 
@@ -57,17 +60,26 @@ impl Fault {
     }
 }
 
-fn missing(name: &str) -> Fault {
-    Fault::argument(format!("argument {name} is missing"))
-}
-
 impl Call {
     /// None before mod_init.
     ///
     /// # Safety
-    /// `handle` is the shim's handle of a call that outlives the result.
-    pub(super) unsafe fn new(handle: *mut c_void) -> Option<Self> {
-        Some(Call { host: abi::host()?, handle })
+    /// `usage` is a literal of the shim, `handle` its handle of a call that outlives the
+    /// result.
+    pub(super) unsafe fn new(usage: *const c_char, handle: *mut c_void) -> Option<Self> {
+        // SAFETY: as the caller guarantees.
+        let usage = unsafe { CStr::from_ptr(usage) };
+        Some(Call { host: abi::host()?, usage, handle })
+    }
+
+    /// What is wrong with the arguments, after how they go.
+    fn misused(&self, what: impl Display) -> Fault {
+        let usage = self.usage.to_string_lossy();
+        Fault::argument(format!("usage: {}; {what}", usage.trim_end()))
+    }
+
+    fn missing(&self, name: &str) -> Fault {
+        self.misused(format_args!("{name} is missing"))
     }
 
     /// The next argument, whole numbers as text; None if there is none.
@@ -84,7 +96,7 @@ impl Call {
     /// # Errors
     /// A fault that names it.
     pub fn value(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        self.next(name, true)?.ok_or_else(|| missing(name))
+        self.next(name, true)?.ok_or_else(|| self.missing(name))
     }
 
     fn next(&self, name: &str, any_number: bool) -> Result<Option<Vec<u8>>, Fault> {
@@ -112,7 +124,7 @@ impl Call {
     /// # Errors
     /// A fault that names it.
     pub fn required(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        self.argument(name)?.ok_or_else(|| missing(name))
+        self.argument(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// The next argument, a whole number between these.
@@ -142,7 +154,7 @@ impl Call {
             None => Ok(()),
             Some(text) => {
                 let text = Printable::short(&text);
-                Err(Fault::argument(format!("one argument too many: \"{text}\"")))
+                Err(self.misused(format_args!("one argument too many: \"{text}\"")))
             }
         }
     }
@@ -212,6 +224,13 @@ impl<'a> Node<'a> {
             // SAFETY: handle and name are valid during the call.
             unsafe { add(self.call.handle, self.handle, name.as_ptr(), value) };
         }
+    }
+
+    /// Adds a time in seconds since 1970, and as people write it.
+    pub fn time(&self, (seconds_name, date_name): (&CStr, &CStr), seconds: u64) {
+        self.int(seconds_name, seconds);
+        let date = if seconds == 0 { String::new() } else { clock::date(seconds) };
+        self.text(date_name, date);
     }
 
     /// Adds a text to a structure.

@@ -68,7 +68,13 @@ pub fn misused(function: &str, what: Arguments<'_>) {
 
 /// Logs that a function got a flag that it does not have.
 pub fn unknown_flag(function: &str, letter: u8, known: &str) {
+    let what = no_such_flag(function, letter, known);
+    complain(Kind::Flag, format_args!("{what}; this one is ignored (said once a minute)"));
+}
+
+/// What is wrong with a flag, and which ones there are.
+pub fn no_such_flag(function: &str, letter: u8, known: &str) -> String {
     let letter = [letter];
     let letter = Printable::short(&letter);
-    complain(Kind::Flag, format_args!("{function}: flag \"{letter}\" is none of {known}; ignored"));
+    format!("{function} has no flag \"{letter}\"; its flags are {known}")
 }

@@ -15,6 +15,7 @@ use crate::host::state::State;
 use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
+use crate::tables::has_domain;
 use crate::verdict::Verdict;
 
 /// Bans on a page: ctl bounds the structures of one reply.
@@ -52,8 +53,8 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, ban: &Ban) {
     node.text(c"source", ban.source.name());
     node.text(c"class", state.settings.classes.name(ban.class));
     node.text(c"reason", ban.reason.name());
-    node.int(c"since", now.date(ban.since) / 1000);
-    node.int(c"until", now.date(ban.until) / 1000);
+    node.time((c"since", c"since_date"), now.date(ban.since) / 1000);
+    node.time((c"until", c"until_date"), now.date(ban.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(ban.until, now.monotonic));
     node.int(c"refused", ban.seen);
 }
@@ -181,7 +182,15 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
             shown(&ban),
             ban.source.name()
         ));
-        describe(&call.reply(), state, now, &ban);
+        let reply = call.reply();
+        describe(&reply, state, now, &ban);
+        let warnings = reply.array(c"warnings");
+        if !has_domain(&aor) {
+            warnings.item(format_args!(
+                "\"{}\" has no domain: ban user@domain if the script asks for that",
+                Printable::short(&aor)
+            ));
+        }
         Ok(())
     })
 }

@@ -63,8 +63,8 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.text(c"source", block.prefix.name());
     node.text(c"class", state.settings.classes.name(block.class));
     node.text(c"reason", block.reason.name());
-    node.int(c"since", now.date(block.since) / 1000);
-    node.int(c"until", now.date(block.until) / 1000);
+    node.time((c"since", c"since_date"), now.date(block.since) / 1000);
+    node.time((c"until", c"until_date"), now.date(block.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(block.until, now.monotonic));
     node.int(c"refused", block.seen);
     node.int(c"times", block.times);
@@ -123,6 +123,11 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
 }
 
 impl Foretold {
+    /// Name of its class.
+    pub fn class_name<'s>(&self, state: &'s State) -> &'s str {
+        state.settings.classes.name(self.class)
+    }
+
     /// Its fields; the verdict is what the script would be told.
     pub fn tell(&self, reply: &Node<'_>, state: &State) {
         let told = policy::soften(self.verdict, FloodFlags::default(), self.watched);

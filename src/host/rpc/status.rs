@@ -80,12 +80,12 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     let loaded = with_snapshot(|view, pinned| {
         reply.int(c"generation", pinned.generation());
-        reply.int(c"loaded_at", view.compiled_at());
+        reply.time((c"loaded_at", c"loaded_date"), view.compiled_at());
         reply.int(c"age_seconds", clock::age(view.compiled_at()));
         reply.int(c"snapshot_bytes", view.bytes() as u64);
         add_rows(&reply, &view.counts());
         reply.int(c"country_networks", view.country_networks());
-        reply.int(c"countries_built_at", view.countries_built_at());
+        reply.time((c"countries_built_at", c"countries_built_date"), view.countries_built_at());
     });
     if loaded.is_none() {
         reply.int(c"generation", 0);

@@ -129,7 +129,7 @@ fn over_limit(numbers: &Numbers) -> Option<Verdict> {
 fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
     let (flags, unknown) = CallFlags::parse(text);
     if let Some(letter) = unknown {
-        unknown_flag(function.name, letter, "e, i, o");
+        unknown_flag(function.name, letter, CallFlags::KNOWN);
     }
     flags
 }

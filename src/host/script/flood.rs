@@ -21,7 +21,7 @@ use crate::verdict::{FLOOD_CHECK, Verdict};
 pub fn flood_check(msg: Message<'_>, flags: &[u8]) -> Verdict {
     let (flags, unknown) = FloodFlags::parse(flags);
     if let Some(letter) = unknown {
-        unknown_flag(FLOOD_CHECK.name, letter, "e, p");
+        unknown_flag(FLOOD_CHECK.name, letter, FloodFlags::KNOWN);
     }
     let source = judged(msg, &FLOOD_CHECK);
     let (verdict, judged, about) = match source {

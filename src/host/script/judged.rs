@@ -39,6 +39,7 @@ impl NoSource {
 /// # Errors
 /// Why there is none; complained of. A wrong text never stands for the sender, who
 /// may be a balancer with many clients behind it.
+#[inline]
 pub fn judged(msg: Message<'_>, function: &Function) -> Result<Source, NoSource> {
     if let Some(text) = msg.given() {
         let source = given(function, text)?;
@@ -46,17 +47,20 @@ pub fn judged(msg: Message<'_>, function: &Function) -> Result<Source, NoSource>
         let sender = msg.sender().filter(|sender| sender.address == source.address);
         return Ok(sender.unwrap_or(source));
     }
-    msg.sender().ok_or_else(|| {
-        complain(
-            Kind::NoSource,
-            format_args!(
-                "{} has no source to judge: nobody has sent this message; give an address as \
-                 the last argument (said once a minute)",
-                function.name
-            ),
-        );
-        NoSource::Nobody
-    })
+    msg.sender().ok_or_else(|| nobody(function))
+}
+
+#[cold]
+fn nobody(function: &Function) -> NoSource {
+    complain(
+        Kind::NoSource,
+        format_args!(
+            "{} has no source to judge: nobody has sent this message; give an address as the last \
+             argument (said once a minute)",
+            function.name
+        ),
+    );
+    NoSource::Nobody
 }
 
 fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod calls;
+pub mod flags;
 pub mod flood;
 pub mod judged;
 pub mod sources;
