@@ -66,7 +66,7 @@ impl Call {
     /// # Safety
     /// `usage` is a literal of the shim, `handle` its handle of a call that outlives the
     /// result.
-    pub unsafe fn new(usage: *const c_char, handle: *mut c_void) -> Option<Self> {
+    pub(super) unsafe fn new(usage: *const c_char, handle: *mut c_void) -> Option<Self> {
         // SAFETY: as the caller guarantees.
         let usage = unsafe { CStr::from_ptr(usage) };
         Some(Call { host: abi::host()?, usage, handle })
