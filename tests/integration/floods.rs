@@ -251,7 +251,10 @@ fn settings_change_at_run_time_and_bad_ones_are_refused() {
         kamailio.log().contains("sources of class carrier: 77 requests in 1500 ms, blocks of 17")
     );
 
-    let before = kamailio.rpc("sipwarden.settings", json!([]));
+    let before = wait_for("all changes", || {
+        let told = kamailio.rpc("sipwarden.settings", json!([]));
+        (told["pending"] == 0).then_some(told)
+    });
     for (how, name, value, logged) in [
         ("int", "flood_limit", "0", "out of range"),
         ("int", "flood_limit", "65536", "out of range"),

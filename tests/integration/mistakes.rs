@@ -55,8 +55,8 @@ fn mistakes() -> Vec<(Made, Said)> {
         // The database.
         (
             Url("sqlite:////nowhere/tables.sqlite"),
-            &["database: it cannot be opened: No such file or directory; kamailio-cfg/sql/sqlite \
-                 makes one: /nowhere/tables.sqlite"],
+            &["database: it cannot be opened: No such file or directory; kamailio-cfg/sql makes \
+                 one: /nowhere/tables.sqlite"],
         ),
         (
             Url("mysql://user:secret@127.0.0.1:1/x"),
@@ -72,11 +72,11 @@ fn mistakes() -> Vec<(Made, Said)> {
         ),
         (
             File(|path| fs::remove_file(path).unwrap()),
-            &["it cannot be opened: No such file or directory; kamailio-cfg/sql/sqlite makes one"],
+            &["it cannot be opened: No such file or directory; kamailio-cfg/sql makes one"],
         ),
         (
             File(|path| fs::write(path, "id,max_calls\n").unwrap()),
-            &["it cannot be opened: it is no SQLite database; kamailio-cfg/sql/sqlite makes one"],
+            &["it cannot be opened: it is no SQLite database; kamailio-cfg/sql makes one"],
         ),
         (
             File(|path| fs::write(path, "").unwrap()),
@@ -414,11 +414,12 @@ fn a_module_of_another_version_is_refused_with_both() {
     let db = tables(&folder);
     let out = Command::new("kamailio").arg("-v").output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let version = text.split_whitespace().nth(2).unwrap();
-    // Bytes of the same number, so that the library stays whole.
-    let other = version.replace(version.chars().last().unwrap(), "_");
+    let (_, version) = text.lines().next().unwrap().split_once("version: ").unwrap();
+    let version = version.trim();
+    // As many bytes, so that the library stays whole.
+    let other = version.replacen('.', "_", 1);
+    let [from, to] = [version, &other].map(|v| format!("{v}\0").into_bytes());
     let mut bytes = fs::read(module()).unwrap();
-    let [from, to] = [version, &other].map(|v| format!("\0{v}\0").into_bytes());
     let places: Vec<_> =
         (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(&from)).collect();
     assert!(!places.is_empty(), "{version}");
