@@ -215,7 +215,7 @@ fn classes_come_from_trusted_addresses_then_companies_and_a_reload_changes_them(
     db.run("INSERT INTO sipwarden_trusted VALUES ('127.3.7.7', NULL, 'carier');");
     let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
     assert!(
-        fault.contains("127.3.7.7/32: tag \"carier\" is none of exempt, default, carrier"),
+        fault.contains("127.3.7.7/32: tag \"carier\" is not one of exempt, default, carrier"),
         "{fault}"
     );
 }
@@ -339,7 +339,7 @@ fn flags_spare_emergencies_and_ask_without_counting() {
     assert_eq!(blocks(&kamailio)[0]["refused"], 2);
     assert_eq!(kamailio.counter("flood_blocked"), 0);
     assert_eq!(ask("ez").0, "flood_emergency");
-    assert!(kamailio.log().contains("flood_check: flag \"z\" is none of e, p"));
+    assert!(kamailio.log().contains("flood_check: flag \"z\" is not one of e, p"));
 }
 
 #[test]
@@ -468,7 +468,7 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     let log = kamailio.log();
     assert!(log.contains("2 blocks and 0 bans loaded from"), "{log}");
     for bad in BAD.lines().take(3) {
-        assert!(log.contains(&format!("\"{bad}\" is no block or ban; left out")), "{bad} in {log}");
+        assert!(log.contains(&format!("\"{bad}\" is not a block or ban; left out")), "{bad} in {log}");
     }
     assert_eq!(kamailio.counter("flood_blocks_started"), 2);
     let shown = kamailio.rpc("sipwarden.blocks", json!([]));
@@ -486,7 +486,7 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
 
     std::fs::write(&file, "something else\n").unwrap();
     let log = config(&db).settings(&persist).fail_to_start();
-    assert!(log.contains("is no file of blocks"), "{log}");
+    assert!(log.contains("is not a file of blocks"), "{log}");
     let relative = persist.replace(&format!("\"{}\"", file.display()), "\"blocks\"");
     let log = config(&db).settings(&relative).fail_to_start();
     assert!(log.contains("flood_persist: \"blocks\" does not begin with /"), "{log}");

@@ -337,12 +337,12 @@ fn hostile_text_is_compared_and_shown_as_bytes() {
     db.run("INSERT INTO sipwarden_company VALUES ('no%s\x1b', 'no%s\x1b', 0, 0);");
     let fault = reload(&kamailio).unwrap_err();
     assert!(
-        fault.contains("brand_id \"no%s\\u{1b}\" is no brand (company \"no%s\\u{1b}\")"),
+        fault.contains("brand_id \"no%s\\u{1b}\" is not a brand (company \"no%s\\u{1b}\")"),
         "{fault}"
     );
     db.run("UPDATE sipwarden_company SET id = CAST(x'fffe00' AS TEXT) WHERE id LIKE 'no%';");
     let fault = reload(&kamailio).unwrap_err();
-    assert!(fault.contains("id \"\\xff\\xfe\\0\" is no text"), "{fault}");
+    assert!(fault.contains("id \"\\xff\\xfe\\0\" is not text"), "{fault}");
     assert!(!kamailio.log().contains('\u{1b}'), "an escape sequence reached the log");
     assert_serves(&kamailio);
 }
@@ -366,11 +366,11 @@ fn a_mistake_is_told_with_its_remedy() {
         ),
         (
             format!("{address} ('Office ', '192.0.2.0', 24);"),
-            "company_id \"Office \" is no company: \"office\" differs in case or blanks only",
+            "company_id \"Office \" is not a company: \"office\" differs in case or blanks only",
         ),
         (
             "INSERT INTO sipwarden_company VALUES ('c', 'B', 1, 0);".into(),
-            "brand_id \"B\" is no brand: \"b\" differs in case or blanks only",
+            "brand_id \"B\" is not a brand: \"b\" differs in case or blanks only",
         ),
         (
             format!("INSERT INTO sipwarden_user VALUES ('{long}', '{long}', 4);"),

@@ -72,7 +72,7 @@ impl Keeper {
                 if self.trouble.is_due(now) {
                     log::error(format_args!(
                         "tables_file {shown}: {error}; a start without the database would not \
-                         have these tables (tried on, said once a minute)"
+                         have these tables (tried again, said once a minute)"
                     ));
                 }
             }
@@ -115,7 +115,7 @@ fn refuse_foreign(path: &Path) -> Result<(), String> {
     }
     match begin.is_empty() || kept::MAGIC == begin {
         true => Ok(()),
-        false => Err("it is no file of tables; remove it, or name another".into()),
+        false => Err("it is not a file of tables; remove it, or name another".into()),
     }
 }
 
