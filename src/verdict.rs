@@ -75,11 +75,16 @@ const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'stati
 pub const ENTRIES: [Entry; 45] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
-    row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is allowed for the company"),
+    row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
     row(Verdict::CountryListed, 1, "country_listed", "the address is in one of the countries"),
     row(Verdict::CountryNotListed, -1, "country_not_listed", "the address is in another country"),
-    row(Verdict::CountryUnknown, -2, "country_unknown", "the database does not know the country of the address"),
-    row(Verdict::DeniedSource, -1, "denied_source", "the filter is on, and the source is not granted"),
+    row(
+        Verdict::CountryUnknown,
+        -2,
+        "country_unknown",
+        "the database does not know the country of the address",
+    ),
+    row(Verdict::DeniedSource, -1, "denied_source", "the filter is on, the source is not granted"),
     row(
         Verdict::DeniedNoRanges,
         -2,
@@ -132,15 +137,20 @@ pub const ENTRIES: [Entry; 45] = [
         "call_held_by_other",
         "this dialog is counted for another company already: not counted again",
     ),
-    row(Verdict::BrandLimit, -6, "brand_limit", "the brand has as many calls as its limit allows"),
-    row(Verdict::CompanyLimit, -7, "company_limit", "the company has as many calls as its limit allows"),
+    row(Verdict::BrandLimit, -6, "brand_limit", "the brand's calls have reached its limit"),
+    row(Verdict::CompanyLimit, -7, "company_limit", "the company's calls have reached its limit"),
     row(
         Verdict::CallDuplicate,
         -8,
         "call_duplicate",
         "another INVITE with this Call-ID and From tag is counted already",
     ),
-    row(Verdict::UnderLimit, 1, "under_limit", "the request is counted, and its source is within the limit"),
+    row(
+        Verdict::UnderLimit,
+        1,
+        "under_limit",
+        "the request is counted, and its source is within the limit",
+    ),
     row(
         Verdict::Exempt,
         2,
@@ -153,12 +163,7 @@ pub const ENTRIES: [Entry; 45] = [
         "flood_untracked",
         "the table is full of blocks, there is no source address, or an error was caught: fails open",
     ),
-    row(
-        Verdict::FloodEmergency,
-        4,
-        "flood_emergency",
-        "flag e: counted, and not refused for it",
-    ),
+    row(Verdict::FloodEmergency, 4, "flood_emergency", "flag e: counted, and not refused for it"),
     row(
         Verdict::FloodMonitored,
         5,
@@ -180,7 +185,7 @@ pub const ENTRIES: [Entry; 45] = [
     ),
     row(Verdict::AuthClear, 1, "auth_clear", "the AoR is not banned from this source"),
     row(Verdict::AuthCounted, 1, "auth_counted", "the failure is counted"),
-    row(Verdict::AuthCleared, 1, "auth_cleared", "the failures of this AoR and source are forgotten"),
+    row(Verdict::AuthCleared, 1, "auth_cleared", "failures of this AoR and source are forgotten"),
     row(
         Verdict::AuthUntracked,
         3,
@@ -218,14 +223,14 @@ pub const ENTRIES: [Entry; 45] = [
         "monitored",
         "monitor mode: without it the request would be refused; sipwarden.denied tells the reason",
     ),
-    row(Verdict::UnknownCompany, -3, "unknown_company", "the tables have no such company: fails closed"),
+    row(Verdict::UnknownCompany, -3, "unknown_company", "there is no such company: fails closed"),
     row(
         Verdict::InternalError,
         -9,
         "internal_error",
         "no tables are loaded, an argument is wrong, there is no dialog, or an error was caught: fails closed",
     ),
-    row(Verdict::LedgerFull, -10, "ledger_full", "max_calls calls are counted already: fails closed"),
+    row(Verdict::LedgerFull, -10, "ledger_full", "max_calls calls are counted: fails closed"),
     row(
         Verdict::BadAddress,
         -12,

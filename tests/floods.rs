@@ -468,7 +468,10 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     let log = kamailio.log();
     assert!(log.contains("2 blocks and 0 bans loaded from"), "{log}");
     for bad in BAD.lines().take(3) {
-        assert!(log.contains(&format!("\"{bad}\" is not a block or ban; left out")), "{bad} in {log}");
+        assert!(
+            log.contains(&format!("\"{bad}\" is not a block or ban; left out")),
+            "{bad} in {log}"
+        );
     }
     assert_eq!(kamailio.counter("flood_blocks_started"), 2);
     let shown = kamailio.rpc("sipwarden.blocks", json!([]));

@@ -54,7 +54,11 @@ fn a_refused_parameter_is_named_with_its_value() {
         ("auth_class", "7", "auth_class: 7 is a number; give a text, in quotes: \"7\""),
         ("snapshot_memory", "-5", "snapshot_memory: -5 is not from 2 to 8192"),
         ("reload_bad_rows", "\"ignore\"", "reload_bad_rows: \"ignore\" is not one of fail, skip"),
-        ("user_table", "\"x; DROP TABLE y\"", "user_table: \"x; DROP TABLE y\" is not a table name"),
+        (
+            "user_table",
+            "\"x; DROP TABLE y\"",
+            "user_table: \"x; DROP TABLE y\" is not a table name",
+        ),
         ("db_url", "\"\"", "db_url"),
         ("no_such_parameter", "1", "no_such_parameter"),
         ("flood_limit", "0", "flood_limit: 0 is not from 1 to 65535"),

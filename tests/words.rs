@@ -134,6 +134,10 @@ fn habits_are_found() {
     ] {
         assert!(habits(said).is_empty(), "{said}");
     }
-    let source = "let a = \"one \\\"two\\\"\"; // \"three\"\n/* \"four\" */ f('\"', \"five \\\n six\");";
-    assert_eq!(literals(source).split_whitespace().collect::<Vec<_>>().join(" "), "one \"two\" five six");
+    let source =
+        "let a = \"one \\\"two\\\"\"; // \"three\"\n/* \"four\" */ f('\"', \"five \\\n six\");";
+    assert_eq!(
+        literals(source).split_whitespace().collect::<Vec<_>>().join(" "),
+        "one \"two\" five six"
+    );
 }

@@ -93,5 +93,8 @@ pub fn misused(function: &str, what: Arguments<'_>) {
 pub fn unknown_flag(function: &str, letter: u8, known: &str) {
     let letter = [letter];
     let letter = Printable::short(&letter);
-    complain(Kind::Flag, format_args!("{function}: flag \"{letter}\" is not one of {known}; ignored"));
+    complain(
+        Kind::Flag,
+        format_args!("{function}: flag \"{letter}\" is not one of {known}; ignored"),
+    );
 }

@@ -284,7 +284,11 @@ mod tests {
     #[test]
     fn forged_rows_are_refused_or_bad() {
         for rows in [&[9u8][..], &[0], &[0, 5, 0, b'x'], &[END, 1], &[END; 60]] {
-            assert_eq!(forged(rows).unwrap_err(), "it contains something that is not a row", "{rows:?}");
+            assert_eq!(
+                forged(rows).unwrap_err(),
+                "it contains something that is not a row",
+                "{rows:?}"
+            );
         }
         assert!(forged(&[1, 255, 255, 255, 255, 255, 255, 255, 255]).is_ok());
     }

@@ -45,7 +45,11 @@ fn each_kind_of_bad_row_is_named() {
         (Table::Company, &[Some(b"c1"), Some(b"b1"), None, None], "id \"c1\" stands twice"),
         (Table::Company, &[Some(b"None"), Some(b"b1"), None, None], "id \"None\" is what"),
         (Table::Company, &[Some(b"2"), Some(b"b1"), None, Some(b"ten")], "max_calls \"ten\""),
-        (Table::CompanyAddress, &[Some(b"c9"), Some(b"192.0.2.1"), None], "\"c9\" is not a company"),
+        (
+            Table::CompanyAddress,
+            &[Some(b"c9"), Some(b"192.0.2.1"), None],
+            "\"c9\" is not a company",
+        ),
         (
             Table::CompanyAddress,
             &[Some(b"c1"), Some(b"192.0.2.300"), None],
