@@ -111,7 +111,7 @@ fn cannot(path: &Path, error: &io::Error) -> String {
 /// Whose it is, or what it is.
 pub fn refuse_others(path: &Path) -> Result<(), String> {
     match fs::symlink_metadata(path) {
-        Ok(of) if !of.is_file() => Err("it is no regular file".into()),
+        Ok(of) if !of.is_file() => Err("it is not a regular file".into()),
         Ok(of) if of.uid() != process::user() => {
             let (owner, own) = (user(of.uid()), user(process::user()));
             Err(format!(
@@ -166,7 +166,7 @@ pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
     };
     let of = file.metadata().map_err(|e| cannot(path, &e))?;
     if !of.is_file() {
-        return Err("it is no regular file".into());
+        return Err("it is not a regular file".into());
     }
     if of.uid() != process::user() && of.uid() != 0 {
         let (owner, own) = (user(of.uid()), user(process::user()));

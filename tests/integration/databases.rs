@@ -164,7 +164,7 @@ fn mariadb_columns_of_other_types_are_read_or_their_cast_is_named() {
         CREATE VIEW sipwarden_company AS SELECT * FROM tenants;
         DELETE FROM addresses;"
     ));
-    faults("is no text (UTF-8); cast it in a view: CAST(id AS CHAR)");
+    faults("is not text (UTF-8); cast it in a view: CAST(id AS CHAR)");
     server.run(
         "CREATE OR REPLACE VIEW sipwarden_company AS
             SELECT CAST(id AS CHAR) AS id, brand_id, ip_filter, max_calls FROM tenants;",

@@ -328,12 +328,12 @@ fn hostile_text_is_compared_and_shown_as_bytes() {
     db.run("INSERT INTO sipwarden_company VALUES ('no%s\x1b', 'no%s\x1b', 0, 0);");
     let fault = reload(&kamailio).unwrap_err();
     assert!(
-        fault.contains("brand_id \"no%s\\u{1b}\" is no brand (company \"no%s\\u{1b}\")"),
+        fault.contains("brand_id \"no%s\\u{1b}\" is not a brand (company \"no%s\\u{1b}\")"),
         "{fault}"
     );
     db.run("UPDATE sipwarden_company SET id = CAST(x'fffe00' AS TEXT) WHERE id LIKE 'no%';");
     let fault = reload(&kamailio).unwrap_err();
-    assert!(fault.contains("id \"\\xff\\xfe\\0\" is no text"), "{fault}");
+    assert!(fault.contains("id \"\\xff\\xfe\\0\" is not text"), "{fault}");
     assert!(!kamailio.log().contains('\u{1b}'), "an escape sequence reached the log");
     assert_serves(&kamailio);
 }

@@ -141,7 +141,7 @@ impl Call {
             .map(Some)
             .ok_or_else(|| {
                 let (text, first, last) = (Printable::short(&text), allowed.start(), allowed.end());
-                Fault::argument(format!("{name} \"{text}\" is no number from {first} to {last}"))
+                Fault::argument(format!("{name} \"{text}\" is not a number from {first} to {last}"))
             })
     }
 

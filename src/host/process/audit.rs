@@ -146,7 +146,7 @@ impl Audit {
     fn complain(&mut self, url: &str, now: u64) {
         if self.trouble.is_due(now) {
             log::error(format_args!(
-                "audit: {} takes no rows ({} wait, of {WAITING}); tried on, said once a minute",
+                "audit: {} takes no rows ({} wait, of {WAITING}); tried again, said once a minute",
                 without_password(url),
                 self.waiting.len()
             ));

@@ -69,7 +69,7 @@ fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {
         complain(
             Kind::Address,
             format_args!(
-                "{} has judged nothing: \"{text}\" is no IP address; give one address, without a \
+                "{} has judged nothing: \"{text}\" is not an IP address; give one address, without a \
                  port (said once a minute)",
                 function.name
             ),

@@ -58,7 +58,7 @@ fn decide_country(list: &[u8], source: Source) -> Option<Verdict> {
         let decided = policy::check_country(view, list, source.address);
         let wrong = |part: &[u8]| {
             let (part, list) = (Printable::short(part), Printable::short(list));
-            misused(CHECK_COUNTRY.name, format_args!("\"{part}\" in \"{list}\" is no country"));
+            misused(CHECK_COUNTRY.name, format_args!("\"{part}\" in \"{list}\" is not a country"));
         };
         decided.map_err(wrong).ok()
     })?

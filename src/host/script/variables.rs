@@ -158,7 +158,7 @@ pub const ATTRIBUTES: [Attribute; 34] = [
     attribute("would_code", "code of the last verdict as it would be without monitor mode", |c| {
         judged(c).map(|judged| Value::Int(judged.code().into()))
     }),
-    attribute("would", "its reason: of what is only watched, why it would be refused", |c| {
+    attribute("would", "its reason: why the request would be refused", |c| {
         judged(c).map(|judged| Value::Static(judged.reason().as_bytes()))
     }),
     attribute("company_calls", "live calls of the company, this one included if it counts", |c| {
