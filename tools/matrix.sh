@@ -20,7 +20,7 @@ archive=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null |
 
 packages="kamailio kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
 	kamailio-lua-modules kamailio-python3-modules kamailio-websocket-modules
-	sip-tester sqlite3 binutils patch xz-utils"
+	mariadb-server sip-tester sqlite3 binutils patch xz-utils"
 # TESTS="--test NAME ..." runs others.
 tests=${TESTS:-"--test verdicts --test reload --test startup --test restart --test storms --test mixed --test endings
 	--test keepalive --test calls --test addresses --test routes --test arguments --test denied --test tables_file"}

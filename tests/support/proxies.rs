@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::kamailio::{free_port, module};
@@ -175,12 +176,22 @@ impl Proxy {
     }
 
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.folder.join("log")).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap()).into_owned()
+    }
+
+    /// Where kamcmd finds it.
+    pub fn ctl_socket(&self) -> String {
+        self.folder.join("ctl").display().to_string()
+    }
+
+    /// Where its log is.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.join("log")
     }
 
     /// What an operator types; standard output and error.
     pub fn kamcmd(&self, args: &[&str]) -> String {
-        let socket = format!("unix:{}/ctl", self.folder.path().display());
+        let socket = format!("unix:{}", self.ctl_socket());
         let out = Command::new("kamcmd").args(["-s", &socket]).args(args).output().unwrap();
         format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
     }
