@@ -185,7 +185,7 @@ fn each_kind_of_bad_row_is_named_and_changes_nothing() {
         (format!("{address} ('office', '10.0.0.0', '');"), &["mask"]),
         (format!("{address} ('office', '10.0.0.1', 8);"), &["host bits", "10.0.0.0/8"]),
         (format!("{address} ('office', '2001:db8::/129', NULL);"), &["129"]),
-        (format!("{address} ('ghost', '10.0.0.1', NULL);"), &["ghost", "no company"]),
+        (format!("{address} ('ghost', '10.0.0.1', NULL);"), &["ghost", "is not a company"]),
         (format!("{address} ('office', '{long}', NULL);"), &["xxxx", "not an IP"]),
         (
             "INSERT INTO sipwarden_company VALUES ('lost', 'nobrand', 1, 0);".into(),
