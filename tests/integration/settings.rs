@@ -149,7 +149,7 @@ fn a_reload_faults_while_changes_do_not_hold() {
     let told = kamailio.rpc("sipwarden.settings", json!([]));
     assert_eq!((&told["pending"], &told["db_url"]), (&json!(1), &json!(first.url())));
     let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
-    assert!(fault.contains("changes of settings do not hold yet"), "{fault}");
+    assert!(fault.contains("changes of settings are not in force yet"), "{fault}");
     signal(own, libc::SIGCONT);
     assert_eq!(settings(&kamailio)["db_url"], second.url());
     kamailio.rpc("sipwarden.reload", json!([]));

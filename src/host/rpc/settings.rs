@@ -32,13 +32,13 @@ fn settles() -> bool {
 /// route or the audit's database keeps the module's own process.
 ///
 /// # Errors
-/// They do not hold yet.
+/// They are not in force yet.
 pub fn settle() -> Result<(), Fault> {
     if settles() {
         return Ok(());
     }
     Err(Fault::internal(
-        "nothing was done: changes of settings do not hold yet, since the module's own process is \
+        "nothing was done: changes of settings are not in force yet: the module's own process is \
          busy (an event route, or the audit's database); try again",
     ))
 }
