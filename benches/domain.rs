@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use sipwarden::address::Address;
 use sipwarden::auth::{self, AuthSettings, AuthTable, Turns};
-use sipwarden::flood::{ClassId, FloodSettings, FloodTable, Rules, SharedRules};
+use sipwarden::flood::{FloodSettings, FloodTable, Rules, SharedRules};
 use sipwarden::ledger::{Call, DialogId, Direction, Ledger, Scope, ScopeKind, Wanted};
+use sipwarden::limiter::ClassId;
 use sipwarden::policy::check_company_ip;
 use sipwarden::shm::SnapshotStore;
 use sipwarden::snapshot::{self, View};

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use sipwarden::auth::{
     Aor, AuthSettings, AuthTable, Ban, Outcome, Reason, Rules, SharedRules, parse_class,
 };
-use sipwarden::flood::{ClassId, SLICES};
+use sipwarden::limiter::{ClassId, SLICES};
 use support::tried::{ALICE, DEFAULT, SEED, Tried, bans, rules, rules_of, source};
 
 #[test]

@@ -18,9 +18,10 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use proptest::prelude::*;
 use sipwarden::address::{Address, Prefix};
 use sipwarden::flood::{
-    Block, Checked, ClassId, Ended, FloodSettings, FloodTable, Outcome, Reason, Rules, SLICES,
-    SharedRules, parse_class,
+    Block, Checked, Ended, FloodSettings, FloodTable, Outcome, Reason, Rules, SharedRules,
+    parse_class,
 };
+use sipwarden::limiter::{ClassId, SLICES};
 use sipwarden::shm::Area;
 use sipwarden::source::{Learnt, Source, Ways};
 use support::fork::fork_all;

@@ -5,8 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::login::{LONGEST_AOR, Login};
 use super::rules::{ClassRule, Rules};
 use crate::address::Prefix;
-use crate::flood::window::{self, SLICES, Slices};
-use crate::flood::{ClassId, Key, MAX_CLASSES};
+use crate::limiter::{ClassId, Key, MAX_CLASSES, Window, Worth};
 
 /// Ms in a unit of times; 2^32 of them are 13 years.
 const UNIT: u64 = 100;
@@ -44,19 +43,16 @@ pub(super) struct Entry {
     kind: u8,
     /// Class and flags.
     state: u8,
-    /// Low byte of [`ClassRule::window_id`].
+    /// Marks the window that was counted in last.
     window_id: u8,
     aor_len: u8,
     aor_hash: [u32; 4],
-    /// Number of the slice that was counted in last.
-    newest: u32,
     /// Of a banned entry: start and end, in units since the clock's zero.
     since: u32,
     until: u32,
     /// Requests refused since.
     seen: u32,
-    /// Failures per slice.
-    failures: [u32; SLICES / 2],
+    failures: Window,
     marks: [Mark; MARKS],
     aor: [u8; LONGEST_AOR],
 }
@@ -173,11 +169,10 @@ impl Entry {
         window_id: 0,
         aor_len: 0,
         aor_hash: [0; 4],
-        newest: 0,
         since: 0,
         until: 0,
         seen: 0,
-        failures: [0; SLICES / 2],
+        failures: Window::NONE,
         marks: [Mark { fingerprint: [0; 2], at: 0 }; MARKS],
         aor: [0; LONGEST_AOR],
     };
@@ -221,7 +216,7 @@ impl Entry {
     /// With another class nothing of the old one stays but a ban.
     pub fn set_class(&mut self, class: Option<ClassId>) {
         if self.class() != class {
-            self.failures = Default::default();
+            self.failures.clear();
             self.state = self.state & !CLASS | state_of(class);
         }
     }
@@ -264,8 +259,7 @@ impl Entry {
             self.ban(Reason::Failures, now, now + u64::from(rule.block) * 1000, 1);
             return Judgement::Starts;
         }
-        let newest = self.newest;
-        window::count(self.slices(), newest);
+        self.failures.add_one();
         Judgement::Counted(failures)
     }
 
@@ -296,27 +290,12 @@ impl Entry {
         if self.is_banned() {
             return 0;
         }
-        if self.window_id != rule.window_id as u8 {
-            self.window_id = rule.window_id as u8;
-            self.failures = Default::default();
-        }
-        let mut newest = self.newest;
-        window::advance(self.slices(), &mut newest, rule.slicing.at(now));
-        self.newest = newest;
-        window::sum(self.slices())
+        rule.counting.count(&mut self.failures, &mut self.window_id, now)
     }
 
-    /// How useful it is to keep: failures in the window, then how lately the last one
-    /// came; banned ones are not to be asked.
-    pub fn worth(&self, rule: &ClassRule, now: u64) -> (u32, i64) {
-        let (behind, counts) = window::age(self.newest, rule.slicing.at(now));
-        let lately = -(i64::from(behind) * i64::from(rule.window));
-        let fresh = counts && self.window_id == rule.window_id as u8;
-        if fresh { (window::sum(bytemuck::cast_ref(&self.failures)), lately) } else { (0, lately) }
-    }
-
-    fn slices(&mut self) -> &mut Slices {
-        bytemuck::cast_mut(&mut self.failures)
+    /// How useful it is to keep; banned ones are not to be asked.
+    pub fn worth(&self, rule: &ClassRule, now: u64) -> Worth {
+        rule.counting.worth(&self.failures, self.window_id, now)
     }
 
     /// Bans it from `since` to `until`, in ms.
@@ -326,7 +305,7 @@ impl Entry {
         self.since = units(since);
         self.until = u32::try_from(until.div_ceil(UNIT)).unwrap_or(u32::MAX);
         self.seen = seen;
-        self.failures = Default::default();
+        self.failures.clear();
     }
 
     /// Counts a refused request of a banned one.
@@ -359,17 +338,14 @@ impl Entry {
     /// failures had come when it ended.
     pub fn restart(&mut self, rule: &ClassRule) {
         self.state &= CLASS;
-        self.window_id = rule.window_id as u8;
-        self.failures = Default::default();
-        let newest = rule.slicing.at(self.until());
-        self.newest = newest;
-        window::add(self.slices(), newest, rule.restart);
+        let ended = self.until();
+        rule.counting.restart(&mut self.failures, &mut self.window_id, ended, rule.restart);
     }
 
     /// The ban was no good: the count begins anew.
     pub fn acquit(&mut self) {
         self.state &= CLASS;
-        self.failures = Default::default();
+        self.failures.clear();
     }
 }
 

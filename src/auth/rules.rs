@@ -3,8 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::settings::AuthSettings;
-use crate::flood::window::Slicing;
-use crate::flood::{ClassId, MAX_CLASSES};
+use crate::limiter::{ClassId, Counting, MAX_CLASSES};
 
 /// Limit and length of bans of one class.
 #[repr(C)]
@@ -18,23 +17,13 @@ pub struct ClassRule {
     pub block: u32,
     /// Where the count begins after a ban; below `limit`.
     pub restart: u32,
-    /// Raised when the window changes: counts of another one mean nothing.
-    pub window_id: u32,
-    padding: u32,
-    /// How the window is cut.
-    pub(crate) slicing: Slicing,
+    /// How they are counted.
+    pub counting: Counting,
 }
 
 impl ClassRule {
-    const NONE: Self = ClassRule {
-        limit: 1,
-        window: 0,
-        block: 1,
-        restart: 0,
-        window_id: 0,
-        padding: 0,
-        slicing: Slicing::new(1000),
-    };
+    const NONE: Self =
+        ClassRule { limit: 1, window: 0, block: 1, restart: 0, counting: Counting::NONE };
 }
 
 /// All rules; what a process keeps a copy of.
@@ -73,18 +62,13 @@ impl Rules {
             ..*previous
         };
         for (rule, class) in rules.classes.iter_mut().zip(settings.classes()) {
-            let same = rule.window == class.window;
             *rule = ClassRule {
                 limit: class.limit,
                 window: class.window,
                 block: class.block,
                 // One failure more, at least, before the next ban.
                 restart: class.restart.min(class.limit.saturating_sub(1)),
-                window_id: rule.window_id.wrapping_add(u32::from(!same)),
-                padding: 0,
-                // The clock shows a time up to a tick too early: so two failures may
-                // seem nearer to each other than they are.
-                slicing: Slicing::new((class.window * 1000).saturating_sub(settings.tick)),
+                counting: rule.counting.change(class.window.saturating_mul(1000), settings.tick),
             };
         }
         rules

@@ -2,9 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flood::{
-    ClassNames, INHERIT, LONGEST_BLOCK, MAX_CLASSES, Parse, parse_keys, parse_limit, parse_within,
-};
+use crate::flood::{INHERIT, LONGEST_BLOCK, parse_keys};
+use crate::limiter::{ClassNames, MAX_CLASSES, parse};
 
 /// Longest window in seconds: a week.
 pub const LONGEST_WINDOW: u32 = 604_800;
@@ -48,7 +47,7 @@ pub struct AuthSettings {
     pub monitor: u32,
     /// Seconds in which the same credentials count once; 0: each time.
     pub same: u32,
-    /// The [`crate::flood::ClassId::to_number`] of sources that companies with a
+    /// The [`crate::limiter::ClassId::to_number`] of sources that companies with a
     /// filter list.
     pub company_sources: u32,
     /// Ms between two times that the clock shows: 0..=10.
@@ -115,11 +114,11 @@ pub struct ParsedClass {
 /// # Errors
 /// What is wrong, with the value.
 pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
-    let keys: [(&str, Parse); 4] = [
-        ("limit", parse_limit),
-        ("window", |text| parse_within(text, 1, LONGEST_WINDOW)),
-        ("block", |text| parse_within(text, 1, LONGEST_BAN)),
-        ("restart", |text| parse_within(text, 0, 65_535)),
+    let keys: [(&str, parse::Parse); 4] = [
+        ("limit", parse::limit),
+        ("window", |text| parse::within(text, 1, LONGEST_WINDOW)),
+        ("block", |text| parse::within(text, 1, LONGEST_BAN)),
+        ("restart", |text| parse::within(text, 0, 65_535)),
     ];
     let (name, [limit, window, block, restart]) = parse_keys(text, &keys)?;
     Ok(ParsedClass { name, values: ClassValues { limit, window, block, restart } })

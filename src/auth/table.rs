@@ -7,7 +7,7 @@ use super::lines::{Lines, Place};
 use super::login::{Login, Secret};
 use super::rules::Rules;
 use crate::address::Prefix;
-use crate::flood::ClassId;
+use crate::limiter::ClassId;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, BitSet};
 

@@ -2,11 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::key::Key;
-use super::rules::{ClassId, ClassRule};
-use super::table::Ended;
-use super::window::{self, SLICES, Slices};
+use super::rules::ClassRule;
 use crate::address::Prefix;
+use crate::limiter::{ClassId, Key, MAX_CLASSES, Window, Worth};
 use crate::source::{Learnt, Ways};
 
 /// Ms in a unit of block times; 2^32 of them are 13 years.
@@ -24,7 +22,7 @@ const CLASS: u8 = 0x0f;
 /// In place of a class: the source is exempt.
 const EXEMPT: u8 = 0x0f;
 
-const _: () = assert!(super::settings::MAX_CLASSES <= EXEMPT as usize);
+const _: () = assert!(MAX_CLASSES <= EXEMPT as usize);
 const _: () = assert!(Key::KINDS <= u8::MAX as usize && size_of::<Entry>() == 60);
 
 /// An entry; all zero is free. The caller holds its lock.
@@ -37,17 +35,15 @@ pub(super) struct Entry {
     state: u8,
     /// Blocks in a row.
     times: u8,
-    /// Low byte of [`ClassRule::window_id`].
+    /// Marks the window that was counted in last.
     window_id: u8,
-    /// Number of the slice that was counted in last.
-    newest: u32,
+    /// Requests; of a blocked source in the place of its slices: start in units,
+    /// requests since, and their [`Ways`].
+    window: Window,
     /// When the block ends or has ended, in units since the clock's zero.
     until: u32,
     /// Snapshot by which the class was decided.
     generation: u32,
-    /// Requests per slice; of a blocked source: start in units, requests since, and
-    /// their [`Ways`].
-    data: [u32; SLICES / 2],
 }
 
 /// Why a source is blocked.
@@ -103,6 +99,15 @@ impl Block {
     }
 }
 
+/// Something that has ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A block.
+    Block(Block),
+    /// Throttling of a source.
+    Throttling(Prefix, Option<ClassId>),
+}
+
 /// What an entry makes of a request of a source that is not blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
@@ -144,7 +149,7 @@ impl Entry {
 
     /// An exempt source has sent something: keeps it from being forgotten soon.
     pub fn touch(&mut self, rule: &ClassRule, now: u64) {
-        self.newest = rule.slicing.at(now);
+        rule.counting.touch(&mut self.window, now);
     }
 
     pub fn generation(&self) -> u32 {
@@ -171,7 +176,7 @@ impl Entry {
             return false;
         }
         let now = units(now);
-        let [since, ..] = &mut self.data;
+        let [since, ..] = self.window.spare();
         if now < *since {
             self.until = now.saturating_add(self.until.saturating_sub(*since));
             *since = now;
@@ -184,8 +189,7 @@ impl Entry {
     pub fn judge(&mut self, rule: &ClassRule, now: u64) -> Judgement {
         let requests = self.requests(rule, now);
         if requests < rule.limit {
-            let newest = self.newest;
-            window::count(self.slices(), newest);
+            self.window.add_one();
             return Judgement::Under(requests + 1);
         }
         if rule.block > 0 {
@@ -204,28 +208,12 @@ impl Entry {
         if self.is_blocked() {
             return 0;
         }
-        if self.window_id != rule.window_id as u8 {
-            self.window_id = rule.window_id as u8;
-            self.data = Default::default();
-        }
-        let mut newest = self.newest;
-        window::advance(self.slices(), &mut newest, rule.slicing.at(now));
-        self.newest = newest;
-        window::sum(self.slices())
+        rule.counting.count(&mut self.window, &mut self.window_id, now)
     }
 
-    /// How useful it is to keep: requests in the window, then how lately the last
-    /// one came; blocked ones are not to be asked.
-    pub fn worth(&self, rule: &ClassRule, now: u64) -> (u32, i64) {
-        let current = rule.slicing.at(now);
-        let (behind, counts) = window::age(self.newest, current);
-        let lately = -(i64::from(behind) * i64::from(rule.window));
-        let fresh = counts && self.window_id == rule.window_id as u8;
-        if fresh { (window::sum(bytemuck::cast_ref(&self.data)), lately) } else { (0, lately) }
-    }
-
-    fn slices(&mut self) -> &mut Slices {
-        bytemuck::cast_mut(&mut self.data)
+    /// How useful it is to keep; blocked ones are not to be asked.
+    pub fn worth(&self, rule: &ClassRule, now: u64) -> Worth {
+        rule.counting.worth(&self.window, self.window_id, now)
     }
 
     fn start(&mut self, rule: &ClassRule, now: u64) {
@@ -248,27 +236,27 @@ impl Entry {
         self.state |= BLOCKED | if reason == Reason::Manual { MANUAL } else { 0 };
         self.times = times;
         self.until = u32::try_from(until.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        self.data = Default::default();
-        let [start, count, ways, ..] = &mut self.data;
+        self.window.clear();
+        let [start, count, ways, ..] = self.window.spare();
         (*start, *count, *ways) = (units(since), seen, came.bits());
     }
 
     /// Counts a refused request of a blocked source.
     pub fn refuse(&mut self, learnt: Learnt) {
-        let [_, seen, ..] = &mut self.data;
+        let [_, seen, ..] = self.window.spare();
         *seen = seen.saturating_add(1);
         self.note(learnt);
     }
 
     /// Notes how a request of a blocked source has come.
     pub fn note(&mut self, learnt: Learnt) {
-        let [_, _, ways, ..] = &mut self.data;
+        let [_, _, ways, ..] = self.window.spare();
         *ways |= Ways::from(learnt).bits();
     }
 
     /// The block, if it is blocked.
     pub fn as_block(&self) -> Option<Block> {
-        let [since, seen, ways, ..] = self.data;
+        let [since, seen, ways, ..] = *self.window.spared();
         self.is_blocked().then(|| {
             Some(Block {
                 prefix: self.key().prefix()?,
@@ -286,7 +274,7 @@ impl Entry {
     /// The source counts anew; how often it was blocked stays known.
     pub fn clear(&mut self) {
         self.state &= CLASS;
-        self.data = Default::default();
+        self.window.clear();
     }
 
     /// Notes of a block whether its packets are dropped by a firewall.

@@ -11,8 +11,8 @@
 use std::io;
 
 use super::entry::Entry;
-use super::key::Key;
 use super::rules::Rules;
+use crate::limiter::Key;
 use crate::shm::{Area, ShortGuard, ShortMutex};
 
 /// Lines of a bucket.

@@ -2,33 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::settings::{FloodSettings, MAX_CLASSES};
-use super::window::Slicing;
-
-/// A class of sources: position in the list of classes; 0 is `default`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClassId(pub u8);
-
-impl ClassId {
-    /// Everybody who is in no other class.
-    pub const DEFAULT: Self = ClassId(0);
-
-    /// A class, or None (exempt), as a number.
-    pub const fn to_number(class: Option<Self>) -> u8 {
-        match class {
-            None => 0,
-            Some(ClassId(class)) => class.saturating_add(1),
-        }
-    }
-
-    /// The reverse of [`ClassId::to_number`].
-    pub const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            0 => None,
-            number => Some(ClassId(number - 1)),
-        }
-    }
-}
+use super::settings::FloodSettings;
+use crate::limiter::{ClassId, Counting, MAX_CLASSES};
 
 /// Limit and block time of one class.
 #[repr(C)]
@@ -42,23 +17,13 @@ pub struct ClassRule {
     pub block: u32,
     /// Longest block in seconds; not below `block`.
     pub block_max: u32,
-    /// Raised when the window changes: counts of another one mean nothing.
-    pub window_id: u32,
-    padding: u32,
-    /// How the window is cut.
-    pub slicing: Slicing,
+    /// How they are counted.
+    pub counting: Counting,
 }
 
 impl ClassRule {
-    const NONE: Self = ClassRule {
-        limit: 0,
-        window: 0,
-        block: 0,
-        block_max: 0,
-        window_id: 0,
-        padding: 0,
-        slicing: Slicing::new(1000),
-    };
+    const NONE: Self =
+        ClassRule { limit: 0, window: 0, block: 0, block_max: 0, counting: Counting::NONE };
 
     /// Length in ms of the block after `before` blocks in a row: it doubles.
     pub fn block_ms(&self, before: u8) -> u64 {
@@ -114,17 +79,12 @@ impl Rules {
         let same = settings.company_sources == previous.company_sources;
         rules.sources_version = rules.sources_version.wrapping_add(u32::from(!same));
         for (rule, class) in rules.classes.iter_mut().zip(settings.classes()) {
-            let same = rule.window == class.window;
             *rule = ClassRule {
                 limit: class.limit,
                 window: class.window,
                 block: class.block,
                 block_max: class.block_max.max(class.block),
-                window_id: rule.window_id.wrapping_add(u32::from(!same)),
-                padding: 0,
-                // The clock shows a time up to a tick too early: so two requests may
-                // seem nearer to each other than they are.
-                slicing: Slicing::new(class.window - settings.tick),
+                counting: rule.counting.change(class.window, settings.tick),
             };
         }
         rules

@@ -2,20 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::names::ClassNames;
+use crate::limiter::{ClassNames, MAX_CLASSES, parse};
 
-/// Classes that there can be, `default` included.
-pub const MAX_CLASSES: usize = 15;
-/// Shortest and longest window in ms.
-const WINDOW: std::ops::RangeInclusive<u32> = 100..=3_600_000;
-/// Longest window without a unit, in seconds.
-const MOST_SECONDS: u32 = 60;
-/// Requests that a window may admit.
-const LIMIT: std::ops::RangeInclusive<u32> = 1..=65_535;
 /// Longest block in seconds: a year.
 pub const LONGEST_BLOCK: u32 = 31_536_000;
-/// Longest name of a class.
-const MAX_NAME: usize = 64;
 /// The class takes the value of `default`.
 pub(crate) const INHERIT: u32 = u32::MAX;
 
@@ -136,9 +126,9 @@ pub struct ParsedClass {
 /// # Errors
 /// What is wrong, with the value.
 pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
-    let keys: [(&str, Parse); 4] = [
-        ("limit", parse_limit),
-        ("window", parse_duration),
+    let keys: [(&str, parse::Parse); 4] = [
+        ("limit", parse::limit),
+        ("window", parse::duration),
         ("block", parse_block),
         ("block_max", parse_block),
     ];
@@ -146,90 +136,33 @@ pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
     Ok(ParsedClass { name, values: ClassValues { limit, window, block, block_max } })
 }
 
-/// Reads a value, or says what is wrong with it.
-pub(crate) type Parse = fn(&str) -> Result<u32, String>;
-
-/// Reads `name=key:value;...`: the name of a class, and the value of each of `keys`,
-/// [`INHERIT`] where it is missing.
+/// Reads the name of a class and the value of each of `keys`, [`INHERIT`] where it is
+/// missing.
 ///
 /// # Errors
 /// What is wrong, with the value.
 pub(crate) fn parse_keys<const N: usize>(
     text: &str,
-    keys: &[(&str, Parse); N],
+    keys: &[(&str, parse::Parse); N],
 ) -> Result<(String, [u32; N]), String> {
-    let shown = || format!("\"{}\"", text.escape_debug());
-    let (name, pairs) =
-        text.split_once('=').ok_or_else(|| format!("{} is not name=key:value;...", shown()))?;
-    let name = name.trim();
-    let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(valid) {
-        return Err(format!("{}: a class is named with letters, digits, '_' and '-'", shown()));
-    }
-    if ClassNames::is_reserved(name) {
-        return Err(format!("{}: the class {name} is there already", shown()));
-    }
     let mut values = [INHERIT; N];
-    for part in pairs.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-        let (key, value) = part
-            .split_once(':')
-            .ok_or_else(|| format!("{}: \"{}\" is not key:value", shown(), part.escape_debug()))?;
-        let (key, value) = (key.trim(), value.trim());
+    let name = parse::class(text, |key, value| {
         let known = keys.iter().zip(&mut values).find(|((known, _), _)| *known == key);
         let Some(((_, parse), slot)) = known else {
             let known = keys.map(|(key, _)| key).join(", ");
-            let key = key.escape_debug();
-            return Err(format!("class {name}: \"{key}\" is none of {known}"));
+            return Err(format!("\"{}\" is none of {known}", key.escape_debug()));
         };
         if *slot != INHERIT {
-            return Err(format!("class {name}: {key} stands twice"));
+            return Err(format!("{key} stands twice"));
         }
-        *slot = parse(value).map_err(|e| format!("class {name}: {key} {e}"))?;
-    }
-    Ok((name.to_owned(), values))
-}
-
-/// Reads a window: `2` or `2s` are seconds, `1500ms` milliseconds. More than 60
-/// takes its unit, since it may be meant in milliseconds.
-///
-/// # Errors
-/// What is wrong, with the value.
-pub fn parse_duration(text: &str) -> Result<u32, String> {
-    let (digits, factor) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(digits), _) => (digits, 1),
-        (None, Some(digits)) => (digits, 1000),
-        (None, None) => (text, 1000),
-    };
-    let bare = digits.len() == text.len();
-    number(digits)
-        .filter(|n| !bare || *n <= MOST_SECONDS)
-        .and_then(|n| n.checked_mul(factor))
-        .filter(|ms| WINDOW.contains(ms))
-        .ok_or_else(|| {
-            let text = text.escape_debug();
-            format!("\"{text}\" is not 100ms to 3600s, or a number of seconds up to {MOST_SECONDS}")
-        })
-}
-
-/// Reads how often something may happen in a window.
-pub(crate) fn parse_limit(text: &str) -> Result<u32, String> {
-    parse_within(text, *LIMIT.start(), *LIMIT.end())
+        *slot = parse(value).map_err(|e| format!("{key} {e}"))?;
+        Ok(())
+    })?;
+    Ok((name, values))
 }
 
 fn parse_block(text: &str) -> Result<u32, String> {
-    parse_within(text, 0, LONGEST_BLOCK)
-}
-
-/// Reads a number, both bounds allowed.
-pub(crate) fn parse_within(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    number(text)
-        .filter(|n| (least..=most).contains(n))
-        .ok_or_else(|| format!("\"{}\" is not from {least} to {most}", text.escape_debug()))
-}
-
-/// Digits only: no sign, no blanks.
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+    parse::within(text, 0, LONGEST_BLOCK)
 }
 
 #[cfg(test)]
@@ -255,12 +188,6 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_class_is_named() {
         for (text, what) in [
-            ("carrier", "\"carrier\" is not name=key:value"),
-            ("=limit:1", "is named with letters"),
-            ("a b=limit:1", "is named with letters"),
-            ("default=limit:1", "the class default is there already"),
-            ("exempt=limit:1", "the class exempt is there already"),
-            ("c=limit", "\"limit\" is not key:value"),
             ("c=limit:0", "class c: limit \"0\" is not from 1 to 65535"),
             ("c=limit:65536", "class c: limit \"65536\" is not from 1 to 65535"),
             ("c=limit:+5", "\"+5\""),
@@ -275,16 +202,5 @@ mod tests {
             let error = parse_class(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn durations_are_seconds_unless_they_say_ms() {
-        assert_eq!(parse_duration("2"), Ok(2000));
-        assert_eq!(parse_duration("2s"), Ok(2000));
-        assert_eq!(parse_duration("1500ms"), Ok(1500));
-        assert_eq!((parse_duration("60"), parse_duration("61s")), (Ok(60_000), Ok(61_000)));
-        assert!(parse_duration("61").is_err() && parse_duration("2000").is_err());
-        assert!(parse_duration("1.5").is_err() && parse_duration("").is_err());
-        assert!(parse_duration("s").is_err() && parse_duration("4294968").is_err());
     }
 }

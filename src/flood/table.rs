@@ -3,11 +3,11 @@
 use std::io;
 
 use super::blocked::Blocked;
-use super::entry::{Block, Entry, Judgement, Reason};
-use super::key::Key;
+use super::entry::{Block, Ended, Entry, Judgement, Reason};
 use super::lines::{Lines, Place};
-use super::rules::{ClassId, Rules};
+use super::rules::Rules;
 use crate::address::{Address, Prefix};
+use crate::limiter::{ClassId, Key};
 use crate::shm::Area;
 use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::source::{Learnt, Source};
@@ -59,15 +59,6 @@ pub struct Checked {
     pub requests: u32,
     /// Another source that counted was forgotten for this one.
     pub evicted: bool,
-}
-
-/// Something that has ended by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// A block.
-    Block(Block),
-    /// Throttling of a source.
-    Throttling(Prefix, Option<ClassId>),
 }
 
 /// What is known of a source.

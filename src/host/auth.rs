@@ -15,7 +15,7 @@ use super::statistics::{self, Own};
 use super::{events, log};
 use crate::address::{Address, Prefix};
 use crate::auth::{Ban, Checked, Rules, Turns};
-use crate::flood::ClassId;
+use crate::limiter::ClassId;
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
 use crate::source::{Learnt, Source};

@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::state::State;
 use crate::address::Prefix;
 use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN, Reason};
-use crate::flood::ClassId;
+use crate::limiter::ClassId;
 
 /// The line of a ban.
 pub fn line(settings: &Settings, now: Moment, ban: &Ban) -> String {

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use super::abi::{self, sw_message, sw_text};
 use super::log;
-use crate::flood::ClassId;
 use crate::ledger::{ScopeKind, Taken, Wanted};
+use crate::limiter::ClassId;
 use crate::source::Source;
 use crate::verdict::Verdict;
 

@@ -20,7 +20,8 @@ use super::settings::{Settings, check_absolute};
 use super::state::State;
 use super::statistics::{self, Own};
 use crate::address::Prefix;
-use crate::flood::{Block, ClassId, LONGEST_BLOCK, Reason};
+use crate::flood::{Block, LONGEST_BLOCK, Reason};
+use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::source::{Learnt, Ways};
 

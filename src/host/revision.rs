@@ -10,7 +10,8 @@ use super::process::with_snapshot;
 use super::state::State;
 use crate::address::Prefix;
 use crate::auth::Ban;
-use crate::flood::{Block, ClassId};
+use crate::flood::Block;
+use crate::limiter::ClassId;
 use crate::policy;
 
 /// What blocks and bans are judged by: the generation of the tables, and the versions of

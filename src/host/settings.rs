@@ -10,7 +10,8 @@ use super::values::Values;
 use super::{database, geoip, persist, tables_file};
 use crate::auth::{self, AuthSettings};
 use crate::firewall::Sets;
-use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
+use crate::flood::{FloodSettings, parse_class};
+use crate::limiter::{ClassId, ClassNames, parse};
 
 /// Values as they arrive in mod_init, before [`Settings::take`].
 static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
@@ -210,7 +211,7 @@ impl Settings {
     fn set_text(&self, flood: &mut FloodSettings, index: usize, text: &str) -> Result<(), String> {
         match index {
             at::FLOOD_WINDOW => {
-                let ms = parse_duration(text)?;
+                let ms = parse::duration(text)?;
                 flood.set_default(|_, window, _, _| *window = ms);
             }
             at::FLOOD_CLASS => {

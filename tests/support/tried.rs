@@ -2,7 +2,7 @@
 
 use sipwarden::address::{Address, Prefix};
 use sipwarden::auth::{AuthSettings, AuthTable, Ban, Checked, Rules, SharedRules, Turns};
-use sipwarden::flood::ClassId;
+use sipwarden::limiter::ClassId;
 
 pub const SEED: [u64; 2] = [21, 22];
 pub const DEFAULT: Option<ClassId> = Some(ClassId::DEFAULT);

@@ -5,7 +5,6 @@ use super::page::Page;
 use super::reply::{Call, Fault, Node};
 use crate::address::Address;
 use crate::auth::{Aor, Ban, Reason};
-use crate::flood::ClassId;
 use crate::host::auth::{
     class_of, is_monitored, report_end, report_lift, shown, source_of, with_auth_rules,
 };
@@ -14,6 +13,7 @@ use crate::host::events;
 use crate::host::log;
 use crate::host::state::State;
 use crate::host::statistics::{self, Own};
+use crate::limiter::ClassId;
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
 use crate::verdict::Verdict;
