@@ -549,9 +549,9 @@ fn every_block_ends_once_whoever_notices() {
                         reason: Reason::Manual,
                         ways: Ways::NONE,
                     };
-                    let Ok(before) = table.block(&block, &rules, now()) else { continue };
+                    let Ok(over) = table.block(&block, &rules, now()) else { continue };
                     started.fetch_add(1, SeqCst);
-                    ended.fetch_add(u64::from(before.is_some()), SeqCst);
+                    over.iter().for_each(count_ended);
                 }
                 (_, 1) => {
                     clock.fetch_add(1, SeqCst);
@@ -632,6 +632,41 @@ fn a_source_that_is_forgotten_is_no_longer_throttled() {
     let mut swept = 0;
     table.sweep(|| 900_000, |_| swept += 1);
     assert_eq!(swept, 0);
+}
+
+#[test]
+fn throttling_ends_where_a_block_begins() {
+    let mut settings = FloodSettings::new(2, 60_000, 0, 0);
+    settings.set_class(1, &parse_class("other=block:60").unwrap());
+    let shared = SharedRules::new(settings).unwrap();
+    let mut rules = Rules::NONE;
+    shared.refresh(&mut rules);
+    let default = Some(ClassId::DEFAULT);
+    let throttled = |table: &FloodTable, text: &str| {
+        (0..3).for_each(|_| {
+            check(table, source(text), &rules, 0);
+        });
+        Ended::Throttling(prefix(text), default)
+    };
+    // An operator blocks a source that is throttled.
+    let table = FloodTable::new(8, SEED).unwrap();
+    let over = throttled(&table, "192.0.2.7");
+    let block = |text: &str| table.block(&manual(text, 0, 1000), &rules, 0).unwrap();
+    assert_eq!(block("192.0.2.7"), Some(over));
+    assert!(matches!(block("192.0.2.7"), Some(Ended::Block(_))));
+    // A block takes the place of another source, since there is no other.
+    let over: Vec<_> = (0..7).map(|n| throttled(&table, &format!("192.0.3.{n}"))).collect();
+    let gone = block("192.0.2.8").unwrap();
+    assert!(over.contains(&gone), "{gone:?}");
+    // Its class blocks from now on.
+    let table = FloodTable::new(8, SEED).unwrap();
+    let over = throttled(&table, "192.0.2.7");
+    shared.change(|s| s.set_default(|_, _, block, _| *block = 60));
+    let mut rules = Rules::NONE;
+    shared.refresh(&mut rules);
+    let (checked, ended) = check_as(&table, source("192.0.2.7"), &rules, (GENERATION, default), 1);
+    assert!(matches!(checked.outcome, Outcome::Started { .. }));
+    assert_eq!(ended, Some(over));
 }
 
 #[test]

@@ -8,12 +8,12 @@
 #![forbid(unsafe_code)]
 
 mod entry;
-mod lines;
 mod login;
 mod rules;
 mod settings;
 mod shared;
 mod table;
+mod tags;
 
 pub use entry::{Aor, Ban, Reason};
 pub use login::{LONGEST_AOR, Login};

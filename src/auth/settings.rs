@@ -2,13 +2,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flood::{INHERIT, LONGEST_BLOCK, parse_keys};
-use crate::limiter::{ClassNames, MAX_CLASSES, parse};
+use crate::flood::{INHERIT, parse_keys};
+use crate::limiter::{ClassNames, LONGEST_TERM, MAX_CLASSES, parse};
 
 /// Longest window in seconds: a week.
 pub const LONGEST_WINDOW: u32 = 604_800;
 /// Longest ban in seconds: a year.
-pub const LONGEST_BAN: u32 = LONGEST_BLOCK;
+pub const LONGEST_BAN: u32 = LONGEST_TERM;
 /// Longest time in seconds in which the same credentials count once.
 pub const LONGEST_SAME: u32 = 604_800;
 

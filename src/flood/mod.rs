@@ -9,7 +9,6 @@
 
 mod blocked;
 mod entry;
-mod lines;
 mod rules;
 mod settings;
 mod shared;

@@ -2,10 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::limiter::{ClassNames, MAX_CLASSES, parse};
+use crate::limiter::{ClassNames, LONGEST_TERM, MAX_CLASSES, parse};
 
 /// Longest block in seconds: a year.
-pub const LONGEST_BLOCK: u32 = 31_536_000;
+pub const LONGEST_BLOCK: u32 = LONGEST_TERM;
 /// The class takes the value of `default`.
 pub(crate) const INHERIT: u32 = u32::MAX;
 

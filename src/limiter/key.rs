@@ -51,6 +51,21 @@ impl Key {
         RandomState::with_seeds(seed[0], seed[1], !seed[0], !seed[1])
             .hash_one(self.bits ^ u128::from(self.kind) << 88)
     }
+
+    /// The key with its hash.
+    #[inline]
+    pub fn placed(self, seed: [u64; 2]) -> Placed {
+        Placed { key: self, place: self.hash(seed) }
+    }
+}
+
+/// A key, and what tells where its entry can lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// The key.
+    pub key: Key,
+    /// Its hash.
+    pub place: u64,
 }
 
 impl From<Prefix> for Key {

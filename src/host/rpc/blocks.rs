@@ -238,10 +238,10 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
             reason: Reason::Manual,
             ways: Ways::NONE,
         };
-        let before = (state.flood.block(&block, rules, now.monotonic))
+        let over = (state.flood.block(&block, rules, now.monotonic))
             .map_err(|_| Fault::internal("no room: flood_sources is full of blocks"))?;
-        if let Some(before) = &before {
-            report_end(state, &Ended::Block(*before));
+        if let Some(over) = &over {
+            report_end(state, over);
         }
         statistics::count_own(Own::FloodBlocksStarted);
         events::block_started(state, &block);
