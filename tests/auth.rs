@@ -14,7 +14,8 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use sipwarden::auth::{
-    Aor, AuthSettings, AuthTable, Ban, Outcome, Reason, Rules, SharedRules, parse_class,
+    Aor, AuthSettings, AuthTable, Ban, ClassValues, Outcome, Reason, Rules, SharedRules,
+    parse_class,
 };
 use sipwarden::limiter::{ClassId, SLICES};
 use support::tried::{ALICE, DEFAULT, SEED, Tried, bans, rules, rules_of, source};
@@ -231,8 +232,8 @@ proptest! {
         });
         table.forget(None, None, |_| {});
         shared.change(|s| {
-            s.set_default(|l, w, b, r| (*l, *w, *b, *r) = (limit, window, block, restart));
-            (s.same, s.tick) = (same, tick);
+            *s.default_mut() = ClassValues { limit, window, block, restart };
+            (s.common.same, s.tick) = (same, tick);
         });
         let mut rules = Rules::NONE;
         shared.refresh(&mut rules);

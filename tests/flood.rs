@@ -152,7 +152,8 @@ proptest! {
         });
         table.forget(None, |_| {});
         shared.change(|s| {
-            s.set_default(|l, w, _, _| (*l, *w) = (limit, window));
+            let default = s.default_mut();
+            (default.limit, default.window) = (limit, window);
             s.tick = tick;
         });
         let mut rules = Rules::NONE;
@@ -357,7 +358,7 @@ fn another_prefix_length_neither_lifts_blocks_nor_leaves_them_for_ever() {
     let table = FloodTable::new(64, SEED).unwrap();
     let mut settings = FloodSettings::new(5, 2000, 300, 0);
     let narrow = rules_of(settings);
-    settings.ipv6_prefix = 48;
+    settings.common.ipv6_prefix = 48;
     let wide = rules_of(settings);
     let from = source("2001:db8:1:2::3");
     for _ in 0..6 {
@@ -397,10 +398,10 @@ fn a_changed_window_or_class_begins_a_new_count() {
     let table = FloodTable::new(64, SEED).unwrap();
     let from = source("192.0.2.7");
     assert_eq!((0..50).map(|_| check(&table, from, &rules, 0).requests).max(), Some(50));
-    shared.change(|s| s.set_default(|limit, _, _, _| *limit = 60));
+    shared.change(|s| s.default_mut().limit = 60);
     shared.refresh(&mut rules);
     assert_eq!(check(&table, from, &rules, 0).requests, 51);
-    shared.change(|s| s.set_default(|_, window, _, _| *window = 4000));
+    shared.change(|s| s.default_mut().window = 4000);
     shared.refresh(&mut rules);
     assert_eq!(check(&table, from, &rules, 0).requests, 1);
     let (other, _) = check_as(&table, from, &rules, (2, Some(ClassId(3))), 0);
@@ -597,7 +598,7 @@ fn a_block_ends_with_the_class_that_was_its_reason() {
     assert!(matches!(ended, Some(Ended::Block(_))));
     // A class that blocks no more frees those it has blocked.
     assert!(matches!(flood(&rules, 3), Outcome::Started { .. }));
-    shared.change(|s| s.set_default(|_, _, block, _| *block = 0));
+    shared.change(|s| s.default_mut().block = 0);
     shared.refresh(&mut rules);
     let (freed, ended) = check_as(&table, from, &rules, (3, default), 20);
     assert_eq!(freed.outcome, Outcome::Under);
@@ -636,9 +637,7 @@ fn a_source_that_is_forgotten_is_no_longer_throttled() {
 
 #[test]
 fn throttling_ends_where_a_block_begins() {
-    let mut settings = FloodSettings::new(2, 60_000, 0, 0);
-    settings.set_class(1, &parse_class("other=block:60").unwrap());
-    let shared = SharedRules::new(settings).unwrap();
+    let shared = SharedRules::new(FloodSettings::new(2, 60_000, 0, 0)).unwrap();
     let mut rules = Rules::NONE;
     shared.refresh(&mut rules);
     let default = Some(ClassId::DEFAULT);
@@ -661,7 +660,7 @@ fn throttling_ends_where_a_block_begins() {
     // Its class blocks from now on.
     let table = FloodTable::new(8, SEED).unwrap();
     let over = throttled(&table, "192.0.2.7");
-    shared.change(|s| s.set_default(|_, _, block, _| *block = 60));
+    shared.change(|s| s.default_mut().block = 60);
     let mut rules = Rules::NONE;
     shared.refresh(&mut rules);
     let (checked, ended) = check_as(&table, source("192.0.2.7"), &rules, (GENERATION, default), 1);

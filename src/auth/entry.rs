@@ -3,11 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::login::{LONGEST_AOR, Login};
-use super::rules::{ClassRule, Rules};
+use super::settings::{ClassRule, Rules};
 use crate::address::Prefix;
-use crate::limiter::{
-    ClassId, Key, Occupant, State, Term, UNITS_PER_SECOND, Window, Worth, units,
-};
+use crate::limiter::{ClassId, Key, Occupant, State, Term, UNITS_PER_SECOND, Window, Worth, units};
 
 /// Credentials that an entry remembers.
 const MARKS: usize = 6;
@@ -243,7 +241,9 @@ impl Entry {
         rule: &ClassRule,
         now: u64,
     ) -> Judgement {
-        if fingerprint.is_some_and(|fingerprint| self.is_repeat(fingerprint, rules.same, now)) {
+        if fingerprint
+            .is_some_and(|fingerprint| self.is_repeat(fingerprint, rules.common.same, now))
+        {
             return Judgement::Same;
         }
         let failures = self.count(rule, now).saturating_add(1);

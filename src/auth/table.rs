@@ -4,7 +4,7 @@ use std::io;
 
 use super::entry::{Ban, Entry, Judgement, Reason};
 use super::login::{Login, Secret};
-use super::rules::Rules;
+use super::settings::Rules;
 use super::tags::Tags;
 use crate::address::Prefix;
 use crate::limiter::{ClassId, Lines, Locked, Place, Term};
@@ -177,8 +177,7 @@ impl AuthTable {
             return self.check(login, class, rules, clock, turns);
         }
         let new = || Entry::new(login, class);
-        let Some((line, mut entry, place)) = self.find_or_add(login, new, rules, &clock)
-        else {
+        let Some((line, mut entry, place)) = self.find_or_add(login, new, rules, &clock) else {
             return Checked { outcome: Outcome::Untracked, ..passed(class) };
         };
         let now = clock();
@@ -275,8 +274,7 @@ impl AuthTable {
     pub fn ban(&self, ban: &Ban, rules: &Rules, now: u64) -> Result<Option<Ban>, NoRoom> {
         let login = self.secret.known(ban.aor.bytes(), ban.aor.hash, ban.source);
         let new = || Entry::of_ban(ban, &login);
-        let (line, mut entry, _) =
-            self.find_or_add(&login, new, rules, || now).ok_or(NoRoom)?;
+        let (line, mut entry, _) = self.find_or_add(&login, new, rules, || now).ok_or(NoRoom)?;
         let before = entry.as_ban();
         if before.is_some() {
             self.ended(line);
@@ -366,8 +364,7 @@ impl AuthTable {
         rules: &Rules,
         clock: impl Fn() -> u64,
     ) -> (Option<Ban>, u32) {
-        let Some((mut copy, now)) = self.find(login).map(|(_, entry)| (*entry, clock()))
-        else {
+        let Some((mut copy, now)) = self.find(login).map(|(_, entry)| (*entry, clock())) else {
             return (None, 0);
         };
         if copy.holds(now) {

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::rules::{ClassRule, Rules};
+use super::settings::{ClassRule, Rules};
 use crate::address::Prefix;
 use crate::limiter::{ClassId, Key, Occupant, Placed, State, Term, Window, Worth, units};
 use crate::source::{Learnt, Ways};
@@ -113,9 +113,13 @@ pub enum Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     Under(u32),
-    Throttled { begins: bool },
+    Throttled {
+        begins: bool,
+    },
     /// A block starts; with it throttling ends, if there was any.
-    Starts { throttled: bool },
+    Starts {
+        throttled: bool,
+    },
 }
 
 impl Occupant for Entry {

@@ -9,14 +9,12 @@
 
 mod blocked;
 mod entry;
-mod rules;
 mod settings;
-mod shared;
 mod table;
 
 pub use entry::{Block, Ended, Reason};
-pub use rules::{ClassRule, Rules};
-pub use settings::{FloodSettings, LONGEST_BLOCK, ParsedClass, parse_class};
-pub(crate) use settings::{INHERIT, parse_keys};
-pub use shared::SharedRules;
+pub use settings::{
+    ClassRule, ClassValues, Common, FloodSettings, LONGEST_BLOCK, ParsedClass, Rules, RulesCopy,
+    SharedRules, parse_class,
+};
 pub use table::{Checked, FloodTable, Memory, NoRoom, Outcome, Seen};

@@ -4,7 +4,7 @@ use std::io;
 
 use super::blocked::Blocked;
 use super::entry::{Block, Ended, Entry, Judgement, Reason};
-use super::rules::Rules;
+use super::settings::Rules;
 use crate::address::{Address, Prefix};
 use crate::limiter::{ClassId, Key, Lines, Locked, Place, Term};
 use crate::source::{Learnt, Source};
@@ -118,7 +118,7 @@ impl FloodTable {
         ended: &mut Option<Ended>,
     ) -> Checked {
         let Source { address: source, learnt } = source.into();
-        let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
+        let key = Key::from(rules.source_of(source));
         let mut resolved = None;
         let mut resolve = Some(resolve);
         let mut class = || *resolved.get_or_insert_with(|| resolve.take().and_then(|r| r()));
@@ -400,7 +400,7 @@ impl FloodTable {
         rules: &Rules,
         clock: impl Fn() -> u64,
     ) -> (Option<Block>, Option<Seen>) {
-        let prefix = source.prefix(rules.ipv6_prefix as u8);
+        let prefix = rules.source_of(source);
         let own = self.find(prefix).map(|(_, entry)| (*entry, clock()));
         let (mut block, mut seen) = (None, None);
         if let Some((mut copy, now)) = own {

@@ -1,7 +1,5 @@
 //! `auth_check`, `auth_failed`, `auth_ok`, and what is said of bans.
 
-use std::cell::RefCell;
-
 use super::abi::{sw_attempt, sw_message, sw_text};
 use super::call::{self, About, AuthNumbers};
 use super::clock;
@@ -14,7 +12,7 @@ use super::state::{self, State};
 use super::statistics::{self, Own};
 use super::{events, log};
 use crate::address::{Address, Prefix};
-use crate::auth::{Ban, Checked, Rules, Turns};
+use crate::auth::{Ban, Checked, Rules, RulesCopy, Turns};
 use crate::limiter::ClassId;
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
@@ -24,20 +22,17 @@ use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
 
 thread_local! {
     /// This process's copy of the rules.
-    static RULES: RefCell<Rules> = const { RefCell::new(Rules::NONE) };
+    static RULES: RulesCopy = const { RulesCopy::new() };
 }
 
 /// Runs `f` on the current rules.
 pub fn with_auth_rules<R>(state: &State, f: impl FnOnce(&Rules) -> R) -> R {
-    RULES.with_borrow_mut(|rules| {
-        state.auth_rules.refresh(rules);
-        f(rules)
-    })
+    RULES.with(|copy| copy.with(&state.auth_rules, f))
 }
 
 /// Whether refusals are only watched.
 pub fn is_monitored(state: &State, rules: &Rules) -> bool {
-    rules.monitor != 0 || with_rules(state, |flood| flood.monitor_all != 0)
+    rules.monitor != 0 || with_rules(state, |flood| flood.common.monitor_all != 0)
 }
 
 /// `auth_check(aor [, ip])`.
@@ -153,7 +148,7 @@ fn decide(
 
 /// The source that an address belongs to, as flood control has it.
 pub fn source_of(state: &State, address: Address) -> Prefix {
-    with_rules(state, |flood| address.prefix(flood.ipv6_prefix as u8))
+    with_rules(state, |flood| flood.source_of(address))
 }
 
 /// The class by the current snapshot; without one everybody is of `default`.

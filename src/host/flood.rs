@@ -1,6 +1,6 @@
 //! `flood_check`, and what is said of blocks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use super::abi::{sw_message, sw_text};
 use super::call::{About, FloodNumbers, answer};
@@ -13,7 +13,7 @@ use super::process::with_snapshot;
 use super::state::{self, State};
 use super::statistics::{self, Own};
 use crate::address::Address;
-use crate::flood::{Block, Checked, Ended, Outcome, Reason, Rules};
+use crate::flood::{Block, Checked, Ended, Outcome, Reason, Rules, RulesCopy};
 use crate::limiter::ClassId;
 use crate::policy::{self, FloodFlags};
 use crate::source::Source;
@@ -22,15 +22,12 @@ use crate::verdict::{FLOOD_CHECK, Verdict};
 
 thread_local! {
     /// This process's copy of the rules.
-    static RULES: RefCell<Rules> = const { RefCell::new(Rules::NONE) };
+    static RULES: RulesCopy = const { RulesCopy::new() };
 }
 
 /// Runs `f` on the current rules.
 pub fn with_rules<R>(state: &State, f: impl FnOnce(&Rules) -> R) -> R {
-    RULES.with_borrow_mut(|rules| {
-        state.flood_rules.refresh(rules);
-        f(rules)
-    })
+    RULES.with(|copy| copy.with(&state.flood_rules, f))
 }
 
 /// `flood_check([flags [, ip]])`.
@@ -151,7 +148,7 @@ fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
     match checked.outcome {
         Outcome::Started { until, times } => {
             statistics::count_own(Own::FloodBlocksStarted);
-            let (prefix, since) = (source.prefix(rules.ipv6_prefix as u8), clock::monotonic());
+            let (prefix, since) = (rules.source_of(source), clock::monotonic());
             let reason = Reason::Flood;
             let class = checked.class;
             let ways = learnt.into();
@@ -163,7 +160,7 @@ fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
         }
         Outcome::Throttled { begins: true } => {
             statistics::count_own(Own::FloodThrottlings);
-            let prefix = source.prefix(rules.ipv6_prefix as u8);
+            let prefix = rules.source_of(source);
             let limit = rules.class(checked.class).limit;
             events::throttled(state, (prefix, learnt), checked.class, limit);
             log_start(state, rules, "throttling", source, checked.class, "");
@@ -188,7 +185,7 @@ fn log_start(
     more: &str,
 ) {
     let rule = rules.class(class);
-    let source = source.prefix(rules.ipv6_prefix as u8).name();
+    let source = rules.source_of(source).name();
     log::warning(format_args!(
         "{what} of {source} starts: more than {} requests in {} ms, class {}{more}{}",
         rule.limit,

@@ -104,5 +104,5 @@ fn decide(msg: &sw_message, company: &[u8], source: Result<Source, NoSource>) ->
 
 /// Whether nothing is refused by any function.
 pub fn monitors() -> bool {
-    state::get().is_some_and(|state| with_rules(state, |rules| rules.monitor_all != 0))
+    state::get().is_some_and(|state| with_rules(state, |rules| rules.common.monitor_all != 0))
 }

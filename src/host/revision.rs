@@ -37,7 +37,7 @@ pub fn revise(state: &State) {
         let is_over = |block: &Block| {
             // What was blocked under another `flood_ipv6_prefix` is no source of now.
             let prefix = block.prefix;
-            let is_source = prefix == prefix.first().prefix(rules.ipv6_prefix as u8);
+            let is_source = prefix == rules.source_of(prefix.first());
             let class = class_of(prefix, block.class, rules.company_sources());
             let is_over = class != block.class || rules.class(class).block == 0;
             (is_source && is_over).then_some(class)

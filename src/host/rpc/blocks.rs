@@ -110,7 +110,7 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
         Foretold {
             verdict: verdict_on_next(rules, block, class, seen),
             watched: rules.monitor != 0,
-            source: source.prefix(rules.ipv6_prefix as u8),
+            source: rules.source_of(source),
             class,
             class_rule,
             requests: seen.map_or(0, |seen| seen.requests),
@@ -324,7 +324,7 @@ pub(super) fn address(call: &Call, name: &str) -> Result<Address, Fault> {
 /// A prefix, or the source that an address belongs to.
 pub(super) fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
     if let Some(address) = Address::parse(text) {
-        return Ok(with_rules(state, |rules| address.prefix(rules.ipv6_prefix as u8)));
+        return Ok(with_rules(state, |rules| rules.source_of(address)));
     }
     let shown = Printable::short(text);
     Prefix::parse(&String::from_utf8_lossy(text), None)
