@@ -225,7 +225,7 @@ impl<V: Values> Rules<V> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use bytemuck::Zeroable;
     use proptest::prelude::*;
 
@@ -235,15 +235,15 @@ mod tests {
     /// Two values, of which the first is a window in ms.
     #[repr(C)]
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-    struct Pair {
-        window: u32,
-        size: u32,
+    pub struct Pair {
+        pub window: u32,
+        pub size: u32,
     }
 
     #[repr(C)]
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-    struct Rule {
-        values: Pair,
+    pub struct Rule {
+        pub values: Pair,
         counting: Counting,
     }
 

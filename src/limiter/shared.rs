@@ -88,27 +88,33 @@ impl<V: Values> Default for RulesCopy<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flood::FloodSettings;
+    use crate::limiter::rules::tests::Pair;
+
+    fn shared() -> SharedRules<Pair> {
+        SharedRules::new(Settings::of_default(Pair { window: 2000, size: 100 })).unwrap()
+    }
+
+    fn size(rules: &Rules<Pair>) -> u32 {
+        rules.class(None).values.size
+    }
 
     #[test]
     fn copies_follow_the_settings() {
-        let shared = SharedRules::new(FloodSettings::new(100, 2000, 300, 0)).unwrap();
-        let copy = RulesCopy::new();
-        assert_eq!(copy.with(&shared, |rules| (rules.version, rules.class(None).limit)), (1, 100));
-        shared.change(|settings| settings.default_mut().limit = 60);
-        assert_eq!(copy.with(&shared, |rules| (rules.version, rules.class(None).limit)), (2, 60));
-        assert_eq!(shared.settings().default_mut().limit, 60);
+        let (shared, copy) = (shared(), RulesCopy::new());
+        assert_eq!(copy.with(&shared, |rules| (rules.version, size(rules))), (1, 100));
+        shared.change(|settings| settings.default_mut().size = 60);
+        assert_eq!(copy.with(&shared, |rules| (rules.version, size(rules))), (2, 60));
+        assert_eq!(shared.settings().default_mut().size, 60);
     }
 
     #[test]
     fn who_has_the_rules_may_ask_for_them_again() {
-        let shared = SharedRules::new(FloodSettings::new(100, 2000, 300, 0)).unwrap();
-        let copy = RulesCopy::new();
-        let limit = || copy.with(&shared, |rules| rules.class(None).limit);
+        let (shared, copy) = (shared(), RulesCopy::new());
+        let now = || copy.with(&shared, size);
         let nested = copy.with(&shared, |rules| {
-            shared.change(|settings| settings.default_mut().limit = 60);
-            (rules.class(None).limit, limit())
+            shared.change(|settings| settings.default_mut().size = 60);
+            (size(rules), now())
         });
-        assert_eq!((nested, limit()), ((100, 100), 60));
+        assert_eq!((nested, now()), ((100, 100), 60));
     }
 }

@@ -120,6 +120,9 @@ pub struct Window {
     words: [u32; SLICES / 2],
 }
 
+// It fits where there are words of 8 bytes only.
+const _: () = assert!(size_of::<Window>().is_multiple_of(8));
+
 impl Window {
     /// Without events.
     pub const NONE: Self = Window { newest: 0, words: [0; SLICES / 2] };
