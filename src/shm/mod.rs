@@ -15,6 +15,7 @@ mod process_id;
 mod publication;
 mod ring;
 mod store;
+mod text;
 
 pub use area::Area;
 pub use bitset::{BitSet, bits};
@@ -25,3 +26,4 @@ pub use process_id::process_id;
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
 pub use ring::Ring;
 pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};
+pub use text::SharedText;
