@@ -187,7 +187,7 @@ mod tests {
             ("c=window:5000000", "\"5000000\""),
             ("c=limit:5;block:0;limit:6", "class c: limit stands twice"),
             ("c=block:31536001", "class c: block \"31536001\" is not from 0 to 31536000"),
-            ("c=blok:1", "\"blok\" is none of limit, window, block, block_max"),
+            ("c=blok:1", "\"blok\" is not one of limit, window, block, block_max"),
         ] {
             let error = parse_class(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");

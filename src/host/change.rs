@@ -1,4 +1,5 @@
 //! Settings that are changed while Kamailio runs.
+#![forbid(unsafe_code)]
 
 use std::path::Path;
 
@@ -6,9 +7,9 @@ use super::contract::database;
 use super::files::check_absolute;
 use super::process::keeper;
 use super::reload::{geoip, tables_file};
-use super::report::bans;
+use super::report::{bans, blocks};
 use super::settings::{PARAMS, Settings, Value, at};
-use super::state::rules::with_auth_rules;
+use super::state::rules::{with_auth_rules, with_rules};
 use super::state::{self, State};
 use crate::flood::FloodSettings;
 
@@ -86,25 +87,31 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     }
 }
 
-/// Changes a setting that was checked. No lock is held around what asks the host or
-/// the file system: workers take that of the rules.
+/// Changes a setting that was checked, and logs the rules that are new. No lock is held
+/// around what asks the host or the file system: workers take that of the rules.
 ///
 /// # Errors
 /// What is wrong with the value.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
+    match at::is_auth(index) {
+        true => apply_auth(state, index, value)?,
+        false => apply_flood(state, index, value)?,
+    }
+    state.values.set(index, value);
+    Ok(())
+}
+
+fn apply_flood(state: &State, index: usize, value: &Value) -> Result<(), String> {
+    let rules = with_rules(state, |rules| *rules);
     let before = state.flood_rules.settings();
     let mut after = before;
-    if at::is_auth(index) {
-        apply_auth(state, index, value)?;
-    } else {
-        state.settings.change(&mut after, index, value)?;
-    }
+    state.settings.change(&mut after, index, value)?;
     if after != before {
         let mut result = Ok(());
         state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
         result?;
+        blocks::log_rules(state, &rules);
     }
-    state.values.set(index, value);
     Ok(())
 }
 

@@ -86,7 +86,11 @@ impl<V: Values> ParsedClass<V> {
         let name = parse::class(text, |key, value| {
             let Some(field) = V::FIELDS.iter().find(|field| field.key == key) else {
                 let keys: Vec<_> = V::FIELDS.iter().map(|field| field.key).collect();
-                return Err(format!("\"{}\" is none of {}", key.escape_debug(), keys.join(", ")));
+                return Err(format!(
+                    "\"{}\" is not one of {}",
+                    key.escape_debug(),
+                    keys.join(", ")
+                ));
             };
             let slot = (field.of)(&mut values);
             if *slot != INHERIT {
@@ -230,7 +234,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limiter::Counting;
+    use crate::limiter::window::Counting;
 
     /// Two values, of which the first is a window in ms.
     #[repr(C)]
@@ -290,7 +294,7 @@ pub(super) mod tests {
         for (text, what) in [
             ("c=size:10", "class c: size \"10\" is not from 0 to 9"),
             ("c=size:1;size:1", "class c: size stands twice"),
-            ("c=sise:1", "class c: \"sise\" is none of window, size"),
+            ("c=sise:1", "class c: \"sise\" is not one of window, size"),
         ] {
             assert_eq!(ParsedClass::<Pair>::parse(text).unwrap_err(), what);
         }

@@ -3,13 +3,12 @@
 //! Its input, output and errors are files in memory, so neither side ever waits for
 //! the other to read.
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::FromRawFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus};
+
+use crate::system::{detach, memory_file};
 
 /// Most bytes that are read of what it prints.
 const MOST: u64 = 64 << 20;
@@ -46,8 +45,7 @@ impl Child {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("LC_ALL", "C");
         command.stdin(stdin).stdout(output.try_clone()?).stderr(errors.try_clone()?);
-        // SAFETY: the closure makes system calls only, as is allowed after a fork.
-        unsafe { command.pre_exec(detach) };
+        detach(&mut command);
         Ok(Child { process: command.spawn()?, output, errors })
     }
 
@@ -81,25 +79,4 @@ impl Drop for Child {
 
 fn ended(status: ExitStatus) -> String {
     format!("it ended with {status}")
-}
-
-fn memory_file(name: &CStr) -> io::Result<File> {
-    // SAFETY: the name outlives the call, which makes a new descriptor.
-    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: just made, and nobody else knows it.
-    Ok(unsafe { File::from_raw_fd(fd) })
-}
-
-/// In the new process: it ends with this one, and gets none of Kamailio's sockets.
-fn detach() -> io::Result<()> {
-    // SAFETY: system calls without memory. What they cannot do on an old kernel does
-    // no harm: the program runs for a moment only.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    }
-    Ok(())
 }

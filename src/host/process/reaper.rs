@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use crate::clock;
 use crate::host::contract::counters::{self, Own};
-use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::{dialogs, log};
 use crate::host::report::events;
 use crate::host::settings::at;
@@ -17,24 +16,17 @@ thread_local! {
     static REAPED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether comparisons are possible.
-pub unsafe extern "C" fn can_reap() -> i32 {
-    guard(Entry::CanReap, 0, || i32::from(dialogs::can_look_up()))
-}
-
 /// Runs each second in a timer process, and each `reaper_interval` frees what two
 /// comparisons in turn found leaked.
-pub unsafe extern "C" fn reap() {
-    guard(Entry::Reap, (), || {
-        let Some(state) = state::get() else { return };
-        let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);
-        let now = clock::monotonic();
-        // A timer that comes a little early is not put off to the next second.
-        if interval > 0 && now.saturating_sub(REAPED.get()) + 500 >= interval {
-            REAPED.set(now);
-            reconcile(state, false);
-        }
-    });
+pub fn reap() {
+    let Some(state) = state::get() else { return };
+    let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);
+    let now = clock::monotonic();
+    // A timer that comes a little early is not put off to the next second.
+    if interval > 0 && now.saturating_sub(REAPED.get()) + 500 >= interval {
+        REAPED.set(now);
+        reconcile(state, false);
+    }
 }
 
 /// What a comparison found.

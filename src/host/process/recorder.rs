@@ -9,7 +9,6 @@ use super::route::run_route;
 use super::{revision, tables_keeper, usage};
 use crate::clock;
 use crate::events::{Event, EventKind, Expiry, Reader};
-use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
 use crate::host::reload::fallback;
 use crate::host::report::{bans, blocks};
@@ -35,37 +34,35 @@ thread_local! {
 }
 
 /// Called all the time in this process only.
-pub unsafe extern "C" fn tick() {
-    guard(Entry::Tick, (), || {
-        let Some(state) = state::get() else { return };
-        let now = clock::monotonic();
-        if now.saturating_sub(SWEPT.get()) >= SWEEP {
-            SWEPT.set(now);
-            state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, ended));
-            with_auth_rules(state, |rules| {
-                state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, ban));
-            });
-            revision::revise(state);
-        }
-        READER.with_borrow_mut(|reader| {
-            for _ in 0..AT_ONCE {
-                let Some(event) = reader.take(&state.journal) else { break };
-                tell(state, &event);
-            }
-            if now.saturating_sub(REPEATED.get()) >= REPEATS {
-                REPEATED.set(now);
-                reader.repeats(&state.journal, clock::wall(), |event| tell(state, event));
-            }
+pub fn tick() {
+    let Some(state) = state::get() else { return };
+    let now = clock::monotonic();
+    if now.saturating_sub(SWEPT.get()) >= SWEEP {
+        SWEPT.set(now);
+        state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, ended));
+        with_auth_rules(state, |rules| {
+            state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, ban));
         });
-        usage::tell(state, now);
-        AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
-        KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
-        TABLES.with_borrow_mut(|keeper| keeper.keep(state, now));
-        fallback::tell(state, now);
-        if let Some(sets) = &state.settings.firewall {
-            FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
+        revision::revise(state);
+    }
+    READER.with_borrow_mut(|reader| {
+        for _ in 0..AT_ONCE {
+            let Some(event) = reader.take(&state.journal) else { break };
+            tell(state, &event);
+        }
+        if now.saturating_sub(REPEATED.get()) >= REPEATS {
+            REPEATED.set(now);
+            reader.repeats(&state.journal, clock::wall(), |event| tell(state, event));
         }
     });
+    usage::tell(state, now);
+    AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
+    KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
+    TABLES.with_borrow_mut(|keeper| keeper.keep(state, now));
+    fallback::tell(state, now);
+    if let Some(sets) = &state.settings.firewall {
+        FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
+    }
 }
 
 /// Everything that becomes of an event.

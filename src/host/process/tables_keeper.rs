@@ -67,7 +67,7 @@ impl Keeper {
                 if self.trouble.is_due(now) {
                     log::error(format_args!(
                         "tables_file {shown}: {error}; a start without the database would not \
-                         have these tables (tried on, said once a minute)"
+                         have these tables (tried again, said once a minute)"
                     ));
                 }
             }
