@@ -11,7 +11,6 @@ use crate::host::state::usage::NEAR;
 use crate::host::state::{self, State};
 use crate::ledger::{LeaseInfo, ScopeKind};
 use crate::limiter::ClassId;
-use crate::limiter::ClassId;
 use crate::policy::Numbers;
 use crate::snapshot::View;
 use crate::source::{Learnt, Source};
