@@ -8,6 +8,8 @@
 mod classes;
 mod key;
 mod lines;
+#[cfg(test)]
+mod pair;
 pub mod parse;
 mod rules;
 mod shared;

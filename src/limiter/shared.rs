@@ -88,7 +88,7 @@ impl<V: Values> Default for RulesCopy<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limiter::rules::tests::Pair;
+    use crate::limiter::pair::Pair;
 
     fn shared() -> SharedRules<Pair> {
         SharedRules::new(Settings::of_default(Pair { window: 2000, size: 100 })).unwrap()
