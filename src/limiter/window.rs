@@ -55,8 +55,8 @@ pub struct Counting {
     id: u32,
 }
 
-/// How useful a window is to keep: what counts in it, then how lately the last of it
-/// came.
+/// How useful a window is to keep: what counted in it with its last event, 0 if none of
+/// that counts any more; then how lately that event came.
 pub type Worth = (u32, i64);
 
 impl Counting {
@@ -381,7 +381,8 @@ mod tests {
                             last = current;
                             let counts = |at: &&u32| current - **at < SLICES as u32;
                             let expected = events.iter().filter(counts).count() as u32;
-                            prop_assert_eq!(counting.worth(&window, id, now).0, expected);
+                            // The worth is told without moving the window on.
+                            prop_assert!(counting.worth(&window, id, now).0 >= expected);
                             prop_assert_eq!(counting.count(&mut window, &mut id, now), expected);
                             window.add_one();
                             events.push(current);
