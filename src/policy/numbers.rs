@@ -1,7 +1,7 @@
 //! The numbers behind a verdict.
 
-use crate::flood::ClassId;
 use crate::ledger::{ScopeKind, Taken, Wanted};
+use crate::limiter::ClassId;
 
 /// Live calls and limits of the scopes that a verdict is about.
 #[derive(Clone, Copy)]

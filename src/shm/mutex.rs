@@ -36,9 +36,9 @@ pub struct RawSharedMutex(AtomicU32);
 /// A value of type `T` under a mutex of all processes.
 pub type SharedMutex<T> = Mutex<RawSharedMutex, T>;
 
-// SAFETY: a word and plain data, both valid when zero; the lock gives one
-// process at a time access to the data.
-unsafe impl<T: bytemuck::Pod + Send> Shared for SharedMutex<T> {}
+// SAFETY: a word and plain data, of which any bytes are a value, so zero and those of
+// other processes too; the lock gives one process at a time access to the data.
+unsafe impl<T: bytemuck::AnyBitPattern + Send> Shared for SharedMutex<T> {}
 
 // SAFETY: the word is non-zero exactly while one owner holds the lock; it goes
 // from zero (or a dead owner's pid) to the new owner's pid in one exchange.

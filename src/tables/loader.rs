@@ -10,7 +10,7 @@ use super::{
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
-use crate::flood::{ClassId, ClassNames};
+use crate::limiter::{ClassId, ClassNames};
 
 /// Longest id of a brand or company, in bytes.
 pub const MAX_ID: usize = 128;

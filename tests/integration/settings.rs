@@ -168,13 +168,15 @@ fn every_parameter_is_told_and_no_password() {
     let told = settings(&kamailio);
     assert_eq!(told["audit_url"], "mysql://sip:***@127.0.0.1:1/sip");
     assert_eq!((&told["db_url"], &told["max_calls"]), (&json!(db.url()), &json!(4711)));
-    let names: Vec<&str> = sipwarden::host::PARAMS
-        .iter()
-        .map(|param| param.name.to_str().unwrap())
-        .filter(|name| *name != "flood_class")
-        .collect();
+    let names: Vec<&str> =
+        sipwarden::host::PARAMS.iter().map(|param| param.name.to_str().unwrap()).collect();
     for name in names {
-        assert!(!told[name].is_null(), "{name} in {told}");
+        // Classes are told one by one.
+        let by_class = matches!(name, "flood_class" | "auth_class");
+        assert_eq!(told[name].is_null(), by_class, "{name} in {told}");
+    }
+    for classes in ["classes", "auth_classes"] {
+        assert_eq!(told[classes][0]["class"], "default", "{told}");
     }
 }
 

@@ -6,11 +6,12 @@ use std::cell::Cell;
 
 use crate::address::Prefix;
 use crate::auth::Ban;
-use crate::flood::{Block, ClassId};
+use crate::flood::Block;
 use crate::host::report::bans::report_outdated as report_ban;
 use crate::host::report::blocks::report_outdated as report_block;
 use crate::host::state::rules::{with_auth_rules, with_rules};
 use crate::host::state::{State, with_snapshot};
+use crate::limiter::ClassId;
 use crate::policy;
 
 /// What blocks and bans are judged by: the generation of the tables, and the versions of
@@ -36,7 +37,7 @@ pub fn revise(state: &State) {
         let is_over = |block: &Block| {
             // What was blocked under another `flood_ipv6_prefix` is no source of now.
             let prefix = block.prefix;
-            let is_source = prefix == prefix.first().prefix(rules.ipv6_prefix as u8);
+            let is_source = prefix == rules.source_of(prefix.first());
             let class = class_of(prefix, block.class, rules.company_sources());
             let is_over = class != block.class || rules.class(class).block == 0;
             (is_source && is_over).then_some(class)

@@ -50,7 +50,7 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"pending", u64::from(!settings_are_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
         // Classes are told one by one, below.
-        if !matches!(param.kind, Kind::Classes) {
+        if !matches!(param.kind, Kind::Classes | Kind::AuthClasses) {
             tell(&reply, state, index, param);
         }
     }
