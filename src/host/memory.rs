@@ -8,6 +8,7 @@ use super::settings::Settings;
 use crate::auth::AuthTable;
 use crate::flood::FloodTable;
 use crate::ledger::Ledger;
+use crate::shm::page_size;
 
 /// Left for all else that Kamailio maps: tables on their way, connections, other modules.
 const REST: usize = 64 << 20;
@@ -112,5 +113,5 @@ fn room() -> Option<usize> {
     let limit = Some(limit.rlim_cur).filter(|limit| *limit != libc::RLIM_INFINITY)?;
     let pages: usize =
         fs::read_to_string("/proc/self/statm").ok()?.split(' ').next()?.parse().ok()?;
-    Some((limit as usize).saturating_sub(pages * 4096))
+    Some((limit as usize).saturating_sub(pages * page_size()))
 }

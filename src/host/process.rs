@@ -49,9 +49,8 @@ fn claim() -> Option<Reader> {
         }
     }
     let publication = state::get()?.store.publication();
-    // SAFETY: Kamailio runs script code in one thread per process, and that
-    // thread asks only while it has no reader.
-    let claimed = unsafe { publication.claim(std::process::id()) };
+    // SAFETY: the thread asks only while it has no reader.
+    let claimed = unsafe { publication.claim() };
     if claimed.is_none() {
         RETRY_IN.set(RETRY_AFTER);
         log::critical(format_args!(
