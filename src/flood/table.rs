@@ -8,15 +8,18 @@ use super::key::Key;
 use super::lines::{Lines, Place};
 use super::rules::{ClassId, Rules};
 use crate::address::{Address, Prefix};
-use crate::shm::Area;
 use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::shm::{Area, BitSet};
 use crate::source::{Learnt, Source};
 
 /// All sources, in shared memory. Any process may call anything.
 pub struct FloodTable {
     lines: Lines,
     blocked: Blocked,
-    /// Entries in use.
+    /// Lines in use, each changed under its lock. To lock a line is to write to it, so
+    /// that one that was never used would take memory from then on.
+    taken: BitSet,
+    /// How many there are.
     used: &'static AtomicU32,
 }
 
@@ -104,7 +107,8 @@ impl FloodTable {
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
         let lines = Lines::new(capacity, seed)?;
         let used = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(FloodTable { blocked: Blocked::new(lines.len())?, lines, used })
+        let (blocked, taken) = (Blocked::new(lines.len())?, BitSet::new(lines.len())?);
+        Ok(FloodTable { blocked, taken, lines, used })
     }
 
     /// Judges and counts one request.
@@ -160,6 +164,7 @@ impl FloodTable {
         match place {
             Place::Known => None,
             Place::Free => {
+                self.taken.set(line, true);
                 self.used.fetch_add(1, Relaxed);
                 None
             }
@@ -312,7 +317,7 @@ impl FloodTable {
     /// Forgets all that is known of the sources in a prefix, or of all, and lifts
     /// their blocks; `ended` is told what that ends, without any lock.
     pub fn forget(&self, prefix: Option<Prefix>, mut ended: impl FnMut(&Ended)) {
-        for line in 0..self.lines.len() {
+        for line in self.taken.iter() {
             let Some(mut entry) = self.lines.lock(line) else { continue };
             let within = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
             if !entry.key().prefix().is_some_and(within) {
@@ -324,6 +329,7 @@ impl FloodTable {
             }
             *entry = Entry::default();
             self.blocked.mark(line, false);
+            self.taken.set(line, false);
             self.used.fetch_sub(1, Relaxed);
             drop(entry);
             over.iter().for_each(&mut ended);
@@ -424,7 +430,7 @@ impl FloodTable {
         clock: impl Fn() -> u64,
         mut source: impl FnMut(Prefix, Option<ClassId>, u32),
     ) {
-        for line in 0..self.lines.len() {
+        for line in self.taken.iter() {
             let Some(entry) = self.lines.lock(line) else { continue };
             let (mut copy, now) = (*entry, clock());
             drop(entry);
@@ -449,7 +455,7 @@ impl FloodTable {
             capacity: self.lines.len(),
             used: self.used.load(Relaxed),
             blocked: self.blocked.count(),
-            bytes: self.lines.bytes() + self.blocked.bytes(),
+            bytes: self.lines.bytes() + self.blocked.bytes() + self.taken.bytes(),
         }
     }
 }
