@@ -13,10 +13,10 @@ use crate::host::flood::with_rules;
 use crate::host::gauges::{Usage, brands, companies};
 use crate::host::process::with_snapshot;
 use crate::host::state::State;
-use crate::host::variables::names_a_class;
 use crate::printable::Printable;
 use crate::snapshot::View;
 use crate::source::Learnt;
+use crate::verdict::Verdict;
 
 /// Refusals on a page: ctl bounds the structures of one reply.
 const PAGE: usize = 20;
@@ -47,7 +47,7 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     page.tell(&reply, found.len());
     let list = reply.array(c"denied");
     for event in page.of(found.iter()) {
-        describe(&list.item_structure(), event);
+        describe(&list.item_structure(), state, event);
     }
     Ok(())
 }
@@ -61,14 +61,13 @@ fn concerns(view: &View<'_>, company: &[u8], event: &Event) -> bool {
     let overlaps = |range: Prefix| {
         event.source().is_some_and(|source| range.contains(source) || source.contains(range))
     };
-    let user = if names_a_class(event) { None } else { view.user(event.aor()) };
+    let user = view.user(event.aor());
     user.is_some_and(|user| user.company.id() == company)
         || view.company(company).is_some_and(|company| company.ranges().any(overlaps))
 }
 
-fn describe(node: &Node<'_>, event: &Event) {
-    let (class, aor): (_, &[u8]) =
-        if names_a_class(event) { (event.aor(), &[]) } else { (&[], event.aor()) };
+fn describe(node: &Node<'_>, state: &State, event: &Event) {
+    let class = event.class().map_or("", |class| state.settings.classes.name(class));
     let is_start = matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BanStarted));
     node.int(c"time", event.time / 1000);
     node.int(c"first_time", event.since / 1000);
@@ -80,10 +79,10 @@ fn describe(node: &Node<'_>, event: &Event) {
     node.text(c"learnt", event.learnt().map_or("", Learnt::name));
     node.text(c"company", Printable::full(event.company()));
     node.text(c"brand", Printable::full(event.brand()));
-    node.text(c"aor", Printable::full(aor));
+    node.text(c"aor", Printable::full(event.aor()));
     node.text(c"from", Printable::full(event.from()));
     node.text(c"call_id", Printable::full(event.call_id()));
-    node.text(c"class", Printable::full(class));
+    node.text(c"class", class);
     // Of a block they are requests.
     node.int(c"calls", if is_start { 0 } else { event.calls });
     node.int(c"limit", event.limit);
@@ -141,6 +140,12 @@ fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>
     busy
 }
 
+/// Whether a request was refused since no range of the company has its source. A call
+/// that is refused as a duplicate, or for a limit, may come from within one.
+fn lacks_range(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::DeniedSource | Verdict::DeniedNoRanges | Verdict::RoadwarriorNone)
+}
+
 /// The ranges that the sources refused last would need: company.
 pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
@@ -150,7 +155,8 @@ pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
         let company = Printable::short(&company);
         return Err(Fault::unknown(format!("company \"{company}\" is not known")));
     }
-    let denied = state.recent.list(|event| event.company() == company && event.calls == 0);
+    let lacks_range = |event: &Event| event.verdict().is_some_and(lacks_range);
+    let denied = state.recent.list(|event| event.company() == company && lacks_range(event));
     let attackers = state.starts.list(|event| event.source().is_some());
     let mut left_out = BTreeSet::new();
     let mut networks: BTreeMap<String, (Prefix, Vec<(Prefix, u32)>)> = BTreeMap::new();
