@@ -26,6 +26,8 @@ pub struct State {
     pub settings: Settings,
     /// What may change, but for no request path.
     pub values: Values,
+    /// Held while a setting changes, so that the value that is shown is the one in force.
+    pub changing: &'static SharedMutex<u8>,
     /// The snapshots.
     pub store: SnapshotStore,
     /// The calls.
@@ -83,6 +85,7 @@ impl State {
     ) -> io::Result<Self> {
         Ok(State {
             values,
+            changing: Area::share()?,
             store: SnapshotStore::new(settings.snapshot_bytes)?,
             ledger: Ledger::new(settings.max_calls, seed)?,
             flood: FloodTable::new(settings.flood_sources, seed)?,

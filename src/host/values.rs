@@ -41,8 +41,9 @@ pub struct TableSource {
     pub geoip_db: Option<PathBuf>,
 }
 
-/// The values in shared memory, in the order of [`PARAMS`]. Any process may read; only
-/// `mod_init` and then the module's own process write.
+/// The values in shared memory, in the order of [`PARAMS`]. Any process may read. After
+/// `mod_init` the module's own process writes, and those of lists the process that was
+/// asked to change one: with [`super::state::State::changing`] held.
 pub struct Values {
     slots: &'static [SharedMutex<Slot>],
 }
