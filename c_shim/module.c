@@ -87,23 +87,6 @@ static const struct sw_host host = {
 		.rpc_fault = sw_rpc_fault,
 };
 
-static void reap(unsigned int ticks, void *param)
-{
-	(void)ticks, (void)param;
-	sw_rust_module.reap();
-}
-
-static int start_reaper(void)
-{
-	if(!sw_rust_module.can_reap())
-		return 0;
-	if(register_timer(reap, NULL, 1) < 0) {
-		LM_ERR("no timer for the comparison of calls with dialogs\n");
-		return -1;
-	}
-	return 0;
-}
-
 /* How often the module's own process looks what there is to do. */
 #define TICK_US 100000
 
@@ -121,13 +104,11 @@ static int mod_init(void)
 		return -1;
 	}
 	cfg_register_child(1);
-	return start_reaper();
+	return 0;
 }
 
-static void run_recorder(void)
+static void run_recorder(pid_t parent)
 {
-	pid_t parent = getppid();
-
 	sw_is_recorder = 1;
 	/* a file that grows too large is an error, no end */
 	signal(SIGXFSZ, SIG_IGN);
@@ -140,18 +121,19 @@ static void run_recorder(void)
 }
 
 /* Ends with the main process only: Kamailio stops when a child ends. */
-static void run_loader(void)
+static void run_loader(pid_t parent)
 {
-	pid_t parent = getppid();
-
 	while(getppid() == parent) {
 		sleep_us(1000000);
 		sw_rust_module.load();
 	}
 }
 
-static int start_process(char *name, int (*take_settings)(void), void (*run)(void))
+/* The parent is asked for before the fork: a child whose parent was killed meanwhile
+ * would take the one that it was given to for its parent, and never end. */
+static int start_process(char *name, int (*take_settings)(void), void (*run)(pid_t parent))
 {
+	pid_t parent = getpid();
 	int pid = fork_process(PROC_TIMER, name, 1);
 
 	if(pid < 0) {
@@ -161,7 +143,7 @@ static int start_process(char *name, int (*take_settings)(void), void (*run)(voi
 	if(pid == 0) {
 		if(take_settings() != 0)
 			return -1;
-		run();
+		run(parent);
 		_exit(0);
 	}
 	return 0;

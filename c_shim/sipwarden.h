@@ -329,10 +329,6 @@ struct sw_module {
 	void (*dialog_restored)(const struct sw_restored *restored);
 	/* Called all the time, in the module's own process only. */
 	void (*tick)(void);
-	/* Whether calls can be compared with dialogs; after init. */
-	int (*can_reap)(void);
-	/* Compares them when it is time; called each second, in a timer process. */
-	void (*reap)(void);
 
 	void (*variable)(const struct sw_message *msg, int index,
 			struct sw_value *out);

@@ -6,10 +6,11 @@ use std::fmt::Arguments;
 use std::time::{Duration, Instant};
 
 use super::log;
+use super::statistics::{self, Own};
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 /// What is complained of.
 #[derive(Clone, Copy)]
@@ -34,7 +35,11 @@ pub enum Kind {
     Address,
     /// A message that nobody has sent.
     NoSource,
+    /// A lock that another process does not give back.
+    Lock,
 }
+
+const _: () = assert!(Kind::Lock as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };
@@ -94,4 +99,16 @@ pub fn unknown_flag(function: &str, letter: u8, known: &str) {
     let letter = [letter];
     let letter = Printable::short(&letter);
     complain(Kind::Flag, format_args!("{function}: flag \"{letter}\" is none of {known}; ignored"));
+}
+
+/// This process has waited for a second for a lock of another one, which is alive.
+pub fn long_wait(owner: u32) {
+    statistics::count_own(Own::LockWaits);
+    complain(
+        Kind::Lock,
+        format_args!(
+            "process {owner} has not given a lock back for 1 s; is it stopped, or the machine \
+             overloaded? (said once a minute)"
+        ),
+    );
 }

@@ -31,7 +31,6 @@ pub enum Entry {
     DialogExpired,
     DialogCounts,
     DialogRestored,
-    CanReap,
     Reap,
     Tick,
     Gauge,

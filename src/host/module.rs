@@ -13,10 +13,11 @@ use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::values::Values;
 use super::{
-    auth, calls, changes, clock, dialogs, fallback, flood, functions, log, persist, process,
-    reaper, recorder, reload, rpc, statistics, variables,
+    auth, calls, changes, clock, complaint, dialogs, fallback, flood, functions, log, persist,
+    process, recorder, reload, rpc, statistics, variables,
 };
 use crate::flood::Rules;
+use crate::shm::watch_waits;
 
 /// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
 #[unsafe(no_mangle)]
@@ -46,8 +47,6 @@ pub static sw_rust_module: sw_module = sw_module {
     dialog_counts: Some(calls::dialog_counts),
     dialog_restored: Some(calls::dialog_restored),
     tick: Some(recorder::tick),
-    can_reap: Some(reaper::can_reap),
-    reap: Some(reaper::reap),
     can_load: Some(fallback::can_load),
     load: Some(fallback::load),
     variable: Some(variables::variable),
@@ -114,6 +113,7 @@ unsafe extern "C" fn attach(host: *const sw_host) {
             abi::attach(host);
         }
         keep_panic_messages();
+        watch_waits(complaint::long_wait);
     });
 }
 

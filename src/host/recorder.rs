@@ -9,7 +9,7 @@ use super::firewall::Feeder;
 use super::persist::Keeper;
 use super::state::{self, State};
 use super::tables_file;
-use super::{auth, clock, fallback, flood, gauges, log, revision, variables};
+use super::{auth, clock, fallback, flood, gauges, log, reaper, revision, variables};
 use crate::events::{Event, EventKind, Expiry, Reader};
 use crate::printable::Printable;
 
@@ -17,8 +17,9 @@ use crate::printable::Printable;
 const SWEEP: u64 = 200;
 /// Ms between two looks for repeats of events.
 const REPEATS: u64 = 1000;
-/// Events that are told in one go.
-const AT_ONCE: usize = 500;
+/// Ms for which events are told in one go: as many as there are, unless telling them
+/// takes its time.
+const TELLING: u64 = 50;
 
 thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
@@ -41,8 +42,9 @@ pub unsafe extern "C" fn tick() {
             auth::sweep(state);
             revision::revise(state);
         }
+        guard(Entry::Reap, (), || reaper::reap(state, now));
         READER.with_borrow_mut(|reader| {
-            for _ in 0..AT_ONCE {
+            while clock::monotonic().saturating_sub(now) < TELLING {
                 let Some(event) = reader.take(&state.journal) else { break };
                 tell(state, &event);
             }
@@ -81,7 +83,7 @@ fn tell(state: &State, event: &Event) {
 
 /// Said here and not where it happens: a dialog may be locked there.
 fn log_expired(event: &Event) {
-    let call_id = Printable::full(event.aor());
+    let call_id = Printable::full(event.call_id());
     let company = Printable::full(event.company());
     let why = event.expiry().map_or("", Expiry::meaning);
     let bye = match event.said_bye() {

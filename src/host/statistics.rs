@@ -50,12 +50,14 @@ pub enum Own {
     AuditLost,
     /// Runs of nft that failed.
     FirewallFailures,
+    /// Waits for a lock that lasted longer than a second.
+    LockWaits,
     /// Panics that were caught.
     Panics,
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 18] = [
+pub const OWN: [&CStr; 19] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -73,6 +75,7 @@ pub const OWN: [&CStr; 18] = [
     c"auth_evictions",
     c"audit_lost",
     c"firewall_failures",
+    c"lock_waits",
     c"panics",
 ];
 
@@ -84,8 +87,9 @@ pub struct Gauge {
 }
 
 /// What is asked for its value; follows [`OWN`].
-pub const GAUGES: [Gauge; 19] = [
+pub const GAUGES: [Gauge; 20] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
+    Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
     Gauge { name: c"sources_known", value: |s| s.flood.memory().used.into() },
