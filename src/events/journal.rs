@@ -1,4 +1,4 @@
-//! The way of an event from any process to the module's own.
+//! The way of an event from any process to the recorder.
 
 use std::hash::Hash;
 use std::io;

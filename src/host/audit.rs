@@ -1,4 +1,4 @@
-//! The audit table, written by the module's own process.
+//! The audit table, written by the recorder.
 //!
 //! A database that is slow or gone costs nothing but rows: what cannot be written
 //! waits in this process, up to a bound, and is counted when it is lost.

@@ -1,4 +1,4 @@
-//! A program that the module's own process runs without waiting for it.
+//! A program that the warden runs without waiting for it.
 //!
 //! Its input, output and errors are files in memory, so neither side ever waits for
 //! the other to read.

@@ -60,7 +60,7 @@ pub fn complain(kind: Kind, what: Arguments<'_>) {
     }
 }
 
-/// Something that the module's own process tries again and again: that it fails is
+/// Something that a process of the module's own tries again and again: that it fails is
 /// said once a minute.
 pub struct Trouble(Option<u64>);
 

@@ -1,5 +1,4 @@
-//! Feeds the sets of the firewall with blocked sources, from the module's own
-//! process. Without a firewall, or without the right to change it, all else goes on.
+//! Feeds the sets of the firewall with blocked sources, from the warden. Without a firewall, or without the right to change it, all else goes on.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ impl Mode {
     }
 }
 
-/// What all processes know of it; written by the module's own.
+/// What all processes know of it; written by the warden.
 pub struct Status {
     mode: &'static AtomicU64,
     elements: &'static AtomicU64,
@@ -134,7 +133,7 @@ struct Running {
     started: Instant,
 }
 
-/// Keeps the sets as the blocks are; one process, that of the module.
+/// Keeps the sets as the blocks are; one process, the warden.
 #[derive(Default)]
 pub struct Feeder {
     running: Option<Running>,

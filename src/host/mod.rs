@@ -44,6 +44,7 @@ mod statistics;
 mod tables_file;
 mod values;
 mod variables;
+mod warden;
 
 pub use params::{Kind, PARAMS, Param};
 pub use statistics::{OWN, names as statistic_names};

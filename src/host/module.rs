@@ -14,7 +14,7 @@ use super::state::{self, State};
 use super::values::Values;
 use super::{
     auth, calls, changes, clock, complaint, dialogs, fallback, flood, functions, log, persist,
-    process, recorder, reload, rpc, statistics, variables,
+    process, recorder, reload, rpc, statistics, variables, warden,
 };
 use crate::flood::Rules;
 use crate::shm::watch_waits;
@@ -46,7 +46,8 @@ pub static sw_rust_module: sw_module = sw_module {
     dialog_expired: Some(calls::dialog_expired),
     dialog_counts: Some(calls::dialog_counts),
     dialog_restored: Some(calls::dialog_restored),
-    tick: Some(recorder::tick),
+    tick: Some(warden::tick),
+    record: Some(recorder::record),
     can_load: Some(fallback::can_load),
     load: Some(fallback::load),
     variable: Some(variables::variable),

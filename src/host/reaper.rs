@@ -44,7 +44,7 @@ impl Round {
     }
 }
 
-/// Called all the time in the module's own process. Each `reaper_interval` a comparison
+/// Called all the time in the warden. Each `reaper_interval` a comparison
 /// begins, which frees what two of them in turn found leaked.
 pub fn reap(state: &State, now: u64) {
     let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);

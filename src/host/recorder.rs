@@ -1,67 +1,56 @@
-//! The module's own process: does what no SIP worker may wait for.
+//! The process that runs scripts and talks to databases, which may keep it waiting: it
+//! tells of events. Nothing that others need waits for it.
 
 use std::cell::{Cell, RefCell};
 
 use super::abi;
 use super::audit::Audit;
 use super::entry::{Entry, guard};
-use super::firewall::Feeder;
-use super::persist::Keeper;
 use super::state::{self, State};
-use super::tables_file;
-use super::{auth, clock, fallback, flood, gauges, log, reaper, revision, variables};
+use super::{clock, gauges, log, variables};
 use crate::events::{Event, EventKind, Expiry, Reader};
 use crate::printable::Printable;
 
-/// Ms between two looks for what has run out.
-const SWEEP: u64 = 200;
 /// Ms between two looks for repeats of events.
 const REPEATS: u64 = 1000;
-/// Ms for which events are told in one go: as many as there are, unless telling them
-/// takes its time.
+/// Ms for which events are told in one go.
 const TELLING: u64 = 50;
 
 thread_local! {
-    static SWEPT: Cell<u64> = const { Cell::new(0) };
     static REPEATED: Cell<u64> = const { Cell::new(0) };
     static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
-    static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
-    static TABLES: RefCell<tables_file::Keeper> = const { RefCell::new(tables_file::Keeper::NEW) };
-    static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 
-/// Called all the time in this process only.
-pub unsafe extern "C" fn tick() {
-    guard(Entry::Tick, (), || {
-        let Some(state) = state::get() else { return };
-        let now = clock::monotonic();
-        if now.saturating_sub(SWEPT.get()) >= SWEEP {
-            SWEPT.set(now);
-            state.flood.sweep(clock::monotonic, |ended| flood::report_end(state, ended));
-            auth::sweep(state);
-            revision::revise(state);
-        }
-        guard(Entry::Reap, (), || reaper::reap(state, now));
+/// Called all the time in this process only, each job with a guard of its own. 1 if there
+/// is more to do at once.
+pub unsafe extern "C" fn record() -> i32 {
+    let Some(state) = state::get() else { return 0 };
+    let now = clock::monotonic();
+    let more = guard(Entry::Tell, false, || tell_all(state, now));
+    guard(Entry::Gauges, (), || gauges::tell(state, now));
+    guard(Entry::Audit, (), || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now)));
+    i32::from(more)
+}
+
+/// Whether time was up before the last event was told.
+fn tell_all(state: &State, now: u64) -> bool {
+    let mut all = false;
+    while !all && clock::monotonic().saturating_sub(now) < TELLING {
+        // The reader is free while a script runs.
+        let event = READER.with_borrow_mut(|reader| reader.take(&state.journal));
+        event.iter().for_each(|event| tell(state, event));
+        all = event.is_none();
+    }
+    if now.saturating_sub(REPEATED.get()) >= REPEATS {
+        REPEATED.set(now);
+        let mut repeats = Vec::new();
         READER.with_borrow_mut(|reader| {
-            while clock::monotonic().saturating_sub(now) < TELLING {
-                let Some(event) = reader.take(&state.journal) else { break };
-                tell(state, &event);
-            }
-            if now.saturating_sub(REPEATED.get()) >= REPEATS {
-                REPEATED.set(now);
-                reader.repeats(&state.journal, clock::wall(), |event| tell(state, event));
-            }
+            reader.repeats(&state.journal, clock::wall(), |event| repeats.push(*event));
         });
-        gauges::tell(state, now);
-        AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
-        KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
-        TABLES.with_borrow_mut(|keeper| keeper.keep(state, now));
-        fallback::tell(state, now);
-        if let Some(sets) = &state.settings.firewall {
-            FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
-        }
-    });
+        repeats.iter().for_each(|event| tell(state, event));
+    }
+    !all
 }
 
 /// Everything that becomes of an event.

@@ -42,7 +42,7 @@ pub struct TableSource {
 }
 
 /// The values in shared memory, in the order of [`PARAMS`]. Any process may read. After
-/// `mod_init` the module's own process writes, and those of lists the process that was
+/// `mod_init` the warden writes, and those of lists the process that was
 /// asked to change one: with [`super::state::State::changing`] held.
 pub struct Values {
     slots: &'static [SharedMutex<Slot>],

@@ -19,7 +19,7 @@ use crate::printable::Printable;
 const LOOKS: u32 = 400;
 const PAUSE: u64 = 5;
 
-/// Whether the module's own process has applied all changes of settings so far.
+/// Whether the warden has applied all changes of settings so far.
 fn is_settled() -> bool {
     let settled = abi::host().and_then(|host| host.settings_settled);
     // SAFETY: takes nothing, and may be called in any process.
@@ -37,8 +37,7 @@ fn settles() -> bool {
     })
 }
 
-/// Waits until all changes of settings so far hold: a tenth of a second, unless an event
-/// route or the audit's database keeps the module's own process.
+/// Waits until all changes of settings so far hold: a tenth of a second.
 ///
 /// # Errors
 /// They do not hold yet.
@@ -47,8 +46,8 @@ pub fn settle() -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::internal(
-        "nothing was done: changes of settings do not hold yet, since the module's own process is \
-         busy (an event route, or the audit's database); try again",
+        "nothing was done: changes of settings do not hold yet: the process \"sipwarden warden\" \
+         does not run (is it stopped, or the machine overloaded?); try again",
     ))
 }
 
