@@ -196,12 +196,11 @@ void *sw_db_open(const char *url, const char **error)
 		goto failed;
 	db->con = db->api.init(&text);
 	if(db->con == NULL) {
-		*error = "it cannot be opened (the driver's log line above says why)";
+		*error = "it cannot be opened: Kamailio's log says why";
 		goto failed;
 	}
 	if(begin(db) != 0) {
-		*error = "no transaction can be begun (the driver's log line above "
-				 "says why)";
+		*error = "no transaction can be begun: Kamailio's log says why";
 		db->api.close(db->con);
 		goto failed;
 	}

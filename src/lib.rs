@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod auth;
+pub mod clock;
 pub mod countries;
 pub mod events;
 pub mod firewall;

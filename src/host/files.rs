@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
 
-use super::abi;
+use crate::host::contract::abi;
 
 /// Bytes of the stack of a thread that writes.
 const STACK: usize = 1 << 20;
@@ -111,10 +111,19 @@ fn sync_folder(path: &Path) {
 
 fn lock_of(path: &Path) -> Result<File, String> {
     let path = beside(path, ".lock");
-    let file = create(&path).map_err(|e| cannot(&path, &e))?;
+    let file = create(&path).map_err(|e| match e.kind() {
+        ErrorKind::PermissionDenied => {
+            let why = cannot(&path, &e);
+            format!("{why}; .lock marks the file as in use: chown the folder too")
+        }
+        _ => cannot(&path, &e),
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err("another process writes it".into()),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another process writes it, and has locked {}: give each Kamailio a file of its own",
+            path.display()
+        )),
         Err(TryLockError::Error(e)) => Err(cannot(&path, &e)),
     }
 }
@@ -162,6 +171,20 @@ pub fn refuse_others(path: &Path) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(cannot(path, &error)),
+    }
+}
+
+/// Whether a path begins with `/`: Kamailio changes its folder when it starts.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check_absolute(path: &Path) -> Result<(), String> {
+    match path.is_absolute() {
+        true => Ok(()),
+        false => {
+            let path = path.display().to_string();
+            Err(format!("\"{}\" does not begin with /", path.escape_debug()))
+        }
     }
 }
 

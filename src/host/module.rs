@@ -3,19 +3,21 @@
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
-use super::abi::{
+use super::contract::abi::{
     self, SW_PARAM_DURATION, SW_PARAM_INT, SW_PARAM_LIST, SW_PARAM_TEXT, sw_host, sw_module,
     sw_param,
 };
-use super::entry::{Entry, guard, keep_panic_messages};
-use super::params::{Kind, PARAMS, Param};
-use super::settings::{self, Settings};
-use super::state::{self, State};
-use super::values::Values;
-use super::{
-    auth, calls, changes, clock, complaint, dialogs, fallback, flood, functions, log, persist,
-    process, recorder, reload, rpc, statistics, variables, warden,
-};
+use super::contract::guard::{Entry, guard, prepare};
+use super::contract::{dialogs, log};
+use super::process::{keeper, loader, recorder, warden};
+use super::reload::{compile, fallback};
+use super::report::{bans, blocks, complaint};
+use super::script::{auth, calls, flags, flood, sources, variables};
+use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
+use super::state::rules::with_rules;
+use super::state::{self, State, gauges, reader};
+use super::{change, rpc};
+use crate::clock;
 use crate::flood::Rules;
 use crate::shm::watch_waits;
 
@@ -25,19 +27,20 @@ use crate::shm::watch_waits;
 pub static sw_rust_module: sw_module = sw_module {
     param: Some(param),
     statistic: Some(statistic),
-    gauge: Some(statistics::gauge),
+    gauge: Some(gauges::gauge),
     variable_index: Some(variables::variable_index),
     variable_name: Some(variables::variable_name),
     attach: Some(attach),
     set_param: Some(set_param),
     check_setting: Some(check_setting),
     apply_setting: Some(apply_setting),
+    check_flags: Some(flags::check_flags),
     init: Some(init),
     destroy: Some(destroy),
-    check_company_ip: Some(functions::check_company_ip),
+    check_company_ip: Some(sources::check_company_ip),
     roadwarrior_acquire: Some(calls::roadwarrior_acquire),
     cc_limit: Some(calls::cc_limit),
-    check_country: Some(functions::check_country),
+    check_country: Some(sources::check_country),
     flood_check: Some(flood::flood_check),
     auth_check: Some(auth::auth_check),
     auth_failed: Some(auth::auth_failed),
@@ -48,8 +51,8 @@ pub static sw_rust_module: sw_module = sw_module {
     dialog_restored: Some(calls::dialog_restored),
     tick: Some(warden::tick),
     record: Some(recorder::record),
-    can_load: Some(fallback::can_load),
-    load: Some(fallback::load),
+    can_load: Some(loader::can_load),
+    load: Some(loader::load),
     variable: Some(variables::variable),
     rpc: Some(rpc::call),
 };
@@ -98,7 +101,7 @@ unsafe extern "C" fn statistic(index: u32, gauge: *mut i32) -> *const c_char {
     guard(Entry::Statistic, ptr::null(), || {
         // SAFETY: the shim passes a number of its own.
         let (Some((name, is_gauge)), Some(gauge)) =
-            (statistics::names().nth(index as usize), unsafe { gauge.as_mut() })
+            (gauges::names().nth(index as usize), unsafe { gauge.as_mut() })
         else {
             return ptr::null();
         };
@@ -113,7 +116,7 @@ unsafe extern "C" fn attach(host: *const sw_host) {
         if let Some(host) = unsafe { host.as_ref() } {
             abi::attach(host);
         }
-        keep_panic_messages();
+        prepare();
         watch_waits(complaint::long_wait);
     });
 }
@@ -122,7 +125,7 @@ unsafe extern "C" fn set_param(index: u32, text: *const c_char, number: i32) -> 
     guard(Entry::SetParam, FAILED, || {
         // SAFETY: Kamailio's value stays during the call.
         let text = unsafe { bytes_of(&text) };
-        match settings::configure(index as usize, text, number) {
+        match configure(index as usize, text, number) {
             Ok(()) => OK,
             Err(why) => {
                 log::error(format_args!("{why}"));
@@ -144,7 +147,7 @@ unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
 unsafe extern "C" fn check_setting(index: u32, text: *const c_char, number: i32) -> i32 {
     guard(Entry::CheckSetting, FAILED, || {
         // SAFETY: the new value stays during the call.
-        match changes::check(index as usize, unsafe { bytes_of(&text) }, number) {
+        match change::check(index as usize, unsafe { bytes_of(&text) }, number) {
             Ok(()) => OK,
             Err(why) => {
                 log::error(format_args!("not changed: {why}"));
@@ -159,10 +162,10 @@ unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32)
         // SAFETY: the value stays during the call.
         let text = unsafe { bytes_of(&text) };
         let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
-        let before = flood::with_rules(state, |rules| *rules);
+        let before = with_rules(state, |rules| *rules);
         let value = param.check(text, number);
-        match value.and_then(|value| changes::apply(state, index as usize, &value)) {
-            Ok(()) => flood::log_rules(state, &before),
+        match value.and_then(|value| change::apply(state, index as usize, &value)) {
+            Ok(()) => blocks::log_rules(state, &before),
             Err(why) => log::error(format_args!("not changed: {why}")),
         }
     });
@@ -184,17 +187,18 @@ fn start() -> Result<(), String> {
         env!("CARGO_PKG_VERSION"),
         abi::kamailio_version()
     ));
-    process::watch_forks()?;
+    reader::watch_forks()?;
     let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
     settings.auth.tick = clock::tick();
+    change::check_configured()?;
     let values = Values::new().map_err(|e| format!("no address space: {e}"))?;
     Settings::publish(&values);
-    let auth_seed = match values.flood_persist().as_deref().and_then(persist::seed) {
+    let auth_seed = match values.flood_persist().as_deref().and_then(keeper::seed) {
         Some(seed) => seed,
-        None => reload::hash_key()?,
+        None => compile::hash_key()?,
     };
-    let state = State::new(settings, values, flood, reload::hash_key()?, auth_seed)?;
+    let state = State::new(settings, values, flood, compile::hash_key()?, auth_seed)?;
     let state = state::install(state);
     log::info(format_args!(
         "snapshots: 2 of up to {} bytes each, readers: up to {} processes, {} bytes",
@@ -206,8 +210,8 @@ fn start() -> Result<(), String> {
     log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
     let sources = state.flood.memory();
     log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
-    flood::log_rules(state, &Rules::NONE);
-    auth::log_start(state);
+    blocks::log_rules(state, &Rules::NONE);
+    bans::log_start(state);
     match (dialogs::loaded(), dialogs::persist()) {
         (false, _) => log::warning(format_args!(
             "there is no dialog module: cc_limit and roadwarrior_acquire refuse every call that \
@@ -225,7 +229,7 @@ fn start() -> Result<(), String> {
     }
     fallback::start(state)?;
     if let Some(path) = state.values.flood_persist() {
-        match persist::load(state, &path) {
+        match keeper::load(state, &path) {
             Ok((blocks, bans)) => {
                 let path = path.display();
                 log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));

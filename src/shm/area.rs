@@ -6,9 +6,6 @@ use std::ptr::{self, NonNull};
 
 use once_cell::sync::OnceCell;
 
-use super::bucket::Bucket;
-use super::pool::{Free, Record};
-
 /// A shared mapping, all zero when new. Never unmapped: other modules may still
 /// call into this one while Kamailio shuts down.
 pub struct Area {
@@ -33,12 +30,6 @@ pub unsafe trait Shared: Sync {}
 unsafe impl Shared for std::sync::atomic::AtomicU64 {}
 // SAFETY: as above.
 unsafe impl Shared for std::sync::atomic::AtomicU32 {}
-// SAFETY: atomics, zero is a value.
-unsafe impl<const N: usize> Shared for Record<N> {}
-// SAFETY: atomics; all zero is an empty list before the first record.
-unsafe impl Shared for Free {}
-// SAFETY: a zero-valid lock and an atomic.
-unsafe impl Shared for Bucket {}
 
 /// Bytes of a page: 4096, on some kernels 16 or 64 KiB.
 pub fn page_size() -> usize {

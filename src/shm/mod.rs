@@ -15,6 +15,7 @@ mod pool;
 mod publication;
 mod ring;
 mod store;
+mod text;
 
 pub use area::{Area, page_size};
 pub use bitset::{BitSet, bits};
@@ -24,3 +25,4 @@ pub use pool::{Pool, Record};
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
 pub use ring::Ring;
 pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};
+pub use text::SharedText;

@@ -138,6 +138,9 @@ fn suspicious_rows_are_warned_of() {
         (Table::CompanyAddress, &[Some(b"c4"), Some(b"172.16.0.0/12"), None]),
         (Table::CompanyAddress, &[Some(b"c1"), Some(b"2001:db8::/31"), None]),
         (Table::CompanyCountry, &[Some(b"c3"), Some(b"ES")]),
+        (Table::User, &[Some(b"alice@d"), Some(b"c1"), Some(b"1")]),
+        (Table::User, &[Some(b"bob"), Some(b"c1"), Some(b"1")]),
+        (Table::User, &[Some(b"carol@"), Some(b"c1"), Some(b"1")]),
         (Table::Trusted, &[Some(b"10.0.0.0/15"), None, None]),
         (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
         (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
@@ -154,6 +157,8 @@ fn suspicious_rows_are_warned_of() {
         "row 2: company \"c2\": filter on, nothing listed",
         "row 3: company \"c3\": filter on, only countries listed",
         "countries row 1: country ES grants nothing: geoip_db is not set",
+        "users row 2: aor \"bob\" has no domain: write user@domain if the script asks for that (2 \
+         such rows)",
     ];
     assert_eq!(texts.len(), expected.len(), "{texts:?}");
     for (text, expected) in texts.iter().zip(expected) {

@@ -5,15 +5,13 @@ use std::ptr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::reply::{Call, Fault, Node};
-use crate::host::abi;
-use crate::host::auth::with_auth_rules;
-use crate::host::changes;
-use crate::host::flood::with_rules;
-use crate::host::params::{Kind, PARAMS, Param, at};
+use crate::host::change;
+use crate::host::contract::abi;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::settings::{Kind, PARAMS, Param, at};
 use crate::host::state::State;
-use crate::host::values::without_password;
-use crate::printable::Printable;
+use crate::host::state::rules::{with_auth_rules, with_rules};
+use crate::printable::{Printable, without_password};
 
 /// Looks for changes that have not been applied yet, and ms between two.
 const LOOKS: u32 = 400;
@@ -131,7 +129,7 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
         (Kind::Int { .. }, Some(number)) => (None, number),
         _ => (Some(value), 0),
     };
-    changes::check(index, text.as_deref(), number).map_err(Fault::argument)?;
+    change::check(index, text.as_deref(), number).map_err(Fault::argument)?;
     change(index, text, number)?;
     let pending = !settles();
     let reply = call.reply();

@@ -1,10 +1,10 @@
 //! What `check_company_ip` would say.
 
 use super::super::company::filter;
-use super::super::reply::Node;
-use super::{alike, tell_verdict};
+use super::words::{alike, tell_verdict};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
+use crate::host::contract::rpc::Node;
 use crate::policy::{self, SourceDecision};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};

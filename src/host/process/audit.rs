@@ -1,0 +1,173 @@
+//! The audit table, written by the recorder.
+//!
+//! A database that is slow or gone costs nothing but rows: what cannot be written
+//! waits in this process, up to a bound, and is counted when it is lost.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, c_void};
+use std::ptr::NonNull;
+
+use super::trouble::Trouble;
+use crate::clock;
+use crate::events::Event;
+use crate::host::contract::abi::{self, sw_audit};
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::log;
+use crate::host::settings::Values;
+use crate::printable::{Printable, without_password};
+
+/// Rows that wait for the database.
+const WAITING: usize = 4096;
+/// Attempts to write a row that the database does not take.
+const ATTEMPTS: u32 = 3;
+/// Characters of the columns of companies and brands, and of the AoR.
+const ID: usize = 128;
+const AOR: usize = 320;
+/// Rows written in one go, so that other work is not kept waiting.
+const AT_ONCE: usize = 100;
+/// Ms between two attempts to reach a database.
+const PATIENCE: u64 = 5000;
+
+/// The connection and what waits for it.
+pub struct Audit {
+    connection: Option<NonNull<c_void>>,
+    /// URL and table that it is connected to, or was tried.
+    target: Option<(String, String)>,
+    /// The table's name for the host, which keeps it while it is connected.
+    table: Option<CString>,
+    waiting: VecDeque<Event>,
+    /// How often the first one was tried in vain.
+    attempts: u32,
+    tried: u64,
+    trouble: Trouble,
+}
+
+impl Audit {
+    /// Not connected, nothing waits.
+    pub const NEW: Self = Audit {
+        connection: None,
+        target: None,
+        table: None,
+        waiting: VecDeque::new(),
+        attempts: 0,
+        tried: 0,
+        trouble: Trouble::NONE,
+    };
+
+    /// Takes an event; the oldest one is lost if there is no room.
+    pub fn add(&mut self, event: &Event) {
+        if self.waiting.len() >= WAITING {
+            self.waiting.pop_front();
+            counters::count_own(Own::AuditLost);
+        }
+        self.waiting.push_back(*event);
+    }
+
+    /// Writes some of what waits. `now` is in ms.
+    pub fn write(&mut self, values: &Values, now: u64) {
+        let target = values.audit();
+        if self.target != target {
+            self.disconnect();
+            (self.attempts, self.tried, self.trouble) = (0, 0, Trouble::NONE);
+            self.target.clone_from(&target);
+        }
+        let Some((url, table)) = &target else {
+            self.waiting.drain(..).for_each(|_| counters::count_own(Own::AuditLost));
+            return;
+        };
+        for _ in 0..AT_ONCE {
+            let Some(event) = self.waiting.front().copied() else { return };
+            if !self.connect(url, table, now) {
+                return;
+            }
+            if self.write_one(&event) {
+                self.waiting.pop_front();
+                self.attempts = 0;
+                if self.trouble.is_over() {
+                    log::info(format_args!("audit: {} again", without_password(url)));
+                }
+            } else {
+                self.disconnect();
+                self.complain(url, now);
+                self.attempts += 1;
+                if self.attempts >= ATTEMPTS {
+                    self.waiting.pop_front();
+                    self.attempts = 0;
+                    counters::count_own(Own::AuditLost);
+                }
+                return;
+            }
+        }
+    }
+
+    fn connect(&mut self, url: &str, table: &str, now: u64) -> bool {
+        if self.connection.is_some() {
+            return true;
+        }
+        if self.tried > 0 && now.saturating_sub(self.tried) < PATIENCE {
+            return false;
+        }
+        self.tried = now;
+        let open = abi::host().and_then(|host| host.audit_open);
+        if let (Some(open), Ok(url)) = (open, CString::new(url)) {
+            let table = self.table.insert(CString::new(table).unwrap_or_default());
+            // SAFETY: the URL outlives the call; the name of the table, which the host
+            // keeps, is replaced only here, where nothing is connected.
+            let connection = unsafe { open(url.as_ptr(), table.as_ptr()) };
+            self.connection = NonNull::new(connection);
+        }
+        if self.connection.is_none() {
+            // An attempt may have taken long.
+            self.tried = clock::monotonic();
+            self.complain(url, now);
+        }
+        self.connection.is_some()
+    }
+
+    fn write_one(&self, event: &Event) -> bool {
+        let write = abi::host().and_then(|host| host.audit_write);
+        let (Some(write), Some(connection)) = (write, self.connection) else { return false };
+        let reason = match event.is_monitored() {
+            true => format!("{} (monitored)", event.reason()),
+            false => event.reason().to_owned(),
+        };
+        let source = event.source().map(|source| source.name()).unwrap_or_default();
+        // Whatever SIP messages hold arrives as text that every database takes.
+        let text = |bytes: &[u8], most: usize| {
+            Printable::full(bytes).to_string().chars().take(most).collect::<String>()
+        };
+        let company = text(event.company(), ID);
+        let (brand, aor) = (text(event.brand(), ID), text(event.aor(), AOR));
+        let seconds = i64::try_from(event.time / 1000).unwrap_or(i64::MAX);
+        let row = sw_audit {
+            reason: reason.as_bytes().into(),
+            source: source.as_bytes().into(),
+            company: company.as_bytes().into(),
+            brand: brand.as_bytes().into(),
+            aor: aor.as_bytes().into(),
+            first: seconds,
+            last: seconds,
+            hits: event.count.into(),
+        };
+        // SAFETY: the connection is open, the row and its texts outlive the call.
+        unsafe { write(connection.as_ptr(), &raw const row) == 0 }
+    }
+
+    fn disconnect(&mut self) {
+        let close = abi::host().and_then(|host| host.audit_close);
+        if let (Some(close), Some(connection)) = (close, self.connection.take()) {
+            // SAFETY: opened before, taken out, so closed once.
+            unsafe { close(connection.as_ptr()) };
+        }
+    }
+
+    fn complain(&mut self, url: &str, now: u64) {
+        if self.trouble.is_due(now) {
+            log::error(format_args!(
+                "audit: {} takes no rows ({} wait, of {WAITING}); tried on, said once a minute",
+                without_password(url),
+                self.waiting.len()
+            ));
+        }
+    }
+}

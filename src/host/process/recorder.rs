@@ -1,0 +1,86 @@
+//! The process that runs scripts and talks to databases, which may keep it waiting: it
+//! tells of events. Nothing that others need waits for it.
+
+use std::cell::{Cell, RefCell};
+
+use super::audit::Audit;
+use super::route::run_route;
+use super::usage;
+use crate::clock;
+use crate::events::{Event, EventKind, Expiry, Reader};
+use crate::host::contract::guard::{Entry, guard};
+use crate::host::contract::log;
+use crate::host::state::{self, State};
+use crate::printable::Printable;
+
+/// Ms between two looks for repeats of events.
+const REPEATS: u64 = 1000;
+/// Ms for which events are told in one go.
+const TELLING: u64 = 50;
+
+thread_local! {
+    static REPEATED: Cell<u64> = const { Cell::new(0) };
+    static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
+    static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
+}
+
+/// Called all the time in this process only, each job with a guard of its own. 1 if there
+/// is more to do at once.
+pub unsafe extern "C" fn record() -> i32 {
+    let Some(state) = state::get() else { return 0 };
+    let now = clock::monotonic();
+    let more = guard(Entry::Tell, false, || tell_all(state, now));
+    guard(Entry::Gauges, (), || usage::tell(state, now));
+    guard(Entry::Audit, (), || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now)));
+    i32::from(more)
+}
+
+/// Whether time was up before the last event was told.
+fn tell_all(state: &State, now: u64) -> bool {
+    let mut all = false;
+    while !all && clock::monotonic().saturating_sub(now) < TELLING {
+        let event = READER.with_borrow_mut(|reader| reader.take(&state.journal));
+        event.iter().for_each(|event| tell(state, event));
+        all = event.is_none();
+    }
+    if now.saturating_sub(REPEATED.get()) >= REPEATS {
+        REPEATED.set(now);
+        let mut repeats = Vec::new();
+        READER.with_borrow_mut(|reader| {
+            reader.repeats(&state.journal, clock::wall(), |event| repeats.push(*event));
+        });
+        repeats.iter().for_each(|event| tell(state, event));
+    }
+    !all
+}
+
+/// Everything that becomes of an event.
+fn tell(state: &State, event: &Event) {
+    let Some(kind) = event.kind() else { return };
+    match kind {
+        EventKind::Denied | EventKind::Limit => state.recent.add(event),
+        EventKind::BlockStarted | EventKind::BanStarted => state.starts.add(event),
+        _ => {}
+    }
+    if kind == EventKind::CallExpired {
+        log_expired(event);
+    }
+    if state.values.has_audit() {
+        AUDIT.with_borrow_mut(|audit| audit.add(event));
+    }
+    run_route(state, kind.route(), event);
+}
+
+/// Said here and not where it happens: a dialog may be locked there.
+fn log_expired(event: &Event) {
+    let call_id = Printable::full(event.call_id());
+    let company = Printable::full(event.company());
+    let why = event.expiry().map_or("", Expiry::meaning);
+    let bye = match event.said_bye() {
+        true => "both ends were sent a BYE",
+        false => "no BYE was sent, it may go on uncounted",
+    };
+    log::warning(format_args!(
+        "the call {call_id} of company \"{company}\" counts no more: {why}; {bye}"
+    ));
+}

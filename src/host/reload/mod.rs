@@ -1,0 +1,8 @@
+//! From tables to a snapshot that serves.
+
+pub mod compile;
+pub mod fallback;
+pub mod geoip;
+pub mod problems;
+pub mod tables;
+pub mod tables_file;

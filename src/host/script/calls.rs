@@ -1,0 +1,436 @@
+//! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
+
+use super::told::{About, answer};
+use crate::clock;
+use crate::events::{Expiry, Subject};
+use crate::host::contract::abi::{
+    SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, sw_call, sw_dialog, sw_dialog_event,
+    sw_expiry, sw_restored, sw_text,
+};
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::dialogs::Held;
+use crate::host::contract::guard::{Entry, guard};
+use crate::host::contract::log;
+use crate::host::report::complaint::{Kind, complain, misused, unknown_flag};
+use crate::host::report::events::{self, subject};
+use crate::host::state::rules::monitors;
+use crate::host::state::{self, State, with_snapshot};
+use crate::ledger::{Call, DialogId, Direction, Outcome, ScopeKind, Taken, Wanted};
+use crate::policy::{self, CallFlags, Numbers, Roadwarrior};
+use crate::printable::Printable;
+use crate::source::Source;
+use crate::unset::is_unset;
+use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
+
+/// A verdict and the live calls and limits behind it.
+type Decision = (Verdict, Numbers);
+
+const ERROR: Decision = (Verdict::InternalError, Numbers::NONE);
+
+/// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
+pub unsafe extern "C" fn roadwarrior_acquire(
+    call: *const sw_call,
+    aor: sw_text,
+    company: sw_text,
+    flags: sw_text,
+) -> i32 {
+    // SAFETY: the shim passes a call and texts that outlive this one.
+    let (call, aor, company, flags) =
+        unsafe { (call.as_ref(), aor.bytes(), company.bytes(), flags.bytes()) };
+    let failed = match flags.contains(&b'e') {
+        true => Verdict::RoadwarriorEmergency,
+        false => Verdict::InternalError,
+    };
+    guard(Entry::RoadwarriorAcquire, failed.code(), || {
+        let Some(call) = call else { return failed.code() };
+        let flags = read_flags(&ROADWARRIOR_ACQUIRE, flags);
+        let monitored = is_filter_monitored(company);
+        let source = call.msg.judged(&ROADWARRIOR_ACQUIRE);
+        let (mut verdict, numbers) = match source {
+            Ok(source) => decide_roadwarrior(call, source, (aor, company), flags, monitored),
+            Err(none) => (none.refusal(), Numbers::NONE),
+        };
+        if flags.emergency && verdict.code() < 0 {
+            verdict = Verdict::RoadwarriorEmergency;
+        }
+        let asked = Asked { source: source.ok(), aor, company, monitored };
+        finish(&ROADWARRIOR_ACQUIRE, call, &asked, (verdict, numbers))
+    })
+}
+
+/// `cc_limit(company [, flags])`.
+pub unsafe extern "C" fn cc_limit(call: *const sw_call, company: sw_text, flags: sw_text) -> i32 {
+    // SAFETY: the shim passes a call and texts that outlive this one.
+    let (call, company, flags) = unsafe { (call.as_ref(), company.bytes(), flags.bytes()) };
+    // An emergency call is allowed even after a panic.
+    let failed = match flags.contains(&b'e') {
+        true => Verdict::CallEmergency,
+        false => Verdict::InternalError,
+    };
+    guard(Entry::CcLimit, failed.code(), || {
+        let Some(call) = call else { return failed.code() };
+        let flags = read_flags(&CC_LIMIT, flags);
+        let monitored = monitors();
+        let (mut verdict, numbers) = decide_cc_limit(call, company, flags, monitored);
+        if flags.emergency && verdict.code() < 0 {
+            // Not counted: no company, no dialog or no room. Allowed all the same.
+            counters::count_own(Own::EmergencyUncounted);
+            let reason = verdict.reason();
+            complain(
+                Kind::Emergency,
+                format_args!("an emergency call is allowed but not counted: {reason}"),
+            );
+            verdict = Verdict::CallEmergency;
+        }
+        let asked = Asked { source: call.msg.sender(), aor: &[], company, monitored };
+        finish(&CC_LIMIT, call, &asked, (verdict, numbers))
+    })
+}
+
+/// Whom a function was asked about, and whether refusals are only watched.
+struct Asked<'a> {
+    source: Option<Source>,
+    aor: &'a [u8],
+    company: &'a [u8],
+    monitored: bool,
+}
+
+fn finish(
+    function: &'static Function,
+    call: &sw_call,
+    asked: &Asked<'_>,
+    (verdict, numbers): Decision,
+) -> i32 {
+    counters::count_verdict(function, verdict);
+    let (told, watched) = policy::watch(verdict, asked.monitored);
+    if verdict.code() < 0 {
+        report_refusal(function, call, asked, verdict, &numbers);
+    }
+    if watched {
+        counters::count_verdict(function, told);
+    }
+    answer(&call.msg, function.name, (told, verdict), asked.source, About::Calls(numbers))
+}
+
+#[cold]
+fn report_refusal(
+    function: &'static Function,
+    call: &sw_call,
+    asked: &Asked<'_>,
+    verdict: Verdict,
+    numbers: &Numbers,
+) {
+    with_snapshot(|view, _| {
+        let &Asked { source, aor, company, monitored } = asked;
+        let subject = Subject { company, aor, ..subject(source) };
+        events::refused(view, &call.msg, function, verdict, monitored, &subject, numbers);
+    });
+}
+
+/// Whether refusals for a company's sources are only watched.
+fn is_filter_monitored(company: &[u8]) -> bool {
+    let everywhere = monitors();
+    with_snapshot(|view, _| policy::is_filter_monitored(view, company, everywhere))
+        .unwrap_or(everywhere)
+}
+
+/// The verdict on a call that was counted above a limit, since that is only
+/// watched; None if no limit is exceeded.
+fn over_limit(numbers: &Numbers) -> Option<Verdict> {
+    let of = |(kind, numbers): (ScopeKind, &Option<(u32, u32)>)| {
+        let (calls, limit) = (*numbers)?;
+        (limit > 0 && calls > limit).then_some(match kind {
+            ScopeKind::Brand => Verdict::BrandLimit,
+            ScopeKind::Company => Verdict::CompanyLimit,
+            ScopeKind::User => Verdict::RoadwarriorLimit,
+        })
+    };
+    ScopeKind::ALL.into_iter().zip(&numbers.scopes).find_map(of)
+}
+
+fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
+    let (flags, unknown) = CallFlags::parse(text);
+    if let Some(letter) = unknown {
+        unknown_flag(function.name, letter, CallFlags::KNOWN);
+    }
+    flags
+}
+
+fn decide_roadwarrior(
+    call: &sw_call,
+    Source { address: source, .. }: Source,
+    (aor, company): (&[u8], &[u8]),
+    flags: CallFlags,
+    monitored: bool,
+) -> Decision {
+    let initial = call.initial_invite != 0;
+    let rule = with_snapshot(|view, _| policy::roadwarrior(view, aor, company, source, initial));
+    match rule {
+        None => ERROR,
+        Some(Roadwarrior::Decided(verdict)) => {
+            if verdict == Verdict::InternalError {
+                let (aor, company) = (Printable::short(aor), Printable::short(company));
+                misused(
+                    ROADWARRIOR_ACQUIRE.name,
+                    format_args!("the AoR is \"{aor}\", the company \"{company}\""),
+                );
+            }
+            (verdict, Numbers::NONE)
+        }
+        Some(Roadwarrior::Slot { limit }) => {
+            let Some(dialog) = hold(&ROADWARRIOR_ACQUIRE, call) else { return ERROR };
+            let wanted = policy::user_scopes(aor, company, limit);
+            let taken = take(call, &dialog, &wanted, flags, flags.emergency || monitored);
+            let numbers = Numbers::new(&wanted, &taken);
+            let mut verdict = policy::roadwarrior_verdict(taken.outcome);
+            if taken.outcome == Outcome::Counted {
+                dialog.remember(c"sipwarden_user", aor);
+                if monitored && !flags.emergency {
+                    verdict = over_limit(&numbers).unwrap_or(verdict);
+                }
+            }
+            (verdict, numbers)
+        }
+    }
+}
+
+fn decide_cc_limit(
+    call: &sw_call,
+    company_id: &[u8],
+    flags: CallFlags,
+    monitored: bool,
+) -> Decision {
+    if is_unset(company_id) {
+        misused(CC_LIMIT.name, format_args!("the company is \"{}\"", Printable::short(company_id)));
+        return ERROR;
+    }
+    let known = with_snapshot(|view, _| view.company(company_id).is_some());
+    match known {
+        None => return ERROR,
+        Some(false) => return (Verdict::UnknownCompany, Numbers::NONE),
+        Some(true) => {}
+    }
+    let within = call.within != 0;
+    if call.misplaced != 0 {
+        no_dialog(&CC_LIMIT, MISPLACED);
+        return ERROR;
+    }
+    let dialog = match Held::of(call) {
+        Ok(dialog) => dialog,
+        // A call that began before this Kamailio did, or elsewhere.
+        Err(_) if within => return (Verdict::CallUntracked, Numbers::NONE),
+        Err(why) => {
+            no_dialog(&CC_LIMIT, why);
+            return ERROR;
+        }
+    };
+    let decision = with_snapshot(|view, _| {
+        let company = view.company(company_id)?;
+        let wanted = policy::call_scopes(&company);
+        // A call that is up is counted, not judged.
+        let spared = flags.emergency || within;
+        let taken = take(call, &dialog, &wanted, flags, spared || monitored);
+        let numbers = Numbers::new(&wanted, &taken);
+        let mut verdict = policy::call_verdict(taken.outcome, flags.emergency);
+        let counted = taken.outcome == Outcome::Counted;
+        if counted {
+            events::counted(company_id, company.brand().0, &numbers);
+            if monitored && !spared {
+                verdict = over_limit(&numbers).unwrap_or(verdict);
+            }
+        }
+        Some((verdict, numbers, counted))
+    });
+    let Some((verdict, numbers, counted)) = decision.flatten() else { return ERROR };
+    if counted {
+        count_direction(flags);
+        dialog.remember(c"sipwarden_company", company_id);
+        if flags != CallFlags::default() {
+            dialog.remember(c"sipwarden_flags", &flag_letters(flags));
+        }
+    }
+    (verdict, numbers)
+}
+
+fn count_direction(flags: CallFlags) {
+    match direction(flags) {
+        Direction::Inbound => counters::count_own(Own::CallsInbound),
+        Direction::Outbound => counters::count_own(Own::CallsOutbound),
+        Direction::Unknown => {}
+    }
+}
+
+fn flag_letters(flags: CallFlags) -> Vec<u8> {
+    [(flags.emergency, b'e'), (flags.inbound, b'i'), (flags.outbound, b'o')]
+        .into_iter()
+        .filter_map(|(on, letter)| on.then_some(letter))
+        .collect()
+}
+
+fn direction(flags: CallFlags) -> Direction {
+    match (flags.inbound, flags.outbound) {
+        (true, _) => Direction::Inbound,
+        (_, true) => Direction::Outbound,
+        _ => Direction::Unknown,
+    }
+}
+
+/// Why a call is not counted in the wrong kind of route.
+const MISPLACED: &str = "it is asked in a branch, reply, onsend or event route; ask in \
+                         request_route or failure_route";
+
+/// The dialog of a message; None is complained of.
+fn hold(function: &Function, call: &sw_call) -> Option<Held> {
+    if call.misplaced != 0 {
+        no_dialog(function, MISPLACED);
+        return None;
+    }
+    Held::of(call).map_err(|why| no_dialog(function, why)).ok()
+}
+
+fn no_dialog(function: &Function, why: &str) {
+    complain(
+        Kind::NoDialog,
+        format_args!("{} cannot count a call: {why} (said once a minute)", function.name),
+    );
+}
+
+/// Counts the call of a message. The caller holds its dialog meanwhile: were it
+/// gone before, nobody would take the call out of the counts.
+fn take(
+    call: &sw_call,
+    dialog: &Held,
+    wanted: &[Wanted<'_>],
+    flags: CallFlags,
+    force: bool,
+) -> Taken {
+    let Some(state) = state::get() else {
+        return Taken { outcome: Outcome::Full, counts: Default::default() };
+    };
+    // SAFETY: the texts lie in the message, which outlives the call.
+    let (call_id, cseq, branch) =
+        unsafe { (call.call_id.bytes(), call.cseq.bytes(), call.branch.bytes()) };
+    let invite = match call.initial_invite {
+        0 => 0,
+        _ => state.ledger.hash(&[cseq, b" ", branch].concat()) as u32 | 1,
+    };
+    let taken = state.ledger.take(
+        &Call {
+            dialog: dialog.id,
+            call_id,
+            direction: direction(flags),
+            invite,
+            emergency: flags.emergency,
+            now: clock::seconds(),
+        },
+        wanted,
+        force,
+    );
+    if taken.outcome == Outcome::Full {
+        let room = state.ledger.memory();
+        complain(
+            Kind::Full,
+            format_args!(
+                "calls are refused: all {} records of max_calls are in use (said once a minute)",
+                room.capacity
+            ),
+        );
+    }
+    taken
+}
+
+/// A dialog ended, turned out to live, or is gone.
+pub unsafe extern "C" fn dialog_event(event: sw_dialog_event, dialog: sw_dialog) {
+    guard(Entry::DialogEvent, (), || {
+        let Some(state) = state::get() else { return };
+        let dialog = DialogId::from(dialog);
+        #[allow(non_upper_case_globals)]
+        match event {
+            SW_DIALOG_ENDED => {
+                state.ledger.release(dialog);
+            }
+            SW_DIALOG_RESUMED if state.ledger.resume(dialog) => {
+                counters::count_own(Own::CallsResumed);
+            }
+            SW_DIALOG_GONE => {
+                state.ledger.forget(dialog);
+            }
+            _ => {}
+        }
+    });
+}
+
+/// A dialog ended although neither end hung up; `said_bye`: both were sent a BYE.
+pub unsafe extern "C" fn dialog_expired(dialog: sw_dialog, why: sw_expiry, said_bye: i32) {
+    guard(Entry::DialogExpired, (), || {
+        let Some(state) = state::get() else { return };
+        let Some(ended) = state.ledger.expire(dialog.into()) else { return };
+        counters::count_own(Own::CallsExpired);
+        let why = Expiry::ALL.get(why as usize).copied().unwrap_or(Expiry::Lifetime);
+        events::call_expired(state, &ended, why, said_bye != 0);
+    });
+}
+
+/// Whether the call of a dialog counts.
+pub unsafe extern "C" fn dialog_counts(dialog: sw_dialog) -> i32 {
+    guard(Entry::DialogCounts, 0, || {
+        i32::from(state::get().is_some_and(|state| state.ledger.is_live(dialog.into())))
+    })
+}
+
+/// Counts the call of a dialog that comes back after a restart, unconditionally.
+pub unsafe extern "C" fn dialog_restored(restored: *const sw_restored) {
+    guard(Entry::DialogRestored, (), || {
+        // SAFETY: the shim passes a structure whose texts outlive the call.
+        let Some(restored) = (unsafe { restored.as_ref() }) else { return };
+        // SAFETY: as above.
+        let (call_id, company, user, flags) = unsafe {
+            (
+                restored.call_id.bytes(),
+                restored.company.bytes(),
+                restored.user.bytes(),
+                restored.flags.bytes(),
+            )
+        };
+        let Some(state) = state::get() else { return };
+        let (flags, _) = CallFlags::parse(flags);
+        let call = Call {
+            dialog: restored.dialog.into(),
+            call_id,
+            direction: direction(flags),
+            invite: 0,
+            emergency: flags.emergency,
+            now: restored.started,
+        };
+        restore(state, &call, company, user);
+    });
+}
+
+fn restore(state: &State, call: &Call<'_>, company_id: &[u8], user: &[u8]) {
+    if !user.is_empty() {
+        let company = with_snapshot(|view, _| Some(view.user(user)?.company.id().to_vec()));
+        let company = company.flatten();
+        let scopes = policy::user_scopes(user, company.as_deref().unwrap_or_default(), 0);
+        let known = if company.is_some() { &scopes[..] } else { &scopes[..1] };
+        state.ledger.take(call, known, true);
+    }
+    if company_id.is_empty() {
+        return;
+    }
+    let counted = with_snapshot(|view, _| {
+        view.company(company_id)
+            .map(|company| state.ledger.take(call, &policy::call_scopes(&company), true))
+    });
+    match counted.flatten().map(|taken| taken.outcome) {
+        Some(Outcome::Counted | Outcome::Held) => {}
+        Some(_) => log::error(format_args!(
+            "max_calls is too small: the restored call {} is not counted",
+            Printable::short(call.call_id)
+        )),
+        None => log::warning(format_args!(
+            "company \"{}\" is gone: its restored call {} is not counted",
+            Printable::short(company_id),
+            Printable::short(call.call_id)
+        )),
+    }
+}

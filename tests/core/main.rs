@@ -1,0 +1,26 @@
+//! The domain by itself, without a Kamailio: models, forked processes, and
+//! interleavings drawn by a scheduler (`make shuttle`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+#[cfg(not(shuttle))]
+mod auth;
+#[cfg(not(shuttle))]
+mod auth_processes;
+#[cfg(shuttle)]
+mod events_interleaved;
+#[cfg(not(shuttle))]
+mod flood;
+#[cfg(not(shuttle))]
+mod fork;
+#[cfg(not(shuttle))]
+mod forked;
+mod ledger;
+mod random;
+#[cfg(not(shuttle))]
+mod tried;
