@@ -38,7 +38,7 @@ unit: setup
 shuttle: setup
 	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test core --target-dir target/shuttle
 
-# The faulty build lies apart, so that it can never be taken for the module.
+# The faulty build has a folder of its own, so that it is never taken for the module.
 integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples

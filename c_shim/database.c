@@ -97,7 +97,7 @@ static int bind_driver(struct connection *db, const char *url, const char **erro
 {
 	db->dialect = dialect_of(url);
 	if(db->dialect == NULL) {
-		*error = "its scheme is none of sqlite, mysql and postgres";
+		*error = "its scheme is not sqlite, mysql or postgres";
 		return -1;
 	}
 	if(sw_db_bind(url, &db->api) != 0 || !db->api.init || !db->api.close

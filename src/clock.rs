@@ -1,4 +1,4 @@
-//! Time that nobody sets: it never runs backwards, whatever happens to the date.
+//! Monotonic time, unaffected by changes of the system date; and that date.
 
 /// Ms since the machine started, as exact as the kernel's tick (1 to 10 ms): a
 /// tenth of the cost of the exact clock. The same in all processes.

@@ -18,6 +18,7 @@ pub mod printable;
 pub mod shm;
 pub mod snapshot;
 pub mod source;
+pub mod system;
 pub mod tables;
 pub mod unset;
 pub mod verdict;

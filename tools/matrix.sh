@@ -20,7 +20,7 @@ archive=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null |
 
 packages="kamailio kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
 	kamailio-lua-modules kamailio-python3-modules kamailio-websocket-modules
-	sip-tester sqlite3 binutils patch xz-utils"
+	mariadb-server sip-tester sqlite3 binutils patch xz-utils"
 # TESTS="SUBJECT:: ..." runs others.
 tests=${TESTS:-"verdicts:: reload:: startup:: restart:: storms:: mixed:: endings:: keepalive:: calls:: addresses::
 	routes:: arguments:: denied:: tables_file::"}

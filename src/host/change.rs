@@ -1,4 +1,5 @@
 //! Settings that are changed while Kamailio runs.
+#![forbid(unsafe_code)]
 
 use std::path::Path;
 
@@ -6,9 +7,9 @@ use super::contract::database;
 use super::files::check_absolute;
 use super::process::keeper;
 use super::reload::{geoip, tables_file};
-use super::report::bans;
+use super::report::{bans, blocks};
 use super::settings::{PARAMS, Settings, Value, at};
-use super::state::rules::with_auth_rules;
+use super::state::rules::{with_auth_rules, with_rules};
 use super::state::{self, State};
 use crate::flood::FloodSettings;
 
@@ -86,8 +87,8 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     }
 }
 
-/// Changes a setting that was checked. The lock of the rules, which workers take, is
-/// held around nothing that asks the host or the file system. Several processes may
+/// Changes a setting that was checked, and logs the rules that are new. The lock of the
+/// rules, which workers take, is kept around nothing that asks the host or the file system. Several processes may
 /// change values of a list at once: rules and values change in one order, by a lock that
 /// nobody else waits for.
 ///
@@ -95,19 +96,25 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
 /// What is wrong with the value.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     let _order = state.changing.lock();
+    match at::is_auth(index) {
+        true => apply_auth(state, index, value)?,
+        false => apply_flood(state, index, value)?,
+    }
+    state.values.set(index, value);
+    Ok(())
+}
+
+fn apply_flood(state: &State, index: usize, value: &Value) -> Result<(), String> {
+    let rules = with_rules(state, |rules| *rules);
     let before = state.flood_rules.settings();
     let mut after = before;
-    if at::is_auth(index) {
-        apply_auth(state, index, value)?;
-    } else {
-        state.settings.change(&mut after, index, value)?;
-    }
+    state.settings.change(&mut after, index, value)?;
     if after != before {
         let mut result = Ok(());
         state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
         result?;
+        blocks::log_rules(state, &rules);
     }
-    state.values.set(index, value);
     Ok(())
 }
 
@@ -127,7 +134,6 @@ mod tests {
     use super::*;
     use crate::flood::{ClassId, Rules};
     use crate::host::settings::Values;
-    use crate::shm::Area;
 
     #[test]
     fn a_refused_change_changes_nothing() {
@@ -147,13 +153,14 @@ mod tests {
         assert!(refused.contains("max_calls cannot be changed"), "{refused}");
         assert_eq!(flood, before);
     }
-    const PROCESSES: u64 = 4;
+    /// Threads in place of processes: the lock is the same for both.
+    const WRITERS: u64 = 4;
     const ROUNDS: u64 = 2000;
 
-    /// All processes are there.
+    /// All writers are there.
     fn meet(arrived: &AtomicU64, round: u64) {
         arrived.fetch_add(1, SeqCst);
-        while arrived.load(SeqCst) < PROCESSES * (round + 1) {
+        while arrived.load(SeqCst) < WRITERS * (round + 1) {
             std::thread::yield_now();
         }
     }
@@ -174,10 +181,10 @@ mod tests {
         let mut flood = FloodSettings::new(100, 2000, 300, 0);
         flood.know(&settings.classes);
         let state = State::new(settings, Values::new().unwrap(), flood, [1, 2], [3, 4]).unwrap();
-        let [arrived, wrong] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
-        let work = |n: u64| {
+        let (arrived, wrong) = (&AtomicU64::new(0), &AtomicU64::new(0));
+        let work = &|n: u64| {
             for round in 0..ROUNDS {
-                let limit = 1 + n + PROCESSES * (round % 50);
+                let limit = 1 + n + WRITERS * (round % 50);
                 let class = Value::Text(format!("office=limit:{limit}"));
                 meet(arrived, 2 * round);
                 apply(&state, at::FLOOD_CLASS, &class).unwrap();
@@ -186,22 +193,12 @@ mod tests {
                 wrong.fetch_add(u64::from(shown != holds), SeqCst);
             }
         };
-        let children: Vec<_> = (0..PROCESSES)
-            // SAFETY: the child changes settings and ends without destructors.
-            .map(|n| match unsafe { libc::fork() } {
-                0 => {
-                    work(n);
-                    // SAFETY: ends the child.
-                    unsafe { libc::_exit(0) }
-                }
-                pid => pid,
-            })
-            .collect();
-        for pid in children {
-            // SAFETY: waits for a child of this process.
-            unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-        }
-        assert_eq!(arrived.load(SeqCst), PROCESSES * ROUNDS * 2);
+        std::thread::scope(|scope| {
+            for n in 0..WRITERS {
+                scope.spawn(move || work(n));
+            }
+        });
+        assert_eq!(arrived.load(SeqCst), WRITERS * ROUNDS * 2);
         assert_eq!(wrong.load(SeqCst), 0);
     }
 }

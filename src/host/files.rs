@@ -1,4 +1,5 @@
 //! Files that one process of ours keeps up to date: replaced whole, never another's.
+#![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -6,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
 
-use crate::host::contract::abi;
+use crate::host::contract::process;
 
 /// Bytes of the stack of a thread that writes.
 const STACK: usize = 1 << 20;
@@ -148,7 +149,7 @@ fn cannot(path: &Path, error: &io::Error) -> String {
     let of = fs::symlink_metadata(path).map(|of| ("it", of)).ok();
     match of.or(of_folder.map(|of| ("its folder", of))) {
         Some((what, of)) if error.kind() == ErrorKind::PermissionDenied => {
-            let (owner, own) = (user(of.uid()), user(own_user()));
+            let (owner, own) = (user(of.uid()), user(process::user()));
             format!("{shown}: {error}; {what} belongs to {owner}, and this process is {own}")
         }
         _ => format!("{shown}: {error}"),
@@ -161,9 +162,9 @@ fn cannot(path: &Path, error: &io::Error) -> String {
 /// Whose it is, or what it is.
 pub fn refuse_others(path: &Path) -> Result<(), String> {
     match fs::symlink_metadata(path) {
-        Ok(of) if !of.is_file() => Err("it is no regular file".into()),
-        Ok(of) if of.uid() != own_user() => {
-            let (owner, own) = (user(of.uid()), user(own_user()));
+        Ok(of) if !of.is_file() => Err("it is not a regular file".into()),
+        Ok(of) if of.uid() != process::user() => {
+            let (owner, own) = (user(of.uid()), user(process::user()));
             Err(format!(
                 "it belongs to {owner}, and this process is {own}: chown it, or name another"
             ))
@@ -216,10 +217,10 @@ pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
     };
     let of = file.metadata().map_err(|e| cannot(path, &e))?;
     if !of.is_file() {
-        return Err("it is no regular file".into());
+        return Err("it is not a regular file".into());
     }
-    if of.uid() != own_user() && of.uid() != 0 {
-        let (owner, own) = (user(of.uid()), user(own_user()));
+    if of.uid() != process::user() && of.uid() != 0 {
+        let (owner, own) = (user(of.uid()), user(process::user()));
         return Err(format!("it belongs to {owner}, neither to {own} nor to root"));
     }
     if of.mode() & 0o022 != 0 {
@@ -227,12 +228,6 @@ pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
         return Err(format!("others may write to it (mode {mode:o}): chmod go-w"));
     }
     Ok(Some(file))
-}
-
-/// Kamailio may still be root in `mod_init`, and another user afterwards.
-fn own_user() -> u32 {
-    // SAFETY: asks for a number.
-    abi::host().and_then(|host| host.run_as).map_or(0, |run_as| unsafe { run_as() })
 }
 
 /// A user by name, where `/etc/passwd` knows it.

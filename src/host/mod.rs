@@ -12,6 +12,7 @@ mod rpc;
 mod script;
 mod settings;
 mod state;
+mod symbol;
 
 pub use contract::counters::OWN;
 pub use script::variables::ATTRIBUTES;

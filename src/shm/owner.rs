@@ -47,6 +47,11 @@ fn learn() -> u32 {
     word
 }
 
+/// Pid of the calling process.
+pub fn process_id() -> u32 {
+    id_of(own_process())
+}
+
 /// The word of the calling thread; in the first thread of a process it has the
 /// process's id.
 pub fn own_thread() -> u32 {

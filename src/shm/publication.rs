@@ -1,8 +1,8 @@
 //! Which generation is current, and who still reads which.
 //!
 //! Hazard slots after M. Michael, "Hazard Pointers" (2004), one per thread that reads,
-//! which is one per process but where a process has several: a reader announces the generation it is about to read and looks again whether
-//! it is still current. A writer that has replaced a generation waits until no
+//! which is one per process but where a process has several: a reader announces the
+//! generation it is about to read and looks again whether it is still current. A writer that has replaced a generation waits until no
 //! slot names it (the grace period). Readers never wait.
 
 use std::marker::PhantomData;

@@ -204,7 +204,7 @@ impl Loader {
         let hint = alike.map_or_else(String::new, |alike| {
             format!(": {} differs in case or blanks only", quoted(alike))
         });
-        format!("{what}_id {} is no {what}{hint}", quoted(id))
+        format!("{what}_id {} is not a {what}{hint}", quoted(id))
     }
 
     fn company_address(
@@ -314,7 +314,7 @@ impl Loader {
             return Ok(None);
         }
         let class = std::str::from_utf8(tag).ok().and_then(|tag| self.classes.parse(tag));
-        class.ok_or_else(|| format!("tag {} is none of {}", quoted(tag), self.classes.all()))
+        class.ok_or_else(|| format!("tag {} is not one of {}", quoted(tag), self.classes.all()))
     }
 
     fn mark_listed(&mut self, company: u32, what: Listed) {

@@ -1,5 +1,5 @@
-//! The domain by itself, without a Kamailio: models, forked processes, and
-//! interleavings drawn by a scheduler (`make shuttle`).
+//! The code by itself, without a Kamailio: models, forked processes, interleavings drawn
+//! by a scheduler (`make shuttle`), and how the source files depend on each other.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,11 @@ mod flood;
 mod fork;
 #[cfg(not(shuttle))]
 mod forked;
+#[cfg(not(shuttle))]
+mod imports;
 mod ledger;
 mod random;
+#[cfg(not(shuttle))]
+mod rooms;
 #[cfg(not(shuttle))]
 mod tried;

@@ -185,7 +185,7 @@ fn a_wrong_text_is_its_own_reason_and_never_the_edge() {
     assert_eq!(edge.kamailio.counter("calls_active"), 0);
     // Said once, with the value.
     let log = edge.kamailio.log();
-    let line = "check_company_ip has judged nothing: \"203.0.113.5, 10.0.0.1\" is no IP address; \
+    let line = "check_company_ip has judged nothing: \"203.0.113.5, 10.0.0.1\" is not an IP address; \
                 give one address, without a port (said once a minute)";
     assert_eq!(log.matches("has judged nothing").count(), 1, "{log}");
     assert!(log.contains(line), "{log}");

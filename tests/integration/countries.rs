@@ -82,14 +82,14 @@ fn every_record_size_and_both_families_are_read() {
 #[test]
 fn what_is_no_database_of_countries_is_said() {
     let wrong = |bytes: &[u8]| CountryNetworks::read(bytes).unwrap_err();
-    assert!(wrong(b"").contains("is no MaxMind DB"), "{}", wrong(b""));
-    assert!(wrong(&[7; 5000]).contains("is no MaxMind DB"));
+    assert!(wrong(b"").contains("is not a MaxMind DB"), "{}", wrong(b""));
+    assert!(wrong(&[7; 5000]).contains("is not a MaxMind DB"));
     let mut empty = Mmdb::new(6, 28);
     empty.add("192.0.2.0".parse().unwrap(), 24, &Place::default());
     let said = wrong(&empty.bytes());
     assert!(said.contains("tells no countries (it is a \"Test-Country\")"), "{said}");
     let said = wrong(&Mmdb::new(4, 24).with(&[("10.0.0.0/8", "Spain")]).bytes());
-    assert!(said.contains("\"Spain\" is no country"), "{said}");
+    assert!(said.contains("\"Spain\" is not a country"), "{said}");
     let letters = || (b'A'..=b'Z').map(char::from);
     let mut many = Mmdb::new(4, 32);
     for (n, name) in letters().flat_map(|a| letters().map(move |b| format!("{a}{b}"))).enumerate() {
@@ -325,7 +325,7 @@ fn countries_grant_in_every_worker_and_follow_a_reload() {
     assert_eq!((&told["code"], &told["country"]), (&json!(3), &json!("ES")), "{told}");
     assert!(told["steps"].to_string().contains("but in ES, which is allowed"), "{told}");
     let told = check("abroad", "127.20.0.9");
-    assert!(told["steps"].to_string().contains("its country (FR) is none of the 2"), "{told}");
+    assert!(told["steps"].to_string().contains("its country (FR) is not among the 2"), "{told}");
     assert_eq!(check("abroad", "2001:db8::7")["reason"], "granted_country");
     assert_eq!(kamailio.rpc("sipwarden.company", json!(["abroad"]))["countries"], "ES PT");
     assert_eq!(kamailio.rpc("sipwarden.stats", json!([]))["country_networks"], 4);
@@ -362,7 +362,7 @@ fn a_bad_file_stops_the_start_and_leaves_what_runs() {
     let log = Config::new(&Sqlite::create(folder.join("t.sqlite")).url())
         .settings(&geoip(&folder))
         .fail_to_start();
-    assert!(log.contains("c.mmdb\" is no MaxMind DB"), "{log}");
+    assert!(log.contains("c.mmdb\" is not a MaxMind DB"), "{log}");
 
     std::fs::write(&path, first_database().bytes()).unwrap();
     let other = Folder::new();

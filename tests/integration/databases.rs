@@ -72,8 +72,12 @@ fn tables_are_read_and_reloaded(mut server: Server, backslash: &str) {
 
     server.run("ALTER TABLE sipwarden_trusted RENAME TO elsewhere;");
     let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
-    assert!(fault.contains("sipwarden_trusted"), "{fault}");
+    assert!(fault.contains("table sipwarden_trusted cannot be read: kamailio-cfg/sql"), "{fault}");
     server.run("ALTER TABLE elsewhere RENAME TO sipwarden_trusted;");
+    server.run("ALTER TABLE sipwarden_user RENAME COLUMN external_calls TO calls;");
+    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    assert!(fault.contains("table sipwarden_user has no column external_calls: add"), "{fault}");
+    server.run("ALTER TABLE sipwarden_user RENAME COLUMN calls TO external_calls;");
     // A driver that reconnects in the middle must not mix two states.
     server.make_trusted_slow();
     let fault = std::thread::scope(|scope| {
@@ -160,7 +164,7 @@ fn mariadb_columns_of_other_types_are_read_or_their_cast_is_named() {
         CREATE VIEW sipwarden_company AS SELECT * FROM tenants;
         DELETE FROM addresses;"
     ));
-    faults("is no text (UTF-8); cast it in a view: CAST(id AS CHAR)");
+    faults("is not text (UTF-8); cast it in a view: CAST(id AS CHAR)");
     server.run(
         "CREATE OR REPLACE VIEW sipwarden_company AS
             SELECT CAST(id AS CHAR) AS id, brand_id, ip_filter, max_calls FROM tenants;",

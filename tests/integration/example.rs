@@ -1,6 +1,6 @@
 //! The example configuration under attack.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::support::call::{Caller, Endpoint};
 use crate::support::example::Example;
@@ -122,6 +122,26 @@ fn where_failures_count_what_succeeds_is_free() {
     let phone = Phone::new("127.42.0.1", example.address());
     let answered = (0..150).take_while(|_| phone.request("OPTIONS", "x", "").is_some()).count();
     assert_eq!(answered, 100);
+}
+
+/// A monitoring host is of no company; its keepalives must not be a way around the limit.
+#[test]
+fn a_monitoring_host_is_answered_and_a_flood_of_keepalives_is_not() {
+    let gateway = Endpoint::new("127.0.0.99");
+    for define in [vec![], vec![("COUNT_FAILURES", "1".to_owned())]] {
+        let folder = Folder::new();
+        let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &[]);
+        long_window(&example);
+        let monitor = Phone::new("127.43.0.1", example.address());
+        let reply = monitor.options_to_the_server().unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        // It asks for no user. One that it does not know of is refused as before.
+        assert_eq!(monitor.request("OPTIONS", "x", "").unwrap().status, 403);
+        let flooder = Phone::new("127.43.0.2", example.address());
+        let answered = (0..150).take_while(|_| flooder.options_to_the_server().is_some()).count();
+        assert_eq!(answered, 100);
+        assert!(block_of(&example, "127.43.0.2").is_some());
+    }
 }
 
 #[test]

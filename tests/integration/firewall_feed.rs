@@ -473,7 +473,7 @@ fn a_name_that_is_no_table_stops_the_start() {
     let log = Config::new(&tables.url())
         .settings("modparam(\"sipwarden\", \"firewall\", \"sipwarden; flush ruleset\")\n")
         .fail_to_start();
-    let told = "parameter firewall: \"sipwarden; flush ruleset\" is no table of nftables like";
+    let told = "parameter firewall: \"sipwarden; flush ruleset\" is not a table of nftables like";
     assert!(log.contains(told), "{log}");
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::Folder;
+use crate::support::call::{Caller, Endpoint, answer};
 use crate::support::example::Example;
 use crate::support::kamailio::free_port;
 use crate::support::party::{Party, Side};
@@ -88,6 +89,11 @@ fn cases() -> Vec<Case> {
         ("callee-405-tcp", false, true, good(), Side::new(always::<405>), Lives),
         ("caller-500", false, false, Side::new(always::<500>), good(), Lives),
         ("callee-501", false, false, good(), Side::new(always::<501>), Lives),
+        ("caller-403", false, false, Side::new(always::<403>), good(), Lives),
+        ("callee-486", false, false, good(), Side::new(always::<486>), Lives),
+        ("caller-489", false, false, Side::new(always::<489>), good(), Lives),
+        ("callee-503", false, false, good(), Side::new(always::<503>), Lives),
+        ("caller-603", false, false, Side::new(always::<603>), good(), Lives),
         ("caller-404-once", false, false, Side::new(knows_nothing_once), good(), Lives),
         ("caller-404-twice", false, false, twice(), good(), Lives),
         ("caller-silent", false, false, quiet(), good(), Ends(CALLER_SILENT)),
@@ -98,6 +104,14 @@ fn cases() -> Vec<Case> {
         ("callee-404", false, false, good(), Side::new(always::<404>), Ends(CALLEE_GONE)),
         ("caller-404-tcp", true, false, Side::new(always::<404>), good(), Ends(CALLER_GONE)),
         ("callee-480", false, false, good(), Side::new(always::<480>), Ends(CALLEE_GONE)),
+        ("caller-410", false, false, Side::new(always::<410>), good(), Ends(CALLER_GONE)),
+        ("callee-416", false, false, good(), Side::new(always::<416>), Ends(CALLEE_GONE)),
+        ("caller-482", false, false, Side::new(always::<482>), good(), Ends(CALLER_GONE)),
+        ("callee-483", false, false, good(), Side::new(always::<483>), Ends(CALLEE_GONE)),
+        ("caller-484", false, false, Side::new(always::<484>), good(), Ends(CALLER_GONE)),
+        ("callee-485", false, false, good(), Side::new(always::<485>), Ends(CALLEE_GONE)),
+        ("caller-502", false, false, Side::new(always::<502>), good(), Ends(CALLER_GONE)),
+        ("callee-604", false, false, good(), Side::new(always::<604>), Ends(CALLEE_GONE)),
         ("caller-481", false, false, Side::new(always::<481>), good(), Ends(CALLER_GONE)),
         ("callee-481-tcp", false, true, good(), Side::new(always::<481>), Ends(CALLEE_GONE)),
         ("caller-vanishes", false, false, good(), good(), CallerDead(CALLER_SILENT)),
@@ -229,4 +243,38 @@ fn the_shipped_keepalive_ends_dead_calls_on_both_sides_and_no_other() {
             .all(|call| party.callees[&call.call_id].byes > 0)
     });
     assert_eq!(stage.counted(), 0);
+}
+
+/// A host name in Record-Route does not keep a called phone behind NAT from being found. One
+/// behind another proxy is reached through that one.
+#[test]
+fn an_alias_is_added_for_neighbours_whatever_record_route_says() {
+    let advertised = [("listen=SIP_LISTEN", "listen=SIP_LISTEN advertise localhost:5060")];
+    let ways: [(&str, &[(&str, &str)]); 2] = [("127.0.0.1", &[]), ("localhost", &advertised)];
+    for (host, edits) in ways {
+        let folder = Folder::new();
+        let db = Sqlite::create(folder.join("tables.sqlite"));
+        db.run(
+            "INSERT INTO sipwarden_brand VALUES ('b', 0);
+            INSERT INTO sipwarden_company VALUES ('c.example', 'b', 0, 0);",
+        );
+        let (phone, gateway) = (Endpoint::new("127.44.0.1"), Endpoint::new("127.44.0.2"));
+        let example = Example::start_with(&db, gateway.address(), &[], edits);
+        for is_neighbour in [true, false] {
+            let mut call = Caller::new(&phone, example.address(), "c.example", "");
+            call.invite();
+            let (mut invite, from) = gateway.request("INVITE");
+            assert!(invite.header("Record-Route").unwrap().contains(host));
+            if !is_neighbour {
+                let behind = ("Record-Route".to_owned(), "<sip:edge.test;lr>".to_owned());
+                invite.headers.insert(0, behind);
+            }
+            gateway.send(&answer(&invite, 200, "t", "<sip:bob@10.9.9.9:5062>"), from);
+            let reply = call.final_reply();
+            let contact = reply.header("Contact").unwrap();
+            let alias = format!(";alias=127.44.0.2~{}~1", gateway.address().port());
+            assert_eq!(contact.contains(&alias), is_neighbour, "{host}: {contact}");
+            call.ack();
+        }
+    }
 }

@@ -53,3 +53,4 @@ mod support;
 mod tables_file;
 mod unwritable;
 mod verdicts;
+mod words;

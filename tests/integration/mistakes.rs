@@ -55,8 +55,8 @@ fn mistakes() -> Vec<(Made, Said)> {
         // The database.
         (
             Url("sqlite:////nowhere/tables.sqlite"),
-            &["database: it cannot be opened: No such file or directory; kamailio-cfg/sql/sqlite \
-                 makes one: /nowhere/tables.sqlite"],
+            &["database: it cannot be opened: No such file or directory; kamailio-cfg/sql makes \
+                 one: /nowhere/tables.sqlite"],
         ),
         (
             Url("mysql://user:secret@127.0.0.1:1/x"),
@@ -72,11 +72,11 @@ fn mistakes() -> Vec<(Made, Said)> {
         ),
         (
             File(|path| fs::remove_file(path).unwrap()),
-            &["it cannot be opened: No such file or directory; kamailio-cfg/sql/sqlite makes one"],
+            &["it cannot be opened: No such file or directory; kamailio-cfg/sql makes one"],
         ),
         (
             File(|path| fs::write(path, "id,max_calls\n").unwrap()),
-            &["it cannot be opened: it is no SQLite database; kamailio-cfg/sql/sqlite makes one"],
+            &["it cannot be opened: it is not an SQLite database; kamailio-cfg/sql makes one"],
         ),
         (
             File(|path| fs::write(path, "").unwrap()),
@@ -120,11 +120,11 @@ fn mistakes() -> Vec<(Made, Said)> {
         (Parameter("snapshot_memory", "-5"), &["snapshot_memory: -5 is not from 2 to 8192"]),
         (
             Parameter("reload_bad_rows", "\"ignore\""),
-            &["reload_bad_rows: \"ignore\" is none of fail, skip"],
+            &["reload_bad_rows: \"ignore\" is not one of fail, skip"],
         ),
         (
             Parameter("user_table", "\"x; DROP TABLE y\""),
-            &["user_table: \"x; DROP TABLE y\" is no table name"],
+            &["user_table: \"x; DROP TABLE y\" is not a table name"],
         ),
         (Parameter("flood_limit", "0"), &["flood_limit: 0 is not from 1 to 65535"]),
         (Parameter("flood_window", "0"), &["flood_window: \"0\" is not 100ms to 3600s"]),
@@ -187,15 +187,15 @@ fn mistakes() -> Vec<(Made, Said)> {
         ),
         (
             address("'Office ', '192.0.2.0', 24"),
-            &["company_id \"Office \" is no company: \"office\" differs in case or blanks only"],
+            &["company_id \"Office \" is not a company: \"office\" differs in case or blanks only"],
         ),
         (
             in_tables("INSERT INTO sipwarden_company VALUES ('c', 'B', 1, 0);"),
-            &["brand_id \"B\" is no brand: \"b\" differs in case or blanks only"],
+            &["brand_id \"B\" is not a brand: \"b\" differs in case or blanks only"],
         ),
         (
             in_tables("INSERT INTO sipwarden_company VALUES ('c', 'rde', 1, 0);"),
-            &["brand_id \"rde\" is no brand (company \"c\")"],
+            &["brand_id \"rde\" is not a brand (company \"c\")"],
         ),
         (
             in_tables("INSERT INTO sipwarden_trusted VALUES ('192.0.2.1', NULL, 'carier');"),
@@ -224,7 +224,7 @@ fn mistakes() -> Vec<(Made, Said)> {
         // Questions and orders.
         (
             Typed(&["sipwarden.check", "office", "300.1.1.1"]),
-            &["error: 400 - ip \"300.1.1.1\" is no IP address"],
+            &["error: 400 - ip \"300.1.1.1\" is not an IP address"],
         ),
         (
             Typed(&["sipwarden.check", "Office", "127.0.1.1"]),
@@ -414,11 +414,12 @@ fn a_module_of_another_version_is_refused_with_both() {
     let db = tables(&folder);
     let out = Command::new("kamailio").arg("-v").output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let version = text.split_whitespace().nth(2).unwrap();
-    // Bytes of the same number, so that the library stays whole.
-    let other = version.replace(version.chars().last().unwrap(), "_");
+    let (_, version) = text.lines().next().unwrap().split_once("version: ").unwrap();
+    let version = version.trim();
+    // As many bytes, so that the library stays whole.
+    let other = version.replacen('.', "_", 1);
+    let [from, to] = [version, &other].map(|v| format!("{v}\0").into_bytes());
     let mut bytes = fs::read(module()).unwrap();
-    let [from, to] = [version, &other].map(|v| format!("\0{v}\0").into_bytes());
     let places: Vec<_> =
         (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(&from)).collect();
     assert!(!places.is_empty(), "{version}");

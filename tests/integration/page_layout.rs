@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 const WIDTHS: [u32; 6] = [1440, 1280, 1024, 640, 390, 320];
 const BLOCKS: usize = 1000;
 
-/// What is wider than the window or its section, what scrolls sideways, and words of up to
-/// nine letters that are broken.
+/// What is wider than the window or its section, what scrolls sideways, and words and ids of
+/// up to 18 characters that are broken.
 const MISFITS: &str = "
     const found = [];
     if (document.documentElement.scrollWidth > innerWidth) found.push('the page scrolls');
@@ -27,7 +27,7 @@ const MISFITS: &str = "
                 && e.scrollWidth > e.clientWidth + 1) found.push('scrolls: ' + name);
         for (const text of e.childNodes) {
             if (text.nodeType !== Node.TEXT_NODE || e.matches('pre, h1, title')) continue;
-            for (const word of text.data.matchAll(/(?<!\\S)[A-Za-z]{2,9}(?!\\S)/g)) {
+            for (const word of text.data.matchAll(/(?<!\\S)\\S{2,18}(?!\\S)/g)) {
                 const range = document.createRange();
                 range.setStart(text, word.index);
                 range.setEnd(text, word.index + word[0].length);
@@ -67,12 +67,17 @@ fn start() -> (Server, Browser) {
     let (company, brand) = (long('c'), long('b'));
     let server = Server::start(&format!(
         "INSERT INTO sipwarden_brand VALUES ('{brand}', 1), ('b', 3);
-        INSERT INTO sipwarden_company VALUES ('{company}', '{brand}', 0, 1), ('acme', 'b', 0, 3);
+        INSERT INTO sipwarden_company VALUES ('{company}', '{brand}', 0, 1), ('acme', 'b', 0, 3),
+            ('acme.example', 'b', 0, 1);
         INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt'), ('127.50.0.1', NULL, 'exempt');"
     ));
     let phone = Endpoint::new("127.50.0.1");
-    for (company, status) in [(company.as_str(), 200), (&company, 503), ("acme", 200)] {
-        let headers = headers(company, &format!("{}@{}", long('u'), long('d')));
+    let aor = format!("{}@{}", long('u'), long('d'));
+    let (odd, usual) = ((&*company, &*aor), ("acme.example", "alice@acme.example"));
+    for ((company, aor), status) in
+        [(odd, 200), (odd, 503), (("acme", &*aor), 200), (usual, 200), (usual, 503)]
+    {
+        let headers = headers(company, aor);
         let mut caller = Caller::new(&phone, server.example.address(), &long('d'), &headers);
         caller.invite();
         let reply = caller.final_reply();
@@ -81,7 +86,6 @@ fn start() -> (Server, Browser) {
             caller.ack();
         }
     }
-    let aor = format!("{}@{}", long('u'), long('d'));
     server.example.kamcmd(&["sipwarden.ban", &aor, "2001:db8:1234:5678:9abc:def0:1234:5678"]);
     let scanner = Phone::new("127.50.0.2", server.example.address());
     (0..150).for_each(|_| drop(scanner.send("OPTIONS", "x", &headers("acme", "x"))));

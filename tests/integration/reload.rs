@@ -185,7 +185,7 @@ fn each_kind_of_bad_row_is_named_and_changes_nothing() {
         (format!("{address} ('office', '10.0.0.0', '');"), &["mask"]),
         (format!("{address} ('office', '10.0.0.1', 8);"), &["host bits", "10.0.0.0/8"]),
         (format!("{address} ('office', '2001:db8::/129', NULL);"), &["129"]),
-        (format!("{address} ('ghost', '10.0.0.1', NULL);"), &["ghost", "no company"]),
+        (format!("{address} ('ghost', '10.0.0.1', NULL);"), &["ghost", "is not a company"]),
         (format!("{address} ('office', '{long}', NULL);"), &["xxxx", "not an IP"]),
         (
             "INSERT INTO sipwarden_company VALUES ('lost', 'nobrand', 1, 0);".into(),
@@ -328,12 +328,12 @@ fn hostile_text_is_compared_and_shown_as_bytes() {
     db.run("INSERT INTO sipwarden_company VALUES ('no%s\x1b', 'no%s\x1b', 0, 0);");
     let fault = reload(&kamailio).unwrap_err();
     assert!(
-        fault.contains("brand_id \"no%s\\u{1b}\" is no brand (company \"no%s\\u{1b}\")"),
+        fault.contains("brand_id \"no%s\\u{1b}\" is not a brand (company \"no%s\\u{1b}\")"),
         "{fault}"
     );
     db.run("UPDATE sipwarden_company SET id = CAST(x'fffe00' AS TEXT) WHERE id LIKE 'no%';");
     let fault = reload(&kamailio).unwrap_err();
-    assert!(fault.contains("id \"\\xff\\xfe\\0\" is no text"), "{fault}");
+    assert!(fault.contains("id \"\\xff\\xfe\\0\" is not text"), "{fault}");
     assert!(!kamailio.log().contains('\u{1b}'), "an escape sequence reached the log");
     assert_serves(&kamailio);
 }

@@ -70,11 +70,11 @@ fn another_database_and_other_tables_hold_from_the_next_reload_on() {
     // What cannot be is refused, what cannot be read leaves the tables as they are.
     let before = settings(&kamailio);
     let said = refused(&kamailio, "company_table", "a; DROP");
-    assert!(said.contains("company_table: \"a; DROP\" is no table name"), "{said}");
+    assert!(said.contains("company_table: \"a; DROP\" is not a table name"), "{said}");
     let said = refused(&kamailio, "db_url", "oracle://sip:secret@db/sip");
     assert!(said.contains("db_url: \"oracle\" is not supported"), "{said}");
     let said = refused(&kamailio, "reload_bad_rows", "keep");
-    assert!(said.contains("\"keep\" is none of fail, skip"), "{said}");
+    assert!(said.contains("\"keep\" is not one of fail, skip"), "{said}");
     assert_eq!(settings(&kamailio), before);
     set(&kamailio, "brand_table", "nowhere");
     let fault = reload().unwrap_err();
@@ -121,7 +121,7 @@ fn a_setting_is_set_or_the_answer_says_why_not() {
         ("flood_limit", "ten", "flood_limit: \"ten\" is a text; give a number from 1 to 65535"),
         ("flood_window", "2 s", "flood_window: \"2 s\" is not 100ms to 3600s"),
         ("flood_class", "office=limit:5", "there is no class office"),
-        ("reload_bad_rows", "keep", "\"keep\" is none of fail, skip"),
+        ("reload_bad_rows", "keep", "\"keep\" is not one of fail, skip"),
         ("max_calls", "10", "max_calls is fixed at start-up: change it in modparam and restart"),
         ("flod_limit", "10", "there is no parameter \"flod_limit\"; sipwarden.settings lists them"),
     ] {
@@ -149,7 +149,7 @@ fn a_reload_faults_while_changes_do_not_hold() {
     let told = kamailio.rpc("sipwarden.settings", json!([]));
     assert_eq!((&told["pending"], &told["db_url"]), (&json!(1), &json!(first.url())));
     let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
-    assert!(fault.contains("changes of settings do not hold yet"), "{fault}");
+    assert!(fault.contains("changes of settings are not in force yet"), "{fault}");
     signal(own, libc::SIGCONT);
     assert_eq!(settings(&kamailio)["db_url"], second.url());
     kamailio.rpc("sipwarden.reload", json!([]));
@@ -237,9 +237,9 @@ fn blocks_are_written_to_the_file_that_is_named() {
     assert!(said.contains("flood_persist: \"blocks\" does not begin with /"), "{said}");
     std::fs::write(folder.join("other"), "not ours").unwrap();
     let said = refused(&kamailio, "flood_persist", &path("other"));
-    assert!(said.contains("other\" is no file of blocks"), "{said}");
+    assert!(said.contains("other\" is not a file of blocks"), "{said}");
     let said = refused(&kamailio, "flood_persist", &path(""));
-    assert!(said.contains("is no file of blocks"), "{said}");
+    assert!(said.contains("is not a file of blocks"), "{said}");
     let said = refused(&kamailio, "flood_persist", &path("no/folder"));
     assert!(said.contains("cannot be written"), "{said}");
     assert_eq!(settings(&kamailio)["flood_persist"], path("second"));

@@ -258,8 +258,8 @@ fn damages(site: &Site, whole: &[u8]) -> Vec<(Vec<u8>, String)> {
     let name = site.file.display();
     let said = |what: &str| format!("tables_file {name}: {what}");
     vec![
-        (Vec::new(), said("it is no file of tables")),
-        (b"root:x:0:0:root:/root:/bin/sh\n".to_vec(), said("it is no file of tables")),
+        (Vec::new(), said("it is not a file of tables")),
+        (b"root:x:0:0:root:/root:/bin/sh\n".to_vec(), said("it is not a file of tables")),
         (whole[..line].to_vec(), said("it is cut off")),
         (whole[..whole.len() / 2].to_vec(), said("it is damaged or cut off")),
         (whole[..whole.len() - 1].to_vec(), said("it is damaged or cut off")),
@@ -290,7 +290,7 @@ fn a_file_that_is_not_whole_is_refused_by_name_and_harms_no_good_start() {
         assert_serves(&kamailio);
         assert_serves_from_database(&kamailio);
         if bytes.starts_with(b"root") {
-            let said = "kept: it is no file of tables; remove it, or name another";
+            let said = "kept: it is not a file of tables; remove it, or name another";
             wait_for("a complaint", || kamailio.log().contains(said).then_some(()));
             assert_eq!(fs::read(&site.file).unwrap(), bytes);
         } else {
@@ -335,8 +335,8 @@ fn a_file_that_somebody_else_may_have_written_is_refused() {
             "others may write to it (mode 660)",
         ),
         (&|| (gone(), symlink(&other, &site.file).unwrap()).1, "it is a symbolic link"),
-        (&|| (gone(), fs::create_dir(&site.file).unwrap()).1, "it is no regular file"),
-        (&|| (gone(), pipe()).1, "it is no regular file"),
+        (&|| (gone(), fs::create_dir(&site.file).unwrap()).1, "it is not a regular file"),
+        (&|| (gone(), pipe()).1, "it is not a regular file"),
     ];
     for (damage, said) in cases {
         again();
@@ -402,7 +402,7 @@ fn the_file_can_be_changed_while_it_runs() {
         set(path);
     }
     let log = kamailio.log();
-    for said in ["\"kept\" does not begin with /", "/nowhere/kept", "it is no file of tables"] {
+    for said in ["\"kept\" does not begin with /", "/nowhere/kept", "it is not a file of tables"] {
         assert!(
             log.contains("not changed: parameter tables_file: ") && log.contains(said),
             "{log}"

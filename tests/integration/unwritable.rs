@@ -216,11 +216,11 @@ fn what_is_no_file_of_blocks_still_stops_the_start() {
     let blocks = site.state.join("blocks");
     fs::write(&blocks, "root:x:0:0\n").unwrap();
     let log = site.config.fail_to_start();
-    assert!(log.contains("blocks\" is no file of blocks"), "{log}");
+    assert!(log.contains("blocks\" is not a file of blocks"), "{log}");
     fs::remove_file(&blocks).unwrap();
     fs::create_dir(&blocks).unwrap();
     let log = site.config.fail_to_start();
-    assert!(log.contains("blocks\" is no file of blocks"), "{log}");
+    assert!(log.contains("blocks\" is not a file of blocks"), "{log}");
     let log = Config::new(&site.db.url())
         .settings("modparam(\"sipwarden\", \"flood_persist\", \"blocks\")\n")
         .fail_to_start();

@@ -167,7 +167,7 @@ fn the_rpc_explains_without_side_effects() {
     assert!(allowed["steps"][2].as_str().unwrap().starts_with(counted), "{allowed}");
     let carrier = check("office", "127.0.8.1");
     assert_eq!(
-        carrier["steps"][4],
+        carrier["steps"][3],
         "trusted: 127.0.8.1 is in 127.0.8.0/24 of sipwarden_trusted, class carrier: for flood \
          control and brute force protection; the companies' ranges are asked all the same"
     );

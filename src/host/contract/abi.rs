@@ -14,8 +14,6 @@ static HOST: OnceCell<&'static sw_host> = OnceCell::new();
 // SAFETY: the structure is constant and its functions may be called in any
 // process; Kamailio runs script code in one thread per process.
 unsafe impl Sync for sw_host {}
-// SAFETY: a constant table of functions that live as long as the library.
-unsafe impl Sync for sw_module {}
 
 /// Keeps the host's functions.
 pub fn attach(host: &'static sw_host) {

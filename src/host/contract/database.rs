@@ -123,11 +123,11 @@ fn check_file(path: &str) -> Result<(), String> {
     let user = unsafe { libc::geteuid() };
     let why = match read.map_err(|error| (error.kind(), error.to_string())) {
         Ok(_) if begin.is_empty() || begin == MAGIC => return Ok(()),
-        Ok(_) => "it is no SQLite database; kamailio-cfg/sql/sqlite makes one".to_owned(),
+        Ok(_) => "it is not an SQLite database; kamailio-cfg/sql makes one".to_owned(),
         Err((kind, error)) => {
             let error = error.split(" (os error").next().unwrap_or_default();
             match kind {
-                ErrorKind::NotFound => format!("{error}; kamailio-cfg/sql/sqlite makes one"),
+                ErrorKind::NotFound => format!("{error}; kamailio-cfg/sql makes one"),
                 ErrorKind::PermissionDenied => format!("{error}; Kamailio runs as user {user}"),
                 _ => error.to_owned(),
             }

@@ -4,8 +4,9 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
 use super::abi::{
-    self, SW_DIALOG_LOADED, SW_DIALOG_LOOKUP, SW_DIALOG_PERSISTS, sw_call, sw_dialog, sw_host,
+    self, SW_DIALOG_LOADED, SW_DIALOG_LOOKUP, SW_DIALOG_PERSISTS, sw_dialog, sw_host,
 };
+use super::message::CallRequest;
 use crate::ledger::DialogId;
 
 impl From<sw_dialog> for DialogId {
@@ -44,31 +45,31 @@ pub fn can_look_up() -> bool {
 
 /// A dialog that stays as long as this lives, so that what is counted for it
 /// leaves with it.
-pub struct Held {
+pub struct DialogRef {
     host: &'static sw_host,
     handle: *mut c_void,
     /// Its name.
     pub id: DialogId,
 }
 
-impl Held {
+impl DialogRef {
     /// The dialog of a message; made if it is an initial INVITE.
     ///
     /// # Errors
     /// Why there is none, for the operator.
-    pub fn of(call: &sw_call) -> Result<Self, &'static str> {
+    pub fn of(call: CallRequest<'_>) -> Result<Self, &'static str> {
         let host = abi::host().ok_or("no host")?;
         let hold = host.dialog_hold.ok_or("no dialogs")?;
         let mut dialog = sw_dialog { entry: 0, id: 0 };
         let mut why: *const c_char = ptr::null();
         // SAFETY: the call is the one that the shim is in; no lock is held.
-        let handle = unsafe { hold(call, &raw mut dialog, &raw mut why) };
+        let handle = unsafe { hold(call.raw(), &raw mut dialog, &raw mut why) };
         if handle.is_null() {
             // SAFETY: a string literal of the shim.
             let why = (!why.is_null()).then(|| unsafe { CStr::from_ptr(why) });
             return Err(why.and_then(|w| w.to_str().ok()).unwrap_or("there is no dialog"));
         }
-        Ok(Held { host, handle, id: dialog.into() })
+        Ok(DialogRef { host, handle, id: dialog.into() })
     }
 
     /// Keeps a text with the dialog where dialogs outlive a restart.
@@ -89,7 +90,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for DialogRef {
     fn drop(&mut self) {
         if let Some(unhold) = self.host.dialog_unhold {
             // SAFETY: the handle came from hold and is given back once.

@@ -66,7 +66,7 @@ impl Call {
     /// # Safety
     /// `usage` is a literal of the shim, `handle` its handle of a call that outlives the
     /// result.
-    pub unsafe fn new(usage: *const c_char, handle: *mut c_void) -> Option<Self> {
+    pub(super) unsafe fn new(usage: *const c_char, handle: *mut c_void) -> Option<Self> {
         // SAFETY: as the caller guarantees.
         let usage = unsafe { CStr::from_ptr(usage) };
         Some(Call { host: abi::host()?, usage, handle })
@@ -109,7 +109,7 @@ impl Call {
             // SAFETY: as above.
             SW_ARGUMENT_DOUBTFUL if any_number => Ok(Some(unsafe { text.bytes() }.to_vec())),
             SW_ARGUMENT_UNUSABLE | SW_ARGUMENT_DOUBTFUL => Err(Fault::argument(format!(
-                "argument {name} is no text and no whole number of 1 to 9 digits: with kamcmd \
+                "argument {name} is neither text nor a whole number of 1 to 9 digits: with kamcmd \
                  write s: before it"
             ))),
             SW_ARGUMENT_BY_NAME => {
@@ -141,7 +141,7 @@ impl Call {
             .map(Some)
             .ok_or_else(|| {
                 let (text, first, last) = (Printable::short(&text), allowed.start(), allowed.end());
-                Fault::argument(format!("{name} \"{text}\" is no number from {first} to {last}"))
+                Fault::argument(format!("{name} \"{text}\" is not a number from {first} to {last}"))
             })
     }
 

@@ -4,13 +4,11 @@
 //! waits in this process, up to a bound, and is counted when it is lost.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, c_void};
-use std::ptr::NonNull;
 
 use super::trouble::Trouble;
 use crate::clock;
 use crate::events::Event;
-use crate::host::contract::abi::{self, sw_audit};
+use crate::host::contract::audit::{AuditTable, Row};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::Values;
@@ -30,11 +28,9 @@ const PATIENCE: u64 = 5000;
 
 /// The connection and what waits for it.
 pub struct Audit {
-    connection: Option<NonNull<c_void>>,
+    connection: Option<AuditTable>,
     /// URL and table that it is connected to, or was tried.
     target: Option<(String, String)>,
-    /// The table's name for the host, which keeps it while it is connected.
-    table: Option<CString>,
     waiting: VecDeque<Event>,
     /// How often the first one was tried in vain.
     attempts: u32,
@@ -47,7 +43,6 @@ impl Audit {
     pub const NEW: Self = Audit {
         connection: None,
         target: None,
-        table: None,
         waiting: VecDeque::new(),
         attempts: 0,
         tried: 0,
@@ -108,14 +103,7 @@ impl Audit {
             return false;
         }
         self.tried = now;
-        let open = abi::host().and_then(|host| host.audit_open);
-        if let (Some(open), Ok(url)) = (open, CString::new(url)) {
-            let table = self.table.insert(CString::new(table).unwrap_or_default());
-            // SAFETY: the URL outlives the call; the name of the table, which the host
-            // keeps, is replaced only here, where nothing is connected.
-            let connection = unsafe { open(url.as_ptr(), table.as_ptr()) };
-            self.connection = NonNull::new(connection);
-        }
+        self.connection = AuditTable::open(url, table);
         if self.connection.is_none() {
             // An attempt may have taken long.
             self.tried = clock::monotonic();
@@ -125,8 +113,7 @@ impl Audit {
     }
 
     fn write_one(&self, event: &Event) -> bool {
-        let write = abi::host().and_then(|host| host.audit_write);
-        let (Some(write), Some(connection)) = (write, self.connection) else { return false };
+        let Some(connection) = &self.connection else { return false };
         let reason = match event.is_monitored() {
             true => format!("{} (monitored)", event.reason()),
             false => event.reason().to_owned(),
@@ -139,32 +126,27 @@ impl Audit {
         let company = text(event.company(), ID);
         let (brand, aor) = (text(event.brand(), ID), text(event.aor(), AOR));
         let seconds = i64::try_from(event.time / 1000).unwrap_or(i64::MAX);
-        let row = sw_audit {
-            reason: reason.as_bytes().into(),
-            source: source.as_bytes().into(),
-            company: company.as_bytes().into(),
-            brand: brand.as_bytes().into(),
-            aor: aor.as_bytes().into(),
-            first: seconds,
-            last: seconds,
+        connection.write(&Row {
+            reason: &reason,
+            source: &source,
+            company: &company,
+            brand: &brand,
+            aor: &aor,
+            time: seconds,
             hits: event.count.into(),
-        };
-        // SAFETY: the connection is open, the row and its texts outlive the call.
-        unsafe { write(connection.as_ptr(), &raw const row) == 0 }
+        })
     }
 
     fn disconnect(&mut self) {
-        let close = abi::host().and_then(|host| host.audit_close);
-        if let (Some(close), Some(connection)) = (close, self.connection.take()) {
-            // SAFETY: opened before, taken out, so closed once.
-            unsafe { close(connection.as_ptr()) };
+        if let Some(connection) = self.connection.take() {
+            connection.close();
         }
     }
 
     fn complain(&mut self, url: &str, now: u64) {
         if self.trouble.is_due(now) {
             log::error(format_args!(
-                "audit: {} takes no rows ({} wait, of {WAITING}); tried on, said once a minute",
+                "audit: {} takes no rows ({} wait, of {WAITING}); tried again, said once a minute",
                 without_password(url),
                 self.waiting.len()
             ));

@@ -4,13 +4,12 @@
 //! the other to read.
 
 use std::cell::RefCell;
-use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::FromRawFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus};
+
+use crate::system::{detach, memory_file};
 
 /// Most bytes that are read of what it prints.
 const MOST: u64 = 64 << 20;
@@ -69,8 +68,7 @@ impl Child {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("LC_ALL", "C");
         command.stdin(stdin).stdout(output.try_clone()?).stderr(errors.try_clone()?);
-        // SAFETY: the closure makes system calls only, as is allowed after a fork.
-        unsafe { command.pre_exec(detach) };
+        detach(&mut command);
         Ok(Child { process: Some(command.spawn()?), output, errors })
     }
 
@@ -109,71 +107,21 @@ fn ended(status: ExitStatus) -> String {
     format!("it ended with {status}")
 }
 
-fn memory_file(name: &CStr) -> io::Result<File> {
-    // SAFETY: the name outlives the call, which makes a new descriptor.
-    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: just made, and nobody else knows it.
-    Ok(unsafe { File::from_raw_fd(fd) })
-}
-
-/// In the new process: it ends with this one, and gets none of Kamailio's sockets.
-fn detach() -> io::Result<()> {
-    // SAFETY: system calls without memory. What they cannot do on an old kernel does
-    // no harm: the program runs for a moment only.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A process that traces another one and never asks what became of it: until it ends,
-    /// nobody can wait for that one to the end.
-    fn tracer_of(pid: libc::pid_t) -> Option<libc::pid_t> {
-        let mut pipe = [0; 2];
-        // SAFETY: fills the array.
-        assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
-        let [read, write] = pipe;
-        // SAFETY: the child makes system calls only.
-        let tracer = unsafe { libc::fork() };
-        if tracer == 0 {
-            // SAFETY: system calls on numbers and one byte.
-            unsafe {
-                let ok = libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) == 0;
-                libc::write(write, (&raw const ok).cast(), 1);
-                libc::alarm(60);
-                libc::pause();
-                libc::_exit(0);
-            }
-        }
-        let mut ok = 0u8;
-        // SAFETY: reads one byte into one.
-        unsafe { libc::read(read, (&raw mut ok).cast(), 1) };
-        (ok == 1).then_some(tracer)
-    }
+    use crate::system::tests::Tracer;
 
     #[test]
     fn one_that_does_not_end_is_not_waited_for() {
         let child = Child::start(Path::new("/bin/sleep"), &["1000"], "").unwrap();
-        let pid = child.process.as_ref().unwrap().id() as libc::pid_t;
-        let Some(tracer) = tracer_of(pid) else {
+        let Some(tracer) = Tracer::of(child.process.as_ref().unwrap().id()) else {
             eprintln!("skipped: processes cannot be traced here");
             return;
         };
         drop(child);
         assert_eq!(bury(), 1);
-        // SAFETY: ends a child of this process.
-        unsafe {
-            libc::kill(tracer, libc::SIGKILL);
-            libc::waitpid(tracer, std::ptr::null_mut(), 0);
-        }
+        drop(tracer);
         while bury() > 0 {
             std::thread::yield_now();
         }

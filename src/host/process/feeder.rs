@@ -139,7 +139,7 @@ impl Feeder {
         let Listing { elements, foreign } = parse_listing(&done.output, now)?;
         if let Some(foreign) = foreign {
             log::warning(format_args!(
-                "firewall: {foreign} is no block; the sets are written anew"
+                "firewall: {foreign} is not a block; the sets are written anew"
             ));
             self.rewrite = true;
         }
@@ -239,8 +239,7 @@ impl Feeder {
     fn succeed(&mut self, state: &State, sets: &Sets) {
         if state.firewall.mode() != Mode::On {
             log::info(format_args!(
-                "firewall: on; blocked sources that go on sending are dropped by table {}, {} are \
-                 now",
+                "firewall: on; table {} drops blocked sources that go on sending, {} at present",
                 sets.table(),
                 self.told.len()
             ));
@@ -258,8 +257,8 @@ impl Feeder {
         let problem = format!("{nft}: {}", Printable::full(why.as_bytes()));
         if !state.firewall.has_failed(&problem) {
             log::error(format_args!(
-                "firewall: off; {problem}. {}. Blocked sources are refused as before; tried on, \
-                 not said again",
+                "firewall: off; {problem}. {}. Blocked sources are refused as before. It is tried \
+                 again, and not said again",
                 advice(why, sets)
             ));
             state.firewall.set(Mode::Failed, &problem);

@@ -97,7 +97,7 @@ impl Keeper {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             log::error(format_args!(
                 "flood_persist {path}: {why}; blocks and bans would not survive a restart (tried \
-                 on, said once a minute)"
+                 again, said once a minute)"
             ));
         }
     }
@@ -136,7 +136,7 @@ pub fn check_kind(path: &Path) -> Result<(), String> {
     let is_other = fs::metadata(path).is_ok_and(|of| !of.is_file());
     // What cannot be read is said when it is loaded.
     if is_other || read(path).ok().flatten().is_some_and(|text| !blocklist::is_ours(&text)) {
-        return Err(format!("\"{}\" is no file of blocks", path.display()));
+        return Err(format!("\"{}\" is not a file of blocks", path.display()));
     }
     Ok(())
 }
@@ -181,7 +181,7 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
         let Some(block) = blocklist::parse_block(&state.settings, now, line) else {
             let line = Printable::short(line);
             log::warning(format_args!(
-                "flood_persist {}: \"{line}\" is no block or ban; left out",
+                "flood_persist {}: \"{line}\" is not a block or ban; left out",
                 path.display()
             ));
             continue;

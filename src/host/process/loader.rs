@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use crate::clock;
-use crate::host::contract::guard::{Entry, guard};
 use crate::host::reload::tables;
 use crate::host::state;
 
@@ -17,24 +16,22 @@ thread_local! {
     static DUE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether a process is needed that tries; after `init`.
-pub unsafe extern "C" fn can_load() -> i32 {
-    guard(Entry::CanLoad, 0, || state::get().is_some_and(|state| state.fallback.is_on()).into())
+/// Whether it is needed; after `init`.
+pub fn is_needed() -> bool {
+    state::get().is_some_and(|state| state.fallback.is_on())
 }
 
 /// Tries, if it is time; each second, in a process that may wait for a database.
-pub unsafe extern "C" fn load() {
-    guard(Entry::Load, (), || {
-        let Some(state) = state::get().filter(|state| state.fallback.is_on()) else { return };
-        let started = clock::monotonic();
-        if DUE.get() == 0 {
-            DUE.set(started + PATIENCE);
-        }
-        if started < DUE.get() {
-            return;
-        }
-        tables::try_again(state);
-        let ended = clock::monotonic();
-        DUE.set(ended + PATIENCE.max(SHARE * (ended - started)));
-    });
+pub fn load() {
+    let Some(state) = state::get().filter(|state| state.fallback.is_on()) else { return };
+    let started = clock::monotonic();
+    if DUE.get() == 0 {
+        DUE.set(started + PATIENCE);
+    }
+    if started < DUE.get() {
+        return;
+    }
+    tables::try_again(state);
+    let ended = clock::monotonic();
+    DUE.set(ended + PATIENCE.max(SHARE * (ended - started)));
 }

@@ -1,4 +1,5 @@
 //! What runs beside the SIP workers.
+#![forbid(unsafe_code)]
 
 pub mod audit;
 pub mod blocklist;

@@ -24,15 +24,15 @@ thread_local! {
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 
-/// Called all the time in this process only, each job with a guard of its own. 1 if there
-/// is more to do at once.
-pub unsafe extern "C" fn record() -> i32 {
-    let Some(state) = state::get() else { return 0 };
+/// Called all the time in this process only, each job with a guard of its own. True if
+/// there is more to do at once.
+pub fn record() -> bool {
+    let Some(state) = state::get() else { return false };
     let now = clock::monotonic();
     let more = guard(Entry::Tell, false, || tell_all(state, now));
     guard(Entry::Gauges, (), || usage::tell(state, now));
     guard(Entry::Audit, (), || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now)));
-    i32::from(more)
+    more
 }
 
 /// Whether time was up before the last event was told.

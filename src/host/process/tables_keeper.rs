@@ -105,7 +105,7 @@ impl Keeper {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             log::error(format_args!(
                 "tables_file {path}: {why}; a start without the database would not have these \
-                 tables (tried on, said once a minute)"
+                 tables (tried again, said once a minute)"
             ));
         }
     }

@@ -29,7 +29,7 @@ thread_local! {
 
 /// Called all the time in this process only. Each job has a guard of its own: one that
 /// fails each time keeps no other one from its turn.
-pub unsafe extern "C" fn tick() {
+pub fn tick() {
     let Some(state) = state::get() else { return };
     let now = clock::monotonic();
     if now.saturating_sub(SWEPT.get()) >= SWEEP {

@@ -40,7 +40,7 @@ fn say(state: &State) {
     let date = with_snapshot(|view, _| clock::date(view.compiled_at())).unwrap_or_default();
     let path = state.values.tables_file().unwrap_or_default();
     log::error(format_args!(
-        "the tables of {date} serve, from {}, since {} (tried on, said once a minute)",
+        "the tables of {date} serve, from {}, since {} (tried again, said once a minute)",
         path.display(),
         state.fallback.reason()
     ));

@@ -1,4 +1,5 @@
 //! From tables to a snapshot that serves.
+#![forbid(unsafe_code)]
 
 pub mod compile;
 pub mod fallback;

@@ -22,7 +22,7 @@ pub fn refuse_foreign(path: &Path) -> Result<(), String> {
     }
     match begin.is_empty() || kept::MAGIC == begin {
         true => Ok(()),
-        false => Err("it is no file of tables; remove it, or name another".into()),
+        false => Err("it is not a file of tables; remove it, or name another".into()),
     }
 }
 

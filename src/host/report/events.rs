@@ -6,8 +6,7 @@ use crate::auth::Ban;
 use crate::clock::{self, Moment};
 use crate::events::{Event, EventKind, Expiry, Subject};
 use crate::flood::{Block, ClassId, Reason};
-use crate::host::contract::abi::sw_message;
-use crate::host::contract::message::names;
+use crate::host::contract::message::Message;
 use crate::host::state::usage::NEAR;
 use crate::host::state::{self, State};
 use crate::ledger::{LeaseInfo, ScopeKind};
@@ -27,7 +26,7 @@ pub fn subject(source: Option<Source>) -> Subject<'static> {
 /// what is no repeat.
 pub fn refused(
     view: &View<'_>,
-    msg: &sw_message,
+    msg: Message<'_>,
     function: &'static Function,
     verdict: Verdict,
     monitored: bool,
@@ -48,7 +47,7 @@ pub fn refused(
             _ => (EventKind::Denied, None),
         };
         let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
-        let [call_id, from] = names(msg);
+        let [call_id, from] = msg.names();
         let subject = Subject { brand, call_id, from, ..*subject };
         let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
         let counted = scope.and_then(|scope| *numbers.scopes.get(scope as usize)?);

@@ -1,4 +1,5 @@
 //! What operators are told: log lines, counters and events.
+#![forbid(unsafe_code)]
 
 pub mod bans;
 pub mod blocks;

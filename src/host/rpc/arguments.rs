@@ -16,7 +16,7 @@ pub fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
 pub fn address(call: &Call, name: &str) -> Result<Address, Fault> {
     let text = call.required(name)?;
     Address::parse(&text).ok_or_else(|| {
-        Fault::argument(format!("{name} \"{}\" is no IP address", Printable::short(&text)))
+        Fault::argument(format!("{name} \"{}\" is not an IP address", Printable::short(&text)))
     })
 }
 

@@ -1,16 +1,16 @@
-//! `auth_check`, `auth_failed`, `auth_ok`, and what is said of bans.
+//! `auth_check`, `auth_failed`, `auth_ok`.
 
+use super::judged::judged;
 use super::told::{self, About};
 use crate::auth::{Checked, Rules, Turns};
 use crate::clock;
 use crate::flood::ClassId;
-use crate::host::contract::abi::{sw_attempt, sw_message, sw_text};
 use crate::host::contract::counters;
-use crate::host::contract::guard::{Entry, guard};
+use crate::host::contract::message::{Attempt, Message};
 use crate::host::report::bans::report;
 use crate::host::report::complaint::{Kind, complain};
+use crate::host::state;
 use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
-use crate::host::state::{self};
 use crate::policy::{self, Asked, AuthNumbers};
 use crate::printable::Printable;
 use crate::source::Source;
@@ -18,57 +18,36 @@ use crate::unset::is_unset;
 use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
 
 /// `auth_check(aor [, ip])`.
-pub unsafe extern "C" fn auth_check(msg: *const sw_message, aor: sw_text) -> i32 {
-    guard(Entry::AuthCheck, Verdict::AuthUntracked.code(), || {
-        // SAFETY: the shim passes a message and a text that outlive the call.
-        let (msg, aor) = unsafe { (msg.as_ref(), aor.bytes()) };
-        answer(&AUTH_CHECK, msg, aor, Asked::Check, &[])
-    })
+pub fn auth_check(msg: Message<'_>, aor: &[u8]) -> Verdict {
+    answer(&AUTH_CHECK, msg, aor, Asked::Check, &[])
 }
 
-/// `auth_failed(aor [, credentials [, ip]])`; `credentials` is NULL for those of the
-/// request itself.
-pub unsafe extern "C" fn auth_failed(
-    attempt: *const sw_attempt,
-    aor: sw_text,
-    credentials: *const sw_text,
-) -> i32 {
-    guard(Entry::AuthFailed, Verdict::AuthUntracked.code(), || {
-        // SAFETY: the shim passes a message and texts that outlive the call.
-        let (attempt, aor, given) =
-            unsafe { (attempt.as_ref(), aor.bytes(), credentials.as_ref().map(|t| t.bytes())) };
-        let Some(attempt) = attempt else { return Verdict::AuthUntracked.code() };
-        let count = attempt.credential_count as usize;
-        // SAFETY: as above.
-        let parts = attempt.credentials.map(|text| unsafe { text.bytes() });
-        let (found, credentials) = match &given {
-            Some(given) => (true, std::slice::from_ref(given)),
-            // More than fit are not told from others, so that none can hide.
-            None => (count > 0, parts.get(..count).unwrap_or_default()),
-        };
-        let asked = Asked::Failed { credentials: found };
-        answer(&AUTH_FAILED, Some(&attempt.msg), aor, asked, credentials)
-    })
+/// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
+pub fn auth_failed(attempt: Attempt<'_>, aor: &[u8], given: Option<&[u8]>) -> Verdict {
+    let count = attempt.credential_count();
+    let parts = attempt.credentials();
+    let (found, credentials) = match &given {
+        Some(given) => (true, std::slice::from_ref(given)),
+        // With more headers than fit, no fingerprint is taken: every failure counts, so
+        // extra headers hide nothing.
+        None => (count > 0, parts.get(..count).unwrap_or_default()),
+    };
+    answer(&AUTH_FAILED, attempt.message(), aor, Asked::Failed { credentials: found }, credentials)
 }
 
 /// `auth_ok(aor [, ip])`.
-pub unsafe extern "C" fn auth_ok(msg: *const sw_message, aor: sw_text) -> i32 {
-    guard(Entry::AuthOk, Verdict::AuthUntracked.code(), || {
-        // SAFETY: the shim passes a message and a text that outlive the call.
-        let (msg, aor) = unsafe { (msg.as_ref(), aor.bytes()) };
-        answer(&AUTH_OK, msg, aor, Asked::Succeeded, &[])
-    })
+pub fn auth_ok(msg: Message<'_>, aor: &[u8]) -> Verdict {
+    answer(&AUTH_OK, msg, aor, Asked::Succeeded, &[])
 }
 
 fn answer(
     function: &'static Function,
-    msg: Option<&sw_message>,
+    msg: Message<'_>,
     aor: &[u8],
     asked: Asked,
     credentials: &[&[u8]],
-) -> i32 {
-    let Some(msg) = msg else { return Verdict::AuthUntracked.code() };
-    let source = msg.judged(function);
+) -> Verdict {
+    let source = judged(msg, function);
     let (verdict, told, about) = match source {
         Ok(source) => decide(function, source, aor, asked, credentials),
         Err(none) => unjudged(none.pass(Verdict::AuthUntracked)),

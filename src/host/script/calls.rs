@@ -1,16 +1,14 @@
 //! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
 
+use super::judged::judged;
 use super::told::{About, answer};
 use crate::clock;
 use crate::events::{Expiry, Subject};
-use crate::host::contract::abi::{
-    SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, sw_call, sw_dialog, sw_dialog_event,
-    sw_expiry, sw_restored, sw_text,
-};
 use crate::host::contract::counters::{self, Own};
-use crate::host::contract::dialogs::Held;
-use crate::host::contract::guard::{Entry, guard};
+use crate::host::contract::dialogs::DialogRef;
+use crate::host::contract::entries::{DialogEvent, Restored};
 use crate::host::contract::log;
+use crate::host::contract::message::CallRequest;
 use crate::host::report::complaint::{Kind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
@@ -28,63 +26,43 @@ type Decision = (Verdict, Numbers);
 const ERROR: Decision = (Verdict::InternalError, Numbers::NONE);
 
 /// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
-pub unsafe extern "C" fn roadwarrior_acquire(
-    call: *const sw_call,
-    aor: sw_text,
-    company: sw_text,
-    flags: sw_text,
-) -> i32 {
-    // SAFETY: the shim passes a call and texts that outlive this one.
-    let (call, aor, company, flags) =
-        unsafe { (call.as_ref(), aor.bytes(), company.bytes(), flags.bytes()) };
-    let failed = match flags.contains(&b'e') {
-        true => Verdict::RoadwarriorEmergency,
-        false => Verdict::InternalError,
+pub fn roadwarrior_acquire(
+    call: CallRequest<'_>,
+    aor: &[u8],
+    company: &[u8],
+    flags: &[u8],
+) -> Verdict {
+    let flags = read_flags(&ROADWARRIOR_ACQUIRE, flags);
+    let monitored = is_filter_monitored(company);
+    let source = judged(call.message(), &ROADWARRIOR_ACQUIRE);
+    let (mut verdict, numbers) = match source {
+        Ok(source) => decide_roadwarrior(call, source, (aor, company), flags, monitored),
+        Err(none) => (none.refusal(), Numbers::NONE),
     };
-    guard(Entry::RoadwarriorAcquire, failed.code(), || {
-        let Some(call) = call else { return failed.code() };
-        let flags = read_flags(&ROADWARRIOR_ACQUIRE, flags);
-        let monitored = is_filter_monitored(company);
-        let source = call.msg.judged(&ROADWARRIOR_ACQUIRE);
-        let (mut verdict, numbers) = match source {
-            Ok(source) => decide_roadwarrior(call, source, (aor, company), flags, monitored),
-            Err(none) => (none.refusal(), Numbers::NONE),
-        };
-        if flags.emergency && verdict.code() < 0 {
-            verdict = Verdict::RoadwarriorEmergency;
-        }
-        let asked = Asked { source: source.ok(), aor, company, monitored };
-        finish(&ROADWARRIOR_ACQUIRE, call, &asked, (verdict, numbers))
-    })
+    if flags.emergency && verdict.code() < 0 {
+        verdict = Verdict::RoadwarriorEmergency;
+    }
+    let asked = Asked { source: source.ok(), aor, company, monitored };
+    finish(&ROADWARRIOR_ACQUIRE, call, &asked, (verdict, numbers))
 }
 
 /// `cc_limit(company [, flags])`.
-pub unsafe extern "C" fn cc_limit(call: *const sw_call, company: sw_text, flags: sw_text) -> i32 {
-    // SAFETY: the shim passes a call and texts that outlive this one.
-    let (call, company, flags) = unsafe { (call.as_ref(), company.bytes(), flags.bytes()) };
-    // An emergency call is allowed even after a panic.
-    let failed = match flags.contains(&b'e') {
-        true => Verdict::CallEmergency,
-        false => Verdict::InternalError,
-    };
-    guard(Entry::CcLimit, failed.code(), || {
-        let Some(call) = call else { return failed.code() };
-        let flags = read_flags(&CC_LIMIT, flags);
-        let monitored = monitors();
-        let (mut verdict, numbers) = decide_cc_limit(call, company, flags, monitored);
-        if flags.emergency && verdict.code() < 0 {
-            // Not counted: no company, no dialog or no room. Allowed all the same.
-            counters::count_own(Own::EmergencyUncounted);
-            let reason = verdict.reason();
-            complain(
-                Kind::Emergency,
-                format_args!("an emergency call is allowed but not counted: {reason}"),
-            );
-            verdict = Verdict::CallEmergency;
-        }
-        let asked = Asked { source: call.msg.sender(), aor: &[], company, monitored };
-        finish(&CC_LIMIT, call, &asked, (verdict, numbers))
-    })
+pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict {
+    let flags = read_flags(&CC_LIMIT, flags);
+    let monitored = monitors();
+    let (mut verdict, numbers) = decide_cc_limit(call, company, flags, monitored);
+    if flags.emergency && verdict.code() < 0 {
+        // Not counted: no company, no dialog or no room. Allowed all the same.
+        counters::count_own(Own::EmergencyUncounted);
+        let reason = verdict.reason();
+        complain(
+            Kind::Emergency,
+            format_args!("an emergency call is allowed but not counted: {reason}"),
+        );
+        verdict = Verdict::CallEmergency;
+    }
+    let asked = Asked { source: call.message().sender(), aor: &[], company, monitored };
+    finish(&CC_LIMIT, call, &asked, (verdict, numbers))
 }
 
 /// Whom a function was asked about, and whether refusals are only watched.
@@ -97,10 +75,10 @@ struct Asked<'a> {
 
 fn finish(
     function: &'static Function,
-    call: &sw_call,
+    call: CallRequest<'_>,
     asked: &Asked<'_>,
     (verdict, numbers): Decision,
-) -> i32 {
+) -> Verdict {
     counters::count_verdict(function, verdict);
     let (told, watched) = policy::watch(verdict, asked.monitored);
     if verdict.code() < 0 {
@@ -109,13 +87,13 @@ fn finish(
     if watched {
         counters::count_verdict(function, told);
     }
-    answer(&call.msg, function.name, (told, verdict), asked.source, About::Calls(numbers))
+    answer(call.message(), function.name, (told, verdict), asked.source, About::Calls(numbers))
 }
 
 #[cold]
 fn report_refusal(
     function: &'static Function,
-    call: &sw_call,
+    call: CallRequest<'_>,
     asked: &Asked<'_>,
     verdict: Verdict,
     numbers: &Numbers,
@@ -123,7 +101,7 @@ fn report_refusal(
     with_snapshot(|view, _| {
         let &Asked { source, aor, company, monitored } = asked;
         let subject = Subject { company, aor, ..subject(source) };
-        events::refused(view, &call.msg, function, verdict, monitored, &subject, numbers);
+        events::refused(view, call.message(), function, verdict, monitored, &subject, numbers);
     });
 }
 
@@ -157,13 +135,13 @@ fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
 }
 
 fn decide_roadwarrior(
-    call: &sw_call,
+    call: CallRequest<'_>,
     Source { address: source, .. }: Source,
     (aor, company): (&[u8], &[u8]),
     flags: CallFlags,
     monitored: bool,
 ) -> Decision {
-    let initial = call.initial_invite != 0;
+    let initial = call.is_initial_invite();
     let rule = with_snapshot(|view, _| policy::roadwarrior(view, aor, company, source, initial));
     match rule {
         None => ERROR,
@@ -195,7 +173,7 @@ fn decide_roadwarrior(
 }
 
 fn decide_cc_limit(
-    call: &sw_call,
+    call: CallRequest<'_>,
     company_id: &[u8],
     flags: CallFlags,
     monitored: bool,
@@ -210,12 +188,12 @@ fn decide_cc_limit(
         Some(false) => return (Verdict::UnknownCompany, Numbers::NONE),
         Some(true) => {}
     }
-    let within = call.within != 0;
-    if call.misplaced != 0 {
+    let within = call.is_within_dialog();
+    if call.is_misplaced() {
         no_dialog(&CC_LIMIT, MISPLACED);
         return ERROR;
     }
-    let dialog = match Held::of(call) {
+    let dialog = match DialogRef::of(call) {
         Ok(dialog) => dialog,
         // A call that began before this Kamailio did, or elsewhere.
         Err(_) if within => return (Verdict::CallUntracked, Numbers::NONE),
@@ -280,12 +258,12 @@ const MISPLACED: &str = "it is asked in a branch, reply, onsend or event route; 
                          request_route or failure_route";
 
 /// The dialog of a message; None is complained of.
-fn hold(function: &Function, call: &sw_call) -> Option<Held> {
-    if call.misplaced != 0 {
+fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
+    if call.is_misplaced() {
         no_dialog(function, MISPLACED);
         return None;
     }
-    Held::of(call).map_err(|why| no_dialog(function, why)).ok()
+    DialogRef::of(call).map_err(|why| no_dialog(function, why)).ok()
 }
 
 fn no_dialog(function: &Function, why: &str) {
@@ -295,11 +273,11 @@ fn no_dialog(function: &Function, why: &str) {
     );
 }
 
-/// Counts the call of a message. The caller holds its dialog meanwhile: were it
-/// gone before, nobody would take the call out of the counts.
+/// Counts the call of a message. The caller must hold the dialog: if it were destroyed in
+/// between, the call would be counted for ever.
 fn take(
-    call: &sw_call,
-    dialog: &Held,
+    call: CallRequest<'_>,
+    dialog: &DialogRef,
     wanted: &[Wanted<'_>],
     flags: CallFlags,
     force: bool,
@@ -307,17 +285,15 @@ fn take(
     let Some(state) = state::get() else {
         return Taken { outcome: Outcome::Full, counts: Default::default() };
     };
-    // SAFETY: the texts lie in the message, which outlives the call.
-    let (call_id, cseq, branch) =
-        unsafe { (call.call_id.bytes(), call.cseq.bytes(), call.branch.bytes()) };
-    let invite = match call.initial_invite {
-        0 => 0,
-        _ => state.ledger.hash(&[cseq, b" ", branch].concat()) as u32 | 1,
+    let [cseq, branch] = call.transaction();
+    let invite = match call.is_initial_invite() {
+        false => 0,
+        true => state.ledger.hash(&[cseq, b" ", branch].concat()) as u32 | 1,
     };
     let taken = state.ledger.take(
         &Call {
             dialog: dialog.id,
-            call_id,
+            call_id: call.call_id(),
             direction: direction(flags),
             invite,
             emergency: flags.emergency,
@@ -340,70 +316,50 @@ fn take(
 }
 
 /// A dialog ended, turned out to live, or is gone.
-pub unsafe extern "C" fn dialog_event(event: sw_dialog_event, dialog: sw_dialog) {
-    guard(Entry::DialogEvent, (), || {
-        let Some(state) = state::get() else { return };
-        let dialog = DialogId::from(dialog);
-        #[allow(non_upper_case_globals)]
-        match event {
-            SW_DIALOG_ENDED => {
-                state.ledger.release(dialog);
-            }
-            SW_DIALOG_RESUMED if state.ledger.resume(dialog) => {
+pub fn dialog_event(event: DialogEvent, dialog: DialogId) {
+    let Some(state) = state::get() else { return };
+    match event {
+        DialogEvent::Ended => {
+            state.ledger.release(dialog);
+        }
+        DialogEvent::Resumed => {
+            if state.ledger.resume(dialog) {
                 counters::count_own(Own::CallsResumed);
             }
-            SW_DIALOG_GONE => {
-                state.ledger.forget(dialog);
-            }
-            _ => {}
         }
-    });
+        DialogEvent::Gone => {
+            state.ledger.forget(dialog);
+        }
+    }
 }
 
 /// A dialog ended although neither end hung up; `said_bye`: both were sent a BYE.
-pub unsafe extern "C" fn dialog_expired(dialog: sw_dialog, why: sw_expiry, said_bye: i32) {
-    guard(Entry::DialogExpired, (), || {
-        let Some(state) = state::get() else { return };
-        let Some(ended) = state.ledger.expire(dialog.into()) else { return };
-        counters::count_own(Own::CallsExpired);
-        let why = Expiry::ALL.get(why as usize).copied().unwrap_or(Expiry::Lifetime);
-        events::call_expired(state, &ended, why, said_bye != 0);
-    });
+pub fn dialog_expired(dialog: DialogId, why: usize, said_bye: bool) {
+    let Some(state) = state::get() else { return };
+    let Some(ended) = state.ledger.expire(dialog) else { return };
+    counters::count_own(Own::CallsExpired);
+    let why = Expiry::ALL.get(why).copied().unwrap_or(Expiry::Lifetime);
+    events::call_expired(state, &ended, why, said_bye);
 }
 
 /// Whether the call of a dialog counts.
-pub unsafe extern "C" fn dialog_counts(dialog: sw_dialog) -> i32 {
-    guard(Entry::DialogCounts, 0, || {
-        i32::from(state::get().is_some_and(|state| state.ledger.is_live(dialog.into())))
-    })
+pub fn dialog_counts(dialog: DialogId) -> bool {
+    state::get().is_some_and(|state| state.ledger.is_live(dialog))
 }
 
 /// Counts the call of a dialog that comes back after a restart, unconditionally.
-pub unsafe extern "C" fn dialog_restored(restored: *const sw_restored) {
-    guard(Entry::DialogRestored, (), || {
-        // SAFETY: the shim passes a structure whose texts outlive the call.
-        let Some(restored) = (unsafe { restored.as_ref() }) else { return };
-        // SAFETY: as above.
-        let (call_id, company, user, flags) = unsafe {
-            (
-                restored.call_id.bytes(),
-                restored.company.bytes(),
-                restored.user.bytes(),
-                restored.flags.bytes(),
-            )
-        };
-        let Some(state) = state::get() else { return };
-        let (flags, _) = CallFlags::parse(flags);
-        let call = Call {
-            dialog: restored.dialog.into(),
-            call_id,
-            direction: direction(flags),
-            invite: 0,
-            emergency: flags.emergency,
-            now: restored.started,
-        };
-        restore(state, &call, company, user);
-    });
+pub fn dialog_restored(restored: &Restored<'_>) {
+    let Some(state) = state::get() else { return };
+    let (flags, _) = CallFlags::parse(restored.flags);
+    let call = Call {
+        dialog: restored.dialog,
+        call_id: restored.call_id,
+        direction: direction(flags),
+        invite: 0,
+        emergency: flags.emergency,
+        now: restored.started,
+    };
+    restore(state, &call, restored.company, restored.user);
 }
 
 fn restore(state: &State, call: &Call<'_>, company_id: &[u8], user: &[u8]) {

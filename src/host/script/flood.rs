@@ -1,14 +1,14 @@
-//! `flood_check`, and what is said of blocks.
+//! `flood_check`.
 
 use std::cell::Cell;
 
+use super::judged::judged;
 use super::told::{About, answer};
 use crate::address::Address;
 use crate::clock;
 use crate::flood::{Checked, Outcome, Rules};
-use crate::host::contract::abi::{sw_message, sw_text};
 use crate::host::contract::counters;
-use crate::host::contract::guard::{Entry, guard};
+use crate::host::contract::message::Message;
 use crate::host::report::blocks::{report, report_end};
 use crate::host::report::complaint::unknown_flag;
 use crate::host::state::rules::{class_of, with_rules};
@@ -18,26 +18,21 @@ use crate::source::Source;
 use crate::verdict::{FLOOD_CHECK, Verdict};
 
 /// `flood_check([flags [, ip]])`.
-pub unsafe extern "C" fn flood_check(msg: *const sw_message, flags: sw_text) -> i32 {
-    guard(Entry::FloodCheck, Verdict::FloodUntracked.code(), || {
-        // SAFETY: the shim passes a message and a text that outlive the call.
-        let (msg, flags) = unsafe { (msg.as_ref(), flags.bytes()) };
-        let Some(msg) = msg else { return Verdict::FloodUntracked.code() };
-        let (flags, unknown) = FloodFlags::parse(flags);
-        if let Some(letter) = unknown {
-            unknown_flag(FLOOD_CHECK.name, letter, FloodFlags::KNOWN);
-        }
-        let source = msg.judged(&FLOOD_CHECK);
-        let (verdict, judged, about) = match source {
-            Ok(source) => decide(source, flags),
-            Err(none) => unjudged(none.pass(Verdict::FloodUntracked)),
-        };
-        // A question is about a request that is counted elsewhere.
-        if !flags.peek {
-            counters::count_verdict(&FLOOD_CHECK, verdict);
-        }
-        answer(msg, FLOOD_CHECK.name, (verdict, judged), source.ok(), about)
-    })
+pub fn flood_check(msg: Message<'_>, flags: &[u8]) -> Verdict {
+    let (flags, unknown) = FloodFlags::parse(flags);
+    if let Some(letter) = unknown {
+        unknown_flag(FLOOD_CHECK.name, letter, FloodFlags::KNOWN);
+    }
+    let source = judged(msg, &FLOOD_CHECK);
+    let (verdict, judged, about) = match source {
+        Ok(source) => decide(source, flags),
+        Err(none) => unjudged(none.pass(Verdict::FloodUntracked)),
+    };
+    // A question is about a request that is counted elsewhere.
+    if !flags.peek {
+        counters::count_verdict(&FLOOD_CHECK, verdict);
+    }
+    answer(msg, FLOOD_CHECK.name, (verdict, judged), source.ok(), about)
 }
 
 /// What the script is told where nothing is judged.

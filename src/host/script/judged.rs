@@ -1,7 +1,7 @@
-//! The source that a function judges, as the shim hands it over.
+//! The source that a function judges.
 
 use crate::address::Address;
-use crate::host::contract::abi::sw_message;
+use crate::host::contract::message::Message;
 use crate::host::report::complaint::{Kind, complain};
 use crate::printable::Printable;
 use crate::source::{Learnt, Source};
@@ -34,34 +34,20 @@ impl NoSource {
     }
 }
 
-impl sw_message {
-    /// Whom the message has come from; None if nobody has sent it.
-    #[inline]
-    pub fn sender(&self) -> Option<Source> {
-        let learnt = if self.proxied != 0 { Learnt::Proxy } else { Learnt::Packet };
-        Some(Source { address: self.source.to_address()?, learnt })
+/// What a function judges: the address that the script has given, else the sender.
+///
+/// # Errors
+/// Why there is none; complained of. A wrong text never stands for the sender, who
+/// may be a balancer with many clients behind it.
+#[inline]
+pub fn judged(msg: Message<'_>, function: &Function) -> Result<Source, NoSource> {
+    if let Some(text) = msg.given() {
+        let source = given(function, text)?;
+        // A script may give what it always gives, also for those who send themselves.
+        let sender = msg.sender().filter(|sender| sender.address == source.address);
+        return Ok(sender.unwrap_or(source));
     }
-
-    /// The sender, if this is its address.
-    fn sender_at(&self, address: Address) -> Option<Source> {
-        self.sender().filter(|sender| sender.address == address)
-    }
-
-    /// What a function judges: the address that the script has given, else the sender.
-    ///
-    /// # Errors
-    /// Why there is none; complained of. A wrong text never stands for the sender, who
-    /// may be a balancer with many clients behind it.
-    #[inline]
-    pub fn judged(&self, function: &Function) -> Result<Source, NoSource> {
-        if self.is_given != 0 {
-            // SAFETY: the shim passes a text that outlives the call that this is in.
-            let source = given(function, unsafe { self.given.bytes() })?;
-            // A script may give what it always gives, also for those who send themselves.
-            return Ok(self.sender_at(source.address).unwrap_or(source));
-        }
-        self.sender().ok_or_else(|| nobody(function))
-    }
+    msg.sender().ok_or_else(|| nobody(function))
 }
 
 #[cold]
@@ -83,7 +69,7 @@ fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {
         complain(
             Kind::Address,
             format_args!(
-                "{} has judged nothing: \"{text}\" is no IP address; give one address, without a \
+                "{} has judged nothing: \"{text}\" is not an IP address; give one address, without a \
                  port (said once a minute)",
                 function.name
             ),

@@ -1,4 +1,5 @@
 //! The script's face: its functions and variables.
+#![forbid(unsafe_code)]
 
 pub mod auth;
 pub mod calls;

@@ -2,26 +2,11 @@
 
 use std::cell::Cell;
 
-use crate::host::contract::abi::sw_message;
 use crate::host::contract::log;
+use crate::host::contract::message::{Message, MessageKey};
 use crate::policy::{AuthNumbers, FloodNumbers, Numbers};
 use crate::source::Source;
 use crate::verdict::Verdict;
-
-/// Names a message: no two messages of one process share all three, and a
-/// message that goes on in another process is another one there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct MessageKey {
-    address: usize,
-    id: u32,
-    pid: i32,
-}
-
-impl From<&sw_message> for MessageKey {
-    fn from(msg: &sw_message) -> Self {
-        MessageKey { address: msg.address as usize, id: msg.id, pid: msg.pid }
-    }
-}
 
 /// What a verdict is about, besides a source.
 #[derive(Clone, Copy)]
@@ -53,23 +38,23 @@ thread_local! {
     static LAST: Cell<Option<(MessageKey, Told)>> = const { Cell::new(None) };
 }
 
-/// Keeps the verdict for `$swd` and returns the code for the script.
-/// It may be another one than was judged.
+/// Keeps the verdict for `$swd` and returns it for the script. It may be another one
+/// than was judged.
 pub fn answer(
-    msg: &sw_message,
+    msg: Message<'_>,
     function: &str,
     (verdict, judged): (Verdict, Verdict),
     source: Option<Source>,
     about: About,
-) -> i32 {
-    LAST.set(Some((msg.into(), Told { verdict, judged, source, about })));
+) -> Verdict {
+    LAST.set(Some((msg.key(), Told { verdict, judged, source, about })));
     if log::debugs() {
         log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
     }
-    verdict.code()
+    verdict
 }
 
 /// What was told last in this message.
-pub fn last_told(msg: &sw_message) -> Option<Told> {
-    LAST.get().filter(|(key, _)| *key == msg.into()).map(|(_, told)| told)
+pub fn last_told(msg: Message<'_>) -> Option<Told> {
+    LAST.get().filter(|(key, _)| *key == msg.key()).map(|(_, told)| told)
 }

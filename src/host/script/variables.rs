@@ -1,13 +1,12 @@
 //! `$swd(attribute)`: the last verdict in this message, or the event that is told.
 
 use std::cell::RefCell;
-use std::fmt::Write;
 
 use super::told::{About, Told, last_told};
 use crate::address::Address;
 use crate::events::Event;
-use crate::host::contract::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_message, sw_text, sw_value};
-use crate::host::contract::guard::{Entry, guard};
+use crate::host::contract::message::Message;
+use crate::host::contract::values::Value;
 use crate::host::state::{self, with_snapshot};
 use crate::ledger::ScopeKind;
 use crate::policy::{AuthNumbers, FloodNumbers};
@@ -15,16 +14,6 @@ use crate::verdict::Verdict;
 
 /// The operators' page, whole.
 const PAGE: &str = include_str!("../../../web/index.html");
-
-/// Bytes of the longest address.
-const LONGEST_ADDRESS: usize = 45;
-
-/// What an attribute tells.
-enum Value<'a> {
-    Int(i64),
-    Text(&'a [u8]),
-    Address(Address),
-}
 
 /// What `$swd` is about.
 enum Context<'a> {
@@ -43,11 +32,8 @@ struct EventView {
 }
 
 thread_local! {
-    /// The event that is told now; its texts stay as long as its route runs.
+    /// The event that is told now.
     static EVENT: RefCell<Option<Box<EventView>>> = const { RefCell::new(None) };
-    /// The text of the last address that was told. Its buffer is that of the longest
-    /// address from the first one on, so it never moves.
-    static ADDRESS: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Runs `f` while `$swd` tells of an event.
@@ -125,13 +111,14 @@ fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Va
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
         Context::Message(Told { about: About::Flood(numbers), .. }, _) => {
-            Some(Value::Text(state::get()?.settings.classes.name(numbers.class).as_bytes()))
+            Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
         Context::Message(Told { about: About::Auth(numbers), .. }, _) => {
-            Some(Value::Text(state::get()?.settings.classes.name(numbers.class).as_bytes()))
+            Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
         Context::Event(view) => {
-            Some(Value::Text(state::get()?.settings.classes.name(view.event.class()?).as_bytes()))
+            let class = view.event.class()?;
+            Some(Value::Static(state::get()?.settings.classes.name(class).as_bytes()))
         }
         _ => None,
     }
@@ -156,15 +143,15 @@ pub const ATTRIBUTES: [Attribute; 34] = [
         "reason",
         "reason of the last verdict in this message, or of the event",
         |c| match c {
-            Context::Message(told, _) => Some(Value::Text(told.verdict.reason().as_bytes())),
+            Context::Message(told, _) => Some(Value::Static(told.verdict.reason().as_bytes())),
             _ => Some(Value::Text(event_of(c)?.reason().as_bytes())),
         },
     ),
     attribute("would_code", "code of the last verdict as it would be without monitor mode", |c| {
         judged(c).map(|judged| Value::Int(judged.code().into()))
     }),
-    attribute("would", "its reason: of what is only watched, why it would be refused", |c| {
-        judged(c).map(|judged| Value::Text(judged.reason().as_bytes()))
+    attribute("would", "its reason: why the request would be refused", |c| {
+        judged(c).map(|judged| Value::Static(judged.reason().as_bytes()))
     }),
     attribute("company_calls", "live calls of the company, this one included if it counts", |c| {
         count(c, ScopeKind::Company)
@@ -231,7 +218,7 @@ pub const ATTRIBUTES: [Attribute; 34] = [
                 Context::Message(told, _) => told.source?.learnt,
                 _ => event_of(c)?.learnt()?,
             };
-            Some(Value::Text(learnt.name().as_bytes()))
+            Some(Value::Static(learnt.name().as_bytes()))
         },
     ),
     attribute(
@@ -240,7 +227,7 @@ pub const ATTRIBUTES: [Attribute; 34] = [
          two letters; of an event, that of its source",
         |c| {
             let code = with_snapshot(|view, _| view.country_of(address(c)?))??;
-            Some(Value::Text(code.name().as_bytes()))
+            Some(Value::Static(code.name().as_bytes()))
         },
     ),
     attribute("company", "event: id of the company", |c| event_text(c, Event::company)),
@@ -275,67 +262,27 @@ pub const ATTRIBUTES: [Attribute; 34] = [
         event_int(c, |event| event.until / 1000)
     }),
     attribute("page", "the operators' web page, for `xhttp_reply()`", |_| {
-        Some(Value::Text(PAGE.as_bytes()))
+        Some(Value::Static(PAGE.as_bytes()))
     }),
 ];
 
-/// Index of an attribute, or -1.
-pub unsafe extern "C" fn variable_index(name: sw_text) -> i32 {
-    guard(Entry::VariableIndex, -1, || {
-        // SAFETY: the text outlives the call.
-        let name = unsafe { name.bytes() };
-        ATTRIBUTES
-            .iter()
-            .position(|attribute| attribute.name.as_bytes() == name)
-            .and_then(|index| i32::try_from(index).ok())
-            .unwrap_or(-1)
-    })
+/// Index of an attribute.
+pub fn index_of(name: &[u8]) -> Option<usize> {
+    ATTRIBUTES.iter().position(|attribute| attribute.name.as_bytes() == name)
 }
 
-/// Name of an attribute; empty when there is none.
-pub unsafe extern "C" fn variable_name(index: u32) -> sw_text {
-    guard(Entry::VariableIndex, b"".as_slice().into(), || {
-        let attribute = ATTRIBUTES.get(index as usize);
-        attribute.map_or("", |attribute| attribute.name).as_bytes().into()
-    })
-}
-
-/// Fills `out`, which arrives as NULL value.
-pub unsafe extern "C" fn variable(msg: *const sw_message, index: i32, out: *mut sw_value) {
-    guard(Entry::Variable, (), || {
-        // SAFETY: the shim passes both, valid during the call.
-        let (Some(msg), Some(out)) = (unsafe { (msg.as_ref(), out.as_mut()) }) else {
-            return;
+/// Gives the value of an attribute to `tell`, if it has one.
+pub fn tell_attribute(msg: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {
+    let Some(attribute) = ATTRIBUTES.get(index) else { return };
+    let address = || msg.sender().map(|sender| sender.address);
+    EVENT.with_borrow(|event| {
+        let context = match (event, last_told(msg)) {
+            (Some(event), _) => Context::Event(event),
+            (None, Some(told)) => Context::Message(told, address()),
+            (None, None) => Context::Nothing(address()),
         };
-        let attribute = usize::try_from(index).ok().and_then(|index| ATTRIBUTES.get(index));
-        let Some(attribute) = attribute else { return };
-        EVENT.with_borrow(|event| {
-            let context = match (event, last_told(msg)) {
-                (Some(event), _) => Context::Event(event),
-                (None, Some(told)) => Context::Message(told, msg.source.to_address()),
-                (None, None) => Context::Nothing(msg.source.to_address()),
-            };
-            match (attribute.value)(&context) {
-                Some(Value::Int(number)) => {
-                    out.kind = SW_VALUE_INT;
-                    out.number = number;
-                }
-                Some(Value::Text(text)) => {
-                    // A literal, a setting, or of the event: it stays while the
-                    // script reads the variable.
-                    out.kind = SW_VALUE_TEXT;
-                    out.text = text.into();
-                }
-                Some(Value::Address(address)) => ADDRESS.with_borrow_mut(|text| {
-                    text.clear();
-                    text.reserve(LONGEST_ADDRESS);
-                    // A String takes all.
-                    let _ = write!(text, "{address}");
-                    out.kind = SW_VALUE_TEXT;
-                    out.text = text.as_bytes().into();
-                }),
-                None => {}
-            }
-        });
+        if let Some(value) = (attribute.value)(&context) {
+            tell(value);
+        }
     });
 }

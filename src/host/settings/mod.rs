@@ -1,4 +1,5 @@
 //! Parameters and their values: data only; asks no disk and no host.
+#![forbid(unsafe_code)]
 
 mod configured;
 mod params;

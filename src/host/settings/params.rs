@@ -140,7 +140,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"db_url",
         Kind::Text { default: c"sqlite:////var/lib/kamailio/sipwarden.sqlite", min: 1, max: 1024 },
-        c"Database with the six tables, as Kamailio's database drivers take it.",
+        c"Database with the six tables, in the form of Kamailio's database drivers.",
     ),
     table(c"brand_table", c"sipwarden_brand", c"Table or view of the brands."),
     table(c"company_table", c"sipwarden_company", c"Table or view of the companies."),
@@ -163,32 +163,32 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"reload_bad_rows",
         Kind::Choice { default: c"fail", words: &["fail", "skip"] },
-        c"Whether a bad row fails the whole load or is left out and reported.",
+        c"What a bad row does. `fail`: the whole load fails. `skip`: the row is left out and reported.",
     ),
     runtime(
         c"geoip_db",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"MaxMind DB with the countries of networks, read with the tables; empty: countries grant nothing. Holds from the next reload on.",
+        c"File with the countries of networks (MaxMind DB). It is read with the tables, so a change takes effect with the next reload. Empty: countries grant nothing.",
     ),
     runtime(
         c"tables_file",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"File that keeps the last tables for a start without the database; empty: none.",
+        c"File that keeps the last tables, for a start without the database. Empty: no file.",
     ),
     fixed(
         c"snapshot_memory",
         int(256, 2, 8192),
-        c"Address space for two generations of the tables, in MiB; only what is used takes memory.",
+        c"Address space for two generations of the tables, in MiB. Only what is used takes memory.",
     ),
     fixed(
         c"max_calls",
         int(65_536, 16, 4_194_304),
-        c"Calls that can be counted at a time; further ones are refused with `ledger_full`.",
+        c"Calls that can be counted at a time. Further ones are refused with `ledger_full`.",
     ),
     runtime(
         c"reaper_interval",
         int(60, 0, 86_400),
-        c"Seconds between two comparisons of the counted calls with the dialogs; 0 for none.",
+        c"Seconds between two comparisons of the counted calls with the dialogs. 0: no comparison.",
     ),
     runtime(
         c"flood_limit",
@@ -198,42 +198,42 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_window",
         Kind::Duration { default: c"2" },
-        c"The window: a number of seconds up to 60, or a text like `1500ms` or `300s`.",
+        c"Length of the window: a number of seconds up to 60, or a text like `1500ms` or `300s`.",
     ),
     runtime(
         c"flood_block",
         int(300, 0, LONGEST_BLOCK as i32),
-        c"Seconds that a source is blocked; 0: never, what is above the limit is refused.",
+        c"Seconds that a source is blocked. 0: no blocks, only what is above the limit is refused.",
     ),
     runtime(
         c"flood_block_max",
         int(0, 0, LONGEST_BLOCK as i32),
-        c"Repeated blocks double up to this many seconds; 0: as `flood_block`, so never.",
+        c"Each repeated block is twice as long as the one before, up to this many seconds. 0: all blocks are equally long.",
     ),
     runtime(
         c"flood_class",
         Kind::Classes,
-        c"A class of sources with values of its own, up to 14 of them: `name=limit:N;window:N;block:N;block_max:N`. What is missing is that of everybody. At run time values of a class that is there can be changed; those not named stay.",
+        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;block_max:N`. Up to 14 classes. A value that is not given is that of `default`. At run time the values of a class can be changed; those that are not given stay.",
     ),
     runtime(
         c"flood_company_sources",
         Kind::Class { default: c"exempt" },
-        c"What the ranges of companies are whose filter is on: `exempt`, or a class.",
+        c"Class of the sources in a company's ranges, if the company's filter is on: `exempt`, or a class.",
     ),
     runtime(
         c"flood_exempt_prefix",
         int(16, 0, 32),
-        c"IPv4 ranges of companies that are broader than this exempt nobody. Holds from the next reload on.",
+        c"A company's IPv4 range that is broader than this exempts nobody. A change takes effect with the next reload.",
     ),
     runtime(
         c"flood_exempt_ipv6_prefix",
         int(32, 0, 128),
-        c"IPv6 ranges of companies that are broader than this exempt nobody. Holds from the next reload on.",
+        c"A company's IPv6 range that is broader than this exempts nobody. A change takes effect with the next reload.",
     ),
     runtime(
         c"flood_ipv6_prefix",
         int(64, 16, 128),
-        c"Bits of an IPv6 address that make a source: addresses that share them count as one.",
+        c"Bits of an IPv6 address that make a source. Addresses that share them count as one source.",
     ),
     runtime(
         c"flood_monitor",
@@ -243,80 +243,80 @@ pub const PARAMS: [Param; at::COUNT] = [
     fixed(
         c"flood_sources",
         int(262_144, 1024, 16_777_216),
-        c"Sources that are known at a time; rounded up to a power of two. 64 bytes each.",
+        c"Sources that can be known at a time, rounded up to a power of two. Each takes 64 bytes.",
     ),
     runtime(
         c"flood_persist",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"File in which blocks and bans survive a restart; empty: they do not.",
+        c"File that keeps blocks and bans over a restart. Empty: a restart forgets them.",
     ),
     runtime(
         c"monitor",
         int(0, 0, 1),
-        c"1: all functions judge, count and report, but allow what they would refuse: `monitored`.",
+        c"1: all functions judge, count and report, but allow what they would refuse (`monitored`).",
     ),
     runtime(
         c"event_callback",
         Kind::Text { default: c"", min: 0, max: 128 },
-        c"KEMI function that is called with the name of each event that has no event route.",
+        c"KEMI function for events that have no event route. It is called with the name of the event.",
     ),
     runtime(
         c"audit_url",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"Database in which refusals, blocks and reloads are recorded; empty: nowhere.",
+        c"Database in which refusals, blocks and reloads are recorded. Empty: nothing is recorded.",
     ),
-    table(c"audit_table", c"sipwarden_audit", c"Table in which they are recorded."),
+    table(c"audit_table", c"sipwarden_audit", c"Table for these records."),
     runtime(
         c"auth_limit",
         int(100, 1, 65_535),
-        c"Failures of an AoR from one source within a window: this one starts the ban.",
+        c"Failures of an AoR from one source within a window. The last of them starts the ban.",
     ),
-    runtime(c"auth_window", int(1800, 1, LONGEST_WINDOW as i32), c"The window in seconds."),
-    runtime(c"auth_block", int(43_200, 1, LONGEST_BAN as i32), c"Seconds of a ban."),
+    runtime(c"auth_window", int(1800, 1, LONGEST_WINDOW as i32), c"Length of the window in seconds."),
+    runtime(c"auth_block", int(43_200, 1, LONGEST_BAN as i32), c"Length of a ban in seconds."),
     runtime(
         c"auth_restart",
         int(80, 0, 65_535),
-        c"Where the count begins after a ban: as if so many failures had come when it ended. At most `auth_limit` - 1.",
+        c"Failures that count again when a ban ends. At most `auth_limit` - 1.",
     ),
     runtime(
         c"auth_same",
         int(600, 0, LONGEST_SAME as i32),
-        c"Seconds in which the same wrong credentials of an AoR and source count once; 0: each time.",
+        c"The same wrong credentials of an AoR and source count once within this many seconds. 0: they count each time.",
     ),
     runtime(
         c"auth_class",
         Kind::AuthClasses,
-        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;restart:N`. What is missing is that of everybody. Classes are shared with `flood_class`, 14 in all: a name that only one of them mentions is as `default` for the other. At run time values of a class that is there can be changed; those not named stay.",
+        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;restart:N`. A value that is not given is that of `default`. `flood_class` and `auth_class` share their names, 14 in all; where only one of them names a class, the other one treats it as `default`. At run time the values of a class can be changed; those that are not given stay.",
     ),
     runtime(
         c"auth_company_sources",
         Kind::Class { default: c"default" },
-        c"What the ranges of companies are whose filter is on, for brute force protection: `exempt`, or a class.",
+        c"The same for brute force protection: class of the sources in a company's ranges, if the company's filter is on.",
     ),
     runtime(
         c"auth_monitor",
         int(0, 0, 1),
-        c"1: failures are counted, banned and logged, but nobody is refused.",
+        c"1: failures are counted, AoRs are banned, bans are logged, but nobody is refused.",
     ),
     fixed(
         c"auth_sources",
         int(65_536, 1024, 4_194_304),
-        c"Pairs of AoR and source that are known at a time; rounded up to a power of two. 260 bytes each.",
+        c"Pairs of AoR and source that can be known at a time, rounded up to a power of two. Each takes 260 bytes.",
     ),
     fixed(
         c"firewall",
         Kind::Text { default: c"", min: 0, max: 128 },
-        c"Table of nftables whose sets `blocked4` and `blocked6` are fed with blocked sources, as `inet sipwarden`; empty: none.",
+        c"Table of nftables, such as `inet sipwarden`. Blocked sources are put into its sets `blocked4` and `blocked6`. Empty: no firewall.",
     ),
     runtime(
         c"firewall_after",
         int(0, 0, 1_000_000),
-        c"Requests that a blocked source must go on to send within ten seconds before it is put into these sets, and its packets are dropped by the kernel; 0: every block at once.",
+        c"A blocked source is put into these sets if it sends this many more requests within ten seconds. The kernel then drops its packets. 0: every block is put there at once.",
     ),
     fixed(
         c"firewall_nft",
         Kind::Text { default: c"/usr/sbin/nft", min: 1, max: 1024 },
-        c"The program that feeds them.",
+        c"Path of the program `nft`, which changes these sets.",
     ),
 ];
 
@@ -382,7 +382,7 @@ impl Param {
                 if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(valid) {
                     return Ok(Value::Text(text.into_owned()));
                 }
-                let rule = "is no table name (1 to 128 letters, digits, '_' and '.')";
+                let rule = "is not a table name (1 to 128 letters, digits, '_' and '.')";
                 refused(&format_args!("\"{}\"", text.escape_debug()), rule.into())
             }
             (Kind::Choice { words, .. }, Some(text)) => {
@@ -390,7 +390,7 @@ impl Param {
                     return Ok(Value::Text(text.into_owned()));
                 }
                 let shown = format!("\"{}\"", text.escape_debug());
-                refused(&shown, format!("is none of {}", words.join(", ")))
+                refused(&shown, format!("is not one of {}", words.join(", ")))
             }
         }
     }
@@ -412,11 +412,11 @@ mod tests {
         );
         assert_eq!(
             refusal(at::FIRST_TABLE, Some(b"a; drop"), 0),
-            "parameter brand_table: \"a; drop\" is no table name (1 to 128 letters, digits, '_' and '.')"
+            "parameter brand_table: \"a; drop\" is not a table name (1 to 128 letters, digits, '_' and '.')"
         );
         assert_eq!(
             refusal(at::RELOAD_BAD_ROWS, Some(b"keep"), 0),
-            "parameter reload_bad_rows: \"keep\" is none of fail, skip"
+            "parameter reload_bad_rows: \"keep\" is not one of fail, skip"
         );
         assert_eq!(
             refusal(at::FLOOD_WINDOW, Some(b"2 s"), 0),

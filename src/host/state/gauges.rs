@@ -7,7 +7,6 @@ use super::{State, get, with_snapshot};
 use crate::clock;
 use crate::firewall::Mode;
 use crate::host::contract::counters::{OWN, counted};
-use crate::host::contract::guard::{Entry, guard};
 use crate::snapshot::View;
 use crate::tables::Table;
 use crate::verdict::{FUNCTIONS, STATISTICS};
@@ -60,13 +59,10 @@ fn tables_kept(state: &State) -> u64 {
     u64::from(current > 0 && state.fallback.kept() == current)
 }
 
-/// The value of a statistic that is asked for it.
-pub unsafe extern "C" fn gauge(index: u32) -> u64 {
-    guard(Entry::Gauge, 0, || {
-        let first = STATISTICS + OWN.len();
-        let gauge = (index as usize).checked_sub(first).and_then(|n| GAUGES.get(n));
-        gauge.zip(get()).map_or(0, |(gauge, state)| (gauge.value)(state))
-    })
+/// The value of a statistic that is asked for it, by its place among all.
+pub fn value_of(index: usize) -> u64 {
+    let gauge = index.checked_sub(STATISTICS + OWN.len()).and_then(|place| GAUGES.get(place));
+    gauge.zip(get()).map_or(0, |(gauge, state)| (gauge.value)(state))
 }
 
 /// Names of all statistics, in the order of registration, and which are gauges.

@@ -8,6 +8,7 @@ use crate::flood::FloodTable;
 use crate::host::settings::{Kind, PARAMS, Settings, at};
 use crate::ledger::Ledger;
 use crate::shm::page_size;
+use crate::system::address_space_limit;
 
 /// Left for all else that Kamailio maps: tables on their way, connections, other modules.
 const REST: usize = 64 << 20;
@@ -104,13 +105,8 @@ impl Plan {
 
 /// Bytes of address space that the process may map; None without a limit.
 fn room() -> Option<usize> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: fills the structure.
-    if unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } != 0 {
-        return None;
-    }
-    let limit = Some(limit.rlim_cur).filter(|limit| *limit != libc::RLIM_INFINITY)?;
+    let limit = address_space_limit()?;
     let pages: usize =
         fs::read_to_string("/proc/self/statm").ok()?.split(' ').next()?.parse().ok()?;
-    Some((limit as usize).saturating_sub(pages * page_size()))
+    Some(limit.saturating_sub(pages * page_size()))
 }

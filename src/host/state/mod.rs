@@ -1,4 +1,5 @@
-//! What mod_init sets up once, before Kamailio forks.
+//! What all rooms of the host know: set up once in `mod_init`, before the host forks.
+#![forbid(unsafe_code)]
 
 pub mod fallback;
 pub mod gauges;

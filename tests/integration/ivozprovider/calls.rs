@@ -6,7 +6,7 @@ use crate::support::Folder;
 use crate::support::account::Account;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::mmdb::Mmdb;
-use crate::support::proxies::Kind;
+use crate::support::proxies::{Kind, Proxy};
 use crate::support::world::{ELSEWHERE, GRANTED, World};
 
 /// The application server tells alice of messages that wait.
@@ -80,11 +80,16 @@ fn phones_register_subscribe_and_call_from_where_they_may() {
         }
 
         // Presence: to the application servers after the filter, from them to phones.
-        assert_eq!(stranger.request("SUBSCRIBE").line, "SIP/2.0 403 Forbidden (invalid IP)");
-        let asked = granted.send_authorized("SUBSCRIBE");
-        let request = world.server.request("SUBSCRIBE");
-        world.server.reply(&request, 202, "a");
-        assert_eq!(granted.answer(&asked).status(), Some(202));
+        for (method, status) in [("SUBSCRIBE", 202), ("PUBLISH", 200)] {
+            assert_eq!(stranger.request(method).line, "SIP/2.0 403 Forbidden (invalid IP)");
+            for allowed in [&granted, &roadwarrior] {
+                let asked = allowed.send_authorized(method);
+                let request = world.server.request(method);
+                assert_eq!(request.0.header("X-Info-Endpoint"), Some("b8c7_alice"));
+                world.server.reply(&request, status, "a");
+                assert_eq!(allowed.answer(&asked).status(), Some(status), "{kind:?} {method}");
+            }
+        }
         notify(&world, "c7.example");
         let came = granted.endpoint.request("NOTIFY");
         granted.endpoint.reply(&came, 200, "p");
@@ -92,6 +97,14 @@ fn phones_register_subscribe_and_call_from_where_they_may() {
         assert_eq!(answer.status(), Some(200));
 
         // Wholesale: known by the address, without filter and password; nothing but calls.
+        let no_call = Account::new("127.80.0.1", users, "alice", "c11.example");
+        for method in ["REGISTER", "SUBSCRIBE", "PUBLISH"] {
+            assert_eq!(
+                no_call.ask(method, 1, "").unwrap().status(),
+                Some(501),
+                "{kind:?} {method}"
+            );
+        }
         let wholesale = Endpoint::new("127.80.0.1");
         let mut caller = Caller::new(&wholesale, users, "any.example", "X-Info-CompanyId: 7\r\n");
         caller.dial("+34600000000");
@@ -352,5 +365,82 @@ fn a_refused_call_goes_to_the_servers_of_its_company() {
         assert!(invite.0.line.starts_with("INVITE sip:ipnotallowed@"), "{}", invite.0.line);
         second.reply(&invite, 480, "a");
         assert_eq!(caller.final_reply().status(), Some(480));
+    }
+}
+
+/// The platform sets `detect_spirals` 0: each INVITE has a dialog of its own.
+#[test]
+fn an_invite_with_the_call_id_of_a_live_call_is_a_call_of_its_own_and_counts() {
+    for kind in BOTH {
+        let world = World::start(kind, &[]);
+        world.platform.run(
+            "UPDATE Companies SET maxCalls = 2 WHERE id = 7;
+             UPDATE Users SET externalIpCalls = '2' WHERE companyId = 7;",
+        );
+        world.proxies.reload();
+        let (users, trunks) = (&world.proxies.users, &world.proxies.trunks);
+        let count = |proxy: &Proxy, calls: u32| {
+            if kind == Kind::Sipwarden {
+                proxy.wait_until(&["sipwarden.calls"], &format!("total: {calls}"));
+            }
+        };
+        // To the application server twice, then to the announcement.
+        let phone = world.phone(ELSEWHERE, 7);
+        let mut call = phone.call("+34600000000", &phone.domain, "");
+        let mut ringing = Vec::new();
+        for n in 1..=3 {
+            let invite = world.server.request("INVITE");
+            let dialled = ["+34600000000", "ipnotallowed"][usize::from(n > 2)];
+            assert!(invite.0.line.starts_with(&format!("INVITE sip:{dialled}@")), "{kind:?} {n}");
+            count(users, n.min(2));
+            ringing.push(invite);
+            if n < 3 {
+                call.invite_again();
+            }
+        }
+        for invite in &ringing {
+            world.server.reply(invite, 486, "a");
+            assert_eq!(call.final_reply().status(), Some(486));
+        }
+        count(users, 0);
+
+        // The same on trunks, with what is answered there at the limit.
+        let mut inbound = world.carrier_call(&world.carrier);
+        inbound.invite();
+        let first = world.server.request("INVITE");
+        inbound.invite_again();
+        let second = world.server.request("INVITE");
+        count(trunks, 2);
+        inbound.invite_again();
+        assert_eq!(inbound.final_reply().line, "SIP/2.0 486 Busy", "{kind:?}");
+        for invite in [&first, &second] {
+            world.server.reply(invite, 480, "a");
+            assert_eq!(inbound.final_reply().status(), Some(480));
+        }
+        count(trunks, 0);
+    }
+}
+
+/// Where the operator has set it to 1, the second one cannot be told from the first.
+#[test]
+fn with_detect_spirals_an_invite_with_the_call_id_of_a_live_call_gets_482() {
+    let spirals = "modparam(\"dialog\", \"detect_spirals\", 1)";
+    let world = World::start(Kind::Sipwarden, &[(spirals, "")]);
+    let phone = world.phone(ELSEWHERE, 7);
+    let mut call = phone.call("+34600000000", &phone.domain, "");
+    let invite = world.server.request("INVITE");
+    let mut inbound = world.carrier_call(&world.carrier);
+    inbound.invite();
+    let incoming = world.server.request("INVITE");
+    for (call, invite, proxy) in [
+        (&mut call, &invite, &world.proxies.users),
+        (&mut inbound, &incoming, &world.proxies.trunks),
+    ] {
+        call.invite_again();
+        assert_eq!(call.final_reply().line, "SIP/2.0 482 Merged Request");
+        proxy.wait_until(&["sipwarden.calls"], "total: 1");
+        world.server.reply(invite, 486, "a");
+        assert_eq!(call.final_reply().status(), Some(486));
+        proxy.wait_until(&["sipwarden.calls"], "total: 0");
     }
 }

@@ -11,10 +11,16 @@ struct Merged(Folder);
 
 impl Merged {
     fn new() -> Self {
+        Merged::with(&[])
+    }
+
+    /// With more settings; `PROXY` in them is the name of either.
+    fn with(more: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         for proxy in ["users", "trunks"] {
             fs::create_dir(folder.join(proxy)).unwrap();
-            let settings = merge::settings("mysql://a:b@h/s", "mysql://c:d@h/s", false, &[]);
+            let settings = merge::settings("mysql://a:b@h/s", "mysql://c:d@h/s", false, more);
+            let settings = settings.replace("PROXY", proxy);
             merge::install(proxy, &folder.join(proxy), &settings);
         }
         Merged(folder)
@@ -66,13 +72,65 @@ fn a_merge_by_the_guide_is_all_in_place() {
         "{said}"
     );
     assert!(said.ends_with("all in place\n"), "{said}");
-    // With what an operator may set.
-    merged.edit(
-        "users/sipwarden-settings.cfg",
-        "##!define SIPWARDEN_PAGE",
-        "#!define SIPWARDEN_PAGE",
-    );
-    assert_eq!(merged.check().1, 0);
+}
+
+/// Every setting that is shipped with a `#` before it, as an operator may set them.
+#[test]
+fn a_merge_with_every_setting_is_all_in_place() {
+    let path = project().join("kamailio-cfg/ivozprovider/sipwarden-settings.cfg");
+    let shipped = fs::read_to_string(path).unwrap();
+    let lines = shipped.lines().filter_map(|line| line.strip_prefix("##!define "));
+    let text: Vec<_> = lines
+        .map(|line| line.replace("dialogs_users", "dialogs_PROXY").replace("change-me", "secret"))
+        .collect();
+    assert!(text.len() > 10);
+    let settings = text.iter().map(|line| line.split_once(' ').unwrap_or((line, "")));
+    let merged = Merged::with(&settings.collect::<Vec<_>>());
+    let (said, status) = merged.check();
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(said.matches("ok       /").count() - said.matches("HTTP").count(), 12, "{said}");
+}
+
+#[test]
+fn a_page_that_nobody_serves_is_named() {
+    let line = "\troute(SIPWARDEN_HTTP);\n";
+    for file in [USERS, TRUNKS] {
+        let page = || Merged::with(&[("SIPWARDEN_PAGE", "")]);
+        let merged = page();
+        merged.edit(file, line, "");
+        merged.complains("MISSING  route(SIPWARDEN_HTTP)");
+        let merged = page();
+        merged.edit(file, line, &format!("#!ifdef NEVER\n{line}#!endif\n"));
+        merged.complains("route(SIPWARDEN_HTTP) is left out by an #!ifdef");
+        let merged = page();
+        merged.edit(file, line, "").edit(
+            file,
+            "jsonrpc_dispatch();\n\t}\n",
+            &format!("jsonrpc_dispatch();\n\t}}\n{line}"),
+        );
+        merged.complains("route(SIPWARDEN_HTTP) has to be the first line");
+        let merged = page();
+        fs::remove_file(merged.file(file).with_file_name("http.cfg")).unwrap();
+        merged.complains("http.cfg is not there");
+    }
+}
+
+#[test]
+fn settings_that_do_nothing_or_harm_are_named() {
+    let only = |merged: &Merged, proxy: &str, expected: &str| {
+        let (said, status) = merged.check();
+        let line = said.lines().find(|line| line.contains(expected));
+        assert!(status == 1 && line.is_some_and(|line| line.starts_with(proxy)), "{said}");
+    };
+    let slip = Merged::with(&[("SIPWARDEN_TABLE_FILE", "\"/x\"")]);
+    only(&slip, "users", "SIPWARDEN_TABLE_FILE is no setting");
+    let url = |name: &str, password: &str| {
+        format!("\"mysql://sipwarden_dialogs:{password}@h/sipwarden_dialogs_{name}\"")
+    };
+    let shipped = Merged::with(&[("SIPWARDEN_DIALOG_DB_URL", &url("PROXY", "change-me-as-well"))]);
+    only(&shipped, "users", "SIPWARDEN_DIALOG_DB_URL still has the shipped password");
+    let one = Merged::with(&[("SIPWARDEN_DIALOG_DB_URL", &url("users", "x"))]);
+    only(&one, "trunks", "SIPWARDEN_DIALOG_DB_URL is the database of users");
 }
 
 #[test]

@@ -21,6 +21,13 @@ fn block(text: &str) -> String {
     block
 }
 
+/// The code in the guide's text that begins so.
+fn inline(begin: &str) -> String {
+    let guide = fs::read_to_string(project().join("docs/ivozprovider.md")).unwrap();
+    let rest = guide.split(&format!("`{begin}")).nth(1).unwrap_or_else(|| panic!("no {begin}"));
+    begin.to_owned() + rest.split('`').next().unwrap()
+}
+
 /// An operator's shell, with a `mysql` that asks the platform's server.
 struct Shell {
     folder: Folder,
@@ -41,11 +48,6 @@ impl Shell {
         let server = which("kamailio");
         let kamailio = format!("exec {server} -L {} \"$@\"", search_path());
         fs::create_dir(folder.join("bin")).unwrap();
-        for (name, line) in [("mysql", platform.server.as_mysql()), ("kamailio", kamailio)] {
-            let file = folder.join("bin").join(name);
-            fs::write(&file, format!("#!/bin/sh\n{line}\n")).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        }
         for proxy in ["users", "trunks"] {
             fs::create_dir_all(folder.join(&format!("etc/proxy{proxy}"))).unwrap();
             let merged = merge::merge(&merge::stock(proxy), &merge::calls(proxy));
@@ -60,9 +62,18 @@ impl Shell {
             ("unix:/tmp/".into(), format!("unix:{path}/")),
         ];
         let shell = Shell { folder, names };
+        shell.program("mysql", &platform.server.as_mysql());
+        shell.program("kamailio", &kamailio);
         let dry_run = shell.folder.join("kamailio-cfg/ivozprovider/dry-run.cfg");
         shell.edit(&dry_run, &[("unix:/tmp/", &format!("unix:{path}/"))]);
         shell
+    }
+
+    /// A program that the guide calls, and what it is here.
+    fn program(&self, name: &str, line: &str) {
+        let file = self.folder.join("bin").join(name);
+        fs::write(&file, format!("#!/bin/sh\n{line}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn command(&self, lines: &str) -> Command {
@@ -159,14 +170,12 @@ fn from_the_views_to_a_dry_run_and_a_merge_that_is_in_place() {
          -A WORKERS=2 -A CTL_SOCKET='\"unix:x\"' -A DBURL='\"mysql://a@b/c\"' -A USERS_ADDRESS='\"127.0.0.1\"' \
          -A TRUNKS_ADDRESS='\"127.0.0.1\"' -A CARRIER='\"sip:x\"'";
     for proxy in ["users", "trunks"] {
-        shell.run(&format!("kamailio -c -f /etc/kamailio/proxy{proxy}/kamailio.cfg {defines}"));
+        let check = inline("kamailio -c ").replace("proxyusers", &format!("proxy{proxy}"));
+        shell.run(&format!("{check} {defines}"));
     }
 
     // Back: no trace.
-    let guide = fs::read_to_string(project().join("docs/ivozprovider.md")).unwrap();
-    let begin = guide.find("`DROP DATABASE").unwrap() + 1;
-    let drop = &guide[begin..begin + guide[begin..].find('`').unwrap()];
-    platform.server.run_script(drop);
+    platform.server.run_script(&inline("DROP DATABASE"));
 }
 
 #[test]
@@ -231,16 +240,136 @@ fn every_setting_is_taken_and_the_page_is_shown_beside_the_portals_port() {
     let world = World::start(Kind::Sipwarden, &settings);
     for proxy in [&world.proxies.users, &world.proxies.trunks] {
         assert!(proxy.portal("sipwarden.version", &[]).contains("200 OK"));
-        let shown = proxy.get(8060);
+        let of_trunks = std::ptr::eq(proxy, &world.proxies.trunks);
+        let shown = proxy.get(if of_trunks { 8061 } else { 8060 });
         assert!(shown.starts_with("HTTP/1.1 200 OK") && shown.contains("<title>"), "{shown}");
         let told = proxy.kamcmd(&["sipwarden.settings"]);
         assert!(told.contains("flood_block_max: 3600"), "{told}");
         assert!(told.contains("tables_file: /"), "{told}");
         let carrier = proxy.kamcmd(&["sipwarden.source", "127.70.0.1"]);
-        let of_trunks = std::ptr::eq(proxy, &world.proxies.trunks);
+        // No way to ask it that the platform has not had.
+        let folder = std::path::PathBuf::from(proxy.ctl_socket());
+        let files = fs::read_dir(folder.parent().unwrap()).unwrap();
+        let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        assert!(!names.iter().any(|name| name.to_string_lossy().contains("rpc")), "{names:?}");
         assert!(
             carrier.contains(if of_trunks { "class: carrier" } else { "class: default" }),
             "{carrier}"
         );
+    }
+}
+
+/// The lines of a block, without what is behind their `#`, and that.
+fn commands(block: &str) -> Vec<(String, String)> {
+    let split = |line: &str| {
+        let (command, comment) = line.split_once(" # ").unwrap_or((line, ""));
+        (command.trim().to_owned(), comment.trim().to_owned())
+    };
+    block.lines().map(split).collect()
+}
+
+/// A shell beside both proxies, which finds their sockets and logs.
+fn beside(world: &World) -> Shell {
+    let mut shell = Shell::new(&world.platform);
+    let (users, trunks) = (&world.proxies.users, &world.proxies.trunks);
+    for (name, proxy) in [("users", users), ("trunks", trunks)] {
+        let shipped = format!("/run/kamailio/kamailio_proxy{name}_ctl");
+        shell.names.push((shipped, proxy.ctl_socket()));
+    }
+    let logs = [users, trunks].map(|proxy| proxy.log_file().display().to_string());
+    shell.program("journalctl", &format!("cat {}", logs.join(" ")));
+    shell
+}
+
+#[test]
+fn the_commands_of_the_side_by_side_step_show_differences_refusals_and_bans() {
+    let world = World::start(Kind::Watch, &[]);
+    let shell = beside(&world);
+    // An edit that only sipwarden was told of, a refusal, and a thief.
+    world.platform.run(
+        "INSERT INTO kam_users_address (companyId, ip_addr) VALUES (8, '127.60.0.1');
+         DELETE FROM kam_users_address WHERE companyId = 7;",
+    );
+    world.proxies.users.kamcmd(&["sipwarden.reload"]);
+    assert_eq!(world.phone(support::world::ELSEWHERE, 8).register().status(), Some(403));
+    assert_eq!(world.phone("127.61.0.1", 8).register().status(), Some(403));
+    let mut thief = world.phone("127.60.0.2", 7);
+    for n in 0..100 {
+        thief.password = format!("guess{n}");
+        assert_eq!(thief.register().status(), Some(401));
+    }
+    thief.password = "secret".into();
+    thief.register();
+    world.proxies.users.wait_until(&["sipwarden.bans"], "total: 1");
+    world.phone(support::world::GRANTED, 7).register();
+
+    let steps = commands(&block("journalctl"));
+    let expected = [
+        ("journalctl", "filter stock=-1 sipwarden=1 (granted_range)"),
+        ("sipwarden.denied", "reason: roadwarrior_none"),
+        ("sipwarden.bans", "alice@c7.example"),
+    ];
+    assert_eq!(steps.len(), expected.len());
+    for ((command, _), (what, said)) in steps.iter().zip(expected) {
+        assert!(command.contains(what), "{command}");
+        let told = shell.run(command);
+        assert!(told.contains(said), "{command}\n{told}");
+    }
+}
+
+#[test]
+fn the_commands_after_the_switch_say_what_the_guide_says_of_them() {
+    let timer = "\"name=SIPWARDEN_RELOAD;interval=1;mode=1;\"";
+    let world = World::start_with(Kind::Sipwarden, &|platform| {
+        platform.run(
+            "INSERT INTO ApplicationServers VALUES (20, '192.0.2.20', 'of the guide');
+             INSERT INTO kam_trunks_address (grp, ip_addr, mask) VALUES (1, '198.51.100.1', 32);
+             INSERT INTO kam_users_address (companyId, ip_addr, mask) VALUES (12, '203.0.113.7', 32);",
+        );
+        vec![("SIPWARDEN_RELOAD_TIMER".to_owned(), timer.to_owned())]
+    });
+    let shell = beside(&world);
+    let steps = commands(&block("kamailio_proxyusers_ctl sipwarden.stats"));
+    assert_eq!(steps.len(), 7);
+    for (command, comment) in &steps {
+        let told = shell.run(command);
+        // Behind a colon there is what it says, or one of two.
+        let says = comment.split_once(": ").map_or("", |(_, says)| says);
+        let said = |expected: &str| assert!(told.contains(expected), "{command}\n{told}");
+        match command.rsplit("_ctl ").next().unwrap().split(' ').next().unwrap() {
+            "sipwarden.stats" => {
+                for expected in ["generation: ", "companies: 3000", "users: 5996"] {
+                    said(expected);
+                }
+            }
+            "sipwarden.source" | "sipwarden.check" => {
+                let words: Vec<_> = says.split(", or ").collect();
+                assert!(!says.is_empty() && words.iter().any(|w| told.contains(w)), "{told}");
+            }
+            "sipwarden.calls" => {
+                said("total: 0");
+                let mut call = world.external(12, "+34600000000");
+                world.carrier_answers(&mut call);
+                let id = call.call_id.clone();
+                assert!(shell.run(command).contains(&id));
+                world.hang_up(call, &world.carrier);
+                world.calls_of_company_are("12", 0);
+                assert!(!shell.run(command).contains(&id));
+            }
+            "sipwarden.company" => {
+                said("range_count: 2");
+                world.platform.run(
+                    "INSERT INTO kam_users_address (companyId, ip_addr) VALUES (12, '203.0.113.8');",
+                );
+                wait_for("the range of the portal", || {
+                    shell.run(command).contains("203.0.113.8/32").then_some(())
+                });
+            }
+            "sipwarden.denied" => {
+                world.phone(support::world::ELSEWHERE, 8).register();
+                assert!(shell.run(command).contains("reason: roadwarrior_none"));
+            }
+            other => panic!("nothing is known of {other}"),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::account::Account;
 use crate::support::call::{Caller, Endpoint};
-use crate::support::proxies::Kind;
+use crate::support::proxies::{Kind, Proxy};
 use crate::support::wait_up_to;
 use crate::support::world::{ELSEWHERE, World};
 
@@ -106,16 +106,61 @@ fn calls_that_live_stay_and_those_whose_end_is_gone_end() {
     world.proxies.users.wait_until(&["sipwarden.calls"], "total: 0");
 }
 
-/// The platform sets `detect_spirals` 0: each INVITE has a dialog of its own.
+/// Whether caller and callee are asked about a call that rings.
+fn asked(proxy: &Proxy, call_id: &str) -> (bool, bool) {
+    let list = proxy.kamcmd(&["dlg.list"]);
+    let call = list.split("h_entry").find(|dialog| dialog.contains(call_id));
+    let lines = call.unwrap_or_else(|| panic!("{list}")).lines();
+    let flags = lines.filter_map(|line| line.trim().strip_prefix("iflags: ")).next();
+    let flags: u32 = flags.unwrap_or_else(|| panic!("{list}")).parse().unwrap();
+    (flags & 2 != 0, flags & 4 != 0)
+}
+
+/// Nothing on trunks makes a carrier behind NAT reachable: to ask it would end its calls.
 #[test]
-fn a_call_with_the_call_id_of_another_one_shares_no_slot() {
+fn a_carrier_is_asked_unless_its_contact_is_private_and_its_address_is_not() {
     let world = World::start(Kind::Sipwarden, &[]);
-    let phone = world.phone(ELSEWHERE, 7);
-    let mut call = phone.call("+34600000000", &phone.domain, "");
-    for calls in 1..=2 {
-        let ringing = world.server.request("INVITE");
-        world.server.reply(&ringing, 180, "a");
-        world.proxies.users.wait_until(&["sipwarden.calls"], &format!("total: {calls}"));
-        call.invite_again();
+    let trunks = &world.proxies.trunks;
+    let rings = |caller: &mut Caller<'_>, expected: bool| {
+        caller.invite();
+        let invite = world.server.request("INVITE");
+        let contact = caller.contact.as_deref().unwrap_or("its own");
+        assert_eq!(asked(trunks, &caller.call_id), (expected, true), "{contact}");
+        world.server.reply(&invite, 486, "a");
+        assert_eq!(caller.final_reply().status(), Some(486));
+    };
+    let call = |contact: Option<&str>| {
+        let mut caller = world.carrier_call(&world.carrier);
+        caller.contact = contact.map(|host| format!("sip:carrier@{host}"));
+        caller
+    };
+    rings(&mut call(None), true);
+    for private in [
+        PRIVATE,
+        "172.16.0.1",
+        "172.31.0.1:5080",
+        "192.168.1.1",
+        "100.64.0.1",
+        "100.127.0.1",
+        "[fd00::5]:5062",
+        "[FC12:3::5]",
+        "[fe80::5]",
+    ] {
+        rings(&mut call(Some(private)), false);
     }
+    for public in
+        ["203.0.113.9", "172.32.0.1:5080", "100.128.0.1", "fd00.example", "[2001:db8::fd00]"]
+    {
+        rings(&mut call(Some(public)), true);
+    }
+    // The inside is reachable, whatever its addresses.
+    let headers = "X-Info-BrandId: 8\r\nX-Info-CompanyId: 7\r\nX-Info-Type: vpbx\r\n";
+    let mut caller = Caller::new(&world.server, trunks.address(), "as.example", headers);
+    caller.dial("+34600000000");
+    caller.contact = Some(format!("sip:as@{PRIVATE}"));
+    caller.invite();
+    let invite = world.carrier.request("INVITE");
+    assert_eq!(asked(trunks, &caller.call_id), (true, true));
+    world.carrier.reply(&invite, 486, "c");
+    assert_eq!(caller.final_reply().status(), Some(486));
 }

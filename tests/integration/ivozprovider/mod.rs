@@ -7,4 +7,5 @@ mod guide;
 mod keepalive;
 mod logins;
 mod side_by_side;
+mod start;
 mod tables;

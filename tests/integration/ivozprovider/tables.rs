@@ -228,7 +228,7 @@ fn rows_that_mean_nothing_are_refused_by_name_and_the_tables_stay() {
             "SET FOREIGN_KEY_CHECKS = 0; INSERT INTO Companies (id, brandId) VALUES (77, 99)".into(),
             "DELETE FROM Companies WHERE id = 77",
             "sipwarden_company row",
-            "brand_id \"99\" is no brand (company \"77\")",
+            "brand_id \"99\" is not a brand (company \"77\")",
         ),
         (
             "INSERT INTO Terminals (id, name, domainId, companyId) VALUES (71, 'x', 1, 1), (72, 'X', 1, 5);

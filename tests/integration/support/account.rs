@@ -82,8 +82,10 @@ impl Account {
     pub fn send_with(&self, method: &str, cseq: u32, headers: &str) -> String {
         let (me, id) = (self.endpoint.address(), unique());
         let Account { user, domain, .. } = self;
+        // A state is published of the user itself, or the proxy takes it for another one's.
+        let of = if method == "PUBLISH" { format!("{user}@") } else { String::new() };
         let text = format!(
-            "{method} sip:{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{id}\r\n\
+            "{method} sip:{of}{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{id}\r\n\
              From: <sip:{user}@{domain}>;tag={id}\r\nTo: <sip:{user}@{domain}>\r\nCall-ID: {id}@phone\r\n\
              CSeq: {cseq} {method}\r\nContact: <sip:{user}@{me}>\r\nMax-Forwards: 70\r\n\
              Expires: 600\r\nUser-Agent: Phone's 1.0\r\n{headers}Content-Length: 0\r\n\r\n"

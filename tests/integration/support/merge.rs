@@ -74,7 +74,8 @@ pub fn stock(proxy: &str) -> String {
     fs::read_to_string(project().join(format!("tests/ivozprovider/{proxy}.cfg"))).unwrap()
 }
 
-/// The shipped settings with these logins, which an operator would type, and more lines.
+/// The shipped settings with these logins, which an operator would type, and more lines:
+/// a name and its value, or a whole `modparam(...)` without one.
 pub fn settings(db_url: &str, audit_url: &str, watch: bool, more: &[(&str, &str)]) -> String {
     let path = project().join("kamailio-cfg/ivozprovider/sipwarden-settings.cfg");
     let mut text = fs::read_to_string(path).unwrap();
@@ -89,7 +90,11 @@ pub fn settings(db_url: &str, audit_url: &str, watch: bool, more: &[(&str, &str)
         replace("\n#!define SIPWARDEN_WATCH\n", "\n");
     }
     for (name, value) in more {
-        text.push_str(&format!("#!define {name} {value}\n"));
+        let line = match name.starts_with("modparam(") {
+            true => (*name).to_owned(),
+            false => format!("#!define {name} {value}"),
+        };
+        text.push_str(&(line + "\n"));
     }
     text
 }

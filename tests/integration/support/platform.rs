@@ -32,8 +32,7 @@ impl Platform {
     /// As [`Platform::start`], without the views: as it is before sipwarden comes.
     pub fn bare() -> Self {
         let server = Server::mariadb();
-        let schema = project().join("tests/ivozprovider/schema.sql");
-        server.run_script(&fs::read_to_string(schema).unwrap());
+        server.run_script(&read("tests/ivozprovider/schema.sql"));
         let platform = Platform { server };
         platform.run(&companies());
         platform
@@ -42,16 +41,21 @@ impl Platform {
     /// As [`Platform::start`], without any row.
     pub fn empty() -> Self {
         let server = Server::mariadb();
-        let read = |path: &str| fs::read_to_string(project().join(path)).unwrap();
         server.run_script(&read("tests/ivozprovider/schema.sql"));
-        server.run_script(&read("kamailio-cfg/ivozprovider/views.sql"));
+        let platform = Platform { server };
+        platform.install();
+        platform
+    }
+
+    /// The views and the grants, as they are shipped.
+    pub fn install(&self) {
+        self.server.run_script(&read("kamailio-cfg/ivozprovider/views.sql"));
         let mut grants = read("kamailio-cfg/ivozprovider/grants.sql");
         for (shipped, ours) in PASSWORDS {
             assert!(grants.contains(shipped), "{shipped}");
             grants = grants.replace(shipped, ours);
         }
-        server.run_script(&grants);
-        Platform { server }
+        self.server.run_script(&grants);
     }
 
     /// Runs SQL in the platform's own database.
@@ -76,6 +80,10 @@ impl Platform {
         config.modules = self.server.driver().into();
         config
     }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(project().join(path)).unwrap()
 }
 
 /// The first three numbers of company n's range.

@@ -1,15 +1,18 @@
 //! Both proxies of a platform, as it has them or with sipwarden's calls.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::Mutex;
 
 use super::kamailio::free_port;
 use super::platform::Platform;
 use super::server::{kamcmd, program, search_path};
-use super::{Folder, merge, project, signal, wait_for};
+use super::{Folder, merge, signal, wait_for};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +54,13 @@ pub struct Inside {
 impl Inside {
     /// Addresses of loopback for one test, so that all ports may be 5060.
     pub fn new() -> Self {
-        let [high, low] = free_port().to_be_bytes();
+        static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+        let [high, low] = loop {
+            let port = free_port();
+            if TAKEN.lock().unwrap().insert(port) {
+                break port.to_be_bytes();
+            }
+        };
         let at = |last| Ipv4Addr::new(127, high, low, last);
         Inside { users: at(10), trunks: at(11), server: at(5) }
     }
@@ -170,7 +179,17 @@ impl Proxy {
     }
 
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.folder.join("log")).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap()).into_owned()
+    }
+
+    /// Where kamcmd finds it.
+    pub fn ctl_socket(&self) -> String {
+        self.folder.join("ctl").display().to_string()
+    }
+
+    /// Where its log is.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.join("log")
     }
 
     /// What an operator types; standard output and error.

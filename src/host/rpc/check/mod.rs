@@ -80,7 +80,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
     let ip = call.required("ip")?;
     let ip = Address::parse(&ip).ok_or_else(|| {
-        Fault::argument(format!("ip \"{}\" is no IP address", Printable::short(&ip)))
+        Fault::argument(format!("ip \"{}\" is not an IP address", Printable::short(&ip)))
     })?;
     let aor = call.argument("aor")?;
     call.no_more()?;
