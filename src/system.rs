@@ -48,7 +48,7 @@ fn detach_self() -> io::Result<()> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     /// A process that traces another one and never asks what became of it. Until it ends,
     /// which it does when dropped, nobody can wait for that one to the end.
     pub struct Tracer(libc::pid_t);
