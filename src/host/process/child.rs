@@ -25,8 +25,9 @@ thread_local! {
     static DYING: RefCell<Vec<Process>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Forgets the killed programs that have ended; how many have not.
-fn bury() -> usize {
+/// Forgets the killed programs that have ended; how many have not. To be called now and
+/// then.
+pub fn bury() -> usize {
     DYING.with_borrow_mut(|dying| {
         dying.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
         dying.len()

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::child::{Child, Done};
+use super::child::{Child, Done, bury};
 use crate::firewall::{
     Changes, Element, Elements, Listing, Mode, Pursuit, Sets, changes, disjoint, parse_listing,
     settle,
@@ -68,6 +68,7 @@ pub struct Feeder {
 impl Feeder {
     /// Does what there is to do, and waits for nothing. `now` is in ms.
     pub fn feed(&mut self, state: &State, sets: &Sets, now: u64) {
+        bury();
         if state.firewall.mode() == Mode::Off {
             state.firewall.set(Mode::Starting, "");
         }
