@@ -134,6 +134,7 @@ pub(super) mod tests {
     }
 
     /// A process that has ended and waits for its parent to ask; the parent is to.
+    #[allow(clippy::unwrap_used)]
     pub fn zombie() -> std::process::Child {
         let child = std::process::Command::new("true").spawn().unwrap();
         while !stat_of(child.id()).unwrap().has_ended {

@@ -29,10 +29,11 @@ thread_local! {
 pub fn record() -> bool {
     let Some(state) = state::get() else { return false };
     let now = clock::monotonic();
-    let more = guard(Entry::Tell, false, || tell_all(state, now));
+    let events = guard(Entry::Tell, false, || tell_all(state, now));
     guard(Entry::Gauges, (), || usage::tell(state, now));
-    guard(Entry::Audit, (), || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now)));
-    more
+    let write = || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
+    let rows = guard(Entry::Audit, false, write);
+    events || rows
 }
 
 /// Whether time was up before the last event was told.
