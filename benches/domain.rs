@@ -66,7 +66,7 @@ fn checks(companies: usize, ranges: usize) {
     println!("check_company_ip: {companies} companies, {ranges} ranges");
     let store = platform(companies, ranges);
     // SAFETY: the only reader of this process in this store.
-    let reader = unsafe { store.publication().claim(std::process::id()) }.unwrap();
+    let reader = unsafe { store.publication().claim() }.unwrap();
     let ids: Vec<String> = (0..companies).map(|n| n.to_string()).collect();
     let mut state = 99;
     let picks: Vec<(usize, u32)> = (0..BATCH)

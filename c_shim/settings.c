@@ -154,11 +154,11 @@ static void on_set(str *group, str *name)
 	int n = variable_of(name);
 
 	(void)group;
-	if(n >= 0 && sw_is_recorder)
+	if(n >= 0 && sw_is_warden)
 		apply(n);
 }
 
-/* What the module's own process has taken over last; in shared memory. */
+/* What the warden has taken over last; in shared memory. */
 static cfg_block_t **taken_over;
 
 void sw_settings_update(void)
@@ -174,7 +174,7 @@ void sw_settings_update(void)
 int sw_settings_settled(void)
 {
 	/* a process cannot wait for itself */
-	if(sw_is_recorder)
+	if(sw_is_warden)
 		sw_settings_update();
 	return __atomic_load_n(taken_over, __ATOMIC_ACQUIRE) == *cfg_global;
 }

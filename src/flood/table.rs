@@ -7,6 +7,7 @@ use super::entry::{Block, Ended, Entry, Judgement, Reason};
 use super::settings::Rules;
 use crate::address::{Address, Prefix};
 use crate::limiter::{ClassId, Key, Lines, Locked, Place, Term};
+use crate::shm::BitSet;
 use crate::source::{Learnt, Source};
 
 #[cfg(not(shuttle))]
@@ -17,6 +18,9 @@ pub struct FloodTable {
     lines: Lines<Entry>,
     seed: [u64; 2],
     blocked: Blocked,
+    /// Lines in use, each changed under its lock. To lock a line is to write to it, so
+    /// that one that was never used would take memory from then on.
+    taken: BitSet,
 }
 
 /// How a request was judged.
@@ -93,7 +97,8 @@ impl FloodTable {
     /// What the kernel says.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
         let lines = Lines::new(capacity)?;
-        Ok(FloodTable { blocked: Blocked::new(lines.len())?, lines, seed })
+        let (blocked, taken) = (Blocked::new(lines.len())?, BitSet::new(lines.len())?);
+        Ok(FloodTable { blocked, taken, lines, seed })
     }
 
     /// The entry of a prefix, locked, and the number of its line.
@@ -155,7 +160,11 @@ impl FloodTable {
     /// that still counted.
     fn take(&self, line: usize, place: Place<Option<Ended>>) -> (Option<Ended>, bool) {
         match place {
-            Place::Known | Place::Free => (None, false),
+            Place::Known => (None, false),
+            Place::Free => {
+                self.taken.set(line, true);
+                (None, false)
+            }
             Place::Instead { over, fresh } => {
                 self.blocked.mark(line, false);
                 (over, fresh)
@@ -308,7 +317,7 @@ impl FloodTable {
     /// Forgets all that is known of the sources in a prefix, or of all, and lifts
     /// their blocks; `ended` is told what that ends, without any lock.
     pub fn forget(&self, prefix: Option<Prefix>, mut ended: impl FnMut(&Ended)) {
-        for line in 0..self.lines.len() {
+        for line in self.taken.iter() {
             let Some(mut entry) = self.lines.lock(line) else { continue };
             let within = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
             if !entry.key().prefix().is_some_and(within) {
@@ -320,6 +329,7 @@ impl FloodTable {
             }
             self.lines.free(&mut entry);
             self.blocked.mark(line, false);
+            self.taken.set(line, false);
             drop(entry);
             over.iter().for_each(&mut ended);
         }
@@ -419,7 +429,7 @@ impl FloodTable {
         clock: impl Fn() -> u64,
         mut source: impl FnMut(Prefix, Option<ClassId>, u32),
     ) {
-        for line in 0..self.lines.len() {
+        for line in self.taken.iter() {
             let Some(entry) = self.lines.lock(line) else { continue };
             let (mut copy, now) = (*entry, clock());
             drop(entry);
@@ -444,7 +454,7 @@ impl FloodTable {
             capacity: self.lines.len(),
             used: self.lines.used(),
             blocked: self.blocked.count(),
-            bytes: self.lines.bytes() + self.blocked.bytes(),
+            bytes: self.lines.bytes() + self.blocked.bytes() + self.taken.bytes(),
         }
     }
 }

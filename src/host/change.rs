@@ -87,12 +87,15 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     }
 }
 
-/// Changes a setting that was checked, and logs the rules that are new. No lock is held
-/// around what asks the host or the file system: workers take that of the rules.
+/// Changes a setting that was checked, and logs the rules that are new. The lock of the
+/// rules, which workers take, is kept around nothing that asks the host or the file system. Several processes may
+/// change values of a list at once: rules and values change in one order, by a lock that
+/// nobody else waits for.
 ///
 /// # Errors
 /// What is wrong with the value.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
+    let _order = state.changing.lock();
     match at::is_auth(index) {
         true => apply_auth(state, index, value)?,
         false => apply_flood(state, index, value)?,
@@ -126,7 +129,11 @@ fn apply_auth(state: &State, index: usize, value: &Value) -> Result<(), String> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
     use super::*;
+    use crate::flood::{ClassId, Rules};
+    use crate::host::settings::Values;
 
     #[test]
     fn a_refused_change_changes_nothing() {
@@ -145,5 +152,53 @@ mod tests {
         let refused = change(at::MAX_CALLS, "5");
         assert!(refused.contains("max_calls cannot be changed"), "{refused}");
         assert_eq!(flood, before);
+    }
+    /// Threads in place of processes: the lock is the same for both.
+    const WRITERS: u64 = 4;
+    const ROUNDS: u64 = 2000;
+
+    /// All writers are there.
+    fn meet(arrived: &AtomicU64, round: u64) {
+        arrived.fetch_add(1, SeqCst);
+        while arrived.load(SeqCst) < WRITERS * (round + 1) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Limit of a class as it is shown and as it is in force.
+    fn limits(state: &State) -> (u32, u32) {
+        let text = state.values.text(at::FLOOD_CLASS);
+        let shown = text.rsplit(':').next().and_then(|limit| limit.parse().ok()).unwrap_or(0);
+        let mut rules = Rules::NONE;
+        state.flood_rules.refresh(&mut rules);
+        (shown, rules.class(Some(ClassId(1))).limit)
+    }
+
+    #[test]
+    fn what_is_shown_of_a_list_is_what_holds() {
+        let mut settings = Settings::with_classes(&["office=limit:5"]).unwrap();
+        settings.snapshot_bytes = 1 << 16;
+        let mut flood = FloodSettings::new(100, 2000, 300, 0);
+        flood.know(&settings.classes);
+        let state = State::new(settings, Values::new().unwrap(), flood, [1, 2], [3, 4]).unwrap();
+        let (arrived, wrong) = (&AtomicU64::new(0), &AtomicU64::new(0));
+        let work = &|n: u64| {
+            for round in 0..ROUNDS {
+                let limit = 1 + n + WRITERS * (round % 50);
+                let class = Value::Text(format!("office=limit:{limit}"));
+                meet(arrived, 2 * round);
+                apply(&state, at::FLOOD_CLASS, &class).unwrap();
+                meet(arrived, 2 * round + 1);
+                let (shown, holds) = limits(&state);
+                wrong.fetch_add(u64::from(shown != holds), SeqCst);
+            }
+        };
+        std::thread::scope(|scope| {
+            for n in 0..WRITERS {
+                scope.spawn(move || work(n));
+            }
+        });
+        assert_eq!(arrived.load(SeqCst), WRITERS * ROUNDS * 2);
+        assert_eq!(wrong.load(SeqCst), 0);
     }
 }

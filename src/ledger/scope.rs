@@ -5,8 +5,8 @@ use std::io;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::shm::atomic::Ordering::Relaxed;
-use crate::shm::{Buckets, Locked, Pool, Record};
+use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::shm::{Area, Buckets, Locked, Pool, Record};
 
 /// Words of a scope record:
 ///
@@ -62,6 +62,8 @@ impl Key {
 pub(super) struct Scopes {
     pool: Pool<WORDS>,
     buckets: Buckets,
+    /// Counts that would have gone below zero.
+    miscounted: &'static AtomicU64,
     seed: [u64; 2],
 }
 
@@ -72,7 +74,8 @@ impl Scopes {
     /// `seed` is the same in all processes.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
         let buckets = Buckets::new(capacity)?;
-        Ok(Scopes { pool: Pool::new(capacity)?, buckets, seed })
+        let miscounted = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Scopes { pool: Pool::new(capacity)?, buckets, miscounted, seed })
     }
 
     pub fn key(&self, scope: &Scope<'_>) -> Key {
@@ -150,12 +153,25 @@ impl Scopes {
     pub fn add(&self, locks: &LockedScopes, position: u32, live: i32, refs: i32) {
         let Some(record) = self.pool.get(position) else { return };
         let word = record[3].load(Relaxed);
-        let live = (word as u32).saturating_add_signed(live);
-        let refs = ((word >> 32) as u32).saturating_add_signed(refs);
+        let live = self.changed(word as u32, live);
+        let refs = self.changed((word >> 32) as u32, refs);
         record[3].store(u64::from(live) | u64::from(refs) << 32, Relaxed);
         if refs == 0 {
             self.remove(locks, position, record);
         }
+    }
+
+    /// A count after a change. One that would go below zero stays there, and is counted:
+    /// in silence it would hide that calls are taken out twice.
+    fn changed(&self, count: u32, by: i32) -> u32 {
+        if count.checked_add_signed(by).is_none() {
+            self.miscounted.fetch_add(1, Relaxed);
+        }
+        count.saturating_add_signed(by)
+    }
+
+    pub fn miscounted(&self) -> u64 {
+        self.miscounted.load(Relaxed)
     }
 
     fn remove(&self, locks: &LockedScopes, position: u32, record: &Record<WORDS>) {
@@ -229,4 +245,23 @@ fn link(record: &Record<WORDS>) -> Option<u32> {
 fn set_link(record: &Record<WORDS>, next: Option<u32>) {
     let kept = record[0].load(Relaxed) & !0xffff_ffff;
     record[0].store(kept | next.map_or(0, |p| u64::from(p) + 1), Relaxed);
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_would_go_below_zero_is_counted() {
+        let scopes = Scopes::new(4, [1, 2]).unwrap();
+        let scope = Scope { kind: ScopeKind::Company, id: b"c" };
+        let key = scopes.key(&scope);
+        let locks = scopes.lock(&[Some(key), None, None]);
+        let at = scopes.find_or_add(&locks, key, &scope).unwrap();
+        scopes.add(&locks, at, 1, 1);
+        scopes.add(&locks, at, -1, 0);
+        assert_eq!(scopes.miscounted(), 0);
+        scopes.add(&locks, at, -1, 0);
+        assert_eq!((scopes.miscounted(), scopes.live_at(at)), (1, 0));
+    }
 }

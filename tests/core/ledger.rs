@@ -332,6 +332,8 @@ mod plain {
                     }
                 }
                 prop_assert_eq!(ledger.memory().leases as usize, model.leases.len());
+                let live = model.leases.values().filter(|lease| lease.0).count();
+                prop_assert_eq!((ledger.live_calls(), ledger.miscounted()), (live as u64, 0));
             }
             for dialog in 0..12 {
                 ledger.forget(DialogId(dialog));
@@ -429,6 +431,7 @@ mod plain {
             assert_eq!(ledger.live(ScopeKind::User, &[b'u', company]), 0);
         }
         assert_eq!((ledger.memory().leases, ledger.memory().scopes), (0, 0));
+        assert_eq!((ledger.live_calls(), ledger.miscounted()), (0, 0));
     }
 }
 

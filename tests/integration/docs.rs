@@ -199,8 +199,10 @@ fn meaning_of(statistic: &str) -> &'static str {
         }
         "audit_lost" => "rows that could not be kept for the audit table",
         "firewall_failures" => "failed attempts to feed the firewall's sets",
+        "lock_waits" => "waits for a lock of another process that lasted longer than a second",
         "panics" => "faults of ours that were caught",
         "calls_active" => "counted calls",
+        "calls_miscounted" => "counts that would have gone below zero: a fault of ours",
         "calls_room" => "calls that can be counted, `max_calls`",
         "blocks_active" => "blocks in force",
         "sources_known" => "sources in the table of flood control",

@@ -134,7 +134,7 @@ fn a_setting_is_set_or_the_answer_says_why_not() {
     assert_eq!(settings(&kamailio), before);
 }
 
-/// Changes are applied by the module's own process: while that is stopped, a reload
+/// Changes are applied by the warden: while that is stopped, a reload
 /// waits, and does nothing rather than read the old database.
 #[test]
 fn a_reload_faults_while_changes_do_not_hold() {
@@ -142,7 +142,7 @@ fn a_reload_faults_while_changes_do_not_hold() {
     let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
     let kamailio = config(&first).start();
     let list = kamailio.rpc("core.psx", json!([]));
-    let own = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden recorder").unwrap();
+    let own = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden warden").unwrap();
     let own = own["PID"].as_u64().unwrap() as i32;
     signal(own, libc::SIGSTOP);
     set(&kamailio, "db_url", &second.url());

@@ -23,7 +23,7 @@ thread_local! {
 }
 
 /// Ends what is outdated, if tables or settings are others than at the last call. Called
-/// all the time in the module's own process.
+/// all the time in the warden.
 pub fn revise(state: &State) {
     let basis = (
         state.store.publication().current(),

@@ -96,10 +96,9 @@ pub fn block_ended(state: &State, block: &Block) {
 
 fn block_event(state: &State, kind: EventKind, block: &Block) {
     let now = Moment::now();
-    let class = state.settings.classes.name(block.class).as_bytes();
     let (source, learnt) = (Some(block.prefix), block.ways.first());
-    let subject = Subject { source, learnt, aor: class, ..Subject::default() };
-    let mut event = Event::new(kind, now.wall, &subject);
+    let subject = Subject { source, learnt, ..Subject::default() };
+    let mut event = Event::new(kind, now.wall, &subject).with_class(block.class);
     if block.reason == Reason::Flood {
         event = event.by(&FLOOD_CHECK);
     }
@@ -141,14 +140,11 @@ pub fn throttled(
     class: Option<ClassId>,
     limit: u32,
 ) {
-    let aor = state.settings.classes.name(class).as_bytes();
     let (source, learnt) = (Some(source), Some(learnt));
-    let subject = Subject { source, learnt, aor, ..Subject::default() };
-    let mut event = Event::new(EventKind::Limit, clock::wall(), &subject).with_verdict(
-        &FLOOD_CHECK,
-        Verdict::FloodThrottled,
-        false,
-    );
+    let subject = Subject { source, learnt, ..Subject::default() };
+    let mut event = Event::new(EventKind::Limit, clock::wall(), &subject)
+        .with_verdict(&FLOOD_CHECK, Verdict::FloodThrottled, false)
+        .with_class(class);
     event.limit = limit;
     state.journal.put(&event);
 }
@@ -159,7 +155,7 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
         Ok(generation) => (EventKind::Reload, "", generation),
         Err(why) => (EventKind::ReloadFailed, why, 0),
     };
-    let subject = Subject { aor: text.as_bytes(), ..Subject::default() };
+    let subject = Subject { text: text.as_bytes(), ..Subject::default() };
     let mut event = Event::new(kind, clock::wall(), &subject);
     event.calls = u32::try_from(generation).unwrap_or(u32::MAX);
     state.journal.put(&event);
@@ -168,14 +164,13 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
 /// A call that counted ended although neither end hung up.
 pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
     let [brand, company, _] = call.scopes.each_ref().map(|id| id.as_deref().unwrap_or_default());
-    let call_id = &call.call_id;
-    let subject = Subject { company, brand, aor: call_id, call_id, ..Subject::default() };
+    let subject = Subject { company, brand, call_id: &call.call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
     state.journal.put(&event.with_expiry(why, said_bye));
 }
 
 /// A call was still counted while its dialog was gone.
 pub fn leaked(state: &State, call_id: &[u8]) {
-    let subject = Subject { aor: call_id, call_id, ..Subject::default() };
+    let subject = Subject { call_id, ..Subject::default() };
     state.journal.put(&Event::new(EventKind::Leak, clock::wall(), &subject));
 }

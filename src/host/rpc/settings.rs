@@ -16,7 +16,7 @@ use crate::printable::{Printable, without_password};
 const LOOKS: u32 = 400;
 const PAUSE: u64 = 5;
 
-/// Waits until the module's own process has applied all changes of settings; whether it
+/// Waits until the warden has applied all changes of settings; whether it
 /// has.
 fn settles() -> bool {
     (0..LOOKS).any(|_| {
@@ -28,8 +28,7 @@ fn settles() -> bool {
     })
 }
 
-/// Waits until all changes of settings so far hold: a tenth of a second, unless an event
-/// route or the audit's database keeps the module's own process.
+/// Waits until all changes of settings so far hold: a tenth of a second.
 ///
 /// # Errors
 /// They are not in force yet.
@@ -38,8 +37,8 @@ pub fn settle() -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::internal(
-        "nothing was done: changes of settings are not in force yet: the module's own process is \
-         busy (an event route, or the audit's database); try again",
+        "nothing was done: changes of settings are not in force yet: the process \"sipwarden \
+         warden\" does not run (is it stopped, or the machine overloaded?); try again",
     ))
 }
 
