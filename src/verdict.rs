@@ -422,6 +422,23 @@ const FIRST: [usize; FUNCTIONS.len() + 1] = {
 #[allow(clippy::indexing_slicing)] // while compiling
 pub const STATISTICS: usize = FIRST[FUNCTIONS.len()];
 
+/// Number of the statistic of each verdict of each function, from 1; 0 for none.
+#[allow(clippy::indexing_slicing)] // while compiling
+static NUMBERS: [[u16; ENTRIES.len()]; FUNCTIONS.len()] = {
+    let mut numbers = [[0; ENTRIES.len()]; FUNCTIONS.len()];
+    let mut function = 0;
+    while function < FUNCTIONS.len() {
+        let verdicts = FUNCTIONS[function].verdicts;
+        let mut n = 0;
+        while n < verdicts.len() {
+            numbers[function][verdicts[n].0 as usize] = (FIRST[function] + n + 1) as u16;
+            n += 1;
+        }
+        function += 1;
+    }
+    numbers
+};
+
 impl Function {
     /// Place in [`FUNCTIONS`].
     pub const fn place(&self) -> usize {
@@ -430,8 +447,8 @@ impl Function {
 
     /// Number of the statistic of a verdict; None for one that is not its own.
     pub fn statistic(&self, verdict: Verdict) -> Option<usize> {
-        let within = self.verdicts.iter().position(|(own, _)| *own == verdict)?;
-        Some(FIRST.get(self.place)? + within)
+        let number = *NUMBERS.get(self.place)?.get(verdict as usize)?;
+        usize::from(number).checked_sub(1)
     }
 }
 

@@ -17,4 +17,4 @@ pub use calls::{
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};
 pub use numbers::{AuthNumbers, FloodNumbers, Numbers};
-pub use source::{SourceDecision, check_company_ip, check_country};
+pub use source::{SourceDecision, check_company_ip, check_country, check_source};

@@ -12,7 +12,7 @@ use crate::host::state::{self, State};
 use crate::ledger::{LeaseInfo, ScopeKind};
 use crate::limiter::ClassId;
 use crate::policy::Numbers;
-use crate::snapshot::View;
+use crate::snapshot::CompanyView;
 use crate::source::{Learnt, Source};
 use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
 
@@ -23,10 +23,9 @@ pub fn subject(source: Option<Source>) -> Subject<'static> {
     Subject { source, learnt: Some(learnt), ..Subject::default() }
 }
 
-/// A function has refused a request, or would have. The brand is looked up only for
-/// what is no repeat.
+/// A function has refused a request, or would have: of a company, if it is known.
 pub fn refused(
-    view: &View<'_>,
+    company: Option<&CompanyView<'_>>,
     msg: Message<'_>,
     function: &'static Function,
     verdict: Verdict,
@@ -36,9 +35,9 @@ pub fn refused(
 ) {
     let Some(state) = state::get() else { return };
     let now = clock::wall();
-    let Subject { source, learnt, company, aor, .. } = *subject;
+    let Subject { source, learnt, company: id, aor, .. } = *subject;
     let what = (function.place(), verdict as u8, monitored, learnt.map(|way| way as u8));
-    let key = (what, source, company, aor);
+    let key = (what, source, id, aor);
     state.journal.put_folded(&key, now, || {
         let (kind, scope) = match verdict {
             Verdict::BrandLimit => (EventKind::Limit, Some(ScopeKind::Brand)),
@@ -47,7 +46,7 @@ pub fn refused(
             Verdict::LedgerFull => (EventKind::Limit, None),
             _ => (EventKind::Denied, None),
         };
-        let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
+        let brand = company.map_or(&[][..], |company| company.brand().0);
         let [call_id, from] = msg.names();
         let subject = Subject { brand, call_id, from, ..*subject };
         let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
