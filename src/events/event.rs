@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::expiry::Expiry;
 use crate::address::Prefix;
-use crate::flood::ClassId;
+use crate::limiter::ClassId;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
 

@@ -132,7 +132,8 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
     use super::*;
-    use crate::flood::{ClassId, Rules};
+    use crate::flood::Rules;
+    use crate::limiter::ClassId;
     use crate::host::settings::Values;
 
     #[test]
