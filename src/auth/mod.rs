@@ -1,4 +1,4 @@
-//! Brute force protection: who fails to authenticate too often, and is banned.
+//! Brute force protection: AoRs that fail to authenticate too often are banned.
 //!
 //! A fixed table in shared memory, keyed by AoR and source prefix, each entry with
 //! a lock of its own, in the manner of the flood table. An entry counts failures in

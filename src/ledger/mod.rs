@@ -1,4 +1,4 @@
-//! The call ledger: which calls are up, and what they count against.
+//! The call ledger: the live calls, and what they count against.
 //!
 //! A lease is one live call and its scopes (user, company, brand). The count of
 //! a scope is the number of live leases that hold it. All lies in shared memory.

@@ -138,7 +138,7 @@ fn what_is_no_argument_is_a_fault_over_json_and_nothing_is_done() {
             params.push(bad.clone());
             let fault = kamailio.try_rpc(&format!("sipwarden.{method}"), params.clone().into());
             let fault = fault.expect_err(&format!("{method} {params:?}"));
-            let expected = format!("400 argument {name} is no text");
+            let expected = format!("400 argument {name} is neither text nor a whole number");
             assert!(fault.starts_with(&expected), "{method} {params:?}: {fault}");
         }
     }
@@ -180,7 +180,8 @@ fn refuses_numbers_of_kamcmd(settings: &str) {
             line.extend_from_slice(good);
             line.push(bad);
             let said = kamailio.kamcmd(&line);
-            let expected = format!("error: 400 - argument {name} is no text");
+            let expected =
+                format!("error: 400 - argument {name} is neither text nor a whole number");
             assert!(said.starts_with(&expected), "{line:?}: {said}");
             assert!(said.contains("write s: before it"), "{line:?}: {said}");
         }

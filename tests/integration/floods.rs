@@ -380,7 +380,7 @@ fn operators_block_list_explain_and_lift() {
         ("unblock", json!(["127.9.0.1", "127.9.0.2"]), "one argument too many"),
         ("unblock", json!(["everything"]), "\"everything\" is not an IP address"),
         ("unblock", json!([]), "address is missing"),
-        ("source", json!(["127.9.0.0/24"]), "is no IP address"),
+        ("source", json!(["127.9.0.0/24"]), "is not an IP address"),
         ("blocks", json!([2]), "page 2: the last one is 1"),
     ] {
         let fault = fault(method, arguments);
