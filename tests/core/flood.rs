@@ -459,8 +459,8 @@ fn a_table_full_of_blocks_lets_others_pass_untracked_and_recovers() {
 fn a_source_takes_64_bytes() {
     let memory = FloodTable::new(262_144, SEED).unwrap().memory();
     assert_eq!(memory.capacity, 262_144);
-    // The map of blocks: one bit a source, and what there is per prefix length.
-    assert!(memory.bytes <= 64 * memory.capacity + memory.capacity / 8 + 1024, "{memory:?}");
+    // Two bits a source, used and blocked, and what there is per prefix length.
+    assert!(memory.bytes <= 64 * memory.capacity + memory.capacity / 4 + 1024, "{memory:?}");
 }
 
 const PROCESSES: usize = 8;
