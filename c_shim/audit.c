@@ -80,7 +80,7 @@ static int64_t integer_of(const db_val_t *value)
 		case DB1_BIGINT:
 			return VAL_BIGINT(value);
 		default:
-			LM_ERR("audit: column %s is no integer (type %d)\n", column_hits.s,
+			LM_ERR("audit: column %s is not an integer (type %d)\n", column_hits.s,
 					VAL_TYPE(value));
 			return -2;
 	}

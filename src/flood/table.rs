@@ -159,12 +159,10 @@ impl FloodTable {
     /// A locked line was taken: what is over with the entry that was there, and whether
     /// that still counted.
     fn take(&self, line: usize, place: Place<Option<Ended>>) -> (Option<Ended>, bool) {
+        // Also of a known one: a process may have died before it came to this.
+        self.taken.set(line, true);
         match place {
-            Place::Known => (None, false),
-            Place::Free => {
-                self.taken.set(line, true);
-                (None, false)
-            }
+            Place::Known | Place::Free => (None, false),
             Place::Instead { over, fresh } => {
                 self.blocked.mark(line, false);
                 (over, fresh)

@@ -12,6 +12,7 @@ use super::settings::{PARAMS, Settings, Value, at};
 use super::state::rules::{with_auth_rules, with_rules};
 use super::state::{self, State};
 use crate::flood::FloodSettings;
+use crate::{auth, flood};
 
 /// Whether a setting may be changed.
 ///
@@ -87,44 +88,52 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     }
 }
 
-/// Changes a setting that was checked, and logs the rules that are new. The lock of the
-/// rules, which workers take, is kept around nothing that asks the host or the file system. Several processes may
-/// change values of a list at once: rules and values change in one order, by a lock that
-/// nobody else waits for.
+/// Changes a setting that was checked, and logs the rules that are new. Several processes
+/// may change values of a list at once: rules and values change in one order, by a lock
+/// that no worker waits for. No lock is held while the host is asked to log.
 ///
 /// # Errors
 /// What is wrong with the value.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
-    let _order = state.changing.lock();
-    match at::is_auth(index) {
-        true => apply_auth(state, index, value)?,
-        false => apply_flood(state, index, value)?,
-    }
+    let order = state.changing.lock();
+    let before = match at::is_auth(index) {
+        true => Before::Auth(apply_auth(state, index, value)?),
+        false => Before::Flood(apply_flood(state, index, value)?),
+    };
     state.values.set(index, value);
+    drop(order);
+    match before {
+        Before::Auth(rules) => bans::log_rules(state, &rules),
+        Before::Flood(Some(rules)) => blocks::log_rules(state, &rules),
+        Before::Flood(None) => {}
+    }
     Ok(())
 }
 
-fn apply_flood(state: &State, index: usize, value: &Value) -> Result<(), String> {
+/// The rules before a change; None if it left them as they were.
+enum Before {
+    Auth(auth::Rules),
+    Flood(Option<flood::Rules>),
+}
+
+fn apply_flood(state: &State, index: usize, value: &Value) -> Result<Option<flood::Rules>, String> {
     let rules = with_rules(state, |rules| *rules);
     let before = state.flood_rules.settings();
     let mut after = before;
     state.settings.change(&mut after, index, value)?;
-    if after != before {
-        let mut result = Ok(());
-        state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
-        result?;
-        blocks::log_rules(state, &rules);
+    if after == before {
+        return Ok(None);
     }
-    Ok(())
+    let mut result = Ok(());
+    state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
+    result.map(|()| Some(rules))
 }
 
-fn apply_auth(state: &State, index: usize, value: &Value) -> Result<(), String> {
+fn apply_auth(state: &State, index: usize, value: &Value) -> Result<auth::Rules, String> {
     let before = with_auth_rules(state, |rules| *rules);
     let mut result = Ok(());
     state.auth_rules.change(|auth| result = state.settings.change_auth(auth, index, value));
-    result?;
-    bans::log_rules(state, &before);
-    Ok(())
+    result.map(|()| before)
 }
 
 #[cfg(test)]
@@ -133,8 +142,8 @@ mod tests {
 
     use super::*;
     use crate::flood::Rules;
-    use crate::limiter::ClassId;
     use crate::host::settings::Values;
+    use crate::limiter::ClassId;
 
     #[test]
     fn a_refused_change_changes_nothing() {

@@ -189,7 +189,10 @@ fn refuses_numbers_of_kamcmd(settings: &str) {
     assert_eq!(state(&kamailio), before);
     // What follows such an argument is not taken for it.
     let said = kamailio.kamcmd(&["sipwarden.unban", "all", "192.0", "192.0.2.0/24"]);
-    assert!(said.starts_with("error: 400 - argument address is neither text nor a whole number"), "{said}");
+    assert!(
+        said.starts_with("error: 400 - argument address is neither text nor a whole number"),
+        "{said}"
+    );
     assert_eq!(state(&kamailio), before);
 }
 

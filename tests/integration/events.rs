@@ -184,7 +184,9 @@ fn a_column_of_another_type_is_not_taken_for_a_number() {
     let table = "modparam(\"sipwarden\", \"audit_table\", \"other\")\n";
     let kamailio = config(&db).settings(&(audit(&db.url()) + table)).start();
     Phone::new("127.9.0.1", kamailio.address()).ask("office");
-    wait_for("a complaint", || kamailio.log().contains("column hits is no integer").then_some(()));
+    wait_for("a complaint", || {
+        kamailio.log().contains("column hits is not an integer").then_some(())
+    });
     let hits = "SELECT hits FROM other WHERE reason = 'denied_source';";
     assert_eq!(db.query(hits), "7\n");
 }

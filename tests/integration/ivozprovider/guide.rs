@@ -367,7 +367,9 @@ fn the_commands_after_the_switch_say_what_the_guide_says_of_them() {
             }
             "sipwarden.denied" => {
                 world.phone(crate::support::world::ELSEWHERE, 8).register();
-                assert!(shell.run(command).contains("reason: roadwarrior_none"));
+                wait_for("the refusal", || {
+                    shell.run(command).contains("reason: roadwarrior_none").then_some(())
+                });
             }
             other => panic!("nothing is known of {other}"),
         }
