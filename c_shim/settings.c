@@ -164,10 +164,11 @@ static cfg_block_t **taken_over;
 void sw_settings_update(void)
 {
 	/* The framework lets the old block go before all changes are applied, and a new
-	 * one may get its address. */
-	if(cfg_local != *cfg_global)
+	 * one may get its address. One look decides: a change after it waits for the next. */
+	if(cfg_local != *cfg_global) {
 		__atomic_store_n(taken_over, NULL, __ATOMIC_SEQ_CST);
-	cfg_update();
+		cfg_update();
+	}
 	__atomic_store_n(taken_over, cfg_local, __ATOMIC_RELEASE);
 }
 

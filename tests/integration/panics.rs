@@ -118,6 +118,7 @@ fn a_panic_in_the_modules_own_process_or_a_setting_leaves_it_serving() {
 fn a_job_that_panics_keeps_no_other_one_waiting() {
     let all = [
         "Sweep",
+        "SweepBans",
         "Revise",
         "Feed",
         "KeepBlocks",

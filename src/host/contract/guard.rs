@@ -36,6 +36,7 @@ pub enum Entry {
     DialogRestored,
     Tick,
     Sweep,
+    SweepBans,
     Revise,
     Reap,
     KeepBlocks,

@@ -10,7 +10,7 @@ use crate::host::state::State;
 use crate::ledger::LeaseInfo;
 use crate::printable::Printable;
 
-/// Records that are looked at in one go: some ms, so that other work is not kept waiting.
+/// Records that are looked at in one go: some ms, so that events are not kept waiting.
 const SLICE: u32 = 5_000;
 
 thread_local! {
@@ -43,8 +43,9 @@ impl Round {
     }
 }
 
-/// Called all the time in the warden. Each `reaper_interval` a comparison
-/// begins, which frees what two of them in turn found leaked.
+/// Called all the time in the recorder, as it may wait for dialogs. Each
+/// `reaper_interval` a comparison begins, which frees what two of them in turn found
+/// leaked.
 pub fn reap(state: &State, now: u64) {
     let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);
     if interval == 0 || !dialogs::can_look_up() {

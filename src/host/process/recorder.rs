@@ -1,11 +1,11 @@
 //! The process that runs scripts and talks to databases, which may keep it waiting: it
-//! tells of events. Nothing that others need waits for it.
+//! tells of events, and compares calls with dialogs. Nothing that others need waits for it.
 
 use std::cell::{Cell, RefCell};
 
 use super::audit::Audit;
 use super::route::run_route;
-use super::usage;
+use super::{reaper, usage};
 use crate::clock;
 use crate::events::{Event, EventKind, Expiry, Reader};
 use crate::host::contract::guard::{Entry, guard};
@@ -17,9 +17,12 @@ use crate::printable::Printable;
 const REPEATS: u64 = 1000;
 /// Ms for which events are told in one go.
 const TELLING: u64 = 50;
+/// Ms between two slices of a comparison of calls with dialogs.
+const REAPING: u64 = 100;
 
 thread_local! {
     static REPEATED: Cell<u64> = const { Cell::new(0) };
+    static REAPED: Cell<u64> = const { Cell::new(0) };
     static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
@@ -31,6 +34,11 @@ pub fn record() -> bool {
     let now = clock::monotonic();
     let events = guard(Entry::Tell, false, || tell_all(state, now));
     guard(Entry::Gauges, (), || usage::tell(state, now));
+    // Here, since the host may keep a dialog's lock while it asks a database.
+    if now.saturating_sub(REAPED.get()) >= REAPING {
+        REAPED.set(now);
+        guard(Entry::Reap, (), || reaper::reap(state, now));
+    }
     let write = || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
     let rows = guard(Entry::Audit, false, write);
     events || rows

@@ -30,7 +30,7 @@ pub fn revise(state: &State) {
         with_rules(state, |rules| rules.version),
         with_auth_rules(state, |rules| rules.version),
     );
-    if LOOKED.replace(Some(basis)) == Some(basis) {
+    if LOOKED.get() == Some(basis) {
         return;
     }
     with_rules(state, |rules| {
@@ -52,6 +52,7 @@ pub fn revise(state: &State) {
         };
         state.auth.revise(is_over, |ban, class| report_ban(state, ban, class));
     });
+    LOOKED.set(Some(basis));
 }
 
 /// The class of a source now, as far as its first and last address tell. A network in

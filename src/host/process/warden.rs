@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 
 use super::feeder::Feeder;
 use super::keeper::Keeper;
-use super::{reaper, revision, tables_keeper};
+use super::{revision, tables_keeper};
 use crate::clock;
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
@@ -36,6 +36,8 @@ pub fn tick() {
         SWEPT.set(now);
         guard(Entry::Sweep, (), || {
             state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, ended));
+        });
+        guard(Entry::SweepBans, (), || {
             with_auth_rules(state, |rules| {
                 state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, ban));
             });
@@ -49,7 +51,6 @@ pub fn tick() {
     }
     guard(Entry::KeepBlocks, (), || KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now)));
     guard(Entry::KeepTables, (), || TABLES.with_borrow_mut(|keeper| keeper.keep(state, now)));
-    guard(Entry::Reap, (), || reaper::reap(state, now));
     guard(Entry::Say, (), || {
         fallback::tell(state, now);
         say_miscounted(state);
