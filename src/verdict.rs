@@ -78,12 +78,7 @@ pub const ENTRIES: [Entry; 45] = [
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
     row(Verdict::CountryListed, 1, "country_listed", "the address is in one of the countries"),
     row(Verdict::CountryNotListed, -1, "country_not_listed", "the address is in another country"),
-    row(
-        Verdict::CountryUnknown,
-        -2,
-        "country_unknown",
-        "the database does not know the country of the address",
-    ),
+    row(Verdict::CountryUnknown, -2, "country_unknown", "the country of the address is unknown"),
     row(Verdict::DeniedSource, -1, "denied_source", "the filter is on, the source is not granted"),
     row(
         Verdict::DeniedNoRanges,
