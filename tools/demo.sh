@@ -187,7 +187,7 @@ rpc sipwarden.unblock 127.0.6.66 >/dev/null
 case_of 127.0.6.66 open.red answered "kamcmd sipwarden.unblock 127.0.6.66, and it calls again"
 
 # storm NAME ADDRESS: 6 INVITEs at once for each company; how many were admitted.
-sed 's/milliseconds="6000"/milliseconds="3000"/' tests/sipp/storm.xml >"$dir/storm.xml"
+sed 's/<pause milliseconds="[0-9]*"/<pause milliseconds="3000"/' tests/sipp/storm.xml >"$dir/storm.xml"
 {
 	echo SEQUENTIAL
 	for n in $(seq $storm_companies); do
