@@ -25,8 +25,7 @@ fn config(db: &Sqlite) -> Config {
 }
 
 fn set(kamailio: &Kamailio, name: &str, value: &str) {
-    let answer = kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", name, value]);
-    assert!(!answer.contains("error"), "{name}: {answer}");
+    kamailio.set_now("string", name, value);
 }
 
 fn refused(kamailio: &Kamailio, name: &str, value: &str) -> String {
