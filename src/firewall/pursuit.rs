@@ -65,7 +65,7 @@ impl Pursuit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flood::Reason;
+    use crate::limiter::Reason;
     use crate::source::Learnt;
 
     fn block(seen: u32, since: u64) -> Block {

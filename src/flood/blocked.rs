@@ -1,21 +1,21 @@
-//! Where blocks are: in which lines, and of which prefix lengths.
+//! Which lines are blocked, and which prefix lengths have blocks.
 
 use std::io;
 
 use crate::address::{Address, Prefix};
-use crate::limiter::Key;
+use crate::limiter::PrefixKey;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crate::shm::{Area, BitSet, bits};
 
 /// Words of a set of key kinds.
-const KIND_WORDS: usize = Key::KINDS.div_ceil(64);
+const KIND_WORDS: usize = PrefixKey::KINDS.div_ceil(64);
 
-// What `Blocked::lengths` takes for granted.
-const _: () = assert!(Key::FIRST_V6 == 64);
+// `Blocked::others` relies on it.
+const _: () = assert!(PrefixKey::FIRST_V6 == 64);
 
 /// Shared by all processes; lock-free.
 pub(super) struct Blocked {
-    /// Lines that are blocked or throttled. Changed under their locks.
+    /// Lines that are blocked or throttled, each changed under its lock.
     lines: BitSet,
     /// Blocks of each kind of key.
     kinds: &'static [AtomicU32],
@@ -26,21 +26,19 @@ pub(super) struct Blocked {
 
 impl Blocked {
     pub fn new(lines: usize) -> io::Result<Self> {
-        let changes = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Blocked {
             lines: BitSet::new(lines)?,
-            kinds: Area::share_slice(Key::KINDS)?,
+            kinds: Area::share_slice(PrefixKey::KINDS)?,
             kind_set: Area::share_slice(KIND_WORDS)?,
-            changes,
+            changes: Area::share_atomic()?,
         })
     }
 
-    /// Keeps the mark of a line, which is locked.
+    /// Marks a line, which is locked.
     pub fn mark(&self, line: usize, marked: bool) {
         self.lines.set(line, marked);
     }
 
-    /// Lines with marks.
     pub fn marked(&self) -> impl Iterator<Item = usize> {
         self.lines.iter()
     }
@@ -60,7 +58,7 @@ impl Blocked {
         self.changes.fetch_add(1, Relaxed);
     }
 
-    /// Takes kinds without blocks out of the set, one process at a time or more.
+    /// Takes kinds without blocks out of the set; several processes may do so at once.
     pub fn tidy(&self) {
         for (n, word) in self.kind_set.iter().enumerate() {
             for bit in bits(word.load(Relaxed)) {
@@ -77,8 +75,7 @@ impl Blocked {
         }
     }
 
-    /// Whether there is surely no block of the family of an address, other than of
-    /// kind `own`.
+    /// True only if the family of an address has no block of another kind than `own`.
     #[inline(always)]
     pub fn is_none_other(&self, source: Address, own: usize) -> bool {
         self.others(source, own).all(|(_, kinds)| kinds == 0)
@@ -91,7 +88,7 @@ impl Blocked {
             Address::V4(_) => Prefix::V4(0, 0),
             Address::V6(_) => Prefix::V6(0, 0),
         };
-        let first = Key::from(zero).kind();
+        let first = PrefixKey::from(zero).kind();
         let others = self.others(source, own);
         let kinds = others.flat_map(|(base, kinds)| bits(kinds).map(move |bit| base + bit));
         kinds.filter_map(move |kind| kind.checked_sub(first)).map(|len| len as u8)
@@ -103,7 +100,7 @@ impl Blocked {
     fn others(&self, source: Address, own: usize) -> impl Iterator<Item = (usize, u64)> {
         let (base, words) = match source {
             Address::V4(_) => (0, self.kind_set.get(..1)),
-            Address::V6(_) => (Key::FIRST_V6, self.kind_set.get(1..)),
+            Address::V6(_) => (PrefixKey::FIRST_V6, self.kind_set.get(1..)),
         };
         words.unwrap_or_default().iter().enumerate().map(move |(n, word)| {
             let base = base + n * 64;

@@ -189,7 +189,7 @@ mod tests {
         let mut settings = Settings::with_classes(&["office=limit:5"]).unwrap();
         settings.snapshot_bytes = 1 << 16;
         let mut flood = FloodSettings::new(100, 2000, 300, 0);
-        flood.know(&settings.classes);
+        flood.add_classes(&settings.classes);
         let state = State::new(settings, Values::new().unwrap(), flood, [1, 2], [3, 4]).unwrap();
         let (arrived, wrong) = (&AtomicU64::new(0), &AtomicU64::new(0));
         let work = &|n: u64| {

@@ -20,7 +20,7 @@ use super::{change, rpc};
 use crate::clock;
 use crate::flood::Rules;
 use crate::ledger::DialogId;
-use crate::shm::watch_waits;
+use crate::shm::on_long_wait;
 use crate::verdict::Verdict;
 
 /// What the module does when the host calls.
@@ -167,7 +167,7 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 }
 
 fn start() -> Result<(), String> {
-    watch_waits(complaint::long_wait);
+    on_long_wait(complaint::long_wait);
     log::info(format_args!(
         "sipwarden {} for {}",
         env!("CARGO_PKG_VERSION"),
@@ -193,7 +193,7 @@ fn start() -> Result<(), String> {
     ));
     let ledger = state.ledger.memory();
     log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
-    let sources = state.flood.memory();
+    let sources = state.flood.usage();
     log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
     blocks::log_rules(state, &Rules::NONE);
     bans::log_start(state);

@@ -16,8 +16,8 @@ pub const SLICES: usize = 14;
 /// Shortest window in ms: a slice of it is longer than the clock's ms.
 const SHORTEST: u32 = SLICES as u32 + 1;
 
-/// Slice numbers begin again here, after a year with the shortest window: a
-/// multiple of [`SLICES`], so that neighbours lie side by side all the same.
+/// Slice numbers begin again here, after a year with the shortest window. A multiple of
+/// [`SLICES`], so that neighbours stay side by side.
 const PERIOD: u32 = (SLICES as u32) << 28;
 
 /// How time is cut: slice number = time in ms * factor / 2^64.
@@ -28,7 +28,7 @@ struct Slicing {
 }
 
 impl Slicing {
-    /// For a window of `window` ms; a shorter one than [`SHORTEST`] is as that.
+    /// For a window of `window` ms, [`SHORTEST`] at least.
     const fn new(window: u32) -> Self {
         let window = if window < SHORTEST { SHORTEST } else { window };
         // Rounded up: a slice is never too long, so that 14 of them fit.
@@ -44,23 +44,22 @@ impl Slicing {
     }
 }
 
-/// How a window is counted in. The same for all that are judged by one rule.
+/// How events are counted in windows; the same for all entries of one rule.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Counting {
     slicing: Slicing,
     /// Length of the window in ms.
     window: u32,
-    /// Raised when the length changes: counts of another one mean nothing.
+    /// Raised when the length changes: earlier counts then mean nothing.
     id: u32,
 }
 
-/// How useful a window is to keep: what counted in it with its last event, 0 if none of
-/// that counts any more; then how lately that event came.
-pub type Worth = (u32, i64);
+/// The lowest rank is evicted first: the events that still count, then how lately the last
+/// one came.
+pub type EvictionRank = (u32, i64);
 
 impl Counting {
-    /// Of a rule that is not known yet.
     pub const NONE: Self = Counting { slicing: Slicing::new(1000), window: 0, id: 0 };
 
     /// The counting in windows of `window` ms that follows on this one. The clock shows
@@ -72,8 +71,8 @@ impl Counting {
         Counting { slicing: Slicing::new(window.saturating_sub(tick)), window, id }
     }
 
-    /// Events in the window that ends at `now`; moves the window on. `id` is the mark of
-    /// what was counted in last.
+    /// Events in the window that ends at `now`; moves the window on. `id` is that of the
+    /// counting that the window was last used with.
     #[inline]
     pub fn count(&self, window: &mut Window, id: &mut u8, now: u64) -> u32 {
         if *id != self.id as u8 {
@@ -96,8 +95,7 @@ impl Counting {
         window.newest = self.slicing.at(now);
     }
 
-    /// How useful a window is to keep.
-    pub fn worth(&self, window: &Window, id: u8, now: u64) -> Worth {
+    pub fn eviction_rank(&self, window: &Window, id: u8, now: u64) -> EvictionRank {
         let behind = ahead(window.newest, self.slicing.at(now));
         let lately = -(i64::from(behind) * i64::from(self.window));
         let fresh = (behind as usize) < SLICES && id == self.id as u8;
@@ -114,52 +112,47 @@ const fn ahead(from: u32, to: u32) -> u32 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Window {
-    /// Number of the slice that was counted in last.
+    /// Number of the slice of the last event.
     newest: u32,
-    /// Events per slice, two in a word; slice n lies at n modulo [`SLICES`].
+    /// Events per slice, two in a word; slice n is at n modulo [`SLICES`].
     words: [u32; SLICES / 2],
 }
 
-// It fits where there are words of 8 bytes only.
+// It fits into words of 8 bytes.
 const _: () = assert!(size_of::<Window>().is_multiple_of(8));
 
 impl Window {
-    /// Without events.
     pub const NONE: Self = Window { newest: 0, words: [0; SLICES / 2] };
 
-    /// Counts one event in the newest slice.
     #[inline]
     pub fn add_one(&mut self) {
         let newest = self.newest;
-        if let Some(slice) = self.slices().get_mut(place(newest)) {
+        if let Some(slice) = self.slices().get_mut(position(newest)) {
             *slice = slice.saturating_add(1);
         }
     }
 
-    /// Counts `more` events at once in the newest slice.
     pub fn add(&mut self, more: u32) {
         let newest = self.newest;
-        if let Some(slice) = self.slices().get_mut(place(newest)) {
+        if let Some(slice) = self.slices().get_mut(position(newest)) {
             *slice = slice.saturating_add(u16::try_from(more).unwrap_or(u16::MAX));
         }
     }
 
-    /// Forgets all events.
     #[inline]
     pub fn clear(&mut self) {
         self.words = Default::default();
     }
 
-    /// The place of the slices, for other use while nothing is counted. It is to be
-    /// cleared before the next count.
+    /// The space of the slices, for other use while nothing is counted. It must be cleared
+    /// before the next count.
     #[inline]
-    pub fn spare(&mut self) -> &mut [u32; SLICES / 2] {
+    pub fn words_mut(&mut self) -> &mut [u32; SLICES / 2] {
         &mut self.words
     }
 
-    /// As [`Window::spare`], to be read.
     #[inline]
-    pub fn spared(&self) -> &[u32; SLICES / 2] {
+    pub fn words(&self) -> &[u32; SLICES / 2] {
         &self.words
     }
 
@@ -168,8 +161,8 @@ impl Window {
         bytemuck::cast_mut(&mut self.words)
     }
 
-    /// Moves on to slice `to`: slices that have left the window are cleared. A step back
-    /// in time begins a new window, since the same time would else be counted twice.
+    /// Moves on to slice `to` and clears the slices that have left the window. A step back
+    /// in time begins a new window: else the same time would be counted twice.
     #[inline]
     fn advance(&mut self, to: u32) {
         let newest = self.newest;
@@ -179,7 +172,7 @@ impl Window {
         }
         if (ahead as usize) < SLICES {
             for n in 1..=ahead {
-                if let Some(slice) = self.slices().get_mut(place(newest + n)) {
+                if let Some(slice) = self.slices().get_mut(position(newest + n)) {
                     *slice = 0;
                 }
             }
@@ -197,7 +190,7 @@ impl Window {
 }
 
 #[inline]
-fn place(number: u32) -> usize {
+fn position(number: u32) -> usize {
     number as usize % SLICES
 }
 
@@ -292,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn another_length_begins_a_new_count_and_makes_what_was_counted_worth_nothing() {
+    fn another_length_begins_a_new_count_and_lets_what_was_counted_be_evicted() {
         let first = Counting::NONE.change(2000, 0);
         let (mut window, mut id) = (Window::NONE, 0);
         first.count(&mut window, &mut id, 5000);
@@ -301,26 +294,26 @@ mod tests {
         let ticking = first.change(2000, 4);
         assert_eq!(ticking.count(&mut window, &mut id, 5000), 7);
         let longer = ticking.change(4000, 4);
-        assert_eq!(longer.worth(&window, id, 5000).0, 0);
+        assert_eq!(longer.eviction_rank(&window, id, 5000).0, 0);
         assert_eq!(longer.count(&mut window, &mut id, 5000), 0);
         assert_eq!(longer.change(2000, 4).count(&mut window, &mut id, 5000), 0);
     }
 
     #[test]
-    fn worth_is_what_counts_and_then_how_lately_it_came() {
+    fn the_rank_is_what_counts_and_then_how_lately_it_came() {
         let counting = Counting::NONE.change(1400, 0);
-        let worth = |at, events, now| {
+        let rank = |at, events, now| {
             let (mut window, mut id) = (Window::NONE, 0);
             counting.restart(&mut window, &mut id, at, events);
-            counting.worth(&window, id, now)
+            counting.eviction_rank(&window, id, now)
         };
-        assert!(worth(10_000, 5, 10_000) > worth(10_000, 4, 10_000));
-        assert!(worth(9_000, 4, 10_000) < worth(9_500, 4, 10_000));
-        assert!(worth(1_000, 9, 10_000) < worth(10_000, 1, 10_000));
-        assert_eq!(worth(1_000, 9, 10_000).0, 0);
+        assert!(rank(10_000, 5, 10_000) > rank(10_000, 4, 10_000));
+        assert!(rank(9_000, 4, 10_000) < rank(9_500, 4, 10_000));
+        assert!(rank(1_000, 9, 10_000) < rank(10_000, 1, 10_000));
+        assert_eq!(rank(1_000, 9, 10_000).0, 0);
         let mut idle = Window::NONE;
         counting.touch(&mut idle, 10_000);
-        assert_eq!(counting.worth(&idle, 0, 10_000), (0, 0));
+        assert_eq!(counting.eviction_rank(&idle, 0, 10_000), (0, 0));
     }
 
     #[derive(Debug, Clone)]
@@ -381,8 +374,8 @@ mod tests {
                             last = current;
                             let counts = |at: &&u32| current - **at < SLICES as u32;
                             let expected = events.iter().filter(counts).count() as u32;
-                            // The worth is told without moving the window on.
-                            prop_assert!(counting.worth(&window, id, now).0 >= expected);
+                            // The rank does not move the window on.
+                            prop_assert!(counting.eviction_rank(&window, id, now).0 >= expected);
                             prop_assert_eq!(counting.count(&mut window, &mut id, now), expected);
                             window.add_one();
                             events.push(current);

@@ -1,6 +1,6 @@
 //! Brute force protection: what the script is told.
 
-use crate::auth::Outcome;
+use crate::auth::AuthOutcome;
 use crate::verdict::Verdict;
 
 /// Which of the three functions was called.
@@ -18,19 +18,19 @@ pub enum Asked {
 }
 
 /// The verdict on an outcome.
-pub fn auth_verdict(asked: Asked, outcome: Outcome) -> Verdict {
+pub fn auth_verdict(asked: Asked, outcome: AuthOutcome) -> Verdict {
     match outcome {
-        Outcome::Clear => match asked {
+        AuthOutcome::Clear => match asked {
             Asked::Succeeded => Verdict::AuthCleared,
             Asked::Failed { credentials: false } => Verdict::AuthChallenge,
             _ => Verdict::AuthClear,
         },
-        Outcome::Exempt => Verdict::Exempt,
-        Outcome::Counted => Verdict::AuthCounted,
-        Outcome::Same => Verdict::AuthSame,
-        Outcome::Started => Verdict::AuthBanStarted,
-        Outcome::Banned => Verdict::AuthBanned,
-        Outcome::Untracked => Verdict::AuthUntracked,
+        AuthOutcome::Exempt => Verdict::Exempt,
+        AuthOutcome::Counted => Verdict::AuthCounted,
+        AuthOutcome::Repeat => Verdict::AuthSame,
+        AuthOutcome::Started => Verdict::AuthBanStarted,
+        AuthOutcome::Banned => Verdict::AuthBanned,
+        AuthOutcome::Untracked => Verdict::AuthUntracked,
     }
 }
 
@@ -48,11 +48,11 @@ mod tests {
 
     #[test]
     fn each_function_has_its_own_word_for_all_is_well() {
-        let clear = |asked| auth_verdict(asked, Outcome::Clear);
+        let clear = |asked| auth_verdict(asked, AuthOutcome::Clear);
         assert_eq!(clear(Asked::Check), Verdict::AuthClear);
         assert_eq!(clear(Asked::Succeeded), Verdict::AuthCleared);
         assert_eq!(clear(Asked::Failed { credentials: false }), Verdict::AuthChallenge);
-        for refusal in [Outcome::Started, Outcome::Banned] {
+        for refusal in [AuthOutcome::Started, AuthOutcome::Banned] {
             let verdict = auth_verdict(Asked::Check, refusal);
             assert!(verdict.code() < 0);
             assert_eq!(watch_auth(verdict, true), Verdict::AuthMonitored);

@@ -2,7 +2,7 @@
 
 use super::flags::read_letters;
 use crate::address::Address;
-use crate::flood::Outcome;
+use crate::flood::FloodOutcome;
 use crate::limiter::ClassId;
 use crate::snapshot::{SourceKind, View};
 use crate::verdict::Verdict;
@@ -24,14 +24,14 @@ pub fn source_class(
 }
 
 /// The verdict on an outcome.
-pub fn flood_verdict(outcome: &Outcome) -> Verdict {
+pub fn flood_verdict(outcome: &FloodOutcome) -> Verdict {
     match outcome {
-        Outcome::Exempt => Verdict::Exempt,
-        Outcome::Under => Verdict::UnderLimit,
-        Outcome::Untracked => Verdict::FloodUntracked,
-        Outcome::Started { .. } => Verdict::FloodStarted,
-        Outcome::Blocked { .. } => Verdict::FloodBlocked,
-        Outcome::Throttled { .. } => Verdict::FloodThrottled,
+        FloodOutcome::Exempt => Verdict::Exempt,
+        FloodOutcome::Under => Verdict::UnderLimit,
+        FloodOutcome::Untracked => Verdict::FloodUntracked,
+        FloodOutcome::Started { .. } => Verdict::FloodStarted,
+        FloodOutcome::Blocked { .. } => Verdict::FloodBlocked,
+        FloodOutcome::Throttled { .. } => Verdict::FloodThrottled,
     }
 }
 

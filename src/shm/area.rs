@@ -102,6 +102,17 @@ impl Area {
         Ok((0..count).map(|_| T::default()).collect::<Vec<T>>().leak())
     }
 
+    /// Maps one atomic for the life of the process family.
+    #[cfg(not(shuttle))]
+    pub fn share_atomic<T: Shared>() -> io::Result<&'static T> {
+        Area::share()
+    }
+
+    #[cfg(shuttle)]
+    pub fn share_atomic<T: Default>() -> io::Result<&'static T> {
+        Ok(Box::leak(Box::default()))
+    }
+
     /// Size in bytes.
     pub fn len(&self) -> usize {
         self.len

@@ -45,7 +45,7 @@ where
     /// # Errors
     /// What the kernel says.
     pub fn new(capacity: usize) -> io::Result<Self> {
-        let free = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        let free = Area::share_atomic()?;
         Ok(Pool { records: Area::share_slice(capacity)?, free })
     }
 

@@ -10,13 +10,13 @@
 use std::fmt::Write;
 
 use crate::address::Prefix;
-use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN, Reason};
+use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN};
 use crate::clock::Moment;
-use crate::flood::{self, Block, LONGEST_BLOCK};
+use crate::flood::{Block, LONGEST_BLOCK};
 use crate::host::report::blocks::BROADEST;
 use crate::host::settings::Settings;
 use crate::host::state::State;
-use crate::limiter::ClassId;
+use crate::limiter::{ClassId, Reason};
 use crate::source::{Learnt, Ways};
 
 /// First line of the file; another one is another format.
@@ -71,7 +71,7 @@ pub fn parse_block(settings: &Settings, now: Moment, line: &[u8]) -> Option<Bloc
         until: now.monotonic.saturating_add(left),
         seen: seen.parse().ok()?,
         times: times.parse().ok()?,
-        reason: flood::Reason::from_name(reason)?,
+        reason: Reason::from_name(reason).filter(|reason| *reason != Reason::Failures)?,
         ways,
     })
 }
@@ -129,7 +129,7 @@ pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
         since: now.monotonic(since).min(now.monotonic),
         until,
         seen: seen.parse().ok()?,
-        reason: Reason::from_name(reason)?,
+        reason: Reason::from_name(reason).filter(|reason| *reason != Reason::Flood)?,
     })
 }
 

@@ -8,12 +8,13 @@ use crate::firewall::{
     Changes, Element, Elements, Listing, Mode, Pursuit, Sets, changes, disjoint, parse_listing,
     settle,
 };
-use crate::flood::{Block, Reason, Rules};
+use crate::flood::{Block, Rules};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::at;
 use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
+use crate::limiter::Reason;
 use crate::printable::Printable;
 use crate::source::Learnt;
 use crate::{clock, policy};
@@ -212,8 +213,8 @@ impl Feeder {
         with_rules(state, |rules| {
             let mut going_on = Vec::new();
             state.flood.blocks(clock::monotonic, |block| {
-                if self.pursuit.goes_on(block, after, now) {
-                    going_on.push(*block);
+                if self.pursuit.goes_on(&block, after, now) {
+                    going_on.push(block);
                 }
             });
             self.pursuit.end_round();

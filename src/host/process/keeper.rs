@@ -107,10 +107,10 @@ fn whole(state: &State) -> String {
     let now = Moment::now();
     let mut text = format!("{}\n{}", blocklist::HEADER, blocklist::seed_line(state.auth.seed()));
     state.flood.blocks(clock::monotonic, |block| {
-        text.push_str(&blocklist::block_line(&state.settings, now, block));
+        text.push_str(&blocklist::block_line(&state.settings, now, &block));
     });
     state.auth.bans(clock::monotonic, |ban| {
-        text.push_str(&blocklist::ban_line(&state.settings, now, ban));
+        text.push_str(&blocklist::ban_line(&state.settings, now, &ban));
     });
     text
 }

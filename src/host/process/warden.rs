@@ -35,11 +35,11 @@ pub fn tick() {
     if now.saturating_sub(SWEPT.get()) >= SWEEP {
         SWEPT.set(now);
         guard(Entry::Sweep, (), || {
-            state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, ended));
+            state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, &ended));
         });
         guard(Entry::SweepBans, (), || {
             with_auth_rules(state, |rules| {
-                state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, ban));
+                state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, &ban));
             });
         });
         guard(Entry::Revise, (), || revision::revise(state));

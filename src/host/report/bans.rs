@@ -2,7 +2,7 @@
 
 use super::complaint::{Kind, complain};
 use super::events;
-use crate::auth::{Ban, Checked, Outcome, Rules, Turns};
+use crate::auth::{AuthCheck, AuthOutcome, Ban, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
@@ -16,17 +16,17 @@ use crate::source::Learnt;
 pub fn report(
     state: &State,
     rules: &Rules,
-    checked: &Checked,
-    turns: &Turns,
+    checked: &AuthCheck,
+    changes: &BanChanges,
     (learnt, monitored): (Learnt, bool),
 ) {
     if checked.evicted {
         counters::count_own(Own::AuthEvictions);
     }
-    if let Some(ban) = &turns.ended {
+    if let Some(ban) = &changes.ended {
         report_end(state, ban);
     }
-    if let Some(ban) = &turns.started {
+    if let Some(ban) = &changes.started {
         counters::count_own(Own::AuthBansStarted);
         events::ban_started(state, ban, Some((learnt, monitored)));
         let rule = rules.class(ban.class);
@@ -41,7 +41,7 @@ pub fn report(
             if monitored { " (monitored: nobody is refused)" } else { "" },
         ));
     }
-    if checked.outcome == Outcome::Untracked {
+    if checked.outcome == AuthOutcome::Untracked {
         complain(
             Kind::Logins,
             format_args!(
@@ -86,29 +86,22 @@ pub fn shown(ban: &Ban) -> String {
 
 /// At start-up: room, and the rules in force.
 pub fn log_start(state: &State) {
-    let memory = state.auth.memory();
+    let usage = state.auth.usage();
     log::info(format_args!(
         "authentication: up to {} pairs of AoR and source, {} bytes",
-        memory.capacity, memory.bytes
+        usage.capacity, usage.bytes
     ));
     log_rules(state, &Rules::NONE);
 }
 
-/// Logs a line per class that is not as `before`.
+/// Logs the rules that are not as `before`, a line for each class.
 pub fn log_rules(state: &State, before: &Rules) {
     with_auth_rules(state, |rules| {
-        for class in state.settings.classes.ids().map(Some) {
-            let rule = rules.class(class);
-            if rule == before.class(class) {
-                continue;
-            }
+        for (class, rule) in rules.changed(before, &state.settings.classes) {
             log::info(format_args!(
-                "authentication from class {}: {} failures in {} s, bans of {} s, then from {} on",
-                state.settings.classes.name(class),
-                rule.limit,
-                rule.window,
-                rule.block,
-                rule.restart,
+                "authentication from class {class}: {} failures in {} s, bans of {} s, then from \
+                 {} on",
+                rule.limit, rule.window, rule.block, rule.restart,
             ));
         }
     });

@@ -4,23 +4,23 @@ use super::complaint::{Kind, complain};
 use super::events;
 use crate::address::Address;
 use crate::clock;
-use crate::flood::{Block, Checked, Ended, Outcome, Reason, Rules};
+use crate::flood::{Block, Ended, FloodCheck, FloodOutcome, Rules};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::state::State;
 use crate::host::state::rules::with_rules;
-use crate::limiter::ClassId;
+use crate::limiter::{ClassId, Reason};
 use crate::source::Source;
 use crate::tables::Broadest;
 
 /// Logs and counts what does not happen with every request.
-pub fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
+pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
     let Source { address: source, learnt } = judged;
     if checked.evicted {
         counters::count_own(Own::FloodEvictions);
     }
     match checked.outcome {
-        Outcome::Started { until, times } => {
+        FloodOutcome::Started { until, times } => {
             counters::count_own(Own::FloodBlocksStarted);
             let (prefix, since) = (rules.source_of(source), clock::monotonic());
             let reason = Reason::Flood;
@@ -32,14 +32,14 @@ pub fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
             let blocked = format!("; {seconds} s, {times} in a row");
             log_start(state, rules, "block", source, checked.class, &blocked);
         }
-        Outcome::Throttled { begins: true } => {
+        FloodOutcome::Throttled { begins: true } => {
             counters::count_own(Own::FloodThrottlings);
             let prefix = rules.source_of(source);
             let limit = rules.class(checked.class).limit;
             events::throttled(state, (prefix, learnt), checked.class, limit);
             log_start(state, rules, "throttling", source, checked.class, "");
         }
-        Outcome::Untracked => complain(
+        FloodOutcome::Untracked => complain(
             Kind::Sources,
             format_args!(
                 "sources pass uncounted: flood_sources is full of blocks (said once a minute)"
@@ -78,17 +78,12 @@ pub fn monitor_note(rules: &Rules) -> &'static str {
     if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" }
 }
 
-/// Logs the rules in force, a line per class that is not as `before`.
+/// Logs the rules that are not as `before`, a line for each class.
 pub fn log_rules(state: &State, before: &Rules) {
     with_rules(state, |rules| {
-        for class in state.settings.classes.ids().map(Some) {
-            let rule = rules.class(class);
-            if rule == before.class(class) {
-                continue;
-            }
+        for (class, rule) in rules.changed(before, &state.settings.classes) {
             log::info(format_args!(
-                "sources of class {}: {} requests in {} ms, blocks of {} to {} s{}",
-                state.settings.classes.name(class),
+                "sources of class {class}: {} requests in {} ms, blocks of {} to {} s{}",
                 rule.limit,
                 rule.window,
                 rule.block,

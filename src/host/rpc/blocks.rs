@@ -5,7 +5,7 @@ use super::bans;
 use super::page::Page;
 use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
-use crate::flood::{Block, Ended, Reason, Rules, Seen};
+use crate::flood::{Block, Ended, Rules, Seen};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
@@ -13,7 +13,7 @@ use crate::host::report::blocks::{BROADEST, monitor_note, report_end};
 use crate::host::report::events;
 use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
-use crate::limiter::ClassId;
+use crate::limiter::{ClassId, Reason};
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, SourceKind, View};
@@ -42,9 +42,9 @@ pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
     let mut total = 0;
     let mut shown = Vec::new();
     state.flood.blocks(clock::monotonic, |block| {
-        if is_meant(block) {
+        if is_meant(&block) {
             if page.has(total) {
-                shown.push(*block);
+                shown.push(block);
             }
             total += 1;
         }
@@ -171,7 +171,7 @@ fn verdict_on_next(
     class: Option<ClassId>,
     seen: Option<Seen>,
 ) -> Verdict {
-    if block.is_some_and(|block| block.applies_to(class)) {
+    if block.is_some_and(|block| block.reason.applies_to(class)) {
         return Verdict::FloodBlocked;
     }
     if class.is_none() {
@@ -289,7 +289,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     };
     call.no_more()?;
     let mut lifted = 0;
-    state.flood.forget(prefix, |ended| match ended {
+    state.flood.forget(prefix, |ended| match &ended {
         Ended::Block(block) => {
             lifted += 1;
             counters::count_own(Own::FloodBlocksEnded);
@@ -300,7 +300,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
                 block.seen
             ));
         }
-        Ended::Throttling(..) => report_end(state, ended),
+        Ended::Throttling(..) => report_end(state, &ended),
     });
     let reply = call.reply();
     reply.int(c"lifted", lifted);

@@ -2,7 +2,7 @@
 
 use super::judged::judged;
 use super::told::{self, About};
-use crate::auth::{Checked, Rules, Turns};
+use crate::auth::{AuthCheck, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters;
 use crate::host::contract::message::{Attempt, Message};
@@ -86,7 +86,7 @@ fn decide(
     }
     with_auth_rules(state, |rules| {
         let class = class_of(source, rules.company_sources());
-        let mut turns = Turns::default();
+        let mut changes = BanChanges::default();
         let login = state.auth.login(aor, source_of(state, source));
         let clock = clock::monotonic;
         let checked = match asked {
@@ -94,20 +94,20 @@ fn decide(
                 let known = credentials.iter().any(|text| !text.is_empty());
                 let print = || state.auth.fingerprint(credentials.iter().copied());
                 let print = known.then(print);
-                state.auth.failed(&login, print, class, rules, clock, &mut turns)
+                state.auth.failed(&login, print, class, rules, clock, &mut changes)
             }
-            Asked::Succeeded => state.auth.succeeded(&login, class, rules, clock, &mut turns),
-            _ => state.auth.check(&login, class, rules, clock, &mut turns),
+            Asked::Succeeded => state.auth.succeeded(&login, class, rules, clock, &mut changes),
+            _ => state.auth.check(&login, class, rules, clock, &mut changes),
         };
         let monitored = is_monitored(state, rules);
-        report(state, rules, &checked, &turns, (learnt, monitored));
+        report(state, rules, &checked, &changes, (learnt, monitored));
         let verdict = policy::auth_verdict(asked, checked.outcome);
         let told = policy::watch_auth(verdict, monitored);
         (verdict, told, About::Auth(numbers(rules, class, &checked)))
     })
 }
 
-fn numbers(rules: &Rules, class: Option<ClassId>, checked: &Checked) -> AuthNumbers {
+fn numbers(rules: &Rules, class: Option<ClassId>, checked: &AuthCheck) -> AuthNumbers {
     let left = match checked.until {
         0 => 0,
         until => clock::seconds_left(until, clock::monotonic()),

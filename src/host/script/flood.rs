@@ -6,7 +6,7 @@ use super::judged::judged;
 use super::told::{About, answer};
 use crate::address::Address;
 use crate::clock;
-use crate::flood::{Checked, Outcome, Rules};
+use crate::flood::{FloodCheck, FloodOutcome, Rules};
 use crate::host::contract::counters;
 use crate::host::contract::message::Message;
 use crate::host::report::blocks::{report, report_end};
@@ -72,7 +72,7 @@ impl Clock {
 }
 
 #[inline(always)]
-fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> Checked {
+fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> FloodCheck {
     // Both only rise, so no two pairs of them have one sum.
     let generation = state.store.publication().current() as u32;
     let generation = generation.wrapping_add(rules.sources_version);
@@ -88,21 +88,21 @@ fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> Checked
 }
 
 /// What a check would say of a blocked source, without counting.
-fn peek(state: &State, rules: &Rules, source: Address, clock: &Clock) -> Checked {
+fn peek(state: &State, rules: &Rules, source: Address, clock: &Clock) -> FloodCheck {
     let (block, seen) = state.flood.look(source, rules, || clock.read());
     let class = class_of(source, rules.company_sources());
-    let outcome = match (block.filter(|block| block.applies_to(class)), class) {
-        (Some(block), _) => Outcome::Blocked { until: block.until },
-        (None, None) => Outcome::Exempt,
-        (None, Some(_)) => Outcome::Under,
+    let outcome = match (block.filter(|block| block.reason.applies_to(class)), class) {
+        (Some(block), _) => FloodOutcome::Blocked { until: block.until },
+        (None, None) => FloodOutcome::Exempt,
+        (None, Some(_)) => FloodOutcome::Under,
     };
     let requests = seen.map_or(0, |seen| seen.requests);
-    Checked { outcome, class, requests, evicted: false }
+    FloodCheck { outcome, class, requests, evicted: false }
 }
 
-fn numbers(rules: &Rules, checked: &Checked, clock: &Clock) -> FloodNumbers {
+fn numbers(rules: &Rules, checked: &FloodCheck, clock: &Clock) -> FloodNumbers {
     let block_seconds = match checked.outcome {
-        Outcome::Started { until, .. } | Outcome::Blocked { until } => {
+        FloodOutcome::Started { until, .. } | FloodOutcome::Blocked { until } => {
             clock::seconds_left(until, clock.last())
         }
         _ => 0,

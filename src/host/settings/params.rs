@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
-use crate::flood::{LONGEST_BLOCK, parse_class};
+use crate::flood::{self, LONGEST_BLOCK};
 use crate::limiter::parse;
 use crate::tables::Table;
 
@@ -368,11 +368,11 @@ impl Param {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },
-            (Kind::Classes, Some(text)) => match parse_class(&text) {
+            (Kind::Classes, Some(text)) => match flood::ParsedClass::parse(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },
-            (Kind::AuthClasses, Some(text)) => match auth::parse_class(&text) {
+            (Kind::AuthClasses, Some(text)) => match auth::ParsedClass::parse(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },

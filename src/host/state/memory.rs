@@ -65,8 +65,8 @@ impl Plan {
         };
         let size = |index, value, unit, each, rounded| Size { index, value, unit, each, rounded };
         let call = each(&|| Ledger::new(TRIAL, [0; 2]).map(|table| table.memory().bytes));
-        let source = each(&|| FloodTable::new(TRIAL, [0; 2]).map(|table| table.memory().bytes));
-        let login = each(&|| AuthTable::new(TRIAL, [0; 2]).map(|table| table.memory().bytes));
+        let source = each(&|| FloodTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
+        let login = each(&|| AuthTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
         let sizes = [
             size(at::SNAPSHOT_MEMORY, settings.snapshot_bytes >> 20, "MiB", 1 << 20, false),
             // Some of its parts are rounded up.
