@@ -11,14 +11,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 /// A source address, mapped IPv4 already turned into IPv4. Host byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// IPv4.
     V4(u32),
     /// IPv6 that is not IPv4-mapped.
     V6(u128),
 }
 
 impl Address {
-    /// From network-order octets.
     pub fn from_v4(octets: [u8; 4]) -> Self {
         Address::V4(u32::from_be_bytes(octets))
     }
@@ -138,12 +136,11 @@ impl Prefix {
         }
     }
 
-    /// The network that an address begins; None for one that is none.
+    /// The network that starts at `first`; None if host bits are set.
     pub fn of_network(first: IpAddr, len: u8) -> Option<Self> {
         Self::new(first, Some(len)).ok()
     }
 
-    /// Its first address.
     pub fn first(&self) -> Address {
         match *self {
             Prefix::V4(bits, _) => Address::V4(bits),
@@ -151,7 +148,6 @@ impl Prefix {
         }
     }
 
-    /// Its last address.
     pub fn last(&self) -> Address {
         match *self {
             Prefix::V4(bits, len) => {
@@ -163,7 +159,7 @@ impl Prefix {
         }
     }
 
-    /// Whether all of `other` lies in it.
+    /// Whether all of `other` is within it.
     pub fn contains(&self, other: Prefix) -> bool {
         let same_family = matches!(
             (self, other),
@@ -172,7 +168,7 @@ impl Prefix {
         same_family && self.mask() <= other.mask() && other.first().prefix_of(self.mask()) == *self
     }
 
-    /// How far an address lies from it, 0 within; None for one of the other family.
+    /// Distance of an address, 0 within; None for one of the other family.
     pub fn distance(&self, address: Address) -> Option<u128> {
         match (self.first(), self.last(), address) {
             (Address::V4(first), Address::V4(last), Address::V4(at)) => {
@@ -185,7 +181,6 @@ impl Prefix {
         }
     }
 
-    /// Its text; a single address without its length.
     pub fn name(&self) -> String {
         match *self {
             Prefix::V4(bits, 32) => Address::V4(bits).to_string(),
@@ -194,7 +189,6 @@ impl Prefix {
         }
     }
 
-    /// Length in bits.
     pub fn mask(&self) -> u8 {
         match *self {
             Prefix::V4(_, len) | Prefix::V6(_, len) => len,

@@ -1,12 +1,12 @@
 //! What scripts print for a variable that is not set.
 #![forbid(unsafe_code)]
 
-/// Whether a text names nothing: it is empty, or what Kamailio's script (`<null>`),
+/// Whether a text stands for nothing: it is empty, or what Kamailio's script (`<null>`),
 /// JavaScript (`null`, `undefined`), Python (`None`) or Lua (`nil`) print for a variable
 /// that is not set.
 #[inline]
 pub fn is_unset(text: &[u8]) -> bool {
-    // Nearly every name is longer than these words, or begins otherwise.
+    // Nearly every name begins with another letter.
     matches!(text.first(), None | Some(b'<' | b'n' | b'u' | b'N'))
         && matches!(text, b"" | b"<null>" | b"null" | b"undefined" | b"None" | b"nil")
 }

@@ -47,7 +47,6 @@ pub enum AuthOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthCheck {
     pub outcome: AuthOutcome,
-    /// Failures in the window.
     pub failures: u32,
     /// End of the ban, 0 without one.
     pub until: u64,

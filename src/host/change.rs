@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::contract::database;
 use super::files::check_absolute;
-use super::process::keeper;
+use super::process::blocks_keeper;
 use super::reload::{geoip, tables_file};
 use super::report::{bans, blocks};
 use super::settings::{PARAMS, Settings, Value, at};
@@ -15,9 +15,6 @@ use crate::flood::FloodSettings;
 use crate::{auth, flood};
 
 /// Whether a setting may be changed.
-///
-/// # Errors
-/// What is wrong with the value.
 pub fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
     let state = state::get().ok_or("not started")?;
     let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
@@ -70,7 +67,7 @@ fn check_at_start(index: usize, text: &str) -> Result<(), String> {
         at::DB_URL => database::check_driver(text),
         _ if text.is_empty() => Ok(()),
         at::AUDIT_URL => database::check_driver(text),
-        at::FLOOD_PERSIST => keeper::check_kind(Path::new(text)),
+        at::FLOOD_PERSIST => blocks_keeper::check_kind(Path::new(text)),
         at::GEOIP_DB | at::TABLES_FILE => check_absolute(Path::new(text)),
         _ => Ok(()),
     }
@@ -81,7 +78,7 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     check_at_start(index, text)?;
     match index {
         _ if text.is_empty() => Ok(()),
-        at::FLOOD_PERSIST => keeper::check(Path::new(text)),
+        at::FLOOD_PERSIST => blocks_keeper::check(Path::new(text)),
         at::GEOIP_DB => geoip::check(Path::new(text)),
         at::TABLES_FILE => tables_file::check(Path::new(text)),
         _ => Ok(()),
@@ -91,9 +88,6 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
 /// Changes a setting that was checked, and logs the rules that are new. Several processes
 /// may change values of a list at once: rules and values change in one order, by a lock
 /// that no worker waits for. No lock is held while the host is asked to log.
-///
-/// # Errors
-/// What is wrong with the value.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     let order = state.changing.lock();
     let before = match at::is_auth(index) {

@@ -14,7 +14,7 @@ const STACK: usize = 1 << 20;
 
 /// Writes a file, in a thread of its own: a disk may take its time, or never answer, and
 /// what else this process does must go on. One process has one of them for each file.
-pub struct Writer {
+pub struct FileWriter {
     /// Held as long as this process lives: another Kamailio with the same file would
     /// undo what this one writes.
     lock: Option<File>,
@@ -24,11 +24,9 @@ pub struct Writer {
 /// The lock, given back, and the bytes of the new file.
 type Written = (Option<File>, Result<usize, String>);
 
-impl Writer {
-    /// Nothing written yet.
-    pub const NEW: Self = Writer { lock: None, writing: None };
+impl FileWriter {
+    pub const NEW: Self = FileWriter { lock: None, writing: None };
 
-    /// Whether the file is being written.
     pub fn is_busy(&self) -> bool {
         self.writing.is_some()
     }
@@ -176,9 +174,6 @@ pub fn refuse_others(path: &Path) -> Result<(), String> {
 }
 
 /// Whether a path begins with `/`: Kamailio changes its folder when it starts.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn check_absolute(path: &Path) -> Result<(), String> {
     match path.is_absolute() {
         true => Ok(()),
@@ -190,9 +185,6 @@ pub fn check_absolute(path: &Path) -> Result<(), String> {
 }
 
 /// Whether a file could be written.
-///
-/// # Errors
-/// What is in the way.
 pub fn check_writable(path: &Path) -> Result<(), String> {
     refuse_others(path)?;
     let trial = beside(path, ".try");

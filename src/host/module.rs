@@ -9,7 +9,7 @@ use super::contract::message::{Attempt, CallRequest, Message};
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
-use super::process::{keeper, loader, recorder, warden};
+use super::process::{blocks_keeper, loader, recorder, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
@@ -179,22 +179,22 @@ fn start() -> Result<(), String> {
     change::check_configured()?;
     let values = Values::new().map_err(|e| format!("no address space: {e}"))?;
     Settings::publish(&values);
-    let auth_seed = match values.flood_persist().as_deref().and_then(keeper::seed) {
+    let auth_seed = match values.flood_persist().as_deref().and_then(blocks_keeper::seed) {
         Some(seed) => seed,
         None => compile::hash_key()?,
     };
     let state = State::new(settings, values, flood, compile::hash_key()?, auth_seed)?;
     let state = state::install(state);
     log::info(format_args!(
-        "snapshots: 2 of up to {} bytes each, readers: up to {} processes, {} bytes",
+        "room for 2 snapshots of up to {} bytes each, and for {} readers: {} bytes",
         state.store.room(),
         crate::shm::MAX_READERS,
         size_of_val(state.store.publication())
     ));
     let ledger = state.ledger.memory();
-    log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
+    log::info(format_args!("room for {} calls: {} bytes", ledger.capacity, ledger.bytes));
     let sources = state.flood.usage();
-    log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
+    log::info(format_args!("room for {} sources: {} bytes", sources.capacity, sources.bytes));
     blocks::log_rules(state, &Rules::NONE);
     bans::log_start(state);
     match (dialogs::loaded(), dialogs::persist()) {
@@ -214,7 +214,7 @@ fn start() -> Result<(), String> {
     }
     fallback::start(state)?;
     if let Some(path) = state.values.flood_persist() {
-        match keeper::load(state, &path) {
+        match blocks_keeper::load(state, &path) {
             Ok((blocks, bans)) => {
                 let path = path.display();
                 log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));

@@ -91,9 +91,6 @@ pub struct ParsedClass<V> {
 
 impl<V: Values> ParsedClass<V> {
     /// Reads `name=key:value;...`; keys that are missing are inherited.
-    ///
-    /// # Errors
-    /// What is wrong, with the value.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut values = inherited::<V>();
         let name = parse::class(text, |key, value| {

@@ -5,24 +5,21 @@ use crate::verdict::Verdict;
 
 /// Which of the three functions was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// `auth_check`.
+pub enum AuthFunction {
     Check,
     /// `auth_failed` with credentials, or without: a challenge.
     Failed {
         /// Whether the request has any.
         credentials: bool,
     },
-    /// `auth_ok`.
     Succeeded,
 }
 
-/// The verdict on an outcome.
-pub fn auth_verdict(asked: Asked, outcome: AuthOutcome) -> Verdict {
+pub fn auth_verdict(asked: AuthFunction, outcome: AuthOutcome) -> Verdict {
     match outcome {
         AuthOutcome::Clear => match asked {
-            Asked::Succeeded => Verdict::AuthCleared,
-            Asked::Failed { credentials: false } => Verdict::AuthChallenge,
+            AuthFunction::Succeeded => Verdict::AuthCleared,
+            AuthFunction::Failed { credentials: false } => Verdict::AuthChallenge,
             _ => Verdict::AuthClear,
         },
         AuthOutcome::Exempt => Verdict::Exempt,
@@ -49,11 +46,11 @@ mod tests {
     #[test]
     fn each_function_has_its_own_word_for_all_is_well() {
         let clear = |asked| auth_verdict(asked, AuthOutcome::Clear);
-        assert_eq!(clear(Asked::Check), Verdict::AuthClear);
-        assert_eq!(clear(Asked::Succeeded), Verdict::AuthCleared);
-        assert_eq!(clear(Asked::Failed { credentials: false }), Verdict::AuthChallenge);
+        assert_eq!(clear(AuthFunction::Check), Verdict::AuthClear);
+        assert_eq!(clear(AuthFunction::Succeeded), Verdict::AuthCleared);
+        assert_eq!(clear(AuthFunction::Failed { credentials: false }), Verdict::AuthChallenge);
         for refusal in [AuthOutcome::Started, AuthOutcome::Banned] {
-            let verdict = auth_verdict(Asked::Check, refusal);
+            let verdict = auth_verdict(AuthFunction::Check, refusal);
             assert!(verdict.code() < 0);
             assert_eq!(watch_auth(verdict, true), Verdict::AuthMonitored);
             assert_eq!(watch_auth(verdict, false), verdict);

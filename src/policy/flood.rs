@@ -23,7 +23,6 @@ pub fn source_class(
     (class, kind)
 }
 
-/// The verdict on an outcome.
 pub fn flood_verdict(outcome: &FloodOutcome) -> Verdict {
     match outcome {
         FloodOutcome::Exempt => Verdict::Exempt,

@@ -9,7 +9,7 @@ mod monitor;
 mod numbers;
 mod source;
 
-pub use auth::{Asked, auth_verdict, watch_auth};
+pub use auth::{AuthFunction, auth_verdict, watch_auth};
 pub use calls::{
     CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict,
     user_scopes,

@@ -11,9 +11,7 @@ use crate::verdict::Verdict;
 pub struct SourceDecision {
     /// What the script is told.
     pub verdict: Verdict,
-    /// The range that grants the source.
     pub range: Option<Prefix>,
-    /// The country that grants the source.
     pub country: Option<CountryCode>,
 }
 

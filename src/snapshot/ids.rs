@@ -5,15 +5,15 @@
 
 use ahash::RandomState;
 
-/// Key of the hash; drawn per snapshot, the same in all processes.
-pub type Key = [u64; 2];
+/// HashKey of the hash; drawn per snapshot, the same in all processes.
+pub type HashKey = [u64; 2];
 
-fn hash(key: &Key, id: &[u8]) -> u64 {
+fn hash(key: &HashKey, id: &[u8]) -> u64 {
     RandomState::with_seeds(key[0], key[1], !key[0], !key[1]).hash_one(id)
 }
 
 /// Builds the slots for `ids`, which must differ from each other.
-pub fn build<'a>(key: &Key, ids: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u64> {
+pub fn build<'a>(key: &HashKey, ids: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u64> {
     let capacity = (ids.len() * 2).next_power_of_two().max(2);
     let mask = capacity - 1;
     let mut slots = vec![0u64; capacity];
@@ -34,7 +34,7 @@ pub fn build<'a>(key: &Key, ids: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec
 
 /// Position of `id`, where `is(position)` compares the bytes.
 #[inline(always)]
-pub fn find(slots: &[u64], key: &Key, id: &[u8], is: impl Fn(usize) -> bool) -> Option<usize> {
+pub fn find(slots: &[u64], key: &HashKey, id: &[u8], is: impl Fn(usize) -> bool) -> Option<usize> {
     let mask = slots.len().checked_sub(1)?;
     let h = hash(key, id);
     let mut at = h as usize & mask;

@@ -11,7 +11,7 @@ use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::ClassNames;
 use crate::tables::{Table, kept};
 
-/// Text that is written anew for each row.
+/// A text that is reused for each row.
 #[derive(Default)]
 struct Text(String);
 
@@ -24,10 +24,10 @@ impl Text {
     }
 }
 
-/// The file that keeps the tables of a snapshot. Ranges that another one contains are
-/// not in it, nor is it told what columns were NULL.
+/// The file that keeps the tables of a snapshot, without the ranges that another one
+/// contains. NULL columns are not marked in it.
 pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
-    let (mut out, mut text) = (kept::Writer::default(), Text::default());
+    let (mut out, mut text) = (kept::RowWriter::default(), Text::default());
     for (id, max_calls) in view.brands() {
         out.row(Table::Brand, &[Some(id), text.of(max_calls)]);
     }
@@ -59,7 +59,6 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
 }
 
 impl<'a> View<'a> {
-    /// AoR, company and external calls of each user.
     fn users(&self) -> impl Iterator<Item = (&'a [u8], CompanyView<'a>, u32)> {
         let records: &[[u32; 4]] = self.section(Section::Users);
         let companies: &[CompanyRecord] = self.section(Section::Companies);

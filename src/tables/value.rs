@@ -1,11 +1,11 @@
-//! Reads one column of a row; what is wrong is said with its name and value.
+//! Reads one column of a row; errors name the column and its value.
 
 use crate::address::Prefix;
 use crate::printable::Printable;
 use crate::unset::is_unset;
 
 /// A column of a row: its text, or None for NULL.
-pub(super) type Value<'a> = Option<&'a [u8]>;
+pub(super) type Column<'a> = Option<&'a [u8]>;
 
 /// A value as messages show it.
 pub(super) fn quoted(bytes: &[u8]) -> String {
@@ -13,7 +13,7 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
 }
 
 /// As [`quoted`], for one that may be NULL.
-pub(super) fn quoted_or_null(value: Value<'_>) -> String {
+pub(super) fn quoted_or_null(value: Column<'_>) -> String {
     value.map_or_else(|| "NULL".into(), quoted)
 }
 
@@ -29,7 +29,11 @@ fn cast(column: &str, to: &str) -> String {
 }
 
 /// An id: not NULL, not empty, not what Kamailio prints for an empty variable.
-pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
+pub(super) fn text<'a>(
+    column: &str,
+    value: Column<'a>,
+    longest: usize,
+) -> Result<&'a [u8], String> {
     match value {
         None => Err(format!("{column} is NULL")),
         Some(b"") => Err(format!("{column} is empty")),
@@ -47,8 +51,12 @@ pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result
     }
 }
 
-/// An id that scripts ask about: as [`text`], and no word for nothing.
-pub(super) fn name<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
+/// An id that scripts ask about: as [`text`], and not what they print for an unset variable.
+pub(super) fn name<'a>(
+    column: &str,
+    value: Column<'a>,
+    longest: usize,
+) -> Result<&'a [u8], String> {
     match text(column, value, longest)? {
         bytes if is_unset(bytes) => Err(format!(
             "{column} {} is what scripts print for nothing; no id may be it",
@@ -59,7 +67,7 @@ pub(super) fn name<'a>(column: &str, value: Value<'a>, longest: usize) -> Result
 }
 
 /// A decimal number from 0 to `most`; NULL is 0.
-pub(super) fn number(column: &str, value: Value<'_>, most: u32) -> Result<u32, String> {
+pub(super) fn number(column: &str, value: Column<'_>, most: u32) -> Result<u32, String> {
     let Some(bytes) = value else { return Ok(0) };
     let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(bytes)
@@ -77,7 +85,7 @@ pub(super) fn number(column: &str, value: Value<'_>, most: u32) -> Result<u32, S
 }
 
 /// A switch: a number from 0 to `most`, or a boolean as databases give it; NULL is 0.
-pub(super) fn switch(column: &str, value: Value<'_>, most: u32) -> Result<u32, String> {
+pub(super) fn switch(column: &str, value: Column<'_>, most: u32) -> Result<u32, String> {
     match value {
         // BIT of MariaDB and MySQL.
         Some(&[byte]) if u32::from(byte) <= most => Ok(byte.into()),
@@ -88,8 +96,8 @@ pub(super) fn switch(column: &str, value: Value<'_>, most: u32) -> Result<u32, S
 }
 
 /// A range of addresses.
-pub(super) fn prefix(ip: Value<'_>, mask: Value<'_>) -> Result<Prefix, String> {
-    let utf8 = |v: Value<'_>| v.map(|b| String::from_utf8_lossy(b).into_owned());
+pub(super) fn prefix(ip: Column<'_>, mask: Column<'_>) -> Result<Prefix, String> {
+    let utf8 = |v: Column<'_>| v.map(|b| String::from_utf8_lossy(b).into_owned());
     let (ip_text, mask_text) = (utf8(ip), utf8(mask));
     Prefix::parse(ip_text.as_deref().unwrap_or_default(), mask_text.as_deref()).map_err(|e| {
         // Short, so that an answer that is cut has room for the remedy.

@@ -170,7 +170,7 @@ fn a_flooder_never_reaches_kamailio_until_it_is_let_in_again() {
     }
     assert_eq!(kamailio.counter("firewall_failures"), 0);
     let log = kamailio.log();
-    assert_eq!(log.matches("firewall: on").count(), 1, "{log}");
+    assert_eq!(log.matches("the firewall drops blocked sources").count(), 1, "{log}");
     assert!(!log.contains("SIGCHLD"), "{log}");
 }
 
@@ -366,7 +366,7 @@ fn rules_that_go_and_come_back_are_filled_again() {
         (kamailio.counter("firewall_failures") >= failures + 2).then_some(())
     });
     let log = kamailio.log();
-    assert_eq!(log.matches("firewall: off").count(), 1, "{log}");
+    assert_eq!(log.matches("the firewall drops no blocked sources").count(), 1, "{log}");
     assert!(log.contains("Load the rules with the sets of table inet sipwarden"), "{log}");
     platform.rules.load();
     wait_for_status(&kamailio, "on");
@@ -375,7 +375,7 @@ fn rules_that_go_and_come_back_are_filled_again() {
     nft("flush set inet sipwarden blocked4");
     nft("add element inet sipwarden blocked4 { 10.77.0.3 }");
     wait_for_set("blocked4", &["10.77.0.2"]);
-    assert_eq!(kamailio.log().matches("firewall: on").count(), 2);
+    assert_eq!(kamailio.log().matches("the firewall drops blocked sources").count(), 2);
 }
 
 #[test]
@@ -399,7 +399,10 @@ fn a_program_that_is_missing_or_hangs_stops_nothing() {
         wait_for("the end of a block", ended);
         wait_for_status(&kamailio, "failed");
         let log = kamailio.log();
-        assert!(log.contains(&format!("firewall: off; {program}: {why}")), "{log}");
+        assert!(
+            log.contains(&format!("the firewall drops no blocked sources: {program}: {why}")),
+            "{log}"
+        );
         assert_eq!(elements("blocked4"), []);
         if why == "it does not answer" {
             // It was killed; the next one does not outlive Kamailio.
@@ -457,7 +460,11 @@ fn one_right_is_enough_and_without_it_sipwarden_works_on() {
                 });
                 assert!(!passes(&phone), "refused by Kamailio");
                 let log = kamailio.log();
-                assert_eq!(log.matches("firewall: off").count(), 1, "{log}");
+                assert_eq!(
+                    log.matches("the firewall drops no blocked sources").count(),
+                    1,
+                    "{log}"
+                );
                 assert!(log.contains("needs CAP_NET_ADMIN"), "{log}");
                 assert_eq!(elements("blocked4"), []);
             }

@@ -462,7 +462,7 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     assert!(log.contains("2 blocks and 0 bans loaded from"), "{log}");
     for bad in BAD.lines().take(3) {
         assert!(
-            log.contains(&format!("\"{bad}\" is not a block or ban; left out")),
+            log.contains(&format!("is left out: \"{bad}\" is not a block or ban")),
             "{bad} in {log}"
         );
     }

@@ -39,7 +39,6 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Not connected, nothing waits.
     pub const NEW: Self = Audit {
         connection: None,
         target: None,
@@ -80,7 +79,10 @@ impl Audit {
                 self.waiting.pop_front();
                 self.attempts = 0;
                 if self.trouble.is_over() {
-                    log::info(format_args!("audit: {} again", without_password(url)));
+                    log::info(format_args!(
+                        "audit rows are written to {} again",
+                        without_password(url)
+                    ));
                 }
             } else {
                 self.disconnect();
@@ -148,7 +150,7 @@ impl Audit {
     fn complain(&mut self, url: &str, now: u64) {
         if self.trouble.is_due(now) {
             log::error(format_args!(
-                "audit: {} takes no rows ({} wait, of {WAITING}); tried again, said once a minute",
+                "audit rows are not written to {}: {} of {WAITING} wait (tried again, said once a minute)",
                 without_password(url),
                 self.waiting.len()
             ));

@@ -13,7 +13,7 @@ use crate::address::Prefix;
 use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN};
 use crate::clock::Moment;
 use crate::flood::{Block, LONGEST_BLOCK};
-use crate::host::report::blocks::BROADEST;
+use crate::host::report::blocks::MIN_BLOCK_PREFIX;
 use crate::host::settings::Settings;
 use crate::host::state::State;
 use crate::limiter::{ClassId, Reason};
@@ -22,7 +22,6 @@ use crate::source::{Learnt, Ways};
 /// First line of the file; another one is another format.
 pub const HEADER: &str = "sipwarden blocks 1";
 
-/// The lines of a file.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|b| *b == b'\n').filter(|line| !line.is_empty())
 }
@@ -32,7 +31,6 @@ pub fn is_ours(text: &[u8]) -> bool {
     lines(text).next().is_none_or(|first| first == HEADER.as_bytes())
 }
 
-/// The line of a block.
 pub fn block_line(settings: &Settings, now: Moment, block: &Block) -> String {
     format!(
         "{} {} {} {} {} {} {} {}\n",
@@ -61,8 +59,9 @@ pub fn parse_block(settings: &Settings, now: Moment, line: &[u8]) -> Option<Bloc
     let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_BLOCK) * 1000)?;
     // Not longer than it was meant to be, should the date have been set back.
     let left = until.saturating_sub(now.wall).min(length);
-    let prefix =
-        Prefix::parse(prefix, None).ok().filter(|prefix| !BROADEST.is_exceeded_by(prefix))?;
+    let prefix = Prefix::parse(prefix, None)
+        .ok()
+        .filter(|prefix| !MIN_BLOCK_PREFIX.is_longer_than(prefix))?;
     Some(Block {
         prefix,
         // A class that is gone: everybody's.
@@ -76,7 +75,6 @@ pub fn parse_block(settings: &Settings, now: Moment, line: &[u8]) -> Option<Bloc
     })
 }
 
-/// The line of a ban.
 pub fn ban_line(settings: &Settings, now: Moment, ban: &Ban) -> String {
     format!(
         "ban {} {} {} {} {} {} {}{} {}\n",
@@ -92,7 +90,6 @@ pub fn ban_line(settings: &Settings, now: Moment, ban: &Ban) -> String {
     )
 }
 
-/// The line of the seed.
 pub fn seed_line(seed: [u64; 2]) -> String {
     let [a, b] = seed;
     format!("seed {a:016x}{b:016x}\n")

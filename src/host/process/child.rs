@@ -42,11 +42,8 @@ pub struct Child {
     errors: File,
 }
 
-/// How it ended.
 pub struct Done {
-    /// Whether it succeeded.
     pub success: bool,
-    /// What it printed.
     pub output: Vec<u8>,
     /// Its errors, or how it was ended.
     pub errors: String,
@@ -54,9 +51,6 @@ pub struct Done {
 
 impl Child {
     /// Starts a program with an environment of its own and none of Kamailio's files.
-    ///
-    /// # Errors
-    /// It cannot be started.
     pub fn start(program: &Path, arguments: &[&str], input: &str) -> io::Result<Self> {
         let dying = bury();
         if dying >= MOST_DYING {

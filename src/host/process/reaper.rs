@@ -53,17 +53,14 @@ pub fn reap(state: &State, now: u64) {
     }
     let positions = state.ledger.positions();
     let slice = ROUND.with_borrow_mut(|round| round.slice(positions, now, interval));
-    walk(state, slice, |info, missing| settle(state, info, missing, false));
+    compare_with(state, slice, |info, missing| free_leaked(state, info, missing, false));
 }
 
 /// What a comparison found.
 #[derive(Default)]
 pub struct Reconciled {
-    /// Leases looked at.
     pub leases: u64,
-    /// Leases without a dialog.
     pub missing: u64,
-    /// Leases freed.
     pub freed: u64,
     /// Call-IDs of the first leases without a dialog.
     pub named: Vec<String>,
@@ -74,7 +71,7 @@ const NAMED: usize = 20;
 
 /// Compares all leases with dialogs and changes nothing.
 pub fn compare(state: &State) -> Reconciled {
-    walk(state, 0..state.ledger.positions(), |_, _| false)
+    compare_with(state, 0..state.ledger.positions(), |_, _| false)
 }
 
 /// Compares all leases with dialogs. One without a dialog is freed if the last
@@ -82,11 +79,11 @@ pub fn compare(state: &State) -> Reconciled {
 /// `free` says so.
 pub fn reconcile(state: &State, free: bool) -> Reconciled {
     let all = 0..state.ledger.positions();
-    walk(state, all, |info, missing| settle(state, info, missing, free))
+    compare_with(state, all, |info, missing| free_leaked(state, info, missing, free))
 }
 
 /// Frees a lease if its dialog is missing again; whether it did.
-fn settle(state: &State, info: &LeaseInfo, missing: bool, free: bool) -> bool {
+fn free_leaked(state: &State, info: &LeaseInfo, missing: bool, free: bool) -> bool {
     let again = state.ledger.note_missing(info.dialog, info.lease, missing);
     let freed = missing && (again || free) && state.ledger.forget_lease(info.dialog, info.lease);
     if freed {
@@ -97,7 +94,7 @@ fn settle(state: &State, info: &LeaseInfo, missing: bool, free: bool) -> bool {
 }
 
 /// Asks for each lease whether its dialog exists; `act` says whether it freed it.
-fn walk(
+fn compare_with(
     state: &State,
     positions: std::ops::Range<u32>,
     act: impl Fn(&LeaseInfo, bool) -> bool,

@@ -7,7 +7,7 @@ use super::audit::Audit;
 use super::route::run_route;
 use super::{reaper, usage};
 use crate::clock;
-use crate::events::{Event, EventKind, Expiry, Reader};
+use crate::events::{Event, EventKind, Expiry, JournalReader};
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
 use crate::host::state::{self, State};
@@ -23,7 +23,7 @@ const REAPING: u64 = 100;
 thread_local! {
     static REPEATED: Cell<u64> = const { Cell::new(0) };
     static REAPED: Cell<u64> = const { Cell::new(0) };
-    static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
+    static READER: RefCell<JournalReader> = const { RefCell::new(JournalReader::NEW) };
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 

@@ -8,7 +8,6 @@ const PERIOD: u64 = 60_000;
 pub struct Trouble(Option<u64>);
 
 impl Trouble {
-    /// All is well.
     pub const NONE: Self = Trouble(None);
 
     /// It has failed at `now`, in ms: whether to say so.

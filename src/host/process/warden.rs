@@ -4,9 +4,10 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::blocks_keeper::BlocksKeeper;
 use super::feeder::Feeder;
-use super::keeper::Keeper;
-use super::{revision, tables_keeper};
+use super::revision;
+use super::tables_keeper::TablesKeeper;
 use crate::clock;
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
@@ -20,8 +21,8 @@ const SWEEP: u64 = 200;
 
 thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
-    static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
-    static TABLES: RefCell<tables_keeper::Keeper> = const { RefCell::new(tables_keeper::Keeper::NEW) };
+    static KEEPER: RefCell<BlocksKeeper> = const { RefCell::new(BlocksKeeper::NEW) };
+    static TABLES: RefCell<TablesKeeper> = const { RefCell::new(TablesKeeper::NEW) };
     static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     /// Miscounts that were said.
     static MISCOUNTED: Cell<u64> = const { Cell::new(0) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::host::state::State;
 use crate::shm::{PublishError, Published, Writer};
 use crate::snapshot::{self, Blob};
-use crate::tables::{BadRows, Broadest, Configuration, Loader, Table};
+use crate::tables::{BadRows, Configuration, Loader, MinPrefix, Table};
 
 /// How long a reload waits for those before it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -15,14 +15,11 @@ pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRow
     let flood = state.flood_rules.settings();
     Loader::new(names, bad_rows).flood(
         state.settings.classes.clone(),
-        Broadest { v4: flood.common.min_prefix_v4 as u8, v6: flood.common.min_prefix_v6 as u8 },
+        MinPrefix { v4: flood.common.min_prefix_v4 as u8, v6: flood.common.min_prefix_v6 as u8 },
     )
 }
 
 /// Publishes what a file keeps, in `mod_init`; the generation.
-///
-/// # Errors
-/// Why it cannot be.
 pub fn publish_kept(state: &State, config: Configuration, date: u64) -> Result<u64, String> {
     let busy = |pid| format!("process {pid} is reloading");
     let writer = state.store.writer(PATIENCE).map_err(busy)?;
@@ -41,7 +38,6 @@ pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
     writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))
 }
 
-/// Two random words.
 pub fn hash_key() -> Result<[u64; 2], String> {
     let random = || getrandom::u64().map_err(|e| format!("no random numbers: {e}"));
     Ok([random()?, random()?])

@@ -10,9 +10,6 @@ use crate::host::files::check_absolute;
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Whether a file may be the database.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn check(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
     File::open(path).map(drop).map_err(|e| format!("\"{}\" cannot be read: {e}", path.display()))

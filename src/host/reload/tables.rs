@@ -16,17 +16,13 @@ use crate::tables::{Problem, Problems, Table};
 
 /// A reload that published a generation.
 pub struct Reloaded {
-    /// Number of the generation, from 1.
     pub generation: u64,
-    /// What it holds.
     pub counts: Counts,
     /// The database, without its password.
     pub database: String,
     /// The database of countries: what it is, and how many networks it tells.
     pub countries: Option<String>,
-    /// Its size.
     pub bytes: usize,
-    /// Reading the tables.
     pub fetch: Duration,
     /// Checking references, sorting, building the blob.
     pub compile: Duration,
@@ -120,7 +116,7 @@ fn tell_success(state: &State, done: &Reloaded) {
 fn log_success(done: &Reloaded) {
     let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
     if let Some(countries) = &done.countries {
-        log::info(format_args!("countries: {countries}"));
+        log::info(format_args!("countries loaded from {countries}"));
     }
     log::info(format_args!(
         "generation {} loaded from {}: {}; {} bytes; fetch {} ms, compile {} ms, publish {} ms",

@@ -1,6 +1,6 @@
 //! What is told of bans: a line, a counter, an event.
 
-use super::complaint::{Kind, complain};
+use super::complaint::{ComplaintKind, complain};
 use super::events;
 use crate::auth::{AuthCheck, AuthOutcome, Ban, BanChanges, Rules};
 use crate::clock;
@@ -43,7 +43,7 @@ pub fn report(
     }
     if checked.outcome == AuthOutcome::Untracked {
         complain(
-            Kind::Logins,
+            ComplaintKind::Logins,
             format_args!(
                 "failures pass uncounted: auth_sources is full of bans (said once a minute)"
             ),
@@ -88,7 +88,7 @@ pub fn shown(ban: &Ban) -> String {
 pub fn log_start(state: &State) {
     let usage = state.auth.usage();
     log::info(format_args!(
-        "authentication: up to {} pairs of AoR and source, {} bytes",
+        "room for {} pairs of AoR and source: {} bytes",
         usage.capacity, usage.bytes
     ));
     log_rules(state, &Rules::NONE);

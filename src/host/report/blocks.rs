@@ -1,6 +1,6 @@
 //! What is told of blocks and throttling: a line, a counter, an event.
 
-use super::complaint::{Kind, complain};
+use super::complaint::{ComplaintKind, complain};
 use super::events;
 use crate::address::Address;
 use crate::clock;
@@ -11,7 +11,7 @@ use crate::host::state::State;
 use crate::host::state::rules::with_rules;
 use crate::limiter::{ClassId, Reason};
 use crate::source::Source;
-use crate::tables::Broadest;
+use crate::tables::MinPrefix;
 
 /// Logs and counts what does not happen with every request.
 pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
@@ -40,7 +40,7 @@ pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source
             log_start(state, rules, "throttling", source, checked.class, "");
         }
         FloodOutcome::Untracked => complain(
-            Kind::Sources,
+            ComplaintKind::Sources,
             format_args!(
                 "sources pass uncounted: flood_sources is full of blocks (said once a minute)"
             ),
@@ -69,9 +69,8 @@ fn log_start(
     ));
 }
 
-/// The broadest ranges that can be blocked, so that a typing error does not stop
-/// the platform.
-pub const BROADEST: Broadest = Broadest { v4: 8, v6: 16 };
+/// Broader ranges cannot be blocked, so that a typing error does not stop the platform.
+pub const MIN_BLOCK_PREFIX: MinPrefix = MinPrefix { v4: 8, v6: 16 };
 
 /// What a block is worth while the monitor is on.
 pub fn monitor_note(rules: &Rules) -> &'static str {

@@ -14,7 +14,7 @@ const KINDS: usize = 11;
 
 /// What is complained of.
 #[derive(Clone, Copy)]
-pub enum Kind {
+pub enum ComplaintKind {
     /// An argument that a function cannot use.
     Argument,
     /// A flag that is none.
@@ -39,14 +39,14 @@ pub enum Kind {
     Lock,
 }
 
-const _: () = assert!(Kind::Lock as usize + 1 == KINDS);
+const _: () = assert!(ComplaintKind::Lock as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };
 }
 
 /// Logs `what`, unless a complaint of this kind was logged within a minute.
-pub fn complain(kind: Kind, what: Arguments<'_>) {
+pub fn complain(kind: ComplaintKind, what: Arguments<'_>) {
     let due = LAST.with(|last| {
         let Some(last) = last.get(kind as usize) else { return false };
         let due = last.get().is_none_or(|at| at.elapsed() >= PERIOD);
@@ -63,7 +63,7 @@ pub fn complain(kind: Kind, what: Arguments<'_>) {
 /// A request was refused because the script passes what a function cannot use.
 pub fn misused(function: &str, what: Arguments<'_>) {
     complain(
-        Kind::Argument,
+        ComplaintKind::Argument,
         format_args!(
             "{function} refused a request: {what}; is a variable of the script unset? (said once \
              a minute)"
@@ -74,7 +74,7 @@ pub fn misused(function: &str, what: Arguments<'_>) {
 /// Logs that a function got a flag that it does not have.
 pub fn unknown_flag(function: &str, letter: u8, known: &str) {
     let what = no_such_flag(function, letter, known);
-    complain(Kind::Flag, format_args!("{what}; this one is ignored (said once a minute)"));
+    complain(ComplaintKind::Flag, format_args!("{what}; this one is ignored (said once a minute)"));
 }
 
 /// What is wrong with a flag, and which ones there are.
@@ -88,7 +88,7 @@ pub fn no_such_flag(function: &str, letter: u8, known: &str) -> String {
 pub fn long_wait(owner: u32) {
     counters::count_own(Own::LockWaits);
     complain(
-        Kind::Lock,
+        ComplaintKind::Lock,
         format_args!(
             "process {owner} has not given a lock back for 1 s; is it stopped, or the machine \
              overloaded? (said once a minute)"

@@ -13,7 +13,7 @@ use crate::host::report::events;
 use crate::host::state::State;
 use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
 use crate::limiter::{ClassId, Reason};
-use crate::policy::{self, Asked};
+use crate::policy::{self, AuthFunction};
 use crate::printable::Printable;
 use crate::tables::has_domain;
 use crate::verdict::Verdict;
@@ -88,7 +88,7 @@ pub fn foretell(state: &State, aor: &[u8], address: Address) -> Foretold {
         };
         let rule = rules.class(class);
         Foretold {
-            verdict: policy::auth_verdict(Asked::Check, outcome),
+            verdict: policy::auth_verdict(AuthFunction::Check, outcome),
             watched: is_monitored(state, rules),
             aor: aor.into(),
             class,

@@ -9,7 +9,7 @@ use crate::flood::{Block, Ended, Rules, Seen};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
-use crate::host::report::blocks::{BROADEST, monitor_note, report_end};
+use crate::host::report::blocks::{MIN_BLOCK_PREFIX, monitor_note, report_end};
 use crate::host::report::events;
 use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
@@ -18,7 +18,7 @@ use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, SourceKind, View};
 use crate::source::Ways;
-use crate::tables::Broadest;
+use crate::tables::MinPrefix;
 use crate::verdict::Verdict;
 
 /// Blocks on a page: ctl bounds the structures of one reply.
@@ -201,8 +201,9 @@ fn class_and_rule(view: &View<'_>, rules: &Rules, source: Address) -> (Option<Cl
 /// Which company's range makes a source one of a company, or why none does.
 fn company_rule(view: &View<'_>, source: Address) -> String {
     let name = |company: &CompanyView<'_>| Printable::full(company.id()).to_string();
-    let broadest = view.broadest();
-    if let Some((company, range)) = view.company_of(source, |range| !broadest.is_exceeded_by(range))
+    let min_prefix = view.min_prefix();
+    if let Some((company, range)) =
+        view.company_of(source, |range| !min_prefix.is_longer_than(range))
     {
         return format!("range {} of company {}", range.name(), name(&company));
     }
@@ -211,7 +212,7 @@ fn company_rule(view: &View<'_>, source: Address) -> String {
             "range {} of company {} is broader than {}",
             range.name(),
             name(&company),
-            Broadest::parameter(&range)
+            MinPrefix::parameter(&range)
         ),
         None => "neither trusted nor in a range of a company".into(),
     }
@@ -220,9 +221,9 @@ fn company_rule(view: &View<'_>, source: Address) -> String {
 /// Blocks a source or range: address|prefix [seconds].
 pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
     let prefix = prefix_of(&call.required("address")?, state)?;
-    if BROADEST.is_exceeded_by(&prefix) {
-        let broadest = BROADEST.of(&prefix);
-        return Err(Fault::argument(format!("{prefix} is broader than /{broadest}")));
+    if MIN_BLOCK_PREFIX.is_longer_than(&prefix) {
+        let min_prefix = MIN_BLOCK_PREFIX.of(&prefix);
+        return Err(Fault::argument(format!("{prefix} is broader than /{min_prefix}")));
     }
     let seconds = seconds(call)?;
     call.no_more()?;

@@ -7,11 +7,11 @@ use crate::clock;
 use crate::host::contract::counters;
 use crate::host::contract::message::{Attempt, Message};
 use crate::host::report::bans::report;
-use crate::host::report::complaint::{Kind, complain};
+use crate::host::report::complaint::{ComplaintKind, complain};
 use crate::host::state;
 use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
 use crate::limiter::ClassId;
-use crate::policy::{self, Asked, AuthNumbers};
+use crate::policy::{self, AuthFunction, AuthNumbers};
 use crate::printable::Printable;
 use crate::source::Source;
 use crate::unset::is_unset;
@@ -19,7 +19,7 @@ use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
 
 /// `auth_check(aor [, ip])`.
 pub fn auth_check(msg: Message<'_>, aor: &[u8]) -> Verdict {
-    answer(&AUTH_CHECK, msg, aor, Asked::Check, &[])
+    answer(&AUTH_CHECK, msg, aor, AuthFunction::Check, &[])
 }
 
 /// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
@@ -32,19 +32,25 @@ pub fn auth_failed(attempt: Attempt<'_>, aor: &[u8], given: Option<&[u8]>) -> Ve
         // extra headers hide nothing.
         None => (count > 0, parts.get(..count).unwrap_or_default()),
     };
-    answer(&AUTH_FAILED, attempt.message(), aor, Asked::Failed { credentials: found }, credentials)
+    answer(
+        &AUTH_FAILED,
+        attempt.message(),
+        aor,
+        AuthFunction::Failed { credentials: found },
+        credentials,
+    )
 }
 
 /// `auth_ok(aor [, ip])`.
 pub fn auth_ok(msg: Message<'_>, aor: &[u8]) -> Verdict {
-    answer(&AUTH_OK, msg, aor, Asked::Succeeded, &[])
+    answer(&AUTH_OK, msg, aor, AuthFunction::Succeeded, &[])
 }
 
 fn answer(
     function: &'static Function,
     msg: Message<'_>,
     aor: &[u8],
-    asked: Asked,
+    asked: AuthFunction,
     credentials: &[&[u8]],
 ) -> Verdict {
     let source = judged(msg, function);
@@ -69,14 +75,14 @@ fn decide(
     function: &Function,
     Source { address: source, learnt }: Source,
     aor: &[u8],
-    asked: Asked,
+    asked: AuthFunction,
     credentials: &[&[u8]],
 ) -> (Verdict, Verdict, About) {
     let Some(state) = state::get() else { return unjudged(Verdict::AuthUntracked) };
     if is_unset(aor) {
         let (name, aor) = (function.name, Printable::short(aor));
         complain(
-            Kind::Login,
+            ComplaintKind::Login,
             format_args!(
                 "{name} passed a request: the AoR is \"{aor}\"; is a variable of the script unset? \
                  (said once a minute)"
@@ -90,13 +96,15 @@ fn decide(
         let login = state.auth.login(aor, source_of(state, source));
         let clock = clock::monotonic;
         let checked = match asked {
-            Asked::Failed { credentials: true } => {
+            AuthFunction::Failed { credentials: true } => {
                 let known = credentials.iter().any(|text| !text.is_empty());
                 let print = || state.auth.fingerprint(credentials.iter().copied());
                 let print = known.then(print);
                 state.auth.failed(&login, print, class, rules, clock, &mut changes)
             }
-            Asked::Succeeded => state.auth.succeeded(&login, class, rules, clock, &mut changes),
+            AuthFunction::Succeeded => {
+                state.auth.succeeded(&login, class, rules, clock, &mut changes)
+            }
             _ => state.auth.check(&login, class, rules, clock, &mut changes),
         };
         let monitored = is_monitored(state, rules);

@@ -9,7 +9,7 @@ use crate::host::contract::dialogs::DialogRef;
 use crate::host::contract::entries::{DialogEvent, Restored};
 use crate::host::contract::log;
 use crate::host::contract::message::CallRequest;
-use crate::host::report::complaint::{Kind, complain, misused, unknown_flag};
+use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::{self, State, with_snapshot};
@@ -56,7 +56,7 @@ pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict 
         counters::count_own(Own::EmergencyUncounted);
         let reason = verdict.reason();
         complain(
-            Kind::Emergency,
+            ComplaintKind::Emergency,
             format_args!("an emergency call is allowed but not counted: {reason}"),
         );
         verdict = Verdict::CallEmergency;
@@ -270,7 +270,7 @@ fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
 
 fn no_dialog(function: &Function, why: &str) {
     complain(
-        Kind::NoDialog,
+        ComplaintKind::NoDialog,
         format_args!("{} cannot count a call: {why} (said once a minute)", function.name),
     );
 }
@@ -307,7 +307,7 @@ fn take(
     if taken.outcome == Outcome::Full {
         let room = state.ledger.memory();
         complain(
-            Kind::Full,
+            ComplaintKind::Full,
             format_args!(
                 "calls are refused: all {} records of max_calls are in use (said once a minute)",
                 room.capacity

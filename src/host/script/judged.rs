@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::host::contract::message::Message;
-use crate::host::report::complaint::{Kind, complain};
+use crate::host::report::complaint::{ComplaintKind, complain};
 use crate::printable::Printable;
 use crate::source::{Learnt, Source};
 use crate::verdict::{Function, Verdict};
@@ -53,7 +53,7 @@ pub fn judged(msg: Message<'_>, function: &Function) -> Result<Source, NoSource>
 #[cold]
 fn nobody(function: &Function) -> NoSource {
     complain(
-        Kind::NoSource,
+        ComplaintKind::NoSource,
         format_args!(
             "{} has no source to judge: nobody has sent this message; give an address as the last \
              argument (said once a minute)",
@@ -67,7 +67,7 @@ fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {
     let address = Address::parse(text).ok_or_else(|| {
         let text = Printable::short(text);
         complain(
-            Kind::Address,
+            ComplaintKind::Address,
             format_args!(
                 "{} has judged nothing: \"{text}\" is not an IP address; give one address, without a \
                  port (said once a minute)",

@@ -16,13 +16,11 @@ static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
 
 /// What is fixed at start-up; the rest lies in [`super::Values`].
 pub struct Settings {
-    /// Bytes for two generations.
     pub snapshot_bytes: usize,
     /// Calls that can be counted at a time.
     pub max_calls: usize,
     /// Sources that can be known at a time.
     pub flood_sources: usize,
-    /// Classes of sources.
     pub classes: ClassNames,
     /// Pairs of AoR and source that can be known at a time.
     pub auth_sources: usize,

@@ -14,9 +14,7 @@ pub enum Kind {
     Int {
         /// Value without a modparam.
         default: i32,
-        /// Lowest value.
         min: i32,
-        /// Highest value.
         max: i32,
     },
     /// A text of `min` to `max` bytes.
@@ -37,7 +35,6 @@ pub enum Kind {
     Choice {
         /// Value without a modparam.
         default: &'static CStr,
-        /// All words.
         words: &'static [&'static str],
     },
     /// A window: seconds, or milliseconds as `1500ms`.
@@ -56,7 +53,6 @@ pub enum Kind {
     },
 }
 
-/// A module parameter.
 pub struct Param {
     /// Name in `modparam("sipwarden", name, value)`.
     pub name: &'static CStr,
@@ -117,7 +113,6 @@ pub mod at {
     }
 }
 
-/// Longest table name, as databases allow.
 const MAX_NAME: usize = 128;
 
 const fn fixed(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Param {
@@ -136,7 +131,6 @@ const fn int(default: i32, min: i32, max: i32) -> Kind {
     Kind::Int { default, min, max }
 }
 
-/// All parameters.
 pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"db_url",
@@ -321,17 +315,13 @@ pub const PARAMS: [Param; at::COUNT] = [
     ),
 ];
 
-/// The value of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A number.
     Int(i32),
-    /// A text.
     Text(String),
 }
 
 impl Param {
-    /// Its name as text.
     pub fn name(&self) -> &str {
         self.name.to_str().unwrap_or_default()
     }

@@ -38,14 +38,10 @@ pub struct Values {
 
 impl Values {
     /// Maps them, all empty.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new() -> io::Result<Self> {
         Ok(Values { slots: Area::share_slice(PARAMS.len())? })
     }
 
-    /// Sets the value of parameter `index`.
     pub fn set(&self, index: usize, value: &Value) {
         let Some(slot) = self.slots.get(index) else { return };
         let mut slot = slot.lock();
@@ -59,12 +55,10 @@ impl Values {
         }
     }
 
-    /// The number of parameter `index`.
     pub fn int(&self, index: usize) -> i32 {
         self.slots.get(index).map_or(0, |slot| slot.lock().number)
     }
 
-    /// The text of parameter `index`.
     pub fn text(&self, index: usize) -> String {
         let Some(slot) = self.slots.get(index) else { return String::new() };
         let slot = slot.lock();

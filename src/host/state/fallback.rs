@@ -18,10 +18,6 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// Off; no file.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new() -> io::Result<Self> {
         Ok(Fallback { on: Area::share()?, kept: Area::share()?, reason: SharedText::new()? })
     }

@@ -13,7 +13,6 @@ use crate::verdict::{FUNCTIONS, STATISTICS};
 
 /// A statistic that is asked for its value.
 pub struct Gauge {
-    /// Its name.
     pub name: &'static CStr,
     value: fn(&State) -> u64,
 }

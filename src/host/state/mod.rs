@@ -36,21 +36,14 @@ pub struct State {
     pub values: Values,
     /// Held while a setting changes, so that the value that is shown is the one in force.
     pub changing: &'static SharedMutex<u8>,
-    /// The snapshots.
     pub store: SnapshotStore,
-    /// The calls.
     pub ledger: Ledger,
-    /// The sources.
     pub flood: FloodTable,
-    /// Limits and block times.
     pub flood_rules: SharedRules,
-    /// Failed authentications.
     pub auth: AuthTable,
-    /// Their limits and bans.
     pub auth_rules: auth::SharedRules,
     /// What operators are told.
     pub journal: Journal,
-    /// The last refusals.
     pub recent: Recent,
     /// The last blocks and bans that began.
     pub starts: Recent,

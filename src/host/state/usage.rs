@@ -9,20 +9,15 @@ use crate::snapshot::{CompanyView, View};
 /// Share of a limit, in percent, from which on it is near.
 pub const NEAR: u64 = 80;
 
-/// Calls of a company or brand against its limit.
 pub struct Usage<'a> {
     /// Id of the company; empty for a brand.
     pub company: &'a [u8],
-    /// Id of the brand.
     pub brand: &'a [u8],
-    /// Live calls.
     pub calls: u32,
-    /// Its limit, 0 for none.
     pub limit: u32,
 }
 
 impl Usage<'_> {
-    /// Calls in percent of the limit, 0 without one.
     pub fn percent(&self) -> u64 {
         (u64::from(self.calls) * 100).checked_div(self.limit.into()).unwrap_or(0)
     }

@@ -10,7 +10,7 @@ use super::trouble::Trouble;
 use crate::clock::{self, Moment};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
-use crate::host::files::{self, Writer, check_absolute};
+use crate::host::files::{self, FileWriter, check_absolute};
 use crate::host::state::State;
 use crate::host::state::rules::{with_auth_rules, with_rules};
 use crate::printable::Printable;
@@ -21,10 +21,10 @@ const PERIOD: u64 = 1000;
 pub const SLOW: u64 = 10_000;
 
 /// Writes the file when blocks or bans have changed; one process, the warden.
-pub struct Keeper {
+pub struct BlocksKeeper {
     /// The file, as `flood_persist` was at the last look.
     path: Option<PathBuf>,
-    writer: Writer,
+    writer: FileWriter,
     /// Changes of blocks and of bans in what is being written, and in what was.
     writing: Option<(u64, u64)>,
     written: Option<(u64, u64)>,
@@ -34,11 +34,10 @@ pub struct Keeper {
     trouble: Trouble,
 }
 
-impl Keeper {
-    /// Nothing written yet.
-    pub const NEW: Self = Keeper {
+impl BlocksKeeper {
+    pub const NEW: Self = BlocksKeeper {
         path: None,
-        writer: Writer::NEW,
+        writer: FileWriter::NEW,
         writing: None,
         written: None,
         looked: 0,
@@ -50,7 +49,7 @@ impl Keeper {
     /// since. Waits for nothing.
     pub fn keep(&mut self, state: &State, now: u64) {
         if let Some(done) = self.writer.done() {
-            self.settle(done.map(|_| ()), now);
+            self.set_done(done.map(|_| ()), now);
         }
         if now.saturating_sub(self.looked) < PERIOD {
             return;
@@ -59,7 +58,7 @@ impl Keeper {
         let path = state.values.flood_persist();
         if self.path != path {
             // Another file is written from the beginning; the old one stays as it is.
-            *self = Keeper { path, looked: now, ..Keeper::NEW };
+            *self = BlocksKeeper { path, looked: now, ..BlocksKeeper::NEW };
         }
         if self.writer.is_busy() {
             if now.saturating_sub(self.began) >= SLOW {
@@ -79,13 +78,13 @@ impl Keeper {
         }
     }
 
-    fn settle(&mut self, done: Result<(), String>, now: u64) {
+    fn set_done(&mut self, done: Result<(), String>, now: u64) {
         match done {
             Ok(()) => {
                 self.written = self.writing.take();
                 if self.trouble.is_over() {
                     let path = self.path.as_deref().unwrap_or(Path::new(""));
-                    log::info(format_args!("flood_persist {}: written again", path.display()));
+                    log::info(format_args!("blocks and bans are kept in {} again", path.display()));
                 }
             }
             Err(error) => self.complain(&error, now),
@@ -96,8 +95,8 @@ impl Keeper {
         if self.trouble.is_due(now) {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             log::error(format_args!(
-                "flood_persist {path}: {why}; blocks and bans would not survive a restart (tried \
-                 again, said once a minute)"
+                "blocks and bans are not kept in {path}: {why}; they would not survive a restart \
+                 (tried again, said once a minute)"
             ));
         }
     }
@@ -116,9 +115,6 @@ fn whole(state: &State) -> String {
 }
 
 /// Whether blocks could be written to a file.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn check(path: &Path) -> Result<(), String> {
     check_kind(path)?;
     read(path)?;
@@ -128,9 +124,6 @@ pub fn check(path: &Path) -> Result<(), String> {
 
 /// Whether a path may be meant for blocks, so that only its rights or its disk can be in
 /// the way.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn check_kind(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
     let is_other = fs::metadata(path).is_ok_and(|of| !of.is_file());
@@ -157,9 +150,6 @@ pub fn seed(path: &Path) -> Option<[u64; 2]> {
 
 /// Reads the blocks and bans of an earlier run back, with the time that is left of
 /// them; how many of each. A line that is none is logged and left out.
-///
-/// # Errors
-/// The file cannot be read.
 pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
     let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
     let lines = text.iter().flat_map(|text| blocklist::lines(text)).skip(1);
@@ -181,7 +171,7 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
         let Some(block) = blocklist::parse_block(&state.settings, now, line) else {
             let line = Printable::short(line);
             log::warning(format_args!(
-                "flood_persist {}: \"{line}\" is not a block or ban; left out",
+                "a line of {} is left out: \"{line}\" is not a block or ban",
                 path.display()
             ));
             continue;
