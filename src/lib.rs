@@ -7,6 +7,7 @@ pub mod address;
 pub mod auth;
 pub mod clock;
 pub mod countries;
+pub mod digits;
 pub mod events;
 pub mod firewall;
 pub mod flood;

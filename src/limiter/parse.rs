@@ -1,6 +1,7 @@
 //! What operators write: classes with their values, windows, limits.
 
 use super::classes::ClassNames;
+use crate::digits::parse_digits;
 
 /// Longest name of a class.
 const MAX_NAME: usize = 64;
@@ -46,7 +47,7 @@ pub fn duration(text: &str) -> Result<u32, String> {
         (None, None) => (text, 1000),
     };
     let bare = digits.len() == text.len();
-    number(digits)
+    parse_digits::<u32>(digits.as_bytes())
         .filter(|n| !bare || *n <= MOST_SECONDS)
         .and_then(|n| n.checked_mul(factor))
         .filter(|ms| WINDOW.contains(ms))
@@ -63,14 +64,9 @@ pub fn limit(text: &str) -> Result<u32, String> {
 
 /// Reads a number, both bounds allowed.
 pub fn within(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    number(text)
+    parse_digits(text.as_bytes())
         .filter(|n| (least..=most).contains(n))
         .ok_or_else(|| format!("\"{}\" is not from {least} to {most}", text.escape_debug()))
-}
-
-/// Digits only: no sign, no blanks.
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Reads one column of a row; errors name the column and its value.
 
-use crate::address::Prefix;
+use crate::address::{Prefix, PrefixError};
+use crate::digits::parse_digits;
 use crate::printable::Printable;
 use crate::unset::is_unset;
 
@@ -69,19 +70,13 @@ pub(super) fn name<'a>(
 /// A decimal number from 0 to `most`; NULL is 0.
 pub(super) fn number(column: &str, value: Column<'_>, most: u32) -> Result<u32, String> {
     let Some(bytes) = value else { return Ok(0) };
-    let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(bytes)
-        .ok()
-        .filter(|_| digits)
-        .and_then(|text| text.parse().ok())
-        .filter(|n| *n <= most)
-        .ok_or_else(|| {
-            let hint = match digits || bytes.iter().all(|b| *b >= b' ') {
-                true => String::new(),
-                false => format!("; {}", cast(column, "UNSIGNED")),
-            };
-            format!("{column} {} is not a number from 0 to {most}{hint}", quoted(bytes))
-        })
+    parse_digits(bytes).filter(|n| *n <= most).ok_or_else(|| {
+        let hint = match bytes.iter().all(|b| *b >= b' ') {
+            true => String::new(),
+            false => format!("; {}", cast(column, "UNSIGNED")),
+        };
+        format!("{column} {} is not a number from 0 to {most}{hint}", quoted(bytes))
+    })
 }
 
 /// A switch: a number from 0 to `most`, or a boolean as databases give it; NULL is 0.
@@ -101,7 +96,7 @@ pub(super) fn prefix(ip: Column<'_>, mask: Column<'_>) -> Result<Prefix, String>
     let (ip_text, mask_text) = (utf8(ip), utf8(mask));
     Prefix::parse(ip_text.as_deref().unwrap_or_default(), mask_text.as_deref()).map_err(|e| {
         // Short, so that an answer that is cut has room for the remedy.
-        let mask = mask.filter(|_| !e.starts_with("mask"));
+        let mask = mask.filter(|_| !matches!(e, PrefixError::Mask(_)));
         let mask = mask.map_or_else(String::new, |mask| format!(" mask {}", quoted(mask)));
         let hint = match ip.is_none_or(is_text) {
             true => String::new(),
