@@ -24,8 +24,8 @@ pub fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), Strin
     check_flood(&state.settings, state.flood_rules.settings(), index, &value)
 }
 
-/// Checks a setting that can be changed at run time: that files are there, that drivers
-/// are loaded, and whether [`Settings::change`] would take it.
+/// Checks a new value of a setting: files exist, drivers are loaded, and [`Settings::change`]
+/// would accept it.
 fn check_flood(
     settings: &Settings,
     mut flood: FloodSettings,
@@ -60,8 +60,7 @@ fn check_text(
     check(index, text).map_err(|why| format!("parameter {name}: {why}"))
 }
 
-/// Whether a text can be meant. A file that is not there, or a disk that is full, keeps no
-/// proxy from starting.
+/// Checks that a text makes sense. A missing file or a full disk must not stop a start.
 fn check_at_start(index: usize, text: &str) -> Result<(), String> {
     match index {
         at::DB_URL => database::check_driver(text),
@@ -73,7 +72,7 @@ fn check_at_start(index: usize, text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether what a text names can be used. Asks the host and the file system.
+/// Checks that what a text names can be used: asks the host and the file system.
 fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     check_at_start(index, text)?;
     match index {
@@ -85,9 +84,9 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     }
 }
 
-/// Changes a setting that was checked, and logs the rules that are new. Several processes
-/// may change values of a list at once: rules and values change in one order, by a lock
-/// that no worker waits for. No lock is held while the host is asked to log.
+/// Changes a setting that was checked, and logs the new rules. Several processes may change
+/// the values of a list at once: a lock, on which workers never wait, keeps rules and values
+/// in one order. The log is written without it.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     let order = state.changing.lock();
     let before = match at::is_auth(index) {
@@ -104,7 +103,7 @@ pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The rules before a change; None if it left them as they were.
+/// The rules before a change; None if the change left them as they were.
 enum Before {
     Auth(auth::Rules),
     Flood(Option<flood::Rules>),
@@ -161,7 +160,7 @@ mod tests {
     const WRITERS: u64 = 4;
     const ROUNDS: u64 = 2000;
 
-    /// All writers are there.
+    /// Waits for all writers.
     fn meet(arrived: &AtomicU64, round: u64) {
         arrived.fetch_add(1, SeqCst);
         while arrived.load(SeqCst) < WRITERS * (round + 1) {
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_list_is_what_holds() {
+    fn the_value_of_a_list_that_is_shown_is_the_one_in_force() {
         let mut settings = Settings::with_classes(&["office=limit:5"]).unwrap();
         settings.snapshot_bytes = 1 << 16;
         let mut flood = FloodSettings::new(100, 2000, 300, 0);

@@ -1,9 +1,9 @@
-//! Brute force protection: what the script is told.
+//! Brute force protection: verdicts for the script.
 
 use crate::auth::AuthOutcome;
 use crate::verdict::Verdict;
 
-/// Which of the three functions was called.
+/// The function that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthFunction {
     Check,
@@ -31,7 +31,7 @@ pub fn auth_verdict(asked: AuthFunction, outcome: AuthOutcome) -> Verdict {
     }
 }
 
-/// What the script is told of a verdict: with `monitor` nobody is refused.
+/// The verdict for the script: with `monitor` nothing is refused.
 pub fn watch_auth(verdict: Verdict, monitor: bool) -> Verdict {
     match verdict.code() {
         ..0 if monitor => Verdict::AuthMonitored,

@@ -1,4 +1,4 @@
-//! Decisions: pure functions of a snapshot, the time and what was asked.
+//! Decisions: pure functions of a snapshot, the time and the arguments.
 #![forbid(unsafe_code)]
 
 mod auth;

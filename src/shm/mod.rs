@@ -2,7 +2,8 @@
 //!
 //! Memory is mapped before Kamailio forks (`MAP_SHARED | MAP_ANONYMOUS`), so it has the
 //! same address in every process. Rust's atomics are plain machine instructions on it and
-//! work between processes as they do between threads. All-zero memory is a valid empty state of every type here.
+//! work between processes as they do between threads. All-zero memory is a valid empty state
+//! of every type here.
 
 mod area;
 pub mod atomic;

@@ -1,7 +1,8 @@
 //! The tables as a file keeps them: rows as text, as they come from a database.
 //!
-//! Rows and not the compiled snapshot: a snapshot belongs to one build, which trusts it. Rows outlive an upgrade, and go through the same [`Loader`] as those
-//! of a database, so that nothing in the file can be worse than a bad row.
+//! Rows and not the compiled snapshot: a snapshot belongs to one build, which trusts it. Rows
+//! outlive an upgrade, and go through the same [`Loader`] as those of a database, so that
+//! nothing in the file can be worse than a bad row.
 //!
 //! ```text
 //! sipwarden tables 1 <date of the tables> <bytes of the rows>\n

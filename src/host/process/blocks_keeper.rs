@@ -1,5 +1,5 @@
-//! Keeps blocks and bans in a file, and reads them back. Written by one process, whole
-//! and under another name first, so that a reader always finds a whole file.
+//! Keeps blocks and bans in a file, and reads them back. One process writes it, under another
+//! name first, so that a reader always finds a whole file.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use crate::printable::Printable;
 
 /// Ms between two writes of the file.
 const PERIOD: u64 = 1000;
-/// Ms after which a write that goes on is a trouble.
+/// Ms after which an unfinished write is reported.
 pub const SLOW: u64 = 10_000;
 
 /// Writes the file when blocks or bans have changed; one process, the warden.
@@ -28,7 +28,7 @@ pub struct BlocksKeeper {
     /// Changes of blocks and of bans in what is being written, and in what was.
     writing: Option<(u64, u64)>,
     written: Option<(u64, u64)>,
-    /// When the last look was, and the last begin.
+    /// When it last looked, and when it last began to write.
     looked: u64,
     began: u64,
     trouble: Trouble,
@@ -45,8 +45,8 @@ impl BlocksKeeper {
         trouble: Trouble::NONE,
     };
 
-    /// Begins to write the file if a second has passed and blocks or bans have changed
-    /// since. Waits for nothing.
+    /// Begins to write the file if a second has passed and blocks or bans have changed. Never
+    /// waits.
     pub fn keep(&mut self, state: &State, now: u64) {
         if let Some(done) = self.writer.done() {
             self.set_done(done.map(|_| ()), now);
@@ -122,12 +122,11 @@ pub fn check(path: &Path) -> Result<(), String> {
         .map_err(|why| format!("\"{}\" cannot be written: {why}", path.display()))
 }
 
-/// Whether a path may be meant for blocks, so that only its rights or its disk can be in
-/// the way.
+/// Checks that a path makes sense for blocks: only rights or the disk may stop a write.
 pub fn check_kind(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
     let is_other = fs::metadata(path).is_ok_and(|of| !of.is_file());
-    // What cannot be read is said when it is loaded.
+    // An unreadable file is reported when it is loaded.
     if is_other || read(path).ok().flatten().is_some_and(|text| !blocklist::is_ours(&text)) {
         return Err(format!("\"{}\" is not a file of blocks", path.display()));
     }
@@ -143,13 +142,13 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// The seed of the earlier run, by which the bans in its file are known.
+/// The seed of the earlier run, for the hashes of its bans.
 pub fn seed(path: &Path) -> Option<[u64; 2]> {
     blocklist::lines(&fs::read(path).ok()?).find_map(blocklist::parse_seed)
 }
 
-/// Reads the blocks and bans of an earlier run back, with the time that is left of
-/// them; how many of each. A line that is none is logged and left out.
+/// Loads the blocks and bans of an earlier run, with the time that is left; the number of
+/// each. Other lines are logged and left out.
 pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
     let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
     let lines = text.iter().flat_map(|text| blocklist::lines(text)).skip(1);
@@ -160,7 +159,7 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
             continue;
         }
         if let Some(ban) = blocklist::parse_ban(state, now, line) {
-            // One whose time has run out ends with the first sweep, and is told.
+            // A ban that has run out ends with the first sweep, which reports it.
             let kept = with_auth_rules(state, |rules| state.auth.ban(&ban, rules, now.monotonic));
             if kept.is_ok() {
                 banned += 1;

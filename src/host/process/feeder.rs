@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use super::child::{Child, Done, bury};
+use super::child::{Child, Done, reap};
 use crate::firewall::{
     Changes, Element, Elements, Listing, Mode, Offenders, Sets, changes, disjoint, parse_listing,
     reconcile,
@@ -70,7 +70,7 @@ pub struct Feeder {
 impl Feeder {
     /// Does what is due and never waits. `now` is in ms.
     pub fn feed(&mut self, state: &State, sets: &Sets, now: u64) {
-        bury();
+        reap();
         if state.firewall.mode() == Mode::Off {
             state.firewall.set(Mode::Starting, "");
         }

@@ -7,7 +7,7 @@ use crate::host::contract::process::run_event;
 use crate::host::script::variables;
 use crate::host::state::State;
 
-/// Runs an event route while `$swd` tells of the event.
+/// Runs an event route; `$swd` has the event's attributes in it.
 pub fn run_route(state: &State, name: &CStr, event: &Event) {
     variables::with_event(event, || run_event(name, &state.values.event_callback()));
 }

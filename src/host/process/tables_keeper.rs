@@ -11,7 +11,7 @@ use crate::host::state::{State, with_snapshot};
 use crate::shm::Pinned;
 use crate::snapshot::{self, View};
 
-/// Ms between two looks whether there are new tables, and two attempts after a failure.
+/// Ms between two looks for new tables, and between two attempts after a failure.
 const PERIOD: u64 = 1000;
 const PATIENCE: u64 = 10_000;
 
@@ -36,8 +36,7 @@ impl TablesKeeper {
         trouble: Trouble::NONE,
     };
 
-    /// Begins to write the file if there are tables that it does not keep. Waits for
-    /// nothing.
+    /// Begins to write the file if it does not keep the current tables. Never waits.
     pub fn keep(&mut self, state: &State, now: u64) {
         if let Some(done) = self.writer.done() {
             self.set_done(state, done, now);
@@ -48,7 +47,7 @@ impl TablesKeeper {
         self.due = now + PERIOD;
         let path = state.values.tables_file();
         if self.path != path {
-            // The tables that came from a file stay in it, and are copied to no other.
+            // Tables that came from a file are not copied to another one.
             if self.path.is_some() && !state.fallback.is_on() {
                 state.fallback.keep(0);
             }
@@ -115,7 +114,7 @@ impl TablesKeeper {
     }
 }
 
-/// The snapshot in memory of our own, so that no reload waits while it is written.
+/// A private copy of the snapshot, so that no reload waits while it is written.
 fn copy_of_current() -> Option<(u64, Vec<u128>)> {
     let copy = |pinned: &Pinned<'_>| {
         let chunks = pinned.bytes().as_chunks::<16>().0;

@@ -1,6 +1,6 @@
-//! The process that never blocks: it ends what has run out, keeps the sets of the kernel
-//! and the files, and takes changes of settings over. It runs no script and asks no
-//! database; a file is written by a thread, nft by a process of its own.
+//! The process that never blocks: it ends what has run out, feeds the firewall, keeps the
+//! files, and applies changes of settings. It runs no script and asks no database; threads
+//! write the files, and nft is a process of its own.
 
 use std::cell::{Cell, RefCell};
 
@@ -24,12 +24,12 @@ thread_local! {
     static KEEPER: RefCell<BlocksKeeper> = const { RefCell::new(BlocksKeeper::NEW) };
     static TABLES: RefCell<TablesKeeper> = const { RefCell::new(TablesKeeper::NEW) };
     static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
-    /// Miscounts that were said.
+    /// Miscounts that were logged.
     static MISCOUNTED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Called all the time in this process only. Each job has a guard of its own: one that
-/// fails each time keeps no other one from its turn.
+/// Called all the time in this process only. Each job has a guard of its own, so that one
+/// which always fails does not stop the others.
 pub fn tick() {
     let Some(state) = state::get() else { return };
     let now = clock::monotonic();

@@ -1,4 +1,4 @@
-//! From rows to a generation that serves.
+//! From rows to the current generation.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::shm::{PublishError, Published, Writer};
 use crate::snapshot::{self, Blob};
 use crate::tables::{BadRows, Configuration, Loader, MinPrefix, Table};
 
-/// How long a reload waits for those before it.
+/// How long a reload waits for an earlier one.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A loader of tables with these names, by the settings that hold.
+/// A loader of tables with these names, by the current settings.
 pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRows) -> Loader {
     let flood = state.flood_rules.settings();
     Loader::new(names, bad_rows).flood(

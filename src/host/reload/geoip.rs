@@ -26,7 +26,7 @@ pub fn load(path: &Path) -> Result<CountryNetworks, String> {
     if size > MOST_BYTES {
         return Err(wrong(format!("has {size} bytes, more than {MOST_BYTES}")));
     }
-    // Whole, so that a file that is replaced meanwhile is the old one or the new one.
+    // At once, so that a file that is being replaced is the old one or the new one.
     let bytes = fs::read(path).map_err(cannot)?;
     CountryNetworks::read(&bytes).map_err(wrong)
 }

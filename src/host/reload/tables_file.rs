@@ -13,7 +13,7 @@ use crate::tables::{BadRows, Table, kept};
 /// Bytes of the largest file that is read.
 const MOST_BYTES: u64 = 4 << 30;
 
-/// What was never written by us is not overwritten: a wrong name costs nobody a file.
+/// Only a file of tables is overwritten: a wrong name destroys nothing.
 pub fn refuse_foreign(path: &Path) -> Result<(), String> {
     files::refuse_others(path)?;
     let mut begin = Vec::new();
@@ -47,8 +47,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
 }
 
 /// Publishes the tables of a file, with their date; the generation, or None if there is
-/// no file. Rows that are not valid here, for example of a class that is gone, are left
-/// out and logged: without the others nobody would be served.
+/// no file. Rows that are no longer valid, for example of a class that is gone, are left out
+/// and logged: the others serve.
 pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     let started = Instant::now();
     let Some(bytes) = read(path)? else { return Ok(None) };

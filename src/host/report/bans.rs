@@ -1,4 +1,4 @@
-//! What is told of bans: a line, a counter, an event.
+//! Reports of bans: a log line, a counter, an event.
 
 use super::complaint::{ComplaintKind, complain};
 use super::events;
@@ -12,7 +12,7 @@ use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::source::Learnt;
 
-/// Logs and counts what does not happen with every request.
+/// Reports what does not happen with every request.
 pub fn report(
     state: &State,
     rules: &Rules,
@@ -51,18 +51,18 @@ pub fn report(
     }
 }
 
-/// Logs and counts the end of a ban.
+/// Reports the end of a ban.
 pub fn report_end(state: &State, ban: &Ban) {
     let after = clock::monotonic().saturating_sub(ban.since) / 1000;
     end(state, ban, format_args!("after {after} s"));
 }
 
-/// The same for one that an operator has lifted.
+/// Reports a ban that an operator has lifted.
 pub fn report_lift(state: &State, ban: &Ban) {
     end(state, ban, format_args!("an operator said so"));
 }
 
-/// The same for one whose source is of another class now.
+/// Reports the end of a ban whose source has another class now.
 pub fn report_outdated(state: &State, ban: &Ban, class: Option<ClassId>) {
     let name = state.settings.classes.name(class);
     end(state, ban, format_args!("its class is now {name}, by tables or settings"));
@@ -78,7 +78,7 @@ fn end(state: &State, ban: &Ban, why: std::fmt::Arguments<'_>) {
     ));
 }
 
-/// The AoR of a ban as people see it.
+/// The AoR of a ban, as listings print it.
 pub fn shown(ban: &Ban) -> String {
     let more = if ban.aor.is_cut() { "..." } else { "" };
     format!("{}{more}", Printable::full(ban.aor.bytes()))

@@ -1,4 +1,4 @@
-//! What is told of blocks and throttling: a line, a counter, an event.
+//! Reports of blocks and throttling: a log line, a counter, an event.
 
 use super::complaint::{ComplaintKind, complain};
 use super::events;
@@ -13,7 +13,7 @@ use crate::limiter::{ClassId, Reason};
 use crate::source::Source;
 use crate::tables::MinPrefix;
 
-/// Logs and counts what does not happen with every request.
+/// Reports what does not happen with every request.
 pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
     let Source { address: source, learnt } = judged;
     if checked.evicted {
@@ -72,7 +72,7 @@ fn log_start(
 /// Broader ranges cannot be blocked, so that a typing error does not stop the platform.
 pub const MIN_BLOCK_PREFIX: MinPrefix = MinPrefix { v4: 8, v6: 16 };
 
-/// What a block is worth while the monitor is on.
+/// A note in lines about blocks while the monitor is on.
 pub fn monitor_note(rules: &Rules) -> &'static str {
     if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" }
 }
@@ -93,7 +93,7 @@ pub fn log_rules(state: &State, before: &Rules) {
     });
 }
 
-/// The same of a block that its source's class of now would not have.
+/// Reports the end of a block that its source's class of now does not allow.
 pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
     counters::count_own(Own::FloodBlocksEnded);
     events::block_ended(state, block);
@@ -106,7 +106,7 @@ pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
     ));
 }
 
-/// Logs and counts the end of a block or of throttling.
+/// Reports the end of a block or of throttling.
 pub fn report_end(state: &State, ended: &Ended) {
     match ended {
         Ended::Block(block) => {

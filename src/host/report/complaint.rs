@@ -1,5 +1,5 @@
-//! Complaints about a script or its traffic: each kind at most once a minute and
-//! process, so that one does not hide another.
+//! Complaints about a script or its traffic: each kind at most once a minute and process, so
+//! that one kind does not hide another.
 
 use std::cell::Cell;
 use std::fmt::Arguments;
@@ -12,12 +12,11 @@ use crate::printable::Printable;
 const PERIOD: Duration = Duration::from_secs(60);
 const KINDS: usize = 11;
 
-/// What is complained of.
 #[derive(Clone, Copy)]
 pub enum ComplaintKind {
     /// An argument that a function cannot use.
     Argument,
-    /// A flag that is none.
+    /// An unknown flag.
     Flag,
     /// A message without a dialog.
     NoDialog,
@@ -27,15 +26,15 @@ pub enum ComplaintKind {
     Emergency,
     /// No room for another source.
     Sources,
-    /// An AoR that cannot be counted.
+    /// A failure without an AoR.
     Login,
-    /// No room for another one.
+    /// No room for another AoR.
     Logins,
-    /// A text that is no address.
+    /// A text that is not an address.
     Address,
-    /// A message that nobody has sent.
+    /// A message without a sender.
     NoSource,
-    /// A lock that another process does not give back.
+    /// A lock that another process keeps.
     Lock,
 }
 
@@ -71,20 +70,20 @@ pub fn misused(function: &str, what: Arguments<'_>) {
     );
 }
 
-/// Logs that a function got a flag that it does not have.
+/// Logs an unknown flag.
 pub fn unknown_flag(function: &str, letter: u8, known: &str) {
     let what = no_such_flag(function, letter, known);
     complain(ComplaintKind::Flag, format_args!("{what}; this one is ignored (said once a minute)"));
 }
 
-/// What is wrong with a flag, and which ones there are.
+/// What is wrong with a flag, and the known ones.
 pub fn no_such_flag(function: &str, letter: u8, known: &str) -> String {
     let letter = [letter];
     let letter = Printable::short(&letter);
     format!("{function} has no flag \"{letter}\"; its flags are {known}")
 }
 
-/// This process has waited for a second for a lock of another one, which is alive.
+/// This process has waited for a second for a lock of a live process.
 pub fn long_wait(owner: u32) {
     counters::count_own(Own::LockWaits);
     complain(

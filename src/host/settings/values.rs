@@ -1,5 +1,5 @@
-//! The values of all parameters as they hold now, for whoever is not in a hurry: no
-//! request path reads them. Changes at run time come through the cfg framework.
+//! The current values of all parameters. No request path reads them. Changes at run time come
+//! through the cfg framework.
 
 use std::ffi::CString;
 use std::io;
@@ -30,8 +30,8 @@ impl Default for Slot {
 }
 
 /// The values in shared memory, in the order of [`PARAMS`]. Any process may read. After
-/// `mod_init` the warden writes, and those of lists the process that was asked to change
-/// one: with `State::changing` held.
+/// `mod_init` the warden writes; values of lists are written by the process that got the
+/// change, under the lock `State::changing`.
 pub struct Values {
     slots: &'static [SharedMutex<Slot>],
 }
@@ -66,7 +66,7 @@ impl Values {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
-    /// Where the tables come from now.
+    /// Where the tables come from.
     pub fn table_source(&self) -> TableSource {
         TableSource {
             db_url: self.text(at::DB_URL),

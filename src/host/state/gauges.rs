@@ -1,4 +1,4 @@
-//! Statistics: counters, then what is asked for its value.
+//! Statistics: counters, then gauges.
 
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,13 +11,13 @@ use crate::snapshot::View;
 use crate::tables::Table;
 use crate::verdict::{FUNCTIONS, STATISTICS};
 
-/// A statistic that is asked for its value.
+/// A statistic that is computed when it is read.
 pub struct Gauge {
     pub name: &'static CStr,
     value: fn(&State) -> u64,
 }
 
-/// What is asked for its value; follows [`OWN`].
+/// In the statistics, they follow [`OWN`].
 pub const GAUGES: [Gauge; 20] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
@@ -52,13 +52,13 @@ fn snapshot_age(_: &State) -> u64 {
     with_view(|view| clock::age(view.compiled_at()))
 }
 
-/// Whether a file keeps the tables that serve.
+/// Whether a file keeps the current tables.
 fn tables_kept(state: &State) -> u64 {
     let current = state.store.publication().current();
     u64::from(current > 0 && state.fallback.kept() == current)
 }
 
-/// The value of a statistic that is asked for it, by its place among all.
+/// The value of a gauge, by its position among all statistics.
 pub fn value_of(index: usize) -> u64 {
     let gauge = index.checked_sub(STATISTICS + OWN.len()).and_then(|place| GAUGES.get(place));
     gauge.zip(get()).map_or(0, |(gauge, state)| (gauge.value)(state))

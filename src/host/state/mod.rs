@@ -1,4 +1,5 @@
-//! What all rooms of the host know: set up once in `mod_init`, before the host forks.
+//! The state behind all functions and methods: set up once in `mod_init`, before the host
+//! forks.
 #![forbid(unsafe_code)]
 
 pub mod fallback;
@@ -30,11 +31,11 @@ pub const REPORT_BYTES: usize = 16384;
 
 /// Everything behind the script functions and RPC methods.
 pub struct State {
-    /// What is fixed.
+    /// Fixed at start-up.
     pub settings: Settings,
-    /// What may change, but for no request path.
+    /// May change; not read on request paths.
     pub values: Values,
-    /// Held while a setting changes, so that the value that is shown is the one in force.
+    /// Locked while a setting changes, so that the value shown is the one in force.
     pub changing: &'static SharedMutex<u8>,
     pub store: SnapshotStore,
     pub ledger: Ledger,
@@ -42,7 +43,7 @@ pub struct State {
     pub flood_rules: SharedRules,
     pub auth: AuthTable,
     pub auth_rules: auth::SharedRules,
-    /// What operators are told.
+    /// Events for operators.
     pub journal: Journal,
     pub recent: Recent,
     /// The last blocks and bans that began.
@@ -53,7 +54,7 @@ pub struct State {
     pub fallback: Fallback,
     /// Lines about the last reload.
     pub report: SharedText<REPORT_BYTES>,
-    /// Companies and brands that had no room among the gauges lately.
+    /// Companies and brands without room among the gauges, at the last round.
     pub gauges_left_out: &'static AtomicU64,
 }
 
@@ -63,7 +64,7 @@ impl State {
     /// Maps what the processes share; `seed` keys hashes, `auth_seed` those of AoRs.
     ///
     /// # Errors
-    /// The parameter for which there is no room, and a value that would do.
+    /// Names the parameter for which there is no room, and a value that would fit.
     pub fn new(
         settings: Settings,
         values: Values,
@@ -103,7 +104,7 @@ impl State {
     }
 }
 
-/// Installs the state; the first call counts.
+/// Installs the state; only the first call has an effect.
 pub fn install(state: State) -> &'static State {
     STATE.get_or_init(|| state)
 }

@@ -6,7 +6,7 @@ use super::State;
 use crate::ledger::ScopeKind;
 use crate::snapshot::{CompanyView, View};
 
-/// Share of a limit, in percent, from which on it is near.
+/// Percent of a limit from which on it is near.
 pub const NEAR: u64 = 80;
 
 pub struct Usage<'a> {
