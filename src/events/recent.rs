@@ -38,7 +38,7 @@ impl Recent {
         }
     }
 
-    /// All refusals of which `wanted` holds, the last one first. `since` is the time
+    /// All refusals that are `wanted`, the last one first. `since` is the time
     /// of the first.
     pub fn list(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
         let copies = self.slots.iter().map(|slot| *slot.lock());

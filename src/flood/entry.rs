@@ -56,7 +56,7 @@ pub struct Block {
     pub ways: Ways,
 }
 
-/// Something that has ended by itself.
+/// What has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Block(Block),
@@ -106,7 +106,7 @@ impl Entry {
         Entry { tally: Tally::new(key.key, class), generation, ..Entry::default() }
     }
 
-    /// Whether something of it will end by itself.
+    /// Whether it has a block or throttling, which the sweep ends.
     pub fn is_marked(&self) -> bool {
         self.tally.has_term() || self.tally.has(THROTTLED)
     }

@@ -192,7 +192,7 @@ impl FloodTable {
         let rule = rules.class(class);
         let mut checked = FloodCheck::new(FloodOutcome::Exempt, class);
         if entry.tally.has_term() {
-            // A class that blocks nobody any more frees those it has blocked.
+            // A class that has stopped blocking frees its sources.
             if entry.is_blocked_at(now) && (rule.block > 0 || entry.tally.is_manual()) {
                 entry.refuse(learnt);
                 checked.outcome = FloodOutcome::Blocked { until: entry.until() };

@@ -113,7 +113,7 @@ impl<V: Values> ParsedClass<V> {
     }
 }
 
-/// The settings of a limiter, plain numbers that can lie in shared memory.
+/// The settings of a limiter, plain numbers that can be in shared memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AnyBitPattern)]
 pub struct Settings<V>
@@ -187,7 +187,7 @@ where
 {
     /// Raised with every change.
     pub version: u64,
-    /// 1: nobody is refused.
+    /// 1: nothing is refused.
     pub monitor: u32,
     /// Raised when the settings may change the class of a source.
     pub sources_version: u32,

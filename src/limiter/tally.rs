@@ -96,7 +96,7 @@ impl Tally {
         counting.restart(&mut self.window, &mut self.window_id, at, events);
     }
 
-    /// Whether a term has begun and was not ended yet.
+    /// Whether a term has begun and has not been ended yet.
     #[inline]
     pub fn has_term(&self) -> bool {
         self.state & TERM != 0

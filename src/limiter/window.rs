@@ -1,15 +1,14 @@
 //! A sliding window whose error is one-sided.
 //!
-//! Time is cut into slices, [`SLICES`] to a window. What counts is the current
-//! slice and those before it that lie in the window with all of their length. So
-//! all that is counted lies in less than one window: a source that keeps to its
-//! limit in every window is never over it. And all of the last
-//! `(SLICES - 1) / SLICES` of a window is counted: no span of that length ever
-//! passes more than the limit.
+//! Time is cut into slices, [`SLICES`] to a window. The current slice counts, and those before
+//! it that are in the window with their whole length. So all counted events are from less
+//! than one window: a source that keeps to its limit in every window is never over it. And
+//! all of the last `(SLICES - 1) / SLICES` of a window is counted: no span of that length
+//! ever passes more than the limit.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Slices of a window. The window that is enforced lies between 13/14 of the
+/// Slices of a window. The window that is enforced is between 13/14 of the
 /// configured one and all of it.
 pub const SLICES: usize = 14;
 

@@ -9,7 +9,6 @@ use crate::verdict::Verdict;
 /// A verdict about a source and the rule behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceDecision {
-    /// What the script is told.
     pub verdict: Verdict,
     pub range: Option<Prefix>,
     pub country: Option<CountryCode>,

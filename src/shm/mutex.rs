@@ -19,7 +19,7 @@ use super::owner::{id_of, own_process};
 #[cfg(not(shuttle))]
 use super::owner::{is_gone, is_unknown};
 
-/// Set while somebody may be waiting; the rest of the word names the owner.
+/// Set while there may be waiters; the rest of the word names the owner.
 const WAITERS: u32 = 1 << 31;
 /// Looks at the word before a waiter goes to sleep.
 #[cfg(not(shuttle))]

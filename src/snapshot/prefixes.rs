@@ -17,7 +17,7 @@ use bytemuck::Pod;
 
 /// Keys per step of a search; 16 IPv4 keys are one cache line.
 const FANOUT: usize = 16;
-/// Levels above the keys: 16^8 keys are more than memory holds.
+/// Levels above the keys: 16^8 keys do not fit in memory.
 const MAX_LEVELS: usize = 8;
 
 /// A network address: `u32` or `u128` in host order.

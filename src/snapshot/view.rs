@@ -225,7 +225,7 @@ impl View<'_> {
         around.max_by_key(Prefix::mask)
     }
 
-    /// How many trusted ranges lie in a prefix, and the first one.
+    /// The number of trusted ranges within a prefix, and the first one.
     pub fn trusted_within(&self, prefix: Prefix) -> (usize, Option<Prefix>) {
         let mut hit = self.trusted().filter(|range| prefix.contains(*range)).peekable();
         let first = hit.peek().copied();

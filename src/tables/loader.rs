@@ -83,7 +83,7 @@ impl Loader {
         self
     }
 
-    /// Takes one row; values stand in the order of [`Table::columns`].
+    /// Takes one row; values in the order of [`Table::columns`].
     pub fn row(&mut self, table: Table, values: &[Column<'_>]) {
         let number = match self.config.rows.get_mut(table.index()) {
             Some(count) => {
@@ -326,7 +326,7 @@ pub fn has_domain(aor: &[u8]) -> bool {
     aor.iter().rposition(|byte| *byte == b'@').is_some_and(|at| at + 1 < aor.len())
 }
 
-/// What is wrong, and with whose row.
+/// What is wrong, and with which row.
 fn of(kind: &str, id: &[u8], wrong: &str) -> String {
     format!("{wrong} ({kind} {})", quoted(id))
 }

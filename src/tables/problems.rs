@@ -1,4 +1,4 @@
-//! What is wrong with rows, kept short whatever the database holds.
+//! What is wrong with rows, kept short however large the database is.
 
 use std::fmt;
 

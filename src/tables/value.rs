@@ -18,7 +18,7 @@ pub(super) fn quoted_or_null(value: Column<'_>) -> String {
     value.map_or_else(|| "NULL".into(), quoted)
 }
 
-/// Whether a column holds text, and not the bytes of another type: MariaDB gives those
+/// Whether a column is text, and not the bytes of another type: MariaDB returns those
 /// of UUID, INET6 and BIT.
 fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0)

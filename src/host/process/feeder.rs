@@ -204,7 +204,7 @@ impl Feeder {
         self.current = current;
     }
 
-    /// The blocks whose sources are to be dropped, disjoint.
+    /// The blocks to drop, disjoint.
     fn wanted(&mut self, state: &State, now: u64) -> Vec<Element> {
         let mut wanted = Vec::new();
         let after = u32::try_from(state.values.int(at::FIREWALL_AFTER)).unwrap_or(0);

@@ -63,7 +63,7 @@ fn report_all(state: &State, now: u64) -> bool {
     !all
 }
 
-/// Reports an event to all who want it: listings, audit table, event route.
+/// Passes an event to the listings, the audit table and its event route.
 fn report(state: &State, event: &Event) {
     let Some(kind) = event.kind() else { return };
     match kind {

@@ -20,7 +20,7 @@ pub struct Reloaded {
     pub counts: Counts,
     /// The database, without its password.
     pub database: String,
-    /// The database of countries: what it is, and how many networks it tells.
+    /// The database of countries: its type and size.
     pub countries: Option<String>,
     pub bytes: usize,
     pub fetch: Duration,

@@ -93,7 +93,7 @@ pub fn log_rules(state: &State, before: &Rules) {
     });
 }
 
-/// Reports the end of a block that its source's class of now does not allow.
+/// Reports the end of a block that its source's current class does not allow.
 pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
     counters::count_own(Own::FloodBlocksEnded);
     events::block_ended(state, block);

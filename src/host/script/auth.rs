@@ -65,12 +65,12 @@ fn answer(
     told::answer(msg, function.name, (told, verdict), source.ok(), about)
 }
 
-/// What the script is told where nothing is judged.
+/// The result where nothing is judged.
 fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
     (verdict, verdict, About::Nothing)
 }
 
-/// The verdict, what the script is told of it, and the numbers behind it.
+/// The verdict, the verdict for the script, and the numbers behind it.
 fn decide(
     function: &Function,
     Source { address: source, learnt }: Source,

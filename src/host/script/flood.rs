@@ -35,12 +35,12 @@ pub fn flood_check(msg: Message<'_>, flags: &[u8]) -> Verdict {
     answer(msg, FLOOD_CHECK.name, (verdict, judged), source.ok(), about)
 }
 
-/// What the script is told where nothing is judged.
+/// The result where nothing is judged.
 fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
     (verdict, verdict, About::Nothing)
 }
 
-/// What the script is told, what was judged, and about what.
+/// The verdict for the script, the verdict without monitor mode, and the numbers behind it.
 fn decide(source: Source, flags: FloodFlags) -> (Verdict, Verdict, About) {
     let Some(state) = state::get() else { return unjudged(Verdict::FloodUntracked) };
     with_rules(state, |rules| {
@@ -55,7 +55,7 @@ fn decide(source: Source, flags: FloodFlags) -> (Verdict, Verdict, About) {
     })
 }
 
-/// The clock of one check; what it showed last serves for what is said afterwards.
+/// The clock of one check; its last reading serves for the reports.
 #[derive(Default)]
 struct Clock(Cell<Option<u64>>);
 
@@ -87,7 +87,7 @@ fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> FloodCh
     checked
 }
 
-/// What a check would say of a blocked source, without counting.
+/// The result of a check of a source, without counting.
 fn peek(state: &State, rules: &Rules, source: Address, clock: &Clock) -> FloodCheck {
     let (block, seen) = state.flood.look(source, rules, || clock.read());
     let class = class_of(source, rules.company_sources());

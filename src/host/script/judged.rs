@@ -37,13 +37,13 @@ impl NoSource {
 /// What a function judges: the address that the script has given, else the sender.
 ///
 /// # Errors
-/// Why there is none; complained of. A wrong text never stands for the sender, who
-/// may be a balancer with many clients behind it.
+/// Why there is none; it was logged. A wrong text never stands for the sender, which may be a
+/// balancer with many clients behind it.
 #[inline]
 pub fn judged(msg: Message<'_>, function: &Function) -> Result<Source, NoSource> {
     if let Some(text) = msg.given() {
         let source = given(function, text)?;
-        // A script may give what it always gives, also for those who send themselves.
+        // A script may always give an address, also that of the sender.
         let sender = msg.sender().filter(|sender| sender.address == source.address);
         return Ok(sender.unwrap_or(source));
     }

@@ -14,7 +14,7 @@ use crate::limiter::{ClassId, ClassNames, parse};
 /// Values as they arrive in mod_init, before [`Settings::take`].
 static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
 
-/// What is fixed at start-up; the rest lies in [`super::Values`].
+/// What is fixed at start-up; the rest is in [`super::Values`].
 pub struct Settings {
     pub snapshot_bytes: usize,
     /// Calls that can be counted at a time.
