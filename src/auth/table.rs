@@ -94,9 +94,18 @@ impl AuthTable {
     }
 
     /// The entry, locked, and the number of its line.
+    #[inline(always)]
     fn find(&self, login: &Login<'_>) -> Option<(usize, LockedEntry<Entry>)> {
         let tag = Tags::of(login.hash);
-        let numbers = self.lines.bucket(login).filter(|line| self.tags.has(*line, tag));
+        match self.tags.any_has(self.lines.bucket(login), tag) {
+            true => self.find_tagged(login, tag),
+            false => None,
+        }
+    }
+
+    #[cold]
+    fn find_tagged(&self, login: &Login<'_>, tag: u32) -> Option<(usize, LockedEntry<Entry>)> {
+        let numbers = self.lines.candidates(login).filter(|line| self.tags.has(*line, tag));
         self.lines.find_among(numbers, login)
     }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::limiter::WAYS;
 use crate::shm::Area;
 use crate::shm::atomic::{AtomicU32, Ordering::*};
 
@@ -23,6 +24,16 @@ impl Tags {
 
     pub fn has(&self, line: usize, tag: u32) -> bool {
         self.0.get(line).is_some_and(|own| own.load(Acquire) == tag)
+    }
+
+    /// Whether any line of the bucket that begins at a line has this tag.
+    #[inline]
+    pub fn any_has(&self, bucket: usize, tag: u32) -> bool {
+        let tags = self.0.get(bucket..).and_then(|tags| tags.first_chunk::<WAYS>());
+        // Without a branch for each: nearly always none has it.
+        tags.is_some_and(|tags| {
+            tags.iter().fold(false, |any, own| any | (own.load(Acquire) == tag))
+        })
     }
 
     pub fn set(&self, line: usize, tag: u32) {

@@ -19,7 +19,7 @@ use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::shm::{Area, ShortGuard, ShortMutex};
 
 /// Lines of a bucket.
-const WAYS: usize = 8;
+pub const WAYS: usize = 8;
 
 /// An entry; all zero is free. Whoever calls its methods has locked its line.
 pub trait TableEntry: Pod + Default + Send {
@@ -117,23 +117,29 @@ impl<E: TableEntry> Lines<E> {
 
     /// The lines where the entry of a key can be, home first.
     #[inline]
-    pub fn bucket(&self, key: &E::Key<'_>) -> impl Iterator<Item = usize> + use<E> {
+    pub fn candidates(&self, key: &E::Key<'_>) -> impl Iterator<Item = usize> + use<E> {
         let line = E::hash(key) as usize & (self.lines.len() - 1);
         let (first, home) = (line & !(WAYS - 1), line & (WAYS - 1));
         (0..WAYS).map(move |n| first + ((home + n) & (WAYS - 1)))
     }
 
+    /// The lowest number of them; all [`WAYS`] follow one another.
+    #[inline]
+    pub fn bucket(&self, key: &E::Key<'_>) -> usize {
+        E::hash(key) as usize & (self.lines.len() - 1) & !(WAYS - 1)
+    }
+
     /// The entry of a key, locked, and the number of its line.
     #[inline(always)]
     pub fn find(&self, key: &E::Key<'_>) -> Option<(usize, LockedEntry<E>)> {
-        let mut bucket = self.bucket(key);
-        let home = bucket.next()?;
+        let mut candidates = self.candidates(key);
+        let home = candidates.next()?;
         let entry = self.lock(home)?;
         if entry.has_key(key) {
             return Some((home, entry));
         }
         drop(entry);
-        self.find_elsewhere(bucket, key)
+        self.find_elsewhere(candidates, key)
     }
 
     #[inline(never)]
@@ -172,7 +178,7 @@ impl<E: TableEntry> Lines<E> {
         clock: impl Fn() -> u64,
     ) -> Result<(usize, LockedEntry<E>, Insertion<E::Ended>), NoRoom> {
         let mut order = [0; WAYS];
-        order.iter_mut().zip(self.bucket(key)).for_each(|(slot, number)| *slot = number);
+        order.iter_mut().zip(self.candidates(key)).for_each(|(slot, number)| *slot = number);
         let first = order.iter().min().copied().unwrap_or_default();
         let mut guards: [Option<LockedEntry<E>>; WAYS] =
             std::array::from_fn(|n| self.lock(first + n));
@@ -318,7 +324,7 @@ mod tests {
                 }
             }
             let mut model: [Bucket; BUCKETS] = Default::default();
-            let bucket_of = |name: u32| lines.bucket(&name).next().unwrap() / WAYS;
+            let bucket_of = |name: u32| lines.candidates(&name).next().unwrap() / WAYS;
             for step in steps {
                 match step {
                     Step::Add(name, rank) => {
@@ -374,13 +380,13 @@ mod tests {
             lines.find_or_add(&name, new, &RULES, || 0).ok().map(|(number, _, how)| (number, how))
         };
         for name in 1..=8 {
-            let mut bucket = lines.bucket(&name);
-            let free = bucket.find(|number| lines.lock(*number).unwrap().is_free()).unwrap();
+            let mut candidates = lines.candidates(&name);
+            let free = candidates.find(|number| lines.lock(*number).unwrap().is_free()).unwrap();
             assert_eq!(add(name), Some((free, Insertion::Added)));
             assert_eq!(add(name), Some((free, Insertion::Existing)));
         }
         assert!(matches!(add(9), Some((_, Insertion::Replaced { counted: false, .. }))));
-        assert_eq!(lines.bucket(&3).collect::<std::collections::HashSet<_>>().len(), WAYS);
+        assert_eq!(lines.candidates(&3).collect::<std::collections::HashSet<_>>().len(), WAYS);
         assert!(lines.lock(WAYS).is_none());
     }
 

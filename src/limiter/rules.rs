@@ -235,6 +235,8 @@ impl<V: Values> Rules<V> {
     pub fn class(&self, class: Option<ClassId>) -> Rule<V> {
         let ([values, ..], [counting, ..]) = (&self.values, &self.countings);
         let position = class.map_or(0, |ClassId(id)| usize::from(id));
+        // One check for both.
+        let position = if position < MAX_CLASSES { position } else { 0 };
         Rule {
             values: *self.values.get(position).unwrap_or(values),
             counting: *self.countings.get(position).unwrap_or(counting),

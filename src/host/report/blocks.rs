@@ -14,7 +14,22 @@ use crate::source::Source;
 use crate::tables::MinPrefix;
 
 /// Reports what does not happen with every request.
+#[inline(always)]
 pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
+    let is_news = match checked.outcome {
+        FloodOutcome::Exempt | FloodOutcome::Under | FloodOutcome::Blocked { .. } => {
+            checked.evicted
+        }
+        FloodOutcome::Throttled { begins } => begins || checked.evicted,
+        FloodOutcome::Started { .. } | FloodOutcome::Untracked => true,
+    };
+    if is_news {
+        report_news(state, rules, checked, judged);
+    }
+}
+
+#[cold]
+fn report_news(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
     let Source { address: source, learnt } = judged;
     if checked.evicted {
         counters::count_own(Own::FloodEvictions);
