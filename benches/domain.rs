@@ -154,7 +154,7 @@ fn parallel(processes: u32) -> f64 {
     let (table, rules) = (FloodTable::new(262_144, [1, 2]).unwrap(), flood_rules(65_535));
     let begun = Instant::now();
     let children: Vec<_> = (0..processes)
-        // SAFETY: the child neither allocates nor rechanges.
+        // SAFETY: the child neither allocates nor returns.
         .map(|n| match unsafe { libc::fork() } {
             0 => {
                 for at in 0..CHECKS {
