@@ -9,7 +9,7 @@ use std::time::Instant;
 use sipwarden::address::Address;
 use sipwarden::auth::{self, AuthSettings, AuthTable, Turns};
 use sipwarden::flood::{ClassId, FloodSettings, FloodTable, Rules, SharedRules};
-use sipwarden::ledger::{Call, DialogId, Direction, Ledger, Scope, ScopeKind, Wanted};
+use sipwarden::ledger::{Call, DialogId, Direction, Enforcement, Ledger, ScopeKind, Wanted};
 use sipwarden::policy::check_company_ip;
 use sipwarden::shm::SnapshotStore;
 use sipwarden::snapshot::{self, View};
@@ -89,20 +89,18 @@ fn checks(companies: usize, ranges: usize) {
 }
 
 fn wanted<'a>(brand: &'a [u8], company: &'a [u8]) -> [Wanted<'a>; 2] {
-    [
-        Wanted { scope: Scope { kind: ScopeKind::Brand, id: brand }, limit: 0, counts: true },
-        Wanted { scope: Scope { kind: ScopeKind::Company, id: company }, limit: 0, counts: true },
-    ]
+    [Wanted::new(ScopeKind::BRAND, brand, 0), Wanted::new(ScopeKind::COMPANY, company, 0)]
 }
 
 fn call(dialog: u64) -> Call<'static> {
     Call {
         dialog: DialogId(dialog),
         call_id: b"1f2e3d4c-5b6a-7988@phone.example",
-        direction: Direction::Outbound,
+        direction: Direction::Out,
         invite: 0,
         emergency: false,
         now: 1,
+        came: 0,
     }
 }
 
@@ -111,13 +109,13 @@ fn calls(live: u64, companies: u64) -> f64 {
     let ids: Vec<String> = (0..companies).map(|n| format!("company-{n}")).collect();
     for n in 0..live {
         let company = ids[(n % companies) as usize].as_bytes();
-        ledger.take(&call(n << 8), &wanted(b"brand", company), false);
+        ledger.take(&call(n << 8), &wanted(b"brand", company), Enforcement::Full);
     }
     let mut dialog = 1 << 40;
     measure(|n| {
         dialog += 1;
         let company = ids[n % ids.len()].as_bytes();
-        black_box(ledger.take(&call(dialog), &wanted(b"brand", company), false));
+        black_box(ledger.take(&call(dialog), &wanted(b"brand", company), Enforcement::Full));
         ledger.forget(DialogId(dialog));
     })
 }

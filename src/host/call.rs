@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::abi::{self, sw_message, sw_text};
 use super::log;
 use crate::flood::ClassId;
-use crate::ledger::{ScopeKind, Taken, Wanted};
+use crate::ledger::{Taken, Wanted};
 use crate::source::Source;
 use crate::verdict::Verdict;
 
@@ -27,21 +27,21 @@ impl From<&sw_message> for MessageKey {
 /// Live calls and limits of the scopes that a verdict is about.
 #[derive(Clone, Copy)]
 pub struct Numbers {
-    /// (live calls, limit) in the order of [`ScopeKind::ALL`].
-    pub scopes: [Option<(u32, u32)>; ScopeKind::COUNT],
+    /// (live calls, limit) of brand, company and roadwarrior, by [`ScopeKind::number`].
+    pub scopes: [Option<(u32, u32)>; 3],
 }
 
 impl Numbers {
     /// The verdict is about no call.
-    pub const NONE: Self = Numbers { scopes: [None; ScopeKind::COUNT] };
+    pub const NONE: Self = Numbers { scopes: [None; 3] };
 
     /// What an attempt to count a call saw.
     pub fn new(wanted: &[Wanted<'_>], taken: &Taken) -> Self {
-        let limit = |kind| wanted.iter().find(|w| w.scope.kind == kind).map(|w| w.limit);
         let mut numbers = Self::NONE;
-        for ((slot, kind), count) in numbers.scopes.iter_mut().zip(ScopeKind::ALL).zip(taken.counts)
-        {
-            *slot = count.zip(limit(kind));
+        for (want, calls) in wanted.iter().zip(taken.counts) {
+            if let Some(slot) = numbers.scopes.get_mut(want.scope.kind.number()) {
+                *slot = calls.map(|calls| (calls.any, want.limit.calls));
+            }
         }
         numbers
     }

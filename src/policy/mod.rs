@@ -11,7 +11,7 @@ mod source;
 pub use auth::{Asked, auth_verdict, watch_auth};
 pub use calls::{
     CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict,
-    user_scopes,
+    roadwarrior_scopes,
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};

@@ -30,7 +30,7 @@ impl<'a> ForetoldUser<'a> {
         company: &'a [u8],
         ip: Address,
     ) -> Self {
-        let calls = state.ledger.live(ScopeKind::User, aor);
+        let calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
         let verdict = match policy::roadwarrior(view, aor, company, ip, true) {
             Roadwarrior::Decided(verdict) => verdict,
             Roadwarrior::Slot { limit } if calls >= limit => Verdict::RoadwarriorLimit,
@@ -86,8 +86,8 @@ impl<'a> ForetoldCall<'a> {
     pub fn new(state: &State, company: &CompanyView<'a>) -> Self {
         let (brand, brand_limit) = company.brand();
         let limit = company.max_calls();
-        let brand_calls = state.ledger.live(ScopeKind::Brand, brand);
-        let calls = state.ledger.live(ScopeKind::Company, company.id());
+        let brand_calls = state.ledger.live(ScopeKind::BRAND, brand);
+        let calls = state.ledger.live(ScopeKind::COMPANY, company.id());
         let full = |calls: u32, limit: u32| limit > 0 && calls >= limit;
         let verdict = match (full(brand_calls, brand_limit), full(calls, limit)) {
             (true, _) => Verdict::BrandLimit,

@@ -1,0 +1,539 @@
+//! Counting a call in all its scopes or in none.
+
+use super::Call;
+use super::lease::{Lease, Slot};
+use super::ledger::Ledger;
+use super::limit::{Bound, Calls, Enforcement, Exceeded, Limit, Wanted};
+use super::rate::RateOf;
+use super::scope::{Direction, Few, SCOPES, ScopeKind};
+use super::scopes::{Key, Locks};
+use crate::shm::Locked;
+
+/// Records that an attempt looks through when there is no room for a scope.
+const SWEEP: u32 = 64;
+
+/// How an attempt to count a call ended. But for the first, no count and no rate has
+/// changed; [`Outcome::Held`] may have added directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It counts in all wanted scopes now; it may have counted in some before.
+    Counted,
+    /// It counted in all of them already.
+    Held,
+    /// It counts for another roadwarrior already.
+    HeldByOther,
+    /// Another INVITE with the same Call-ID and From tag counts.
+    Duplicate,
+    /// A limit does not admit it; [`Taken::exceeded`] says which.
+    Refused,
+    /// No room for another call.
+    Full,
+    /// No room for another scope.
+    ScopesFull,
+    /// With these the call would have more than [`SCOPES`] scopes.
+    TooMany,
+}
+
+/// An outcome, and what was seen right then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The limit that refused the call, or that it exceeds although it was counted.
+    pub exceeded: Option<Exceeded>,
+    /// Live calls in the order of what was wanted, for the scopes that it counts against.
+    pub counts: [Option<Calls>; SCOPES],
+    /// It was counted, and counts for another company besides.
+    pub second_company: bool,
+}
+
+impl Taken {
+    /// Nothing was looked at.
+    pub const fn nothing(outcome: Outcome) -> Self {
+        Taken { outcome, exceeded: None, counts: [None; SCOPES], second_company: false }
+    }
+}
+
+/// What shall be added for one of the wanted scopes.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    key: Key,
+    /// How the call shall count besides what it does. Its position is valid if `known`.
+    adds: Slot,
+    /// The scope becomes one that is only shown.
+    shown: bool,
+    /// The lease has the scope already.
+    own: bool,
+    /// The scope has a record.
+    known: bool,
+    /// The record is reserved for it.
+    reserved: bool,
+}
+
+impl Part {
+    fn changes(&self) -> bool {
+        self.adds.any || self.adds.inbound || self.adds.outbound || self.shown
+    }
+
+    fn position(&self) -> Option<u32> {
+        self.known.then_some(self.adds.position)
+    }
+
+    fn set_position(&mut self, position: u32) {
+        self.adds.position = position;
+        self.known = true;
+    }
+}
+
+struct Attempt<'a> {
+    call: &'a Call<'a>,
+    wanted: &'a [Wanted<'a>],
+    enforcement: Enforcement,
+    parts: Few<Part>,
+}
+
+impl<'a> Attempt<'a> {
+    /// What changes, in order.
+    fn changes(&self) -> impl Iterator<Item = (usize, &'a Wanted<'a>, &Part)> {
+        let all = self.wanted.iter().zip(self.parts.iter()).enumerate();
+        all.map(|(at, (want, part))| (at, want, part)).filter(|(_, _, part)| part.changes())
+    }
+
+    /// Whether a scope of this kind is planned so far.
+    fn adds(&self, kind: ScopeKind) -> bool {
+        self.changes().any(|(_, want, part)| {
+            want.scope.kind == kind && (part.adds.any || part.shown)
+        })
+    }
+
+    fn without_changes(&mut self, outcome: Outcome) -> Outcome {
+        self.parts.iter_mut().for_each(|part| *part = nothing_added(part));
+        outcome
+    }
+}
+
+impl Ledger {
+    /// Counts a call in all wanted scopes or in none. In the scopes where it counts
+    /// already it is left as it is; those that are new are added to them. Not more than
+    /// [`SCOPES`] can be wanted.
+    pub fn take(
+        &self,
+        call: &Call<'_>,
+        wanted: &[Wanted<'_>],
+        enforcement: Enforcement,
+    ) -> Taken {
+        if wanted.len() > SCOPES {
+            return Taken::nothing(Outcome::TooMany);
+        }
+        let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else {
+            return Taken::nothing(Outcome::Full);
+        };
+        let old = self.find(&chain, call.dialog);
+        let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
+        let mut attempt = Attempt { call, wanted, enforcement, parts: Few::new() };
+        let mut taken = Taken::nothing(Outcome::Held);
+        let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
+        if let Some(outcome) = existing {
+            taken.outcome = outcome;
+        } else {
+            if live.is_none() {
+                self.plan_new(&mut attempt);
+                if let Some((_, lease)) = old {
+                    self.detach(lease);
+                }
+            }
+            self.attach(&chain, old, &mut attempt, &mut taken);
+            if taken.outcome == Outcome::ScopesFull
+                && self.scopes.sweep(SWEEP, seconds(call.came)) > 0
+            {
+                self.attach(&chain, old, &mut attempt, &mut taken);
+            }
+            // A refusal leaves no trace: a released lease without scopes goes.
+            if let Some((position, lease)) = old.filter(|(_, lease)| !lease.is_live()) {
+                self.remove(&chain, position, lease);
+            }
+        }
+        self.add_counts(&attempt, &mut taken);
+        taken
+    }
+
+    /// Plans what a call without a live lease lacks: all.
+    fn plan_new(&self, attempt: &mut Attempt<'_>) {
+        for want in attempt.wanted {
+            let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
+            part.shown = !want.counts && !attempt.adds(want.scope.kind);
+            if want.counts {
+                part.adds = lacking(want, counted_by(&attempt.parts, part.key));
+                part.adds.emergency = attempt.call.emergency;
+            }
+            attempt.parts.push(part);
+        }
+    }
+
+    /// Plans what a live lease lacks; Err if that is nothing, or must not be added.
+    fn compare(&self, lease: Lease<'_>, attempt: &mut Attempt<'_>) -> Result<(), Outcome> {
+        let mut slots = Few::<(Key, Slot)>::new();
+        for (_, slot) in lease.slots() {
+            slots.push((self.scopes.key_at(slot.position).unwrap_or_default(), slot));
+        }
+        let kind_of = |slot: &Slot| self.scopes.kind_at(slot.position);
+        let slot_of = |key: Key| slots.iter().find(|(of, _)| *of == key).map(|(_, slot)| *slot);
+        let has = |kind: ScopeKind| slots.iter().any(|(_, slot)| kind_of(slot) == Some(kind));
+        for want in attempt.wanted {
+            let key = self.scopes.key(&want.scope);
+            let mut part = Part { key, ..Part::default() };
+            let own = slot_of(key);
+            if let Some(slot) = own {
+                part.set_position(slot.position);
+                part.own = true;
+            }
+            if want.counts {
+                let mut counted = counted_by(&attempt.parts, key);
+                if let Some(slot) = own {
+                    counted.any |= slot.any;
+                    counted.inbound |= slot.inbound;
+                    counted.outbound |= slot.outbound;
+                }
+                let lacks = lacking(want, counted);
+                part.adds = Slot { position: part.adds.position, ..lacks };
+                // A call is an emergency in all directions of a scope or in none.
+                let before = own.filter(|slot| slot.any).map(|slot| slot.emergency);
+                part.adds.emergency = before.unwrap_or(attempt.call.emergency);
+            } else {
+                let kind = want.scope.kind;
+                part.shown = !has(kind) && !attempt.adds(kind);
+            }
+            attempt.parts.push(part);
+        }
+        if lease.is_other_invite(attempt.call.invite) {
+            return Err(attempt.without_changes(Outcome::Duplicate));
+        }
+        if has(ScopeKind::ROADWARRIOR) && attempt.adds(ScopeKind::ROADWARRIOR) {
+            return Err(attempt.without_changes(Outcome::HeldByOther));
+        }
+        self.keep_brand(attempt, &slots);
+        match attempt.changes().next() {
+            Some(_) => Ok(()),
+            None => Err(Outcome::Held),
+        }
+    }
+
+    /// The company of a call may have another brand by now: the call stays where it counts.
+    fn keep_brand(&self, attempt: &mut Attempt<'_>, slots: &Few<(Key, Slot)>) {
+        let counts = |key: Key| slots.iter().any(|(of, slot)| *of == key && slot.any);
+        let mut companies = attempt.wanted.iter().zip(attempt.parts.iter());
+        let held = companies.any(|(want, part)| {
+            want.scope.kind == ScopeKind::COMPANY && want.counts && counts(part.key)
+        });
+        if held {
+            let brands = attempt.wanted.iter().zip(attempt.parts.iter_mut());
+            for (_, part) in brands.filter(|(want, _)| want.scope.kind == ScopeKind::BRAND) {
+                *part = nothing_added(part);
+            }
+        }
+    }
+
+    /// Judges the call and adds what is planned, all under the locks of its scopes.
+    fn attach(
+        &self,
+        chain: &Locked,
+        old: Option<(u32, Lease<'static>)>,
+        attempt: &mut Attempt<'_>,
+        taken: &mut Taken,
+    ) {
+        let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
+        if !fits(live, attempt) {
+            taken.outcome = Outcome::TooMany;
+            return;
+        }
+        let locks =
+            self.scopes.lock(attempt.parts.iter().filter(|p| p.changes()).map(|part| part.key));
+        for part in attempt.parts.iter_mut().filter(|part| part.changes() && !part.known) {
+            if let Some(position) = self.scopes.find(&locks, part.key) {
+                part.set_position(position);
+            }
+        }
+        let refused = self.judge(attempt, taken);
+        if refused {
+            taken.outcome = Outcome::Refused;
+        } else if let Some((position, lease)) = self.reserve(old, attempt, taken) {
+            if live.is_none() {
+                let next = if old.is_some() { lease.next() } else { chain.first() };
+                lease.begin(attempt.call, self.hash(attempt.call.call_id));
+                lease.set_next(next);
+            }
+            let replaced = self.commit(lease, &locks, attempt, taken);
+            match old {
+                None => chain.set_first(Some(position)),
+                Some(_) => lease.note(attempt.call),
+            }
+            lease.set_live(true);
+            self.count_changes(attempt, taken);
+            drop(locks);
+            if let Some(shown) = replaced {
+                self.leave(shown);
+            }
+            return;
+        }
+        self.count_changes(attempt, taken);
+        forget_positions(attempt);
+    }
+
+    /// Whether a limit refuses the call. What it exceeds first is noted, and what
+    /// refuses it before what does not.
+    fn judge(&self, attempt: &Attempt<'_>, taken: &mut Taken) -> bool {
+        taken.exceeded = None;
+        for (at, want, part) in attempt.changes() {
+            for (direction, limit) in limits_added(want, part) {
+                let Some((bound, calls, admitted)) = self.exceeds(attempt, part, direction, limit)
+                else {
+                    continue;
+                };
+                let kind = want.scope.kind;
+                let exceeded = Exceeded { at, kind, direction, bound, calls, limit: admitted };
+                if attempt.enforcement.refuses(limit, bound) {
+                    taken.exceeded = Some(exceeded);
+                    return true;
+                }
+                taken.exceeded.get_or_insert(exceeded);
+            }
+        }
+        false
+    }
+
+    fn exceeds(
+        &self,
+        attempt: &Attempt<'_>,
+        part: &Part,
+        direction: Direction,
+        limit: &Limit,
+    ) -> Option<(Bound, u32, u32)> {
+        let position = part.position();
+        if limit.calls > 0 {
+            let (calls, emergencies) =
+                position.map_or((0, 0), |at| self.scopes.counted_at(at, direction));
+            if calls >= limit.calls {
+                return Some((Bound::Calls, calls, limit.calls));
+            }
+            let unreserved = limit.calls.saturating_sub(limit.reserved);
+            let others = calls.saturating_sub(emergencies);
+            if limit.reserved > 0 && !attempt.call.emergency && others >= unreserved {
+                return Some((Bound::Unreserved, others, unreserved));
+            }
+        }
+        if limit.rate.is_on() && attempt.enforcement.judges_rates() {
+            let record = position.and_then(|at| self.scopes.record(at));
+            let calls = record.map_or(0, |record| {
+                RateOf { record, direction }.calls(&limit.rate, attempt.call.came)
+            });
+            if calls >= limit.rate.calls() {
+                return Some((Bound::Rate, calls, limit.rate.calls()));
+            }
+        }
+        None
+    }
+
+    /// Records for all that is new, or none; the lease's is `old`'s if there is one.
+    fn reserve(
+        &self,
+        old: Option<(u32, Lease<'static>)>,
+        attempt: &mut Attempt<'_>,
+        taken: &mut Taken,
+    ) -> Option<(u32, Lease<'static>)> {
+        taken.outcome = Outcome::Full;
+        let lease = match old {
+            Some(old) => old,
+            None => {
+                let position = self.leases.take()?;
+                (position, Lease(self.leases.get(position)?))
+            }
+        };
+        let mut reserved = Few::<(Key, u32)>::new();
+        for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
+            if part.known || !part.changes() {
+                continue;
+            }
+            // A scope that is named twice has one record.
+            let again = reserved.iter().find(|(key, _)| *key == part.key);
+            if let Some((_, position)) = again {
+                part.set_position(*position);
+            } else if let Some(position) = self.scopes.reserve(want.scope.kind) {
+                reserved.push((part.key, position));
+                part.set_position(position);
+                part.reserved = true;
+            } else {
+                taken.outcome = Outcome::ScopesFull;
+                self.give_back(attempt);
+                if old.is_none() {
+                    self.leases.give(lease.0);
+                }
+                return None;
+            }
+        }
+        Some(lease)
+    }
+
+    fn give_back(&self, attempt: &mut Attempt<'_>) {
+        for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
+            if part.reserved {
+                self.scopes.give_back(part.adds.position, want.scope.kind);
+                (part.reserved, part.known) = (false, false);
+            }
+        }
+    }
+
+    /// Adds what is planned; nothing can fail any more. The scope that was shown and is
+    /// replaced.
+    fn commit(
+        &self,
+        lease: Lease<'_>,
+        locks: &Locks,
+        attempt: &Attempt<'_>,
+        taken: &mut Taken,
+    ) -> Option<u32> {
+        let mut replaced = None;
+        let mut directions_only = true;
+        let counts_for_company = self.counts_for_company(lease);
+        for (_, want, part) in attempt.changes() {
+            let at = part.adds.position;
+            let own = lease.slots().find(|(_, slot)| slot.position == at);
+            if part.reserved {
+                self.scopes.link(locks, at, part.key, &want.scope);
+            } else if own.is_none() {
+                self.scopes.refer(at);
+            }
+            if let Some((number, slot)) = own {
+                lease.set_slot(number, merged(slot, part.adds));
+            } else {
+                let shown = (want.counts && want.scope.kind == ScopeKind::COMPANY)
+                    .then(|| lease.slots().find(|(_, slot)| !slot.any))
+                    .flatten();
+                replaced = replaced.or(shown.map(|(_, slot)| slot.position));
+                let number = shown.map_or_else(|| lease.slots().count(), |(number, _)| number);
+                lease.set_slot(number, part.adds);
+            }
+            self.scopes.count(&part.adds, 1);
+            directions_only &= !want.counts || own.is_some_and(|(_, slot)| slot.any);
+            taken.second_company |=
+                counts_for_company && want.scope.kind == ScopeKind::COMPANY && part.adds.any;
+            for (direction, limit) in limits_added(want, part) {
+                lease.shorten(limit.longest);
+                if taken.exceeded.is_none() && attempt.enforcement.judges_rates() {
+                    self.use_rate(at, direction, limit, attempt.call.came);
+                }
+            }
+        }
+        let held = directions_only && lease.is_live();
+        taken.outcome = if held { Outcome::Held } else { Outcome::Counted };
+        replaced
+    }
+
+    fn counts_for_company(&self, lease: Lease<'_>) -> bool {
+        lease.slots().any(|(_, slot)| {
+            slot.any && self.scopes.kind_at(slot.position) == Some(ScopeKind::COMPANY)
+        })
+    }
+
+    fn use_rate(&self, position: u32, direction: Direction, limit: &Limit, came: u64) {
+        let Some(record) = self.scopes.record(position).filter(|_| limit.rate.is_on()) else {
+            return;
+        };
+        RateOf { record, direction }.count(&limit.rate, came);
+        let now = seconds(came);
+        let until = now.saturating_add(limit.rate.window()).saturating_add(1);
+        self.scopes.remember_until(position, now, until);
+    }
+
+    /// Notes the live calls of the scopes that are locked.
+    fn count_changes(&self, attempt: &Attempt<'_>, taken: &mut Taken) {
+        for (at, _, part) in attempt.changes().filter(|(_, want, _)| want.counts) {
+            if let Some(slot) = taken.counts.get_mut(at) {
+                let calls = part.position().map(|at| self.scopes.calls_at(at));
+                *slot = Some(calls.unwrap_or_default());
+            }
+        }
+    }
+
+    /// Notes the live calls of the other wanted scopes. No scope is locked.
+    fn add_counts(&self, attempt: &Attempt<'_>, taken: &mut Taken) {
+        let all = attempt.wanted.iter().zip(attempt.parts.iter()).zip(&mut taken.counts);
+        for ((want, part), slot) in all.filter(|((want, _), slot)| want.counts && slot.is_none()) {
+            *slot = Some(match part.position() {
+                Some(at) => self.scopes.calls_at(at),
+                None => self.calls(want.scope.kind, want.scope.id),
+            });
+        }
+    }
+}
+
+/// Whether the lease has room for the scopes that are new.
+fn fits(live: Option<Lease<'_>>, attempt: &Attempt<'_>) -> bool {
+    let Some(lease) = live else { return true };
+    let mut new = Few::<Key>::new();
+    let mut replaces = false;
+    for (_, want, part) in attempt.changes().filter(|(_, _, part)| !part.own) {
+        if !new.iter().any(|key| *key == part.key) {
+            new.push(part.key);
+        }
+        replaces |= want.counts && want.scope.kind == ScopeKind::COMPANY;
+    }
+    let shown = lease.slots().filter(|(_, slot)| !slot.any).count();
+    let replaced = if replaces { shown } else { 0 };
+    lease.slots().count() + new.iter().count() - replaced <= SCOPES
+}
+
+/// How a call that counts as `counted` says lacks to count as it is wanted.
+fn lacking(want: &Wanted<'_>, counted: Slot) -> Slot {
+    Slot {
+        position: 0,
+        any: !counted.any,
+        inbound: want.direction == Direction::In && !counted.inbound,
+        outbound: want.direction == Direction::Out && !counted.outbound,
+        emergency: false,
+    }
+}
+
+/// How the parts so far count the call in a scope.
+fn counted_by(parts: &Few<Part>, key: Key) -> Slot {
+    let same = parts.iter().filter(|part| part.key == key).map(|part| part.adds);
+    same.fold(Slot::default(), merged)
+}
+
+fn merged(slot: Slot, adds: Slot) -> Slot {
+    Slot {
+        position: slot.position,
+        any: slot.any || adds.any,
+        inbound: slot.inbound || adds.inbound,
+        outbound: slot.outbound || adds.outbound,
+        emergency: adds.emergency,
+    }
+}
+
+/// The part as it is if nothing is added.
+fn nothing_added(part: &Part) -> Part {
+    let adds = Slot { position: part.adds.position, ..Slot::default() };
+    Part { adds, shown: false, ..*part }
+}
+
+/// The limits for the counts that a part adds to.
+fn limits_added<'a>(
+    want: &'a Wanted<'_>,
+    part: &Part,
+) -> impl Iterator<Item = (Direction, &'a Limit)> {
+    let adds = part.adds;
+    want.limits().filter(move |(direction, _)| match direction {
+        Direction::Any => adds.any,
+        Direction::In => adds.inbound,
+        Direction::Out => adds.outbound,
+    })
+}
+
+/// A record that was found may be gone once its lock is left.
+fn forget_positions(attempt: &mut Attempt<'_>) {
+    attempt.parts.iter_mut().for_each(|part| part.known = part.own);
+}
+
+/// A time in ms in seconds.
+pub(super) fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
+}
