@@ -484,7 +484,7 @@ mod interleaved {
                 assert_eq!(admitted.iter().filter(|a| **a).count(), 2, "{admitted:?}");
                 // Two events of one ending race, and a new call with both.
                 let endings: Vec<_> = (1..=3u64)
-                    .flat_map(|dialog| [(dialog, Enforcement::Full), (dialog, true)])
+                    .flat_map(|dialog| [(dialog, false), (dialog, true)])
                     .map(|(dialog, gone)| {
                         let ledger = Arc::clone(&ledger);
                         shuttle::thread::spawn(move || match gone {
