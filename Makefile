@@ -12,7 +12,7 @@ setup:
 	@mkdir -p target
 	@tools/setup.sh
 
-# The library under its own name name beside cargo's, checked against Kamailio's strings.
+# The library under its own name beside cargo's, checked against Kamailio's strings.
 build: setup
 	$(CARGO) build --release --locked
 	@cp target/release/libsipwarden.so $(MODULE).new
@@ -32,22 +32,22 @@ lint: setup
 	$(CARGO) clippy --locked --all-targets --features fault-injection -- -D warnings
 
 unit: setup
-	$(CARGO) test --locked --lib
+	$(CARGO) test --locked --profile checks --lib --test core
 
 # Interleavings of atomic operations, drawn by a scheduler.
 shuttle: setup
-	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test ledger --test events_interleaved --target-dir target/shuttle
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test core --target-dir target/shuttle
 
-# The faulty build lies apart, so that it can never be taken for the module.
+# The faulty build has a folder of its own, so that it is never taken for the module.
 integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples
-	$(CARGO) test --locked --profile checks --no-fail-fast $$(tools/possible-tests.sh)
+	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh)
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build
 	$(CARGO) build --locked --release --examples
-	$(CARGO) test --locked --release --test scale -- --ignored --nocapture
+	$(CARGO) test --locked --release --test integration scale:: -- --ignored --nocapture
 
 # Beside the stock modules; writes target/bench/summary.json and docs/benchmarks.md.
 bench: build
@@ -56,10 +56,10 @@ bench: build
 # docs/page.png, anew. Needs root: in a network of its own any address is local.
 screenshot: export SETUP_EXTRA = $(DEMO_PACKAGES) chromium chromium-driver iproute2 pngquant
 screenshot: build
-	$(CARGO) test --locked --release --test screenshot --no-run
+	$(CARGO) test --locked --release --test integration --no-run
 	unshare --net sh -c 'ip link set lo up && for net in 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24; \
 		do ip route add local $$net dev lo; done && \
-		$(CARGO) test --locked --release --test screenshot -- --ignored'
+		$(CARGO) test --locked --release --test integration screenshot:: -- --ignored'
 	pngquant --force --speed 1 --output docs/page.png 96 docs/page.png
 
 # The integration tests with the Kamailio of other Debian releases, in chroots.

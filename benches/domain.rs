@@ -15,15 +15,13 @@ use sipwarden::shm::SnapshotStore;
 use sipwarden::snapshot::{self, View};
 use sipwarden::tables::{BadRows, Loader, Table};
 
+#[path = "../tests/core/random.rs"]
+mod random;
+
+use random::next;
+
 const BATCHES: usize = 101;
 const BATCH: usize = 20_000;
-
-fn random(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
 
 /// Median over batches of the time of one operation.
 fn measure(mut operation: impl FnMut(usize)) -> f64 {
@@ -48,7 +46,7 @@ fn platform(companies: usize, ranges: usize) -> SnapshotStore {
     }
     let mut state = 7;
     for n in 0..ranges {
-        let bits = random(&mut state);
+        let bits = next(&mut state);
         let len = 24 + bits % 9;
         let mask = u32::MAX << (32 - len);
         let ip = format!("{}/{len}", Ipv4Addr::from((bits >> 32) as u32 & mask));
@@ -71,7 +69,7 @@ fn checks(companies: usize, ranges: usize) {
     let ids: Vec<String> = (0..companies).map(|n| n.to_string()).collect();
     let mut state = 99;
     let picks: Vec<(usize, u32)> = (0..BATCH)
-        .map(|_| (random(&mut state) as usize % companies, random(&mut state) as u32))
+        .map(|_| (next(&mut state) as usize % companies, next(&mut state) as u32))
         .collect();
     let check = |company: usize, address: u32| {
         let pinned = store.pin(reader).unwrap();
@@ -122,7 +120,7 @@ fn calls(live: u64, companies: u64) -> f64 {
 
 fn random_sources(count: usize) -> Vec<Address> {
     let mut state = 5;
-    (0..count).map(|_| Address::V4(random(&mut state) as u32)).collect()
+    (0..count).map(|_| Address::V4(next(&mut state) as u32)).collect()
 }
 
 fn flood_rules(limit: u32) -> Rules {

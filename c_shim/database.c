@@ -97,7 +97,7 @@ static int bind_driver(struct connection *db, const char *url, const char **erro
 {
 	db->dialect = dialect_of(url);
 	if(db->dialect == NULL) {
-		*error = "its scheme is none of sqlite, mysql and postgres";
+		*error = "its scheme is not sqlite, mysql or postgres";
 		return -1;
 	}
 	if(sw_db_bind(url, &db->api) != 0 || !db->api.init || !db->api.close
@@ -196,12 +196,11 @@ void *sw_db_open(const char *url, const char **error)
 		goto failed;
 	db->con = db->api.init(&text);
 	if(db->con == NULL) {
-		*error = "it cannot be opened (the driver's log line above says why)";
+		*error = "it cannot be opened: Kamailio's log says why";
 		goto failed;
 	}
 	if(begin(db) != 0) {
-		*error = "no transaction can be begun (the driver's log line above "
-				 "says why)";
+		*error = "no transaction can be begun: Kamailio's log says why";
 		db->api.close(db->con);
 		goto failed;
 	}

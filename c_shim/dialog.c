@@ -300,7 +300,7 @@ void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const ch
 			*why = made < 0 ? "the dialog module makes no dialog of this INVITE (no Contact?)"
 							: "no dialog can be made: is tm.so loaded before dialog.so?";
 		else
-			*why = "the message is no initial INVITE and belongs to no dialog";
+			*why = "the message is not an initial INVITE and has no dialog";
 		return NULL;
 	}
 	if(dlg->state == DLG_STATE_DELETED) {
@@ -337,8 +337,8 @@ int sw_dialog_exists(struct sw_dialog name)
 	return 1;
 }
 
-/* Answers that end a dialog whatever was asked (RFC 5057, 5.1), but for the two that
- * are about a method. */
+/* Answers after which a call is gone (RFC 5057, 5.1): those that destroy the dialog, and
+ * of those that destroy a usage the two that are not about a method (405, 489, 501). */
 static int ends_dialog(unsigned int status)
 {
 	switch(status) {

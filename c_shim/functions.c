@@ -34,14 +34,24 @@ static int is_sender(const union sockaddr_union *peer, const struct ip_addr *ip)
 	return memcmp(&peer->sin6.sin6_addr, ip->u.addr, sizeof(ip->u.addr)) == 0;
 }
 
-/* A message that this Kamailio has made: a fake one of timers and events has no peer,
- * a request of tm's own is said to come from the socket that it leaves by. */
+/* A request of tm's own, which is said to come from the socket that it leaves by. */
+static __attribute__((noinline)) int is_own_request(const struct receive_info *rcv)
+{
+	return get_route_type() == LOCAL_ROUTE
+		   && memcmp(&rcv->src_su, &rcv->bind_address->su,
+					  sockaddru_len(rcv->src_su)) == 0;
+}
+
+/* A message that this Kamailio has made; a fake one of timers and events has no peer.
+ * The port comes first: it spares nearly all requests of others the rest. */
 static int is_made_here(const struct receive_info *rcv)
 {
-	return rcv->src_su.s.sa_family == AF_UNSPEC
-		   || (get_route_type() == LOCAL_ROUTE && rcv->bind_address != NULL
-				   && memcmp(&rcv->src_su, &rcv->bind_address->su,
-							  sockaddru_len(rcv->src_su)) == 0);
+	const struct socket_info *bound = rcv->bind_address;
+
+	if(rcv->src_su.s.sa_family == AF_UNSPEC)
+		return 1;
+	return bound != NULL && rcv->src_su.sin.sin_port == bound->su.sin.sin_port
+		   && is_own_request(rcv);
 }
 
 /* This is in every check: nothing is copied that does not count. */
@@ -108,7 +118,7 @@ static struct sw_text first_branch(const struct sip_msg *msg)
 		return branch;
 	end = last->body.s + last->body.len;
 	for(at = last->body.s; at + sizeof(name) - 1 <= end; at++) {
-		if(strncasecmp(at, name, sizeof(name) - 1) == 0)
+		if((*at | 0x20) == 'b' && strncasecmp(at, name, sizeof(name) - 1) == 0)
 			found = at + sizeof(name) - 1;
 	}
 	if(found == NULL)
@@ -372,6 +382,28 @@ SW_SCRIPT_2(cc_limit_flags)
 
 int sw_script_is_fixed;
 
+/* A letter that is no flag stops the start where the script writes it down; in a variable
+ * it is found when the function is called. */
+static int fixup_flags(void **param, int number, const char *function, int place)
+{
+	str name = {(char *)function, strlen(function)};
+	str flags = {(char *)*param, strlen((char *)*param)};
+
+	if(number == place && !sw_script_is_fixed && strchr(flags.s, '$') == NULL
+			&& sw_rust_module.check_flags(sw_text_of(&name), sw_text_of(&flags)) != 0)
+		return -1;
+	return fixup_spve_all(param, number);
+}
+
+#define SW_FLAGS(name, place)                                                   \
+	static int fixup_##name(void **param, int number)                           \
+	{                                                                           \
+		return fixup_flags(param, number, #name, place);                        \
+	}
+SW_FLAGS(flood_check, 1)
+SW_FLAGS(roadwarrior_acquire, 3)
+SW_FLAGS(cc_limit, 2)
+
 /*
  * Where calls are counted: failure routes for serial forking, and for what goes on after
  * a suspension. Kamailio takes a function of request routes for one of event routes too,
@@ -398,6 +430,12 @@ static int fixup_misplaced(void **param, int number)
 				(count) > 0 ? fixup_spve_all : NULL,                            \
 				(count) > 0 ? fixup_free_spve_all : NULL, routes                \
 	}
+/* Of one with flags. */
+#define SW_EXPORT_FLAGS(name, function, count, routes)                          \
+	{                                                                           \
+		#name, (cmd_function)(void (*)(void))w_##function, count,               \
+				fixup_##name, fixup_free_spve_all, routes                       \
+	}
 #define SW_MISPLACED(name, function, count)                                     \
 	{                                                                           \
 		name, (cmd_function)(void (*)(void))w_##function, count, fixup_misplaced, \
@@ -411,8 +449,8 @@ cmd_export_t sw_functions[] = {
 		SW_EXPORT("check_country", check_country, 1, ANY_ROUTE),
 		SW_EXPORT("check_country", check_country_addr, 2, ANY_ROUTE),
 		SW_EXPORT("flood_check", flood_check, 0, ANY_ROUTE),
-		SW_EXPORT("flood_check", flood_check_flags, 1, ANY_ROUTE),
-		SW_EXPORT("flood_check", flood_check_flags_addr, 2, ANY_ROUTE),
+		SW_EXPORT_FLAGS(flood_check, flood_check_flags, 1, ANY_ROUTE),
+		SW_EXPORT_FLAGS(flood_check, flood_check_flags_addr, 2, ANY_ROUTE),
 		SW_EXPORT("flood_blocked", flood_blocked, 0, ANY_ROUTE),
 		SW_EXPORT("flood_blocked", flood_blocked_addr, 1, ANY_ROUTE),
 		SW_EXPORT("auth_check", auth_check, 1, ANY_ROUTE),
@@ -425,13 +463,13 @@ cmd_export_t sw_functions[] = {
 		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire, 2),
 		SW_EXPORT("roadwarrior_acquire", roadwarrior_acquire, 2, CALL_ROUTES),
 		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire_flags, 3),
-		SW_EXPORT("roadwarrior_acquire", roadwarrior_acquire_flags, 3, CALL_ROUTES),
+		SW_EXPORT_FLAGS(roadwarrior_acquire, roadwarrior_acquire_flags, 3, CALL_ROUTES),
 		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire_flags_addr, 4),
-		SW_EXPORT("roadwarrior_acquire", roadwarrior_acquire_flags_addr, 4, CALL_ROUTES),
+		SW_EXPORT_FLAGS(roadwarrior_acquire, roadwarrior_acquire_flags_addr, 4, CALL_ROUTES),
 		SW_MISPLACED("cc_limit", cc_limit, 1),
 		SW_EXPORT("cc_limit", cc_limit, 1, CALL_ROUTES),
 		SW_MISPLACED("cc_limit", cc_limit_flags, 2),
-		SW_EXPORT("cc_limit", cc_limit_flags, 2, CALL_ROUTES),
+		SW_EXPORT_FLAGS(cc_limit, cc_limit_flags, 2, CALL_ROUTES),
 		{0, 0, 0, 0, 0, 0}};
 
 /* Types of arguments; those that are not named are SR_KEMIP_NONE, which is 0. */

@@ -169,14 +169,17 @@ void sw_rpc_fault(void *call, int code, struct sw_text reason)
 	c->rpc->fault(c->ctx, code, "%.*s", (int)reason.len, reason.s);
 }
 
-#define SW_RPC_ENTRY(name, doc)                                 \
-	static const char *rpc_##name##_doc[] = {doc, 0};           \
-	static void rpc_##name(rpc_t *rpc, void *ctx)               \
-	{                                                           \
-		struct rpc_call call = {rpc, ctx, json_of(rpc, ctx), ""};   \
-		sw_rust_module.rpc(SW_RPC_##name, &call);               \
+#define SW_RPC_USAGE(name, arguments) "sipwarden." #name " " arguments
+#define SW_RPC_ENTRY(name, arguments, doc)                                      \
+	static const char *rpc_##name##_doc[] = {                                   \
+			doc " Usage: " SW_RPC_USAGE(name, arguments), 0};                   \
+	static void rpc_##name(rpc_t *rpc, void *ctx)                               \
+	{                                                                           \
+		struct rpc_call call = {rpc, ctx, json_of(rpc, ctx), ""};               \
+		sw_rust_module.rpc(SW_RPC_##name, SW_RPC_USAGE(name, arguments), &call); \
 	}
 SW_RPC_METHODS(SW_RPC_ENTRY)
 
-#define SW_RPC_EXPORT(name, doc) {"sipwarden." #name, rpc_##name, rpc_##name##_doc, 0},
+#define SW_RPC_EXPORT(name, arguments, doc)                                     \
+	{"sipwarden." #name, rpc_##name, rpc_##name##_doc, 0},
 rpc_export_t sw_rpc_methods[] = {SW_RPC_METHODS(SW_RPC_EXPORT){0, 0, 0, 0}};

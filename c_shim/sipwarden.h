@@ -114,32 +114,33 @@ enum sw_log_level {
 	SW_LOG_DEBUG
 };
 
-/* RPC methods: X(name, what it does). Served as sipwarden.<name>. */
-#define SW_RPC_METHODS(X)                                                     \
-	X(reload, "Reads the tables and publishes them; no argument.")            \
-	X(check, "Explains verdicts, without side effects: company ip [aor].")      \
-	X(source, "Class, rate and block of a source: address.")                  \
-	X(blocks, "Blocked sources, 20 a page: [page [text in their address]].")   \
-	X(block, "Blocks a source or range: address|prefix [seconds].")           \
-	X(unblock, "Lifts blocks, forgets the evidence: address|prefix|all.")     \
-	X(bans, "Banned AoRs and their sources, 20 a page: [page].")               \
-	X(ban, "Bans an AoR from a source: aor ip [seconds].")                  \
-	X(unban, "Lifts bans, forgets failures: aor|all [address|prefix].")     \
-	X(company, "Settings and ranges of a company: id [page].")                \
-	X(calls, "Live calls, 20 a page: [company [page]]; s: for all.")          \
-	X(release, "Takes a call out of all counts: call-id.")                    \
-	X(reconcile, "Compares calls with dialogs: [free].")                      \
-	X(denied, "The last refusals, blocks and bans, 20 a page: [company [page]].") \
-	X(top, "Companies and brands near their limits, busy sources: [n].")     \
-	X(suggest, "Ranges that the last refused sources would need: company.")   \
-	X(settings, "Settings that can be changed at run time; no argument.")     \
-	X(set, "Changes a setting at run time: name value.")                      \
-	X(problems, "The bad rows and warnings of the last reload: [page].") \
-	X(stats, "Sizes, use and counters; no argument.")                         \
-	X(version, "Version of the module and its build; no argument.")
+/* RPC methods: X(name, arguments, what it does). Served as sipwarden.<name>. Arguments go by
+ * position; those in brackets may be left out. */
+#define SW_RPC_METHODS(X) \
+	X(reload, "", "Reads the tables and publishes them.") \
+	X(check, "<company> <ip> [<aor>]", "Explains verdicts, without side effects.") \
+	X(source, "<address>", "Class, rate and block of a source.") \
+	X(blocks, "[<page> [<text>]]", "Blocked sources, 20 a page, or those with a text.") \
+	X(block, "<address|prefix> [<seconds>]", "Blocks a source or range.") \
+	X(unblock, "<address|prefix|all>", "Lifts blocks, forgets the evidence.") \
+	X(bans, "[<page>]", "Banned AoRs and their sources, 20 a page.") \
+	X(ban, "<aor> <ip> [<seconds>]", "Bans an AoR from a source.") \
+	X(unban, "<aor|all> [<address|prefix>]", "Lifts bans, forgets failures.") \
+	X(company, "<company> [<page>]", "Settings and ranges of a company.") \
+	X(calls, "[<company> [<page>]]", "Live calls, 20 a page; s: for all companies.") \
+	X(release, "<call-id>", "Takes a call out of all counts.") \
+	X(reconcile, "[free]", "Compares calls with dialogs.") \
+	X(denied, "[<company> [<page>]]", "The last refusals, blocks and bans, 20 a page.") \
+	X(top, "[<n>]", "Companies and brands near their limits, busy sources.") \
+	X(suggest, "<company>", "Ranges that the last refused sources would need.") \
+	X(settings, "", "Settings that can be changed at run time.") \
+	X(set, "<name> <value>", "Changes a setting at run time.") \
+	X(problems, "[<page>]", "The bad rows and warnings of the last reload.") \
+	X(stats, "", "Sizes, use and counters.") \
+	X(version, "", "Version of the module and its build.")
 
 enum sw_rpc_method {
-#define SW_RPC_ENUM(name, doc) SW_RPC_##name,
+#define SW_RPC_ENUM(name, arguments, doc) SW_RPC_##name,
 	SW_RPC_METHODS(SW_RPC_ENUM)
 #undef SW_RPC_ENUM
 	SW_RPC_COUNT
@@ -295,6 +296,9 @@ struct sw_module {
 	int (*check_setting)(uint32_t index, const char *text, int32_t number);
 	/* A value that was checked holds from now on, in all processes. */
 	void (*apply_setting)(uint32_t index, const char *text, int32_t number);
+	/* When the routes of the script are fixed: whether a function has these flags;
+	 * what is wrong is logged. 0: yes. */
+	int (*check_flags)(struct sw_text function, struct sw_text flags);
 	/* mod_init, last: maps shared memory and loads the tables. 0: ok. */
 	int (*init)(void);
 	/* mod_destroy; also called when init was not or has failed. */
@@ -336,7 +340,8 @@ struct sw_module {
 
 	void (*variable)(const struct sw_message *msg, int index,
 			struct sw_value *out);
-	void (*rpc)(enum sw_rpc_method method, void *call);
+	/* usage: the method and its arguments, as an operator types them */
+	void (*rpc)(enum sw_rpc_method method, const char *usage, void *call);
 };
 
 extern const struct sw_module sw_rust_module;

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod auth;
+pub mod clock;
 pub mod countries;
 pub mod events;
 pub mod firewall;
@@ -17,6 +18,7 @@ pub mod printable;
 pub mod shm;
 pub mod snapshot;
 pub mod source;
+pub mod system;
 pub mod tables;
 pub mod unset;
 pub mod verdict;

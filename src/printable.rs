@@ -44,6 +44,18 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// A database URL as it may be shown.
+pub fn without_password(url: &str) -> String {
+    // scheme://user:password@host; a password may hold any of these signs.
+    let Some((head, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let scheme_end = head.find("://").map_or(0, |at| at + 3);
+    let (scheme, user) = head.split_at_checked(scheme_end).unwrap_or(("", head));
+    let user = user.split(':').next().unwrap_or_default();
+    format!("{scheme}{user}:***@{host}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +71,16 @@ mod tests {
         let shown = Printable::short(&[b'x'; 65536]).to_string();
         assert_eq!(shown.len(), Printable::SHORT + 3);
         assert!(shown.ends_with("x..."));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("mysql://kamailio:se:cr@t@db.example/sip", "mysql://kamailio:***@db.example/sip"),
+            ("mysql:kamailio:secret@db.example/sip", "mysql:***@db.example/sip"),
+            ("sqlite:////tmp/x", "sqlite:////tmp/x"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 }

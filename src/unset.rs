@@ -6,7 +6,9 @@
 /// that is not set.
 #[inline]
 pub fn is_unset(text: &[u8]) -> bool {
-    matches!(text, b"" | b"<null>" | b"null" | b"undefined" | b"None" | b"nil")
+    // Nearly every name is longer than these words, or begins otherwise.
+    matches!(text.first(), None | Some(b'<' | b'n' | b'u' | b'N'))
+        && matches!(text, b"" | b"<null>" | b"null" | b"undefined" | b"None" | b"nil")
 }
 
 #[cfg(test)]

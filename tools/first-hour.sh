@@ -1,5 +1,5 @@
 #!/bin/sh
-# Follows the README on a clean Debian, as somebody who has never seen it, and
+# Follows the README on a clean Debian, as a new user does, and
 # says how long each step takes: tools/first-hour.sh [RELEASE]
 # Debian itself stays under target/first-hour for the next time; all else is made
 # anew. Rust is the one that is installed here.

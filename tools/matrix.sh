@@ -20,10 +20,10 @@ archive=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null |
 
 packages="kamailio kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
 	kamailio-lua-modules kamailio-python3-modules kamailio-websocket-modules
-	sip-tester sqlite3 binutils patch xz-utils"
-# TESTS="--test NAME ..." runs others.
-tests=${TESTS:-"--test verdicts --test reload --test startup --test restart --test storms --test mixed --test endings
-	--test keepalive --test calls --test addresses --test routes --test arguments --test denied --test tables_file"}
+	mariadb-server sip-tester sqlite3 binutils patch xz-utils"
+# TESTS="SUBJECT:: ..." runs others.
+tests=${TESTS:-"verdicts:: reload:: startup:: restart:: storms:: mixed:: endings:: keepalive:: calls:: addresses::
+	routes:: arguments:: denied:: tables_file::"}
 
 in_root() {
 	chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
@@ -75,6 +75,6 @@ for release in "$@"; do
 	echo "matrix: $release, $(in_root kamailio -v | head -n 1)"
 	# shellcheck disable=SC2086
 	env "CARGO_TARGET_${host}_RUNNER=$project/target/matrix/$release/run" \
-		cargo test --locked --release --no-fail-fast $tests
+		cargo test --locked --release --test integration -- $tests
 	unmount
 done

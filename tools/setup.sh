@@ -17,7 +17,7 @@ die() {
 	exit 1
 }
 
-# Cargo, and new enough. Also where only the user has it who called sudo.
+# Cargo, new enough, also if only the user that called sudo has it.
 check_cargo() {
 	wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 	if ! command -v cargo >/dev/null; then

@@ -99,7 +99,7 @@ pub fn section() -> Section {
         "ns per call, medians; in brackets the release: what the end of a counted dialog takes more \
          than that of another dialog beside it. Each call is a new INVITE with a dialog that \
          `dlg_manage()` has made (not timed) and that ends after the call, as after a script that \
-         creates no transaction. The live calls lie in the dialog module's table too, of the \
+         creates no transaction. The live calls are in the dialog module's table too, of the \
          default 4,096 slots. profiles: `get_profile_size` and `set_dlg_profile` for brand and \
          company, in a Kamailio without sipwarden. The columns \"dialog\" tell what making and \
          ending a dialog that nobody counts costs in either Kamailio: sipwarden watches all \

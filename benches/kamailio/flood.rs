@@ -174,8 +174,8 @@ pub fn section() -> Section {
         "Median / p99.9 of batches of about 20 µs, ns per call, and the share of calls that were \
          refused. \"1 source\" calls from one source 16,384 times in a row, then from the next, so \
          that it stays below a high limit. High limits are 65,000 requests for flood_check and \
-         65,535 for pike; low ones 1 for flood_check, so that all sources get blocked that its table \
-         of the default size (262,144 sources) holds, and pike's default of 30. pike needs its \
+         65,535 for pike; low ones 1 for flood_check, so that all sources get blocked that fit into its \
+         table of the default size (262,144 sources), and pike's default of 30. pike needs its \
          default to build its tree as it does in service. The hash table has 256 slots and its key is \
          `$si`, as in Kamailio's own example configuration.",
     );

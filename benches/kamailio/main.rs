@@ -20,7 +20,7 @@ mod ranges;
 mod reasons;
 mod reload;
 mod report;
-#[path = "../../tests/support/mod.rs"]
+#[path = "../../tests/integration/support/mod.rs"]
 mod support;
 mod whole;
 

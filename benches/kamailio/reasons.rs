@@ -6,7 +6,7 @@ use super::report::{Figure, Section, number};
 const REASONS: [(&str, &str); 11] = [
     (
         "check_company_ip, 10,000 ranges, miss",
-        "A look-up costs a few cache lines, but the call itself has a floor, and the target lies below \
+        "A look-up costs a few cache lines, but the call itself has a floor, and the target is below \
          it: hot hits of small companies, in the table, come near to that floor. Kamailio evaluates \
          the company's id, the id is hashed, the generation is pinned, the verdict is kept for `$swd` \
          and counted, and a refusal is folded into the events.",
@@ -54,7 +54,7 @@ const REASONS: [(&str, &str); 11] = [
     ),
     (
         "CPU per whole call: what stock",
-        "A quotient of two differences that lie in the noise of whole calls: the functions measured \
+        "A quotient of two differences that are within the noise of whole calls: the functions measured \
          one by one, above, say more.",
     ),
     (

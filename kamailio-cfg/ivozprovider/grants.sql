@@ -1,6 +1,6 @@
 -- The database users of both proxies. Run as the server's administrator after views.sql;
 -- change the host and the password first. SELECT on the views is all that the tables
--- take: the views run with the rights of who made them, so that neither user can read
+-- take: the views run with the rights of the account that made them, so that neither user can read
 -- (let alone write) a table of the platform, and no password is ever in sight.
 CREATE USER IF NOT EXISTS 'sipwarden'@'127.0.0.1' IDENTIFIED BY 'change-me';
 GRANT SELECT ON sipwarden.sipwarden_brand TO 'sipwarden'@'127.0.0.1';

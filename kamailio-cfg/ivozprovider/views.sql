@@ -1,6 +1,6 @@
 -- sipwarden on an IvozProvider database (MySQL 8, MariaDB): views that show its
 -- tables as sipwarden reads them. Nothing in the platform's own schema changes: all
--- of this lies in a database of its own, beside it on the same server.
+-- of this is in a database of its own on the same server.
 --
 -- Run as the server's administrator, as often as you like:
 --     mysql < views.sql
@@ -70,7 +70,7 @@ LEFT JOIN sipwarden_watched_company AS w ON w.company_id = c.id;
 
 -- ---------------------------------------------------------------- addresses
 
--- Both tables of addresses, the address in binary (NULL: it is none).
+-- Both tables of addresses, the address in binary (NULL: not an address).
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_platform_address AS
 SELECT 'kam_users_address' AS origin, a.companyId AS owner,
        CONVERT(TRIM(a.ip_addr) USING utf8mb4) COLLATE utf8mb4_bin AS raw,
@@ -109,8 +109,8 @@ FROM sipwarden_platform_length;
 -- Ranges of companies. The portal knows masks up to 32 only, so that an IPv6 host stands
 -- there with mask 32, which would grant 2^96 addresses: it is the host that was typed. A
 -- smaller mask gets one that sipwarden refuses, with a message that names company and
--- address. Rows of companies that are gone grant nothing and are left out. What is no
--- address is refused.
+-- address. Rows of companies that are gone grant nothing and are left out. A text that
+-- is not an address is refused.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_company_address AS
 SELECT CAST(r.owner AS CHAR) AS company_id,
        r.network AS ip_addr,
@@ -131,7 +131,7 @@ JOIN `ivozprovider`.Countries AS k ON k.id = r.countryId;
 -- ---------------------------------------------------------------- users
 
 -- Roadwarriors: the AoR is terminal@domain, in lower case, as the scripts ask for it.
--- externalIpCalls is a text; NULL and empty are none. Users without terminal or domain
+-- externalIpCalls is a text; NULL and empty count as 0. Users without terminal or domain
 -- have no calls of their own. (Users.active is their access to the portal.) Two users on
 -- one terminal get the lower number; one AoR in two companies is refused. Friends,
 -- residential devices and retail accounts are never roadwarriors: they are not listed.
@@ -151,7 +151,7 @@ GROUP BY n.aor, n.company;
 -- ---------------------------------------------------------------- flood control
 
 -- The inside: both proxies and the application servers; and the operator's list. A server
--- whose address is none is refused: it must never be flood-checked by mistake.
+-- without a valid address is refused: it must never be flood-checked by mistake.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_trusted_platform AS
 SELECT COALESCE(INET6_NTOA(s.bits), s.raw) AS ip_addr,
        CASE LENGTH(s.bits) WHEN 4 THEN '32' WHEN 16 THEN '128' END AS mask,
@@ -174,7 +174,7 @@ FROM (SELECT CONVERT(TRIM(a.ip) USING utf8mb4) COLLATE utf8mb4_bin AS raw,
 
 -- Proxy for users: and wholesale companies' addresses. Their tag is a company's id there
 -- and not passed on; names and `any` match no address and are left out. Of one address
--- that stands twice, `exempt` holds (it sorts last).
+-- that is there twice, `exempt` counts (it sorts last).
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_trusted_users AS
 SELECT a.ip_addr AS ip_addr, a.mask AS mask, MAX(a.tag) AS tag
 FROM (SELECT ip_addr, mask, tag FROM sipwarden_trusted_platform
@@ -290,7 +290,7 @@ WHERE TRIM(COALESCE(u.externalIpCalls, '0')) NOT IN ('', '0')
        OR TRIM(t.name) = '' OR TRIM(d.domain) = '')
 UNION ALL
 SELECT 'Users', GROUP_CONCAT(n.id ORDER BY n.id), n.aor,
-       'one AoR more than once: the lower number holds, two companies are refused'
+       'one AoR more than once: the lower number counts, two companies are refused'
 FROM (SELECT u.id AS id,
              LOWER(CONVERT(CONCAT(TRIM(t.name), '@', TRIM(d.domain)) USING utf8mb4)) COLLATE utf8mb4_bin AS aor
       FROM `ivozprovider`.Users AS u

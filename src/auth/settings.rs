@@ -152,7 +152,7 @@ mod tests {
             ("c=block:0", "class c: block \"0\" is not from 1 to 31536000"),
             ("c=restart:65536", "class c: restart \"65536\" is not from 0 to 65535"),
             ("c=block:5;block:5", "class c: block stands twice"),
-            ("c=block_max:1", "\"block_max\" is none of limit, window, block, restart"),
+            ("c=block_max:1", "\"block_max\" is not one of limit, window, block, restart"),
         ] {
             let error = parse_class(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");

@@ -38,7 +38,7 @@ impl CountryCode {
     }
 }
 
-/// The countries of a list such as `ES, fr,PT`; an error is what is no country in it. An
+/// The countries of a list such as `ES, fr,PT`; an error is what is not a country in it. An
 /// empty list is an error too.
 pub fn countries_of(list: &[u8]) -> impl Iterator<Item = Result<CountryCode, &[u8]>> {
     list.split(|byte| *byte == b',').map(|part| {

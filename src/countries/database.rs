@@ -41,7 +41,7 @@ impl CountryNetworks {
     /// # Errors
     /// What is wrong with it.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let reader = Reader::from_source(bytes).map_err(|e| format!("is no MaxMind DB: {e}"))?;
+        let reader = Reader::from_source(bytes).map_err(|e| format!("is not a MaxMind DB: {e}"))?;
         let metadata = reader.metadata();
         let mut found = CountryNetworks {
             built: metadata.build_epoch,
@@ -132,7 +132,7 @@ impl Numbers {
 
 fn number_of(name: &str, codes: &mut Vec<CountryCode>) -> Result<u8, String> {
     let code = CountryCode::parse(name.as_bytes())
-        .ok_or_else(|| format!("is damaged: \"{}\" is no country", name.escape_debug()))?;
+        .ok_or_else(|| format!("is damaged: \"{}\" is not a country", name.escape_debug()))?;
     let position = codes.iter().position(|known| *known == code).unwrap_or_else(|| {
         codes.push(code);
         codes.len() - 1

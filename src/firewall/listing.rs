@@ -20,7 +20,7 @@ pub struct Listing {
 /// What is not as nft prints it.
 pub fn parse_listing(text: &[u8], now: u64) -> Result<Listing, String> {
     let document: Value =
-        serde_json::from_slice(text).map_err(|e| format!("nft lists what is no JSON: {e}"))?;
+        serde_json::from_slice(text).map_err(|e| format!("what nft lists is not JSON: {e}"))?;
     let objects = document.get("nftables").and_then(Value::as_array);
     let objects = objects.ok_or("nft lists something without \"nftables\"")?;
     let mut listing = Listing::default();

@@ -9,8 +9,10 @@ mod element;
 mod listing;
 mod pursuit;
 mod sets;
+mod status;
 
 pub use element::{Element, Elements, disjoint, settle};
 pub use listing::{Listing, parse_listing};
 pub use pursuit::{PERIOD as PURSUIT_PERIOD, Pursuit};
 pub use sets::{Changes, Sets, changes};
+pub use status::{Mode, Status};

@@ -84,7 +84,7 @@ impl Sets {
             }
             _ => {
                 let shown = table.escape_debug();
-                Err(format!("\"{shown}\" is no table of nftables like \"inet sipwarden\""))
+                Err(format!("\"{shown}\" is not a table of nftables like \"inet sipwarden\""))
             }
         }
     }

@@ -179,7 +179,7 @@ pub(crate) fn parse_keys<const N: usize>(
         let Some(((_, parse), slot)) = known else {
             let known = keys.map(|(key, _)| key).join(", ");
             let key = key.escape_debug();
-            return Err(format!("class {name}: \"{key}\" is none of {known}"));
+            return Err(format!("class {name}: \"{key}\" is not one of {known}"));
         };
         if *slot != INHERIT {
             return Err(format!("class {name}: {key} stands twice"));
@@ -270,7 +270,7 @@ mod tests {
             ("c=window:5000000", "\"5000000\""),
             ("c=limit:5;block:0;limit:6", "class c: limit stands twice"),
             ("c=block:31536001", "class c: block \"31536001\" is not from 0 to 31536000"),
-            ("c=blok:1", "\"blok\" is none of limit, window, block, block_max"),
+            ("c=blok:1", "\"blok\" is not one of limit, window, block, block_max"),
         ] {
             let error = parse_class(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");

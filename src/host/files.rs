@@ -1,11 +1,12 @@
 //! Files that one process of ours keeps up to date: replaced whole, never another's.
+#![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::abi;
+use crate::host::contract::process;
 
 /// Writes a file; one process has one of them for each file.
 pub struct Writer {
@@ -60,10 +61,19 @@ fn sync_folder(path: &Path) {
 
 fn lock(path: &Path) -> Result<File, String> {
     let path = beside(path, ".lock");
-    let file = create(&path).map_err(|e| cannot(&path, &e))?;
+    let file = create(&path).map_err(|e| match e.kind() {
+        ErrorKind::PermissionDenied => {
+            let why = cannot(&path, &e);
+            format!("{why}; .lock marks the file as in use: chown the folder too")
+        }
+        _ => cannot(&path, &e),
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err("another process writes it".into()),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another process writes it, and has locked {}: give each Kamailio a file of its own",
+            path.display()
+        )),
         Err(TryLockError::Error(e)) => Err(cannot(&path, &e)),
     }
 }
@@ -88,7 +98,7 @@ fn cannot(path: &Path, error: &io::Error) -> String {
     let of = fs::symlink_metadata(path).map(|of| ("it", of)).ok();
     match of.or(of_folder.map(|of| ("its folder", of))) {
         Some((what, of)) if error.kind() == ErrorKind::PermissionDenied => {
-            let (owner, own) = (user(of.uid()), user(own_user()));
+            let (owner, own) = (user(of.uid()), user(process::user()));
             format!("{shown}: {error}; {what} belongs to {owner}, and this process is {own}")
         }
         _ => format!("{shown}: {error}"),
@@ -101,9 +111,9 @@ fn cannot(path: &Path, error: &io::Error) -> String {
 /// Whose it is, or what it is.
 pub fn refuse_others(path: &Path) -> Result<(), String> {
     match fs::symlink_metadata(path) {
-        Ok(of) if !of.is_file() => Err("it is no regular file".into()),
-        Ok(of) if of.uid() != own_user() => {
-            let (owner, own) = (user(of.uid()), user(own_user()));
+        Ok(of) if !of.is_file() => Err("it is not a regular file".into()),
+        Ok(of) if of.uid() != process::user() => {
+            let (owner, own) = (user(of.uid()), user(process::user()));
             Err(format!(
                 "it belongs to {owner}, and this process is {own}: chown it, or name another"
             ))
@@ -111,6 +121,20 @@ pub fn refuse_others(path: &Path) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(cannot(path, &error)),
+    }
+}
+
+/// Whether a path begins with `/`: Kamailio changes its folder when it starts.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check_absolute(path: &Path) -> Result<(), String> {
+    match path.is_absolute() {
+        true => Ok(()),
+        false => {
+            let path = path.display().to_string();
+            Err(format!("\"{}\" does not begin with /", path.escape_debug()))
+        }
     }
 }
 
@@ -142,10 +166,10 @@ pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
     };
     let of = file.metadata().map_err(|e| cannot(path, &e))?;
     if !of.is_file() {
-        return Err("it is no regular file".into());
+        return Err("it is not a regular file".into());
     }
-    if of.uid() != own_user() && of.uid() != 0 {
-        let (owner, own) = (user(of.uid()), user(own_user()));
+    if of.uid() != process::user() && of.uid() != 0 {
+        let (owner, own) = (user(of.uid()), user(process::user()));
         return Err(format!("it belongs to {owner}, neither to {own} nor to root"));
     }
     if of.mode() & 0o022 != 0 {
@@ -153,12 +177,6 @@ pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
         return Err(format!("others may write to it (mode {mode:o}): chmod go-w"));
     }
     Ok(Some(file))
-}
-
-/// Kamailio may still be root in `mod_init`, and another user afterwards.
-fn own_user() -> u32 {
-    // SAFETY: asks for a number.
-    abi::host().and_then(|host| host.run_as).map_or(0, |run_as| unsafe { run_as() })
 }
 
 /// A user by name, where `/etc/passwd` knows it.

@@ -1,180 +1,172 @@
-//! The table of functions that the C shim calls, and the life cycle.
+//! The module: what is called when the host calls, and how it starts.
+#![forbid(unsafe_code)]
 
-use std::ffi::{CStr, c_char};
-use std::ptr;
+use std::ffi::CStr;
 
-use super::abi::{
-    self, SW_PARAM_DURATION, SW_PARAM_INT, SW_PARAM_LIST, SW_PARAM_TEXT, sw_host, sw_module,
-    sw_param,
-};
-use super::entry::{Entry, guard, keep_panic_messages};
-use super::params::{Kind, PARAMS, Param};
-use super::settings::{self, Settings};
-use super::state::{self, State};
-use super::values::Values;
-use super::{
-    auth, calls, changes, clock, dialogs, fallback, flood, functions, log, persist, process,
-    reaper, recorder, reload, rpc, statistics, variables,
-};
+use super::contract::abi::{self, sw_rpc_method};
+use super::contract::entries::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
+use super::contract::message::{Attempt, CallRequest, Message};
+use super::contract::rpc::{Call, Fault};
+use super::contract::values::Value;
+use super::contract::{dialogs, log};
+use super::process::{keeper, loader, reaper, recorder};
+use super::reload::{compile, fallback};
+use super::report::{bans, blocks};
+use super::script::variables::{self, ATTRIBUTES};
+use super::script::{auth, calls, flags, flood, sources};
+use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
+use super::state::{self, State, gauges};
+use super::{change, rpc};
+use crate::clock;
 use crate::flood::Rules;
+use crate::ledger::DialogId;
+use crate::verdict::Verdict;
 
-/// What `c_shim/sipwarden.h` declares as the only symbol of the Rust side.
-#[unsafe(no_mangle)]
-#[allow(non_upper_case_globals)]
-pub static sw_rust_module: sw_module = sw_module {
-    param: Some(param),
-    statistic: Some(statistic),
-    gauge: Some(statistics::gauge),
-    variable_index: Some(variables::variable_index),
-    variable_name: Some(variables::variable_name),
-    attach: Some(attach),
-    set_param: Some(set_param),
-    check_setting: Some(check_setting),
-    apply_setting: Some(apply_setting),
-    init: Some(init),
-    destroy: Some(destroy),
-    check_company_ip: Some(functions::check_company_ip),
-    roadwarrior_acquire: Some(calls::roadwarrior_acquire),
-    cc_limit: Some(calls::cc_limit),
-    check_country: Some(functions::check_country),
-    flood_check: Some(flood::flood_check),
-    auth_check: Some(auth::auth_check),
-    auth_failed: Some(auth::auth_failed),
-    auth_ok: Some(auth::auth_ok),
-    dialog_event: Some(calls::dialog_event),
-    dialog_expired: Some(calls::dialog_expired),
-    dialog_counts: Some(calls::dialog_counts),
-    dialog_restored: Some(calls::dialog_restored),
-    tick: Some(recorder::tick),
-    can_reap: Some(reaper::can_reap),
-    reap: Some(reaper::reap),
-    can_load: Some(fallback::can_load),
-    load: Some(fallback::load),
-    variable: Some(variables::variable),
-    rpc: Some(rpc::call),
-};
+/// What the module does when the host calls.
+pub struct Sipwarden;
 
-const OK: i32 = 0;
-const FAILED: i32 = -1;
-
-unsafe extern "C" fn param(index: u32, out: *mut sw_param) -> i32 {
-    guard(Entry::Param, 0, || {
-        // SAFETY: the shim passes a structure of its own.
-        let (Some(param), Some(out)) = (PARAMS.get(index as usize), unsafe { out.as_mut() }) else {
-            return 0;
+impl Module for Sipwarden {
+    fn param(index: usize) -> Option<ParamEntry> {
+        let param = PARAMS.get(index)?;
+        let kind = match param.kind {
+            Kind::Int { default, min, max } => ParamKind::Int(default, min, max),
+            Kind::Duration { default } => ParamKind::Duration(default),
+            Kind::Classes | Kind::AuthClasses => ParamKind::List,
+            Kind::Text { default, .. }
+            | Kind::Name { default }
+            | Kind::Choice { default, .. }
+            | Kind::Class { default } => ParamKind::Text(default),
         };
-        *out = describe(param);
-        1
-    })
-}
+        let &Param { name, runtime, meaning, .. } = param;
+        Some(ParamEntry { name, kind, runtime, meaning })
+    }
 
-fn describe(param: &Param) -> sw_param {
-    let (kind, default) = match param.kind {
-        Kind::Int { .. } => (SW_PARAM_INT, None),
-        Kind::Duration { default } => (SW_PARAM_DURATION, Some(default)),
-        Kind::Classes | Kind::AuthClasses => (SW_PARAM_LIST, Some(c"")),
-        Kind::Text { default, .. }
-        | Kind::Name { default }
-        | Kind::Choice { default, .. }
-        | Kind::Class { default } => (SW_PARAM_TEXT, Some(default)),
-    };
-    let (int_default, int_min, int_max) = match param.kind {
-        Kind::Int { default, min, max } => (default, min, max),
-        _ => (0, 0, 0),
-    };
-    sw_param {
-        name: param.name.as_ptr(),
-        kind,
-        text_default: default.map_or(ptr::null(), CStr::as_ptr),
-        int_default,
-        int_min,
-        int_max,
-        runtime: i32::from(param.runtime),
-        meaning: param.meaning.as_ptr(),
+    fn statistic(index: usize) -> Option<(&'static CStr, bool)> {
+        gauges::names().nth(index)
+    }
+
+    fn gauge(index: usize) -> u64 {
+        gauges::value_of(index)
+    }
+
+    fn variable_index(name: &[u8]) -> Option<usize> {
+        variables::index_of(name)
+    }
+
+    fn variable_name(index: usize) -> Option<&'static str> {
+        ATTRIBUTES.get(index).map(|attribute| attribute.name)
+    }
+
+    fn variable(message: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {
+        variables::tell_attribute(message, index, tell);
+    }
+
+    fn set_param(index: usize, text: Option<&[u8]>, number: i32) -> bool {
+        logged("", configure(index, text, number))
+    }
+
+    fn check_setting(index: usize, text: Option<&[u8]>, number: i32) -> bool {
+        logged("not changed: ", change::check(index, text, number))
+    }
+
+    fn apply_setting(index: usize, text: Option<&[u8]>, number: i32) {
+        let (Some(state), Some(param)) = (state::get(), PARAMS.get(index)) else { return };
+        let value = param.check(text, number);
+        logged("not changed: ", value.and_then(|value| change::apply(state, index, &value)));
+    }
+
+    fn check_flags(function: &[u8], flags: &[u8]) -> bool {
+        logged("", flags::check_flags(function, flags))
+    }
+
+    fn init() -> bool {
+        logged("not started: ", start())
+    }
+
+    fn can_load() -> bool {
+        loader::is_needed()
+    }
+
+    fn load() {
+        loader::load();
+    }
+
+    fn check_company_ip(message: Message<'_>, company: &[u8]) -> Verdict {
+        sources::check_company_ip(message, company)
+    }
+
+    fn check_country(message: Message<'_>, list: &[u8]) -> Verdict {
+        sources::check_country(message, list)
+    }
+
+    fn flood_check(message: Message<'_>, flags: &[u8]) -> Verdict {
+        flood::flood_check(message, flags)
+    }
+
+    fn auth_check(message: Message<'_>, aor: &[u8]) -> Verdict {
+        auth::auth_check(message, aor)
+    }
+
+    fn auth_failed(attempt: Attempt<'_>, aor: &[u8], credentials: Option<&[u8]>) -> Verdict {
+        auth::auth_failed(attempt, aor, credentials)
+    }
+
+    fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict {
+        auth::auth_ok(message, aor)
+    }
+
+    fn roadwarrior_acquire(
+        call: CallRequest<'_>,
+        aor: &[u8],
+        company: &[u8],
+        flags: &[u8],
+    ) -> Verdict {
+        calls::roadwarrior_acquire(call, aor, company, flags)
+    }
+
+    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict {
+        calls::cc_limit(call, company, flags)
+    }
+
+    fn dialog_event(event: DialogEvent, dialog: DialogId) {
+        calls::dialog_event(event, dialog);
+    }
+
+    fn dialog_expired(dialog: DialogId, why: usize, said_bye: bool) {
+        calls::dialog_expired(dialog, why, said_bye);
+    }
+
+    fn dialog_counts(dialog: DialogId) -> bool {
+        calls::dialog_counts(dialog)
+    }
+
+    fn dialog_restored(restored: &Restored<'_>) {
+        calls::dialog_restored(restored);
+    }
+
+    fn tick() {
+        recorder::tick();
+    }
+
+    fn can_reap() -> bool {
+        dialogs::can_look_up()
+    }
+
+    fn reap() {
+        reaper::reap();
+    }
+
+    fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
+        rpc::answer(method, call)
     }
 }
 
-unsafe extern "C" fn statistic(index: u32, gauge: *mut i32) -> *const c_char {
-    guard(Entry::Statistic, ptr::null(), || {
-        // SAFETY: the shim passes a number of its own.
-        let (Some((name, is_gauge)), Some(gauge)) =
-            (statistics::names().nth(index as usize), unsafe { gauge.as_mut() })
-        else {
-            return ptr::null();
-        };
-        *gauge = i32::from(is_gauge);
-        name.as_ptr()
-    })
-}
-
-unsafe extern "C" fn attach(host: *const sw_host) {
-    guard(Entry::Attach, (), || {
-        // SAFETY: a constant of the shim, valid as long as the library.
-        if let Some(host) = unsafe { host.as_ref() } {
-            abi::attach(host);
-        }
-        keep_panic_messages();
-    });
-}
-
-unsafe extern "C" fn set_param(index: u32, text: *const c_char, number: i32) -> i32 {
-    guard(Entry::SetParam, FAILED, || {
-        // SAFETY: Kamailio's value stays during the call.
-        let text = unsafe { bytes_of(&text) };
-        match settings::configure(index as usize, text, number) {
-            Ok(()) => OK,
-            Err(why) => {
-                log::error(format_args!("{why}"));
-                FAILED
-            }
-        }
-    })
-}
-
-/// The bytes of a value; None for NULL.
-///
-/// # Safety
-/// The text, ended by NUL, stays as it is as long as the reference.
-unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
-    // SAFETY: as the caller guarantees.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(*text) }.to_bytes())
-}
-
-unsafe extern "C" fn check_setting(index: u32, text: *const c_char, number: i32) -> i32 {
-    guard(Entry::CheckSetting, FAILED, || {
-        // SAFETY: the new value stays during the call.
-        match changes::check(index as usize, unsafe { bytes_of(&text) }, number) {
-            Ok(()) => OK,
-            Err(why) => {
-                log::error(format_args!("not changed: {why}"));
-                FAILED
-            }
-        }
-    })
-}
-
-unsafe extern "C" fn apply_setting(index: u32, text: *const c_char, number: i32) {
-    guard(Entry::ApplySetting, (), || {
-        // SAFETY: the value stays during the call.
-        let text = unsafe { bytes_of(&text) };
-        let (Some(state), Some(param)) = (state::get(), PARAMS.get(index as usize)) else { return };
-        let before = flood::with_rules(state, |rules| *rules);
-        let value = param.check(text, number);
-        match value.and_then(|value| changes::apply(state, index as usize, &value)) {
-            Ok(()) => flood::log_rules(state, &before),
-            Err(why) => log::error(format_args!("not changed: {why}")),
-        }
-    });
-}
-
-unsafe extern "C" fn init() -> i32 {
-    guard(Entry::Init, FAILED, || match start() {
-        Ok(()) => OK,
-        Err(why) => {
-            log::error(format_args!("not started: {why}"));
-            FAILED
-        }
-    })
+/// Whether it went well; if not, why is logged.
+fn logged(what: &str, result: Result<(), String>) -> bool {
+    if let Err(why) = &result {
+        log::error(format_args!("{what}{why}"));
+    }
+    result.is_ok()
 }
 
 fn start() -> Result<(), String> {
@@ -183,17 +175,17 @@ fn start() -> Result<(), String> {
         env!("CARGO_PKG_VERSION"),
         abi::kamailio_version()
     ));
-    process::watch_forks()?;
     let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
     settings.auth.tick = clock::tick();
+    change::check_configured()?;
     let values = Values::new().map_err(|e| format!("no address space: {e}"))?;
     Settings::publish(&values);
-    let auth_seed = match values.flood_persist().as_deref().and_then(persist::seed) {
+    let auth_seed = match values.flood_persist().as_deref().and_then(keeper::seed) {
         Some(seed) => seed,
-        None => reload::hash_key()?,
+        None => compile::hash_key()?,
     };
-    let state = State::new(settings, values, flood, reload::hash_key()?, auth_seed)?;
+    let state = State::new(settings, values, flood, compile::hash_key()?, auth_seed)?;
     let state = state::install(state);
     log::info(format_args!(
         "snapshots: 2 of up to {} bytes each, readers: up to {} processes, {} bytes",
@@ -205,8 +197,8 @@ fn start() -> Result<(), String> {
     log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
     let sources = state.flood.memory();
     log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
-    flood::log_rules(state, &Rules::NONE);
-    auth::log_start(state);
+    blocks::log_rules(state, &Rules::NONE);
+    bans::log_start(state);
     match (dialogs::loaded(), dialogs::persist()) {
         (false, _) => log::warning(format_args!(
             "there is no dialog module: cc_limit and roadwarrior_acquire refuse every call that \
@@ -224,7 +216,7 @@ fn start() -> Result<(), String> {
     }
     fallback::start(state)?;
     if let Some(path) = state.values.flood_persist() {
-        match persist::load(state, &path) {
+        match keeper::load(state, &path) {
             Ok((blocks, bans)) => {
                 let path = path.display();
                 log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));
@@ -233,11 +225,4 @@ fn start() -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Nothing to give back: the mappings go with the last process, and other
-/// modules may still call into this one. No lock may be taken here, since its
-/// owner may have been killed.
-unsafe extern "C" fn destroy() {
-    guard(Entry::Destroy, (), || {});
 }

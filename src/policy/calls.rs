@@ -121,6 +121,9 @@ pub struct CallFlags {
 }
 
 impl CallFlags {
+    /// The letters, for messages.
+    pub const KNOWN: &str = "e, i, o";
+
     /// Reads the letters. The first unknown one is the error; the known ones
     /// stand all the same, so that a typing error refuses no emergency call.
     pub fn parse(text: &[u8]) -> (Self, Option<u8>) {

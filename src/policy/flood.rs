@@ -54,6 +54,9 @@ pub struct FloodFlags {
 }
 
 impl FloodFlags {
+    /// The letters, for messages.
+    pub const KNOWN: &str = "e, p";
+
     /// Reads the letters; with them the first unknown one.
     pub fn parse(text: &[u8]) -> (Self, Option<u8>) {
         let mut flags = FloodFlags::default();

@@ -6,6 +6,7 @@ mod calls;
 mod flags;
 mod flood;
 mod monitor;
+mod numbers;
 mod source;
 
 pub use auth::{Asked, auth_verdict, watch_auth};
@@ -15,4 +16,5 @@ pub use calls::{
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};
+pub use numbers::{AuthNumbers, FloodNumbers, Numbers};
 pub use source::{SourceDecision, check_company_ip, check_country};

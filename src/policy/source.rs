@@ -50,7 +50,7 @@ pub fn check_company_ip(snapshot: &View<'_>, company: &[u8], source: Address) ->
 /// Whether an address is in one of the countries of a list like `ES, FR,PT`.
 ///
 /// # Errors
-/// The first part of the list that is no country.
+/// The first part of the list that is not a country.
 pub fn check_country<'a>(
     snapshot: &View<'_>,
     list: &'a [u8],

@@ -4,9 +4,6 @@ use std::io;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use super::bucket::Bucket;
-use super::pool::{Free, Record};
-
 /// A shared mapping, all zero when new. Never unmapped: other modules may still
 /// call into this one while Kamailio shuts down.
 pub struct Area {
@@ -31,12 +28,6 @@ pub unsafe trait Shared: Sync {}
 unsafe impl Shared for std::sync::atomic::AtomicU64 {}
 // SAFETY: as above.
 unsafe impl Shared for std::sync::atomic::AtomicU32 {}
-// SAFETY: atomics, zero is a value.
-unsafe impl<const N: usize> Shared for Record<N> {}
-// SAFETY: atomics; all zero is an empty list before the first record.
-unsafe impl Shared for Free {}
-// SAFETY: a zero-valid lock and an atomic.
-unsafe impl Shared for Bucket {}
 
 impl Area {
     /// Reserves `len` bytes, rounded up to whole pages. Pages that are never

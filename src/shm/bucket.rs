@@ -4,17 +4,20 @@ use std::io;
 
 use parking_lot::lock_api::RawMutex;
 
-use super::area::Area;
+use super::area::{Area, Shared};
 use super::atomic::{AtomicU32, Ordering::Relaxed};
 use super::mutex::RawSharedMutex;
 
 /// One bucket. All zero: free and empty.
 #[repr(C)]
-pub(super) struct Bucket {
+struct Bucket {
     lock: RawSharedMutex,
     /// Position + 1 of the first record, 0 for none.
     head: AtomicU32,
 }
+
+// SAFETY: a zero-valid lock and an atomic.
+unsafe impl Shared for Bucket {}
 
 impl Default for Bucket {
     fn default() -> Self {

@@ -13,8 +13,10 @@ mod mutex;
 mod pool;
 mod process_id;
 mod publication;
+mod reader;
 mod ring;
 mod store;
+mod text;
 
 pub use area::Area;
 pub use bitset::{BitSet, bits};
@@ -23,5 +25,7 @@ pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex};
 pub use pool::{Pool, Record};
 pub use process_id::process_id;
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
+pub use reader::{NoReader, own_reader};
 pub use ring::Ring;
 pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};
+pub use text::SharedText;

@@ -6,16 +6,19 @@
 
 use std::io;
 
-use super::area::Area;
+use super::area::{Area, Shared};
 use super::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 /// A record of N words. Word 0 holds the pool's link while the record is free;
 /// its owner may use it otherwise.
 pub type Record<const N: usize> = [AtomicU64; N];
 
+// SAFETY: atomics, zero is a value.
+unsafe impl<const N: usize> Shared for Record<N> {}
+
 /// Head of the free list and the mark of what was never used.
 #[derive(Default)]
-pub(super) struct Free {
+struct Free {
     /// Tag in the upper half, position + 1 in the lower.
     head: AtomicU64,
     /// Records from here on were never used.
@@ -23,6 +26,9 @@ pub(super) struct Free {
     /// Records in use.
     live: AtomicU32,
 }
+
+// SAFETY: atomics; all zero is an empty list before the first record.
+unsafe impl Shared for Free {}
 
 /// Records in shared memory.
 pub struct Pool<const N: usize> {

@@ -106,7 +106,7 @@ impl<'a> Kept<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn read(file: &'a [u8]) -> Result<Self, String> {
-        let rest = file.strip_prefix(MAGIC).ok_or("it is no file of tables")?;
+        let rest = file.strip_prefix(MAGIC).ok_or("it is not a file of tables")?;
         let line = rest.get(..LONGEST_HEAD.min(rest.len())).unwrap_or_default();
         let end = line.iter().position(|b| *b == b'\n');
         let (line, rows) = end.and_then(|end| rest.split_at_checked(end)).ok_or("it is cut off")?;
@@ -137,7 +137,7 @@ impl<'a> Kept<'a> {
     /// It is no file that a [`Writer`] made.
     pub fn load(&self, mut loader: Loader) -> Result<Loader, String> {
         let mut input = Input(self.rows);
-        let wrong = || "it holds what no row is".to_owned();
+        let wrong = || "it contains something that is not a row".to_owned();
         loop {
             let [table] = input.array().ok_or_else(wrong)?;
             if table == END {
@@ -261,8 +261,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let whole = file();
-        assert_eq!(refusal(b""), "it is no file of tables");
-        assert_eq!(refusal(b"root:x:0:0"), "it is no file of tables");
+        assert_eq!(refusal(b""), "it is not a file of tables");
+        assert_eq!(refusal(b"root:x:0:0"), "it is not a file of tables");
         assert_eq!(
             refusal(b"sipwarden tables 2 1 1\n"),
             "its format is 2 1 1, and this version reads 1"
@@ -284,7 +284,11 @@ mod tests {
     #[test]
     fn forged_rows_are_refused_or_bad() {
         for rows in [&[9u8][..], &[0], &[0, 5, 0, b'x'], &[END, 1], &[END; 60]] {
-            assert_eq!(forged(rows).unwrap_err(), "it holds what no row is", "{rows:?}");
+            assert_eq!(
+                forged(rows).unwrap_err(),
+                "it contains something that is not a row",
+                "{rows:?}"
+            );
         }
         assert!(forged(&[1, 255, 255, 255, 255, 255, 255, 255, 255]).is_ok());
     }

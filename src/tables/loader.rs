@@ -42,6 +42,9 @@ pub struct Loader {
     pub(super) listed: Vec<(u64, Listed)>,
     /// Rows of the companies' countries.
     pub(super) country_rows: Vec<u64>,
+    /// Users whose AoR has no domain: row and AoR of the first one, and how many.
+    pub(super) first_bare: Option<(u64, Box<[u8]>)>,
+    pub(super) bare_users: u64,
     /// Classes of flood control.
     classes: ClassNames,
     trusted: HashMap<Prefix, Option<ClassId>>,
@@ -60,6 +63,8 @@ impl Loader {
             users: Ids::new(),
             listed: Vec::new(),
             country_rows: Vec::new(),
+            first_bare: None,
+            bare_users: 0,
             classes: ClassNames::default(),
             trusted: HashMap::new(),
         }
@@ -99,7 +104,7 @@ impl Loader {
             (Table::CompanyCountry, &[company, country]) => {
                 self.company_country(company, country, number)
             }
-            (Table::User, &[aor, company, calls]) => self.user(aor, company, calls),
+            (Table::User, &[aor, company, calls]) => self.user(aor, company, calls, number),
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
             _ => Err(format!(
                 "{} columns where {} are expected",
@@ -123,6 +128,7 @@ impl Loader {
         }
         self.warn_of_empty_filters();
         self.warn_of_useless_countries();
+        self.warn_of_bare_users();
         Ok((self.config, self.problems))
     }
 
@@ -198,7 +204,7 @@ impl Loader {
         let hint = alike.map_or_else(String::new, |alike| {
             format!(": {} differs in case or blanks only", quoted(alike))
         });
-        format!("{what}_id {} is no {what}{hint}", quoted(id))
+        format!("{what}_id {} is not a {what}{hint}", quoted(id))
     }
 
     fn company_address(
@@ -257,13 +263,23 @@ impl Loader {
         Ok(())
     }
 
-    fn user(&mut self, aor: Value<'_>, company: Value<'_>, calls: Value<'_>) -> Result<(), String> {
+    fn user(
+        &mut self,
+        aor: Value<'_>,
+        company: Value<'_>,
+        calls: Value<'_>,
+        row: u64,
+    ) -> Result<(), String> {
         let aor = name("aor", aor, MAX_AOR)?;
         let named = |e: String| of("user", aor, &e);
         let company = self.company_position(company).map_err(named)?;
         let calls = number("external_calls", calls, 3).map_err(named)?;
         claim(&mut self.users, "aor", aor, self.config.users.len())?;
         let external_calls = u8::try_from(calls).map_err(|e| named(e.to_string()))?;
+        if !has_domain(aor) {
+            self.bare_users += 1;
+            self.first_bare.get_or_insert_with(|| (row, aor.into()));
+        }
         self.config.users.push(User { aor: aor.into(), company, external_calls });
         Ok(())
     }
@@ -298,7 +314,7 @@ impl Loader {
             return Ok(None);
         }
         let class = std::str::from_utf8(tag).ok().and_then(|tag| self.classes.parse(tag));
-        class.ok_or_else(|| format!("tag {} is none of {}", quoted(tag), self.classes.all()))
+        class.ok_or_else(|| format!("tag {} is not one of {}", quoted(tag), self.classes.all()))
     }
 
     fn mark_listed(&mut self, company: u32, what: Listed) {
@@ -306,6 +322,11 @@ impl Loader {
             *listed = what.max(*listed);
         }
     }
+}
+
+/// Whether an AoR says whose user it is.
+pub fn has_domain(aor: &[u8]) -> bool {
+    aor.iter().rposition(|byte| *byte == b'@').is_some_and(|at| at + 1 < aor.len())
 }
 
 /// What is wrong, and with whose row.

@@ -40,12 +40,16 @@ fn each_kind_of_bad_row_is_named() {
             "max_calls \"-1\" is not a number from 0 to 2147483647 (brand \"2\")",
         ),
         (Table::Brand, &[Some(b"2"), Some(b"2147483648")], "max_calls \"2147483648\""),
-        (Table::Company, &[Some(b"2"), Some(b"zz"), None, None], "brand_id \"zz\" is no brand"),
+        (Table::Company, &[Some(b"2"), Some(b"zz"), None, None], "brand_id \"zz\" is not a brand"),
         (Table::Company, &[Some(b"2"), Some(b"b1"), Some(b"3"), None], "ip_filter \"3\""),
         (Table::Company, &[Some(b"c1"), Some(b"b1"), None, None], "id \"c1\" stands twice"),
         (Table::Company, &[Some(b"None"), Some(b"b1"), None, None], "id \"None\" is what"),
         (Table::Company, &[Some(b"2"), Some(b"b1"), None, Some(b"ten")], "max_calls \"ten\""),
-        (Table::CompanyAddress, &[Some(b"c9"), Some(b"192.0.2.1"), None], "\"c9\" is no company"),
+        (
+            Table::CompanyAddress,
+            &[Some(b"c9"), Some(b"192.0.2.1"), None],
+            "\"c9\" is not a company",
+        ),
         (
             Table::CompanyAddress,
             &[Some(b"c1"), Some(b"192.0.2.300"), None],
@@ -61,7 +65,7 @@ fn each_kind_of_bad_row_is_named() {
         (
             Table::Trusted,
             &[Some(b"192.0.2.1"), None, Some(b"carier")],
-            "trusted row 1: 192.0.2.1/32: tag \"carier\" is none of exempt, default, carrier",
+            "trusted row 1: 192.0.2.1/32: tag \"carier\" is not one of exempt, default, carrier",
         ),
         (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(&long)], "tag \"xxx"),
         (Table::Trusted, &[Some(b"x"), None, None], "ip_addr \"x\""),
@@ -70,7 +74,7 @@ fn each_kind_of_bad_row_is_named() {
         (
             Table::Brand,
             &[Some(b"\x12\x3e\x45\x67\xe8\x9b\x12\xd3\xa4\x56\x42\x66\x14\x17\x40\x00"), None],
-            "is no text (UTF-8); cast it in a view: CAST(id AS CHAR)",
+            "is not text (UTF-8); cast it in a view: CAST(id AS CHAR)",
         ),
         (Table::User, &[Some(b"u\xe9@d"), Some(b"c1"), None], "CAST(aor AS CHAR)"),
         (Table::User, &[Some(b"u@d"), Some(b"c\0"), None], "CAST(company_id AS CHAR)"),
@@ -138,6 +142,9 @@ fn suspicious_rows_are_warned_of() {
         (Table::CompanyAddress, &[Some(b"c4"), Some(b"172.16.0.0/12"), None]),
         (Table::CompanyAddress, &[Some(b"c1"), Some(b"2001:db8::/31"), None]),
         (Table::CompanyCountry, &[Some(b"c3"), Some(b"ES")]),
+        (Table::User, &[Some(b"alice@d"), Some(b"c1"), Some(b"1")]),
+        (Table::User, &[Some(b"bob"), Some(b"c1"), Some(b"1")]),
+        (Table::User, &[Some(b"carol@"), Some(b"c1"), Some(b"1")]),
         (Table::Trusted, &[Some(b"10.0.0.0/15"), None, None]),
         (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
         (Table::Trusted, &[Some(b"12.0.0.0/15"), None, Some(b"carrier")]),
@@ -154,6 +161,8 @@ fn suspicious_rows_are_warned_of() {
         "row 2: company \"c2\": filter on, nothing listed",
         "row 3: company \"c3\": filter on, only countries listed",
         "countries row 1: country ES grants nothing: geoip_db is not set",
+        "users row 2: aor \"bob\" has no domain: write user@domain if the script asks for that (2 \
+         such rows)",
     ];
     assert_eq!(texts.len(), expected.len(), "{texts:?}");
     for (text, expected) in texts.iter().zip(expected) {

@@ -5,12 +5,14 @@ pub mod kept;
 mod loader;
 mod problems;
 mod rows;
+mod source;
 mod value;
 mod warnings;
 
-pub use loader::Loader;
+pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Broadest, Company, Configuration, Country, RangeRow, Trusted, User};
+pub use source::TableSource;
 
 /// What to do with bad rows of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,7 +41,7 @@ pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result
         }
         Some(bytes) if !is_text(bytes) => {
             let cast = cast(column, "CHAR");
-            Err(format!("{column} {} is no text (UTF-8); {cast}", quoted(bytes)))
+            Err(format!("{column} {} is not text (UTF-8); {cast}", quoted(bytes)))
         }
         Some(bytes) => Ok(bytes),
     }

@@ -46,4 +46,19 @@ impl Loader {
         let text = format!("country {} grants nothing: {why}{more}", country.code.name());
         self.config.warnings.add(|| Problem { table, row: *row, text });
     }
+
+    /// Scripts ask for `user@domain`, which is not found where only the user is listed.
+    pub(super) fn warn_of_bare_users(&mut self) {
+        let Some((row, aor)) = self.first_bare.take() else { return };
+        let table = self.table_name(Table::User);
+        let more = match self.bare_users {
+            0 | 1 => String::new(),
+            all => format!(" ({all} such rows)"),
+        };
+        let text = format!(
+            "aor {} has no domain: write user@domain if the script asks for that{more}",
+            quoted(&aor)
+        );
+        self.config.warnings.add(|| Problem { table, row, text });
+    }
 }

@@ -1,21 +1,21 @@
 //! `sipwarden.bans`, `sipwarden.ban`, `sipwarden.unban`.
 
-use super::blocks::{address, prefix_of, seconds};
+use super::arguments::{address, prefix_of, seconds};
 use super::page::Page;
-use super::reply::{Call, Fault, Node};
 use crate::address::Address;
 use crate::auth::{Aor, Ban, Reason};
+use crate::clock::{self, Moment};
 use crate::flood::ClassId;
-use crate::host::auth::{
-    class_of, is_monitored, report_end, report_lift, shown, source_of, with_auth_rules,
-};
-use crate::host::clock::{self, Moment};
-use crate::host::events;
-use crate::host::log;
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::log;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::report::bans::{report_end, report_lift, shown};
+use crate::host::report::events;
 use crate::host::state::State;
-use crate::host::statistics::{self, Own};
+use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
 use crate::policy::{self, Asked};
 use crate::printable::Printable;
+use crate::tables::has_domain;
 use crate::verdict::Verdict;
 
 /// Bans on a page: ctl bounds the structures of one reply.
@@ -53,8 +53,8 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, ban: &Ban) {
     node.text(c"source", ban.source.name());
     node.text(c"class", state.settings.classes.name(ban.class));
     node.text(c"reason", ban.reason.name());
-    node.int(c"since", now.date(ban.since) / 1000);
-    node.int(c"until", now.date(ban.until) / 1000);
+    node.time((c"since", c"since_date"), now.date(ban.since) / 1000);
+    node.time((c"until", c"until_date"), now.date(ban.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(ban.until, now.monotonic));
     node.int(c"refused", ban.seen);
 }
@@ -78,7 +78,7 @@ pub struct Foretold {
 pub fn foretell(state: &State, aor: &[u8], address: Address) -> Foretold {
     with_auth_rules(state, |rules| {
         let now = Moment::now();
-        let class = class_of(rules, address);
+        let class = class_of(address, rules.company_sources());
         let login = state.auth.login(aor, source_of(state, address));
         let (ban, failures) = state.auth.look(&login, class, rules, clock::monotonic);
         let outcome = match (&ban, class) {
@@ -159,7 +159,7 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     with_auth_rules(state, |rules| {
         let now = Moment::now();
-        let class = class_of(rules, address);
+        let class = class_of(address, rules.company_sources());
         let seconds = seconds.unwrap_or(rules.class(class).block);
         let ban = Ban {
             aor: Aor::new(&aor, false, state.auth.aor_hash(&aor)),
@@ -175,14 +175,22 @@ pub fn ban(call: &Call, state: &State) -> Result<(), Fault> {
         if let Some(before) = &before {
             report_end(state, before);
         }
-        statistics::count_own(Own::AuthBansStarted);
+        counters::count_own(Own::AuthBansStarted);
         events::ban_started(state, &ban, None);
         log::warning(format_args!(
             "ban of {} from {} starts: an operator said so; {seconds} s",
             shown(&ban),
             ban.source.name()
         ));
-        describe(&call.reply(), state, now, &ban);
+        let reply = call.reply();
+        describe(&reply, state, now, &ban);
+        let warnings = reply.array(c"warnings");
+        if !has_domain(&aor) {
+            warnings.item(format_args!(
+                "\"{}\" has no domain: ban user@domain if the script asks for that",
+                Printable::short(&aor)
+            ));
+        }
         Ok(())
     })
 }

@@ -1,17 +1,18 @@
 //! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
 
+use super::arguments::{address, prefix_of, seconds};
 use super::bans;
 use super::page::Page;
-use super::reply::{Call, Fault, Node};
 use crate::address::{Address, Prefix};
-use crate::flood::{Block, ClassId, Ended, LONGEST_BLOCK, Reason, Rules, Seen};
-use crate::host::clock::{self, Moment};
-use crate::host::events;
-use crate::host::flood::{BROADEST, monitor_note, report_end, with_rules};
-use crate::host::log;
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
-use crate::host::statistics::{self, Own};
+use crate::clock::{self, Moment};
+use crate::flood::{Block, ClassId, Ended, Reason, Rules, Seen};
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::log;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::report::blocks::{BROADEST, monitor_note, report_end};
+use crate::host::report::events;
+use crate::host::state::rules::with_rules;
+use crate::host::state::{State, with_snapshot};
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, SourceKind, View};
@@ -62,8 +63,8 @@ fn describe(node: &Node<'_>, state: &State, now: Moment, block: &Block) {
     node.text(c"source", block.prefix.name());
     node.text(c"class", state.settings.classes.name(block.class));
     node.text(c"reason", block.reason.name());
-    node.int(c"since", now.date(block.since) / 1000);
-    node.int(c"until", now.date(block.until) / 1000);
+    node.time((c"since", c"since_date"), now.date(block.since) / 1000);
+    node.time((c"until", c"until_date"), now.date(block.until) / 1000);
     node.int(c"seconds_left", clock::seconds_left(block.until, now.monotonic));
     node.int(c"refused", block.seen);
     node.int(c"times", block.times);
@@ -122,6 +123,11 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
 }
 
 impl Foretold {
+    /// Name of its class.
+    pub fn class_name<'s>(&self, state: &'s State) -> &'s str {
+        state.settings.classes.name(self.class)
+    }
+
     /// Its fields; the verdict is what the script would be told.
     pub fn tell(&self, reply: &Node<'_>, state: &State) {
         let told = policy::soften(self.verdict, FloodFlags::default(), self.watched);
@@ -242,7 +248,7 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
         if let Some(before) = &before {
             report_end(state, &Ended::Block(*before));
         }
-        statistics::count_own(Own::FloodBlocksStarted);
+        counters::count_own(Own::FloodBlocksStarted);
         events::block_started(state, &block);
         log::warning(format_args!(
             "block of {} starts: an operator said so; {seconds} s{}",
@@ -273,10 +279,6 @@ fn warn_of_friends(warnings: &Node<'_>, view: &View<'_>, rules: &Rules, prefix: 
     }
 }
 
-pub(super) fn seconds(call: &Call) -> Result<Option<u32>, Fault> {
-    call.number("seconds", 1..=LONGEST_BLOCK)
-}
-
 /// Lifts blocks and forgets the evidence: address|prefix|all.
 pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     let text = call.required("address")?;
@@ -289,7 +291,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     state.flood.forget(prefix, |ended| match ended {
         Ended::Block(block) => {
             lifted += 1;
-            statistics::count_own(Own::FloodBlocksEnded);
+            counters::count_own(Own::FloodBlocksEnded);
             events::block_ended(state, block);
             log::warning(format_args!(
                 "block of {} ends: an operator said so; {} requests were refused",
@@ -310,22 +312,4 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// The next argument, an address.
-pub(super) fn address(call: &Call, name: &str) -> Result<Address, Fault> {
-    let text = call.required(name)?;
-    Address::parse(&text).ok_or_else(|| {
-        Fault::argument(format!("{name} \"{}\" is no IP address", Printable::short(&text)))
-    })
-}
-
-/// A prefix, or the source that an address belongs to.
-pub(super) fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
-    if let Some(address) = Address::parse(text) {
-        return Ok(with_rules(state, |rules| address.prefix(rules.ipv6_prefix as u8)));
-    }
-    let shown = Printable::short(text);
-    Prefix::parse(&String::from_utf8_lossy(text), None)
-        .map_err(|e| Fault::argument(format!("address \"{shown}\" {e}")))
 }

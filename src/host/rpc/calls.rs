@@ -1,11 +1,11 @@
 //! `sipwarden.calls`, `sipwarden.release` and `sipwarden.reconcile`.
 
+use super::company::tell_if_unknown;
 use super::page::Page;
-use super::reply::{Call, Fault};
-use crate::host::clock;
-use crate::host::dialogs;
-use crate::host::log;
-use crate::host::reaper;
+use crate::clock;
+use crate::host::contract::rpc::{Call, Fault};
+use crate::host::contract::{dialogs, log};
+use crate::host::process::reaper;
 use crate::host::state::State;
 use crate::ledger::{Direction, LeaseInfo, ScopeKind};
 use crate::printable::Printable;
@@ -18,7 +18,7 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument("company")?.filter(|text| !text.is_empty());
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
-    let hash = company.map(|id| state.ledger.scope_hash(ScopeKind::COMPANY, &id));
+    let hash = company.as_ref().map(|id| state.ledger.scope_hash(ScopeKind::COMPANY, id));
     let wanted = |info: &LeaseInfo| hash.is_none_or(|hash| info.names(hash));
     let all = (0..state.ledger.positions())
         .filter_map(|position| state.ledger.at(position))
@@ -35,6 +35,9 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.int(c"total", total as u64);
     page.tell(&reply, total);
+    if let Some(company) = &company {
+        tell_if_unknown(&reply, company);
+    }
     let list = reply.array(c"calls");
     for info in shown {
         let entry = list.item_structure();

@@ -1,13 +1,12 @@
 //! `sipwarden.company`.
 
 use super::page::Page;
-use super::reply::{Call, Fault};
 use crate::countries::CountryCode;
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::state::{State, with_snapshot};
 use crate::ledger::ScopeKind;
 use crate::printable::Printable;
-use crate::snapshot::CompanyView;
+use crate::snapshot::{CompanyView, View};
 
 /// Ranges on one page: ctl replies are bounded to 8 KB per structure.
 const PAGE: usize = 50;
@@ -24,15 +23,39 @@ pub(super) fn filter(company: &CompanyView<'_>) -> &'static str {
     }
 }
 
+/// The id among these that differs in case or blanks only.
+pub(super) fn alike<'a>(id: &[u8], mut known: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    let id = id.trim_ascii();
+    known.find(|other| other.trim_ascii().eq_ignore_ascii_case(id))
+}
+
+/// What to say of an id that no company has: first what to write instead, as an answer may
+/// be cut. None if there is one.
+pub(super) fn unknown(view: &View<'_>, id: &[u8]) -> Option<String> {
+    if view.company(id).is_some() {
+        return None;
+    }
+    let instead = alike(id, view.companies().map(|company| company.id()));
+    let instead = instead
+        .map_or_else(String::new, |known| format!("write \"{}\": ", Printable::short(known)));
+    Some(format!("{instead}company \"{}\" is not known", Printable::short(id)))
+}
+
+/// Adds that to a list of a company that is not known.
+pub(super) fn tell_if_unknown(reply: &Node<'_>, id: &[u8]) {
+    if let Some(hint) = with_snapshot(|view, _| unknown(view, id)).flatten() {
+        reply.text(c"hint", hint);
+    }
+}
+
 /// Settings and one page of the ranges of a company: id, page (from 1).
 pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
     let id = call.required("company")?;
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
     with_snapshot(|view, pinned| {
-        let company = view.company(&id).ok_or_else(|| {
-            Fault::unknown(format!("company \"{}\" is not known", Printable::short(&id)))
-        })?;
+        let unknown = || Fault::unknown(unknown(view, &id).unwrap_or_default());
+        let company = view.company(&id).ok_or_else(unknown)?;
         page.check(company.range_count())?;
         let (brand, brand_limit) = company.brand();
         let reply = call.reply();

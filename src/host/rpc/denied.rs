@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::company::no_snapshot;
+use super::company::{no_snapshot, tell_if_unknown, unknown};
 use super::page::Page;
-use super::reply::{Call, Fault, Node};
 use crate::address::Prefix;
+use crate::clock;
 use crate::events::{Event, EventKind};
 use crate::flood::ClassId;
-use crate::host::clock;
-use crate::host::flood::with_rules;
-use crate::host::gauges::{Usage, brands, companies};
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
-use crate::host::variables::names_a_class;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::script::variables::names_a_class;
+use crate::host::state::rules::with_rules;
+use crate::host::state::usage::{Usage, brands, companies};
+use crate::host::state::{State, with_snapshot};
 use crate::printable::Printable;
 use crate::snapshot::View;
 use crate::source::Learnt;
@@ -45,6 +44,9 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.int(c"total", found.len() as u64);
     page.tell(&reply, found.len());
+    if let Some(company) = &company {
+        tell_if_unknown(&reply, company);
+    }
     let list = reply.array(c"denied");
     for event in page.of(found.iter()) {
         describe(&list.item_structure(), event);
@@ -70,8 +72,8 @@ fn describe(node: &Node<'_>, event: &Event) {
     let (class, aor): (_, &[u8]) =
         if names_a_class(event) { (event.aor(), &[]) } else { (&[], event.aor()) };
     let is_start = matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BanStarted));
-    node.int(c"time", event.time / 1000);
-    node.int(c"first_time", event.since / 1000);
+    node.time((c"time", c"date"), event.time / 1000);
+    node.time((c"first_time", c"first_date"), event.since / 1000);
     node.int(c"count", event.count);
     node.text(c"function", event.function());
     node.text(c"reason", event.reason());
@@ -87,7 +89,7 @@ fn describe(node: &Node<'_>, event: &Event) {
     // Of a block they are requests.
     node.int(c"calls", if is_start { 0 } else { event.calls });
     node.int(c"limit", event.limit);
-    node.int(c"until", event.until / 1000);
+    node.time((c"until", c"until_date"), event.until / 1000);
     node.int(c"monitored", i64::from(event.is_monitored()));
 }
 
@@ -145,10 +147,9 @@ fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>
 pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
     call.no_more()?;
-    let known = with_snapshot(|view, _| view.company(&company).is_some()).unwrap_or(false);
-    if !known {
-        let company = Printable::short(&company);
-        return Err(Fault::unknown(format!("company \"{company}\" is not known")));
+    let unknown = with_snapshot(|view, _| unknown(view, &company)).ok_or_else(no_snapshot)?;
+    if let Some(unknown) = unknown {
+        return Err(Fault::unknown(unknown));
     }
     let denied = state.recent.list(|event| event.company() == company && event.calls == 0);
     let attackers = state.starts.list(|event| event.source().is_some());

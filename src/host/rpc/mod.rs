@@ -1,5 +1,7 @@
 //! RPC methods `sipwarden.*`.
+#![forbid(unsafe_code)]
 
+mod arguments;
 mod bans;
 mod blocks;
 mod calls;
@@ -7,34 +9,23 @@ mod check;
 mod company;
 mod denied;
 mod page;
-mod reply;
 mod settings;
 mod status;
 
-use std::ffi::c_void;
-
-use super::abi::{
+use crate::host::contract::abi::{
     SW_RPC_ban, SW_RPC_bans, SW_RPC_block, SW_RPC_blocks, SW_RPC_calls, SW_RPC_check,
     SW_RPC_company, SW_RPC_denied, SW_RPC_problems, SW_RPC_reconcile, SW_RPC_release,
     SW_RPC_reload, SW_RPC_set, SW_RPC_settings, SW_RPC_source, SW_RPC_stats, SW_RPC_suggest,
     SW_RPC_top, SW_RPC_unban, SW_RPC_unblock, SW_RPC_version, sw_rpc_method,
 };
-use super::entry::{Entry, guard};
-use super::state;
-use reply::{Call, Fault};
+use crate::host::contract::rpc::{Call, Fault};
+use crate::host::state;
 
-/// Answers a method; a failure becomes a fault.
-pub unsafe extern "C" fn call(method: sw_rpc_method, handle: *mut c_void) {
-    // SAFETY: the shim passes the handle of a call that lasts until we return.
-    let Some(call) = (unsafe { Call::new(handle) }) else { return };
-    let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
-    let result = guard(Entry::Rpc, crashed, || answer(method, &call));
-    if let Err(fault) = result {
-        call.fault(&fault);
-    }
-}
-
-fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
+/// Answers a method.
+///
+/// # Errors
+/// The fault with which the call ends.
+pub fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
     let state = state::get().ok_or_else(|| Fault::internal("not started"))?;
     #[allow(non_upper_case_globals)]
     match method {

@@ -1,6 +1,6 @@
 //! Long lists, page by page.
 
-use super::reply::{Call, Fault, Node};
+use crate::host::contract::rpc::{Call, Fault, Node};
 
 /// The page that was asked for.
 #[derive(Clone, Copy)]

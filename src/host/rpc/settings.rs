@@ -1,35 +1,26 @@
 //! `sipwarden.settings`, `sipwarden.set`.
 
 use std::ffi::CString;
-use std::ptr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::reply::{Call, Fault, Node};
-use crate::host::abi;
-use crate::host::auth::with_auth_rules;
-use crate::host::changes;
-use crate::host::flood::with_rules;
-use crate::host::params::{Kind, PARAMS, Param, at};
+use crate::host::change;
+use crate::host::contract::process::{change_setting, settings_are_settled};
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::settings::{Kind, PARAMS, Param, at};
 use crate::host::state::State;
-use crate::host::values::without_password;
-use crate::printable::Printable;
+use crate::host::state::rules::{with_auth_rules, with_rules};
+use crate::printable::{Printable, without_password};
 
 /// Looks for changes that have not been applied yet, and ms between two.
 const LOOKS: u32 = 400;
 const PAUSE: u64 = 5;
 
-/// Whether the module's own process has applied all changes of settings so far.
-fn is_settled() -> bool {
-    let settled = abi::host().and_then(|host| host.settings_settled);
-    // SAFETY: takes nothing, and may be called in any process.
-    settled.is_none_or(|settled| unsafe { settled() } != 0)
-}
-
-/// Waits for that; whether it came.
+/// Waits until the module's own process has applied all changes of settings; whether it
+/// has.
 fn settles() -> bool {
     (0..LOOKS).any(|_| {
-        let settled = is_settled();
+        let settled = settings_are_settled();
         if !settled {
             sleep(Duration::from_millis(PAUSE));
         }
@@ -56,7 +47,7 @@ pub fn settle() -> Result<(), Fault> {
 pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
-    reply.int(c"pending", u64::from(!is_settled()));
+    reply.int(c"pending", u64::from(!settings_are_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
         // Classes are told one by one, below.
         if !matches!(param.kind, Kind::Classes) {
@@ -132,7 +123,7 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
         (Kind::Int { .. }, Some(number)) => (None, number),
         _ => (Some(value), 0),
     };
-    changes::check(index, text.as_deref(), number).map_err(Fault::argument)?;
+    change::check(index, text.as_deref(), number).map_err(Fault::argument)?;
     change(index, text, number)?;
     let pending = !settles();
     let reply = call.reply();
@@ -145,13 +136,7 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
 fn change(index: usize, text: Option<Vec<u8>>, number: i32) -> Result<(), Fault> {
     let text = text.map(CString::new).transpose();
     let text = text.map_err(|_| Fault::argument("the value has a zero byte"))?;
-    let change = abi::host().and_then(|host| host.change_setting);
-    let changed = change.is_some_and(|change| {
-        let text = text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
-        // SAFETY: the text outlives the call, which copies it.
-        unsafe { change(index as u32, text, number) == 0 }
-    });
-    match changed {
+    match change_setting(index, text.as_deref(), number) {
         true => Ok(()),
         false => Err(Fault::internal("it was not changed: Kamailio's log says why")),
     }

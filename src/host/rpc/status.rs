@@ -4,11 +4,13 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use super::page::Page;
-use super::reply::{Call, Fault, Node};
 use super::settings::settle;
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
-use crate::host::{abi, clock, reload as tables, report, statistics};
+use crate::clock;
+use crate::host::contract::abi;
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::reload::problems::last as last_problems;
+use crate::host::reload::tables;
+use crate::host::state::{State, gauges, with_snapshot};
 use crate::snapshot::Counts;
 
 /// Names of the row counts, in the order of `Table::ALL`.
@@ -61,7 +63,7 @@ pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
 pub fn problems(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
-    let lines = report::last(state);
+    let lines = last_problems(state);
     let reply = call.reply();
     reply.int(c"lines", lines.len() as u64);
     page.tell(&reply, lines.len());
@@ -78,12 +80,12 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     let loaded = with_snapshot(|view, pinned| {
         reply.int(c"generation", pinned.generation());
-        reply.int(c"loaded_at", view.compiled_at());
+        reply.time((c"loaded_at", c"loaded_date"), view.compiled_at());
         reply.int(c"age_seconds", clock::age(view.compiled_at()));
         reply.int(c"snapshot_bytes", view.bytes() as u64);
         add_rows(&reply, &view.counts());
         reply.int(c"country_networks", view.country_networks());
-        reply.int(c"countries_built_at", view.countries_built_at());
+        reply.time((c"countries_built_at", c"countries_built_date"), view.countries_built_at());
     });
     if loaded.is_none() {
         reply.int(c"generation", 0);
@@ -113,7 +115,7 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     firewall.int(c"left_out", state.firewall.left_out());
     firewall.text(c"problem", state.firewall.problem());
     let counters = reply.structure(c"counters");
-    for (name, value) in statistics::values() {
+    for (name, value) in gauges::values() {
         counters.int(name, value);
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
-use super::super::reply::Node;
-use super::{alike, tell_verdict};
+use super::words::{alike, tell_verdict};
 use crate::address::Address;
+use crate::host::contract::rpc::Node;
 use crate::host::state::State;
 use crate::ledger::ScopeKind;
 use crate::policy::{self, Roadwarrior};
@@ -40,16 +40,17 @@ impl<'a> ForetoldUser<'a> {
         ForetoldUser { verdict, view, aor, company, calls, limit }
     }
 
-    /// Its fields.
-    pub fn tell(&self, node: &Node<'_>) {
+    /// Its fields, and whether it is asked.
+    pub fn tell(&self, node: &Node<'_>, asked: bool) {
         node.text(c"aor", Printable::full(self.aor));
+        node.int(c"asked", i64::from(asked));
         tell_verdict(node, self.verdict);
         node.int(c"user_calls", self.calls);
         node.int(c"user_limit", self.limit);
     }
 
-    /// The rule.
-    pub fn words(&self) -> String {
+    /// The rule; nothing is counted unless it is asked.
+    pub fn words(&self, asked: bool) -> String {
         let aor = Printable::full(self.aor);
         let Some(user) = self.view.user(self.aor) else {
             let lower = self.aor.trim_ascii().to_ascii_lowercase();
@@ -62,7 +63,7 @@ impl<'a> ForetoldUser<'a> {
         }
         let (calls, limit) = (self.calls, self.limit);
         match self.verdict {
-            Verdict::RoadwarriorCounted => format!(
+            Verdict::RoadwarriorCounted if asked => format!(
                 "it would be counted: \"{aor}\" has {calls} of {limit} calls from elsewhere"
             ),
             _ => format!("\"{aor}\" has {calls} of {limit} calls from elsewhere"),
@@ -97,8 +98,9 @@ impl<'a> ForetoldCall<'a> {
         ForetoldCall { verdict, brand, brand_calls, brand_limit, calls, limit }
     }
 
-    /// Its fields.
-    pub fn tell(&self, node: &Node<'_>) {
+    /// Its fields, and whether it is asked.
+    pub fn tell(&self, node: &Node<'_>, asked: bool) {
+        node.int(c"asked", i64::from(asked));
         tell_verdict(node, self.verdict);
         node.int(c"brand_calls", self.brand_calls);
         node.int(c"brand_limit", self.brand_limit);
@@ -106,14 +108,14 @@ impl<'a> ForetoldCall<'a> {
         node.int(c"company_limit", self.limit);
     }
 
-    /// The rule.
-    pub fn words(&self) -> String {
+    /// The rule; nothing is counted unless it is asked.
+    pub fn words(&self, asked: bool) -> String {
         let of = |calls: u32, limit: u32| match limit {
             0 => format!("{calls} calls, without a limit"),
             _ => format!("{calls} of {limit} calls"),
         };
         let counted = match self.verdict {
-            Verdict::CallCounted => "a new call would be counted: ",
+            Verdict::CallCounted if asked => "a new call would be counted: ",
             _ => "",
         };
         format!(

@@ -2,20 +2,19 @@
 
 mod calls;
 mod source;
+mod words;
 
 use super::company::no_snapshot;
-use super::reply::{Call, Fault, Node};
 use super::{bans, blocks};
 use crate::address::Address;
-use crate::host::clock;
-use crate::host::functions::monitors;
-use crate::host::process::with_snapshot;
-use crate::host::state::State;
-use crate::policy;
+use crate::host::contract::rpc::{Call, Fault};
+use crate::host::state::rules::monitors;
+use crate::host::state::{State, with_snapshot};
 use crate::printable::Printable;
 use crate::verdict::{
     AUTH_CHECK, CC_LIMIT, CHECK_COMPANY_IP, FLOOD_CHECK, Function, ROADWARRIOR_ACQUIRE, Verdict,
 };
+use crate::{clock, policy};
 
 /// What one function would say.
 struct Step {
@@ -24,11 +23,28 @@ struct Step {
     verdict: Verdict,
     /// Whether a refusal is only reported.
     watched: bool,
+    /// Whether the request gets so far: the script asks nothing after a refusal.
+    asked: bool,
     /// The rule behind it.
     words: String,
 }
 
 impl Step {
+    /// As the list of steps shows it.
+    fn line(&self) -> String {
+        let (name, words) = (self.name(), &self.words);
+        match (self.asked, self.refuses()) {
+            (true, _) => format!("{name}, {words}"),
+            (false, false) => format!("{}: not asked, {words}", self.function.name),
+            (false, true) => format!(
+                "{}: not asked; it would refuse too: {} ({}), {words}",
+                self.function.name,
+                self.verdict.reason(),
+                self.verdict.code()
+            ),
+        }
+    }
+
     fn refuses(&self) -> bool {
         self.verdict.code() < 0
     }
@@ -39,13 +55,32 @@ impl Step {
     }
 }
 
+/// The functions that the script asks, up to the first that refuses, and those below it.
+#[derive(Default)]
+struct Steps(Vec<Step>);
+
+impl Steps {
+    /// Adds one with its verdict and whether a refusal is only reported; whether it is
+    /// asked, which `words` is told too.
+    fn add(
+        &mut self,
+        function: &'static Function,
+        (verdict, watched): (Verdict, bool),
+        words: impl FnOnce(bool) -> String,
+    ) -> bool {
+        let asked = !self.0.iter().any(|step| step.refuses() && !step.watched);
+        self.0.push(Step { function, verdict, watched, asked, words: words(asked) });
+        asked
+    }
+}
+
 /// The verdict of all functions together, then each with the rule behind it: company
 /// ip [aor]. Nothing is counted.
 pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
     let ip = call.required("ip")?;
     let ip = Address::parse(&ip).ok_or_else(|| {
-        Fault::argument(format!("ip \"{}\" is no IP address", Printable::short(&ip)))
+        Fault::argument(format!("ip \"{}\" is not an IP address", Printable::short(&ip)))
     })?;
     let aor = call.argument("aor")?;
     call.no_more()?;
@@ -60,35 +95,43 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
             view.company(&company).map(|company| calls::ForetoldCall::new(state, &company));
 
         // In the order in which the example configuration asks.
-        let mut steps = vec![Step {
-            function: &FLOOD_CHECK,
-            verdict: flood.verdict,
-            watched: flood.watched,
-            words: flood.words(state),
-        }];
+        let mut steps = Steps::default();
+        steps.add(&FLOOD_CHECK, (flood.verdict, flood.watched), |_| flood.words(state));
         if let Some(login) = &login {
-            let (verdict, watched) = (login.verdict, login.watched);
-            steps.push(Step { function: &AUTH_CHECK, verdict, watched, words: login.words(state) });
+            steps.add(&AUTH_CHECK, (login.verdict, login.watched), |_| login.words(state));
         }
         // The roadwarriors' rule asks for the address itself.
-        let asked = match &user {
-            None => (&CHECK_COMPANY_IP, source.verdict(), source.words()),
+        let acquires = match &user {
+            None => {
+                let verdict = (source.verdict(), filter_watched);
+                steps.add(&CHECK_COMPANY_IP, verdict, |_| source.words())
+            }
             Some(user) => {
-                (&ROADWARRIOR_ACQUIRE, user.verdict, source.words() + "; " + &user.words())
+                let verdict = (user.verdict, filter_watched);
+                steps.add(&ROADWARRIOR_ACQUIRE, verdict, |asked| {
+                    source.words() + "; " + &user.words(asked)
+                })
             }
         };
-        let (function, verdict, words) = asked;
-        steps.push(Step { function, verdict, watched: filter_watched, words });
-        if let Some(limits) = &limits {
-            let (verdict, words) = (limits.verdict, limits.words());
-            steps.push(Step { function: &CC_LIMIT, verdict, watched: everywhere, words });
-        }
+        let limited = limits.as_ref().is_some_and(|limits| {
+            steps.add(&CC_LIMIT, (limits.verdict, everywhere), |asked| limits.words(asked))
+        });
+        let Steps(steps) = steps;
 
         let reply = call.reply();
         reply.text(c"verdict", verdict_of(&steps));
         let list = reply.array(c"steps");
         for step in &steps {
-            list.item(format_args!("{}, {}", step.name(), step.words));
+            list.item(step.line());
+        }
+        if let Some(range) = view.trusted_range(ip) {
+            let [.., table] = state.values.table_source().tables;
+            list.item(format_args!(
+                "trusted: {ip} is in {} of {table}, class {}: for flood control and brute force \
+                 protection; the companies' ranges are asked all the same",
+                range.name(),
+                flood.class_name(state)
+            ));
         }
         let (generation, loaded) = (pinned.generation(), view.compiled_at());
         list.item(format_args!(
@@ -105,10 +148,10 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"ip", ip);
         source.tell(&reply);
         if let Some(user) = &user {
-            user.tell(&reply.structure(c"roadwarrior"));
+            user.tell(&reply.structure(c"roadwarrior"), acquires);
         }
         if let Some(limits) = &limits {
-            limits.tell(&reply.structure(c"cc_limit"));
+            limits.tell(&reply.structure(c"cc_limit"), limited);
         }
         flood.tell(&reply.structure(c"flood"), state);
         if let Some(login) = &login {
@@ -129,21 +172,4 @@ fn verdict_of(steps: &[Step]) -> String {
         Some(step) => format!("allowed by monitor mode only; without it {}", told(step)),
         None => "allowed".into(),
     }
-}
-
-/// An id that differs from one of these in case or blanks only.
-fn alike<'a>(id: &[u8], mut known: impl Iterator<Item = &'a [u8]>) -> String {
-    let id = id.trim_ascii();
-    match known.find(|other| other.trim_ascii().eq_ignore_ascii_case(id)) {
-        Some(other) => {
-            format!("; \"{}\" differs in case or blanks only", Printable::full(other))
-        }
-        None => String::new(),
-    }
-}
-
-/// Code and reason of a verdict.
-fn tell_verdict(node: &Node<'_>, verdict: Verdict) {
-    node.int(c"code", verdict.code());
-    node.text(c"reason", verdict.reason());
 }

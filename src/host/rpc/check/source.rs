@@ -1,10 +1,10 @@
 //! What `check_company_ip` would say.
 
 use super::super::company::filter;
-use super::super::reply::Node;
-use super::{alike, tell_verdict};
+use super::words::{alike, tell_verdict};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
+use crate::host::contract::rpc::Node;
 use crate::policy::{self, SourceDecision};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
@@ -83,7 +83,7 @@ impl<'a> Foretold<'a> {
                 };
                 let countries = match listed {
                     0 => String::new(),
-                    _ => format!(", its country ({country}) is none of the {listed} allowed"),
+                    _ => format!(", its country ({country}) is not one of the {listed} allowed"),
                 };
                 format!("filter {filter}, {ranges}{countries}")
             }

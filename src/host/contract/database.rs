@@ -1,0 +1,243 @@
+//! Reads the tables through Kamailio's database drivers.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::ptr;
+
+use super::abi::{self, sw_host, sw_text};
+use super::guard::{Entry, guard};
+use crate::printable::without_password;
+use crate::tables::{Loader, Table, TableSource};
+
+/// Returned to the shim when a row cannot be taken at all.
+const STOP: i32 = 1;
+
+/// An open connection inside one read transaction.
+struct Connection {
+    host: &'static sw_host,
+    handle: *mut c_void,
+}
+
+impl Connection {
+    fn open(db_url: &str) -> Result<Self, String> {
+        let failed = |why: &str| format!("database {}: {why}", without_password(db_url));
+        let host = abi::host().ok_or_else(|| failed("no host"))?;
+        let open = host.db_open.ok_or_else(|| failed("no database API"))?;
+        let url = CString::new(db_url).map_err(|e| failed(&e.to_string()))?;
+        if let Some(path) = sqlite_path(db_url) {
+            check_file(path)?;
+        }
+        let mut error: *const c_char = ptr::null();
+        // SAFETY: the URL outlives the call, `error` is set to a literal.
+        let handle = unsafe { open(url.as_ptr(), &raw mut error) };
+        if handle.is_null() {
+            let why = match error.is_null() {
+                true => "it cannot be opened".into(),
+                // SAFETY: a string literal of the shim.
+                false => unsafe { CStr::from_ptr(error) }.to_string_lossy(),
+            };
+            return Err(failed(&why));
+        }
+        Ok(Connection { host, handle })
+    }
+
+    /// Reads a table; whether it could be.
+    fn read(&self, table: Table, name: &str, loader: &mut Loader) -> Result<bool, String> {
+        let mut reading = Reading { table, loader };
+        // SAFETY: `take_row` gets `reading` back.
+        match unsafe { self.rows(name, table.columns(), take_row, (&raw mut reading).cast()) } {
+            0 => Ok(true),
+            STOP => Err(format!("table {name}: a row cannot be taken")),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether a table has a column.
+    fn has(&self, name: &str, column: &str) -> bool {
+        // SAFETY: `skip_row` reads nothing.
+        unsafe {
+            self.rows(&format!("{name} WHERE 1=0"), &[column], skip_row, ptr::null_mut()) == 0
+        }
+    }
+
+    /// Gives each row to `take`; what the shim answers.
+    ///
+    /// # Safety
+    /// `take` may be called with `ctx`.
+    unsafe fn rows(
+        &self,
+        name: &str,
+        columns: &[&str],
+        take: unsafe extern "C" fn(*mut c_void, *const sw_text, u32) -> i32,
+        ctx: *mut c_void,
+    ) -> i32 {
+        let (Some(rows), Ok(name)) = (self.host.db_rows, CString::new(name)) else { return -1 };
+        let columns: Vec<CString> = columns.iter().filter_map(|c| CString::new(*c).ok()).collect();
+        let pointers: Vec<_> = columns.iter().map(|c| c.as_ptr()).collect();
+        let count = pointers.len() as u32;
+        // SAFETY: all pointers outlive the call; of the others the caller says so.
+        unsafe { rows(self.handle, name.as_ptr(), pointers.as_ptr(), count, Some(take), ctx) }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Connection {
+    /// Whether it was one session from open to close.
+    fn close(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
+        let handle = std::mem::replace(&mut self.handle, ptr::null_mut());
+        let Some(close) = self.host.db_close.filter(|_| !handle.is_null()) else {
+            return false;
+        };
+        // SAFETY: the handle came from open; it is taken out, so closed once.
+        unsafe { close(handle) == 0 }
+    }
+}
+
+/// The file of an SQLite database.
+fn sqlite_path(db_url: &str) -> Option<&str> {
+    db_url.strip_prefix("sqlite:///")?.split('?').next()
+}
+
+/// First bytes of an SQLite database that is not empty.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// What SQLite's driver does not say: why a file cannot be opened. One that is not there
+/// it would make, empty.
+///
+/// # Errors
+/// What is wrong with the file; its name comes last, as an answer may be cut.
+fn check_file(path: &str) -> Result<(), String> {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut begin));
+    // SAFETY: a system call that cannot fail.
+    let user = unsafe { libc::geteuid() };
+    let why = match read.map_err(|error| (error.kind(), error.to_string())) {
+        Ok(_) if begin.is_empty() || begin == MAGIC => return Ok(()),
+        Ok(_) => "it is not an SQLite database; kamailio-cfg/sql makes one".to_owned(),
+        Err((kind, error)) => {
+            let error = error.split(" (os error").next().unwrap_or_default();
+            match kind {
+                ErrorKind::NotFound => format!("{error}; kamailio-cfg/sql makes one"),
+                ErrorKind::PermissionDenied => format!("{error}; Kamailio runs as user {user}"),
+                _ => error.to_owned(),
+            }
+        }
+    };
+    Err(format!("database: it cannot be opened: {why}: {path}"))
+}
+
+/// Why a table could not be read; the driver tells that to the log only.
+fn unreadable(db_url: &str, table: Table, name: &str) -> String {
+    // Each in a session of its own: after a failure PostgreSQL answers nothing more.
+    let has = |column: &str| Connection::open(db_url).map(|open| open.has(name, column));
+    let columns = table.columns();
+    match has("1") {
+        Err(why) => return why,
+        Ok(false) => {
+            let columns = columns.join(", ");
+            return format!(
+                "table {name} cannot be read: kamailio-cfg/sql makes it (columns {columns}); \
+                 Kamailio's log says more"
+            );
+        }
+        Ok(true) => {}
+    }
+    let missing = columns.iter().copied().filter(|column| has(column) == Ok(false));
+    match missing.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => {
+            format!("table {name} cannot be read: Kamailio's log says why")
+        }
+        missing => format!("table {name} has no column {missing}: add it as in kamailio-cfg/sql"),
+    }
+}
+
+struct Reading<'a> {
+    table: Table,
+    loader: &'a mut Loader,
+}
+
+unsafe extern "C" fn skip_row(_: *mut c_void, _: *const sw_text, _: u32) -> i32 {
+    0
+}
+
+unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u32) -> i32 {
+    guard(Entry::Row, STOP, || {
+        // SAFETY: the context that `read` passed, not used elsewhere meanwhile.
+        let Some(reading) = (unsafe { ctx.cast::<Reading<'_>>().as_mut() }) else {
+            return STOP;
+        };
+        if values.is_null() {
+            return STOP;
+        }
+        // SAFETY: the shim passes `count` texts, valid during the call.
+        let values = unsafe { std::slice::from_raw_parts(values, count as usize) };
+        let row: Vec<Option<&[u8]>> = values
+            .iter()
+            // SAFETY: as above; NULL stands for a NULL column.
+            .map(|text| (!text.s.is_null()).then(|| unsafe { text.bytes() }))
+            .collect();
+        reading.loader.row(reading.table, &row);
+        0
+    })
+}
+
+/// Reads all tables, in one transaction, into `loader`.
+///
+/// # Errors
+/// What cannot be opened or read, without the password.
+pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), String> {
+    let connection = Connection::open(&source.db_url)?;
+    for (table, name) in Table::ALL.into_iter().zip(&source.tables) {
+        if !connection.read(table, name, loader)? {
+            drop(connection);
+            return Err(unreadable(&source.db_url, table, name));
+        }
+    }
+    if !connection.close() {
+        let url = without_password(&source.db_url);
+        return Err(format!("database {url}: the connection was lost while the tables were read"));
+    }
+    Ok(())
+}
+
+/// Schemes that the shim knows the SQL of.
+const SCHEMES: [&str; 3] = ["sqlite", "mysql", "postgres"];
+
+/// Whether a database can be used: of a scheme that is supported, and with its driver
+/// loaded.
+///
+/// # Errors
+/// A sentence that names its scheme, and what to do.
+pub fn check_driver(url: &str) -> Result<(), String> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if !SCHEMES.contains(&scheme) || !url.contains(':') {
+        let instead = match scheme {
+            "cluster" => "name one server; for several of them that of a TCP proxy before them",
+            "text" => "import the files into SQLite, and name that",
+            _ => "name a database of one of these",
+        };
+        let shown = scheme.escape_debug();
+        return Err(format!(
+            "\"{shown}\" is not supported, but sqlite, mysql and postgres are: {instead}"
+        ));
+    }
+    let has_driver = abi::host().and_then(|host| host.db_has_driver);
+    let name = CString::new(url).unwrap_or_default();
+    // SAFETY: the URL outlives the call.
+    if has_driver.is_none_or(|has_driver| unsafe { has_driver(name.as_ptr()) } != 0) {
+        return Ok(());
+    }
+    Err(format!(
+        "no driver is loaded for \"{scheme}\": db_sqlite.so, db_mysql.so or db_postgres.so goes before sipwarden.so"
+    ))
+}

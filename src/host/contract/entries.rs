@@ -1,0 +1,479 @@
+//! The functions that C calls: each turns its pointers into safe types, within the
+//! guard, and hands them to the module.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+
+use super::abi::{
+    self, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_PARAM_DURATION, SW_PARAM_INT,
+    SW_PARAM_LIST, SW_PARAM_TEXT, sw_attempt, sw_call, sw_dialog, sw_dialog_event, sw_expiry,
+    sw_host, sw_message, sw_module, sw_param, sw_restored, sw_rpc_method, sw_text, sw_value,
+};
+use super::guard::{Entry, guard, prepare};
+use super::message::{Attempt, CallRequest, Message};
+use super::rpc::{Call, Fault};
+use super::values::{Value, tell};
+use crate::ledger::DialogId;
+use crate::verdict::Verdict;
+
+/// What a parameter takes.
+pub enum ParamKind {
+    /// A number: its default and both bounds.
+    Int(i32, i32, i32),
+    /// A text, and its default.
+    Text(&'static CStr),
+    /// A text, or a number of seconds; its default.
+    Duration(&'static CStr),
+    /// A text that may be given several times.
+    List,
+}
+
+/// A module parameter.
+pub struct ParamEntry {
+    /// Its name.
+    pub name: &'static CStr,
+    /// What it takes.
+    pub kind: ParamKind,
+    /// Whether it can be changed at run time.
+    pub runtime: bool,
+    /// One sentence.
+    pub meaning: &'static CStr,
+}
+
+/// What became of a dialog.
+pub enum DialogEvent {
+    /// The call is over, as far as the dialog knows.
+    Ended,
+    /// It turned out to live.
+    Resumed,
+    /// The dialog is destroyed.
+    Gone,
+}
+
+/// What a dialog that comes back after a restart remembers.
+pub struct Restored<'a> {
+    /// The dialog.
+    pub dialog: DialogId,
+    /// Its Call-ID.
+    pub call_id: &'a [u8],
+    /// Empty: not counted by `cc_limit`.
+    pub company: &'a [u8],
+    /// Empty: not counted by `roadwarrior_acquire`.
+    pub user: &'a [u8],
+    /// Flags of that function.
+    pub flags: &'a [u8],
+    /// Seconds since 1970.
+    pub started: u64,
+}
+
+/// What the module does when C calls. A panic in any of these is caught.
+pub trait Module {
+    /// Parameter number `index`.
+    fn param(index: usize) -> Option<ParamEntry>;
+    /// Name of statistic number `index`, and whether it is asked for its value.
+    fn statistic(index: usize) -> Option<(&'static CStr, bool)>;
+    /// The value of such a statistic.
+    fn gauge(index: usize) -> u64;
+    /// Position of an attribute of `$swd`.
+    fn variable_index(name: &[u8]) -> Option<usize>;
+    /// Name of attribute number `index`.
+    fn variable_name(index: usize) -> Option<&'static str>;
+    /// Gives the value of attribute number `index` to `tell`, if there is one.
+    fn variable(message: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>));
+    /// A configured value; what is wrong with it is logged. `text` is None for a number.
+    fn set_param(index: usize, text: Option<&[u8]>, number: i32) -> bool;
+    /// Whether a value may be set at run time; what is wrong with it is logged.
+    fn check_setting(index: usize, text: Option<&[u8]>, number: i32) -> bool;
+    /// Sets a value that was checked.
+    fn apply_setting(index: usize, text: Option<&[u8]>, number: i32);
+    /// Whether a function has these flags; what is wrong is logged.
+    fn check_flags(function: &[u8], flags: &[u8]) -> bool;
+    /// Starts, before the host forks; what is wrong is logged.
+    fn init() -> bool;
+    /// Whether the tables are those of a file.
+    fn can_load() -> bool;
+    /// Tries to load the database's, if it is time.
+    fn load();
+    /// `check_company_ip(company [, ip])`.
+    fn check_company_ip(message: Message<'_>, company: &[u8]) -> Verdict;
+    /// `check_country(list [, ip])`.
+    fn check_country(message: Message<'_>, list: &[u8]) -> Verdict;
+    /// `flood_check([flags [, ip]])`.
+    fn flood_check(message: Message<'_>, flags: &[u8]) -> Verdict;
+    /// `auth_check(aor [, ip])`.
+    fn auth_check(message: Message<'_>, aor: &[u8]) -> Verdict;
+    /// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
+    fn auth_failed(attempt: Attempt<'_>, aor: &[u8], credentials: Option<&[u8]>) -> Verdict;
+    /// `auth_ok(aor [, ip])`.
+    fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict;
+    /// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
+    fn roadwarrior_acquire(
+        call: CallRequest<'_>,
+        aor: &[u8],
+        company: &[u8],
+        flags: &[u8],
+    ) -> Verdict;
+    /// `cc_limit(company [, flags])`.
+    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict;
+    /// What became of a dialog, which may be locked.
+    fn dialog_event(event: DialogEvent, dialog: DialogId);
+    /// A dialog ended although neither end hung up: why (`sw_expiry`), and whether both
+    /// were sent a BYE.
+    fn dialog_expired(dialog: DialogId, why: usize, said_bye: bool);
+    /// Whether the call of a dialog counts.
+    fn dialog_counts(dialog: DialogId) -> bool;
+    /// A dialog has come back after a restart.
+    fn dialog_restored(restored: &Restored<'_>);
+    /// Called all the time in the module's own process.
+    fn tick();
+    /// Whether calls can be compared with dialogs.
+    fn can_reap() -> bool;
+    /// Compares them, if it is time.
+    fn reap();
+    /// Answers an RPC method.
+    ///
+    /// # Errors
+    /// The fault with which the call ends.
+    fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault>;
+}
+
+/// The table of a module's entries.
+pub const fn table<M: Module>() -> sw_module {
+    sw_module {
+        param: Some(param::<M>),
+        statistic: Some(statistic::<M>),
+        gauge: Some(gauge::<M>),
+        variable_index: Some(variable_index::<M>),
+        variable_name: Some(variable_name::<M>),
+        attach: Some(attach),
+        set_param: Some(set_param::<M>),
+        check_setting: Some(check_setting::<M>),
+        apply_setting: Some(apply_setting::<M>),
+        check_flags: Some(check_flags::<M>),
+        init: Some(init::<M>),
+        destroy: Some(destroy),
+        can_load: Some(can_load::<M>),
+        load: Some(load::<M>),
+        check_company_ip: Some(check_company_ip::<M>),
+        check_country: Some(check_country::<M>),
+        flood_check: Some(flood_check::<M>),
+        auth_check: Some(auth_check::<M>),
+        auth_failed: Some(auth_failed::<M>),
+        auth_ok: Some(auth_ok::<M>),
+        roadwarrior_acquire: Some(roadwarrior_acquire::<M>),
+        cc_limit: Some(cc_limit::<M>),
+        dialog_event: Some(dialog_event::<M>),
+        dialog_expired: Some(dialog_expired::<M>),
+        dialog_counts: Some(dialog_counts::<M>),
+        dialog_restored: Some(dialog_restored::<M>),
+        tick: Some(tick::<M>),
+        can_reap: Some(can_reap::<M>),
+        reap: Some(reap::<M>),
+        variable: Some(variable::<M>),
+        rpc: Some(rpc::<M>),
+    }
+}
+
+/// As C has it: 0 is well.
+fn status(is_well: bool) -> i32 {
+    if is_well { 0 } else { -1 }
+}
+
+unsafe extern "C" fn param<M: Module>(index: u32, out: *mut sw_param) -> i32 {
+    guard(Entry::Param, 0, || {
+        // SAFETY: the shim passes a structure of its own.
+        let (Some(param), Some(out)) = (M::param(index as usize), unsafe { out.as_mut() }) else {
+            return 0;
+        };
+        let (kind, default) = match param.kind {
+            ParamKind::Int(..) => (SW_PARAM_INT, None),
+            ParamKind::Text(default) => (SW_PARAM_TEXT, Some(default)),
+            ParamKind::Duration(default) => (SW_PARAM_DURATION, Some(default)),
+            ParamKind::List => (SW_PARAM_LIST, Some(c"")),
+        };
+        let (int_default, int_min, int_max) = match param.kind {
+            ParamKind::Int(default, min, max) => (default, min, max),
+            _ => (0, 0, 0),
+        };
+        *out = sw_param {
+            name: param.name.as_ptr(),
+            kind,
+            text_default: default.map_or(ptr::null(), CStr::as_ptr),
+            int_default,
+            int_min,
+            int_max,
+            runtime: i32::from(param.runtime),
+            meaning: param.meaning.as_ptr(),
+        };
+        1
+    })
+}
+
+unsafe extern "C" fn statistic<M: Module>(index: u32, gauge: *mut i32) -> *const c_char {
+    guard(Entry::Statistic, ptr::null(), || {
+        // SAFETY: the shim passes a number of its own.
+        let (Some((name, is_gauge)), Some(gauge)) =
+            (M::statistic(index as usize), unsafe { gauge.as_mut() })
+        else {
+            return ptr::null();
+        };
+        *gauge = i32::from(is_gauge);
+        name.as_ptr()
+    })
+}
+
+unsafe extern "C" fn gauge<M: Module>(index: u32) -> u64 {
+    guard(Entry::Gauge, 0, || M::gauge(index as usize))
+}
+
+unsafe extern "C" fn variable_index<M: Module>(name: sw_text) -> i32 {
+    guard(Entry::VariableIndex, -1, || {
+        // SAFETY: the text outlives the call.
+        let index = M::variable_index(unsafe { name.bytes() });
+        index.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1)
+    })
+}
+
+unsafe extern "C" fn variable_name<M: Module>(index: u32) -> sw_text {
+    guard(Entry::VariableIndex, b"".as_slice().into(), || {
+        M::variable_name(index as usize).unwrap_or_default().as_bytes().into()
+    })
+}
+
+/// Fills `out`, which arrives as NULL value.
+unsafe extern "C" fn variable<M: Module>(msg: *const sw_message, index: i32, out: *mut sw_value) {
+    guard(Entry::Variable, (), || {
+        // SAFETY: the shim passes both, valid during the call.
+        let (Some(message), Some(out)) = (unsafe { (Message::new(msg), out.as_mut()) }) else {
+            return;
+        };
+        let Ok(index) = usize::try_from(index) else { return };
+        M::variable(message, index, |value| tell(out, index, value));
+    });
+}
+
+unsafe extern "C" fn attach(host: *const sw_host) {
+    guard(Entry::Attach, (), || {
+        // SAFETY: a constant of the shim, valid as long as the library.
+        if let Some(host) = unsafe { host.as_ref() } {
+            abi::attach(host);
+        }
+        prepare();
+    });
+}
+
+/// The bytes of a value; None for NULL.
+///
+/// # Safety
+/// The text, ended by NUL, stays as it is as long as the reference.
+unsafe fn bytes_of(text: &*const c_char) -> Option<&[u8]> {
+    // SAFETY: as the caller guarantees.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(*text) }.to_bytes())
+}
+
+unsafe extern "C" fn set_param<M: Module>(index: u32, text: *const c_char, number: i32) -> i32 {
+    guard(Entry::SetParam, status(false), || {
+        // SAFETY: the host's value stays during the call.
+        status(M::set_param(index as usize, unsafe { bytes_of(&text) }, number))
+    })
+}
+
+unsafe extern "C" fn check_setting<M: Module>(index: u32, text: *const c_char, number: i32) -> i32 {
+    guard(Entry::CheckSetting, status(false), || {
+        // SAFETY: the new value stays during the call.
+        status(M::check_setting(index as usize, unsafe { bytes_of(&text) }, number))
+    })
+}
+
+unsafe extern "C" fn apply_setting<M: Module>(index: u32, text: *const c_char, number: i32) {
+    guard(Entry::ApplySetting, (), || {
+        // SAFETY: the value stays during the call.
+        M::apply_setting(index as usize, unsafe { bytes_of(&text) }, number);
+    });
+}
+
+unsafe extern "C" fn check_flags<M: Module>(function: sw_text, flags: sw_text) -> i32 {
+    guard(Entry::CheckFlags, status(true), || {
+        // SAFETY: the shim passes texts that outlive the call.
+        let (function, flags) = unsafe { (function.bytes(), flags.bytes()) };
+        status(M::check_flags(function, flags))
+    })
+}
+
+unsafe extern "C" fn init<M: Module>() -> i32 {
+    guard(Entry::Init, status(false), || status(M::init()))
+}
+
+/// Nothing to give back: the mappings go with the last process, and other
+/// modules may still call into this one. No lock may be taken here, since its
+/// owner may have been killed.
+unsafe extern "C" fn destroy() {
+    guard(Entry::Destroy, (), || {});
+}
+
+unsafe extern "C" fn can_load<M: Module>() -> i32 {
+    guard(Entry::CanLoad, 0, || M::can_load().into())
+}
+
+unsafe extern "C" fn load<M: Module>() {
+    guard(Entry::Load, (), M::load);
+}
+
+/// The code of a verdict; that of `failed` after a panic, or where C passes nothing.
+#[inline(always)]
+fn judge(entry: Entry, failed: Verdict, f: impl FnOnce() -> Option<Verdict>) -> i32 {
+    guard(entry, failed.code(), || f().unwrap_or(failed).code())
+}
+
+unsafe extern "C" fn check_company_ip<M: Module>(msg: *const sw_message, company: sw_text) -> i32 {
+    judge(Entry::CheckCompanyIp, Verdict::InternalError, || {
+        // SAFETY: the shim passes a message and a text that outlive the call.
+        let (message, company) = unsafe { (Message::new(msg)?, company.bytes()) };
+        Some(M::check_company_ip(message, company))
+    })
+}
+
+unsafe extern "C" fn check_country<M: Module>(msg: *const sw_message, list: sw_text) -> i32 {
+    judge(Entry::CheckCountry, Verdict::InternalError, || {
+        // SAFETY: the shim passes a message and a text that outlive the call.
+        let (message, list) = unsafe { (Message::new(msg)?, list.bytes()) };
+        Some(M::check_country(message, list))
+    })
+}
+
+unsafe extern "C" fn flood_check<M: Module>(msg: *const sw_message, flags: sw_text) -> i32 {
+    judge(Entry::FloodCheck, Verdict::FloodUntracked, || {
+        // SAFETY: the shim passes a message and a text that outlive the call.
+        let (message, flags) = unsafe { (Message::new(msg)?, flags.bytes()) };
+        Some(M::flood_check(message, flags))
+    })
+}
+
+unsafe extern "C" fn auth_check<M: Module>(msg: *const sw_message, aor: sw_text) -> i32 {
+    judge(Entry::AuthCheck, Verdict::AuthUntracked, || {
+        // SAFETY: the shim passes a message and a text that outlive the call.
+        let (message, aor) = unsafe { (Message::new(msg)?, aor.bytes()) };
+        Some(M::auth_check(message, aor))
+    })
+}
+
+unsafe extern "C" fn auth_failed<M: Module>(
+    attempt: *const sw_attempt,
+    aor: sw_text,
+    credentials: *const sw_text,
+) -> i32 {
+    judge(Entry::AuthFailed, Verdict::AuthUntracked, || {
+        // SAFETY: the shim passes a message and texts that outlive the call.
+        let (attempt, aor, credentials) = unsafe {
+            (Attempt::new(attempt)?, aor.bytes(), credentials.as_ref().map(|text| text.bytes()))
+        };
+        Some(M::auth_failed(attempt, aor, credentials))
+    })
+}
+
+unsafe extern "C" fn auth_ok<M: Module>(msg: *const sw_message, aor: sw_text) -> i32 {
+    judge(Entry::AuthOk, Verdict::AuthUntracked, || {
+        // SAFETY: the shim passes a message and a text that outlive the call.
+        let (message, aor) = unsafe { (Message::new(msg)?, aor.bytes()) };
+        Some(M::auth_ok(message, aor))
+    })
+}
+
+/// What a panic answers: an emergency is allowed all the same.
+fn failed(flags: &[u8], emergency: Verdict) -> Verdict {
+    if flags.contains(&b'e') { emergency } else { Verdict::InternalError }
+}
+
+unsafe extern "C" fn roadwarrior_acquire<M: Module>(
+    call: *const sw_call,
+    aor: sw_text,
+    company: sw_text,
+    flags: sw_text,
+) -> i32 {
+    // SAFETY: the shim passes a call and texts that outlive this one.
+    let (call, aor, company, flags) =
+        unsafe { (CallRequest::new(call), aor.bytes(), company.bytes(), flags.bytes()) };
+    judge(Entry::RoadwarriorAcquire, failed(flags, Verdict::RoadwarriorEmergency), || {
+        Some(M::roadwarrior_acquire(call?, aor, company, flags))
+    })
+}
+
+unsafe extern "C" fn cc_limit<M: Module>(
+    call: *const sw_call,
+    company: sw_text,
+    flags: sw_text,
+) -> i32 {
+    // SAFETY: the shim passes a call and texts that outlive this one.
+    let (call, company, flags) =
+        unsafe { (CallRequest::new(call), company.bytes(), flags.bytes()) };
+    judge(Entry::CcLimit, failed(flags, Verdict::CallEmergency), || {
+        Some(M::cc_limit(call?, company, flags))
+    })
+}
+
+unsafe extern "C" fn dialog_event<M: Module>(event: sw_dialog_event, dialog: sw_dialog) {
+    guard(Entry::DialogEvent, (), || {
+        #[allow(non_upper_case_globals)]
+        let event = match event {
+            SW_DIALOG_ENDED => DialogEvent::Ended,
+            SW_DIALOG_RESUMED => DialogEvent::Resumed,
+            SW_DIALOG_GONE => DialogEvent::Gone,
+            _ => return,
+        };
+        M::dialog_event(event, dialog.into());
+    });
+}
+
+unsafe extern "C" fn dialog_expired<M: Module>(dialog: sw_dialog, why: sw_expiry, said_bye: i32) {
+    guard(Entry::DialogExpired, (), || {
+        M::dialog_expired(dialog.into(), why as usize, said_bye != 0);
+    });
+}
+
+unsafe extern "C" fn dialog_counts<M: Module>(dialog: sw_dialog) -> i32 {
+    guard(Entry::DialogCounts, 0, || M::dialog_counts(dialog.into()).into())
+}
+
+unsafe extern "C" fn dialog_restored<M: Module>(restored: *const sw_restored) {
+    guard(Entry::DialogRestored, (), || {
+        // SAFETY: the shim passes a structure whose texts outlive the call.
+        let Some(restored) = (unsafe { restored.as_ref() }) else { return };
+        // SAFETY: as above.
+        let restored = unsafe {
+            Restored {
+                dialog: restored.dialog.into(),
+                call_id: restored.call_id.bytes(),
+                company: restored.company.bytes(),
+                user: restored.user.bytes(),
+                flags: restored.flags.bytes(),
+                started: restored.started,
+            }
+        };
+        M::dialog_restored(&restored);
+    });
+}
+
+unsafe extern "C" fn tick<M: Module>() {
+    guard(Entry::Tick, (), M::tick);
+}
+
+unsafe extern "C" fn can_reap<M: Module>() -> i32 {
+    guard(Entry::CanReap, 0, || M::can_reap().into())
+}
+
+unsafe extern "C" fn reap<M: Module>() {
+    guard(Entry::Reap, (), M::reap);
+}
+
+unsafe extern "C" fn rpc<M: Module>(
+    method: sw_rpc_method,
+    usage: *const c_char,
+    handle: *mut c_void,
+) {
+    // SAFETY: the shim passes a literal, and the handle of a call that lasts until we return.
+    let Some(call) = (unsafe { Call::new(usage, handle) }) else { return };
+    let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
+    if let Err(fault) = guard(Entry::Rpc, crashed, || M::rpc(method, &call)) {
+        call.fault(&fault);
+    }
+}

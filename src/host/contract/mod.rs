@@ -1,0 +1,17 @@
+//! The contract with the host: its C types, its functions as safe ones, the guarded
+//! entries from C. The only unsafe code towards C.
+
+pub mod abi;
+pub mod audit;
+pub mod counters;
+pub mod database;
+pub mod dialogs;
+pub mod entries;
+#[cfg(feature = "fault-injection")]
+mod faults;
+pub mod guard;
+pub mod log;
+pub mod message;
+pub mod process;
+pub mod rpc;
+pub mod values;

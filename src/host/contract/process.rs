@@ -1,0 +1,38 @@
+//! What the host does for the module besides: event routes, settings, its user.
+
+use std::ffi::CStr;
+use std::ptr;
+
+use super::abi;
+
+/// Runs an event route, or the KEMI function; in the module's own process only.
+pub fn run_event(name: &CStr, callback: &CStr) {
+    if let Some(run) = abi::host().and_then(|host| host.run_event) {
+        // SAFETY: both names outlive the call.
+        unsafe { run(name.as_ptr(), callback.as_ptr()) };
+    }
+}
+
+/// Whether the module's own process has applied all changes of settings so far.
+pub fn settings_are_settled() -> bool {
+    let settled = abi::host().and_then(|host| host.settings_settled);
+    // SAFETY: takes nothing, and may be called in any process.
+    settled.is_none_or(|settled| unsafe { settled() } != 0)
+}
+
+/// Hands a change that was checked to the host, which tells all processes; whether it
+/// took it. `text` is None for a number.
+pub fn change_setting(index: usize, text: Option<&CStr>, number: i32) -> bool {
+    abi::host().and_then(|host| host.change_setting).is_some_and(|change| {
+        let text = text.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: the text outlives the call, which copies it.
+        unsafe { change(index as u32, text, number) == 0 }
+    })
+}
+
+/// The user that the host's processes run as: it may still be root in `mod_init`, and
+/// another one afterwards.
+pub fn user() -> u32 {
+    // SAFETY: asks for a number.
+    abi::host().and_then(|host| host.run_as).map_or(0, |run_as| unsafe { run_as() })
+}

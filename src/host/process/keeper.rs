@@ -1,0 +1,172 @@
+//! Keeps blocks and bans in a file, and reads them back. Written by one process, whole
+//! and under another name first, so that a reader always finds a whole file.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::blocklist;
+use super::trouble::Trouble;
+use crate::clock::{self, Moment};
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::log;
+use crate::host::files::{self, Writer, check_absolute};
+use crate::host::state::State;
+use crate::host::state::rules::{with_auth_rules, with_rules};
+use crate::printable::Printable;
+
+/// Ms between two writes of the file.
+const PERIOD: u64 = 1000;
+
+/// Writes the file when blocks or bans have changed; one process, that of the module.
+pub struct Keeper {
+    /// The file, as `flood_persist` was at the last look.
+    path: Option<PathBuf>,
+    writer: Writer,
+    /// Changes of blocks and of bans at the last write.
+    written: Option<(u64, u64)>,
+    tried: u64,
+    trouble: Trouble,
+}
+
+impl Keeper {
+    /// Nothing written yet.
+    pub const NEW: Self =
+        Keeper { path: None, writer: Writer::NEW, written: None, tried: 0, trouble: Trouble::NONE };
+
+    /// Writes the file if a second has passed and blocks or bans have changed since.
+    pub fn keep(&mut self, state: &State, now: u64) {
+        if now.saturating_sub(self.tried) < PERIOD {
+            return;
+        }
+        self.tried = now;
+        let path = state.values.flood_persist();
+        if self.path != path {
+            // Another file is written from the beginning; the old one stays as it is.
+            *self = Keeper { path, tried: now, ..Keeper::NEW };
+        }
+        let changes = (state.flood.changes(), state.auth.changes());
+        if self.written != Some(changes)
+            && let Some(path) = self.path.clone()
+        {
+            self.try_to_write(state, &path, changes, now);
+        }
+    }
+
+    fn try_to_write(&mut self, state: &State, path: &Path, changes: (u64, u64), now: u64) {
+        match self.write(state, path) {
+            Ok(()) => {
+                self.written = Some(changes);
+                if self.trouble.is_over() {
+                    log::info(format_args!("flood_persist {}: written again", path.display()));
+                }
+            }
+            Err(error) if self.trouble.is_due(now) => {
+                let path = path.display();
+                log::error(format_args!(
+                    "flood_persist {path}: {error}; blocks and bans would not survive a restart \
+                     (tried again, said once a minute)"
+                ));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn write(&mut self, state: &State, path: &Path) -> Result<(), String> {
+        self.writer.replace(path, || Ok(whole(state).into_bytes()))
+    }
+}
+
+fn whole(state: &State) -> String {
+    let now = Moment::now();
+    let mut text = format!("{}\n{}", blocklist::HEADER, blocklist::seed_line(state.auth.seed()));
+    state.flood.blocks(clock::monotonic, |block| {
+        text.push_str(&blocklist::block_line(&state.settings, now, block));
+    });
+    state.auth.bans(clock::monotonic, |ban| {
+        text.push_str(&blocklist::ban_line(&state.settings, now, ban));
+    });
+    text
+}
+
+/// Whether blocks could be written to a file.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check(path: &Path) -> Result<(), String> {
+    check_kind(path)?;
+    read(path)?;
+    files::check_writable(path)
+        .map_err(|why| format!("\"{}\" cannot be written: {why}", path.display()))
+}
+
+/// Whether a path may be meant for blocks, so that only its rights or its disk can be in
+/// the way.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check_kind(path: &Path) -> Result<(), String> {
+    check_absolute(path)?;
+    let is_other = fs::metadata(path).is_ok_and(|of| !of.is_file());
+    // What cannot be read is said when it is loaded.
+    if is_other || read(path).ok().flatten().is_some_and(|text| !blocklist::is_ours(&text)) {
+        return Err(format!("\"{}\" is not a file of blocks", path.display()));
+    }
+    Ok(())
+}
+
+/// The bytes of a file; None if there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("\"{}\" cannot be read: {error}", path.display())),
+    }
+}
+
+/// The seed of the earlier run, by which the bans in its file are known.
+pub fn seed(path: &Path) -> Option<[u64; 2]> {
+    blocklist::lines(&fs::read(path).ok()?).find_map(blocklist::parse_seed)
+}
+
+/// Reads the blocks and bans of an earlier run back, with the time that is left of
+/// them; how many of each. A line that is none is logged and left out.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
+    let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
+    let lines = text.iter().flat_map(|text| blocklist::lines(text)).skip(1);
+    let now = Moment::now();
+    let (mut loaded, mut banned) = (0, 0);
+    for line in lines {
+        if blocklist::parse_seed(line).is_some() {
+            continue;
+        }
+        if let Some(ban) = blocklist::parse_ban(state, now, line) {
+            // One whose time has run out ends with the first sweep, and is told.
+            let kept = with_auth_rules(state, |rules| state.auth.ban(&ban, rules, now.monotonic));
+            if kept.is_ok() {
+                banned += 1;
+                counters::count_own(Own::AuthBansStarted);
+            }
+            continue;
+        }
+        let Some(block) = blocklist::parse_block(&state.settings, now, line) else {
+            let line = Printable::short(line);
+            log::warning(format_args!(
+                "flood_persist {}: \"{line}\" is not a block or ban; left out",
+                path.display()
+            ));
+            continue;
+        };
+        if block.until > now.monotonic {
+            let kept = with_rules(state, |rules| state.flood.block(&block, rules, now.monotonic));
+            if kept.is_ok() {
+                loaded += 1;
+                counters::count_own(Own::FloodBlocksStarted);
+            }
+        }
+    }
+    Ok((loaded, banned))
+}

@@ -1,0 +1,16 @@
+//! What runs beside the SIP workers.
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod blocklist;
+pub mod child;
+pub mod feeder;
+pub mod keeper;
+pub mod loader;
+pub mod reaper;
+pub mod recorder;
+pub mod revision;
+pub mod route;
+pub mod tables_keeper;
+pub mod trouble;
+pub mod usage;

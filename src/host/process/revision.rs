@@ -1,0 +1,72 @@
+//! Blocks and bans that the tables or settings of now would not have made: a source that
+//! has become exempt, or one of another class. They end when that holds, not only when the
+//! source sends again. What an operator has set stays.
+
+use std::cell::Cell;
+
+use crate::address::Prefix;
+use crate::auth::Ban;
+use crate::flood::{Block, ClassId};
+use crate::host::report::bans::report_outdated as report_ban;
+use crate::host::report::blocks::report_outdated as report_block;
+use crate::host::state::rules::{with_auth_rules, with_rules};
+use crate::host::state::{State, with_snapshot};
+use crate::policy;
+
+/// What blocks and bans are judged by: the generation of the tables, and the versions of
+/// both rules.
+type Basis = (u64, u64, u64);
+
+thread_local! {
+    static LOOKED: Cell<Option<Basis>> = const { Cell::new(None) };
+}
+
+/// Ends what is outdated, if tables or settings are others than at the last call. Called
+/// all the time in the module's own process.
+pub fn revise(state: &State) {
+    let basis = (
+        state.store.publication().current(),
+        with_rules(state, |rules| rules.version),
+        with_auth_rules(state, |rules| rules.version),
+    );
+    if LOOKED.replace(Some(basis)) == Some(basis) {
+        return;
+    }
+    with_rules(state, |rules| {
+        let is_over = |block: &Block| {
+            // What was blocked under another `flood_ipv6_prefix` is no source of now.
+            let prefix = block.prefix;
+            let is_source = prefix == prefix.first().prefix(rules.ipv6_prefix as u8);
+            let class = class_of(prefix, block.class, rules.company_sources());
+            let is_over = class != block.class || rules.class(class).block == 0;
+            (is_source && is_over).then_some(class)
+        };
+        let ended = |block: &Block, class| report_block(state, block, class);
+        state.flood.revise(is_over, ended);
+    });
+    with_auth_rules(state, |rules| {
+        let is_over = |ban: &Ban| {
+            let class = class_of(ban.source, ban.class, rules.company_sources());
+            (class != ban.class).then_some(class)
+        };
+        state.auth.revise(is_over, |ban, class| report_ban(state, ban, class));
+    });
+}
+
+/// The class of a source now, as far as its first and last address tell. A network in
+/// which only some addresses have a class of their own was judged by one that has sent:
+/// it stays what it was, unless all of it is exempt.
+fn class_of(
+    source: Prefix,
+    before: Option<ClassId>,
+    company_sources: Option<ClassId>,
+) -> Option<ClassId> {
+    let ends @ [first, last] = [source.first(), source.last()];
+    let classes = with_snapshot(|view, _| {
+        ends.map(|address| policy::source_class(view, address, company_sources).0)
+    });
+    match classes {
+        Some([a, b]) if a == b && (a.is_none() || first == last) => a,
+        _ => before,
+    }
+}

@@ -1,0 +1,152 @@
+//! Companies and brands for a monitoring system: few at a time, by event routes.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::route::run_route;
+use crate::clock;
+use crate::events::{Event, EventKind, Subject};
+use crate::host::contract::log;
+use crate::host::state::usage::{NEAR, Usage, brands, companies};
+use crate::host::state::{State, with_snapshot};
+
+/// Ms between two rounds.
+const PERIOD: u64 = 10_000;
+/// Companies, and brands, that are told in any case: the busiest. Others are told
+/// when they come near to their limit.
+const BUSIEST: usize = 20;
+/// Never more than these within [`LIFE`].
+const MOST: usize = 200;
+/// Of these, so many are for those near to their limit.
+const KEPT_FOR_NEAR: usize = 100;
+/// Ms for which a monitoring system may show what it was told: the minute after which
+/// `http.cfg` forgets, and the round in which it does.
+const LIFE: u64 = 60_000 + 2 * PERIOD;
+
+thread_local! {
+    static TOLD: Cell<u64> = const { Cell::new(0) };
+    /// Companies with their brands, and brands.
+    static LABELS: RefCell<[Labels; 2]> = const { RefCell::new([Labels::NONE, Labels::NONE]) };
+    static COMPLAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Who was told within [`LIFE`], so that there is room for whoever is told once.
+struct Labels {
+    /// Company and brand, and when they were told last.
+    alive: Vec<(Vec<u8>, Vec<u8>, u64)>,
+}
+
+impl Labels {
+    const NONE: Self = Labels { alive: Vec::new() };
+
+    /// Those of a ranking that are told at `now`, and how many have no room.
+    fn choose<'a>(&mut self, ranked: &'a [Usage<'a>], now: u64) -> (Vec<&'a Usage<'a>>, usize) {
+        self.alive.retain(|(.., told)| now.saturating_sub(*told) < LIFE);
+        let (mut chosen, mut left_out) = (Vec::new(), 0);
+        for (n, usage) in ranked.iter().enumerate() {
+            let is_near = usage.percent() >= NEAR;
+            if n >= BUSIEST && !is_near {
+                continue;
+            }
+            let room = if is_near { MOST } else { MOST - KEPT_FOR_NEAR };
+            let known = |(company, brand, _): &&mut (Vec<u8>, Vec<u8>, u64)| {
+                company == usage.company && brand == usage.brand
+            };
+            if let Some((.., told)) = self.alive.iter_mut().find(known) {
+                *told = now;
+            } else if self.alive.len() < room {
+                self.alive.push((usage.company.to_vec(), usage.brand.to_vec(), now));
+            } else {
+                left_out += 1;
+                continue;
+            }
+            chosen.push(usage);
+        }
+        (chosen, left_out)
+    }
+}
+
+/// Runs `event_route[sipwarden:gauge]` for whom it is worth it, now and then.
+pub fn tell(state: &State, now: u64) {
+    if now.saturating_sub(TOLD.get()) < PERIOD {
+        return;
+    }
+    TOLD.set(now);
+    let events = with_snapshot(|view, _| {
+        LABELS.with_borrow_mut(|labels| {
+            let mut events = Vec::new();
+            let mut all_left_out = 0;
+            let ranked = [companies(state, view), brands(state, view)];
+            for (labels, ranked) in labels.iter_mut().zip(&ranked) {
+                let (chosen, left_out) = labels.choose(ranked, now);
+                events.extend(chosen.into_iter().map(event));
+                all_left_out += left_out;
+            }
+            note_left_out(state, all_left_out);
+            events
+        })
+    });
+    // The snapshot is let go before the script runs.
+    for event in events.iter().flatten() {
+        run_route(state, c"sipwarden:gauge", event);
+    }
+}
+
+fn event(usage: &Usage<'_>) -> Event {
+    let Usage { company, brand, .. } = *usage;
+    let subject = Subject { company, brand, ..Subject::default() };
+    let mut event = Event::new(EventKind::NearLimit, clock::wall(), &subject);
+    (event.calls, event.limit) = (usage.calls, usage.limit);
+    event
+}
+
+fn note_left_out(state: &State, left_out: usize) {
+    state.gauges_left_out.store(left_out as u64, Relaxed);
+    if left_out > 0 && !COMPLAINED.replace(true) {
+        log::warning(format_args!(
+            "{left_out} companies and brands are not told to monitoring: there is room for {MOST} \
+             of each within {} s; gauges_left_out tells how many there are (said once)",
+            LIFE / 1000
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(company: &str, calls: u32) -> Usage<'_> {
+        Usage { company: company.as_bytes(), brand: b"b", calls, limit: 10 }
+    }
+
+    #[test]
+    fn never_more_are_alive_than_there_is_room_for_and_the_near_come_first() {
+        let names: Vec<_> = (0..2000).map(|n| n.to_string()).collect();
+        let mut labels = Labels::NONE;
+        let mut told = Vec::new();
+        for round in 0..100usize {
+            let now = 1000 + round as u64 * PERIOD;
+            // Others are busy in each round, and one comes near to its limit.
+            let busy = names.iter().cycle().skip(round * 37).take(50).map(|name| usage(name, 3));
+            let near = format!("near {round}");
+            let ranked: Vec<_> = [usage(&near, 9)].into_iter().chain(busy).collect();
+            let (chosen, left_out) = labels.choose(&ranked, now);
+            assert!(chosen.iter().any(|usage| usage.company == near.as_bytes()), "{round}");
+            assert_eq!(chosen.len() + left_out, BUSIEST, "{round}");
+            told.extend(chosen.iter().map(|usage| (usage.company.to_vec(), now)));
+            let mut alive: Vec<_> =
+                told.iter().filter(|(_, at)| now - at < LIFE).map(|(name, _)| name).collect();
+            alive.sort();
+            alive.dedup();
+            assert!(alive.len() <= MOST, "{round}: {}", alive.len());
+        }
+        // Who stays is told each time, whoever else comes.
+        let mut labels = Labels::NONE;
+        let ranked: Vec<_> = names.iter().map(|name| usage(name, 9)).collect();
+        for round in 0..20u64 {
+            let (chosen, left_out) = labels.choose(&ranked, round * PERIOD);
+            assert_eq!((chosen.len(), left_out), (MOST, 2000 - MOST));
+            assert_eq!(chosen[0].company, b"0");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! From rows to a generation that serves.
+
+use std::time::Duration;
+
+use crate::host::state::State;
+use crate::shm::{PublishError, Published, Writer};
+use crate::snapshot::{self, Blob};
+use crate::tables::{BadRows, Broadest, Configuration, Loader, Table};
+
+/// How long a reload waits for those before it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A loader of tables with these names, by the settings that hold.
+pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRows) -> Loader {
+    let flood = state.flood_rules.settings();
+    Loader::new(names, bad_rows).flood(
+        state.settings.classes.clone(),
+        Broadest { v4: flood.broadest_v4 as u8, v6: flood.broadest_v6 as u8 },
+    )
+}
+
+/// Publishes what a file keeps, in `mod_init`; the generation.
+///
+/// # Errors
+/// Why it cannot be.
+pub fn publish_kept(state: &State, config: Configuration, date: u64) -> Result<u64, String> {
+    let busy = |pid| format!("process {pid} is reloading");
+    let writer = state.store.writer(PATIENCE).map_err(busy)?;
+    let blob = compile(config, date)?;
+    let published = publish(&writer, &blob)?;
+    Ok(published.generation)
+}
+
+pub fn compile(config: Configuration, date: u64) -> Result<Blob, String> {
+    snapshot::compile(config, hash_key()?, date)
+        .map_err(|_| "the tables are larger than 4 GiB".to_owned())
+}
+
+pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
+    let bytes = blob.bytes();
+    writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))
+}
+
+/// Two random words.
+pub fn hash_key() -> Result<[u64; 2], String> {
+    let random = || getrandom::u64().map_err(|e| format!("no random numbers: {e}"));
+    Ok([random()?, random()?])
+}
+
+fn not_published(error: &PublishError, bytes: usize) -> String {
+    match error {
+        PublishError::TooLarge { room } => format!(
+            "snapshot_memory is too small: {bytes} bytes do not fit in {room}; {} (MiB) would do",
+            (2 * bytes).div_ceil(1 << 20)
+        ),
+        PublishError::Busy { pid } => {
+            format!("process {pid} has not left an old generation for 5 s")
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What happens when the tables cannot be loaded at start-up: those of `tables_file`
+//! serve until the database's can be read again.
+//!
+//! A process of its own tries, and only after such a start: a database that does not
+//! answer may keep it waiting for minutes, which neither a SIP worker nor the process
+//! that tells of blocks and feeds the firewall may.
+
+use std::cell::Cell;
+
+use super::{tables, tables_file};
+use crate::clock;
+use crate::host::contract::log;
+use crate::host::state::{State, with_snapshot};
+
+const MINUTE: u64 = 60_000;
+
+/// Loads the tables at start-up, from the file if the database has none to serve.
+///
+/// # Errors
+/// Both cannot be used, or there is no file.
+pub fn start(state: &State) -> Result<(), String> {
+    let Err(why) = tables::reload(state) else { return Ok(()) };
+    let Some(path) = state.values.tables_file() else {
+        return Err(format!(
+            "{why}; with tables_file set, the tables of the last run would serve meanwhile"
+        ));
+    };
+    let shown = path.display();
+    match tables_file::load(state, &path) {
+        Ok(Some(generation)) => {
+            state.fallback.begin(generation, &why);
+            say(state);
+            Ok(())
+        }
+        Ok(None) => Err(format!("{why}; tables_file {shown}: there is none yet")),
+        Err(file) => Err(format!("{why}; tables_file {shown}: {file}")),
+    }
+}
+
+fn say(state: &State) {
+    let date = with_snapshot(|view, _| clock::date(view.compiled_at())).unwrap_or_default();
+    let path = state.values.tables_file().unwrap_or_default();
+    log::error(format_args!(
+        "the tables of {date} serve, from {}, since {} (tried again, said once a minute)",
+        path.display(),
+        state.fallback.reason()
+    ));
+}
+
+thread_local! {
+    static SAID: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Says once a minute that the file serves; in the module's own process.
+pub fn tell(state: &State, now: u64) {
+    if !state.fallback.is_on() || now < SAID.get() + MINUTE {
+        return;
+    }
+    // The start has said it for the first minute.
+    if SAID.replace(now) > 0 {
+        say(state);
+    }
+}

@@ -1,0 +1,35 @@
+//! The database of countries: a file that is read with the tables.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use crate::countries::CountryNetworks;
+use crate::host::files::check_absolute;
+
+/// Bytes of the largest file that is read.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Whether a file may be the database.
+///
+/// # Errors
+/// A sentence that names it.
+pub fn check(path: &Path) -> Result<(), String> {
+    check_absolute(path)?;
+    File::open(path).map(drop).map_err(|e| format!("\"{}\" cannot be read: {e}", path.display()))
+}
+
+/// Reads the database.
+///
+/// # Errors
+/// A sentence that names the file and what is wrong with it.
+pub fn load(path: &Path) -> Result<CountryNetworks, String> {
+    let wrong = |why: String| format!("parameter geoip_db: \"{}\" {why}", path.display());
+    let cannot = |e: std::io::Error| wrong(format!("cannot be read: {e}"));
+    let size = fs::metadata(path).map_err(cannot)?.len();
+    if size > MOST_BYTES {
+        return Err(wrong(format!("has {size} bytes, more than {MOST_BYTES}")));
+    }
+    // Whole, so that a file that is replaced meanwhile is the old one or the new one.
+    let bytes = fs::read(path).map_err(cannot)?;
+    CountryNetworks::read(&bytes).map_err(wrong)
+}

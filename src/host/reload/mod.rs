@@ -1,0 +1,9 @@
+//! From tables to a snapshot that serves.
+#![forbid(unsafe_code)]
+
+pub mod compile;
+pub mod fallback;
+pub mod geoip;
+pub mod problems;
+pub mod tables;
+pub mod tables_file;

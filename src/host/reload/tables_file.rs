@@ -1,0 +1,89 @@
+//! The file that keeps the last tables of a database.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Instant;
+
+use super::compile::{loader, publish_kept};
+use crate::host::contract::log;
+use crate::host::files::{self, check_absolute};
+use crate::host::state::State;
+use crate::tables::{BadRows, Table, kept};
+
+/// Bytes of the largest file that is read.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// What was never written by us is not overwritten: a wrong name costs nobody a file.
+pub fn refuse_foreign(path: &Path) -> Result<(), String> {
+    files::refuse_others(path)?;
+    let mut begin = Vec::new();
+    if let Some(file) = files::open_trusted(path)? {
+        let _ = file.take(kept::MAGIC.len() as u64).read_to_end(&mut begin);
+    }
+    match begin.is_empty() || kept::MAGIC == begin {
+        true => Ok(()),
+        false => Err("it is not a file of tables; remove it, or name another".into()),
+    }
+}
+
+/// Whether the tables could be kept in a file.
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn check(path: &Path) -> Result<(), String> {
+    check_absolute(path)?;
+    let cannot = |why| format!("\"{}\" cannot be written: {why}", path.display());
+    refuse_foreign(path).and_then(|()| files::check_writable(path)).map_err(cannot)
+}
+
+/// The bytes of a file; None if there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let Some(file) = files::open_trusted(path)? else { return Ok(None) };
+    let cannot = |e: std::io::Error| format!("it cannot be read: {e}");
+    let size = file.metadata().map_err(cannot)?.len();
+    if size > MOST_BYTES {
+        return Err(format!("it has {size} bytes, more than {MOST_BYTES}"));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(size).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(Some(bytes))
+}
+
+/// Publishes the tables of a file, with their date; the generation, or None if there is
+/// no file. Rows that are not valid here, for example of a class that is gone, are left
+/// out and logged: without the others nobody would be served.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
+    let started = Instant::now();
+    let Some(bytes) = read(path)? else { return Ok(None) };
+    let file = kept::Kept::read(&bytes)?;
+    let names = Table::ALL.map(|table| table.short_name().to_owned());
+    let loader = file.load(loader(state, names, BadRows::Skip))?;
+    let (config, skipped) =
+        loader.finish().map_err(|bad| format!("{} of its rows are bad", bad.count()))?;
+    for problem in skipped.kept() {
+        log::warning(format_args!("tables_file {}: left out: {problem}", path.display()));
+    }
+    let companies = config.companies.len();
+    let generation = publish_kept(state, config, file.date)?;
+    let (ms, shown, size) = (started.elapsed().as_millis(), path.display(), bytes.len());
+    log::info(format_args!(
+        "generation {generation} loaded from {shown}: {companies} companies; {size} bytes, {ms} ms"
+    ));
+    Ok(Some(generation))
+}
+
+/// Companies in a file; 0 if there is none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn companies(state: &State, path: &Path) -> Result<usize, String> {
+    let Some(bytes) = read(path)? else { return Ok(0) };
+    let names = Table::ALL.map(|table| table.short_name().to_owned());
+    let file = kept::Kept::read(&bytes)?;
+    let loaded = file.load(loader(state, names, BadRows::Skip))?.finish();
+    let (config, _) = loaded.map_err(|bad| format!("{} of its rows are bad", bad.count()))?;
+    Ok(config.companies.len())
+}

@@ -1,0 +1,80 @@
+//! Complaints about a script or its traffic: each kind at most once a minute and
+//! process, so that one does not hide another.
+
+use std::cell::Cell;
+use std::fmt::Arguments;
+use std::time::{Duration, Instant};
+
+use crate::host::contract::log;
+use crate::printable::Printable;
+
+const PERIOD: Duration = Duration::from_secs(60);
+const KINDS: usize = 10;
+
+/// What is complained of.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// An argument that a function cannot use.
+    Argument,
+    /// A flag that is none.
+    Flag,
+    /// A message without a dialog.
+    NoDialog,
+    /// No room for another call.
+    Full,
+    /// An emergency call that is not counted.
+    Emergency,
+    /// No room for another source.
+    Sources,
+    /// An AoR that cannot be counted.
+    Login,
+    /// No room for another one.
+    Logins,
+    /// A text that is no address.
+    Address,
+    /// A message that nobody has sent.
+    NoSource,
+}
+
+thread_local! {
+    static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };
+}
+
+/// Logs `what`, unless a complaint of this kind was logged within a minute.
+pub fn complain(kind: Kind, what: Arguments<'_>) {
+    let due = LAST.with(|last| {
+        let Some(last) = last.get(kind as usize) else { return false };
+        let due = last.get().is_none_or(|at| at.elapsed() >= PERIOD);
+        if due {
+            last.set(Some(Instant::now()));
+        }
+        due
+    });
+    if due {
+        log::warning(what);
+    }
+}
+
+/// A request was refused because the script passes what a function cannot use.
+pub fn misused(function: &str, what: Arguments<'_>) {
+    complain(
+        Kind::Argument,
+        format_args!(
+            "{function} refused a request: {what}; is a variable of the script unset? (said once \
+             a minute)"
+        ),
+    );
+}
+
+/// Logs that a function got a flag that it does not have.
+pub fn unknown_flag(function: &str, letter: u8, known: &str) {
+    let what = no_such_flag(function, letter, known);
+    complain(Kind::Flag, format_args!("{what}; this one is ignored (said once a minute)"));
+}
+
+/// What is wrong with a flag, and which ones there are.
+pub fn no_such_flag(function: &str, letter: u8, known: &str) -> String {
+    let letter = [letter];
+    let letter = Printable::short(&letter);
+    format!("{function} has no flag \"{letter}\"; its flags are {known}")
+}

@@ -1,0 +1,180 @@
+//! What happens in any process, put into the journal: never a wait, never a log
+//! line, and a flood of repeats is one event.
+
+use crate::address::Prefix;
+use crate::auth::Ban;
+use crate::clock::{self, Moment};
+use crate::events::{Event, EventKind, Expiry, Subject};
+use crate::flood::{Block, ClassId, Reason};
+use crate::host::contract::message::Message;
+use crate::host::state::usage::NEAR;
+use crate::host::state::{self, State};
+use crate::ledger::{LeaseInfo, ScopeKind};
+use crate::policy::Numbers;
+use crate::snapshot::View;
+use crate::source::{Learnt, Source};
+use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
+
+/// What is said of a source, in full: the subject of an event.
+pub fn subject(source: Option<Source>) -> Subject<'static> {
+    let Some(Source { address, learnt }) = source else { return Subject::default() };
+    let source = Some(address.prefix(128));
+    Subject { source, learnt: Some(learnt), ..Subject::default() }
+}
+
+/// A function has refused a request, or would have. The brand is looked up only for
+/// what is no repeat.
+pub fn refused(
+    view: &View<'_>,
+    msg: Message<'_>,
+    function: &'static Function,
+    verdict: Verdict,
+    monitored: bool,
+    subject: &Subject<'_>,
+    numbers: &Numbers,
+) {
+    let Some(state) = state::get() else { return };
+    let now = clock::wall();
+    let Subject { source, learnt, company, aor, .. } = *subject;
+    let what = (function.place(), verdict as u8, monitored, learnt.map(|way| way as u8));
+    let key = (what, source, company, aor);
+    state.journal.put_folded(&key, now, || {
+        let (kind, scope) = match verdict {
+            Verdict::BrandLimit => (EventKind::Limit, Some(ScopeKind::BRAND)),
+            Verdict::CompanyLimit => (EventKind::Limit, Some(ScopeKind::COMPANY)),
+            Verdict::RoadwarriorLimit => (EventKind::Limit, Some(ScopeKind::ROADWARRIOR)),
+            Verdict::LedgerFull => (EventKind::Limit, None),
+            _ => (EventKind::Denied, None),
+        };
+        let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
+        let [call_id, from] = msg.names();
+        let subject = Subject { brand, call_id, from, ..*subject };
+        let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
+        let counted = scope.and_then(|scope| *numbers.scopes.get(scope.number())?);
+        (event.calls, event.limit) = counted.unwrap_or((0, 0));
+        event
+    });
+}
+
+/// A call was counted: tells if that has brought a company or brand near to its
+/// limit.
+pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
+    let near = |calls: u32, limit: u32| u64::from(calls) * 100 >= u64::from(limit) * NEAR;
+    let subjects = [
+        (ScopeKind::BRAND, Subject { brand, ..Subject::default() }),
+        (ScopeKind::COMPANY, Subject { company, brand, ..Subject::default() }),
+    ];
+    for (kind, subject) in subjects {
+        let Some(Some((calls, limit))) = numbers.scopes.get(kind.number()).copied() else {
+            continue;
+        };
+        let Some(before) = calls.checked_sub(1).filter(|_| limit > 0) else { continue };
+        if near(calls, limit)
+            && !near(before, limit)
+            && let Some(state) = state::get()
+        {
+            let now = clock::wall();
+            state.journal.put_folded(&(kind.number() as u8, company, brand), now, || {
+                let mut event = Event::new(EventKind::NearLimit, now, &subject);
+                (event.calls, event.limit) = (calls, limit);
+                event
+            });
+        }
+    }
+}
+
+/// A source is blocked from now on.
+pub fn block_started(state: &State, block: &Block) {
+    block_event(state, EventKind::BlockStarted, block);
+}
+
+/// A block has ended.
+pub fn block_ended(state: &State, block: &Block) {
+    block_event(state, EventKind::BlockEnded, block);
+}
+
+fn block_event(state: &State, kind: EventKind, block: &Block) {
+    let now = Moment::now();
+    let class = state.settings.classes.name(block.class).as_bytes();
+    let (source, learnt) = (Some(block.prefix), block.ways.first());
+    let subject = Subject { source, learnt, aor: class, ..Subject::default() };
+    let mut event = Event::new(kind, now.wall, &subject);
+    if block.reason == Reason::Flood {
+        event = event.by(&FLOOD_CHECK);
+    }
+    event.calls = block.seen;
+    (event.since, event.until) = (now.date(block.since), now.date(block.until));
+    state.journal.put(&event);
+}
+
+/// An AoR is banned from a source from now on; by a `failure`, how its source was
+/// learnt, and whether bans are only watched.
+pub fn ban_started(state: &State, ban: &Ban, failure: Option<(Learnt, bool)>) {
+    let learnt = failure.map(|(learnt, _)| learnt);
+    let mut event = ban_event(EventKind::BanStarted, ban, learnt);
+    if let Some((_, monitored)) = failure {
+        event = event.with_verdict(&AUTH_FAILED, Verdict::AuthBanStarted, monitored);
+    }
+    state.journal.put(&event);
+}
+
+/// A ban has ended.
+pub fn ban_ended(state: &State, ban: &Ban) {
+    state.journal.put(&ban_event(EventKind::BanEnded, ban, None));
+}
+
+fn ban_event(kind: EventKind, ban: &Ban, learnt: Option<Learnt>) -> Event {
+    let now = Moment::now();
+    let (source, aor) = (Some(ban.source), ban.aor.bytes());
+    let subject = Subject { source, learnt, aor, ..Subject::default() };
+    let mut event = Event::new(kind, now.wall, &subject);
+    event.calls = ban.seen;
+    (event.since, event.until) = (now.date(ban.since), now.date(ban.until));
+    event
+}
+
+/// A source is throttled from now on.
+pub fn throttled(
+    state: &State,
+    (source, learnt): (Prefix, Learnt),
+    class: Option<ClassId>,
+    limit: u32,
+) {
+    let aor = state.settings.classes.name(class).as_bytes();
+    let (source, learnt) = (Some(source), Some(learnt));
+    let subject = Subject { source, learnt, aor, ..Subject::default() };
+    let mut event = Event::new(EventKind::Limit, clock::wall(), &subject).with_verdict(
+        &FLOOD_CHECK,
+        Verdict::FloodThrottled,
+        false,
+    );
+    event.limit = limit;
+    state.journal.put(&event);
+}
+
+/// The tables were loaded as this generation, or not, and why.
+pub fn reloaded(state: &State, result: Result<u64, &str>) {
+    let (kind, text, generation) = match result {
+        Ok(generation) => (EventKind::Reload, "", generation),
+        Err(why) => (EventKind::ReloadFailed, why, 0),
+    };
+    let subject = Subject { aor: text.as_bytes(), ..Subject::default() };
+    let mut event = Event::new(kind, clock::wall(), &subject);
+    event.calls = u32::try_from(generation).unwrap_or(u32::MAX);
+    state.journal.put(&event);
+}
+
+/// A call that counted ended although neither end hung up.
+pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
+    let (brand, company) = (call.id(ScopeKind::BRAND), call.id(ScopeKind::COMPANY));
+    let call_id = &call.call_id;
+    let subject = Subject { company, brand, aor: call_id, call_id, ..Subject::default() };
+    let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
+    state.journal.put(&event.with_expiry(why, said_bye));
+}
+
+/// A call was still counted while its dialog was gone.
+pub fn leaked(state: &State, call_id: &[u8]) {
+    let subject = Subject { aor: call_id, call_id, ..Subject::default() };
+    state.journal.put(&Event::new(EventKind::Leak, clock::wall(), &subject));
+}

@@ -1,0 +1,7 @@
+//! What operators are told: log lines, counters and events.
+#![forbid(unsafe_code)]
+
+pub mod bans;
+pub mod blocks;
+pub mod complaint;
+pub mod events;

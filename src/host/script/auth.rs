@@ -1,0 +1,121 @@
+//! `auth_check`, `auth_failed`, `auth_ok`.
+
+use super::judged::judged;
+use super::told::{self, About};
+use crate::auth::{Checked, Rules, Turns};
+use crate::clock;
+use crate::flood::ClassId;
+use crate::host::contract::counters;
+use crate::host::contract::message::{Attempt, Message};
+use crate::host::report::bans::report;
+use crate::host::report::complaint::{Kind, complain};
+use crate::host::state;
+use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
+use crate::policy::{self, Asked, AuthNumbers};
+use crate::printable::Printable;
+use crate::source::Source;
+use crate::unset::is_unset;
+use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
+
+/// `auth_check(aor [, ip])`.
+pub fn auth_check(msg: Message<'_>, aor: &[u8]) -> Verdict {
+    answer(&AUTH_CHECK, msg, aor, Asked::Check, &[])
+}
+
+/// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
+pub fn auth_failed(attempt: Attempt<'_>, aor: &[u8], given: Option<&[u8]>) -> Verdict {
+    let count = attempt.credential_count();
+    let parts = attempt.credentials();
+    let (found, credentials) = match &given {
+        Some(given) => (true, std::slice::from_ref(given)),
+        // With more headers than fit, no fingerprint is taken: every failure counts, so
+        // extra headers hide nothing.
+        None => (count > 0, parts.get(..count).unwrap_or_default()),
+    };
+    answer(&AUTH_FAILED, attempt.message(), aor, Asked::Failed { credentials: found }, credentials)
+}
+
+/// `auth_ok(aor [, ip])`.
+pub fn auth_ok(msg: Message<'_>, aor: &[u8]) -> Verdict {
+    answer(&AUTH_OK, msg, aor, Asked::Succeeded, &[])
+}
+
+fn answer(
+    function: &'static Function,
+    msg: Message<'_>,
+    aor: &[u8],
+    asked: Asked,
+    credentials: &[&[u8]],
+) -> Verdict {
+    let source = judged(msg, function);
+    let (verdict, told, about) = match source {
+        Ok(source) => decide(function, source, aor, asked, credentials),
+        Err(none) => unjudged(none.pass(Verdict::AuthUntracked)),
+    };
+    counters::count_verdict(function, verdict);
+    if told != verdict {
+        counters::count_verdict(function, told);
+    }
+    told::answer(msg, function.name, (told, verdict), source.ok(), about)
+}
+
+/// What the script is told where nothing is judged.
+fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
+    (verdict, verdict, About::Nothing)
+}
+
+/// The verdict, what the script is told of it, and the numbers behind it.
+fn decide(
+    function: &Function,
+    Source { address: source, learnt }: Source,
+    aor: &[u8],
+    asked: Asked,
+    credentials: &[&[u8]],
+) -> (Verdict, Verdict, About) {
+    let Some(state) = state::get() else { return unjudged(Verdict::AuthUntracked) };
+    if is_unset(aor) {
+        let (name, aor) = (function.name, Printable::short(aor));
+        complain(
+            Kind::Login,
+            format_args!(
+                "{name} passed a request: the AoR is \"{aor}\"; is a variable of the script unset? \
+                 (said once a minute)"
+            ),
+        );
+        return unjudged(Verdict::AuthUntracked);
+    }
+    with_auth_rules(state, |rules| {
+        let class = class_of(source, rules.company_sources());
+        let mut turns = Turns::default();
+        let login = state.auth.login(aor, source_of(state, source));
+        let clock = clock::monotonic;
+        let checked = match asked {
+            Asked::Failed { credentials: true } => {
+                let known = credentials.iter().any(|text| !text.is_empty());
+                let print = || state.auth.fingerprint(credentials.iter().copied());
+                let print = known.then(print);
+                state.auth.failed(&login, print, class, rules, clock, &mut turns)
+            }
+            Asked::Succeeded => state.auth.succeeded(&login, class, rules, clock, &mut turns),
+            _ => state.auth.check(&login, class, rules, clock, &mut turns),
+        };
+        let monitored = is_monitored(state, rules);
+        report(state, rules, &checked, &turns, (learnt, monitored));
+        let verdict = policy::auth_verdict(asked, checked.outcome);
+        let told = policy::watch_auth(verdict, monitored);
+        (verdict, told, About::Auth(numbers(rules, class, &checked)))
+    })
+}
+
+fn numbers(rules: &Rules, class: Option<ClassId>, checked: &Checked) -> AuthNumbers {
+    let left = match checked.until {
+        0 => 0,
+        until => clock::seconds_left(until, clock::monotonic()),
+    };
+    AuthNumbers {
+        class,
+        failures: checked.failures,
+        limit: class.map_or(0, |class| rules.class(Some(class)).limit),
+        ban_seconds: u32::try_from(left).unwrap_or(u32::MAX),
+    }
+}

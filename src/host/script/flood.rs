@@ -1,0 +1,116 @@
+//! `flood_check`.
+
+use std::cell::Cell;
+
+use super::judged::judged;
+use super::told::{About, answer};
+use crate::address::Address;
+use crate::clock;
+use crate::flood::{Checked, Outcome, Rules};
+use crate::host::contract::counters;
+use crate::host::contract::message::Message;
+use crate::host::report::blocks::{report, report_end};
+use crate::host::report::complaint::unknown_flag;
+use crate::host::state::rules::{class_of, with_rules};
+use crate::host::state::{self, State};
+use crate::policy::{self, FloodFlags, FloodNumbers};
+use crate::source::Source;
+use crate::verdict::{FLOOD_CHECK, Verdict};
+
+/// `flood_check([flags [, ip]])`.
+pub fn flood_check(msg: Message<'_>, flags: &[u8]) -> Verdict {
+    let (flags, unknown) = FloodFlags::parse(flags);
+    if let Some(letter) = unknown {
+        unknown_flag(FLOOD_CHECK.name, letter, FloodFlags::KNOWN);
+    }
+    let source = judged(msg, &FLOOD_CHECK);
+    let (verdict, judged, about) = match source {
+        Ok(source) => decide(source, flags),
+        Err(none) => unjudged(none.pass(Verdict::FloodUntracked)),
+    };
+    // A question is about a request that is counted elsewhere.
+    if !flags.peek {
+        counters::count_verdict(&FLOOD_CHECK, verdict);
+    }
+    answer(msg, FLOOD_CHECK.name, (verdict, judged), source.ok(), about)
+}
+
+/// What the script is told where nothing is judged.
+fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
+    (verdict, verdict, About::Nothing)
+}
+
+/// What the script is told, what was judged, and about what.
+fn decide(source: Source, flags: FloodFlags) -> (Verdict, Verdict, About) {
+    let Some(state) = state::get() else { return unjudged(Verdict::FloodUntracked) };
+    with_rules(state, |rules| {
+        let clock = Clock::default();
+        let checked = match flags.peek {
+            true => peek(state, rules, source.address, &clock),
+            false => check(state, rules, source, &clock),
+        };
+        let judged = policy::flood_verdict(&checked.outcome);
+        let verdict = policy::soften(judged, flags, rules.monitor != 0);
+        (verdict, judged, About::Flood(numbers(rules, &checked, &clock)))
+    })
+}
+
+/// The clock of one check; what it showed last serves for what is said afterwards.
+#[derive(Default)]
+struct Clock(Cell<Option<u64>>);
+
+impl Clock {
+    fn read(&self) -> u64 {
+        let now = clock::monotonic();
+        self.0.set(Some(now));
+        now
+    }
+
+    fn last(&self) -> u64 {
+        self.0.get().unwrap_or_else(|| self.read())
+    }
+}
+
+#[inline(always)]
+fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> Checked {
+    // Both only rise, so no two pairs of them have one sum.
+    let generation = state.store.publication().current() as u32;
+    let generation = generation.wrapping_add(rules.sources_version);
+    let mut ended = None;
+    let class = || class_of(source.address, rules.company_sources());
+    let now = || clock.read();
+    let checked = state.flood.check(source, rules, generation, now, class, &mut ended);
+    if let Some(ended) = &ended {
+        report_end(state, ended);
+    }
+    report(state, rules, &checked, source);
+    checked
+}
+
+/// What a check would say of a blocked source, without counting.
+fn peek(state: &State, rules: &Rules, source: Address, clock: &Clock) -> Checked {
+    let (block, seen) = state.flood.look(source, rules, || clock.read());
+    let class = class_of(source, rules.company_sources());
+    let outcome = match (block.filter(|block| block.applies_to(class)), class) {
+        (Some(block), _) => Outcome::Blocked { until: block.until },
+        (None, None) => Outcome::Exempt,
+        (None, Some(_)) => Outcome::Under,
+    };
+    let requests = seen.map_or(0, |seen| seen.requests);
+    Checked { outcome, class, requests, evicted: false }
+}
+
+fn numbers(rules: &Rules, checked: &Checked, clock: &Clock) -> FloodNumbers {
+    let block_seconds = match checked.outcome {
+        Outcome::Started { until, .. } | Outcome::Blocked { until } => {
+            clock::seconds_left(until, clock.last())
+        }
+        _ => 0,
+    };
+    FloodNumbers {
+        class: checked.class,
+        requests: checked.requests,
+        limit: checked.class.map_or(0, |class| rules.class(Some(class)).limit),
+        block_seconds: u32::try_from(block_seconds).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,80 @@
+//! The source that a function judges.
+
+use crate::address::Address;
+use crate::host::contract::message::Message;
+use crate::host::report::complaint::{Kind, complain};
+use crate::printable::Printable;
+use crate::source::{Learnt, Source};
+use crate::verdict::{Function, Verdict};
+
+/// Why there is nothing to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSource {
+    /// Nobody has sent the message.
+    Nobody,
+    /// The script gave a text that is no address.
+    Bad,
+}
+
+impl NoSource {
+    /// The verdict of a function that refuses then.
+    pub const fn refusal(self) -> Verdict {
+        match self {
+            NoSource::Nobody => Verdict::InternalError,
+            NoSource::Bad => Verdict::BadAddress,
+        }
+    }
+
+    /// The verdict of one that lets pass, `untracked` being its own word.
+    pub const fn pass(self, untracked: Verdict) -> Verdict {
+        match self {
+            NoSource::Nobody => untracked,
+            NoSource::Bad => Verdict::BadAddressPassed,
+        }
+    }
+}
+
+/// What a function judges: the address that the script has given, else the sender.
+///
+/// # Errors
+/// Why there is none; complained of. A wrong text never stands for the sender, who
+/// may be a balancer with many clients behind it.
+#[inline]
+pub fn judged(msg: Message<'_>, function: &Function) -> Result<Source, NoSource> {
+    if let Some(text) = msg.given() {
+        let source = given(function, text)?;
+        // A script may give what it always gives, also for those who send themselves.
+        let sender = msg.sender().filter(|sender| sender.address == source.address);
+        return Ok(sender.unwrap_or(source));
+    }
+    msg.sender().ok_or_else(|| nobody(function))
+}
+
+#[cold]
+fn nobody(function: &Function) -> NoSource {
+    complain(
+        Kind::NoSource,
+        format_args!(
+            "{} has no source to judge: nobody has sent this message; give an address as the last \
+             argument (said once a minute)",
+            function.name
+        ),
+    );
+    NoSource::Nobody
+}
+
+fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {
+    let address = Address::parse(text).ok_or_else(|| {
+        let text = Printable::short(text);
+        complain(
+            Kind::Address,
+            format_args!(
+                "{} has judged nothing: \"{text}\" is not an IP address; give one address, without a \
+                 port (said once a minute)",
+                function.name
+            ),
+        );
+        NoSource::Bad
+    })?;
+    Ok(Source { address, learnt: Learnt::Script })
+}

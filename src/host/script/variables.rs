@@ -1,0 +1,296 @@
+//! `$swd(attribute)`: the last verdict in this message, or the event that is told.
+
+use std::cell::RefCell;
+
+use super::told::{About, Told, last_told};
+use crate::address::Address;
+use crate::events::{Event, EventKind};
+use crate::host::contract::message::Message;
+use crate::host::contract::values::Value;
+use crate::host::state::{self, with_snapshot};
+use crate::ledger::ScopeKind;
+use crate::policy::{AuthNumbers, FloodNumbers};
+use crate::verdict::Verdict;
+
+/// The operators' page, whole.
+const PAGE: &str = include_str!("../../../web/index.html");
+
+/// What `$swd` is about.
+enum Context<'a> {
+    /// A message in which a function was called, and its sender.
+    Message(Told, Option<Address>),
+    /// An event, in an event route.
+    Event(&'a EventView),
+    /// Another message, and its sender.
+    Nothing(Option<Address>),
+}
+
+/// An event, and its source as text.
+struct EventView {
+    event: Event,
+    source: String,
+}
+
+thread_local! {
+    /// The event that is told now.
+    static EVENT: RefCell<Option<Box<EventView>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` while `$swd` tells of an event.
+pub fn with_event(event: &Event, f: impl FnOnce()) {
+    let source = event.source().map(|source| source.name()).unwrap_or_default();
+    EVENT.set(Some(Box::new(EventView { event: *event, source })));
+    f();
+    EVENT.set(None);
+}
+
+/// An attribute of `$swd`.
+pub struct Attribute {
+    /// Name in `$swd(name)`.
+    pub name: &'static str,
+    /// One sentence for the reference.
+    pub meaning: &'static str,
+    value: for<'a> fn(&Context<'a>) -> Option<Value<'a>>,
+}
+
+const fn attribute(
+    name: &'static str,
+    meaning: &'static str,
+    value: for<'a> fn(&Context<'a>) -> Option<Value<'a>>,
+) -> Attribute {
+    Attribute { name, meaning, value }
+}
+
+/// The verdict without monitor mode.
+fn judged(context: &Context<'_>) -> Option<Verdict> {
+    if let Context::Message(told, _) = context { Some(told.judged) } else { None }
+}
+
+fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
+    let Context::Message(Told { about: About::Calls(numbers), .. }, _) = context else {
+        return None;
+    };
+    *numbers.scopes.get(kind.number())?
+}
+
+fn count<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
+    scope(context, kind).map(|(count, _)| Value::Int(count.into()))
+}
+
+fn limit<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
+    scope(context, kind).map(|(_, limit)| Value::Int(limit.into()))
+}
+
+fn flood<'a>(context: &Context<'a>, number: fn(&FloodNumbers) -> u32) -> Option<Value<'a>> {
+    let Context::Message(Told { about: About::Flood(numbers), .. }, _) = context else {
+        return None;
+    };
+    Some(Value::Int(number(numbers).into()))
+}
+
+fn auth<'a>(context: &Context<'a>, number: fn(&AuthNumbers) -> u32) -> Option<Value<'a>> {
+    let Context::Message(Told { about: About::Auth(numbers), .. }, _) = context else {
+        return None;
+    };
+    Some(Value::Int(number(numbers).into()))
+}
+
+fn event_of<'a>(context: &Context<'a>) -> Option<&'a Event> {
+    if let Context::Event(view) = context { Some(&view.event) } else { None }
+}
+
+fn event_int<'a>(context: &Context<'a>, number: fn(&Event) -> u64) -> Option<Value<'a>> {
+    Some(Value::Int(i64::try_from(number(event_of(context)?)).unwrap_or(i64::MAX)))
+}
+
+/// A text of an event; none where it is empty.
+fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Value<'a>> {
+    Some(text(event_of(context)?)).filter(|text| !text.is_empty()).map(Value::Text)
+}
+
+/// Events of these kinds keep a class where others keep an AoR.
+pub fn names_a_class(event: &Event) -> bool {
+    matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BlockEnded))
+        || event.function() == crate::verdict::FLOOD_CHECK.name
+}
+
+/// The AoR, or the text that an event without one keeps in its place.
+fn aor_or_text<'a>(context: &Context<'a>) -> Option<Value<'a>> {
+    event_text(context, Event::aor).filter(|_| !event_of(context).is_some_and(names_a_class))
+}
+
+fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
+    match context {
+        Context::Message(Told { about: About::Flood(numbers), .. }, _) => {
+            Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
+        }
+        Context::Message(Told { about: About::Auth(numbers), .. }, _) => {
+            Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
+        }
+        Context::Event(view) if names_a_class(&view.event) => Some(Value::Text(view.event.aor())),
+        _ => None,
+    }
+}
+
+/// The address whose country is told.
+fn address(context: &Context<'_>) -> Option<Address> {
+    match context {
+        Context::Message(Told { source: Some(judged), .. }, _) => Some(judged.address),
+        Context::Message(_, source) | Context::Nothing(source) => *source,
+        Context::Event(view) => Some(view.event.source()?.first()),
+    }
+}
+
+/// All attributes.
+pub const ATTRIBUTES: [Attribute; 34] = [
+    attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
+        Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
+        _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
+    }),
+    attribute(
+        "reason",
+        "reason of the last verdict in this message, or of the event",
+        |c| match c {
+            Context::Message(told, _) => Some(Value::Static(told.verdict.reason().as_bytes())),
+            _ => Some(Value::Text(event_of(c)?.reason().as_bytes())),
+        },
+    ),
+    attribute("would_code", "code of the last verdict as it would be without monitor mode", |c| {
+        judged(c).map(|judged| Value::Int(judged.code().into()))
+    }),
+    attribute("would", "its reason: why the request would be refused", |c| {
+        judged(c).map(|judged| Value::Static(judged.reason().as_bytes()))
+    }),
+    attribute("company_calls", "live calls of the company, this one included if it counts", |c| {
+        count(c, ScopeKind::COMPANY)
+    }),
+    attribute("company_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::COMPANY)),
+    attribute("brand_calls", "live calls of the company's brand", |c| count(c, ScopeKind::BRAND)),
+    attribute("brand_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::BRAND)),
+    attribute(
+        "user_calls",
+        "live calls that the user has placed from addresses that are not granted",
+        |c| count(c, ScopeKind::ROADWARRIOR),
+    ),
+    attribute("user_limit", "its `external_calls`", |c| limit(c, ScopeKind::ROADWARRIOR)),
+    attribute(
+        "class",
+        "class of the source as `flood_check` or `auth_check` saw it: `exempt`, `default` or another",
+        class,
+    ),
+    attribute(
+        "requests",
+        "requests of the source in its window, this one included; 0 for a blocked or exempt one",
+        |c| flood(c, |numbers| numbers.requests),
+    ),
+    attribute("request_limit", "the limit of its class", |c| flood(c, |numbers| numbers.limit)),
+    attribute("block_seconds", "seconds that the source is still blocked", |c| {
+        flood(c, |numbers| numbers.block_seconds)
+    }),
+    attribute("failures", "failures of the AoR and source in their window", |c| {
+        auth(c, |numbers| numbers.failures)
+    }),
+    attribute("failure_limit", "the failure that starts a ban", |c| {
+        auth(c, |numbers| numbers.limit)
+    }),
+    attribute("ban_seconds", "seconds that the AoR is still banned from the source", |c| {
+        auth(c, |numbers| numbers.ban_seconds)
+    }),
+    attribute(
+        "event",
+        "event: `block_started`, `block_ended`, `auth_ban_started`, `auth_ban_ended`, `denied`, `limit`, `near_limit`, `reload`, \
+         `reload_failed`, `leak`, `call_expired`",
+        |c| Some(Value::Text(event_of(c)?.kind()?.name().as_bytes())),
+    ),
+    attribute("function", "event: the function that refused, blocked or banned", |c| {
+        Some(Value::Text(event_of(c)?.function().as_bytes())).filter(|_| event_of(c).is_some())
+    }),
+    attribute(
+        "ip",
+        "the address that the last function in this message has judged (`cc_limit`: the sender's); of \
+         an event, its source, an address or prefix",
+        |c| match c {
+            Context::Message(told, _) => Some(Value::Address(told.source?.address)),
+            Context::Event(view) if !view.source.is_empty() => {
+                Some(Value::Text(view.source.as_bytes()))
+            }
+            _ => None,
+        },
+    ),
+    attribute(
+        "learnt",
+        "how that address was learnt: `packet`, `proxy` (the PROXY protocol) or `script` (an \
+         argument)",
+        |c| {
+            let learnt = match c {
+                Context::Message(told, _) => told.source?.learnt,
+                _ => event_of(c)?.learnt()?,
+            };
+            Some(Value::Static(learnt.name().as_bytes()))
+        },
+    ),
+    attribute(
+        "country",
+        "country of the address that a function was given last, else of the message's source, as \
+         two letters; of an event, that of its source",
+        |c| {
+            let code = with_snapshot(|view, _| view.country_of(address(c)?))??;
+            Some(Value::Static(code.name().as_bytes()))
+        },
+    ),
+    attribute("company", "event: id of the company", |c| event_text(c, Event::company)),
+    attribute("brand", "event: id of the brand", |c| event_text(c, Event::brand)),
+    attribute("aor", "event: AoR of the user", aor_or_text),
+    attribute(
+        "text",
+        "event: why a reload failed, the Call-ID of a leak or of a call that expired",
+        aor_or_text,
+    ),
+    attribute("call_id", "event: Call-ID of the request or call", |c| {
+        event_text(c, Event::call_id)
+    }),
+    attribute("from", "event: URI in the From header of the request that was refused", |c| {
+        event_text(c, Event::from)
+    }),
+    attribute("count", "event: how often it happened; repeats within 10 s are one", |c| {
+        event_int(c, |event| event.count.into())
+    }),
+    attribute(
+        "calls",
+        "event: live calls, requests refused in a block or ban, or the generation of a reload",
+        |c| event_int(c, |event| event.calls.into()),
+    ),
+    attribute("limit", "event: the limit that was reached or is near", |c| {
+        event_int(c, |event| event.limit.into())
+    }),
+    attribute("since", "event: start of the block or ban, seconds since 1970", |c| {
+        event_int(c, |event| event.since / 1000)
+    }),
+    attribute("until", "event: end of the block or ban, seconds since 1970", |c| {
+        event_int(c, |event| event.until / 1000)
+    }),
+    attribute("page", "the operators' web page, for `xhttp_reply()`", |_| {
+        Some(Value::Static(PAGE.as_bytes()))
+    }),
+];
+
+/// Index of an attribute.
+pub fn index_of(name: &[u8]) -> Option<usize> {
+    ATTRIBUTES.iter().position(|attribute| attribute.name.as_bytes() == name)
+}
+
+/// Gives the value of an attribute to `tell`, if it has one.
+pub fn tell_attribute(msg: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {
+    let Some(attribute) = ATTRIBUTES.get(index) else { return };
+    let address = || msg.sender().map(|sender| sender.address);
+    EVENT.with_borrow(|event| {
+        let context = match (event, last_told(msg)) {
+            (Some(event), _) => Context::Event(event),
+            (None, Some(told)) => Context::Message(told, address()),
+            (None, None) => Context::Nothing(address()),
+        };
+        if let Some(value) = (attribute.value)(&context) {
+            tell(value);
+        }
+    });
+}

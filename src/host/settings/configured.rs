@@ -1,0 +1,263 @@
+//! The configured values, checked as a whole, and changes at run time.
+
+use std::path::PathBuf;
+
+use parking_lot::Mutex;
+
+use super::params::{PARAMS, Value, at};
+use super::values::Values;
+use crate::auth::{self, AuthSettings};
+use crate::firewall::Sets;
+use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
+
+/// Values as they arrive in mod_init, before [`Settings::take`].
+static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
+
+/// What is fixed at start-up; the rest lies in [`super::Values`].
+pub struct Settings {
+    /// Bytes for two generations.
+    pub snapshot_bytes: usize,
+    /// Calls that can be counted at a time.
+    pub max_calls: usize,
+    /// Sources that can be known at a time.
+    pub flood_sources: usize,
+    /// Classes of sources.
+    pub classes: ClassNames,
+    /// Pairs of AoR and source that can be known at a time.
+    pub auth_sources: usize,
+    /// Brute force protection, as configured.
+    pub auth: AuthSettings,
+    /// Sets of nftables for blocked sources.
+    pub firewall: Option<Sets>,
+    /// The program that feeds them.
+    pub firewall_nft: PathBuf,
+}
+
+/// Checks and keeps the value of parameter `index`; values come in order, those
+/// of a list one by one.
+///
+/// # Errors
+/// A sentence that names the parameter, its value and what is allowed.
+pub fn configure(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
+    let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
+    let mut configured = CONFIGURED.lock();
+    if index == 0 {
+        configured.clear();
+    }
+    configured.push((index, value));
+    Ok(())
+}
+
+impl Settings {
+    /// The values kept by [`configure`], and the settings of flood control.
+    ///
+    /// # Errors
+    /// What is wrong with the values as a whole.
+    pub fn take() -> Result<(Self, FloodSettings), String> {
+        let configured = CONFIGURED.lock();
+        let int = |index: usize| match configured.iter().find(|(own, _)| *own == index) {
+            Some((_, Value::Int(number))) => usize::try_from(*number).unwrap_or(0),
+            _ => 0,
+        };
+        let text = |index: usize| match configured.iter().find(|(own, _)| *own == index) {
+            Some((_, Value::Text(text))) => text.as_str(),
+            _ => "",
+        };
+        let mut settings = Settings {
+            snapshot_bytes: int(at::SNAPSHOT_MEMORY) << 20,
+            max_calls: int(at::MAX_CALLS),
+            flood_sources: int(at::FLOOD_SOURCES),
+            classes: ClassNames::default(),
+            auth_sources: int(at::AUTH_SOURCES),
+            auth: AuthSettings::new(1, 1, 1, 0),
+            firewall: firewall(text(at::FIREWALL))?,
+            firewall_nft: text(at::FIREWALL_NFT).into(),
+        };
+        for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
+            settings.add_class(value)?;
+        }
+        for (_, value) in configured.iter().filter(|(index, _)| *index == at::AUTH_CLASS) {
+            settings.add_auth_class(value)?;
+        }
+        let mut flood = FloodSettings::new(1, 1000, 0, 0);
+        let mut auth = settings.auth;
+        flood.know(&settings.classes);
+        auth.know(&settings.classes);
+        for (index, value) in &*configured {
+            if at::is_auth(*index) && *index != at::AUTH_SOURCES {
+                settings.change_auth(&mut auth, *index, value)?;
+            } else if PARAMS.get(*index).is_some_and(|param| param.runtime) {
+                settings.change(&mut flood, *index, value)?;
+            }
+        }
+        settings.auth = auth;
+        Ok((settings, flood))
+    }
+
+    /// The values kept by [`configure`], in their order.
+    pub fn configured() -> Vec<(usize, Value)> {
+        CONFIGURED.lock().clone()
+    }
+
+    /// Puts the values kept by [`configure`] where all processes see them.
+    pub fn publish(values: &Values) {
+        CONFIGURED.lock().iter().for_each(|(index, value)| values.set(*index, value));
+    }
+
+    /// Classes are shared with flood control: a tag names one for both.
+    fn add_auth_class(&mut self, value: &Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return Ok(()) };
+        let name = auth::parse_class(text)?.name;
+        match self.classes.id(&name) {
+            Some(_) => Ok(()),
+            None => self.classes.add(name).map_err(|e| format!("parameter auth_class: {e}")),
+        }
+    }
+
+    /// As [`Settings::change`], for a setting of brute force protection.
+    ///
+    /// # Errors
+    /// A sentence that names parameter and value; nothing has changed then.
+    pub fn change_auth(
+        &self,
+        auth: &mut AuthSettings,
+        index: usize,
+        value: &Value,
+    ) -> Result<(), String> {
+        let name = PARAMS.get(index).map_or("", |param| param.name());
+        match (index, value) {
+            (at::AUTH_LIMIT..=at::AUTH_SAME | at::AUTH_MONITOR, Value::Int(number)) => {
+                let number = u32::try_from(*number).unwrap_or(0);
+                match index {
+                    at::AUTH_LIMIT => auth.set_default(|limit, _, _, _| *limit = number),
+                    at::AUTH_WINDOW => auth.set_default(|_, window, _, _| *window = number),
+                    at::AUTH_BLOCK => auth.set_default(|_, _, block, _| *block = number),
+                    at::AUTH_RESTART => auth.set_default(|_, _, _, restart| *restart = number),
+                    at::AUTH_SAME => auth.same = number,
+                    _ => auth.monitor = number,
+                }
+            }
+            (at::AUTH_CLASS, Value::Text(text)) => {
+                let class = auth::parse_class(text)?;
+                let ClassId(position) = self
+                    .classes
+                    .id(&class.name)
+                    .ok_or_else(|| format!("parameter {name}: there is no class {}", class.name))?;
+                auth.set_class(position.into(), &class);
+            }
+            (at::AUTH_COMPANY_SOURCES, Value::Text(text)) => {
+                let sources = self.classes.parse(text).ok_or_else(|| {
+                    let shown = text.escape_debug();
+                    format!("parameter {name}: \"{shown}\" is neither exempt nor a class")
+                })?;
+                auth.company_sources = ClassId::to_number(sources).into();
+            }
+            _ => return Err(format!("parameter {name} cannot be changed at run time")),
+        }
+        Ok(())
+    }
+
+    fn add_class(&mut self, value: &Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return Ok(()) };
+        let name = parse_class(text)?.name;
+        self.classes.add(name).map_err(|e| format!("parameter flood_class: {e}"))
+    }
+
+    /// Changes a setting of flood control; leaves `flood` as it is for another one.
+    ///
+    /// # Errors
+    /// A sentence that names parameter and value; nothing has changed then.
+    pub fn change(
+        &self,
+        flood: &mut FloodSettings,
+        index: usize,
+        value: &Value,
+    ) -> Result<(), String> {
+        match value {
+            Value::Int(number) => {
+                set_number(flood, index, u32::try_from(*number).unwrap_or(0));
+                Ok(())
+            }
+            Value::Text(text) => self.set_text(flood, index, text).map_err(|why| {
+                let name = PARAMS.get(index).map_or("", |param| param.name());
+                format!("parameter {name}: {why}")
+            }),
+        }
+    }
+
+    fn set_text(&self, flood: &mut FloodSettings, index: usize, text: &str) -> Result<(), String> {
+        match index {
+            at::FLOOD_WINDOW => {
+                let ms = parse_duration(text)?;
+                flood.set_default(|_, window, _, _| *window = ms);
+            }
+            at::FLOOD_CLASS => {
+                let class = parse_class(text)?;
+                let ClassId(position) = (self.classes.id(&class.name))
+                    .ok_or_else(|| format!("there is no class {}", class.name))?;
+                flood.set_class(position.into(), &class);
+            }
+            at::FLOOD_COMPANY_SOURCES => {
+                let sources = self.classes.parse(text).ok_or_else(|| {
+                    format!("\"{}\" is neither exempt nor a class", text.escape_debug())
+                })?;
+                flood.company_sources = ClassId::to_number(sources).into();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn set_number(flood: &mut FloodSettings, index: usize, number: u32) {
+    match index {
+        at::FLOOD_LIMIT => flood.set_default(|limit, _, _, _| *limit = number),
+        at::FLOOD_BLOCK => flood.set_default(|_, _, block, _| *block = number),
+        at::FLOOD_BLOCK_MAX => flood.set_default(|_, _, _, most| *most = number),
+        at::FLOOD_EXEMPT_PREFIX => flood.broadest_v4 = number,
+        at::FLOOD_EXEMPT_IPV6_PREFIX => flood.broadest_v6 = number,
+        at::FLOOD_IPV6_PREFIX => flood.ipv6_prefix = number,
+        at::FLOOD_MONITOR => flood.monitor = number,
+        at::MONITOR => flood.monitor_all = number,
+        _ => {}
+    }
+}
+
+fn firewall(table: &str) -> Result<Option<Sets>, String> {
+    if table.is_empty() {
+        return Ok(None);
+    }
+    Sets::of(table).map(Some).map_err(|e| format!("parameter firewall: {e}"))
+}
+
+#[cfg(test)]
+impl Settings {
+    /// Those of an empty configuration with these classes.
+    pub fn with_classes(classes: &[&str]) -> Result<Self, String> {
+        let (mut settings, _) = Settings::take()?;
+        for class in classes {
+            settings.add_class(&Value::Text((*class).into()))?;
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_known_by_name_and_there_are_at_most_fourteen() {
+        let known = Settings::with_classes(&["carrier=limit:5", "office=block:0"]).unwrap();
+        assert_eq!(known.classes.id("office"), Some(ClassId(2)));
+        assert_eq!(known.classes.name(Some(ClassId(1))), "carrier");
+        assert_eq!(known.classes.name(Some(ClassId::DEFAULT)), "default");
+        assert_eq!(known.classes.name(None), "exempt");
+        let refused = Settings::with_classes(&["a=limit:5", "a=limit:6"]).err().unwrap();
+        assert!(refused.contains("class a stands twice"), "{refused}");
+        let many: Vec<String> = (0..16).map(|n| format!("c{n}=limit:5")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(Settings::with_classes(&many[..14]).is_ok());
+        assert!(Settings::with_classes(&many).err().unwrap().contains("class c14 is one too many"));
+    }
+}

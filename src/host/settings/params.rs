@@ -1,0 +1,451 @@
+//! Module parameters: one table of names, types, defaults and bounds.
+
+use std::ffi::CStr;
+
+use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
+use crate::flood::{LONGEST_BLOCK, parse_class, parse_duration};
+use crate::tables::Table;
+
+/// What a parameter takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// An integer, both bounds allowed.
+    Int {
+        /// Value without a modparam.
+        default: i32,
+        /// Lowest value.
+        min: i32,
+        /// Highest value.
+        max: i32,
+    },
+    /// A text of `min` to `max` bytes.
+    Text {
+        /// Value without a modparam.
+        default: &'static CStr,
+        /// Shortest value in bytes.
+        min: usize,
+        /// Longest value in bytes.
+        max: usize,
+    },
+    /// A name of a table or view, possibly with schema: letters, digits, `_`, `.`.
+    Name {
+        /// Value without a modparam.
+        default: &'static CStr,
+    },
+    /// One of a few words.
+    Choice {
+        /// Value without a modparam.
+        default: &'static CStr,
+        /// All words.
+        words: &'static [&'static str],
+    },
+    /// A window: seconds, or milliseconds as `1500ms`.
+    Duration {
+        /// Value without a modparam.
+        default: &'static CStr,
+    },
+    /// A class of sources, `name=key:value;...`; may be given several times.
+    Classes,
+    /// The same for brute force protection.
+    AuthClasses,
+    /// `exempt` or the name of a class.
+    Class {
+        /// Value without a modparam.
+        default: &'static CStr,
+    },
+}
+
+/// A module parameter.
+pub struct Param {
+    /// Name in `modparam("sipwarden", name, value)`.
+    pub name: &'static CStr,
+    /// Type, default and bounds.
+    pub kind: Kind,
+    /// Whether `cfg.set_now_int` or `cfg.set_now_string` can change it.
+    pub runtime: bool,
+    /// One sentence for the reference.
+    pub meaning: &'static CStr,
+}
+
+/// Position of each parameter in [`PARAMS`].
+pub mod at {
+    #![allow(missing_docs)]
+    use super::Table;
+
+    pub const DB_URL: usize = 0;
+    pub const FIRST_TABLE: usize = 1;
+    pub const RELOAD_BAD_ROWS: usize = FIRST_TABLE + Table::ALL.len();
+    pub const GEOIP_DB: usize = RELOAD_BAD_ROWS + 1;
+    pub const TABLES_FILE: usize = GEOIP_DB + 1;
+    pub const SNAPSHOT_MEMORY: usize = TABLES_FILE + 1;
+    pub const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
+    pub const REAPER_INTERVAL: usize = MAX_CALLS + 1;
+    pub const FLOOD_LIMIT: usize = REAPER_INTERVAL + 1;
+    pub const FLOOD_WINDOW: usize = FLOOD_LIMIT + 1;
+    pub const FLOOD_BLOCK: usize = FLOOD_WINDOW + 1;
+    pub const FLOOD_BLOCK_MAX: usize = FLOOD_BLOCK + 1;
+    pub const FLOOD_CLASS: usize = FLOOD_BLOCK_MAX + 1;
+    pub const FLOOD_COMPANY_SOURCES: usize = FLOOD_CLASS + 1;
+    pub const FLOOD_EXEMPT_PREFIX: usize = FLOOD_COMPANY_SOURCES + 1;
+    pub const FLOOD_EXEMPT_IPV6_PREFIX: usize = FLOOD_EXEMPT_PREFIX + 1;
+    pub const FLOOD_IPV6_PREFIX: usize = FLOOD_EXEMPT_IPV6_PREFIX + 1;
+    pub const FLOOD_MONITOR: usize = FLOOD_IPV6_PREFIX + 1;
+    pub const FLOOD_SOURCES: usize = FLOOD_MONITOR + 1;
+    pub const FLOOD_PERSIST: usize = FLOOD_SOURCES + 1;
+    pub const MONITOR: usize = FLOOD_PERSIST + 1;
+    pub const EVENT_CALLBACK: usize = MONITOR + 1;
+    pub const AUDIT_URL: usize = EVENT_CALLBACK + 1;
+    pub const AUDIT_TABLE: usize = AUDIT_URL + 1;
+    pub const AUTH_LIMIT: usize = AUDIT_TABLE + 1;
+    pub const AUTH_WINDOW: usize = AUTH_LIMIT + 1;
+    pub const AUTH_BLOCK: usize = AUTH_WINDOW + 1;
+    pub const AUTH_RESTART: usize = AUTH_BLOCK + 1;
+    pub const AUTH_SAME: usize = AUTH_RESTART + 1;
+    pub const AUTH_CLASS: usize = AUTH_SAME + 1;
+    pub const AUTH_COMPANY_SOURCES: usize = AUTH_CLASS + 1;
+    pub const AUTH_MONITOR: usize = AUTH_COMPANY_SOURCES + 1;
+    pub const AUTH_SOURCES: usize = AUTH_MONITOR + 1;
+    pub const FIREWALL: usize = AUTH_SOURCES + 1;
+    pub const FIREWALL_AFTER: usize = FIREWALL + 1;
+    pub const FIREWALL_NFT: usize = FIREWALL_AFTER + 1;
+    pub const COUNT: usize = FIREWALL_NFT + 1;
+
+    /// Whether a setting is one of brute force protection.
+    pub const fn is_auth(index: usize) -> bool {
+        index >= AUTH_LIMIT && index <= AUTH_SOURCES
+    }
+}
+
+/// Longest table name, as databases allow.
+const MAX_NAME: usize = 128;
+
+const fn fixed(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Param {
+    Param { name, kind, runtime: false, meaning }
+}
+
+const fn runtime(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Param {
+    Param { name, kind, runtime: true, meaning }
+}
+
+const fn table(name: &'static CStr, default: &'static CStr, meaning: &'static CStr) -> Param {
+    runtime(name, Kind::Name { default }, meaning)
+}
+
+const fn int(default: i32, min: i32, max: i32) -> Kind {
+    Kind::Int { default, min, max }
+}
+
+/// All parameters.
+pub const PARAMS: [Param; at::COUNT] = [
+    runtime(
+        c"db_url",
+        Kind::Text { default: c"sqlite:////var/lib/kamailio/sipwarden.sqlite", min: 1, max: 1024 },
+        c"Database with the six tables, in the form of Kamailio's database drivers.",
+    ),
+    table(c"brand_table", c"sipwarden_brand", c"Table or view of the brands."),
+    table(c"company_table", c"sipwarden_company", c"Table or view of the companies."),
+    table(
+        c"company_address_table",
+        c"sipwarden_company_address",
+        c"Table or view of the companies' address ranges.",
+    ),
+    table(
+        c"company_country_table",
+        c"sipwarden_company_country",
+        c"Table or view of the companies' countries.",
+    ),
+    table(c"user_table", c"sipwarden_user", c"Table or view of the users."),
+    table(
+        c"trusted_table",
+        c"sipwarden_trusted",
+        c"Table or view of the platform's and its peers' addresses.",
+    ),
+    runtime(
+        c"reload_bad_rows",
+        Kind::Choice { default: c"fail", words: &["fail", "skip"] },
+        c"What a bad row does. `fail`: the whole load fails. `skip`: the row is left out and reported.",
+    ),
+    runtime(
+        c"geoip_db",
+        Kind::Text { default: c"", min: 0, max: 1024 },
+        c"File with the countries of networks (MaxMind DB). It is read with the tables, so a change takes effect with the next reload. Empty: countries grant nothing.",
+    ),
+    runtime(
+        c"tables_file",
+        Kind::Text { default: c"", min: 0, max: 1024 },
+        c"File that keeps the last tables, for a start without the database. Empty: no file.",
+    ),
+    fixed(
+        c"snapshot_memory",
+        int(256, 2, 8192),
+        c"Address space for two generations of the tables, in MiB. Only what is used takes memory.",
+    ),
+    fixed(
+        c"max_calls",
+        int(65_536, 16, 4_194_304),
+        c"Calls that can be counted at a time. Further ones are refused with `ledger_full`.",
+    ),
+    runtime(
+        c"reaper_interval",
+        int(60, 0, 86_400),
+        c"Seconds between two comparisons of the counted calls with the dialogs. 0: no comparison.",
+    ),
+    runtime(
+        c"flood_limit",
+        int(100, 1, 65_535),
+        c"Requests that a source may send in a window.",
+    ),
+    runtime(
+        c"flood_window",
+        Kind::Duration { default: c"2" },
+        c"Length of the window: a number of seconds up to 60, or a text like `1500ms` or `300s`.",
+    ),
+    runtime(
+        c"flood_block",
+        int(300, 0, LONGEST_BLOCK as i32),
+        c"Seconds that a source is blocked. 0: no blocks, only what is above the limit is refused.",
+    ),
+    runtime(
+        c"flood_block_max",
+        int(0, 0, LONGEST_BLOCK as i32),
+        c"Each repeated block is twice as long as the one before, up to this many seconds. 0: all blocks are equally long.",
+    ),
+    runtime(
+        c"flood_class",
+        Kind::Classes,
+        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;block_max:N`. Up to 14 classes. A value that is not given is that of `default`. At run time the values of a class can be changed; those that are not given stay.",
+    ),
+    runtime(
+        c"flood_company_sources",
+        Kind::Class { default: c"exempt" },
+        c"Class of the sources in a company's ranges, if the company's filter is on: `exempt`, or a class.",
+    ),
+    runtime(
+        c"flood_exempt_prefix",
+        int(16, 0, 32),
+        c"A company's IPv4 range that is broader than this exempts nobody. A change takes effect with the next reload.",
+    ),
+    runtime(
+        c"flood_exempt_ipv6_prefix",
+        int(32, 0, 128),
+        c"A company's IPv6 range that is broader than this exempts nobody. A change takes effect with the next reload.",
+    ),
+    runtime(
+        c"flood_ipv6_prefix",
+        int(64, 16, 128),
+        c"Bits of an IPv6 address that make a source. Addresses that share them count as one source.",
+    ),
+    runtime(
+        c"flood_monitor",
+        int(0, 0, 1),
+        c"1: sources are counted, blocked and logged, but nothing is refused.",
+    ),
+    fixed(
+        c"flood_sources",
+        int(262_144, 1024, 16_777_216),
+        c"Sources that can be known at a time, rounded up to a power of two. Each takes 64 bytes.",
+    ),
+    runtime(
+        c"flood_persist",
+        Kind::Text { default: c"", min: 0, max: 1024 },
+        c"File that keeps blocks and bans over a restart. Empty: a restart forgets them.",
+    ),
+    runtime(
+        c"monitor",
+        int(0, 0, 1),
+        c"1: all functions judge, count and report, but allow what they would refuse (`monitored`).",
+    ),
+    runtime(
+        c"event_callback",
+        Kind::Text { default: c"", min: 0, max: 128 },
+        c"KEMI function for events that have no event route. It is called with the name of the event.",
+    ),
+    runtime(
+        c"audit_url",
+        Kind::Text { default: c"", min: 0, max: 1024 },
+        c"Database in which refusals, blocks and reloads are recorded. Empty: nothing is recorded.",
+    ),
+    table(c"audit_table", c"sipwarden_audit", c"Table for these records."),
+    runtime(
+        c"auth_limit",
+        int(100, 1, 65_535),
+        c"Failures of an AoR from one source within a window. The last of them starts the ban.",
+    ),
+    runtime(c"auth_window", int(1800, 1, LONGEST_WINDOW as i32), c"Length of the window in seconds."),
+    runtime(c"auth_block", int(43_200, 1, LONGEST_BAN as i32), c"Length of a ban in seconds."),
+    runtime(
+        c"auth_restart",
+        int(80, 0, 65_535),
+        c"Failures that count again when a ban ends. At most `auth_limit` - 1.",
+    ),
+    runtime(
+        c"auth_same",
+        int(600, 0, LONGEST_SAME as i32),
+        c"The same wrong credentials of an AoR and source count once within this many seconds. 0: they count each time.",
+    ),
+    runtime(
+        c"auth_class",
+        Kind::AuthClasses,
+        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;restart:N`. A value that is not given is that of `default`. `flood_class` and `auth_class` share their names, 14 in all; where only one of them names a class, the other one treats it as `default`. At run time the values of a class can be changed; those that are not given stay.",
+    ),
+    runtime(
+        c"auth_company_sources",
+        Kind::Class { default: c"default" },
+        c"The same for brute force protection: class of the sources in a company's ranges, if the company's filter is on.",
+    ),
+    runtime(
+        c"auth_monitor",
+        int(0, 0, 1),
+        c"1: failures are counted, AoRs are banned, bans are logged, but nobody is refused.",
+    ),
+    fixed(
+        c"auth_sources",
+        int(65_536, 1024, 4_194_304),
+        c"Pairs of AoR and source that can be known at a time, rounded up to a power of two. Each takes 260 bytes.",
+    ),
+    fixed(
+        c"firewall",
+        Kind::Text { default: c"", min: 0, max: 128 },
+        c"Table of nftables, such as `inet sipwarden`. Blocked sources are put into its sets `blocked4` and `blocked6`. Empty: no firewall.",
+    ),
+    runtime(
+        c"firewall_after",
+        int(0, 0, 1_000_000),
+        c"A blocked source is put into these sets if it sends this many more requests within ten seconds. The kernel then drops its packets. 0: every block is put there at once.",
+    ),
+    fixed(
+        c"firewall_nft",
+        Kind::Text { default: c"/usr/sbin/nft", min: 1, max: 1024 },
+        c"Path of the program `nft`, which changes these sets.",
+    ),
+];
+
+/// The value of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number.
+    Int(i32),
+    /// A text.
+    Text(String),
+}
+
+impl Param {
+    /// Its name as text.
+    pub fn name(&self) -> &str {
+        self.name.to_str().unwrap_or_default()
+    }
+
+    /// Checks a value; `text` is None for a number.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter, its value and what is allowed.
+    pub fn check(&self, text: Option<&[u8]>, number: i32) -> Result<Value, String> {
+        let refused = |value: &dyn std::fmt::Display, rule: String| {
+            Err(format!("parameter {}: {value} {rule}", self.name()).trim_end().to_owned())
+        };
+        let text = text.map(String::from_utf8_lossy);
+        match (self.kind, text) {
+            (Kind::Int { min, max, .. }, None) if (min..=max).contains(&number) => {
+                Ok(Value::Int(number))
+            }
+            (Kind::Int { min, max, .. }, None) => {
+                refused(&number, format!("is not from {min} to {max}"))
+            }
+            (Kind::Int { min, max, .. }, Some(text)) => {
+                let shown = format!("\"{}\"", text.escape_debug());
+                let rule = format!("is a text; give a number from {min} to {max}, without quotes");
+                refused(&shown, rule)
+            }
+            (_, None) => {
+                refused(&number, format!("is a number; give a text, in quotes: \"{number}\""))
+            }
+            (Kind::Text { min, max, .. }, Some(text)) => match text.len() {
+                len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
+                len => refused(&len, format!("bytes are not from {min} to {max}")),
+            },
+            (Kind::Duration { .. }, Some(text)) => match parse_duration(&text) {
+                Ok(_) => Ok(Value::Text(text.into_owned())),
+                Err(e) => refused(&e, String::new()),
+            },
+            (Kind::Classes, Some(text)) => match parse_class(&text) {
+                Ok(_) => Ok(Value::Text(text.into_owned())),
+                Err(e) => refused(&e, String::new()),
+            },
+            (Kind::AuthClasses, Some(text)) => match auth::parse_class(&text) {
+                Ok(_) => Ok(Value::Text(text.into_owned())),
+                Err(e) => refused(&e, String::new()),
+            },
+            // Whether there is such a class is known when all values are.
+            (Kind::Class { .. }, Some(text)) => Ok(Value::Text(text.into_owned())),
+            (Kind::Name { .. }, Some(text)) => {
+                let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+                if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(valid) {
+                    return Ok(Value::Text(text.into_owned()));
+                }
+                let rule = "is not a table name (1 to 128 letters, digits, '_' and '.')";
+                refused(&format_args!("\"{}\"", text.escape_debug()), rule.into())
+            }
+            (Kind::Choice { words, .. }, Some(text)) => {
+                if words.contains(&&*text) {
+                    return Ok(Value::Text(text.into_owned()));
+                }
+                let shown = format!("\"{}\"", text.escape_debug());
+                refused(&shown, format!("is not one of {}", words.join(", ")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(index: usize, text: Option<&[u8]>, number: i32) -> String {
+        PARAMS[index].check(text, number).unwrap_err()
+    }
+
+    #[test]
+    fn refused_values_are_named() {
+        assert_eq!(
+            refusal(at::SNAPSHOT_MEMORY, None, 1),
+            "parameter snapshot_memory: 1 is not from 2 to 8192"
+        );
+        assert_eq!(
+            refusal(at::FIRST_TABLE, Some(b"a; drop"), 0),
+            "parameter brand_table: \"a; drop\" is not a table name (1 to 128 letters, digits, '_' and '.')"
+        );
+        assert_eq!(
+            refusal(at::RELOAD_BAD_ROWS, Some(b"keep"), 0),
+            "parameter reload_bad_rows: \"keep\" is not one of fail, skip"
+        );
+        assert_eq!(
+            refusal(at::FLOOD_WINDOW, Some(b"2 s"), 0),
+            "parameter flood_window: \"2 s\" is not 100ms to 3600s, or a number of seconds up to 60"
+        );
+        assert_eq!(
+            refusal(at::FLOOD_CLASS, Some(b"carrier=limit:0"), 0),
+            "parameter flood_class: class carrier: limit \"0\" is not from 1 to 65535"
+        );
+        assert_eq!(
+            refusal(at::DB_URL, Some(b""), 0),
+            "parameter db_url: 0 bytes are not from 1 to 1024"
+        );
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        for param in &PARAMS {
+            let ok = match param.kind {
+                Kind::Int { default, .. } => param.check(None, default),
+                Kind::Text { default, .. }
+                | Kind::Name { default }
+                | Kind::Choice { default, .. }
+                | Kind::Duration { default }
+                | Kind::Class { default } => param.check(Some(default.to_bytes()), 0),
+                Kind::Classes => param.check(Some(b"carrier=limit:2000;window:2;block:0"), 0),
+                Kind::AuthClasses => param.check(Some(b"office=limit:500;block:600"), 0),
+            };
+            assert!(ok.is_ok(), "{ok:?}");
+        }
+    }
+}

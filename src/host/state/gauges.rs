@@ -1,0 +1,77 @@
+//! Statistics: counters, then what is asked for its value.
+
+use std::ffi::CStr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{State, get, with_snapshot};
+use crate::clock;
+use crate::firewall::Mode;
+use crate::host::contract::counters::{OWN, counted};
+use crate::snapshot::View;
+use crate::tables::Table;
+use crate::verdict::{FUNCTIONS, STATISTICS};
+
+/// A statistic that is asked for its value.
+pub struct Gauge {
+    /// Its name.
+    pub name: &'static CStr,
+    value: fn(&State) -> u64,
+}
+
+/// What is asked for its value; follows [`OWN`].
+pub const GAUGES: [Gauge; 19] = [
+    Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
+    Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
+    Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
+    Gauge { name: c"sources_known", value: |s| s.flood.memory().used.into() },
+    Gauge { name: c"sources_room", value: |s| s.flood.memory().capacity as u64 },
+    Gauge { name: c"auth_bans_active", value: |s| s.auth.memory().bans.into() },
+    Gauge { name: c"auth_known", value: |s| s.auth.memory().used.into() },
+    Gauge { name: c"auth_room", value: |s| s.auth.memory().capacity as u64 },
+    Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
+    Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
+    Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },
+    Gauge { name: c"tables_from_file", value: |s| s.fallback.is_on().into() },
+    Gauge { name: c"tables_kept", value: tables_kept },
+    Gauge { name: c"country_networks", value: |_| with_view(|v| v.country_networks().into()) },
+    Gauge { name: c"firewall_on", value: |s| u64::from(s.firewall.mode() == Mode::On) },
+    Gauge { name: c"firewall_elements", value: |s| s.firewall.elements() },
+    Gauge { name: c"events_lost", value: |s| s.journal.lost() },
+    Gauge { name: c"gauges_left_out", value: |s| s.gauges_left_out.load(Relaxed) },
+    Gauge {
+        name: c"companies",
+        value: |_| with_view(|v| v.counts().rows_of(Table::Company).into()),
+    },
+];
+
+fn with_view(value: impl FnOnce(&View<'_>) -> u64) -> u64 {
+    with_snapshot(|view, _| value(view)).unwrap_or(0)
+}
+
+fn snapshot_age(_: &State) -> u64 {
+    with_view(|view| clock::age(view.compiled_at()))
+}
+
+/// Whether a file keeps the tables that serve.
+fn tables_kept(state: &State) -> u64 {
+    let current = state.store.publication().current();
+    u64::from(current > 0 && state.fallback.kept() == current)
+}
+
+/// The value of a statistic that is asked for it, by its place among all.
+pub fn value_of(index: usize) -> u64 {
+    let gauge = index.checked_sub(STATISTICS + OWN.len()).and_then(|place| GAUGES.get(place));
+    gauge.zip(get()).map_or(0, |(gauge, state)| (gauge.value)(state))
+}
+
+/// Names of all statistics, in the order of registration, and which are gauges.
+pub fn names() -> impl Iterator<Item = (&'static CStr, bool)> {
+    let verdicts = FUNCTIONS.into_iter().flat_map(|f| f.verdicts.iter().map(|(_, name)| *name));
+    let counted = verdicts.chain(OWN).map(|name| (name, false));
+    counted.chain(GAUGES.iter().map(|gauge| (gauge.name, true)))
+}
+
+/// Name and value, summed over all processes.
+pub fn values() -> impl Iterator<Item = (&'static CStr, u64)> {
+    names().enumerate().map(|(index, (name, _))| (name, counted(index)))
+}

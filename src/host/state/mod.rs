@@ -1,0 +1,118 @@
+//! What all rooms of the host know: set up once in `mod_init`, before the host forks.
+#![forbid(unsafe_code)]
+
+pub mod fallback;
+pub mod gauges;
+mod memory;
+pub mod reader;
+pub mod rules;
+pub mod usage;
+
+use std::io;
+use std::sync::atomic::AtomicU64;
+
+use once_cell::sync::OnceCell;
+
+use crate::auth::{self, AuthTable};
+use crate::events::{Journal, Recent};
+use crate::firewall::Status;
+use crate::flood::{FloodSettings, FloodTable, SharedRules};
+use crate::host::settings::{Settings, Values};
+use crate::ledger::Ledger;
+use crate::shm::{Area, SharedText, SnapshotStore};
+use fallback::Fallback;
+use memory::Plan;
+
+pub use reader::with_snapshot;
+
+/// Bytes kept of what the last reload found wrong.
+pub const REPORT_BYTES: usize = 16384;
+
+/// Everything behind the script functions and RPC methods.
+pub struct State {
+    /// What is fixed.
+    pub settings: Settings,
+    /// What may change, but for no request path.
+    pub values: Values,
+    /// The snapshots.
+    pub store: SnapshotStore,
+    /// The calls.
+    pub ledger: Ledger,
+    /// The sources.
+    pub flood: FloodTable,
+    /// Limits and block times.
+    pub flood_rules: SharedRules,
+    /// Failed authentications.
+    pub auth: AuthTable,
+    /// Their limits and bans.
+    pub auth_rules: auth::SharedRules,
+    /// What operators are told.
+    pub journal: Journal,
+    /// The last refusals.
+    pub recent: Recent,
+    /// The last blocks and bans that began.
+    pub starts: Recent,
+    /// Whether blocked sources are dropped by the firewall.
+    pub firewall: Status,
+    /// Whether the tables come from a file.
+    pub fallback: Fallback,
+    /// Lines about the last reload.
+    pub report: SharedText<REPORT_BYTES>,
+    /// Companies and brands that had no room among the gauges lately.
+    pub gauges_left_out: &'static AtomicU64,
+}
+
+static STATE: OnceCell<State> = OnceCell::new();
+
+impl State {
+    /// Maps what the processes share; `seed` keys hashes, `auth_seed` those of AoRs.
+    ///
+    /// # Errors
+    /// The parameter for which there is no room, and a value that would do.
+    pub fn new(
+        settings: Settings,
+        values: Values,
+        flood: FloodSettings,
+        seed: [u64; 2],
+        auth_seed: [u64; 2],
+    ) -> Result<Self, String> {
+        let plan = Plan::new(&settings);
+        Self::map(settings, values, flood, seed, auth_seed).map_err(|error| plan.explain(&error))
+    }
+
+    fn map(
+        settings: Settings,
+        values: Values,
+        flood: FloodSettings,
+        seed: [u64; 2],
+        auth_seed: [u64; 2],
+    ) -> io::Result<Self> {
+        Ok(State {
+            values,
+            store: SnapshotStore::new(settings.snapshot_bytes)?,
+            ledger: Ledger::new(settings.max_calls, seed)?,
+            flood: FloodTable::new(settings.flood_sources, seed)?,
+            flood_rules: SharedRules::new(flood)?,
+            auth: AuthTable::new(settings.auth_sources, auth_seed)?,
+            auth_rules: auth::SharedRules::new(settings.auth)?,
+            journal: Journal::new(seed)?,
+            recent: Recent::new()?,
+            starts: Recent::new()?,
+            firewall: Status::new()?,
+            fallback: Fallback::new()?,
+            report: SharedText::new()?,
+            gauges_left_out: Area::share()?,
+            settings,
+        })
+    }
+}
+
+/// Installs the state; the first call counts.
+pub fn install(state: State) -> &'static State {
+    STATE.get_or_init(|| state)
+}
+
+/// The state; None before mod_init has succeeded in mapping memory.
+pub fn get() -> Option<&'static State> {
+    STATE.get()
+}

@@ -1,0 +1,45 @@
+//! Processes that share memory: children of fork share what is mapped.
+
+/// A forked process.
+pub struct Child(libc::pid_t);
+
+impl Child {
+    /// Its exit status is what `act` returns. `act` must neither allocate nor lock
+    /// anything of this process.
+    pub fn start(act: impl FnOnce() -> i32) -> Self {
+        // SAFETY: the child runs `act`, and ends without this process's destructors.
+        Self(unsafe {
+            match libc::fork() {
+                0 => libc::_exit(act()),
+                pid => pid,
+            }
+        })
+    }
+
+    /// Waits for its end, which must be one with status 0.
+    pub fn wait(self) {
+        let status = self.status();
+        assert!(libc::WIFEXITED(status), "{} was killed: {status}", self.0);
+        assert_eq!(libc::WEXITSTATUS(status), 0, "{}", self.0);
+    }
+
+    /// Ends it wherever it is.
+    pub fn kill(self) {
+        // SAFETY: a system call; the process is a child that nobody has waited for.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+        assert!(libc::WIFSIGNALED(self.status()), "{} ended by itself", self.0);
+    }
+
+    fn status(&self) -> i32 {
+        let mut status = 0;
+        // SAFETY: waits for a child of this process.
+        unsafe { libc::waitpid(self.0, &raw mut status, 0) };
+        status
+    }
+}
+
+/// Each of `count` processes does what `act` does, which must be true.
+pub fn fork_all(count: usize, act: impl Fn(usize) -> bool) {
+    let children: Vec<_> = (0..count).map(|n| Child::start(|| i32::from(!act(n)))).collect();
+    children.into_iter().for_each(Child::wait);
+}

@@ -1,0 +1,34 @@
+//! The code by itself, without a Kamailio: models, forked processes, interleavings drawn
+//! by a scheduler (`make shuttle`), and how the source files depend on each other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+#[cfg(not(shuttle))]
+mod auth;
+#[cfg(not(shuttle))]
+mod auth_processes;
+#[cfg(shuttle)]
+mod events_interleaved;
+#[cfg(not(shuttle))]
+mod flood;
+#[cfg(not(shuttle))]
+mod fork;
+#[cfg(not(shuttle))]
+mod forked;
+#[cfg(not(shuttle))]
+mod imports;
+mod ledger;
+#[cfg(not(shuttle))]
+mod ledger_model;
+#[cfg(not(shuttle))]
+mod ledger_scopes;
+mod random;
+#[cfg(not(shuttle))]
+mod rooms;
+#[cfg(not(shuttle))]
+mod tried;

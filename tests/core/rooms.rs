@@ -1,0 +1,130 @@
+//! The rooms of the house: no circle of imports, dependencies that point one way, and a
+//! plan in docs/architecture.md that shows what is there.
+//! `UPDATE_DOCS=1 cargo test --test core rooms::` rewrites the plan; the order of its rows is kept.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::imports::Crate;
+
+/// Where circles are still to be untied.
+const TO_BE_UNTIED: &str = "flood/";
+const PLAN: &str = "docs/architecture.md";
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+fn source() -> Crate {
+    Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+/// Begin and end of the plan, which is generated but for the order of its rows.
+fn plan(text: &str) -> (usize, usize) {
+    let begin = "<!-- begin rooms -->\n";
+    let from = text.find(begin).expect("no plan of the rooms") + begin.len();
+    (from, from + text[from..].find("<!-- end rooms -->").expect("the plan has no end"))
+}
+
+/// The rooms in the order of the plan: a folder `x/`, or a file of its own.
+fn rooms() -> Vec<String> {
+    let text = read(PLAN);
+    let (from, to) = plan(&text);
+    let names = text[from..to].lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+    names.map(str::to_owned).collect()
+}
+
+fn room_of(file: &str, rooms: &[String]) -> Option<usize> {
+    rooms.iter().position(|room| match room.strip_suffix('/') {
+        Some(folder) => file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+        None => file == room,
+    })
+}
+
+#[test]
+fn no_file_imports_itself_by_way_of_others() {
+    let mut circles = source().circles();
+    circles.retain(|circle| !circle.iter().all(|file| file.starts_with(TO_BE_UNTIED)));
+    assert!(circles.is_empty(), "circles of imports: {circles:#?}");
+}
+
+#[test]
+fn a_room_uses_only_the_rooms_below_it() {
+    let rooms = rooms();
+    let mut wrong = String::new();
+    for (file, used) in source().imports() {
+        let place = |file: &str| {
+            room_of(file, &rooms).unwrap_or_else(|| panic!("{PLAN} has no room for src/{file}"))
+        };
+        for other in used {
+            if place(&other) < place(&file) {
+                writeln!(wrong, "src/{file} uses src/{other}, which is above it").unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_plan_shows_what_is_there() {
+    let files = source().files();
+    let rooms = rooms();
+    for file in &files {
+        let stands_aside = matches!(file.as_str(), "lib.rs" | "host/mod.rs");
+        assert!(stands_aside || room_of(file, &rooms).is_some(), "{PLAN} lacks src/{file}");
+    }
+    let mut rows = String::from("| room | what it is | files |\n|---|---|---|\n");
+    for (place, room) in rooms.iter().enumerate() {
+        let inside: Vec<&str> = files
+            .iter()
+            .filter(|file| room_of(file, &rooms) == Some(place))
+            .map(|file| file.strip_prefix(room.as_str()).unwrap_or(""))
+            .filter(|file| !file.is_empty() && *file != "mod.rs")
+            .map(|file| file.trim_end_matches("/mod.rs").trim_end_matches(".rs"))
+            .collect();
+        let head =
+            if room.ends_with('/') { format!("src/{room}mod.rs") } else { format!("src/{room}") };
+        writeln!(rows, "| `{room}` | {} | {} |", purpose(&read(&head)), inside.join(" ")).unwrap();
+    }
+    let text = read(PLAN);
+    let (from, to) = plan(&text);
+    if text[from..to] == rows {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PLAN);
+        fs::write(path, format!("{}{rows}{}", &text[..from], &text[to..])).unwrap();
+        return;
+    }
+    panic!("{PLAN}: the plan differs from src; run UPDATE_DOCS=1 cargo test --test core rooms::");
+}
+
+/// The file that says what a room is.
+fn head_of(room: &str) -> String {
+    let inside = if room.ends_with('/') { "mod.rs" } else { "" };
+    format!("src/{room}{inside}")
+}
+
+/// The first paragraph of a file's comment.
+fn purpose(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Where unsafe code may stand: towards C, shared memory and the kernel.
+const WALLS: [&str; 5] = ["host/contract/", "host/symbol.rs", "shm/", "system.rs", "clock.rs"];
+
+#[test]
+fn unsafe_code_stays_behind_its_walls() {
+    for (file, words) in source().words() {
+        if !WALLS.iter().any(|wall| file.starts_with(wall)) {
+            let found = words.iter().any(|word| word == "unsafe");
+            assert!(!found, "src/{file} has unsafe code: it belongs into one of {WALLS:?}");
+        }
+    }
+    for room in rooms().iter().filter(|room| !WALLS.contains(&room.as_str())) {
+        let forbids = read(&head_of(room)).contains("#![forbid(unsafe_code)]");
+        assert!(forbids, "src/{room} does not forbid unsafe code");
+    }
+}

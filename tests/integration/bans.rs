@@ -1,0 +1,231 @@
+//! Bans as operators see them: listed, set, lifted, recorded, kept over a restart.
+
+use crate::support::digest::{challenge, credentials};
+use crate::support::kamailio::{Kamailio, free_port};
+use crate::support::login::{bans, config, guess, is, reason, set, tenants, told};
+use crate::support::sip::Phone;
+use crate::support::{Folder, wait_for};
+use libc::{SIGKILL, SIGTERM};
+use serde_json::{Value, json};
+
+#[test]
+fn operators_ban_list_lift_and_ask_and_all_is_recorded() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    let kamailio = config(&db)
+        .settings(&set("auth_limit", 3))
+        .settings(&format!("modparam(\"sipwarden\", \"audit_url\", \"{}\")\n", db.url()))
+        .start();
+    let [here, there] = ["127.9.0.1", "127.9.0.2"].map(|s| Phone::new(s, kamailio.address()));
+    (0..3).for_each(|n| drop(guess(&here, "REGISTER", "alice", &n.to_string())));
+    (0..3).for_each(|n| drop(guess(&there, "REGISTER", "alice", &n.to_string())));
+    let by_hand = kamailio.kamcmd(&["sipwarden.ban", "bob@test.invalid", "127.3.0.1", "600"]);
+    assert!(by_hand.contains("reason: manual") && by_hand.contains("class: exempt"), "{by_hand}");
+    let exempt = Phone::new("127.3.0.1", kamailio.address());
+    assert_eq!(guess(&exempt, "REGISTER", "bob", "right").1.reason, "auth_banned");
+    assert_eq!(guess(&exempt, "REGISTER", "alice", "right").1.reason, "exempt");
+    let listed = kamailio.rpc("sipwarden.bans", json!([]));
+    assert_eq!((&listed["total"], &listed["pages"]), (&json!(3), &json!(1)));
+    let fault = kamailio.try_rpc("sipwarden.bans", json!(["2"])).unwrap_err();
+    assert!(fault.contains("the last one is 1"), "{fault}");
+
+    let known = || kamailio.counter("auth_known");
+    let before = known();
+    let asked =
+        kamailio.rpc("sipwarden.check", json!(["office", "127.9.0.1", "alice@test.invalid"]));
+    assert_eq!(
+        (&asked["auth"]["code"], &asked["auth"]["reason"]),
+        (&json!(-2), &json!("auth_banned"))
+    );
+    assert_eq!(asked["auth"]["ban"]["reason"], "failures");
+    assert!(
+        asked["steps"].to_string().contains("auth_check: auth_banned (-2), class default"),
+        "{asked}"
+    );
+    let asked =
+        kamailio.rpc("sipwarden.check", json!(["office", "127.9.0.9", "alice@test.invalid"]));
+    assert_eq!(asked["auth"]["reason"], "auth_clear");
+    assert_eq!(known(), before);
+
+    // IPv6 addresses that share a network are one source.
+    kamailio.rpc("sipwarden.ban", json!(["eve@x", "2001:db8:0:1::1", "60"]));
+    for (address, reason) in
+        [("2001:db8:0:1:2::3", "auth_banned"), ("2001:db8:0:2::1", "auth_clear")]
+    {
+        let asked = kamailio.rpc("sipwarden.check", json!(["office", address, "eve@x"]));
+        assert_eq!(asked["auth"]["reason"], reason, "{asked}");
+    }
+    assert_eq!(kamailio.rpc("sipwarden.unban", json!(["eve@x"]))["lifted"], 1);
+
+    let unban = |args: &[&str]| kamailio.rpc("sipwarden.unban", json!(args))["lifted"].clone();
+    assert_eq!(unban(&["alice@test.invalid", "127.9.0.3"]), 0);
+    assert_eq!(unban(&["Alice@test.invalid", "127.9.0.1"]), 1);
+    is(reason(&here, "alice", "x"), "auth_counted", 1);
+    assert_eq!(guess(&there, "REGISTER", "alice", "right").1.reason, "auth_banned");
+    assert_eq!(unban(&["alice@test.invalid"]), 1);
+    assert_eq!(guess(&there, "REGISTER", "alice", "right").1.reason, "auth_cleared");
+    assert_eq!(unban(&["all", "127.3.0.0/24"]), 1);
+    assert_eq!(bans(&kamailio), [] as [Value; 0]);
+    for (method, args) in [
+        ("sipwarden.ban", vec![]),
+        ("sipwarden.ban", vec!["a@b"]),
+        ("sipwarden.ban", vec!["a@b", "nowhere"]),
+        ("sipwarden.ban", vec!["a@b", "127.0.0.1", "0"]),
+        ("sipwarden.ban", vec!["", "127.0.0.1"]),
+        ("sipwarden.ban", vec!["a@b", "127.0.0.1", "5", "6"]),
+        ("sipwarden.unban", vec![]),
+        ("sipwarden.unban", vec!["a@b", "nowhere"]),
+    ] {
+        let fault = kamailio.try_rpc(method, json!(args)).unwrap_err();
+        assert!(fault.starts_with("400"), "{method} {args:?}: {fault}");
+    }
+
+    let rows = || {
+        db.query(
+            "SELECT reason, source, aor, hits FROM sipwarden_audit WHERE reason <> 'reload' ORDER BY 1, 2, 3;",
+        )
+    };
+    let expected = "auth_ban_ended|127.3.0.1|bob@test.invalid|1\n\
+                    auth_ban_ended|127.9.0.1|alice@test.invalid|1\n\
+                    auth_ban_ended|127.9.0.2|alice@test.invalid|1\n\
+                    auth_ban_ended|2001:db8:0:1::/64|eve@x|1\n\
+                    auth_ban_started|127.3.0.1|bob@test.invalid|1\n\
+                    auth_ban_started|127.9.0.1|alice@test.invalid|1\n\
+                    auth_ban_started|127.9.0.2|alice@test.invalid|1\n\
+                    auth_ban_started|2001:db8:0:1::/64|eve@x|1\n";
+    wait_for("the rows", || (rows() == expected).then_some(()));
+}
+
+#[test]
+fn bans_survive_a_restart_with_the_time_that_is_left() {
+    let folder = Folder::new();
+    let file = folder.join("blocks");
+    let config = config(&tenants(&folder))
+        .port(free_port())
+        .settings(&set("auth_limit", 3))
+        .settings(&format!("modparam(\"sipwarden\", \"flood_persist\", \"{}\")\n", file.display()));
+    let mut kamailio = config.start();
+    let attacker = Phone::new("127.9.0.1", kamailio.address());
+    let long = "x".repeat(150);
+    (0..3).for_each(|n| drop(guess(&attacker, "REGISTER", "alice", &n.to_string())));
+    (0..3).for_each(|n| drop(guess(&attacker, "REGISTER", &long, &n.to_string())));
+    kamailio.rpc("sipwarden.ban", json!(["a b%c@x", "2001:db8::1", "500"]));
+    kamailio.rpc("sipwarden.block", json!(["192.0.2.0/24"]));
+    let lines = |n| {
+        wait_for("the file", || {
+            let text = std::fs::read_to_string(&file).ok()?;
+            (text.matches("\nban ").count() == n).then_some(text)
+        })
+    };
+    lines(3);
+    let sorted = |kamailio: &Kamailio| {
+        let mut all: Vec<String> = bans(kamailio)
+            .iter()
+            .map(|b| format!("{} {} {} {}", b["aor"], b["source"], b["reason"], b["class"]))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = sorted(&kamailio);
+    let until = |kamailio: &Kamailio| {
+        let all = bans(kamailio);
+        let alice = all.iter().find(|b| b["aor"] == "alice@test.invalid").unwrap();
+        alice["until"].as_i64().unwrap()
+    };
+    let ends = until(&kamailio);
+    for signal in [SIGTERM, SIGKILL] {
+        kamailio.stop(signal);
+        kamailio = config.start();
+        assert!(kamailio.log().contains("1 blocks and 3 bans loaded"), "{}", kamailio.log());
+        assert_eq!(sorted(&kamailio), before);
+        assert!(until(&kamailio).abs_diff(ends) <= 1);
+        for user in ["alice", "Alice", &long] {
+            assert_eq!(guess(&attacker, "REGISTER", user, "right").1.reason, "auth_banned");
+        }
+        assert_eq!(guess(&attacker, "REGISTER", "bob", "right").1.reason, "auth_cleared");
+    }
+    // A ban whose time ran out meanwhile ends, and the count begins at 80 (here 2).
+    let shown = format!("{}...", "x".repeat(100));
+    assert_eq!(kamailio.rpc("sipwarden.unban", json!([shown]))["lifted"], 1);
+    let lifted = kamailio.rpc("sipwarden.unban", json!(["all", "::/0"]));
+    assert_eq!(lifted["lifted"], 1);
+    let text = lines(1);
+    kamailio.stop(SIGTERM);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = now.as_millis() as u64;
+    let over: String = text
+        .lines()
+        .map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            ["ban", source, _, _, ref rest @ ..] if line.contains("alice") => {
+                format!("ban {source} {} {} {}\n", now - 9000, now - 1000, rest.join(" "))
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    std::fs::write(&file, format!("{over}ban nonsense\n")).unwrap();
+    kamailio = config.start();
+    assert!(kamailio.log().contains("\"ban nonsense\" is not a block or ban; left out"));
+    wait_for("the ban to end", || bans(&kamailio).is_empty().then_some(()));
+    is(reason(&attacker, "alice", "x"), "auth_ban_started", 3);
+}
+
+#[test]
+fn a_table_full_of_bans_lets_others_pass_and_keeps_them() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder))
+        .settings(&set("auth_limit", 1))
+        .settings(&set("auth_sources", 1024))
+        .start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let nonce = challenge(&phone, "REGISTER", "x");
+    let fail = |user: &str| {
+        let header = credentials("REGISTER", user, "wrong", &nonce);
+        told(&phone.request("REGISTER", user, &header).unwrap()).0
+    };
+    let mut banned = Vec::new();
+    let mut passed = 0;
+    for n in 0..4000 {
+        let user = format!("user{n}");
+        match fail(&user).reason.as_str() {
+            "auth_ban_started" => banned.push(user),
+            "auth_untracked" => passed += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(banned.len() > 900 && passed > 2000, "{} {passed}", banned.len());
+    let stats = kamailio.rpc("sipwarden.stats", json!([]));
+    assert_eq!(stats["bans"], banned.len());
+    assert_eq!(stats["counters"]["auth_failed_untracked"], passed);
+    for user in banned.iter().step_by(50) {
+        assert_eq!(fail(user).reason, "auth_banned", "{user}");
+    }
+    assert!(kamailio.log().contains("auth_sources is full of bans"));
+    let pages = kamailio.rpc("sipwarden.bans", json!([]))["pages"].as_u64().unwrap();
+    let last = kamailio.rpc("sipwarden.bans", json!([pages.to_string()]));
+    assert_eq!(last["total"], banned.len());
+    assert_eq!(kamailio.rpc("sipwarden.unban", json!(["all"]))["lifted"], banned.len());
+    assert_eq!(kamailio.counter("auth_known"), 0);
+}
+
+#[test]
+fn nobody_is_refused_while_the_monitor_is_on() {
+    for monitor in ["auth_monitor", "monitor"] {
+        let folder = Folder::new();
+        let kamailio = config(&tenants(&folder))
+            .settings(&set("auth_limit", 3))
+            .settings(&set(monitor, 1))
+            .start();
+        let phone = Phone::new("127.9.0.1", kamailio.address());
+        (1..3).for_each(|n| is(reason(&phone, "alice", &n.to_string()), "auth_counted", n));
+        is(reason(&phone, "alice", "3"), "auth_monitored", 3);
+        is(reason(&phone, "alice", "right"), "auth_monitored", 0);
+        assert_eq!(bans(&kamailio).len(), 1);
+        assert_eq!(kamailio.counter("auth_failed_ban_started"), 1);
+        assert_eq!(kamailio.counter("auth_failed_monitored"), 1);
+        assert_eq!(kamailio.counter("auth_check_banned"), 1);
+        kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", monitor, "0"]);
+        wait_for("the monitor to be off", || {
+            (guess(&phone, "REGISTER", "alice", "right").1.reason == "auth_banned").then_some(())
+        });
+    }
+}

@@ -1,0 +1,229 @@
+//! The example configuration under attack.
+
+use std::process::{Command, Stdio};
+
+use crate::support::call::{Caller, Endpoint};
+use crate::support::example::Example;
+use crate::support::kamailio::free_port;
+use crate::support::server::{program, search_path};
+use crate::support::sip::Phone;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, project, wait_for};
+
+fn tenants(folder: &Folder) -> Sqlite {
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('c.example', 'b', 0, 0), ('127.0.0.1', 'b', 0, 0);
+        INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt');",
+    );
+    db
+}
+
+/// What `kamcmd sipwarden.blocks` says, if this source is among it.
+fn block_of(example: &Example, source: &str) -> Option<String> {
+    let listed = example.kamcmd(&["sipwarden.blocks"]);
+    listed.contains(&format!("source: {source}\n")).then_some(listed)
+}
+
+/// Sends requests until the source is blocked.
+fn flood(example: &Example, source: &str) {
+    let phone = Phone::new(source, example.address());
+    for _ in 0..150 {
+        phone.send("OPTIONS", "x", "");
+    }
+    wait_for("the block", || block_of(example, source));
+}
+
+#[test]
+fn a_block_drops_neither_the_bye_of_a_live_call_nor_the_cancel_of_one_that_rings() {
+    let folder = Folder::new();
+    let gateway = Endpoint::new("127.0.0.99");
+    let example = Example::start(&tenants(&folder), gateway.address());
+    let phone = Endpoint::new("127.40.0.1");
+
+    let mut up = Caller::new(&phone, example.address(), "c.example", "");
+    up.invite();
+    let invite = gateway.request("INVITE");
+    gateway.reply(&invite, 200, "t");
+    assert_eq!(up.final_reply().status(), Some(200));
+    up.ack();
+    let ack = gateway.request("ACK");
+    let mut ringing = Caller::new(&phone, example.address(), "c.example", "");
+    ringing.invite();
+    let second = gateway.request("INVITE");
+    gateway.reply(&second, 180, "t");
+
+    flood(&example, "127.40.0.1");
+    // Nothing new gets through, nor does a request of a call that is none.
+    let asker = Phone::new("127.40.0.1", example.address());
+    asker.send("OPTIONS", "x", "");
+    let mut stranger = Caller::new(&phone, example.address(), "c.example", "");
+    stranger.within("BYE");
+
+    // The calls that are up go on to their end.
+    ringing.cancel();
+    let cancel = gateway.request("CANCEL");
+    gateway.reply(&cancel, 200, "t");
+    gateway.reply(&second, 487, "t");
+    assert_eq!(ringing.final_reply().status(), Some(487));
+    up.within("INVITE");
+    let again = gateway.request("INVITE");
+    gateway.reply(&again, 200, "t");
+    up.ack();
+    up.within("BYE");
+    let bye = gateway.request("BYE");
+    assert_eq!(bye.0.header("Call-ID"), ack.0.header("Call-ID"));
+    gateway.reply(&bye, 200, "t");
+    wait_for("the calls to end", || {
+        example.kamcmd(&["sipwarden.calls"]).contains("total: 0").then_some(())
+    });
+    assert!(asker.heard_nothing());
+    assert!(block_of(&example, "127.40.0.1").is_some());
+
+    // An emergency passes.
+    let mut emergency = Caller::new(&phone, example.address(), "c.example", "");
+    emergency.dial("112");
+    emergency.invite();
+    let invite = gateway.request("INVITE");
+    gateway.reply(&invite, 486, "t");
+    assert_eq!(emergency.final_reply().status(), Some(486));
+}
+
+/// What counts, counts for the whole test.
+fn long_window(example: &Example) {
+    example.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "600s"]);
+    wait_for("the long window", || {
+        example.kamcmd(&["sipwarden.settings"]).contains("window_ms: 600000").then_some(())
+    });
+}
+
+#[test]
+fn where_failures_count_what_succeeds_is_free() {
+    let folder = Folder::new();
+    let gateway = Endpoint::new("127.0.0.99");
+    let define = [("COUNT_FAILURES", "1".to_owned())];
+    let known = [("$avp(company) = $(fd{s.tolower});", "$avp(company) = \"c.example\";")];
+    let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &known);
+    long_window(&example);
+    let phone = Phone::new("127.42.0.1", example.address());
+    for _ in 0..150 {
+        assert_eq!(phone.request("OPTIONS", "x", "").unwrap().status, 200);
+    }
+    let answered = (0..150).take_while(|_| phone.request("SUBSCRIBE", "x", "").is_some()).count();
+    assert_eq!(answered, 100);
+    assert!(block_of(&example, "127.42.0.1").is_some());
+    phone.send("OPTIONS", "x", "");
+    assert!(phone.heard_nothing());
+    // And as shipped: everything.
+    let folder = Folder::new();
+    let example = Example::start_with(&tenants(&folder), gateway.address(), &[], &known);
+    long_window(&example);
+    let phone = Phone::new("127.42.0.1", example.address());
+    let answered = (0..150).take_while(|_| phone.request("OPTIONS", "x", "").is_some()).count();
+    assert_eq!(answered, 100);
+}
+
+/// A monitoring host is of no company; its keepalives must not be a way around the limit.
+#[test]
+fn a_monitoring_host_is_answered_and_a_flood_of_keepalives_is_not() {
+    let gateway = Endpoint::new("127.0.0.99");
+    for define in [vec![], vec![("COUNT_FAILURES", "1".to_owned())]] {
+        let folder = Folder::new();
+        let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &[]);
+        long_window(&example);
+        let monitor = Phone::new("127.43.0.1", example.address());
+        let reply = monitor.options_to_the_server().unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        // It asks for no user. One that it does not know of is refused as before.
+        assert_eq!(monitor.request("OPTIONS", "x", "").unwrap().status, 403);
+        let flooder = Phone::new("127.43.0.2", example.address());
+        let answered = (0..150).take_while(|_| flooder.options_to_the_server().is_some()).count();
+        assert_eq!(answered, 100);
+        assert!(block_of(&example, "127.43.0.2").is_some());
+    }
+}
+
+#[test]
+fn a_phone_that_calls_again_with_its_old_call_id_hears_what_is_wrong() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    db.run(
+        "INSERT INTO sipwarden_company VALUES ('r.example', 'b', 1, 0);
+        INSERT INTO sipwarden_user VALUES ('alice@r.example', 'r.example', 2);",
+    );
+    let gateway = Endpoint::new("127.0.0.99");
+    let example = Example::start(&db, gateway.address());
+    let phone = Endpoint::new("127.42.0.1");
+    // Found by cc_limit, and by roadwarrior_acquire.
+    for company in ["c.example", "r.example"] {
+        let mut call = Caller::new(&phone, example.address(), company, "");
+        call.invite();
+        let invite = gateway.request("INVITE");
+        gateway.reply(&invite, 180, "t");
+        call.invite_again();
+        let refused = call.final_reply();
+        assert_eq!(refused.status(), Some(482), "{company}: {}", refused.line);
+        gateway.reply(&invite, 486, "t");
+    }
+}
+
+#[test]
+fn a_scanner_ends_blocked_and_an_honest_phone_does_not_notice() {
+    let folder = Folder::new();
+    let gateway = Endpoint::new("127.0.0.99");
+    let example = Example::start(&tenants(&folder), gateway.address());
+    let honest = Phone::new("127.41.0.1", example.address());
+    let port = example.address().port().to_string();
+    // svwar asks for one extension after the other, from 127.0.0.1.
+    let mut scanner = Command::new("svwar")
+        .args(["-e", "1000-9999", "-m", "OPTIONS", "-p", &port, "-P"])
+        .args([&free_port().to_string(), "--force", "127.0.0.1"])
+        .current_dir(folder.path())
+        .env("HOME", folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sipvicious is installed by make test");
+    let mut looks = 0;
+    let listed = wait_for("the scanner to be blocked", || {
+        looks += 1;
+        // Ten requests a second: far below the limit.
+        if looks % 5 == 0 {
+            let reply = honest.request("OPTIONS", "x", "");
+            assert!(reply.is_some(), "an honest phone gets no answer");
+        }
+        block_of(&example, "127.0.0.1")
+    });
+    assert!(honest.request("OPTIONS", "x", "").is_some(), "an honest phone gets no answer");
+    let _ = scanner.kill();
+    let _ = scanner.wait();
+    assert!(listed.contains("total: 1"), "{listed}");
+    assert!(example.log().contains("block of 127.0.0.1 starts: more than 100 requests in 2000 ms"));
+}
+
+#[test]
+fn the_shipped_configurations_are_taken_with_their_own_settings() {
+    let folder = Folder::new();
+    let all = [
+        ("kamailio.cfg", vec![]),
+        ("kamailio.cfg", vec!["COUNT_FAILURES"]),
+        ("kamailio.cfg", vec!["COUNT_FAILURES", "WITH_AUTH"]),
+        ("ivozprovider/dry-run.cfg", vec![]),
+        ("ivozprovider/dry-run.cfg", vec!["TRUNKS"]),
+    ];
+    for (file, defines) in all {
+        let checked = program("kamailio")
+            .arg("-c")
+            .arg("-f")
+            .arg(project().join("kamailio-cfg").join(file))
+            .args(["-L", &search_path(), "-Y"])
+            .arg(folder.path())
+            .args(defines.iter().flat_map(|name| ["-A", name]))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{file} {defines:?}: {said}");
+    }
+}

@@ -1,0 +1,56 @@
+//! The module in a real Kamailio, with real SIP, databases, browsers and kernels.
+//! One subject a module; `cargo test --test integration calls::` runs one of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod addresses;
+mod arguments;
+mod balancers;
+mod bans;
+mod calls;
+mod countries;
+mod databases;
+mod databases_calls;
+mod denied;
+mod docs;
+mod endings;
+mod engines;
+mod events;
+mod example;
+mod exports;
+mod firewall;
+mod firewall_feed;
+mod floods;
+mod ivozprovider;
+mod keepalive;
+mod logins;
+mod metrics;
+mod mistakes;
+mod mixed;
+mod page;
+mod page_layout;
+mod panics;
+#[path = "../core/random.rs"]
+mod random;
+mod refusals;
+mod reload;
+mod restart;
+mod revisions;
+mod routes;
+mod scale;
+mod screenshot;
+mod settings;
+mod setup;
+mod startup;
+mod stock;
+mod storms;
+mod support;
+mod tables_file;
+mod unwritable;
+mod verdicts;
+mod words;

@@ -1,0 +1,427 @@
+//! Reloads in a real Kamailio: under traffic, concurrent, with bad rows, without a database.
+
+use std::collections::HashSet;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use crate::support::kamailio::{Config, Kamailio};
+use crate::support::sip::Phone;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, project, wait_for};
+use serde_json::json;
+
+const TENANTS: &str = "
+INSERT INTO sipwarden_brand VALUES ('b', 0);
+INSERT INTO sipwarden_company VALUES ('office', 'b', 1, 0);
+INSERT INTO sipwarden_company_address VALUES ('office', '127.0.1.0', 24);
+";
+
+fn office(folder: &Folder) -> Sqlite {
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TENANTS);
+    db
+}
+
+fn reload(kamailio: &Kamailio) -> Result<serde_json::Value, String> {
+    kamailio.try_rpc("sipwarden.reload", json!([]))
+}
+
+fn problems(kamailio: &Kamailio) -> Vec<String> {
+    let mut lines = Vec::new();
+    for page in 1.. {
+        let answer = kamailio.rpc("sipwarden.problems", json!([page]));
+        let list = answer["problems"].as_array().unwrap();
+        lines.extend(list.iter().map(|p| p.as_str().unwrap().to_owned()));
+        if answer["pages"] == page {
+            assert_eq!(answer["lines"], lines.len());
+            break;
+        }
+    }
+    lines
+}
+
+/// The old tables still serve.
+fn assert_serves(kamailio: &Kamailio) {
+    let granted = Phone::new("127.0.1.1", kamailio.address()).ask("office");
+    assert_eq!(granted.reason, "granted_range");
+    let denied = Phone::new("127.0.7.1", kamailio.address()).ask("office");
+    assert_eq!(denied.reason, "denied_source");
+}
+
+#[test]
+fn a_change_takes_effect_in_every_worker_with_one_reload() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    let phone = Phone::new("127.0.7.1", kamailio.address());
+    assert_eq!(phone.ask("office").reason, "denied_source");
+    db.run("INSERT INTO sipwarden_company_address VALUES ('office', '127.0.7.0/24', NULL);");
+    assert_eq!(phone.ask("office").reason, "denied_source");
+
+    let done = reload(&kamailio).unwrap();
+    assert_eq!(done["generation"], 2);
+    assert_eq!(done["rows"]["ranges"], 2);
+    assert!(done["bytes"].as_u64().unwrap() > 0);
+    for phase in ["fetch", "compile", "publish"] {
+        assert!(done["milliseconds"][phase].is_u64(), "{done}");
+    }
+    let mut workers = HashSet::new();
+    wait_for("all four workers", || {
+        let told = phone.ask("office");
+        assert_eq!(told.reason, "granted_range");
+        workers.insert(told.worker);
+        (workers.len() == 4).then_some(())
+    });
+}
+
+#[test]
+fn no_request_is_judged_wrongly_while_tables_are_reloaded() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    // Every generation grants the caller through another range.
+    let routes = r#"
+request_route {
+    if (check_company_ip("office")) { sl_send_reply("200", "OK"); exit; }
+    sl_send_reply("403", "$swd(reason)");
+}
+"#;
+    let kamailio = Config::new(&db.url()).routes(routes).start();
+    let calls = 6000;
+    let mut sipp = Command::new("sipp")
+        .arg(kamailio.address().to_string())
+        .arg("-sf")
+        .arg(project().join("tests/sipp/options.xml"))
+        .args(["-i", "127.0.1.1", "-p", &crate::support::kamailio::free_port().to_string()])
+        .args(["-m", &calls.to_string(), "-r", "2000", "-nostdin", "-bind_local"])
+        .args(["-timeout", "60", "-timeout_error"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut reloads = 0u64;
+    let status = loop {
+        let range = ["127.0.1.0/24", "127.0.0.0/16", "127.0.1.1"][reloads as usize % 3];
+        db.run(&format!(
+            "BEGIN; DELETE FROM sipwarden_company_address;
+             INSERT INTO sipwarden_company_address VALUES ('office', '{range}', NULL); COMMIT;"
+        ));
+        reload(&kamailio).unwrap();
+        reloads += 1;
+        if let Some(status) = sipp.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert!(status.success(), "a request was refused or not answered");
+    assert!(reloads >= 10, "only {reloads} reloads during the traffic");
+    // A loaded machine sends some of them twice.
+    assert!(kamailio.counter("check_granted_range") >= calls);
+    assert_eq!(kamailio.counter("check_denied_source"), 0);
+    assert_eq!(kamailio.counter("reloads"), reloads + 1);
+}
+
+#[test]
+fn concurrent_reloads_are_serialised_and_none_is_lost() {
+    const RELOADERS: usize = 8;
+    const EACH: u64 = 25;
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    let traffic = AtomicBool::new(true);
+    let mut generations: Vec<u64> = std::thread::scope(|scope| {
+        let asker = scope.spawn(|| {
+            let phone = Phone::new("127.0.1.9", kamailio.address());
+            while traffic.load(SeqCst) {
+                assert_eq!(phone.ask("office").reason, "granted_range");
+            }
+        });
+        let reloaders: Vec<_> = (0..RELOADERS)
+            .map(|n| {
+                let (kamailio, db) = (&kamailio, &db);
+                scope.spawn(move || {
+                    let mut generations = Vec::new();
+                    for round in 0..EACH {
+                        let company = format!("r{n}-{round}");
+                        db.run(&format!(
+                            "INSERT INTO sipwarden_company VALUES ('{company}','b',0,0);"
+                        ));
+                        let done = reload(kamailio).unwrap();
+                        // What was written before the reload is there after it.
+                        kamailio.rpc("sipwarden.company", json!([company]));
+                        generations.push(done["generation"].as_u64().unwrap());
+                    }
+                    generations
+                })
+            })
+            .collect();
+        let all = reloaders.into_iter().flat_map(|r| r.join().unwrap()).collect();
+        traffic.store(false, SeqCst);
+        asker.join().unwrap();
+        all
+    });
+    generations.sort_unstable();
+    let expected: Vec<u64> = (2..2 + RELOADERS as u64 * EACH).collect();
+    assert_eq!(generations, expected);
+    let stats = kamailio.rpc("sipwarden.stats", json!([]));
+    assert_eq!(stats["counters"]["reload_failures"], 0);
+    let used = stats["snapshot_memory_used"].as_u64().unwrap();
+    let bytes = stats["snapshot_bytes"].as_u64().unwrap();
+    assert!(used < bytes + 2 * 4096, "{used} bytes in use for a snapshot of {bytes}");
+}
+
+#[test]
+fn each_kind_of_bad_row_is_named_and_changes_nothing() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    let long = "x".repeat(65536);
+    let address = "INSERT INTO sipwarden_company_address VALUES";
+    let cases: &[(String, &[&str])] = &[
+        (
+            format!("{address} ('office', '127.0.0.300', NULL);"),
+            &["sipwarden_company_address row 2", "office", "127.0.0.300"],
+        ),
+        (format!("{address} ('office', '10.0.0.0', 33);"), &["10.0.0.0", "33"]),
+        (format!("{address} ('office', '10.0.0.0', 'abc');"), &["mask", "abc"]),
+        (format!("{address} ('office', '10.0.0.0', '');"), &["mask"]),
+        (format!("{address} ('office', '10.0.0.1', 8);"), &["host bits", "10.0.0.0/8"]),
+        (format!("{address} ('office', '2001:db8::/129', NULL);"), &["129"]),
+        (format!("{address} ('ghost', '10.0.0.1', NULL);"), &["ghost", "no company"]),
+        (format!("{address} ('office', '{long}', NULL);"), &["xxxx", "not an IP"]),
+        (
+            "INSERT INTO sipwarden_company VALUES ('lost', 'nobrand', 1, 0);".into(),
+            &["sipwarden_company row 2", "lost", "nobrand"],
+        ),
+        ("INSERT INTO sipwarden_company VALUES ('c', 'b', 7, 0);".into(), &["ip_filter", "7"]),
+        ("INSERT INTO sipwarden_company VALUES ('c', 'b', 1, -5);".into(), &["max_calls", "-5"]),
+        ("INSERT INTO sipwarden_company VALUES ('', 'b', 1, 0);".into(), &["id is empty"]),
+        ("INSERT INTO sipwarden_company VALUES ('<null>', 'b', 1, 0);".into(), &["<null>"]),
+        (
+            format!("INSERT INTO sipwarden_company VALUES ('{long}', 'b', 1, 0);"),
+            &["longer than 128"],
+        ),
+        (
+            "INSERT INTO sipwarden_brand VALUES ('b2', 'many');".into(),
+            &["sipwarden_brand row 2", "many"],
+        ),
+        ("INSERT INTO sipwarden_company_country VALUES ('office', 'spain');".into(), &["spain"]),
+        (
+            "INSERT INTO sipwarden_user VALUES ('u@d', 'office', 4);".into(),
+            &["sipwarden_user row 1", "u@d", "4"],
+        ),
+        ("INSERT INTO sipwarden_user VALUES ('u@d', 'ghost', 1);".into(), &["u@d", "ghost"]),
+        (
+            "INSERT INTO sipwarden_trusted VALUES ('nowhere', NULL, 'exempt');".into(),
+            &["sipwarden_trusted row 1", "nowhere"],
+        ),
+    ];
+    for (sql, named) in cases {
+        db.run(sql);
+        let fault = reload(&kamailio).unwrap_err();
+        assert!(fault.starts_with("500"), "{fault}");
+        let all = format!("{fault}\n{}", problems(&kamailio).join("\n"));
+        for text in *named {
+            assert!(all.contains(text), "{text} not in {all}");
+        }
+        let table = sql.split(' ').nth(2).unwrap();
+        assert!(fault.contains(table), "{table} not in {fault}");
+        let log = kamailio.log();
+        assert!(log.contains(named[0]), "{} not in the log", named[0]);
+        assert_serves(&kamailio);
+        db.run(&format!("DELETE FROM {table} WHERE rowid = (SELECT MAX(rowid) FROM {table});"));
+    }
+    assert_eq!(kamailio.counter("reload_failures"), cases.len() as u64);
+    assert_eq!(reload(&kamailio).unwrap()["generation"], 2);
+    assert!(problems(&kamailio).is_empty());
+}
+
+#[test]
+fn many_bad_rows_are_counted_and_the_first_twenty_named() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let rows: Vec<_> = (0..500).map(|n| format!("('office', 'bad-{n}', NULL)")).collect();
+    let kamailio = Config::new(&db.url()).start();
+    db.run(&format!("INSERT INTO sipwarden_company_address VALUES {};", rows.join(",")));
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("500 bad rows") && fault.contains("bad-0"), "{fault}");
+    let problems = problems(&kamailio);
+    // Two pages: the summary, the count, and twenty rows.
+    assert_eq!(problems.len(), 22, "{problems:#?}");
+    assert_eq!(problems[1], "bad row: 500 in all, 20 shown");
+    assert!(problems[21].contains("bad-19"), "{problems:#?}");
+    let typed = kamailio.kamcmd(&["sipwarden.reload"]);
+    assert!(typed.contains("500 bad rows"), "{typed}");
+    assert_serves(&kamailio);
+}
+
+#[test]
+fn an_empty_table_of_companies_is_not_taken_for_the_truth() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    db.run("DELETE FROM sipwarden_company_address; DELETE FROM sipwarden_company;");
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(
+        fault.contains(
+            "no company is left in table sipwarden_company; the 1 that are loaded stay in force"
+        ),
+        "{fault}"
+    );
+    assert_serves(&kamailio);
+}
+
+#[test]
+fn a_stopped_reloader_does_not_hold_up_the_checks() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    // A view that takes seconds to read.
+    db.run(
+        "DROP TABLE sipwarden_trusted; CREATE VIEW sipwarden_trusted AS
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 6000000)
+        SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;",
+    );
+    let answered = std::thread::scope(|scope| {
+        let reloading = scope.spawn(|| reload(&kamailio).unwrap());
+        let mut answered = 0;
+        while !reloading.is_finished() {
+            assert_serves(&kamailio);
+            answered += 1;
+        }
+        assert_eq!(reloading.join().unwrap()["generation"], 2);
+        answered
+    });
+    assert!(answered > 10, "{answered} answers during the reload");
+}
+
+#[test]
+fn tables_of_long_texts_are_read_to_the_end() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    // 20 MB, far more than the private memory of a process.
+    db.run(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+        INSERT INTO sipwarden_brand SELECT i || printf('%.1000c', 'x'), 0 FROM n;",
+    );
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("20000 bad rows"), "{fault}");
+    assert_serves(&kamailio);
+    db.run("DELETE FROM sipwarden_brand WHERE id <> 'b';");
+    assert_eq!(reload(&kamailio).unwrap()["rows"]["brands"], 1);
+}
+
+#[test]
+fn hostile_text_is_compared_and_shown_as_bytes() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    // A quote, an escape sequence, a line break, invalid UTF-8, a format directive.
+    db.run(
+        "INSERT INTO sipwarden_company VALUES ('a''b%s%n', 'b', 0, 0),
+        (CAST(x'1b5b324a0a' AS TEXT), 'b', 0, 0);",
+    );
+    let kamailio = Config::new(&db.url()).start();
+    let quoted = kamailio.rpc("sipwarden.company", json!(["a'b%s%n"]));
+    assert_eq!(quoted["company"], "a\\'b%s%n");
+    let escape = kamailio.rpc("sipwarden.check", json!(["\u{1b}[2J\n", "127.0.0.1"]));
+    assert_eq!(escape["reason"], "filter_off");
+    assert_eq!(escape["company"], "\\u{1b}[2J\\n");
+    db.run("INSERT INTO sipwarden_company VALUES ('no%s\x1b', 'no%s\x1b', 0, 0);");
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(
+        fault.contains("brand_id \"no%s\\u{1b}\" is not a brand (company \"no%s\\u{1b}\")"),
+        "{fault}"
+    );
+    db.run("UPDATE sipwarden_company SET id = CAST(x'fffe00' AS TEXT) WHERE id LIKE 'no%';");
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("id \"\\xff\\xfe\\0\" is not text"), "{fault}");
+    assert!(!kamailio.log().contains('\u{1b}'), "an escape sequence reached the log");
+    assert_serves(&kamailio);
+}
+
+#[test]
+fn without_a_database_the_old_tables_serve_and_it_recovers() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    let away = folder.join("away.sqlite");
+    std::fs::rename(db.path(), &away).unwrap();
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("it cannot be opened: No such file or directory; "), "{fault}");
+    assert_serves(&kamailio);
+    assert!(!db.path().exists(), "SQLite's driver has made an empty one");
+    std::fs::create_dir(db.path()).unwrap();
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("it cannot be opened: Is a directory: /"), "{fault}");
+    assert_serves(&kamailio);
+    std::fs::remove_dir(db.path()).unwrap();
+    std::fs::rename(&away, db.path()).unwrap();
+    assert_eq!(reload(&kamailio).unwrap()["generation"], 2);
+    db.run("ALTER TABLE sipwarden_user RENAME COLUMN aor TO name;");
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("table sipwarden_user has no column aor: add it"), "{fault}");
+    assert_serves(&kamailio);
+}
+
+#[test]
+fn too_little_room_names_the_parameter_and_a_value_that_would_do() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let settings = "modparam(\"sipwarden\", \"snapshot_memory\", 2)\n";
+    let kamailio = Config::new(&db.url()).settings(settings).start();
+    db.run(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+        INSERT INTO sipwarden_company SELECT 'company-' || i, 'b', 0, 0 FROM n;",
+    );
+    let fault = reload(&kamailio).unwrap_err();
+    assert!(fault.contains("snapshot_memory is too small"), "{fault}");
+    assert_serves(&kamailio);
+    let words: Vec<&str> = fault.split(' ').collect();
+    let at = words.iter().position(|w| w.starts_with("(MiB)")).expect("a value in MiB");
+    let enough = format!("modparam(\"sipwarden\", \"snapshot_memory\", {})\n", words[at - 1]);
+    let kamailio = Config::new(&db.url()).settings(&enough).start();
+    assert_eq!(reload(&kamailio).unwrap()["rows"]["companies"], 20_001);
+    let tight: u64 = words[at - 1].parse().unwrap();
+    let short = format!("modparam(\"sipwarden\", \"snapshot_memory\", {})\n", tight - 1);
+    assert!(Config::new(&db.url()).settings(&short).fail_to_start().contains("snapshot_memory"));
+}
+
+#[test]
+fn bad_rows_can_be_skipped() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let settings = "modparam(\"sipwarden\", \"reload_bad_rows\", \"skip\")\n";
+    let kamailio = Config::new(&db.url()).settings(settings).start();
+    db.run(
+        "INSERT INTO sipwarden_company_address VALUES ('office', 'wrong', NULL);
+        INSERT INTO sipwarden_company_address VALUES ('office', '127.0.8.0/24', NULL);",
+    );
+    let done = reload(&kamailio).unwrap();
+    assert_eq!(done["skipped_rows"], 1);
+    assert!(done["warnings"][0].as_str().unwrap().contains("wrong"), "{done}");
+    assert_eq!(Phone::new("127.0.8.1", kamailio.address()).ask("office").code, 1);
+    assert_eq!(problems(&kamailio)[0], "skipped: 1 in all, 1 shown");
+    assert!(problems(&kamailio)[1].contains("wrong"));
+}
+
+#[test]
+fn a_writer_in_the_middle_of_its_work_does_not_fail_a_reload() {
+    let folder = Folder::new();
+    let db = office(&folder);
+    let kamailio = Config::new(&db.url()).start();
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while busy.load(SeqCst) {
+                db.run("BEGIN IMMEDIATE; UPDATE sipwarden_company SET max_calls = max_calls + 1; COMMIT;");
+            }
+        });
+        for _ in 0..100 {
+            let done = reload(&kamailio);
+            if done.is_err() {
+                busy.store(false, SeqCst);
+            }
+            done.unwrap();
+        }
+        busy.store(false, SeqCst);
+    });
+}

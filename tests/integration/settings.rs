@@ -1,0 +1,307 @@
+//! Settings that are changed while Kamailio runs.
+
+use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::kamailio::{Config, Kamailio, faulty_module};
+use crate::support::sip::Phone;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, proxy, signal, wait_for};
+use serde_json::{Value, json};
+
+const TENANTS: &str = "
+INSERT INTO sipwarden_brand VALUES ('b', 0);
+INSERT INTO sipwarden_company VALUES ('office', 'b', 1, 0);
+";
+
+fn tenants(folder: &Folder, name: &str) -> Sqlite {
+    let db = Sqlite::create(folder.join(name));
+    db.run(TENANTS);
+    db
+}
+
+fn config(db: &Sqlite) -> Config {
+    let mut config = Config::new(&db.url());
+    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
+    config
+}
+
+fn set(kamailio: &Kamailio, name: &str, value: &str) {
+    let answer = kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", name, value]);
+    assert!(!answer.contains("error"), "{name}: {answer}");
+}
+
+fn refused(kamailio: &Kamailio, name: &str, value: &str) -> String {
+    let seen = kamailio.log().len();
+    let answer = kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", name, value]);
+    assert!(answer.contains("error"), "{name}={value}: {answer}");
+    kamailio.log().split_off(seen)
+}
+
+/// The settings, once all changes hold.
+fn settings(kamailio: &Kamailio) -> Value {
+    wait_for("changes", || {
+        let told = kamailio.rpc("sipwarden.settings", json!([]));
+        (told["pending"] == 0).then_some(told)
+    })
+}
+
+#[test]
+fn another_database_and_other_tables_hold_from_the_next_reload_on() {
+    let folder = Folder::new();
+    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
+    second.run("INSERT INTO sipwarden_company VALUES ('new', 'b', 0, 0);");
+    first.run("CREATE VIEW all_open AS SELECT id, brand_id, 0 AS ip_filter, max_calls FROM sipwarden_company;");
+    let kamailio = config(&first).start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let verdict = |company: &str| phone.ask(company).reason;
+    let reload = || kamailio.try_rpc("sipwarden.reload", json!([]));
+    assert_eq!(verdict("office"), "denied_no_ranges");
+
+    set(&kamailio, "company_table", "all_open");
+    reload().unwrap();
+    assert_eq!(verdict("office"), "filter_off");
+    set(&kamailio, "company_table", "sipwarden_company");
+    set(&kamailio, "db_url", &second.url());
+    reload().unwrap();
+    assert_eq!(
+        (verdict("office"), verdict("new")),
+        ("denied_no_ranges".into(), "filter_off".into())
+    );
+
+    // What cannot be is refused, what cannot be read leaves the tables as they are.
+    let before = settings(&kamailio);
+    let said = refused(&kamailio, "company_table", "a; DROP");
+    assert!(said.contains("company_table: \"a; DROP\" is not a table name"), "{said}");
+    let said = refused(&kamailio, "db_url", "oracle://sip:secret@db/sip");
+    assert!(said.contains("db_url: \"oracle\" is not supported"), "{said}");
+    let said = refused(&kamailio, "reload_bad_rows", "keep");
+    assert!(said.contains("\"keep\" is not one of fail, skip"), "{said}");
+    assert_eq!(settings(&kamailio), before);
+    set(&kamailio, "brand_table", "nowhere");
+    let fault = reload().unwrap_err();
+    assert!(fault.contains("nowhere"), "{fault}");
+    assert_eq!(verdict("new"), "filter_off");
+    set(&kamailio, "brand_table", "sipwarden_brand");
+
+    second.run("INSERT INTO sipwarden_company_address VALUES ('office', '10.0.0.300', NULL);");
+    let fault = reload().unwrap_err();
+    assert!(fault.contains("10.0.0.300"), "{fault}");
+    set(&kamailio, "reload_bad_rows", "skip");
+    assert_eq!(reload().unwrap()["rows"]["companies"], 2);
+}
+
+/// `sipwarden.set` needs no cfg_rpc.so, and says itself what is wrong.
+#[test]
+fn a_setting_is_set_or_the_answer_says_why_not() {
+    let folder = Folder::new();
+    let db = tenants(&folder, "a.sqlite");
+    let kamailio = Config::new(&db.url())
+        .settings("modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:50\")\n")
+        .start();
+    let set = |name: &str, value: &str| kamailio.kamcmd(&["sipwarden.set", name, value]);
+    for (name, value, said) in [
+        ("flood_limit", "70", "flood_limit: 70"),
+        ("flood_monitor", "1", "flood_monitor: 1"),
+        ("flood_monitor", "0", "flood_monitor: 0"),
+        ("flood_window", "700ms", "flood_window: 700ms"),
+        ("flood_window", "3", "flood_window: 3"),
+        ("flood_class", "carrier=limit:60", "flood_class: carrier=limit:60"),
+        ("reload_bad_rows", "skip", "reload_bad_rows: skip"),
+        ("event_callback", "s:", "event_callback: "),
+        ("auth_limit", "90", "auth_limit: 90"),
+    ] {
+        let answer = set(name, value);
+        assert!(answer.contains(said) && answer.contains("pending: 0"), "{name}: {answer}");
+    }
+    let told = kamailio.rpc("sipwarden.settings", json!([]));
+    assert_eq!((&told["flood_limit"], &told["auth_limit"]), (&json!(70), &json!(90)));
+    assert_eq!(told["classes"][1]["limit"], 60);
+    let before = settings(&kamailio);
+    for (name, value, said) in [
+        ("flood_limit", "0", "flood_limit: 0 is not from 1 to 65535"),
+        ("flood_limit", "ten", "flood_limit: \"ten\" is a text; give a number from 1 to 65535"),
+        ("flood_window", "2 s", "flood_window: \"2 s\" is not 100ms to 3600s"),
+        ("flood_class", "office=limit:5", "there is no class office"),
+        ("reload_bad_rows", "keep", "\"keep\" is not one of fail, skip"),
+        ("max_calls", "10", "max_calls is fixed at start-up: change it in modparam and restart"),
+        ("flod_limit", "10", "there is no parameter \"flod_limit\"; sipwarden.settings lists them"),
+    ] {
+        let answer = set(name, value);
+        assert!(answer.contains("error") && answer.contains(said), "{name}={value}: {answer}");
+    }
+    assert!(
+        kamailio.try_rpc("sipwarden.set", json!(["flood_limit"])).unwrap_err().contains("value")
+    );
+    assert_eq!(settings(&kamailio), before);
+}
+
+/// Changes are applied by the module's own process: while that is stopped, a reload
+/// waits, and does nothing rather than read the old database.
+#[test]
+fn a_reload_faults_while_changes_do_not_hold() {
+    let folder = Folder::new();
+    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
+    let kamailio = config(&first).start();
+    let list = kamailio.rpc("core.psx", json!([]));
+    let own = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden recorder").unwrap();
+    let own = own["PID"].as_u64().unwrap() as i32;
+    signal(own, libc::SIGSTOP);
+    set(&kamailio, "db_url", &second.url());
+    let told = kamailio.rpc("sipwarden.settings", json!([]));
+    assert_eq!((&told["pending"], &told["db_url"]), (&json!(1), &json!(first.url())));
+    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    assert!(fault.contains("changes of settings do not hold yet"), "{fault}");
+    signal(own, libc::SIGCONT);
+    assert_eq!(settings(&kamailio)["db_url"], second.url());
+    kamailio.rpc("sipwarden.reload", json!([]));
+    assert_eq!(kamailio.rpc("sipwarden.stats", json!([]))["generation"], 2);
+}
+
+#[test]
+fn every_parameter_is_told_and_no_password() {
+    let folder = Folder::new();
+    let db = tenants(&folder, "a.sqlite");
+    let kamailio = config(&db)
+        .settings("loadmodule \"db_mysql.so\"\n")
+        .settings("modparam(\"sipwarden\", \"max_calls\", 4711)\n")
+        .start();
+    set(&kamailio, "audit_url", "mysql://sip:secret@127.0.0.1:1/sip");
+    let told = settings(&kamailio);
+    assert_eq!(told["audit_url"], "mysql://sip:***@127.0.0.1:1/sip");
+    assert_eq!((&told["db_url"], &told["max_calls"]), (&json!(db.url()), &json!(4711)));
+    let names: Vec<&str> = sipwarden::host::PARAMS
+        .iter()
+        .map(|param| param.name.to_str().unwrap())
+        .filter(|name| *name != "flood_class")
+        .collect();
+    for name in names {
+        assert!(!told[name].is_null(), "{name} in {told}");
+    }
+}
+
+#[test]
+fn the_audit_table_is_switched_on_moved_and_off() {
+    let folder = Folder::new();
+    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
+    second.run("CREATE TABLE other AS SELECT * FROM sipwarden_audit;");
+    let kamailio = config(&first).start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let row = |db: &Sqlite, table: &str, company: &str| {
+        phone.ask(company);
+        wait_for(company, || {
+            let sql = format!("SELECT hits FROM {table} WHERE company = '{company}';");
+            (db.query(&sql) == "1\n").then_some(())
+        });
+    };
+    set(&kamailio, "audit_url", &first.url());
+    settings(&kamailio);
+    row(&first, "sipwarden_audit", "one");
+    set(&kamailio, "audit_url", &second.url());
+    settings(&kamailio);
+    row(&second, "sipwarden_audit", "two");
+    set(&kamailio, "audit_table", "other");
+    settings(&kamailio);
+    row(&second, "other", "three");
+    set(&kamailio, "audit_url", "s:");
+    settings(&kamailio);
+    phone.ask("four");
+    wait_for("four is told", || {
+        (kamailio.rpc("sipwarden.denied", json!(["four"]))["total"] == 1).then_some(())
+    });
+    assert_eq!(kamailio.counter("audit_lost"), 0);
+    set(&kamailio, "audit_table", "sipwarden_audit");
+    set(&kamailio, "audit_url", &first.url());
+    settings(&kamailio);
+    row(&first, "sipwarden_audit", "five");
+    let all = "SELECT company FROM sipwarden_audit WHERE company <> '' ORDER BY 1;";
+    assert_eq!(first.query(all), "five\none\n");
+    assert_eq!(second.query(all), "two\n");
+}
+
+#[test]
+fn blocks_are_written_to_the_file_that_is_named() {
+    let folder = Folder::new();
+    let kamailio = config(&tenants(&folder, "a.sqlite")).start();
+    kamailio.rpc("sipwarden.block", json!(["127.8.0.1"]));
+    let has_block = |name: &str| {
+        wait_for(name, || {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+            text.contains("127.8.0.1/32").then_some(())
+        });
+    };
+    let path = |name: &str| folder.join(name).display().to_string();
+    set(&kamailio, "flood_persist", &path("first"));
+    has_block("first");
+    set(&kamailio, "flood_persist", &path("second"));
+    has_block("second");
+    let said = refused(&kamailio, "flood_persist", "blocks");
+    assert!(said.contains("flood_persist: \"blocks\" does not begin with /"), "{said}");
+    std::fs::write(folder.join("other"), "not ours").unwrap();
+    let said = refused(&kamailio, "flood_persist", &path("other"));
+    assert!(said.contains("other\" is not a file of blocks"), "{said}");
+    let said = refused(&kamailio, "flood_persist", &path(""));
+    assert!(said.contains("is not a file of blocks"), "{said}");
+    let said = refused(&kamailio, "flood_persist", &path("no/folder"));
+    assert!(said.contains("cannot be written"), "{said}");
+    assert_eq!(settings(&kamailio)["flood_persist"], path("second"));
+}
+
+#[test]
+fn the_callback_of_events_changes() {
+    let folder = Folder::new();
+    let script = folder.join("script.lua");
+    let lua = "
+function ksr_request_route()
+    KSR.sipwarden.check_company_ip(KSR.pv.get(\"$rU\"))
+    KSR.sl.sl_send_reply(200, \"OK\")
+end
+function first(name) KSR.notice(\"first \" .. KSR.pv.get(\"$swd(company)\") .. \"\\n\") end
+function second(name) KSR.notice(\"second \" .. KSR.pv.get(\"$swd(company)\") .. \"\\n\") end
+";
+    std::fs::write(&script, lua).unwrap();
+    let kamailio = config(&tenants(&folder, "a.sqlite"))
+        .routes("")
+        .settings(&format!(
+            "loadmodule \"app_lua.so\"\nmodparam(\"app_lua\", \"load\", \"{}\")\ncfgengine \"lua\"\n",
+            script.display()
+        ))
+        .start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let logged = |company: &str, line: &str| {
+        phone.request("OPTIONS", company, "").unwrap();
+        wait_for(line, || kamailio.log().contains(line).then_some(()));
+    };
+    for (callback, company) in [("first", "one"), ("second", "two"), ("first", "three")] {
+        set(&kamailio, "event_callback", callback);
+        settings(&kamailio);
+        logged(company, &format!("{callback} {company}"));
+    }
+}
+
+#[test]
+fn the_reaper_is_switched_on() {
+    let folder = Folder::new();
+    let db = tenants(&folder, "a.sqlite");
+    db.run("UPDATE sipwarden_company SET ip_filter = 0;");
+    let callee = AutoCallee::start("127.0.0.1");
+    let mut config = proxy::config(&db.url(), callee.address)
+        .settings("modparam(\"sipwarden\", \"reaper_interval\", 0)\n");
+    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
+    // A build in which the ends of calls are not noticed.
+    config.module = faulty_module();
+    config.environment = vec![("SIPWARDEN_PANIC".into(), "DialogEvent".into())];
+    let kamailio = config.start();
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut call = Caller::new(&endpoint, kamailio.address(), "office", "");
+    call.invite();
+    assert_eq!(call.final_reply().status(), Some(200));
+    call.ack();
+    call.within("BYE");
+    wait_for("the end", || {
+        let found = kamailio.rpc("sipwarden.reconcile", json!([]));
+        (found["without_dialog"] == 1).then_some(())
+    });
+    assert_eq!(proxy::calls(&kamailio, "office"), 1);
+    let answer = kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", "reaper_interval", "1"]);
+    assert!(!answer.contains("error"), "{answer}");
+    wait_for("the reaper", || (proxy::calls(&kamailio, "office") == 0).then_some(()));
+}

@@ -1,0 +1,307 @@
+//! Limits hold exactly under storms of INVITEs from SIPp, in 16 workers.
+
+use std::collections::HashMap;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::kamailio::{Kamailio, free_port};
+use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, project, wait_for};
+use serde_json::json;
+
+const WORKERS: u32 = 16;
+const INVITES: usize = 5000;
+
+/// A proxy with 16 workers, and a callee that answers everything.
+struct Stage {
+    kamailio: Kamailio,
+    _callee: AutoCallee,
+    folder: Folder,
+}
+
+impl Stage {
+    fn new(tenants: &str) -> Self {
+        let folder = Folder::new();
+        let db = Sqlite::create(folder.join("tables.sqlite"));
+        db.run(tenants);
+        let callee = AutoCallee::start("127.0.0.1");
+        let mut config = config(&db.url(), callee.address);
+        config.workers = WORKERS;
+        // Callers that are refused after a while would only repeat themselves.
+        config.routes = config.routes.replace(
+            "if (is_present_hf(\"X-Roadwarrior\"))",
+            "if ($hdr(X-Aor) != $null && $hdr(X-Aor) != \"-\" && !roadwarrior_acquire(\"$hdr(X-Aor)\", \"$fd\")) {
+                sl_send_reply(\"403\", \"Refused: $swd(reason)\");
+                exit;
+            }
+            if (is_present_hf(\"X-Roadwarrior\"))",
+        );
+        Stage { kamailio: config.start(), _callee: callee, folder }
+    }
+
+    /// Starts SIPp with calls that take the rows in turn.
+    fn sipp(&self, name: &str, rows: &[&str], invites: usize) -> Sipp {
+        let fields = self.folder.join(&format!("{name}.csv"));
+        std::fs::write(&fields, format!("SEQUENTIAL\n{}\n", rows.join("\n"))).unwrap();
+        let log = self.folder.join(&format!("{name}.log"));
+        let child = Command::new("sipp")
+            .arg(self.kamailio.address().to_string())
+            .arg("-sf")
+            .arg(project().join("tests/sipp/storm.xml"))
+            .arg("-inf")
+            .arg(fields)
+            .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-m", &invites.to_string()])
+            .args(["-r", "4000", "-l", "6000", "-nostdin", "-timeout", "90", "-timeout_error"])
+            .args(["-trace_logs", "-log_file"])
+            .arg(&log)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Sipp { child, log }
+    }
+
+    /// Runs one storm while the counters are sampled; what SIPp saw admitted,
+    /// per domain.
+    fn storm(&self, rows: &[&str], limits: &[(&str, &str, u64)]) -> HashMap<String, usize> {
+        let running = AtomicBool::new(true);
+        let samples = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            let sampler = scope.spawn(|| {
+                while running.load(SeqCst) {
+                    for &(company, counter, limit) in limits {
+                        let shown = self.kamailio.rpc("sipwarden.company", json!([company]));
+                        let count = shown[counter].as_u64().unwrap();
+                        assert!(count <= limit, "{company}: {counter} {count} above {limit}");
+                        samples.fetch_add(1, SeqCst);
+                    }
+                }
+            });
+            let seen = self.sipp("storm", rows, INVITES).finish();
+            running.store(false, SeqCst);
+            sampler.join().unwrap();
+            assert!(samples.load(SeqCst) > 100, "{} samples", samples.load(SeqCst));
+            assert_eq!(seen.refused + seen.admitted.values().sum::<usize>(), INVITES);
+            seen.admitted
+        })
+    }
+}
+
+struct Sipp {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+struct Seen {
+    admitted: HashMap<String, usize>,
+    refused: usize,
+}
+
+impl Sipp {
+    fn finish(mut self) -> Seen {
+        assert!(self.child.wait().unwrap().success(), "SIPp saw a call fail");
+        let text = std::fs::read_to_string(&self.log).unwrap();
+        let mut admitted = HashMap::new();
+        for domain in text.lines().filter_map(|l| l.strip_prefix("admitted=")) {
+            *admitted.entry(domain.to_owned()).or_default() += 1;
+        }
+        Seen { admitted, refused: text.matches("refused=").count() }
+    }
+}
+
+#[test]
+fn limit_ten_admits_ten() {
+    let stage = Stage::new(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 10);",
+    );
+    let admitted = stage.storm(&["c;-"], &[("c", "calls", 10)]);
+    assert_eq!(admitted["c"], 10);
+    assert_eq!(stage.kamailio.counter("cc_call_counted"), 10);
+    // SIPp repeats what is not answered at once, and a refusal keeps no state.
+    assert!(stage.kamailio.counter("cc_company_limit") >= INVITES as u64 - 10);
+    assert_nothing_left(&stage.kamailio);
+}
+
+#[test]
+fn a_brand_below_the_sum_of_its_companies_admits_just_its_limit() {
+    let stage = Stage::new(
+        "INSERT INTO sipwarden_brand VALUES ('b', 10), ('free', 0);
+         INSERT INTO sipwarden_company VALUES ('x', 'b', 0, 6), ('y', 'b', 0, 6), ('z', 'b', 0, 6),
+            ('own', 'free', 0, 4);",
+    );
+    let limits = [
+        ("x", "brand_calls", 10),
+        ("x", "calls", 6),
+        ("y", "calls", 6),
+        ("z", "calls", 6),
+        ("own", "calls", 4),
+    ];
+    let admitted = stage.storm(&["x;-", "y;-", "z;-", "own;-"], &limits);
+    let of_brand: usize =
+        ["x", "y", "z"].iter().map(|c| admitted.get(*c).copied().unwrap_or(0)).sum();
+    assert_eq!(of_brand, 10, "{admitted:?}");
+    assert_eq!(admitted["own"], 4);
+    assert_nothing_left(&stage.kamailio);
+}
+
+#[test]
+fn roadwarriors_get_one_two_or_three_calls() {
+    let stage = Stage::new(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c1', 'b', 1, 0), ('c2', 'b', 1, 0), ('c3', 'b', 1, 0),
+            ('c0', 'b', 1, 0);
+         INSERT INTO sipwarden_user VALUES ('u@c1', 'c1', 1), ('u@c2', 'c2', 2), ('u@c3', 'c3', 3),
+            ('u@c0', 'c0', 0);",
+    );
+    let limits = [("c1", "calls", 1), ("c2", "calls", 2), ("c3", "calls", 3), ("c0", "calls", 0)];
+    let rows = ["c1;u@c1", "c2;u@c2", "c3;u@c3", "c0;u@c0"];
+    let admitted = stage.storm(&rows, &limits);
+    assert_eq!((admitted["c1"], admitted["c2"], admitted["c3"]), (1, 2, 3));
+    assert_eq!(admitted.get("c0"), None);
+    assert_eq!(stage.kamailio.counter("roadwarrior_counted"), 6);
+    assert_nothing_left(&stage.kamailio);
+}
+
+#[test]
+fn refused_calls_cause_no_refusals() {
+    let stage = Stage::new(
+        "INSERT INTO sipwarden_brand VALUES ('b', 10);
+         INSERT INTO sipwarden_company VALUES ('full', 'b', 0, 1), ('roomy', 'b', 0, 0);",
+    );
+    // One call fills the company; all of its storm is refused. Nine of the other
+    // company's calls fit beside it, and none of them may meet a storm's shadow.
+    let first = stage.sipp("first", &["full;-"], 1);
+    wait_for_calls(&stage.kamailio, "full", 1);
+    let storm = stage.sipp("storm", &["full;-"], 3000);
+    let roomy = stage.sipp("roomy", &["roomy;-"], 9);
+    assert_eq!(roomy.finish().admitted["roomy"], 9);
+    let seen = storm.finish();
+    first.finish();
+    assert!(seen.refused >= 2000, "{} refused", seen.refused);
+    assert_nothing_left(&stage.kamailio);
+}
+
+#[test]
+fn a_full_ledger_fails_closed_but_not_for_emergencies() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+            INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 0), ('tight', 'b', 0, 1);",
+    );
+    let callee = AutoCallee::start("127.0.0.1");
+    let kamailio = config(&db.url(), callee.address)
+        .settings("modparam(\"sipwarden\", \"max_calls\", 16)\n")
+        .start();
+    let endpoint = Endpoint::new("127.0.0.1");
+    let call = |domain: &str, headers: &str| {
+        let mut call = Caller::new(&endpoint, kamailio.address(), domain, headers);
+        call.invite();
+        let reply = call.final_reply();
+        if reply.status() == Some(200) {
+            call.ack();
+        }
+        (call, reply)
+    };
+    // An emergency passes a limit and counts above it.
+    let (_tight, _) = call("tight", "");
+    let (_, refused) = call("tight", "");
+    assert!(refused.line.contains("company_limit 1/1"), "{}", refused.line);
+    let (_emergency, reply) = call("tight", "X-Flags: eo\r\n");
+    assert_eq!(reply.status(), Some(200));
+    assert_eq!(calls(&kamailio, "tight"), 2);
+    let listed = kamailio.rpc("sipwarden.calls", json!(["tight"]));
+    assert_eq!(listed["total"], 2);
+    let emergency = listed["calls"].as_array().unwrap().iter().find(|c| c["emergency"] == 1);
+    assert_eq!(emergency.unwrap()["direction"], "out");
+
+    let mut up: Vec<_> = (0..14).map(|_| call("c", "").0).collect();
+    let (_, refused) = call("c", "");
+    assert!(refused.line.contains("ledger_full"), "{}", refused.line);
+    assert_eq!(kamailio.counter("cc_ledger_full"), 1);
+    let (_uncounted, reply) = call("c", "X-Flags: e\r\n");
+    assert_eq!(reply.status(), Some(200), "{}", reply.line);
+    assert_eq!(kamailio.counter("emergency_uncounted"), 1);
+    let (_unknown, reply) = call("nobody", "X-Flags: e\r\n");
+    assert_eq!(reply.status(), Some(200), "{}", reply.line);
+
+    up.pop().unwrap().within("BYE");
+    wait_for_calls(&kamailio, "c", 13);
+    wait_for("the record to be free", || {
+        (kamailio.rpc("sipwarden.stats", json!([]))["calls"] == 15).then_some(())
+    });
+    let (_, reply) = call("c", "");
+    assert_eq!(reply.status(), Some(200));
+}
+
+#[test]
+fn an_operator_lists_and_releases_calls() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 100);
+            INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 50), ('d', 'b', 0, 0),
+                ('a-very-long-customer-name.pbx.provider.example.com', 'b', 0, 0);
+            INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 2);",
+    );
+    let callee = AutoCallee::start("127.0.0.1");
+    let kamailio = config(&db.url(), callee.address).start();
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut up: Vec<_> = (0..25)
+        .map(|n| {
+            let (domain, headers) = match n {
+                0 => ("c", "X-Roadwarrior: alice@c\r\nX-Flags: i\r\n"),
+                _ => ("d", ""),
+            };
+            let mut call = Caller::new(&endpoint, kamailio.address(), domain, headers);
+            call.invite();
+            assert_eq!(call.final_reply().status(), Some(200));
+            call.ack();
+            call
+        })
+        .collect();
+    let page = kamailio.rpc("sipwarden.calls", json!(["", 2]));
+    assert_eq!((&page["total"], &page["pages"]), (&json!(25), &json!(2)));
+    assert_eq!(page["calls"].as_array().unwrap().len(), 5);
+    let of_c = kamailio.rpc("sipwarden.calls", json!(["c"]));
+    let call = &of_c["calls"][0];
+    assert_eq!(call["call_id"], up[0].call_id.as_str());
+    let shown =
+        ["company", "brand", "user", "direction"].map(|field| call[field].as_str().unwrap());
+    assert_eq!(shown, ["c", "b", "alice@c", "in"]);
+    // The whole page also fits in what kamcmd can take.
+    let typed = kamailio.kamcmd(&["sipwarden.calls"]);
+    assert_eq!(typed.matches("call_id: ").count(), 20, "{typed}");
+
+    let explained = kamailio.rpc("sipwarden.check", json!(["c", "127.0.0.1", "alice@c"]));
+    assert_eq!(explained["roadwarrior"]["reason"], "roadwarrior_counted");
+    assert_eq!(explained["roadwarrior"]["user_calls"], 1);
+    assert_eq!(explained["cc_limit"]["company_calls"], 1);
+    assert_eq!(explained["cc_limit"]["brand_calls"], 25);
+
+    let long = "a-very-long-customer-name.pbx.provider.example.com";
+    let mut of_long = Caller::new(&endpoint, kamailio.address(), long, "");
+    of_long.invite();
+    assert_eq!(of_long.final_reply().status(), Some(200));
+    of_long.ack();
+    let listed = kamailio.rpc("sipwarden.calls", json!([long]));
+    assert_eq!(
+        (&listed["total"], &listed["calls"][0]["call_id"]),
+        (&json!(1), &json!(of_long.call_id))
+    );
+    up.push(of_long);
+
+    let call_id = up[0].call_id.clone();
+    assert!(kamailio.try_rpc("sipwarden.release", json!(["no-such-call"])).is_err());
+    assert_eq!(kamailio.rpc("sipwarden.release", json!([call_id]))["released"], 1);
+    assert_eq!(calls(&kamailio, "c"), 0);
+    assert!(kamailio.log().contains(&format!("took the call {call_id} out of the counts")));
+    for call in &mut up {
+        call.within("BYE");
+    }
+    wait_for_calls(&kamailio, "d", 0);
+    assert_nothing_left(&kamailio);
+}

@@ -1,0 +1,103 @@
+//! What the integration tests share: a real Kamailio, SIP clients, databases.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+pub mod account;
+pub mod browser;
+pub mod call;
+pub mod digest;
+pub mod example;
+pub mod guide;
+pub mod kamailio;
+pub mod login;
+pub mod machine;
+pub mod merge;
+pub mod mmdb;
+pub mod netns;
+pub mod nft;
+pub mod page;
+pub mod party;
+pub mod platform;
+pub mod proxies;
+pub mod proxy;
+pub mod server;
+pub mod servers;
+pub mod sip;
+pub mod sqlite;
+pub mod stock;
+pub mod world;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A folder that goes when the value is dropped, unless the test panics.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let n = NEXT.fetch_add(1, Relaxed);
+            let path = std::env::temp_dir().join(format!("sipwarden-{}-{n}", std::process::id()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Folder(path),
+                // Of a process that was killed, with the same id.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("kept for a look: {}", self.0.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// Waits until `ready` answers; panics with `what` after 20 s.
+pub fn wait_for<T>(what: &str, ready: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(Duration::from_secs(20), what, ready)
+}
+
+/// As [`wait_for`], for what takes its time.
+pub fn wait_up_to<T>(limit: Duration, what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(started.elapsed() < limit, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Sends a signal to a process, or with a negative pid to a process group.
+pub fn signal(pid: i32, signal: i32) {
+    // SAFETY: a system call without memory.
+    let rc = unsafe { libc::kill(pid, signal) };
+    assert_eq!(rc, 0, "signal {signal} to {pid}: {}", std::io::Error::last_os_error());
+}
+
+/// The top folder of the project.
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Prints the arguments by which the integration tests leave out what cannot run on
+# this machine; says what that is, and why.
+set -eu
+cd "$(dirname "$0")/.."
+
+skip() {
+	why=$1
+	shift
+	echo "tests: $why: left out: $*" >&2
+	for name in "$@"; do
+		printf -- '--skip %s ' "$name"
+	done
+}
+
+if ! unshare --net --mount true 2>/dev/null; then
+	# shellcheck disable=SC2046
+	skip "no network namespaces here (they need root)" \
+		$(grep -l 'support::\(netns\|machine\)' tests/integration/*.rs | sed 's:.*/\(.*\)\.rs:\1:;s/$/::/')
+fi
+[ -e /proc/net/if_inet6 ] && grep -q '^0*1 ' /proc/net/if_inet6 ||
+	skip "no IPv6 on loopback" _over_ipv6
+# The server beside the modules that KAMAILIO_MODULES names, else the installed one.
+server=kamailio
+dir=${KAMAILIO_MODULES:-/}
+while [ "$dir" != / ] && [ "$dir" != . ]; do
+	dir=$(dirname "$dir")
+	[ ! -x "$dir/sbin/kamailio" ] || { server=$dir/sbin/kamailio && break; }
+done
+! "$server" -v | grep -q 'kamailio 5\.' ||
+	skip "this is Kamailio 5" _in_kamailio_6
