@@ -9,7 +9,7 @@ use std::time::Instant;
 use sipwarden::address::Address;
 use sipwarden::auth::{self, AuthSettings, AuthTable, Turns};
 use sipwarden::flood::{ClassId, FloodSettings, FloodTable, Rules, SharedRules};
-use sipwarden::ledger::{Call, DialogId, Direction, Enforcement, Ledger, ScopeKind, Wanted};
+use sipwarden::ledger::{Call, DialogId, Direction, Enforcement, Ledger, Rate, ScopeKind, Wanted};
 use sipwarden::policy::check_company_ip;
 use sipwarden::shm::SnapshotStore;
 use sipwarden::snapshot::{self, View};
@@ -114,6 +114,27 @@ fn calls(live: u64, companies: u64) -> f64 {
         dialog += 1;
         let company = ids[n % ids.len()].as_bytes();
         black_box(ledger.take(&call(dialog), &wanted(b"brand", company), Enforcement::Full));
+        ledger.forget(DialogId(dialog));
+    })
+}
+
+/// Brand, company and four words of the operator's own, one with a rate.
+fn calls_of_six_scopes() -> f64 {
+    let ledger = Ledger::new(65_536, [1, 2]).unwrap();
+    let own = |n: usize, id: &'static [u8]| Wanted {
+        direction: Direction::Out,
+        ..Wanted::new(ScopeKind::own(n).unwrap(), id, 60_000)
+    };
+    let mut carrier = own(0, b"carrier-7");
+    carrier.limit.rate = Rate::new(Rate::MAX_CALLS, 1, 4).unwrap();
+    let [brand, company] = wanted(b"brand", b"company-7");
+    let (did, group) = (own(1, b"+34600000000"), own(2, b"sales"));
+    let all = [brand, company, carrier, did, group, own(3, b"alice@company.example")];
+    let mut dialog = 1 << 40;
+    measure(|n| {
+        dialog += 1;
+        let call = Call { came: n as u64, ..call(dialog) };
+        black_box(ledger.take(&call, &all, Enforcement::Full));
         ledger.forget(DialogId(dialog));
     })
 }
@@ -243,4 +264,5 @@ fn main() {
     for (live, companies) in [(0, 1), (1_000, 1), (50_000, 1), (50_000, 10_000)] {
         println!("  {live} live calls, {companies} companies: {:.0} ns", calls(live, companies));
     }
+    println!("  6 scopes, one with a rate: {:.0} ns", calls_of_six_scopes());
 }

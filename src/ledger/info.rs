@@ -1,9 +1,9 @@
 //! What listings show.
 
+use super::DialogId;
 use super::lease::LeaseRef;
 use super::limit::Calls;
 use super::scope::{Direction, ScopeKind};
-use super::DialogId;
 
 /// A lease as listings show it.
 #[derive(Clone, Debug)]

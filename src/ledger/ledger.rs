@@ -4,12 +4,11 @@ use std::io;
 
 use super::DialogId;
 use super::info::{LeaseInfo, LeaseScope, ScopeInfo};
-use super::lease::{Lease, LeaseRef, MOST_SCOPES, WORDS};
+use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
 use super::limit::{Calls, Rate};
-use super::rate::RateOf;
+use super::rate::{RateOf, seconds};
 use super::scope::{Direction, Few, Scope, ScopeKind};
 use super::scopes::{Key, Scopes};
-use super::take::seconds;
 use crate::shm::{Buckets, Locked, Pool, Record};
 
 /// All leases and scopes, in shared memory.
@@ -252,7 +251,7 @@ impl Ledger {
     }
 
     fn info(&self, position: u32, lease: Lease<'_>) -> LeaseInfo {
-        let scope = |slot: super::lease::Slot| {
+        let scope = |slot: Slot| {
             Some(LeaseScope {
                 kind: self.scopes.kind_at(slot.position)?,
                 id: self.scopes.name_at(slot.position),

@@ -16,7 +16,10 @@ mod lease;
 #[allow(clippy::module_inception)]
 mod ledger;
 mod limit;
+mod outcome;
+mod plan;
 mod rate;
+mod record;
 mod scope;
 mod scopes;
 mod take;
@@ -25,8 +28,8 @@ pub use info::{LeaseInfo, LeaseScope, ScopeInfo};
 pub use lease::LeaseRef;
 pub use ledger::{Ledger, Memory};
 pub use limit::{Bound, Calls, Enforcement, Exceeded, Limit, Rate, Wanted};
+pub use outcome::{Outcome, Taken};
 pub use scope::{Direction, KINDS, SCOPES, Scope, ScopeKind};
-pub use take::{Outcome, Taken};
 
 /// Names a dialog: hash entry in the upper half, id within it in the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,14 +4,12 @@
 //! came later was counted before it: workers read the clock before they have the lock.
 
 use super::limit::Rate;
+use super::record::{RATE_WORDS, RATES, WINDOWS, WORDS};
 use super::scope::Direction;
-use super::scopes::{RATES, WINDOWS, WORDS};
 use crate::flood::window::{SLICES, Slices, add, advance, age, sum};
 use crate::shm::Record;
 use crate::shm::atomic::Ordering::Relaxed;
 
-/// Words that a rate takes in the record of a scope.
-pub(super) const RATE_WORDS: usize = 4;
 /// Bits of a window's length in seconds.
 const WINDOW_BITS: u32 = 21;
 const WINDOW_MASK: u64 = (1 << WINDOW_BITS) - 1;
@@ -99,4 +97,9 @@ impl RateOf<'_> {
     fn shift(self) -> u32 {
         WINDOW_BITS * self.direction as u32
     }
+}
+
+/// A time in ms in seconds.
+pub(super) fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
 }

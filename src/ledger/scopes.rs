@@ -7,36 +7,10 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::lease::Slot;
 use super::limit::Calls;
-use super::rate::RATE_WORDS;
+use super::record::{COUNTS, NAME, NAME_BYTES, REFS, WORDS};
 use super::scope::{Direction, SCOPES, Scope, ScopeKind};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, Buckets, Locked, Pool, Record};
-
-/// Words of a scope record:
-///
-/// ```text
-/// 0       next in the chain (low half) | kind << 32 | length of the id << 40
-/// 1..3    key: keyed SipHash-1-3, 128 bits, of kind and id
-/// 3..6    live calls (low half) | emergencies among them << 32: in any direction, in, out
-/// 6       leases that refer to it (low half) | until when its rates remember, in s << 32
-/// 7       lengths of the rates' windows in s: 3 of 21 bits
-/// 8..12   the id, cut after 32 bytes, for listings
-/// 12..24  rates, in any direction, in, out: newest slice (32 bits), 14 slices (16 bits)
-/// ```
-///
-/// Three cache lines. Counting touches the first; rates that are not used, no other.
-pub(super) const WORDS: usize = 24;
-const COUNTS: usize = 3;
-const REFS: usize = 6;
-pub(super) const WINDOWS: usize = 7;
-const NAME: usize = 8;
-const NAME_BYTES: usize = 32;
-pub(super) const RATES: usize = 12;
-
-const _: () = assert!(COUNTS + Direction::ALL.len() == REFS && REFS + 1 == WINDOWS);
-const _: () = assert!(WINDOWS + 1 == NAME && NAME + NAME_BYTES / 8 == RATES);
-const _: () = assert!(RATES + Direction::ALL.len() * RATE_WORDS == WORDS);
-const _: () = assert!(size_of::<Record<WORDS>>().is_multiple_of(64));
 
 const UPPER: u64 = !0xffff_ffff;
 
@@ -131,9 +105,9 @@ impl Scopes {
     /// is no room.
     pub fn reserve(&self, kind: ScopeKind) -> Option<u32> {
         let named = kind.is_named_by_script();
-        if named && self.named.fetch_add(1, Relaxed) >= self.named_room {
-            self.named.fetch_sub(1, Relaxed);
-            return None;
+        if named {
+            let one_more = |count: u32| (count < self.named_room).then(|| count + 1);
+            self.named.fetch_update(Relaxed, Relaxed, one_more).ok()?;
         }
         let position = self.pool.take();
         if position.is_none() && named {

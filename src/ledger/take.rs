@@ -1,10 +1,12 @@
 //! Counting a call in all its scopes or in none.
 
 use super::Call;
-use super::lease::{Lease, Slot};
+use super::lease::Lease;
 use super::ledger::Ledger;
-use super::limit::{Bound, Calls, Enforcement, Exceeded, Limit, Wanted};
-use super::rate::RateOf;
+use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
+use super::outcome::{Outcome, Taken};
+use super::plan::{Attempt, Part, fits, merged};
+use super::rate::{RateOf, seconds};
 use super::scope::{Direction, Few, SCOPES, ScopeKind};
 use super::scopes::{Key, Locks};
 use crate::shm::Locked;
@@ -12,116 +14,11 @@ use crate::shm::Locked;
 /// Records that an attempt looks through when there is no room for a scope.
 const SWEEP: u32 = 64;
 
-/// How an attempt to count a call ended. But for the first, no count and no rate has
-/// changed; [`Outcome::Held`] may have added directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It counts in all wanted scopes now; it may have counted in some before.
-    Counted,
-    /// It counted in all of them already.
-    Held,
-    /// It counts for another roadwarrior already.
-    HeldByOther,
-    /// Another INVITE with the same Call-ID and From tag counts.
-    Duplicate,
-    /// A limit does not admit it; [`Taken::exceeded`] says which.
-    Refused,
-    /// No room for another call.
-    Full,
-    /// No room for another scope.
-    ScopesFull,
-    /// With these the call would have more than [`SCOPES`] scopes.
-    TooMany,
-}
-
-/// An outcome, and what was seen right then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The limit that refused the call, or that it exceeds although it was counted.
-    pub exceeded: Option<Exceeded>,
-    /// Live calls in the order of what was wanted, for the scopes that it counts against.
-    pub counts: [Option<Calls>; SCOPES],
-    /// It was counted, and counts for another company besides.
-    pub second_company: bool,
-}
-
-impl Taken {
-    /// Nothing was looked at.
-    pub const fn nothing(outcome: Outcome) -> Self {
-        Taken { outcome, exceeded: None, counts: [None; SCOPES], second_company: false }
-    }
-}
-
-/// What shall be added for one of the wanted scopes.
-#[derive(Clone, Copy, Default)]
-struct Part {
-    key: Key,
-    /// How the call shall count besides what it does. Its position is valid if `known`.
-    adds: Slot,
-    /// The scope becomes one that is only shown.
-    shown: bool,
-    /// The lease has the scope already.
-    own: bool,
-    /// The scope has a record.
-    known: bool,
-    /// The record is reserved for it.
-    reserved: bool,
-}
-
-impl Part {
-    fn changes(&self) -> bool {
-        self.adds.any || self.adds.inbound || self.adds.outbound || self.shown
-    }
-
-    fn position(&self) -> Option<u32> {
-        self.known.then_some(self.adds.position)
-    }
-
-    fn set_position(&mut self, position: u32) {
-        self.adds.position = position;
-        self.known = true;
-    }
-}
-
-struct Attempt<'a> {
-    call: &'a Call<'a>,
-    wanted: &'a [Wanted<'a>],
-    enforcement: Enforcement,
-    parts: Few<Part>,
-}
-
-impl<'a> Attempt<'a> {
-    /// What changes, in order.
-    fn changes(&self) -> impl Iterator<Item = (usize, &'a Wanted<'a>, &Part)> {
-        let all = self.wanted.iter().zip(self.parts.iter()).enumerate();
-        all.map(|(at, (want, part))| (at, want, part)).filter(|(_, _, part)| part.changes())
-    }
-
-    /// Whether a scope of this kind is planned so far.
-    fn adds(&self, kind: ScopeKind) -> bool {
-        self.changes().any(|(_, want, part)| {
-            want.scope.kind == kind && (part.adds.any || part.shown)
-        })
-    }
-
-    fn without_changes(&mut self, outcome: Outcome) -> Outcome {
-        self.parts.iter_mut().for_each(|part| *part = nothing_added(part));
-        outcome
-    }
-}
-
 impl Ledger {
     /// Counts a call in all wanted scopes or in none. In the scopes where it counts
     /// already it is left as it is; those that are new are added to them. Not more than
     /// [`SCOPES`] can be wanted.
-    pub fn take(
-        &self,
-        call: &Call<'_>,
-        wanted: &[Wanted<'_>],
-        enforcement: Enforcement,
-    ) -> Taken {
+    pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], enforcement: Enforcement) -> Taken {
         if wanted.len() > SCOPES {
             return Taken::nothing(Outcome::TooMany);
         }
@@ -155,82 +52,6 @@ impl Ledger {
         }
         self.add_counts(&attempt, &mut taken);
         taken
-    }
-
-    /// Plans what a call without a live lease lacks: all.
-    fn plan_new(&self, attempt: &mut Attempt<'_>) {
-        for want in attempt.wanted {
-            let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
-            part.shown = !want.counts && !attempt.adds(want.scope.kind);
-            if want.counts {
-                part.adds = lacking(want, counted_by(&attempt.parts, part.key));
-                part.adds.emergency = attempt.call.emergency;
-            }
-            attempt.parts.push(part);
-        }
-    }
-
-    /// Plans what a live lease lacks; Err if that is nothing, or must not be added.
-    fn compare(&self, lease: Lease<'_>, attempt: &mut Attempt<'_>) -> Result<(), Outcome> {
-        let mut slots = Few::<(Key, Slot)>::new();
-        for (_, slot) in lease.slots() {
-            slots.push((self.scopes.key_at(slot.position).unwrap_or_default(), slot));
-        }
-        let kind_of = |slot: &Slot| self.scopes.kind_at(slot.position);
-        let slot_of = |key: Key| slots.iter().find(|(of, _)| *of == key).map(|(_, slot)| *slot);
-        let has = |kind: ScopeKind| slots.iter().any(|(_, slot)| kind_of(slot) == Some(kind));
-        for want in attempt.wanted {
-            let key = self.scopes.key(&want.scope);
-            let mut part = Part { key, ..Part::default() };
-            let own = slot_of(key);
-            if let Some(slot) = own {
-                part.set_position(slot.position);
-                part.own = true;
-            }
-            if want.counts {
-                let mut counted = counted_by(&attempt.parts, key);
-                if let Some(slot) = own {
-                    counted.any |= slot.any;
-                    counted.inbound |= slot.inbound;
-                    counted.outbound |= slot.outbound;
-                }
-                let lacks = lacking(want, counted);
-                part.adds = Slot { position: part.adds.position, ..lacks };
-                // A call is an emergency in all directions of a scope or in none.
-                let before = own.filter(|slot| slot.any).map(|slot| slot.emergency);
-                part.adds.emergency = before.unwrap_or(attempt.call.emergency);
-            } else {
-                let kind = want.scope.kind;
-                part.shown = !has(kind) && !attempt.adds(kind);
-            }
-            attempt.parts.push(part);
-        }
-        if lease.is_other_invite(attempt.call.invite) {
-            return Err(attempt.without_changes(Outcome::Duplicate));
-        }
-        if has(ScopeKind::ROADWARRIOR) && attempt.adds(ScopeKind::ROADWARRIOR) {
-            return Err(attempt.without_changes(Outcome::HeldByOther));
-        }
-        self.keep_brand(attempt, &slots);
-        match attempt.changes().next() {
-            Some(_) => Ok(()),
-            None => Err(Outcome::Held),
-        }
-    }
-
-    /// The company of a call may have another brand by now: the call stays where it counts.
-    fn keep_brand(&self, attempt: &mut Attempt<'_>, slots: &Few<(Key, Slot)>) {
-        let counts = |key: Key| slots.iter().any(|(of, slot)| *of == key && slot.any);
-        let mut companies = attempt.wanted.iter().zip(attempt.parts.iter());
-        let held = companies.any(|(want, part)| {
-            want.scope.kind == ScopeKind::COMPANY && want.counts && counts(part.key)
-        });
-        if held {
-            let brands = attempt.wanted.iter().zip(attempt.parts.iter_mut());
-            for (_, part) in brands.filter(|(want, _)| want.scope.kind == ScopeKind::BRAND) {
-                *part = nothing_added(part);
-            }
-        }
     }
 
     /// Judges the call and adds what is planned, all under the locks of its scopes.
@@ -466,55 +287,6 @@ impl Ledger {
     }
 }
 
-/// Whether the lease has room for the scopes that are new.
-fn fits(live: Option<Lease<'_>>, attempt: &Attempt<'_>) -> bool {
-    let Some(lease) = live else { return true };
-    let mut new = Few::<Key>::new();
-    let mut replaces = false;
-    for (_, want, part) in attempt.changes().filter(|(_, _, part)| !part.own) {
-        if !new.iter().any(|key| *key == part.key) {
-            new.push(part.key);
-        }
-        replaces |= want.counts && want.scope.kind == ScopeKind::COMPANY;
-    }
-    let shown = lease.slots().filter(|(_, slot)| !slot.any).count();
-    let replaced = if replaces { shown } else { 0 };
-    lease.slots().count() + new.iter().count() - replaced <= SCOPES
-}
-
-/// How a call that counts as `counted` says lacks to count as it is wanted.
-fn lacking(want: &Wanted<'_>, counted: Slot) -> Slot {
-    Slot {
-        position: 0,
-        any: !counted.any,
-        inbound: want.direction == Direction::In && !counted.inbound,
-        outbound: want.direction == Direction::Out && !counted.outbound,
-        emergency: false,
-    }
-}
-
-/// How the parts so far count the call in a scope.
-fn counted_by(parts: &Few<Part>, key: Key) -> Slot {
-    let same = parts.iter().filter(|part| part.key == key).map(|part| part.adds);
-    same.fold(Slot::default(), merged)
-}
-
-fn merged(slot: Slot, adds: Slot) -> Slot {
-    Slot {
-        position: slot.position,
-        any: slot.any || adds.any,
-        inbound: slot.inbound || adds.inbound,
-        outbound: slot.outbound || adds.outbound,
-        emergency: adds.emergency,
-    }
-}
-
-/// The part as it is if nothing is added.
-fn nothing_added(part: &Part) -> Part {
-    let adds = Slot { position: part.adds.position, ..Slot::default() };
-    Part { adds, shown: false, ..*part }
-}
-
 /// The limits for the counts that a part adds to.
 fn limits_added<'a>(
     want: &'a Wanted<'_>,
@@ -531,9 +303,4 @@ fn limits_added<'a>(
 /// A record that was found may be gone once its lock is left.
 fn forget_positions(attempt: &mut Attempt<'_>) {
     attempt.parts.iter_mut().for_each(|part| part.known = part.own);
-}
-
-/// A time in ms in seconds.
-pub(super) fn seconds(ms: u64) -> u32 {
-    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
 }

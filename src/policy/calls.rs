@@ -73,9 +73,7 @@ pub fn call_verdict(taken: &Taken, emergency: bool, watched: bool) -> Verdict {
             Some(exceeded) if watched => limit_verdict(exceeded),
             _ => Verdict::CallCounted,
         },
-        Outcome::Refused => {
-            taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict)
-        }
+        Outcome::Refused => taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict),
         Outcome::Full | Outcome::ScopesFull => Verdict::LedgerFull,
         Outcome::TooMany => Verdict::InternalError,
     }
@@ -92,9 +90,7 @@ pub fn roadwarrior_verdict(taken: &Taken, watched: bool) -> Verdict {
         Outcome::Held => Verdict::RoadwarriorHeld,
         Outcome::Duplicate => Verdict::CallDuplicate,
         Outcome::HeldByOther => Verdict::RoadwarriorLimit,
-        Outcome::Refused => {
-            taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict)
-        }
+        Outcome::Refused => taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict),
         Outcome::Full | Outcome::ScopesFull => Verdict::LedgerFull,
         Outcome::TooMany => Verdict::InternalError,
     }

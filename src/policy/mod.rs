@@ -11,8 +11,8 @@ mod source;
 
 pub use auth::{Asked, auth_verdict, watch_auth};
 pub use calls::{
-    CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict,
-    roadwarrior_scopes,
+    CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_scopes,
+    roadwarrior_verdict,
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};

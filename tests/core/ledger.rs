@@ -118,10 +118,7 @@ mod plain {
         }
         // Then it counts: for the same company, or for another one.
         assert_eq!(take(&ledger, 1, (b"b", 0), (b"c", 1)).outcome, Outcome::Counted);
-        assert_eq!(
-            take(&ledger, 2, (b"b", 0), (b"c", 1)).outcome,
-            Outcome::Refused
-        );
+        assert_eq!(take(&ledger, 2, (b"b", 0), (b"c", 1)).outcome, Outcome::Refused);
         assert!(info(1).names(hash), "still shown");
         assert_eq!(take(&ledger, 2, (b"b", 0), (b"d", 1)).outcome, Outcome::Counted);
         assert!(info(0).counts_for_company() && info(1).counts_for_company());
@@ -131,11 +128,19 @@ mod plain {
         // A call that counts for a company is not shown for another.
         let elsewhere = Wanted { counts: false, ..want(ScopeKind::COMPANY, b"e", 0) };
         take(&ledger, 3, (b"b", 0), (b"c", 0));
-        ledger.take(&call(3), &[want(ScopeKind::ROADWARRIOR, b"x", 0), elsewhere], Enforcement::Full);
+        ledger.take(
+            &call(3),
+            &[want(ScopeKind::ROADWARRIOR, b"x", 0), elsewhere],
+            Enforcement::Full,
+        );
         assert_eq!(info(2).id(ScopeKind::COMPANY), b"c");
         assert_eq!(info(2).scopes.len(), 3, "brand, company, roadwarrior");
         // Released, resumed, gone: nothing is left of either kind.
-        ledger.take(&call(4), &[want(ScopeKind::ROADWARRIOR, b"y", 0), elsewhere], Enforcement::Full);
+        ledger.take(
+            &call(4),
+            &[want(ScopeKind::ROADWARRIOR, b"y", 0), elsewhere],
+            Enforcement::Full,
+        );
         for dialog in 1..=4 {
             assert!(ledger.expire(DialogId(dialog)).is_some());
             assert!(ledger.expire(DialogId(dialog)).is_none());
@@ -192,7 +197,8 @@ mod plain {
     fn another_invite_or_roadwarrior_of_the_same_dialog_is_not_taken_for_the_first() {
         let ledger = Ledger::new(16, SEED).unwrap();
         let wanted = [want(ScopeKind::BRAND, b"b", 0), want(ScopeKind::COMPANY, b"c", 1)];
-        let invite = |invite| ledger.take(&Call { invite, ..call(1) }, &wanted, Enforcement::Full).outcome;
+        let invite =
+            |invite| ledger.take(&Call { invite, ..call(1) }, &wanted, Enforcement::Full).outcome;
         assert_eq!(invite(7), Outcome::Counted);
         assert_eq!(invite(7), Outcome::Held);
         assert_eq!(invite(9), Outcome::Duplicate);
@@ -224,13 +230,8 @@ mod plain {
         let ledger = Ledger::new(4, SEED).unwrap();
         let long = [b'x'; 200];
         let wanted = [want(ScopeKind::COMPANY, &long, 0), want(ScopeKind::ROADWARRIOR, b"u@d", 3)];
-        let call = Call {
-            call_id: &long,
-            direction: Direction::In,
-            emergency: true,
-            now: 77,
-            ..call(9)
-        };
+        let call =
+            Call { call_id: &long, direction: Direction::In, emergency: true, now: 77, ..call(9) };
         ledger.take(&call, &wanted, Enforcement::Full);
         let info = (0..ledger.positions()).find_map(|p| ledger.at(p)).unwrap();
         assert_eq!(info.call_id, [&long[..64], b"..."].concat());
@@ -552,8 +553,9 @@ mod interleaved {
                 assert_eq!([b"1", b"2", b"3"].map(|id| ledger.live(own(1), id)), [2, 2, 2]);
                 assert_eq!(inbound(b"1") + inbound(b"2") + inbound(b"3"), 2);
                 // Two endings beside a new call and a sweep: the rate remembers both.
-                let endings: Vec<_> =
-                    (0..3).map(|n| spawn(&ledger, move |ledger| ledger.forget(DialogId(n)))).collect();
+                let endings: Vec<_> = (0..3)
+                    .map(|n| spawn(&ledger, move |ledger| ledger.forget(DialogId(n))))
+                    .collect();
                 let sweep = spawn(&ledger, |ledger| ledger.sweep(8, 9_000));
                 let wanted = [Wanted { limit: rate, ..want(own(0), b"r", 0) }];
                 assert_eq!(try_to(&ledger, 9, &wanted).outcome, Outcome::Refused);

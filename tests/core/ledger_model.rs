@@ -180,10 +180,11 @@ impl Model {
         let roadwarrior = |(at, ..): &(usize, Vec<Direction>, bool)| {
             attempt.wants[*at].name.0 == ScopeKind::ROADWARRIOR
         };
-        let new_roadwarrior = adds.iter().filter(|add| roadwarrior(add)).any(|(at, directions, _)| {
-            directions.contains(&Direction::Any)
-                && !before.iter().any(|(of, _)| *of == attempt.wants[*at].name)
-        });
+        let new_roadwarrior =
+            adds.iter().filter(|add| roadwarrior(add)).any(|(at, directions, _)| {
+                directions.contains(&Direction::Any)
+                    && !before.iter().any(|(of, _)| *of == attempt.wants[*at].name)
+            });
         if has(ScopeKind::ROADWARRIOR) && new_roadwarrior {
             return (Outcome::HeldByOther, None);
         }
@@ -215,8 +216,7 @@ impl Model {
         });
         lease.live = true;
         lease.scopes = after;
-        let judged =
-            matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
+        let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         for (want, direction, limit) in limits(attempt, &adds) {
             if limit.longest > 0 {
                 let end = lease.started + u64::from(limit.longest);
@@ -248,8 +248,7 @@ impl Model {
                     continue;
                 };
                 let kind = want.name.0;
-                let exceeded =
-                    Exceeded { at: *at, kind, direction, bound, calls, limit: admitted };
+                let exceeded = Exceeded { at: *at, kind, direction, bound, calls, limit: admitted };
                 let refused = match attempt.enforcement {
                     Enforcement::Full => true,
                     Enforcement::Reserved => limit.reserved > 0 && bound == Bound::Calls,
@@ -331,9 +330,8 @@ fn rate() -> impl Strategy<Value = Rate> {
 
 fn limit() -> impl Strategy<Value = Limit> {
     let longest = prop_oneof![4 => Just(0u32), 1 => 1u32..100];
-    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate()).prop_map(
-        |(calls, reserved, longest, rate)| Limit { calls, reserved, longest, rate },
-    )
+    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate())
+        .prop_map(|(calls, reserved, longest, rate)| Limit { calls, reserved, longest, rate })
 }
 
 fn want() -> impl Strategy<Value = Want> {

@@ -139,10 +139,7 @@ fn twelve_scopes_fit_and_one_more_changes_nothing() {
 fn a_second_company_is_added_or_nothing_changes() {
     let ledger = ledger();
     let of = |brand, company, limit| {
-        [
-            Wanted::new(ScopeKind::BRAND, brand, 0),
-            Wanted::new(ScopeKind::COMPANY, company, limit),
-        ]
+        [Wanted::new(ScopeKind::BRAND, brand, 0), Wanted::new(ScopeKind::COMPANY, company, limit)]
     };
     let first = take(&ledger, 1, &of(b"x", b"a", 1));
     assert_eq!((first.outcome, first.second_company), (Outcome::Counted, false));
@@ -211,8 +208,7 @@ fn a_rate_admits_its_calls_and_no_more_in_a_window() {
     let mut dialog = 0;
     let mut attempt = |came, enforcement, emergency| {
         dialog += 1;
-        let taken =
-            ledger.take(&Call { emergency, ..call(dialog, came) }, &wanted, enforcement);
+        let taken = ledger.take(&Call { emergency, ..call(dialog, came) }, &wanted, enforcement);
         ledger.forget(DialogId(dialog));
         (taken.outcome, taken.exceeded.map(|exceeded| exceeded.bound))
     };
@@ -232,11 +228,20 @@ fn a_rate_admits_its_calls_and_no_more_in_a_window() {
     assert_eq!(attempt(12_000, Enforcement::Full, false), counted, "the first has left it");
     assert_eq!(attempt(12_001, Enforcement::Full, false), refused);
     assert_eq!(attempt(12_500, Enforcement::Full, false), counted);
-    assert_eq!(ledger.new_calls(own(0), b"carrier", Direction::Any, &wanted[0].limit.rate, 12_500), 3);
+    assert_eq!(
+        ledger.new_calls(own(0), b"carrier", Direction::Any, &wanted[0].limit.rate, 12_500),
+        3
+    );
     // Another window begins anew.
     let other = [at_rate(own(0), b"carrier", 1, 3)];
-    assert_eq!(ledger.take(&call(900, 12_600), &other, Enforcement::Full).outcome, Outcome::Counted);
-    assert_eq!(ledger.take(&call(901, 12_600), &other, Enforcement::Full).outcome, Outcome::Refused);
+    assert_eq!(
+        ledger.take(&call(900, 12_600), &other, Enforcement::Full).outcome,
+        Outcome::Counted
+    );
+    assert_eq!(
+        ledger.take(&call(901, 12_600), &other, Enforcement::Full).outcome,
+        Outcome::Refused
+    );
 }
 
 #[test]
@@ -429,7 +434,11 @@ fn the_shortest_time_ends_a_call() {
 fn scopes_are_listed_with_their_calls() {
     let ledger = ledger();
     take(&ledger, 1, &[to(Direction::In, own(2), b"+34600000000", 0)]);
-    take(&ledger, 2, &[to(Direction::Out, own(2), b"+34600000000", 0), at_rate(own(3), b"r", 1, 9)]);
+    take(
+        &ledger,
+        2,
+        &[to(Direction::Out, own(2), b"+34600000000", 0), at_rate(own(3), b"r", 1, 9)],
+    );
     ledger.forget(DialogId(2));
     let all: Vec<_> = (0..ledger.scope_positions()).filter_map(|at| ledger.scope_at(at)).collect();
     assert_eq!(all.len(), 1, "{all:?}");
