@@ -5,8 +5,9 @@ use crate::flood::window::Slicing;
 
 /// New calls that are admitted within a time.
 ///
-/// No call is refused of a source that sends at most [`Rate::calls`] in every window,
-/// and no span of 13/14 of a window (less one tick of the clock) admits more.
+/// No call is refused of a source that sends at most [`Rate::calls`] in every window, and
+/// no span of 13/14 of a window, less one tick of the clock, admits more; 12/14 where calls
+/// are judged after later ones, by up to a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     calls: u32,
