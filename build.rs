@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::exit;
 
-const SHIM: [&str; 10] = [
+const SHIM: [&str; 11] = [
     "module.c",
     "settings.c",
+    "message.c",
     "functions.c",
     "variables.c",
     "rpc.c",

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use sipwarden::address::Address;
 use sipwarden::auth::{self, AuthSettings, AuthTable, Turns};
-use sipwarden::flood::{ClassId, FloodSettings, FloodTable, Rules, SharedRules};
+use sipwarden::flood::{FloodSettings, FloodTable, Rules, SharedRules};
 use sipwarden::ledger::{Call, DialogId, Direction, Enforcement, Ledger, Rate, ScopeKind, Wanted};
+use sipwarden::limiter::ClassId;
 use sipwarden::policy::check_company_ip;
 use sipwarden::shm::SnapshotStore;
 use sipwarden::snapshot::{self, View};
@@ -65,7 +66,7 @@ fn checks(companies: usize, ranges: usize) {
     println!("check_company_ip: {companies} companies, {ranges} ranges");
     let store = platform(companies, ranges);
     // SAFETY: the only reader of this process in this store.
-    let reader = unsafe { store.publication().claim(std::process::id()) }.unwrap();
+    let reader = unsafe { store.publication().claim() }.unwrap();
     let ids: Vec<String> = (0..companies).map(|n| n.to_string()).collect();
     let mut state = 99;
     let picks: Vec<(usize, u32)> = (0..BATCH)
@@ -199,7 +200,7 @@ fn parallel(processes: u32) -> f64 {
 fn logins(aors: usize, known: usize, limit: u32) -> [f64; 3] {
     let table = AuthTable::new(65_536, [1, 2]).unwrap();
     let mut settings = AuthSettings::new(limit, 1800, 43_200, 0);
-    settings.same = 600;
+    settings.common.same = 600;
     let mut rules = auth::Rules::NONE;
     auth::SharedRules::new(settings).unwrap().refresh(&mut rules);
     let aors: Vec<String> = (0..aors).map(|n| format!("user{n}@company.example.com")).collect();

@@ -69,6 +69,23 @@ static db_val_t number_of(int64_t number)
 	return value;
 }
 
+/* The integer that a driver has read; -2 if it is none: a column of another type. */
+static int64_t integer_of(const db_val_t *value)
+{
+	if(VAL_NULL(value))
+		return 0;
+	switch(VAL_TYPE(value)) {
+		case DB1_INT:
+			return VAL_INT(value);
+		case DB1_BIGINT:
+			return VAL_BIGINT(value);
+		default:
+			LM_ERR("audit: column %s is not an integer (type %d)\n", column_hits.s,
+					VAL_TYPE(value));
+			return -2;
+	}
+}
+
 /* Hits of the row so far: -1 if there is none, -2 on failure. */
 static int64_t hits_of(struct audit *audit, db_key_t *keys, db_val_t *values)
 {
@@ -79,13 +96,8 @@ static int64_t hits_of(struct audit *audit, db_key_t *keys, db_val_t *values)
 	if(audit->api.query(audit->con, keys, NULL, values, wanted, KEYS, 1, NULL, &result) < 0
 			|| result == NULL)
 		return -2;
-	if(RES_ROW_N(result) > 0) {
-		db_val_t *value = ROW_VALUES(RES_ROWS(result));
-
-		hits = VAL_NULL(value) ? 0
-			   : VAL_TYPE(value) == DB1_INT ? VAL_INT(value)
-											  : VAL_BIGINT(value);
-	}
+	if(RES_ROW_N(result) > 0)
+		hits = integer_of(ROW_VALUES(RES_ROWS(result)));
 	audit->api.free_result(audit->con, result);
 	return hits;
 }

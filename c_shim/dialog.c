@@ -19,12 +19,11 @@
 #define VAR_USER "sipwarden_user"
 #define VAR_FLAGS "sipwarden_flags"
 
-typedef dlg_cell_t *(*dlg_lookup_f)(unsigned int h_entry, unsigned int h_id);
-
 static struct dlg_binds dialog;
 static cmd_function dlg_manage;
-/* Not in the module's API, so taken from its library; may be missing. */
-static dlg_lookup_f dlg_lookup_by_id;
+/* Not in the module's API, so taken from its library; may be missing. Its type is that
+ * of the header: another one does not compile. */
+static __typeof__(&dlg_lookup) dlg_lookup_by_id;
 static int support;
 /* dlg_match_mode 0: requests name their dialog by a parameter of Record-Route alone. */
 static int is_strict;
@@ -230,7 +229,7 @@ int sw_dialog_init(void)
 	early_timeout = param_of(module, "early_timeout", 300);
 	if(param_of(module, "db_mode", 0) != 0)
 		support |= SW_DIALOG_PERSISTS;
-	dlg_lookup_by_id = (dlg_lookup_f)dlsym(module->handle, "dlg_lookup");
+	dlg_lookup_by_id = dlsym(module->handle, "dlg_lookup");
 	if(dlg_lookup_by_id != NULL)
 		support |= SW_DIALOG_LOOKUP;
 	return 0;

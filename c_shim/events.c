@@ -1,5 +1,5 @@
 /*
- * sipwarden: event routes, run in the module's own process.
+ * sipwarden: event routes, run in the recorder.
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "core/sr_module.h"

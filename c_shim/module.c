@@ -13,9 +13,11 @@
 
 MODULE_VERSION
 
-int sw_is_recorder;
-/* Processes of the module's own; the second one waits for the database. */
-static int own_processes;
+int sw_is_warden;
+/* Processes of the module's own: the warden waits for nothing, the recorder for scripts
+ * and databases, and a loader, after some starts, for the database of the tables. */
+#define LONG_LIVED 2
+static int with_loader;
 
 static void log_line(enum sw_log_level level, struct sw_text line)
 {
@@ -87,24 +89,7 @@ static const struct sw_host host = {
 		.rpc_fault = sw_rpc_fault,
 };
 
-static void reap(unsigned int ticks, void *param)
-{
-	(void)ticks, (void)param;
-	sw_rust_module.reap();
-}
-
-static int start_reaper(void)
-{
-	if(!sw_rust_module.can_reap())
-		return 0;
-	if(register_timer(reap, NULL, 1) < 0) {
-		LM_ERR("no timer for the comparison of calls with dialogs\n");
-		return -1;
-	}
-	return 0;
-}
-
-/* How often the module's own process looks what there is to do. */
+/* How often a process of the module's own looks what there is to do. */
 #define TICK_US 100000
 
 static int mod_init(void)
@@ -115,23 +100,22 @@ static int mod_init(void)
 		return -1;
 	if(sw_dialog_init() != 0 || sw_rust_module.init() != 0)
 		return -1;
-	own_processes = 1 + sw_rust_module.can_load();
-	if(register_procs(own_processes) < 0) {
+	with_loader = sw_rust_module.can_load();
+	if(register_procs(LONG_LIVED + with_loader) < 0) {
 		LM_ERR("no room for the module's own processes\n");
 		return -1;
 	}
-	cfg_register_child(1);
-	return start_reaper();
+	cfg_register_child(LONG_LIVED);
+	return 0;
 }
 
-static void run_recorder(void)
+/* These end with the main process, which may be killed and leave its children behind;
+ * not before, as Kamailio stops when a child ends. */
+static void run_warden(pid_t parent)
 {
-	pid_t parent = getppid();
-
-	sw_is_recorder = 1;
+	sw_is_warden = 1;
 	/* a file that grows too large is an error, no end */
 	signal(SIGXFSZ, SIG_IGN);
-	/* a main process that was killed leaves its children behind */
 	while(getppid() == parent) {
 		sleep_us(TICK_US);
 		sw_settings_update();
@@ -139,19 +123,29 @@ static void run_recorder(void)
 	}
 }
 
-/* Ends with the main process only: Kamailio stops when a child ends. */
-static void run_loader(void)
+static void run_recorder(pid_t parent)
 {
-	pid_t parent = getppid();
+	while(getppid() == parent) {
+		/* scripts read settings of others, too */
+		cfg_update();
+		if(!sw_rust_module.record())
+			sleep_us(TICK_US);
+	}
+}
 
+static void run_loader(pid_t parent)
+{
 	while(getppid() == parent) {
 		sleep_us(1000000);
 		sw_rust_module.load();
 	}
 }
 
-static int start_process(char *name, int (*take_settings)(void), void (*run)(void))
+/* The parent is asked for before the fork: a child whose parent was killed meanwhile
+ * would take the one that it was given to for its parent, and never end. */
+static int start_process(char *name, int (*take_settings)(void), void (*run)(pid_t parent))
 {
+	pid_t parent = getpid();
 	int pid = fork_process(PROC_TIMER, name, 1);
 
 	if(pid < 0) {
@@ -161,7 +155,7 @@ static int start_process(char *name, int (*take_settings)(void), void (*run)(voi
 	if(pid == 0) {
 		if(take_settings() != 0)
 			return -1;
-		run();
+		run(parent);
 		_exit(0);
 	}
 	return 0;
@@ -174,9 +168,10 @@ static int child_init(int rank)
 		sw_dialog_report();
 	if(rank != PROC_MAIN)
 		return 0;
-	if(start_process("sipwarden recorder", cfg_child_init, run_recorder) != 0)
+	if(start_process("sipwarden warden", cfg_child_init, run_warden) != 0
+			|| start_process("sipwarden recorder", cfg_child_init, run_recorder) != 0)
 		return -1;
-	if(own_processes == 1)
+	if(!with_loader)
 		return 0;
 	/* what it needs of the settings lies in memory of our own */
 	return start_process("sipwarden loader", cfg_child_no_cb_init, run_loader);

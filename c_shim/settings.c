@@ -154,27 +154,28 @@ static void on_set(str *group, str *name)
 	int n = variable_of(name);
 
 	(void)group;
-	if(n >= 0 && sw_is_recorder)
+	if(n >= 0 && sw_is_warden)
 		apply(n);
 }
 
-/* What the module's own process has taken over last; in shared memory. */
+/* What the warden has taken over last; in shared memory. */
 static cfg_block_t **taken_over;
 
 void sw_settings_update(void)
 {
 	/* The framework lets the old block go before all changes are applied, and a new
-	 * one may get its address. */
-	if(cfg_local != *cfg_global)
+	 * one may get its address. One look decides: a change after it waits for the next. */
+	if(cfg_local != *cfg_global) {
 		__atomic_store_n(taken_over, NULL, __ATOMIC_SEQ_CST);
-	cfg_update();
+		cfg_update();
+	}
 	__atomic_store_n(taken_over, cfg_local, __ATOMIC_RELEASE);
 }
 
 int sw_settings_settled(void)
 {
 	/* a process cannot wait for itself */
-	if(sw_is_recorder)
+	if(sw_is_warden)
 		sw_settings_update();
 	return __atomic_load_n(taken_over, __ATOMIC_ACQUIRE) == *cfg_global;
 }

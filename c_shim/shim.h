@@ -35,18 +35,20 @@ static inline str sw_str_of(struct sw_text text)
 	return value;
 }
 
-/* given: what the script gives in place of the sender, or NULL */
+/* message.c; given: what the script gives in place of the sender, or NULL */
 void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given);
+struct sw_call sw_call_of(struct sip_msg *msg, const str *given);
+struct sw_attempt sw_attempt_of(struct sip_msg *msg, const str *given);
 void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, struct sw_text *from);
 
-/* module.c: whether this is the module's own process */
-extern int sw_is_recorder;
+/* module.c: whether this is the process that waits for nothing */
+extern int sw_is_warden;
 
 /* settings.c */
 extern param_export_t sw_params[];
 int sw_settings_declare(void);
 int sw_settings_init(void);
-/* In the module's own process: takes changes over. */
+/* In the warden: takes changes over. */
 void sw_settings_update(void);
 /* In any process: whether it has taken all of them over. */
 int sw_settings_settled(void);

@@ -239,8 +239,8 @@ struct sw_host {
 	void (*message_names)(const struct sw_message *msg, struct sw_text *call_id,
 			struct sw_text *from);
 
-	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. In the
-	 * module's own process only. */
+	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. Within record
+	 * only. */
 	int (*run_event)(const char *name, const char *kemi_callback);
 	/* User that Kamailio's processes run as, once all have started. */
 	uint32_t (*run_as)(void);
@@ -251,7 +251,7 @@ struct sw_host {
 	int (*change_setting)(uint32_t index, const char *text, int32_t number);
 	/* Whether the driver of a database URL is loaded. */
 	int (*db_has_driver)(const char *url);
-	/* Audit table, in the module's own process only. open: NULL if it cannot be
+	/* Audit table, within record only. open: NULL if it cannot be
 	 * reached. write: 0, or -1 after which only close may follow. */
 	void *(*audit_open)(const char *url, const char *table);
 	int (*audit_write)(void *audit, const struct sw_audit *row);
@@ -331,12 +331,11 @@ struct sw_module {
 	/* Whether the call of a dialog counts. */
 	int (*dialog_counts)(struct sw_dialog dialog);
 	void (*dialog_restored)(const struct sw_restored *restored);
-	/* Called all the time, in the module's own process only. */
+	/* Called all the time, each in one process of the module's own. tick: ends blocks,
+	 * keeps the firewall's sets and the files, and waits for nothing. record: runs
+	 * scripts and talks to databases; 1 if there is more to do at once. */
 	void (*tick)(void);
-	/* Whether calls can be compared with dialogs; after init. */
-	int (*can_reap)(void);
-	/* Compares them when it is time; called each second, in a timer process. */
-	void (*reap)(void);
+	int (*record)(void);
 
 	void (*variable)(const struct sw_message *msg, int index,
 			struct sw_value *out);

@@ -13,6 +13,7 @@ pub mod firewall;
 pub mod flood;
 pub mod host;
 pub mod ledger;
+pub mod limiter;
 pub mod policy;
 pub mod printable;
 pub mod shm;

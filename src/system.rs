@@ -46,3 +46,47 @@ fn detach_self() -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    /// A process that traces another one and never asks what became of it. Until it ends,
+    /// which it does when dropped, nobody can wait for that one to the end.
+    pub struct Tracer(libc::pid_t);
+
+    impl Tracer {
+        /// None where that is not allowed.
+        pub fn of(pid: u32) -> Option<Self> {
+            let mut pipe = [0; 2];
+            // SAFETY: fills the array.
+            assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+            let [read, write] = pipe;
+            // SAFETY: the child makes system calls only.
+            let tracer = unsafe { libc::fork() };
+            if tracer == 0 {
+                // SAFETY: system calls on numbers and one byte.
+                unsafe {
+                    let ok = libc::ptrace(libc::PTRACE_SEIZE, pid as libc::pid_t, 0, 0) == 0;
+                    libc::write(write, (&raw const ok).cast(), 1);
+                    libc::alarm(60);
+                    libc::pause();
+                    libc::_exit(0);
+                }
+            }
+            let tracer = Tracer(tracer);
+            let mut ok = 0u8;
+            // SAFETY: reads one byte into one.
+            unsafe { libc::read(read, (&raw mut ok).cast(), 1) };
+            (ok == 1).then_some(tracer)
+        }
+    }
+
+    impl Drop for Tracer {
+        fn drop(&mut self) {
+            // SAFETY: ends a child of this process.
+            unsafe {
+                libc::kill(self.0, libc::SIGKILL);
+                libc::waitpid(self.0, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+}

@@ -78,12 +78,7 @@ pub const ENTRIES: [Entry; 45] = [
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
     row(Verdict::CountryListed, 1, "country_listed", "the address is in one of the countries"),
     row(Verdict::CountryNotListed, -1, "country_not_listed", "the address is in another country"),
-    row(
-        Verdict::CountryUnknown,
-        -2,
-        "country_unknown",
-        "the database does not know the country of the address",
-    ),
+    row(Verdict::CountryUnknown, -2, "country_unknown", "the country of the address is unknown"),
     row(Verdict::DeniedSource, -1, "denied_source", "the filter is on, the source is not granted"),
     row(
         Verdict::DeniedNoRanges,
@@ -422,6 +417,23 @@ const FIRST: [usize; FUNCTIONS.len() + 1] = {
 #[allow(clippy::indexing_slicing)] // while compiling
 pub const STATISTICS: usize = FIRST[FUNCTIONS.len()];
 
+/// Number of the statistic of each verdict of each function, from 1; 0 for none.
+#[allow(clippy::indexing_slicing)] // while compiling
+static NUMBERS: [[u16; ENTRIES.len()]; FUNCTIONS.len()] = {
+    let mut numbers = [[0; ENTRIES.len()]; FUNCTIONS.len()];
+    let mut function = 0;
+    while function < FUNCTIONS.len() {
+        let verdicts = FUNCTIONS[function].verdicts;
+        let mut n = 0;
+        while n < verdicts.len() {
+            numbers[function][verdicts[n].0 as usize] = (FIRST[function] + n + 1) as u16;
+            n += 1;
+        }
+        function += 1;
+    }
+    numbers
+};
+
 impl Function {
     /// Place in [`FUNCTIONS`].
     pub const fn place(&self) -> usize {
@@ -430,8 +442,8 @@ impl Function {
 
     /// Number of the statistic of a verdict; None for one that is not its own.
     pub fn statistic(&self, verdict: Verdict) -> Option<usize> {
-        let within = self.verdicts.iter().position(|(own, _)| *own == verdict)?;
-        Some(FIRST.get(self.place)? + within)
+        let number = *NUMBERS.get(self.place)?.get(verdict as usize)?;
+        usize::from(number).checked_sub(1)
     }
 }
 

@@ -3,28 +3,17 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::login::{LONGEST_AOR, Login};
-use super::rules::{ClassRule, Rules};
+use super::settings::{ClassRule, Rules};
 use crate::address::Prefix;
-use crate::flood::window::{self, SLICES, Slices};
-use crate::flood::{ClassId, Key, MAX_CLASSES};
+use crate::limiter::{ClassId, Key, Occupant, State, Term, UNITS_PER_SECOND, Window, Worth, units};
 
-/// Ms in a unit of times; 2^32 of them are 13 years.
-const UNIT: u64 = 100;
-/// Units in a second.
-const UNITS: u32 = 1000 / UNIT as u32;
 /// Credentials that an entry remembers.
 const MARKS: usize = 6;
 
-/// Set in [`Entry::state`] above the class.
-const BANNED: u8 = 1 << 4;
-const MANUAL: u8 = 1 << 5;
-const CLASS: u8 = 0x0f;
-/// In place of a class: the source is exempt.
-const EXEMPT: u8 = 0x0f;
 /// In place of a length: the AoR is longer than what is kept of it.
 const CUT: u8 = u8::MAX;
 
-const _: () = assert!(MAX_CLASSES <= EXEMPT as usize && LONGEST_AOR < CUT as usize);
+const _: () = assert!(LONGEST_AOR < CUT as usize);
 const _: () = assert!(Key::KINDS <= u8::MAX as usize && size_of::<Entry>() == 252);
 
 /// Wrong credentials that were counted.
@@ -42,21 +31,14 @@ struct Mark {
 pub(super) struct Entry {
     source: [u32; 4],
     kind: u8,
-    /// Class and flags.
-    state: u8,
-    /// Low byte of [`ClassRule::window_id`].
+    state: State,
+    /// Marks the window that was counted in last.
     window_id: u8,
     aor_len: u8,
     aor_hash: [u32; 4],
-    /// Number of the slice that was counted in last.
-    newest: u32,
-    /// Of a banned entry: start and end, in units since the clock's zero.
-    since: u32,
-    until: u32,
-    /// Requests refused since.
-    seen: u32,
-    /// Failures per slice.
-    failures: [u32; SLICES / 2],
+    /// The ban.
+    term: Term,
+    failures: Window,
     marks: [Mark; MARKS],
     aor: [u8; LONGEST_AOR],
 }
@@ -165,19 +147,42 @@ pub(super) enum Judgement {
     Starts,
 }
 
+impl Occupant for Entry {
+    type Key<'a> = Login<'a>;
+    type Rules = Rules;
+    type Over = ();
+
+    fn place(login: &Login<'_>) -> u64 {
+        login.place
+    }
+
+    fn is(&self, login: &Login<'_>) -> bool {
+        self.aor_hash == login.aor_hash && (self.source, self.kind) == login.source.parts()
+    }
+
+    fn is_free(&self) -> bool {
+        self.kind == 0
+    }
+
+    /// A ban is kept.
+    fn worth(&self, rules: &Rules, now: u64) -> Option<Worth> {
+        let counting = &rules.class(self.class()).counting;
+        (!self.is_banned()).then(|| counting.worth(&self.failures, self.window_id, now))
+    }
+
+    fn over(&self) {}
+}
+
 impl Entry {
     pub const FREE: Self = Entry {
         source: [0; 4],
         kind: 0,
-        state: 0,
+        state: State::NONE,
         window_id: 0,
         aor_len: 0,
         aor_hash: [0; 4],
-        newest: 0,
-        since: 0,
-        until: 0,
-        seen: 0,
-        failures: [0; SLICES / 2],
+        term: Term::NONE,
+        failures: Window::NONE,
         marks: [Mark { fingerprint: [0; 2], at: 0 }; MARKS],
         aor: [0; LONGEST_AOR],
     };
@@ -185,21 +190,13 @@ impl Entry {
     pub fn new(login: &Login<'_>, class: Option<ClassId>) -> Self {
         let (source, kind) = login.source.parts();
         let Aor { bytes, len, hash } = Aor::new(login.aor, false, login.aor_hash);
-        let state = state_of(class);
+        let state = State::new(class);
         Entry { source, kind, state, aor_len: len, aor_hash: hash, aor: bytes, ..Entry::FREE }
     }
 
     /// The entry of a ban that is about to be set.
     pub fn of_ban(ban: &Ban, login: &Login<'_>) -> Self {
         Entry { aor_len: ban.aor.len, ..Entry::new(login, ban.class) }
-    }
-
-    pub fn is_free(&self) -> bool {
-        self.kind == 0
-    }
-
-    pub fn is(&self, login: &Login<'_>) -> bool {
-        self.aor_hash == login.aor_hash && (self.source, self.kind) == login.source.parts()
     }
 
     pub fn source(&self) -> Option<Prefix> {
@@ -212,40 +209,28 @@ impl Entry {
 
     /// The class; None: exempt.
     pub fn class(&self) -> Option<ClassId> {
-        match self.state & CLASS {
-            EXEMPT => None,
-            class => Some(ClassId(class)),
-        }
+        self.state.class()
     }
 
     /// With another class nothing of the old one stays but a ban.
     pub fn set_class(&mut self, class: Option<ClassId>) {
         if self.class() != class {
-            self.failures = Default::default();
-            self.state = self.state & !CLASS | state_of(class);
+            self.failures.clear();
+            self.state.set_class(class);
         }
     }
 
     pub fn is_banned(&self) -> bool {
-        self.state & BANNED != 0
+        self.state.has_term()
     }
 
     pub fn is_manual(&self) -> bool {
-        self.state & MANUAL != 0
+        self.state.is_manual()
     }
 
-    /// Whether it is banned at `now`. A ban never lasts longer because the clock has
-    /// stepped back.
+    /// Whether it is banned at `now`.
     pub fn holds(&mut self, now: u64) -> bool {
-        if !self.is_banned() {
-            return false;
-        }
-        let now = units(now);
-        if now < self.since {
-            self.until = now.saturating_add(self.until.saturating_sub(self.since));
-            self.since = now;
-        }
-        now < self.until
+        self.is_banned() && self.term.holds(now)
     }
 
     /// Counts a failure of somebody who is not banned.
@@ -256,23 +241,25 @@ impl Entry {
         rule: &ClassRule,
         now: u64,
     ) -> Judgement {
-        if fingerprint.is_some_and(|fingerprint| self.is_repeat(fingerprint, rules.same, now)) {
+        if fingerprint
+            .is_some_and(|fingerprint| self.is_repeat(fingerprint, rules.common.same, now))
+        {
             return Judgement::Same;
         }
-        let failures = self.count(rule, now) + 1;
+        let failures = self.count(rule, now).saturating_add(1);
         if failures >= rule.limit {
-            self.ban(Reason::Failures, now, now + u64::from(rule.block) * 1000, 1);
+            let until = now.saturating_add(u64::from(rule.block) * 1000);
+            self.ban(Reason::Failures, Term::new(now, until, 1));
             return Judgement::Starts;
         }
-        let newest = self.newest;
-        window::count(self.slices(), newest);
+        self.failures.add_one();
         Judgement::Counted(failures)
     }
 
     /// Whether these credentials were counted within `same` seconds; else they are
     /// from now on. What is forgotten for them counts again, never less.
     fn is_repeat(&mut self, fingerprint: [u32; 2], same: u32, now: u64) -> bool {
-        let (now, period) = (units(now).max(1), same.saturating_mul(UNITS));
+        let (now, period) = (units(now).max(1), same.saturating_mul(UNITS_PER_SECOND));
         let known =
             self.marks.iter_mut().find(|mark| mark.at > 0 && mark.fingerprint == fingerprint);
         if let Some(mark) = known {
@@ -296,42 +283,19 @@ impl Entry {
         if self.is_banned() {
             return 0;
         }
-        if self.window_id != rule.window_id as u8 {
-            self.window_id = rule.window_id as u8;
-            self.failures = Default::default();
-        }
-        let mut newest = self.newest;
-        window::advance(self.slices(), &mut newest, rule.slicing.at(now));
-        self.newest = newest;
-        window::sum(self.slices())
+        rule.counting.count(&mut self.failures, &mut self.window_id, now)
     }
 
-    /// How useful it is to keep: failures in the window, then how lately the last one
-    /// came; banned ones are not to be asked.
-    pub fn worth(&self, rule: &ClassRule, now: u64) -> (u32, i64) {
-        let (behind, counts) = window::age(self.newest, rule.slicing.at(now));
-        let lately = -(i64::from(behind) * i64::from(rule.window));
-        let fresh = counts && self.window_id == rule.window_id as u8;
-        if fresh { (window::sum(bytemuck::cast_ref(&self.failures)), lately) } else { (0, lately) }
-    }
-
-    fn slices(&mut self) -> &mut Slices {
-        bytemuck::cast_mut(&mut self.failures)
-    }
-
-    /// Bans it from `since` to `until`, in ms.
-    pub fn ban(&mut self, reason: Reason, since: u64, until: u64, seen: u32) {
-        self.state &= CLASS;
-        self.state |= BANNED | if reason == Reason::Manual { MANUAL } else { 0 };
-        self.since = units(since);
-        self.until = u32::try_from(until.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        self.seen = seen;
-        self.failures = Default::default();
+    /// Bans it for a term.
+    pub fn ban(&mut self, reason: Reason, term: Term) {
+        self.state.begin(reason == Reason::Manual);
+        self.term = term;
+        self.failures.clear();
     }
 
     /// Counts a refused request of a banned one.
     pub fn refuse(&mut self) {
-        self.seen = self.seen.saturating_add(1);
+        self.term.count();
     }
 
     /// The ban, if it is banned.
@@ -343,40 +307,29 @@ impl Entry {
             aor: Aor { bytes: self.aor, len: self.aor_len, hash: self.aor_hash },
             source: self.source()?,
             class: self.class(),
-            since: u64::from(self.since) * UNIT,
-            until: self.until(),
-            seen: self.seen,
+            since: self.term.since(),
+            until: self.term.until(),
+            seen: self.term.seen(),
             reason: if self.is_manual() { Reason::Manual } else { Reason::Failures },
         })
     }
 
     /// End of the ban, in ms.
     pub fn until(&self) -> u64 {
-        u64::from(self.until) * UNIT
+        self.term.until()
     }
 
     /// The ban is over: the count begins at [`ClassRule::restart`], as if so many
     /// failures had come when it ended.
     pub fn restart(&mut self, rule: &ClassRule) {
-        self.state &= CLASS;
-        self.window_id = rule.window_id as u8;
-        self.failures = Default::default();
-        let newest = rule.slicing.at(self.until());
-        self.newest = newest;
-        window::add(self.slices(), newest, rule.restart);
+        self.state.end();
+        let ended = self.until();
+        rule.counting.restart(&mut self.failures, &mut self.window_id, ended, rule.restart);
     }
 
     /// The ban was no good: the count begins anew.
     pub fn acquit(&mut self) {
-        self.state &= CLASS;
-        self.failures = Default::default();
+        self.state.end();
+        self.failures.clear();
     }
-}
-
-fn state_of(class: Option<ClassId>) -> u8 {
-    class.map_or(EXEMPT, |ClassId(class)| class & CLASS)
-}
-
-fn units(ms: u64) -> u32 {
-    u32::try_from(ms / UNIT).unwrap_or(u32::MAX)
 }

@@ -4,7 +4,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
 use crate::address::Prefix;
-use crate::flood::Key;
+use crate::limiter::Key;
 
 /// Bytes of an AoR that an entry keeps, for people. It is told from others by all
 /// of its bytes.

@@ -1,4 +1,4 @@
-//! Brute force protection: who fails to authenticate too often, and is banned.
+//! Brute force protection: AoRs that fail to authenticate too often are banned.
 //!
 //! A fixed table in shared memory, keyed by AoR and source prefix, each entry with
 //! a lock of its own, in the manner of the flood table. An entry counts failures in
@@ -8,18 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod entry;
-mod lines;
 mod login;
-mod rules;
 mod settings;
-mod shared;
 mod table;
+mod tags;
 
 pub use entry::{Aor, Ban, Reason};
 pub use login::{LONGEST_AOR, Login};
-pub use rules::{ClassRule, Rules};
 pub use settings::{
-    AuthSettings, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW, ParsedClass, parse_class,
+    AuthSettings, ClassRule, ClassValues, Common, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW,
+    ParsedClass, Rules, RulesCopy, SharedRules, parse_class,
 };
-pub use shared::SharedRules;
 pub use table::{AuthTable, Checked, Memory, NoRoom, Outcome, Turns};

@@ -1,61 +1,90 @@
-//! What the operator configures, checked, and changed at run time.
+//! What the operator configures, and the rules that follow from it.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flood::{
-    ClassNames, INHERIT, LONGEST_BLOCK, MAX_CLASSES, Parse, parse_keys, parse_limit, parse_within,
-};
+use crate::limiter::{self, ClassId, Counting, Field, LONGEST_TERM, Values, parse};
 
 /// Longest window in seconds: a week.
 pub const LONGEST_WINDOW: u32 = 604_800;
 /// Longest ban in seconds: a year.
-pub const LONGEST_BAN: u32 = LONGEST_BLOCK;
+pub const LONGEST_BAN: u32 = LONGEST_TERM;
 /// Longest time in seconds in which the same credentials count once.
 pub const LONGEST_SAME: u32 = 604_800;
 
-/// Values of one class; some may be [`INHERIT`].
+/// Settings of brute force protection.
+pub type AuthSettings = limiter::Settings<ClassValues>;
+/// Its rules.
+pub type Rules = limiter::Rules<ClassValues>;
+/// Both, in shared memory.
+pub type SharedRules = limiter::SharedRules<ClassValues>;
+/// The rules that a process keeps.
+pub type RulesCopy = limiter::RulesCopy<ClassValues>;
+/// A class as the operator writes it.
+pub type ParsedClass = limiter::ParsedClass<ClassValues>;
+
+/// Values of one class.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub(super) struct ClassValues {
+pub struct ClassValues {
+    /// The failure within a window that starts a ban: 1..=65535.
     pub limit: u32,
-    /// In seconds.
+    /// The window in seconds.
     pub window: u32,
-    /// In seconds.
+    /// Seconds of a ban.
     pub block: u32,
+    /// Where the count begins after a ban.
     pub restart: u32,
 }
 
-impl ClassValues {
-    const NONE: Self =
-        ClassValues { limit: INHERIT, window: INHERIT, block: INHERIT, restart: INHERIT };
-
-    fn or(self, default: Self) -> Self {
-        let pick = |own: u32, other: u32| if own == INHERIT { other } else { own };
-        ClassValues {
-            limit: pick(self.limit, default.limit),
-            window: pick(self.window, default.window),
-            block: pick(self.block, default.block),
-            restart: pick(self.restart, default.restart),
-        }
-    }
-}
-
-/// The settings as configured, plain numbers that can lie in shared memory.
+/// What is set for all classes together.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct AuthSettings {
-    /// 1: count and log, refuse nothing.
-    pub monitor: u32,
+pub struct Common {
     /// Seconds in which the same credentials count once; 0: each time.
     pub same: u32,
-    /// The [`crate::flood::ClassId::to_number`] of sources that companies with a
-    /// filter list.
-    pub company_sources: u32,
-    /// Ms between two times that the clock shows: 0..=10.
-    pub tick: u32,
-    class_count: u32,
-    /// The first one is `default` and inherits nothing.
-    values: [ClassValues; MAX_CLASSES],
+}
+
+/// Limit and length of bans of one class.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct ClassRule {
+    /// The failure within a window that starts a ban: 1..=65535.
+    pub limit: u32,
+    /// The window in seconds.
+    pub window: u32,
+    /// Seconds of a ban.
+    pub block: u32,
+    /// Where the count begins after a ban; below `limit`.
+    pub restart: u32,
+    /// How they are counted.
+    pub counting: Counting,
+}
+
+impl Values for ClassValues {
+    type Common = Common;
+    type Rule = ClassRule;
+
+    const FIELDS: &'static [Field<Self>] = &[
+        Field { key: "limit", parse: parse::limit, of: |values| &mut values.limit },
+        Field { key: "window", parse: parse_window, of: |values| &mut values.window },
+        Field { key: "block", parse: parse_ban, of: |values| &mut values.block },
+        Field { key: "restart", parse: parse_restart, of: |values| &mut values.restart },
+    ];
+    const COMMON: Common = Common { same: 0 };
+    const COMPANY_SOURCES: Option<ClassId> = Some(ClassId::DEFAULT);
+    const UNKNOWN: ClassRule =
+        ClassRule { limit: 1, window: 0, block: 1, restart: 0, counting: Counting::NONE };
+
+    fn rule(self, previous: &ClassRule, tick: u32) -> ClassRule {
+        ClassRule {
+            limit: self.limit,
+            window: self.window,
+            block: self.block,
+            // One failure more, at least, before the next ban.
+            restart: self.restart.min(self.limit.saturating_sub(1)),
+            counting: previous.counting.change(self.window.saturating_mul(1000), tick),
+        }
+    }
 }
 
 impl AuthSettings {
@@ -63,50 +92,8 @@ impl AuthSettings {
     /// seconds starts a ban of `block` seconds, after which the count begins at
     /// `restart`.
     pub fn new(limit: u32, window: u32, block: u32, restart: u32) -> Self {
-        let mut values = [ClassValues::NONE; MAX_CLASSES];
-        let [default, ..] = &mut values;
-        *default = ClassValues { limit, window, block, restart };
-        AuthSettings { monitor: 0, same: 0, company_sources: 1, tick: 0, class_count: 1, values }
+        Self::of_default(ClassValues { limit, window, block, restart })
     }
-
-    /// Changes the class `default`, whose values others inherit: limit, window, block
-    /// and restart.
-    pub fn set_default(&mut self, set: impl FnOnce(&mut u32, &mut u32, &mut u32, &mut u32)) {
-        let [default, ..] = &mut self.values;
-        let ClassValues { limit, window, block, restart } = default;
-        set(limit, window, block, restart);
-    }
-
-    /// Puts `class` at a position from 1 on; what it does not name stays as it is.
-    /// False if there is no room.
-    pub fn set_class(&mut self, position: usize, class: &ParsedClass) -> bool {
-        let Some(values) = self.values.get_mut(position).filter(|_| position > 0) else {
-            return false;
-        };
-        *values = class.values.or(*values);
-        self.class_count = self.class_count.max(position as u32 + 1);
-        true
-    }
-
-    /// Makes all classes of `names` known; those that nothing is set of are as
-    /// `default`.
-    pub fn know(&mut self, names: &ClassNames) {
-        self.class_count = names.ids().count() as u32;
-    }
-
-    /// The classes with what they inherit.
-    pub(super) fn classes(&self) -> impl Iterator<Item = ClassValues> {
-        let [default, ..] = self.values;
-        self.values.into_iter().take(self.class_count as usize).map(move |v| v.or(default))
-    }
-}
-
-/// A class as the operator writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParsedClass {
-    /// Its name.
-    pub name: String,
-    values: ClassValues,
 }
 
 /// Reads `office=limit:500;window:3600;block:600;restart:0`; keys that are missing
@@ -115,14 +102,19 @@ pub struct ParsedClass {
 /// # Errors
 /// What is wrong, with the value.
 pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
-    let keys: [(&str, Parse); 4] = [
-        ("limit", parse_limit),
-        ("window", |text| parse_within(text, 1, LONGEST_WINDOW)),
-        ("block", |text| parse_within(text, 1, LONGEST_BAN)),
-        ("restart", |text| parse_within(text, 0, 65_535)),
-    ];
-    let (name, [limit, window, block, restart]) = parse_keys(text, &keys)?;
-    Ok(ParsedClass { name, values: ClassValues { limit, window, block, restart } })
+    ParsedClass::parse(text)
+}
+
+fn parse_window(text: &str) -> Result<u32, String> {
+    parse::within(text, 1, LONGEST_WINDOW)
+}
+
+fn parse_ban(text: &str) -> Result<u32, String> {
+    parse::within(text, 1, LONGEST_BAN)
+}
+
+fn parse_restart(text: &str) -> Result<u32, String> {
+    parse::within(text, 0, 65_535)
 }
 
 #[cfg(test)]
@@ -130,15 +122,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_overrides_what_it_names_and_inherits_the_rest() {
-        let class = parse_class("office=limit:500; block:60").unwrap();
+    fn a_class_has_its_values_and_restarts_below_its_limit() {
+        let class = parse_class("office=limit:50; block:60").unwrap();
         let mut settings = AuthSettings::new(100, 1800, 43_200, 80);
         assert!(settings.set_class(1, &class));
-        let expected = ClassValues { limit: 500, window: 1800, block: 60, restart: 80 };
-        assert_eq!(settings.classes().nth(1), Some(expected));
-        settings.set_default(|_, window, _, restart| (*window, *restart) = (60, 7));
-        assert_eq!(settings.classes().nth(1).map(|c| (c.window, c.restart)), Some((60, 7)));
-        assert!(!settings.set_class(0, &class) && !settings.set_class(MAX_CLASSES, &class));
+        let rules = Rules::new(&settings, &Rules::NONE);
+        let office = rules.class(Some(ClassId(1)));
+        assert_eq!((office.limit, office.window, office.block), (50, 1800, 60));
+        assert_eq!((office.restart, rules.class(None).restart), (49, 80));
+        assert_eq!(rules.company_sources(), Some(ClassId::DEFAULT));
     }
 
     #[test]

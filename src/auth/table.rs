@@ -3,23 +3,25 @@
 use std::io;
 
 use super::entry::{Ban, Entry, Judgement, Reason};
-use super::lines::{Lines, Place};
 use super::login::{Login, Secret};
-use super::rules::Rules;
+use super::settings::Rules;
+use super::tags::Tags;
 use crate::address::Prefix;
-use crate::flood::ClassId;
+use crate::limiter::{ClassId, Lines, Locked, Place, Term};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, BitSet};
 
+#[cfg(not(shuttle))]
+const _: () = assert!(size_of::<crate::shm::ShortMutex<Entry>>() == 256);
+
 /// All logins, in shared memory. Any process may call anything.
 pub struct AuthTable {
-    lines: Lines,
+    lines: Lines<Entry>,
+    tags: Tags,
     secret: Secret,
     /// Lines that are banned; changed under their locks.
     banned: BitSet,
     bans: &'static AtomicU32,
-    /// Entries in use.
-    used: &'static AtomicU32,
     changes: &'static AtomicU64,
 }
 
@@ -88,13 +90,11 @@ impl AuthTable {
     /// What the kernel says.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
         let lines = Lines::new(capacity)?;
-        let one =
-            || Area::share_slice(1)?.first().ok_or(io::Error::from(io::ErrorKind::OutOfMemory));
         Ok(AuthTable {
+            tags: Tags::new(lines.len())?,
             banned: BitSet::new(lines.len())?,
             secret: Secret(seed),
-            bans: one()?,
-            used: one()?,
+            bans: Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?,
             changes: Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?,
             lines,
         })
@@ -120,6 +120,35 @@ impl AuthTable {
         self.secret.fingerprint(parts)
     }
 
+    /// The entry, locked, and the number of its line.
+    fn find(&self, login: &Login<'_>) -> Option<(usize, Locked<Entry>)> {
+        let tag = Tags::of(login.place);
+        let places = self.lines.places(login).filter(|line| self.tags.has(*line, tag));
+        self.lines.find_among(places, login)
+    }
+
+    /// As [`AuthTable::find`]; adds what is not there. None if there is no room.
+    fn find_or_add(
+        &self,
+        login: &Login<'_>,
+        new: impl FnOnce() -> Entry,
+        rules: &Rules,
+        clock: impl Fn() -> u64,
+    ) -> Option<(usize, Locked<Entry>, Place<()>)> {
+        if let Some((line, entry)) = self.find(login) {
+            return Some((line, entry, Place::Known));
+        }
+        let (line, entry, place) = self.lines.find_or_add(login, new, rules, clock)?;
+        // Also of one that is there: its adder may have died before this.
+        self.tags.set(line, Tags::of(login.place));
+        Some((line, entry, place))
+    }
+
+    fn free(&self, line: usize, entry: &mut Locked<Entry>) {
+        self.lines.free(entry);
+        self.tags.clear(line);
+    }
+
     /// Whether somebody is banned; one whose class is exempt is only by an operator.
     /// `clock` is read under the lock.
     pub fn check(
@@ -130,7 +159,7 @@ impl AuthTable {
         clock: impl Fn() -> u64,
         turns: &mut Turns,
     ) -> Checked {
-        let Some((line, mut entry)) = self.lines.find(login) else { return passed(class) };
+        let Some((line, mut entry)) = self.find(login) else { return passed(class) };
         self.settle(line, &mut entry, class, rules, clock(), turns)
     }
 
@@ -148,14 +177,12 @@ impl AuthTable {
             return self.check(login, class, rules, clock, turns);
         }
         let new = || Entry::new(login, class);
-        let Some((line, mut entry, place)) = self.lines.find_or_add(login, new, rules, &clock)
-        else {
+        let Some((line, mut entry, place)) = self.find_or_add(login, new, rules, &clock) else {
             return Checked { outcome: Outcome::Untracked, ..passed(class) };
         };
-        self.count_place(&place);
         let now = clock();
         let mut checked = self.settle(line, &mut entry, class, rules, now, turns);
-        checked.evicted = matches!(place, Place::Instead { fresh: true });
+        checked.evicted = matches!(place, Place::Instead { fresh: true, .. });
         if checked.outcome != Outcome::Clear {
             return checked;
         }
@@ -184,24 +211,13 @@ impl AuthTable {
         clock: impl Fn() -> u64,
         turns: &mut Turns,
     ) -> Checked {
-        let Some((line, mut entry)) = self.lines.find(login) else { return passed(class) };
+        let Some((line, mut entry)) = self.find(login) else { return passed(class) };
         let checked = self.settle(line, &mut entry, class, rules, clock(), turns);
         if checked.outcome == Outcome::Banned {
             return checked;
         }
         self.free(line, &mut entry);
         passed(class)
-    }
-
-    fn count_place(&self, place: &Place) {
-        if matches!(place, Place::Free) {
-            self.used.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn free(&self, line: usize, entry: &mut Entry) {
-        self.lines.free(line, entry);
-        self.used.fetch_sub(1, Relaxed);
     }
 
     fn started(&self, line: usize) {
@@ -258,15 +274,13 @@ impl AuthTable {
     pub fn ban(&self, ban: &Ban, rules: &Rules, now: u64) -> Result<Option<Ban>, NoRoom> {
         let login = self.secret.known(ban.aor.bytes(), ban.aor.hash, ban.source);
         let new = || Entry::of_ban(ban, &login);
-        let (line, mut entry, place) =
-            self.lines.find_or_add(&login, new, rules, || now).ok_or(NoRoom)?;
-        self.count_place(&place);
+        let (line, mut entry, _) = self.find_or_add(&login, new, rules, || now).ok_or(NoRoom)?;
         let before = entry.as_ban();
         if before.is_some() {
             self.ended(line);
         }
         entry.set_class(ban.class);
-        entry.ban(ban.reason, ban.since, ban.until, ban.seen);
+        entry.ban(ban.reason, Term::new(ban.since, ban.until, ban.seen));
         self.started(line);
         Ok(before)
     }
@@ -279,7 +293,7 @@ impl AuthTable {
         sources: Option<Prefix>,
         mut ended: impl FnMut(&Ban),
     ) {
-        for line in self.lines.taken() {
+        for line in self.tags.taken() {
             let Some(mut entry) = self.lines.lock(line) else { continue };
             let within = |of: Prefix| sources.is_none_or(|sources| sources.contains(of));
             let is_meant = aor_hash.is_none_or(|hash| entry.aor_hash() == hash);
@@ -321,7 +335,7 @@ impl AuthTable {
             let failures = ban.filter(|ban| ban.reason == Reason::Failures);
             let Some((ban, why)) = failures.and_then(|b| Some((b, is_over(&b)?))) else { continue };
             let login = self.secret.known(ban.aor.bytes(), ban.aor.hash, ban.source);
-            let Some((line, mut entry)) = self.lines.find(&login) else { continue };
+            let Some((line, mut entry)) = self.find(&login) else { continue };
             // Another one may have begun meanwhile.
             let same = |now: &Ban| now.since == ban.since && now.reason == ban.reason;
             let Some(ban) = entry.as_ban().filter(same) else { continue };
@@ -350,8 +364,7 @@ impl AuthTable {
         rules: &Rules,
         clock: impl Fn() -> u64,
     ) -> (Option<Ban>, u32) {
-        let Some((mut copy, now)) = self.lines.find(login).map(|(_, entry)| (*entry, clock()))
-        else {
+        let Some((mut copy, now)) = self.find(login).map(|(_, entry)| (*entry, clock())) else {
             return (None, 0);
         };
         if copy.holds(now) {
@@ -376,9 +389,9 @@ impl AuthTable {
     pub fn memory(&self) -> Memory {
         Memory {
             capacity: self.lines.len(),
-            used: self.used.load(Relaxed),
+            used: self.lines.used(),
             bans: self.bans.load(Relaxed),
-            bytes: self.lines.bytes() + self.banned.bytes(),
+            bytes: self.lines.bytes() + self.tags.bytes() + self.banned.bytes(),
         }
     }
 }

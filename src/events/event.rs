@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::expiry::Expiry;
 use crate::address::Prefix;
+use crate::limiter::ClassId;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
 
@@ -93,9 +94,10 @@ pub struct Subject<'a> {
     pub company: &'a [u8],
     /// Id of the brand.
     pub brand: &'a [u8],
-    /// AoR; of other events a text: why a reload failed, the Call-ID of a leak or of
-    /// a call that expired.
+    /// AoR of the user.
     pub aor: &'a [u8],
+    /// What else there is to say, of an event without an AoR.
+    pub text: &'a [u8],
     /// Call-ID of the request.
     pub call_id: &'a [u8],
     /// URI in its From header: what it says of its sender.
@@ -107,6 +109,8 @@ const NONE: u8 = u8::MAX;
 const MONITORED: u8 = 1;
 /// Both ends of the call were sent a BYE.
 const SAID_BYE: u8 = 2;
+/// A text is kept in place of an AoR.
+const TEXT: u8 = 4;
 
 /// An event of 840 bytes. All zero is none.
 #[repr(C)]
@@ -116,19 +120,22 @@ pub struct Event {
     kind: u8,
     verdict: u8,
     function: u8,
-    /// Bits: [`MONITORED`], [`SAID_BYE`].
+    /// Bits: [`MONITORED`], [`SAID_BYE`], [`TEXT`].
     marks: u8,
     /// 0 for no source, 4 or 6.
     family: u8,
     prefix_len: u8,
     /// Of company, brand, Call-ID and From.
     lens: [u8; 4],
+    /// Of AoR or text.
     aor_len: u16,
     /// A [`Learnt`] + 1; 0 for none.
     learnt: u8,
     /// Expiry + 1; 0 for none.
     expiry: u8,
-    padding: [u8; 6],
+    /// Class of the source as a number + 1; 0 where nobody has looked.
+    class: u8,
+    padding: [u8; 5],
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -144,6 +151,7 @@ pub struct Event {
     source: [u8; 16],
     company: [u8; 128],
     brand: [u8; 128],
+    /// Or the text.
     aor: [u8; 320],
     call_id: [u8; 128],
     from: [u8; 64],
@@ -183,7 +191,12 @@ impl Event {
             put(&mut event.call_id, subject.call_id) as u8,
             put(&mut event.from, subject.from) as u8,
         ];
-        event.aor_len = put(&mut event.aor, subject.aor) as u16;
+        let (kept, marks) = match subject.text {
+            [] => (subject.aor, 0),
+            text => (text, TEXT),
+        };
+        event.aor_len = put(&mut event.aor, kept) as u16;
+        event.marks = marks;
         event.learnt = subject.learnt.map_or(0, |learnt| learnt as u8 + 1);
         event
     }
@@ -198,14 +211,20 @@ impl Event {
     pub fn with_verdict(mut self, function: &Function, verdict: Verdict, monitored: bool) -> Self {
         self = self.by(function);
         self.verdict = verdict as u8;
-        self.marks = if monitored { MONITORED } else { 0 };
+        self.marks |= if monitored { MONITORED } else { 0 };
+        self
+    }
+
+    /// With the class of the source; None: exempt.
+    pub fn with_class(mut self, class: Option<ClassId>) -> Self {
+        self.class = ClassId::to_number(class).saturating_add(1);
         self
     }
 
     /// With why the call ended, and whether both ends were sent a BYE.
     pub fn with_expiry(mut self, why: Expiry, said_bye: bool) -> Self {
         self.expiry = why as u8 + 1;
-        self.marks = if said_bye { SAID_BYE } else { 0 };
+        self.marks |= if said_bye { SAID_BYE } else { 0 };
         self
     }
 
@@ -237,6 +256,11 @@ impl Event {
     /// Whether both ends of the call were sent a BYE.
     pub fn said_bye(&self) -> bool {
         self.marks & SAID_BYE != 0
+    }
+
+    /// The verdict.
+    pub fn verdict(&self) -> Option<Verdict> {
+        ENTRIES.get(usize::from(self.verdict)).map(|entry| entry.verdict)
     }
 
     /// Code of the verdict.
@@ -281,9 +305,27 @@ impl Event {
         self.brand.get(..len.into()).unwrap_or_default()
     }
 
-    /// AoR, or the text of the event.
+    /// AoR of the user.
     pub fn aor(&self) -> &[u8] {
+        if self.marks & TEXT == 0 { self.kept() } else { &[] }
+    }
+
+    /// Why a reload failed, the Call-ID of a leak or of a call that expired.
+    pub fn text(&self) -> &[u8] {
+        match self.kind() {
+            Some(EventKind::Leak | EventKind::CallExpired) => self.call_id(),
+            _ if self.marks & TEXT != 0 => self.kept(),
+            _ => &[],
+        }
+    }
+
+    fn kept(&self) -> &[u8] {
         self.aor.get(..self.aor_len.into()).unwrap_or_default()
+    }
+
+    /// Class of the source, Some(None) for an exempt one; None where nobody has looked.
+    pub fn class(&self) -> Option<Option<ClassId>> {
+        self.class.checked_sub(1).map(ClassId::from_number)
     }
 
     /// Call-ID of the request, of repeats that of the first.
@@ -305,7 +347,8 @@ impl Event {
 
     fn key(&self) -> impl PartialEq {
         let what = (self.kind, self.verdict, self.function, self.marks);
-        (what, self.source(), self.learnt, self.company(), self.brand(), self.aor())
+        let source = (self.source(), self.learnt, self.class);
+        (what, source, self.company(), self.brand(), self.kept())
     }
 }
 
@@ -332,6 +375,7 @@ mod tests {
             company,
             brand,
             aor: &long,
+            text: b"",
             call_id: &long,
             from: b"sip:a@b",
         };
@@ -351,5 +395,26 @@ mod tests {
         assert_eq!((plain.reason(), plain.code(), plain.source()), ("reload", None, None));
         assert_eq!(Event::zeroed().kind(), None);
         assert_eq!(Event::WORDS * 8, size_of::<Event>());
+    }
+    #[test]
+    fn a_class_or_a_text_is_no_aor() {
+        let block = Event::new(EventKind::BlockStarted, 1, &Subject::default());
+        assert_eq!((block.aor(), block.class()), (&b""[..], None));
+        for class in [None, Some(ClassId::DEFAULT), Some(ClassId(14))] {
+            let block = block.with_class(class);
+            assert_eq!(
+                (block.aor(), block.text(), block.class()),
+                (&b""[..], &b""[..], Some(class))
+            );
+        }
+        let why = Subject { text: b"no such table", ..Subject::default() };
+        let failed = Event::new(EventKind::ReloadFailed, 1, &why);
+        assert_eq!((failed.aor(), failed.text()), (&b""[..], &b"no such table"[..]));
+        let call = Subject { call_id: b"abc", ..Subject::default() };
+        let leak = Event::new(EventKind::Leak, 1, &call);
+        assert_eq!((leak.aor(), leak.text(), leak.call_id()), (&b""[..], &b"abc"[..], &b"abc"[..]));
+        let denied = Event::new(EventKind::Denied, 1, &Subject { aor: b"a@b", ..call });
+        let denied = denied.with_verdict(&CHECK_COMPANY_IP, Verdict::DeniedSource, true);
+        assert_eq!((denied.aor(), denied.text()), (&b"a@b"[..], &b""[..]));
     }
 }

@@ -1,4 +1,4 @@
-//! The way of an event from any process to the module's own.
+//! The way of an event from any process to the recorder.
 
 use std::hash::Hash;
 use std::io;
@@ -9,7 +9,8 @@ use super::event::Event;
 use super::fold::{Fold, Key, Repeats};
 use crate::shm::Ring;
 
-/// Events that wait to be read.
+/// Events that wait to be read: of those that strangers can cause at will, and as many
+/// of the others.
 const ROOM: usize = 4096;
 /// Kinds of events whose repeats are counted at a time.
 const KINDS: usize = 2048;
@@ -38,6 +39,10 @@ const WORDS: usize = size_of::<Item>() / 8;
 /// All events. Any process puts them in; one takes them out.
 pub struct Journal {
     ring: Ring<WORDS>,
+    /// How many may wait for another one that may come in floods to get in. The rest of
+    /// the ring is for those that happen once in a while, so that refusals of a hundred
+    /// thousand sources never hide that a reload failed. One ring keeps their order.
+    room: u64,
     fold: Fold,
 }
 
@@ -50,17 +55,22 @@ impl Journal {
         Self::sized(ROOM, KINDS, seed)
     }
 
-    /// With room for so many events, and for the repeats of so many kinds.
+    /// With room for so many events that may come in floods and for as many others, and
+    /// for the repeats of so many kinds.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn sized(room: usize, kinds: usize, seed: [u64; 2]) -> io::Result<Self> {
-        Ok(Journal { ring: Ring::new(room)?, fold: Fold::new(kinds, PERIOD, seed)? })
+        let fold = Fold::new(kinds, PERIOD, seed)?;
+        Ok(Journal { ring: Ring::new(2 * room)?, room: room as u64, fold })
     }
 
     /// Puts an event in that happens once in a while.
     pub fn put(&self, event: &Event) {
-        self.push(&Item { event: *event, ..Item::zeroed() }, 1);
+        let item = Item { event: *event, ..Item::zeroed() };
+        if !self.ring.push(&bytemuck::cast(item)) {
+            self.ring.lose(1);
+        }
     }
 
     /// Puts an event in that may come in floods: repeats, with the same `key`, within
@@ -79,7 +89,7 @@ impl Journal {
     }
 
     fn push(&self, item: &Item, stands_for: u64) -> bool {
-        let fits = self.ring.push(&bytemuck::cast(*item));
+        let fits = self.ring.push_within(self.room, &bytemuck::cast(*item));
         if !fits {
             self.ring.lose(stands_for);
         }
@@ -220,6 +230,24 @@ mod tests {
         assert_eq!(repeats(&mut reader, &journal, 40_000), []);
         put(&journal, b"a", 50_000);
         assert_eq!(drain(&mut reader, &journal), [(b"a".to_vec(), 1, 50_000)]);
+    }
+
+    #[test]
+    fn a_flood_of_refusals_leaves_room_for_what_is_rare() {
+        const ROOM: u32 = 64;
+        let (journal, mut reader) =
+            (Journal::sized(ROOM as usize, 1024, [1, 2]).unwrap(), Reader::NEW);
+        for n in 0..10 * ROOM {
+            put(&journal, &n.to_be_bytes(), 1);
+        }
+        assert!(journal.lost() > 0);
+        let lost = journal.lost();
+        let rare = Event::new(EventKind::ReloadFailed, 2, &Subject::default());
+        (0..ROOM).for_each(|_| journal.put(&rare));
+        assert_eq!(journal.lost(), lost);
+        let told: Vec<_> = std::iter::from_fn(|| reader.take(&journal)).collect();
+        let told = told.iter().filter(|event| event.kind() == rare.kind()).count();
+        assert_eq!(told, ROOM as usize);
     }
 
     #[test]

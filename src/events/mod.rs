@@ -1,5 +1,5 @@
 //! What operators are told: events in shared memory, from all processes to the
-//! module's own. No SIP worker ever waits for whoever reads them.
+//! recorder. No SIP worker ever waits for the reader.
 #![forbid(unsafe_code)]
 
 mod event;

@@ -8,7 +8,7 @@ use crate::shm::{Area, SharedMutex};
 /// Refusals that are kept.
 const KEPT: usize = 1024;
 
-/// The last refusals, each kind once. The module's own process adds, RPC processes
+/// The last refusals, each kind once. The recorder adds, RPC processes
 /// read: no SIP worker.
 pub struct Recent {
     slots: &'static [SharedMutex<Event>],

@@ -1,5 +1,5 @@
-//! What a firewall drops for flood control: which blocks, and how a set in the
-//! kernel is brought to hold just those.
+//! What a firewall drops for flood control: which blocks, and the changes after
+//! which a set in the kernel has exactly those.
 //!
 //! Text only: commands for `nft` go out, listings come in. Who runs it, and when,
 //! is the host's business.

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::key::Key;
 use crate::address::{Address, Prefix};
+use crate::limiter::Key;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crate::shm::{Area, BitSet, bits};
 

@@ -2,29 +2,19 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::key::Key;
-use super::rules::{ClassId, ClassRule};
-use super::table::Ended;
-use super::window::{self, SLICES, Slices};
+use super::settings::{ClassRule, Rules};
 use crate::address::Prefix;
+use crate::limiter::{ClassId, Key, Occupant, Placed, State, Term, Window, Worth, units};
 use crate::source::{Learnt, Ways};
 
-/// Ms in a unit of block times; 2^32 of them are 13 years.
-const UNIT: u64 = 100;
-/// A throttled class is logged again after this many units without a refusal.
-const CALM: u32 = 100;
+/// A throttled class is logged again after this many ms without a refusal.
+const CALM: u32 = 10_000;
 
-/// Set in [`Entry::state`] above the class.
-const BLOCKED: u8 = 1 << 4;
-const MANUAL: u8 = 1 << 5;
-const THROTTLED: u8 = 1 << 6;
+/// Set in [`Entry::state`]: requests are refused without a block.
+const THROTTLED: u8 = State::FIRST_MARK;
 /// Its packets are dropped before they come here.
-const OFFLOADED: u8 = 1 << 7;
-const CLASS: u8 = 0x0f;
-/// In place of a class: the source is exempt.
-const EXEMPT: u8 = 0x0f;
+const OFFLOADED: u8 = State::SECOND_MARK;
 
-const _: () = assert!(super::settings::MAX_CLASSES <= EXEMPT as usize);
 const _: () = assert!(Key::KINDS <= u8::MAX as usize && size_of::<Entry>() == 60);
 
 /// An entry; all zero is free. The caller holds its lock.
@@ -33,21 +23,28 @@ const _: () = assert!(Key::KINDS <= u8::MAX as usize && size_of::<Entry>() == 60
 pub(super) struct Entry {
     words: [u32; 4],
     kind: u8,
-    /// Class and flags.
-    state: u8,
+    state: State,
     /// Blocks in a row.
     times: u8,
-    /// Low byte of [`ClassRule::window_id`].
+    /// Marks the window that was counted in last.
     window_id: u8,
-    /// Number of the slice that was counted in last.
-    newest: u32,
-    /// When the block ends or has ended, in units since the clock's zero.
-    until: u32,
+    /// Requests; of a blocked source its [`Blocking`] in the place of the slices.
+    window: Window,
+    /// When the last block has ended, or when throttling ends, in units since the clock's
+    /// zero.
+    ended: u32,
     /// Snapshot by which the class was decided.
     generation: u32,
-    /// Requests per slice; of a blocked source: start in units, requests since, and
-    /// their [`Ways`].
-    data: [u32; SLICES / 2],
+}
+
+/// What is known of a blocked source.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Blocking {
+    term: Term,
+    /// The bits of its [`Ways`].
+    ways: u32,
+    padding: [u32; 3],
 }
 
 /// Why a source is blocked.
@@ -103,80 +100,118 @@ impl Block {
     }
 }
 
+/// Something that has ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A block.
+    Block(Block),
+    /// Throttling of a source.
+    Throttling(Prefix, Option<ClassId>),
+}
+
 /// What an entry makes of a request of a source that is not blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     Under(u32),
-    Throttled { begins: bool },
-    Starts,
+    Throttled {
+        begins: bool,
+    },
+    /// A block starts; with it throttling ends, if there was any.
+    Starts {
+        throttled: bool,
+    },
 }
 
-impl Entry {
-    pub fn new(key: &Key, class: Option<ClassId>, generation: u32) -> Self {
-        let (words, kind) = key.parts();
-        Entry { words, kind, state: state_of(class), generation, ..Entry::default() }
+impl Occupant for Entry {
+    type Key<'a> = Placed;
+    type Rules = Rules;
+    type Over = Option<Ended>;
+
+    #[inline]
+    fn place(key: &Placed) -> u64 {
+        key.place
     }
 
-    pub fn is_free(&self) -> bool {
+    #[inline]
+    fn is(&self, key: &Placed) -> bool {
+        self.key() == key.key
+    }
+
+    fn is_free(&self) -> bool {
         self.kind == 0
     }
 
-    pub fn is(&self, key: &Key) -> bool {
-        self.key() == *key
+    /// A block is kept.
+    fn worth(&self, rules: &Rules, now: u64) -> Option<Worth> {
+        let counting = &rules.class(self.class()).counting;
+        (!self.is_blocked()).then(|| counting.worth(&self.window, self.window_id, now))
     }
 
+    fn over(&self) -> Option<Ended> {
+        self.throttling()
+    }
+}
+
+impl Entry {
+    pub fn new(key: &Placed, class: Option<ClassId>, generation: u32) -> Self {
+        let (words, kind) = key.key.parts();
+        Entry { words, kind, state: State::new(class), generation, ..Entry::default() }
+    }
+
+    #[inline]
     pub fn key(&self) -> Key {
         Key::from_parts(self.words, self.kind)
     }
 
     /// The class; None: exempt.
+    #[inline]
     pub fn class(&self) -> Option<ClassId> {
-        match self.state & CLASS {
-            EXEMPT => None,
-            class => Some(ClassId(class)),
-        }
+        self.state.class()
     }
 
     pub fn set_class(&mut self, class: Option<ClassId>, generation: u32) {
-        self.state = self.state & !CLASS | state_of(class);
+        self.state.set_class(class);
         self.generation = generation;
     }
 
     /// An exempt source has sent something: keeps it from being forgotten soon.
     pub fn touch(&mut self, rule: &ClassRule, now: u64) {
-        self.newest = rule.slicing.at(now);
+        rule.counting.touch(&mut self.window, now);
     }
 
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
+    #[inline]
     pub fn is_blocked(&self) -> bool {
-        self.state & BLOCKED != 0
+        self.state.has_term()
     }
 
+    #[inline]
     pub fn is_manual(&self) -> bool {
-        self.state & MANUAL != 0
+        self.state.is_manual()
     }
 
     /// Whether something of it will end by itself.
     pub fn is_marked(&self) -> bool {
-        self.state & (BLOCKED | THROTTLED) != 0
+        self.is_blocked() || self.state.has(THROTTLED)
     }
 
-    /// Whether it is blocked at `now`. A block never lasts longer because the
-    /// clock has stepped back.
+    #[inline]
+    fn blocking_mut(&mut self) -> &mut Blocking {
+        bytemuck::cast_mut(self.window.spare())
+    }
+
+    #[inline]
+    fn blocking(&self) -> &Blocking {
+        bytemuck::cast_ref(self.window.spared())
+    }
+
+    /// Whether it is blocked at `now`.
+    #[inline]
     pub fn holds(&mut self, now: u64) -> bool {
-        if !self.is_blocked() {
-            return false;
-        }
-        let now = units(now);
-        let [since, ..] = &mut self.data;
-        if now < *since {
-            self.until = now.saturating_add(self.until.saturating_sub(*since));
-            *since = now;
-        }
-        now < self.until
+        self.is_blocked() && self.blocking_mut().term.holds(now)
     }
 
     /// Counts a request of a source whose block does not hold.
@@ -184,18 +219,17 @@ impl Entry {
     pub fn judge(&mut self, rule: &ClassRule, now: u64) -> Judgement {
         let requests = self.requests(rule, now);
         if requests < rule.limit {
-            let newest = self.newest;
-            window::count(self.slices(), newest);
+            self.window.add_one();
             return Judgement::Under(requests + 1);
         }
+        let throttled = self.state.has(THROTTLED);
         if rule.block > 0 {
             self.start(rule, now);
-            return Judgement::Starts;
+            return Judgement::Starts { throttled };
         }
-        let begins = self.state & THROTTLED == 0;
-        self.state |= THROTTLED;
-        self.until = units(now).saturating_add(CALM.max(rule.window.div_ceil(UNIT as u32)));
-        Judgement::Throttled { begins }
+        self.state.set(THROTTLED, true);
+        self.ended = units(now.saturating_add(CALM.max(rule.window).into()));
+        Judgement::Throttled { begins: !throttled }
     }
 
     /// Requests in the window that ends now; moves the window on.
@@ -204,106 +238,74 @@ impl Entry {
         if self.is_blocked() {
             return 0;
         }
-        if self.window_id != rule.window_id as u8 {
-            self.window_id = rule.window_id as u8;
-            self.data = Default::default();
-        }
-        let mut newest = self.newest;
-        window::advance(self.slices(), &mut newest, rule.slicing.at(now));
-        self.newest = newest;
-        window::sum(self.slices())
-    }
-
-    /// How useful it is to keep: requests in the window, then how lately the last
-    /// one came; blocked ones are not to be asked.
-    pub fn worth(&self, rule: &ClassRule, now: u64) -> (u32, i64) {
-        let current = rule.slicing.at(now);
-        let (behind, counts) = window::age(self.newest, current);
-        let lately = -(i64::from(behind) * i64::from(rule.window));
-        let fresh = counts && self.window_id == rule.window_id as u8;
-        if fresh { (window::sum(bytemuck::cast_ref(&self.data)), lately) } else { (0, lately) }
-    }
-
-    fn slices(&mut self) -> &mut Slices {
-        bytemuck::cast_mut(&mut self.data)
+        rule.counting.count(&mut self.window, &mut self.window_id, now)
     }
 
     fn start(&mut self, rule: &ClassRule, now: u64) {
-        let lately = units(now) < self.until.saturating_add(rule.block_max.saturating_mul(10));
-        let before = if self.until > 0 && lately { self.times } else { 0 };
-        let until = now + rule.block_ms(before);
-        self.block(Reason::Flood, (now, until), 1, before.saturating_add(1), Ways::NONE);
+        let lately = units(now) < self.ended.saturating_add(rule.block_max.saturating_mul(10));
+        let before = if self.ended > 0 && lately { self.times } else { 0 };
+        let term = Term::new(now, now.saturating_add(rule.block_ms(before)), 1);
+        self.block(Reason::Flood, term, before.saturating_add(1), Ways::NONE);
     }
 
-    /// Blocks it from `since` to `until`, in ms.
-    pub fn block(
-        &mut self,
-        reason: Reason,
-        (since, until): (u64, u64),
-        seen: u32,
-        times: u8,
-        came: Ways,
-    ) {
-        self.state &= CLASS;
-        self.state |= BLOCKED | if reason == Reason::Manual { MANUAL } else { 0 };
+    /// Blocks it for a term.
+    pub fn block(&mut self, reason: Reason, term: Term, times: u8, ways: Ways) {
+        self.state.begin(reason == Reason::Manual);
         self.times = times;
-        self.until = u32::try_from(until.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        self.data = Default::default();
-        let [start, count, ways, ..] = &mut self.data;
-        (*start, *count, *ways) = (units(since), seen, came.bits());
+        *self.blocking_mut() = Blocking { term, ways: ways.bits(), padding: [0; 3] };
     }
 
     /// Counts a refused request of a blocked source.
     pub fn refuse(&mut self, learnt: Learnt) {
-        let [_, seen, ..] = &mut self.data;
-        *seen = seen.saturating_add(1);
+        self.blocking_mut().term.count();
         self.note(learnt);
     }
 
     /// Notes how a request of a blocked source has come.
     pub fn note(&mut self, learnt: Learnt) {
-        let [_, _, ways, ..] = &mut self.data;
-        *ways |= Ways::from(learnt).bits();
+        self.blocking_mut().ways |= Ways::from(learnt).bits();
     }
 
     /// The block, if it is blocked.
     pub fn as_block(&self) -> Option<Block> {
-        let [since, seen, ways, ..] = self.data;
-        self.is_blocked().then(|| {
-            Some(Block {
-                prefix: self.key().prefix()?,
-                class: self.class(),
-                since: u64::from(since) * UNIT,
-                until: self.until(),
-                seen,
-                times: self.times,
-                reason: if self.is_manual() { Reason::Manual } else { Reason::Flood },
-                ways: Ways::from_bits(ways),
-            })
-        })?
+        if !self.is_blocked() {
+            return None;
+        }
+        let Blocking { term, ways, .. } = self.blocking();
+        Some(Block {
+            prefix: self.key().prefix()?,
+            class: self.class(),
+            since: term.since(),
+            until: term.until(),
+            seen: term.seen(),
+            times: self.times,
+            reason: if self.is_manual() { Reason::Manual } else { Reason::Flood },
+            ways: Ways::from_bits(*ways),
+        })
     }
 
     /// The source counts anew; how often it was blocked stays known.
     pub fn clear(&mut self) {
-        self.state &= CLASS;
-        self.data = Default::default();
+        if self.is_blocked() {
+            self.ended = self.blocking().term.end();
+        }
+        self.state.end();
+        self.window.clear();
     }
 
     /// Notes of a block whether its packets are dropped by a firewall.
     pub fn set_offloaded(&mut self, offloaded: bool) {
-        self.state &= !OFFLOADED;
-        if offloaded && self.is_blocked() {
-            self.state |= OFFLOADED;
-        }
+        self.state.set(OFFLOADED, offloaded && self.is_blocked());
     }
 
     pub fn is_offloaded(&self) -> bool {
-        self.state & OFFLOADED != 0
+        self.state.has(OFFLOADED)
     }
 
     /// End of the block, in ms.
+    #[inline]
     pub fn until(&self) -> u64 {
-        u64::from(self.until) * UNIT
+        self.blocking().term.until()
     }
 
     /// Blocks in a row.
@@ -313,7 +315,7 @@ impl Entry {
 
     /// What ends when a throttled entry is no more.
     pub fn throttling(&self) -> Option<Ended> {
-        if self.state & THROTTLED == 0 {
+        if !self.state.has(THROTTLED) {
             return None;
         }
         Some(Ended::Throttling(self.key().prefix()?, self.class()))
@@ -321,19 +323,11 @@ impl Entry {
 
     /// Whether a time of throttling is over.
     pub fn is_calm(&self, now: u64) -> bool {
-        self.state & THROTTLED != 0 && (units(now) >= self.until)
+        self.state.has(THROTTLED) && units(now) >= self.ended
     }
 
     pub fn set_calm(&mut self) {
-        self.state &= !THROTTLED;
-        self.until = 0;
+        self.state.set(THROTTLED, false);
+        self.ended = 0;
     }
-}
-
-fn state_of(class: Option<ClassId>) -> u8 {
-    class.map_or(EXEMPT, |ClassId(class)| class & CLASS)
-}
-
-fn units(ms: u64) -> u32 {
-    u32::try_from(ms / UNIT).unwrap_or(u32::MAX)
 }

@@ -9,23 +9,12 @@
 
 mod blocked;
 mod entry;
-mod key;
-mod lines;
-mod names;
-mod rules;
 mod settings;
-mod shared;
 mod table;
-pub(crate) mod window;
 
-pub use entry::{Block, Reason};
-pub use key::Key;
-pub use names::ClassNames;
-pub use rules::{ClassId, ClassRule, Rules};
+pub use entry::{Block, Ended, Reason};
 pub use settings::{
-    FloodSettings, LONGEST_BLOCK, MAX_CLASSES, ParsedClass, parse_class, parse_duration,
+    ClassRule, ClassValues, Common, FloodSettings, LONGEST_BLOCK, ParsedClass, Rules, RulesCopy,
+    SharedRules, parse_class,
 };
-pub(crate) use settings::{INHERIT, Parse, parse_keys, parse_limit, parse_within};
-pub use shared::SharedRules;
-pub use table::{Checked, Ended, FloodTable, Memory, NoRoom, Outcome, Seen};
-pub use window::SLICES;
+pub use table::{Checked, FloodTable, Memory, NoRoom, Outcome, Seen};

@@ -3,21 +3,24 @@
 use std::io;
 
 use super::blocked::Blocked;
-use super::entry::{Block, Entry, Judgement, Reason};
-use super::key::Key;
-use super::lines::{Lines, Place};
-use super::rules::{ClassId, Rules};
+use super::entry::{Block, Ended, Entry, Judgement, Reason};
+use super::settings::Rules;
 use crate::address::{Address, Prefix};
-use crate::shm::Area;
-use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::limiter::{ClassId, Key, Lines, Locked, Place, Term};
+use crate::shm::BitSet;
 use crate::source::{Learnt, Source};
+
+#[cfg(not(shuttle))]
+const _: () = assert!(size_of::<crate::shm::ShortMutex<Entry>>() == 64);
 
 /// All sources, in shared memory. Any process may call anything.
 pub struct FloodTable {
-    lines: Lines,
+    lines: Lines<Entry>,
+    seed: [u64; 2],
     blocked: Blocked,
-    /// Entries in use.
-    used: &'static AtomicU32,
+    /// Lines in use, each changed under its lock. To lock a line is to write to it, so
+    /// that one that was never used would take memory from then on.
+    taken: BitSet,
 }
 
 /// How a request was judged.
@@ -61,15 +64,6 @@ pub struct Checked {
     pub evicted: bool,
 }
 
-/// Something that has ended by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// A block.
-    Block(Block),
-    /// Throttling of a source.
-    Throttling(Prefix, Option<ClassId>),
-}
-
 /// What is known of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -102,9 +96,14 @@ impl FloodTable {
     /// # Errors
     /// What the kernel says.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
-        let lines = Lines::new(capacity, seed)?;
-        let used = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(FloodTable { blocked: Blocked::new(lines.len())?, lines, used })
+        let lines = Lines::new(capacity)?;
+        let (blocked, taken) = (Blocked::new(lines.len())?, BitSet::new(lines.len())?);
+        Ok(FloodTable { blocked, taken, lines, seed })
+    }
+
+    /// The entry of a prefix, locked, and the number of its line.
+    fn find(&self, prefix: Prefix) -> Option<(usize, Locked<Entry>)> {
+        self.lines.find(&Key::from(prefix).placed(self.seed))
     }
 
     /// Judges and counts one request.
@@ -124,7 +123,7 @@ impl FloodTable {
         ended: &mut Option<Ended>,
     ) -> Checked {
         let Source { address: source, learnt } = source.into();
-        let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
+        let key = Key::from(rules.source_of(source));
         let mut resolved = None;
         let mut resolve = Some(resolve);
         let mut class = || *resolved.get_or_insert_with(|| resolve.take().and_then(|r| r()));
@@ -134,6 +133,7 @@ impl FloodTable {
                 return self.refuse(&block, class, learnt);
             }
         }
+        let key = key.placed(self.seed);
         if let Some((line, mut entry)) = self.lines.find(&key) {
             let now = clock();
             if entry.generation() == generation || entry.is_manual() && entry.holds(now) {
@@ -141,31 +141,31 @@ impl FloodTable {
             }
         }
         let class = class();
-        let new = Entry::new(&key, class, generation);
+        let new = || Entry::new(&key, class, generation);
         let Some((line, mut entry, place)) = self.lines.find_or_add(&key, new, rules, &clock)
         else {
             // No room: an exempt source passes as one.
             let outcome = if class.is_none() { Outcome::Exempt } else { Outcome::Untracked };
             return Checked::new(outcome, class);
         };
-        *ended = self.count_place(line, &place);
+        let evicted;
+        (*ended, evicted) = self.take(line, place);
         self.set_class(line, &mut entry, class, generation, ended);
         let mut checked = self.judge((line, &mut entry), rules, clock(), learnt, ended);
-        checked.evicted = matches!(place, Place::Instead { fresh: true, .. });
+        checked.evicted = evicted;
         checked
     }
 
-    /// A locked line was taken; what ended with the entry that was there.
-    fn count_place(&self, line: usize, place: &Place) -> Option<Ended> {
+    /// A locked line was taken: what is over with the entry that was there, and whether
+    /// that still counted.
+    fn take(&self, line: usize, place: Place<Option<Ended>>) -> (Option<Ended>, bool) {
+        // Also of a known one: a process may have died before it came to this.
+        self.taken.set(line, true);
         match place {
-            Place::Known => None,
-            Place::Free => {
-                self.used.fetch_add(1, Relaxed);
-                None
-            }
-            Place::Instead { victim, .. } => {
+            Place::Known | Place::Free => (None, false),
+            Place::Instead { over, fresh } => {
                 self.blocked.mark(line, false);
-                victim.throttling()
+                (over, fresh)
             }
         }
     }
@@ -239,7 +239,10 @@ impl FloodTable {
                 self.blocked.mark(line, true);
                 Outcome::Throttled { begins }
             }
-            Judgement::Starts => {
+            Judgement::Starts { throttled } => {
+                if throttled {
+                    *ended = entry.key().prefix().map(|of| Ended::Throttling(of, class));
+                }
                 entry.note(learnt);
                 self.blocked.started(entry.key().kind());
                 self.blocked.mark(line, true);
@@ -267,19 +270,19 @@ impl FloodTable {
         clock: impl Fn() -> u64,
     ) -> Option<Block> {
         let lengths = self.blocked.lengths(source, own);
-        let keys = lengths.map(|len| Key::from(source.prefix_of(len)));
-        keys.filter_map(|key| self.block_of(&key, &clock))
+        lengths
+            .filter_map(|len| self.block_of(source.prefix_of(len), &clock))
             .max_by_key(|block| block.reason == Reason::Manual)
     }
 
-    fn block_of(&self, key: &Key, clock: impl Fn() -> u64) -> Option<Block> {
-        let (_, mut entry) = self.lines.find(key)?;
+    fn block_of(&self, prefix: Prefix, clock: impl Fn() -> u64) -> Option<Block> {
+        let (_, mut entry) = self.find(prefix)?;
         if entry.holds(clock()) { entry.as_block() } else { None }
     }
 
     /// Counts a request of somebody within a blocked range.
     fn refuse(&self, block: &Block, class: Option<ClassId>, learnt: Learnt) -> Checked {
-        if let Some((_, mut entry)) = self.lines.find(&Key::from(block.prefix))
+        if let Some((_, mut entry)) = self.find(block.prefix)
             && entry.is_blocked()
         {
             entry.refuse(learnt);
@@ -287,32 +290,32 @@ impl FloodTable {
         Checked::new(Outcome::Blocked { until: block.until }, class)
     }
 
-    /// Blocks a prefix, whatever it has sent; an earlier block of it is replaced,
-    /// and returned.
+    /// Blocks a prefix, whatever it has sent. What is over with that is returned: an
+    /// earlier block of it, or throttling.
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub fn block(&self, block: &Block, rules: &Rules, now: u64) -> Result<Option<Block>, NoRoom> {
-        let key = Key::from(block.prefix);
-        let new = Entry::new(&key, block.class, 0);
+    pub fn block(&self, block: &Block, rules: &Rules, now: u64) -> Result<Option<Ended>, NoRoom> {
+        let key = Key::from(block.prefix).placed(self.seed);
+        let new = || Entry::new(&key, block.class, 0);
         let (line, mut entry, place) =
             self.lines.find_or_add(&key, new, rules, || now).ok_or(NoRoom)?;
-        self.count_place(line, &place);
-        let before = entry.as_block();
-        if before.is_some() {
+        let (evicted, _) = self.take(line, place);
+        let over = evicted.or(entry.throttling()).or(entry.as_block().map(Ended::Block));
+        if entry.is_blocked() {
             self.end(&mut entry);
         }
-        self.blocked.started(key.kind());
-        let span = (block.since, block.until);
-        entry.block(block.reason, span, block.seen, block.times, block.ways);
+        self.blocked.started(key.key.kind());
+        let term = Term::new(block.since, block.until, block.seen);
+        entry.block(block.reason, term, block.times, block.ways);
         self.blocked.mark(line, true);
-        Ok(before)
+        Ok(over)
     }
 
     /// Forgets all that is known of the sources in a prefix, or of all, and lifts
     /// their blocks; `ended` is told what that ends, without any lock.
     pub fn forget(&self, prefix: Option<Prefix>, mut ended: impl FnMut(&Ended)) {
-        for line in 0..self.lines.len() {
+        for line in self.taken.iter() {
             let Some(mut entry) = self.lines.lock(line) else { continue };
             let within = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
             if !entry.key().prefix().is_some_and(within) {
@@ -322,9 +325,9 @@ impl FloodTable {
             if entry.is_blocked() {
                 self.end(&mut entry);
             }
-            *entry = Entry::default();
+            self.lines.free(&mut entry);
             self.blocked.mark(line, false);
-            self.used.fetch_sub(1, Relaxed);
+            self.taken.set(line, false);
             drop(entry);
             over.iter().for_each(&mut ended);
         }
@@ -362,7 +365,7 @@ impl FloodTable {
             let block = self.lines.lock(line).and_then(|entry| entry.as_block());
             let flood = block.filter(|block| block.reason == Reason::Flood);
             let Some((block, why)) = flood.and_then(|b| Some((b, is_over(&b)?))) else { continue };
-            let Some((line, mut entry)) = self.lines.find(&Key::from(block.prefix)) else {
+            let Some((line, mut entry)) = self.find(block.prefix) else {
                 continue;
             };
             // Another one may have begun meanwhile.
@@ -377,14 +380,14 @@ impl FloodTable {
 
     /// Notes of a block whether a firewall drops its packets; gone with the block.
     pub fn set_offloaded(&self, prefix: Prefix, offloaded: bool) {
-        if let Some((_, mut entry)) = self.lines.find(&Key::from(prefix)) {
+        if let Some((_, mut entry)) = self.find(prefix) {
             entry.set_offloaded(offloaded);
         }
     }
 
     /// Whether a firewall drops the packets of a block.
     pub fn is_offloaded(&self, prefix: Prefix) -> bool {
-        self.lines.find(&Key::from(prefix)).is_some_and(|(_, entry)| entry.is_offloaded())
+        self.find(prefix).is_some_and(|(_, entry)| entry.is_offloaded())
     }
 
     /// All blocks that hold, in no order; `block` is told without any lock.
@@ -405,15 +408,15 @@ impl FloodTable {
         rules: &Rules,
         clock: impl Fn() -> u64,
     ) -> (Option<Block>, Option<Seen>) {
-        let key = Key::from(source.prefix(rules.ipv6_prefix as u8));
-        let own = self.lines.find(&key).map(|(_, entry)| (*entry, clock()));
+        let prefix = rules.source_of(source);
+        let own = self.find(prefix).map(|(_, entry)| (*entry, clock()));
         let (mut block, mut seen) = (None, None);
         if let Some((mut copy, now)) = own {
             block = if copy.holds(now) { copy.as_block() } else { None };
             let requests = copy.requests(rules.class(copy.class()), now);
             seen = Some(Seen { class: copy.class(), requests });
         }
-        (block.or_else(|| self.covering(source, key.kind(), &clock)), seen)
+        (block.or_else(|| self.covering(source, Key::from(prefix).kind(), &clock)), seen)
     }
 
     /// All sources that have requests in their window; `source` is told prefix,
@@ -424,7 +427,7 @@ impl FloodTable {
         clock: impl Fn() -> u64,
         mut source: impl FnMut(Prefix, Option<ClassId>, u32),
     ) {
-        for line in 0..self.lines.len() {
+        for line in self.taken.iter() {
             let Some(entry) = self.lines.lock(line) else { continue };
             let (mut copy, now) = (*entry, clock());
             drop(entry);
@@ -447,9 +450,9 @@ impl FloodTable {
     pub fn memory(&self) -> Memory {
         Memory {
             capacity: self.lines.len(),
-            used: self.used.load(Relaxed),
+            used: self.lines.used(),
             blocked: self.blocked.count(),
-            bytes: self.lines.bytes() + self.blocked.bytes(),
+            bytes: self.lines.bytes() + self.blocked.bytes() + self.taken.bytes(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::settings::{PARAMS, Settings, Value, at};
 use super::state::rules::{with_auth_rules, with_rules};
 use super::state::{self, State};
 use crate::flood::FloodSettings;
+use crate::{auth, flood};
 
 /// Whether a setting may be changed.
 ///
@@ -87,46 +88,62 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     }
 }
 
-/// Changes a setting that was checked, and logs the rules that are new. No lock is held
-/// around what asks the host or the file system: workers take that of the rules.
+/// Changes a setting that was checked, and logs the rules that are new. Several processes
+/// may change values of a list at once: rules and values change in one order, by a lock
+/// that no worker waits for. No lock is held while the host is asked to log.
 ///
 /// # Errors
 /// What is wrong with the value.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
-    match at::is_auth(index) {
-        true => apply_auth(state, index, value)?,
-        false => apply_flood(state, index, value)?,
-    }
+    let order = state.changing.lock();
+    let before = match at::is_auth(index) {
+        true => Before::Auth(apply_auth(state, index, value)?),
+        false => Before::Flood(apply_flood(state, index, value)?),
+    };
     state.values.set(index, value);
+    drop(order);
+    match before {
+        Before::Auth(rules) => bans::log_rules(state, &rules),
+        Before::Flood(Some(rules)) => blocks::log_rules(state, &rules),
+        Before::Flood(None) => {}
+    }
     Ok(())
 }
 
-fn apply_flood(state: &State, index: usize, value: &Value) -> Result<(), String> {
+/// The rules before a change; None if it left them as they were.
+enum Before {
+    Auth(auth::Rules),
+    Flood(Option<flood::Rules>),
+}
+
+fn apply_flood(state: &State, index: usize, value: &Value) -> Result<Option<flood::Rules>, String> {
     let rules = with_rules(state, |rules| *rules);
     let before = state.flood_rules.settings();
     let mut after = before;
     state.settings.change(&mut after, index, value)?;
-    if after != before {
-        let mut result = Ok(());
-        state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
-        result?;
-        blocks::log_rules(state, &rules);
+    if after == before {
+        return Ok(None);
     }
-    Ok(())
+    let mut result = Ok(());
+    state.flood_rules.change(|flood| result = state.settings.change(flood, index, value));
+    result.map(|()| Some(rules))
 }
 
-fn apply_auth(state: &State, index: usize, value: &Value) -> Result<(), String> {
+fn apply_auth(state: &State, index: usize, value: &Value) -> Result<auth::Rules, String> {
     let before = with_auth_rules(state, |rules| *rules);
     let mut result = Ok(());
     state.auth_rules.change(|auth| result = state.settings.change_auth(auth, index, value));
-    result?;
-    bans::log_rules(state, &before);
-    Ok(())
+    result.map(|()| before)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
     use super::*;
+    use crate::flood::Rules;
+    use crate::host::settings::Values;
+    use crate::limiter::ClassId;
 
     #[test]
     fn a_refused_change_changes_nothing() {
@@ -145,5 +162,53 @@ mod tests {
         let refused = change(at::MAX_CALLS, "5");
         assert!(refused.contains("max_calls cannot be changed"), "{refused}");
         assert_eq!(flood, before);
+    }
+    /// Threads in place of processes: the lock is the same for both.
+    const WRITERS: u64 = 4;
+    const ROUNDS: u64 = 2000;
+
+    /// All writers are there.
+    fn meet(arrived: &AtomicU64, round: u64) {
+        arrived.fetch_add(1, SeqCst);
+        while arrived.load(SeqCst) < WRITERS * (round + 1) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Limit of a class as it is shown and as it is in force.
+    fn limits(state: &State) -> (u32, u32) {
+        let text = state.values.text(at::FLOOD_CLASS);
+        let shown = text.rsplit(':').next().and_then(|limit| limit.parse().ok()).unwrap_or(0);
+        let mut rules = Rules::NONE;
+        state.flood_rules.refresh(&mut rules);
+        (shown, rules.class(Some(ClassId(1))).limit)
+    }
+
+    #[test]
+    fn what_is_shown_of_a_list_is_what_holds() {
+        let mut settings = Settings::with_classes(&["office=limit:5"]).unwrap();
+        settings.snapshot_bytes = 1 << 16;
+        let mut flood = FloodSettings::new(100, 2000, 300, 0);
+        flood.know(&settings.classes);
+        let state = State::new(settings, Values::new().unwrap(), flood, [1, 2], [3, 4]).unwrap();
+        let (arrived, wrong) = (&AtomicU64::new(0), &AtomicU64::new(0));
+        let work = &|n: u64| {
+            for round in 0..ROUNDS {
+                let limit = 1 + n + WRITERS * (round % 50);
+                let class = Value::Text(format!("office=limit:{limit}"));
+                meet(arrived, 2 * round);
+                apply(&state, at::FLOOD_CLASS, &class).unwrap();
+                meet(arrived, 2 * round + 1);
+                let (shown, holds) = limits(&state);
+                wrong.fetch_add(u64::from(shown != holds), SeqCst);
+            }
+        };
+        std::thread::scope(|scope| {
+            for n in 0..WRITERS {
+                scope.spawn(move || work(n));
+            }
+        });
+        assert_eq!(arrived.load(SeqCst), WRITERS * ROUNDS * 2);
+        assert_eq!(wrong.load(SeqCst), 0);
     }
 }

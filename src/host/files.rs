@@ -5,46 +5,97 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::{Builder, JoinHandle};
 
 use crate::host::contract::process;
 
-/// Writes a file; one process has one of them for each file.
+/// Bytes of the stack of a thread that writes.
+const STACK: usize = 1 << 20;
+
+/// Writes a file, in a thread of its own: a disk may take its time, or never answer, and
+/// what else this process does must go on. One process has one of them for each file.
 pub struct Writer {
     /// Held as long as this process lives: another Kamailio with the same file would
     /// undo what this one writes.
     lock: Option<File>,
+    writing: Option<JoinHandle<Written>>,
 }
+
+/// The lock, given back, and the bytes of the new file.
+type Written = (Option<File>, Result<usize, String>);
 
 impl Writer {
     /// Nothing written yet.
-    pub const NEW: Self = Writer { lock: None };
+    pub const NEW: Self = Writer { lock: None, writing: None };
 
-    /// Replaces the file by what `bytes` makes: a reader finds the old one or the new
-    /// one, whatever happens meanwhile. `bytes` is asked when a file can be made.
+    /// Whether the file is being written.
+    pub fn is_busy(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Begins to replace the file by what `bytes` makes: a reader finds the old one or the
+    /// new one, whatever happens meanwhile. `check` says whether a file that is there may
+    /// be replaced; `bytes` is asked when a new one can be made. Both run in the thread:
+    /// they must not log, count, or look at shared memory.
     ///
     /// # Errors
-    /// What is in the way, and whose it is.
-    pub fn replace(
+    /// There is no thread, or the file is still being written.
+    pub fn start(
         &mut self,
         path: &Path,
-        bytes: impl FnOnce() -> Result<Vec<u8>, String>,
+        check: fn(&Path) -> Result<(), String>,
+        bytes: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
     ) -> Result<(), String> {
-        refuse_others(path)?;
-        if self.lock.is_none() {
-            self.lock = Some(lock(path)?);
+        if self.is_busy() {
+            return Err("it is being written".into());
         }
-        let new = beside(path, ".new");
-        let file = create(&new).map_err(|e| cannot(&new, &e))?;
-        let written = bytes().and_then(|bytes| {
-            fill(file, &bytes).and_then(|()| fs::rename(&new, path)).map_err(|e| cannot(path, &e))
-        });
-        match written {
-            Ok(()) => sync_folder(path),
-            // Half a file would take the room that is missing.
-            Err(_) => drop(fs::remove_file(&new)),
-        }
-        written
+        let (path, mut lock) = (path.to_owned(), self.lock.take());
+        let write = move || {
+            let written = check(&path).and_then(|()| replace(&path, &mut lock, bytes));
+            (lock, written)
+        };
+        let thread = Builder::new().name("sipwarden".into()).stack_size(STACK).spawn(write);
+        self.writing = Some(thread.map_err(|e| format!("there is no thread to write it: {e}"))?);
+        Ok(())
     }
+
+    /// What has become of the writing: the bytes of the new file; None while it goes on or
+    /// if there is none.
+    ///
+    /// # Errors
+    /// In it: what is in the way, and whose it is.
+    pub fn done(&mut self) -> Option<Result<usize, String>> {
+        let thread = self.writing.take_if(|thread| thread.is_finished())?;
+        match thread.join() {
+            Ok((lock, written)) => {
+                self.lock = lock;
+                Some(written)
+            }
+            Err(_) => Some(Err("BUG: a panic while it was written".into())),
+        }
+    }
+}
+
+fn replace(
+    path: &Path,
+    lock: &mut Option<File>,
+    bytes: impl FnOnce() -> Result<Vec<u8>, String>,
+) -> Result<usize, String> {
+    if lock.is_none() {
+        *lock = Some(lock_of(path)?);
+    }
+    let new = beside(path, ".new");
+    let file = create(&new).map_err(|e| cannot(&new, &e))?;
+    let written = bytes().and_then(|bytes| {
+        let renamed = fill(file, &bytes).and_then(|()| fs::rename(&new, path));
+        renamed.map(|()| bytes.len()).map_err(|e| cannot(path, &e))
+    });
+    match written {
+        Ok(_) => sync_folder(path),
+        // Half a file would take the room that is missing.
+        Err(_) => drop(fs::remove_file(&new)),
+    }
+    written
 }
 
 fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
@@ -59,7 +110,7 @@ fn sync_folder(path: &Path) {
     let _ = folder.map(|folder| folder.and_then(|folder| folder.sync_all()));
 }
 
-fn lock(path: &Path) -> Result<File, String> {
+fn lock_of(path: &Path) -> Result<File, String> {
     let path = beside(path, ".lock");
     let file = create(&path).map_err(|e| match e.kind() {
         ErrorKind::PermissionDenied => {

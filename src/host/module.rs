@@ -9,9 +9,9 @@ use super::contract::message::{Attempt, CallRequest, Message};
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
-use super::process::{keeper, loader, reaper, recorder};
+use super::process::{keeper, loader, recorder, warden};
 use super::reload::{compile, fallback};
-use super::report::{bans, blocks};
+use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
 use super::script::{auth, calls, flags, flood, sources};
 use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
@@ -20,6 +20,7 @@ use super::{change, rpc};
 use crate::clock;
 use crate::flood::Rules;
 use crate::ledger::DialogId;
+use crate::shm::watch_waits;
 use crate::verdict::Verdict;
 
 /// What the module does when the host calls.
@@ -145,15 +146,11 @@ impl Module for Sipwarden {
     }
 
     fn tick() {
-        recorder::tick();
+        warden::tick();
     }
 
-    fn can_reap() -> bool {
-        dialogs::can_look_up()
-    }
-
-    fn reap() {
-        reaper::reap();
+    fn record() -> bool {
+        recorder::record()
     }
 
     fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
@@ -170,6 +167,7 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 }
 
 fn start() -> Result<(), String> {
+    watch_waits(complaint::long_wait);
     log::info(format_args!(
         "sipwarden {} for {}",
         env!("CARGO_PKG_VERSION"),

@@ -1,7 +1,7 @@
 //! Limits: what a scope admits, and what a call meant for it has exceeded.
 
 use super::scope::{Direction, Scope, ScopeKind};
-use crate::flood::window::Slicing;
+use crate::limiter::Counting;
 
 /// New calls that are admitted within a time.
 ///
@@ -11,13 +11,12 @@ use crate::flood::window::Slicing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     calls: u32,
-    window: u32,
-    slicing: Slicing,
+    counting: Counting,
 }
 
 impl Rate {
     /// No limit.
-    pub const NONE: Self = Rate { calls: 0, window: 0, slicing: Slicing::new(1000) };
+    pub const NONE: Self = Rate { calls: 0, counting: Counting::NONE };
     /// The most calls that a window may admit.
     pub const MAX_CALLS: u32 = u16::MAX as u32;
     /// The longest window in seconds: 24 days.
@@ -29,7 +28,7 @@ impl Rate {
         let fits = (1..=Self::MAX_CALLS).contains(&calls)
             && (1..=Self::MAX_WINDOW).contains(&window)
             && tick <= 100;
-        fits.then(|| Rate { calls, window, slicing: Slicing::new(window * 1000 - tick) })
+        fits.then(|| Rate { calls, counting: Counting::NONE.change(window * 1000, tick) })
     }
 
     /// Calls that it admits within [`Rate::window`]; 0 is off.
@@ -39,11 +38,11 @@ impl Rate {
 
     /// Seconds.
     pub fn window(&self) -> u32 {
-        self.window
+        self.counting.window() / 1000
     }
 
-    pub(super) fn slicing(&self) -> Slicing {
-        self.slicing
+    pub(super) fn counting(&self) -> &Counting {
+        &self.counting
     }
 
     pub(super) fn is_on(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The call ledger: which calls are up, and what they count against.
+//! The call ledger: the live calls, and what they count against.
 //!
 //! A lease is one live call and its scopes: brands, companies, users, and words of the
 //! operator's own. The count of a scope is the number of live leases that name it. All
@@ -60,4 +60,17 @@ pub struct Call<'a> {
     pub now: u64,
     /// When it came, in ms of a clock that never steps back. Only rates look at it.
     pub came: u64,
+}
+
+impl Call<'_> {
+    /// No call that is there.
+    const NONE: Self = Call {
+        dialog: DialogId(0),
+        call_id: b"",
+        direction: Direction::Any,
+        invite: 0,
+        emergency: false,
+        now: 0,
+        came: 0,
+    };
 }

@@ -6,7 +6,7 @@
 use super::limit::Rate;
 use super::record::{RATE_WORDS, RATES, WINDOWS, WORDS};
 use super::scope::Direction;
-use crate::flood::window::{SLICES, Slices, add, advance, age, sum};
+use crate::limiter::Window;
 use crate::shm::Record;
 use crate::shm::atomic::Ordering::Relaxed;
 
@@ -18,15 +18,6 @@ const _: () = assert!(size_of::<Window>() == RATE_WORDS * 8);
 const _: () = assert!(WINDOW_BITS * Direction::ALL.len() as u32 <= 64);
 const _: () = assert!(Rate::MAX_WINDOW as u64 == WINDOW_MASK);
 
-/// The window as it lies in the record.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Window {
-    /// Number of the newest slice.
-    newest: u32,
-    slices: Slices,
-}
-
 /// A rate of a scope in one direction. The caller holds the lock of the scope.
 #[derive(Clone, Copy)]
 pub(super) struct RateOf<'a> {
@@ -37,33 +28,25 @@ pub(super) struct RateOf<'a> {
 impl RateOf<'_> {
     /// New calls in the window, for a call that came at `now`, in ms.
     pub fn calls(self, rate: &Rate, now: u64) -> u32 {
-        sum(&self.moved_on(rate, now).0.slices)
+        rate.counting().count_in(&mut self.window(rate, now), now).0
     }
 
     /// Counts a call that came at `now`.
     pub fn count(self, rate: &Rate, now: u64) {
-        let (mut window, at) = self.moved_on(rate, now);
-        add(&mut window.slices, at, 1);
+        let mut window = self.window(rate, now);
+        let (_, slice) = rate.counting().count_in(&mut window, now);
+        window.add_in(slice);
         self.store(&window);
         self.set_length(rate.window());
     }
 
-    /// The window as it is at `now`, and the slice of that time. A window of another
-    /// length, which the limit had before, begins anew.
-    fn moved_on(self, rate: &Rate, now: u64) -> (Window, u32) {
-        let to = rate.slicing().at(now);
-        if self.length() != rate.window() {
-            return (Window { newest: to, slices: [0; SLICES] }, to);
-        }
+    /// The window. One of another length, which the limit had before, begins anew.
+    fn window(self, rate: &Rate, now: u64) -> Window {
         let mut window = self.load();
-        let (behind, within) = age(to, window.newest);
-        let (ahead, _) = age(window.newest, to);
-        if ahead <= behind {
-            advance(&mut window.slices, &mut window.newest, to);
-            return (window, to);
+        if self.length() != rate.window() {
+            rate.counting().restart(&mut window, &mut 0, now, 0);
         }
-        // The place after the newest slice is that of the oldest one.
-        (window, if within { to } else { window.newest + 1 })
+        window
     }
 
     fn load(self) -> Window {

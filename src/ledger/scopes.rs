@@ -37,6 +37,8 @@ pub(super) struct Scopes {
     named_room: u32,
     /// Where the next sweep begins.
     cursor: &'static AtomicU32,
+    /// Counts that would have gone below zero.
+    miscounted: &'static AtomicU64,
 }
 
 /// Locked buckets with their indexes, in ascending order; a bucket once.
@@ -49,9 +51,10 @@ impl Scopes {
         let [idle, named, cursor] = Area::share_slice::<AtomicU32>(3)? else {
             return Err(io::ErrorKind::OutOfMemory.into());
         };
+        let miscounted = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
         let named_room = u32::try_from(capacity.saturating_sub(kept)).unwrap_or(u32::MAX);
         let (pool, buckets) = (Pool::new(capacity)?, Buckets::new(capacity)?);
-        Ok(Scopes { pool, buckets, seed, idle, named, named_room, cursor })
+        Ok(Scopes { pool, buckets, seed, idle, named, named_room, cursor, miscounted })
     }
 
     pub fn key(&self, scope: &Scope<'_>) -> Key {
@@ -157,13 +160,23 @@ impl Scopes {
         let directions = [slot.any, slot.inbound, slot.outbound];
         for (word, _) in record.iter().skip(COUNTS).zip(directions).filter(|(_, on)| *on) {
             let (calls, emergencies) = halves(word.load(Relaxed));
-            let calls = calls.saturating_add_signed(by);
-            let emergencies = match slot.emergency {
-                true => emergencies.saturating_add_signed(by),
-                false => emergencies,
-            };
+            let calls = self.changed(calls, by);
+            let emergencies = self.changed(emergencies, if slot.emergency { by } else { 0 });
             word.store(word_of(calls, emergencies), Relaxed);
         }
+    }
+
+    /// A count after a change. One that would go below zero stays there, and is counted:
+    /// in silence it would hide that calls are taken out twice.
+    fn changed(&self, count: u32, by: i32) -> u32 {
+        if count.checked_add_signed(by).is_none() {
+            self.miscounted.fetch_add(1, Relaxed);
+        }
+        count.saturating_add_signed(by)
+    }
+
+    pub fn miscounted(&self) -> u64 {
+        self.miscounted.load(Relaxed)
     }
 
     /// One more lease refers to a scope. Its bucket is among the locked ones.
@@ -173,7 +186,7 @@ impl Scopes {
         if refs == 0 {
             self.idle.fetch_sub(1, Relaxed);
         }
-        record[REFS].store(word_of(refs.saturating_add(1), until), Relaxed);
+        record[REFS].store(word_of(self.changed(refs, 1), until), Relaxed);
     }
 
     /// One lease less refers to a scope. Its bucket is among `locks`. A scope to which
@@ -181,7 +194,7 @@ impl Scopes {
     pub fn leave(&self, locks: &Locks, position: u32) {
         let Some(record) = self.pool.get(position) else { return };
         let (refs, until) = halves(record[REFS].load(Relaxed));
-        let refs = refs.saturating_sub(1);
+        let refs = self.changed(refs, -1);
         record[REFS].store(word_of(refs, until), Relaxed);
         match (refs, until) {
             (0, 0) => self.remove(locks, position, record),
@@ -360,4 +373,25 @@ fn halves(word: u64) -> (u32, u32) {
 
 fn word_of(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_would_go_below_zero_is_counted() {
+        let scopes = Scopes::new(4, 0, [1, 2]).unwrap();
+        let scope = Scope { kind: ScopeKind::COMPANY, id: b"c" };
+        let key = scopes.key(&scope);
+        let locks = scopes.lock([key].into_iter());
+        let position = scopes.reserve(scope.kind).unwrap();
+        scopes.link(&locks, position, key, &scope);
+        let slot = Slot { position, any: true, ..Slot::default() };
+        scopes.count(&slot, 1);
+        scopes.count(&slot, -1);
+        assert_eq!(scopes.miscounted(), 0);
+        scopes.count(&slot, -1);
+        assert_eq!((scopes.miscounted(), scopes.calls_at(position).any), (1, 0));
+    }
 }

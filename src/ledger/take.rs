@@ -54,6 +54,36 @@ impl Ledger {
         taken
     }
 
+    /// What [`Ledger::take`] would say of a new call that came at `came`, if there is room
+    /// for it. Nothing is counted.
+    pub fn foretell(&self, wanted: &[Wanted<'_>], came: u64) -> Taken {
+        let call = Call { came, ..Call::NONE };
+        let enforcement = Enforcement::Full;
+        let mut attempt = Attempt { call: &call, wanted, enforcement, parts: Few::new() };
+        let mut taken = Taken::nothing(Outcome::TooMany);
+        if wanted.len() <= SCOPES {
+            self.plan_new(&mut attempt);
+            let locks = self.lock_changes(&mut attempt);
+            let refused = self.judge(&attempt, &mut taken);
+            taken.outcome = if refused { Outcome::Refused } else { Outcome::Counted };
+            self.count_changes(&attempt, &mut taken);
+            drop(locks);
+        }
+        taken
+    }
+
+    /// Locks the scopes that change, and finds those that are there.
+    fn lock_changes(&self, attempt: &mut Attempt<'_>) -> Locks {
+        let changing = attempt.parts.iter().filter(|part| part.changes());
+        let locks = self.scopes.lock(changing.map(|part| part.key));
+        for part in attempt.parts.iter_mut().filter(|part| part.changes() && !part.known) {
+            if let Some(position) = self.scopes.find(&locks, part.key) {
+                part.set_position(position);
+            }
+        }
+        locks
+    }
+
     /// Judges the call and adds what is planned, all under the locks of its scopes.
     fn attach(
         &self,
@@ -67,13 +97,7 @@ impl Ledger {
             taken.outcome = Outcome::TooMany;
             return;
         }
-        let locks =
-            self.scopes.lock(attempt.parts.iter().filter(|p| p.changes()).map(|part| part.key));
-        for part in attempt.parts.iter_mut().filter(|part| part.changes() && !part.known) {
-            if let Some(position) = self.scopes.find(&locks, part.key) {
-                part.set_position(position);
-            }
-        }
+        let locks = self.lock_changes(attempt);
         let refused = self.judge(attempt, taken);
         if refused {
             taken.outcome = Outcome::Refused;
@@ -88,7 +112,7 @@ impl Ledger {
                 None => chain.set_first(Some(position)),
                 Some(_) => lease.note(attempt.call),
             }
-            lease.set_live(true);
+            self.set_live(lease, true);
             self.count_changes(attempt, taken);
             drop(locks);
             if let Some(shown) = replaced {

@@ -2,7 +2,8 @@
 
 use super::flags::read_letters;
 use crate::address::Address;
-use crate::flood::{ClassId, Outcome};
+use crate::flood::Outcome;
+use crate::limiter::ClassId;
 use crate::snapshot::{SourceKind, View};
 use crate::verdict::Verdict;
 

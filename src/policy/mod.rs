@@ -16,5 +16,5 @@ pub use calls::{
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};
-pub use numbers::{AuthNumbers, FloodNumbers, Numbers};
-pub use source::{SourceDecision, check_company_ip, check_country};
+pub use numbers::{AuthNumbers, FloodNumbers, Hit, Numbers};
+pub use source::{SourceDecision, check_company_ip, check_country, check_source};

@@ -2,7 +2,7 @@
 
 use crate::address::{Address, Prefix};
 use crate::countries::{CountryCode, countries_of};
-use crate::snapshot::View;
+use crate::snapshot::{CompanyView, View};
 use crate::unset::is_unset;
 use crate::verdict::Verdict;
 
@@ -26,10 +26,20 @@ impl From<Verdict> for SourceDecision {
 /// Decides for the company with this id. One that is not set is an error of the script.
 #[inline]
 pub fn check_company_ip(snapshot: &View<'_>, company: &[u8], source: Address) -> SourceDecision {
-    if is_unset(company) {
+    check_source(snapshot.company(company).as_ref(), company, source)
+}
+
+/// The same for one that was looked up by its id.
+#[inline]
+pub fn check_source(
+    company: Option<&CompanyView<'_>>,
+    id: &[u8],
+    source: Address,
+) -> SourceDecision {
+    if is_unset(id) {
         return Verdict::InternalError.into();
     }
-    let Some(company) = snapshot.company(company) else {
+    let Some(company) = company else {
         return Verdict::UnknownCompany.into();
     };
     if !company.ip_filter() {

@@ -4,6 +4,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
+use once_cell::sync::OnceCell;
+
 /// A shared mapping, all zero when new. Never unmapped: other modules may still
 /// call into this one while Kamailio shuts down.
 pub struct Area {
@@ -29,6 +31,14 @@ unsafe impl Shared for std::sync::atomic::AtomicU64 {}
 // SAFETY: as above.
 unsafe impl Shared for std::sync::atomic::AtomicU32 {}
 
+/// Bytes of a page: 4096, on some kernels 16 or 64 KiB.
+pub fn page_size() -> usize {
+    static SIZE: OnceCell<usize> = OnceCell::new();
+    // SAFETY: asks for a number.
+    let ask = || usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
+    (*SIZE.get_or_init(ask)).max(1)
+}
+
 impl Area {
     /// Reserves `len` bytes, rounded up to whole pages. Pages that are never
     /// touched cost nothing.
@@ -36,7 +46,7 @@ impl Area {
     /// # Errors
     /// What the kernel says, for example that address space is limited.
     pub fn new(len: usize) -> io::Result<Self> {
-        let len = len.checked_next_multiple_of(4096).ok_or(io::ErrorKind::InvalidInput)?;
+        let len = len.checked_next_multiple_of(page_size()).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: a new anonymous mapping touches no memory of ours.
         let base = unsafe {
             libc::mmap(
@@ -161,13 +171,12 @@ impl<'a> Part<'a> {
 
     /// Bytes of it that take memory, in whole pages.
     pub fn resident(self) -> usize {
-        let pages = self.len / 4096;
-        let mut map = vec![0u8; pages];
+        let mut map = vec![0u8; self.len.div_ceil(page_size())];
         // SAFETY: the range is mapped and the vector has a byte per page.
         let rc = unsafe { libc::mincore(self.base.as_ptr().cast(), self.len, map.as_mut_ptr()) };
         if rc != 0 {
             return 0;
         }
-        map.iter().filter(|page| **page & 1 != 0).count() * 4096
+        map.iter().filter(|page| **page & 1 != 0).count() * page_size()
     }
 }

@@ -1,8 +1,8 @@
 //! Mutexes between processes.
 //!
 //! `parking_lot`'s own mutex parks threads in a table of one process, so only
-//! its guards are used (`lock_api`), over a word in shared memory. The word holds
-//! the owner's pid, so a lock whose owner has died is taken over. One kind puts
+//! its guards are used (`lock_api`), over a word in shared memory. The word names
+//! the owner, so a lock whose owner has died is taken over. One kind puts
 //! waiters to sleep on a futex, for work that may take its time; the other is for
 //! some ten instructions: it costs one atomic operation instead of two, and who
 //! has to wait looks again now and then.
@@ -11,13 +11,16 @@ use std::time::Duration;
 #[cfg(not(shuttle))]
 use std::time::Instant;
 
+use once_cell::sync::OnceCell;
 use parking_lot::lock_api::{GuardNoSend, Mutex, MutexGuard, RawMutex};
 
 use super::area::Shared;
 use super::atomic::{AtomicU32, Ordering::*};
-use super::process_id::process_id;
+use super::owner::{id_of, own_process};
+#[cfg(not(shuttle))]
+use super::owner::{is_gone, is_unknown};
 
-/// Set while somebody may be waiting; the rest of the word is the owner's pid.
+/// Set while somebody may be waiting; the rest of the word names the owner.
 const WAITERS: u32 = 1 << 31;
 /// Looks at the word before a waiter goes to sleep.
 #[cfg(not(shuttle))]
@@ -28,20 +31,76 @@ const LOOK_AGAIN: Duration = Duration::from_micros(50);
 /// How often a waiter looks whether the owner is still alive.
 #[cfg(not(shuttle))]
 const OWNER_CHECK: Duration = Duration::from_millis(200);
+/// How long a waiter believes a system call that an owner is alive. After that it looks
+/// whether that is still the same process, and says that it waits.
+#[cfg(not(shuttle))]
+const LONG: Duration = Duration::from_secs(1);
 
-/// The lock word: 0 free, else pid of the owner and [`WAITERS`].
+/// Told of each wait for a lock that lasts longer than a second, with the id of the
+/// owner; in the process that waits.
+static LONG_WAIT: OnceCell<fn(u32)> = OnceCell::new();
+
+/// Says whom to tell of long waits for locks; the first call counts.
+pub fn watch_waits(told: fn(owner: u32)) {
+    let _ = LONG_WAIT.set(told);
+}
+
+/// A wait for a lock.
+#[cfg(not(shuttle))]
+struct Wait {
+    started: Instant,
+    /// Who has the lock, and since when the waiter sees that, or has looked at it.
+    owner: u32,
+    since: Instant,
+    /// Whether somebody is to be told that it lasts.
+    tells: bool,
+}
+
+#[cfg(not(shuttle))]
+impl Wait {
+    fn new(tells: bool) -> Self {
+        let now = Instant::now();
+        Wait { started: now, owner: 0, since: now, tells }
+    }
+
+    /// Whether the owner of the lock has ended, so that the lock is to be taken over.
+    fn is_in_vain(&mut self, owner: u32) -> bool {
+        if is_unknown(owner) {
+            return true;
+        }
+        let now = Instant::now();
+        if owner != self.owner {
+            (self.owner, self.since) = (owner, now);
+        }
+        if now.duration_since(self.since) < LONG {
+            return false;
+        }
+        self.since = now;
+        if is_gone(owner) {
+            return true;
+        }
+        if std::mem::take(&mut self.tells)
+            && let Some(told) = LONG_WAIT.get()
+        {
+            told(id_of(owner));
+        }
+        false
+    }
+}
+
+/// The lock word: 0 free, else the owner and [`WAITERS`].
 #[repr(transparent)]
 pub struct RawSharedMutex(AtomicU32);
 
 /// A value of type `T` under a mutex of all processes.
 pub type SharedMutex<T> = Mutex<RawSharedMutex, T>;
 
-// SAFETY: a word and plain data, both valid when zero; the lock gives one
-// process at a time access to the data.
-unsafe impl<T: bytemuck::Pod + Send> Shared for SharedMutex<T> {}
+// SAFETY: a word and plain data, of which any bytes are a value, so zero and those of
+// other processes too; the lock gives one process at a time access to the data.
+unsafe impl<T: bytemuck::AnyBitPattern + Send> Shared for SharedMutex<T> {}
 
 // SAFETY: the word is non-zero exactly while one owner holds the lock; it goes
-// from zero (or a dead owner's pid) to the new owner's pid in one exchange.
+// from zero (or a dead owner) to the new owner in one exchange.
 unsafe impl RawMutex for RawSharedMutex {
     #[allow(clippy::declare_interior_mutable_const)]
     const INIT: Self = RawSharedMutex(AtomicU32::new(0));
@@ -52,7 +111,7 @@ unsafe impl RawMutex for RawSharedMutex {
     }
 
     fn try_lock(&self) -> bool {
-        self.0.compare_exchange(0, process_id(), Acquire, Relaxed).is_ok()
+        self.0.compare_exchange(0, own_process(), Acquire, Relaxed).is_ok()
     }
 
     unsafe fn unlock(&self) {
@@ -69,12 +128,12 @@ unsafe impl RawMutex for RawSharedMutex {
 impl RawSharedMutex {
     /// Pid of the process that holds the lock, 0 if none does.
     pub fn owner(&self) -> u32 {
-        self.0.load(Relaxed) & !WAITERS
+        id_of(self.0.load(Relaxed))
     }
 
     /// Takes the lock; false if `timeout` passes before.
     pub fn acquire(&self, timeout: Option<Duration>) -> bool {
-        let me = process_id();
+        let me = own_process();
         if self.0.compare_exchange(0, me, Acquire, Relaxed).is_ok() {
             return true;
         }
@@ -92,17 +151,18 @@ impl RawSharedMutex {
                 return true;
             }
         }
-        let started = Instant::now();
+        // One with a timeout says itself that it waits.
+        let mut wait = Wait::new(timeout.is_none());
         loop {
             let seen = self.0.load(Relaxed);
-            if seen == 0 || !is_alive(seen & !WAITERS) {
+            if seen == 0 || wait.is_in_vain(seen & !WAITERS) {
                 // Others may wait too, so the flag is kept with the lock.
                 if self.0.compare_exchange(seen, me | WAITERS, Acquire, Relaxed).is_ok() {
                     return true;
                 }
                 continue;
             }
-            if timeout.is_some_and(|limit| started.elapsed() >= limit) {
+            if timeout.is_some_and(|limit| wait.started.elapsed() >= limit) {
                 return false;
             }
             let marked = seen | WAITERS;
@@ -113,7 +173,7 @@ impl RawSharedMutex {
     }
 }
 
-/// The word of a [`ShortMutex`]: 0 free, else pid of the owner.
+/// The word of a [`ShortMutex`]: 0 free, else the owner.
 #[repr(transparent)]
 pub struct RawShortMutex(AtomicU32);
 
@@ -140,7 +200,7 @@ unsafe impl RawMutex for RawShortMutex {
     }
 
     fn try_lock(&self) -> bool {
-        self.0.compare_exchange(0, process_id(), Acquire, Relaxed).is_ok()
+        self.0.compare_exchange(0, own_process(), Acquire, Relaxed).is_ok()
     }
 
     unsafe fn unlock(&self) {
@@ -153,6 +213,7 @@ impl RawShortMutex {
     #[cold]
     #[cfg(not(shuttle))]
     fn wait(&self) {
+        let mut wait = Wait::new(true);
         loop {
             for _ in 0..SPINS {
                 std::hint::spin_loop();
@@ -163,8 +224,8 @@ impl RawShortMutex {
             std::thread::sleep(LOOK_AGAIN);
             let owner = self.0.load(Relaxed);
             if owner != 0
-                && !is_alive(owner)
-                && self.0.compare_exchange(owner, process_id(), Acquire, Relaxed).is_ok()
+                && wait.is_in_vain(owner)
+                && self.0.compare_exchange(owner, own_process(), Acquire, Relaxed).is_ok()
             {
                 return;
             }
@@ -187,16 +248,6 @@ impl RawSharedMutex {
         }
         true
     }
-}
-
-/// Whether a process with this pid exists, zombies aside.
-pub fn is_alive(pid: u32) -> bool {
-    let Ok(pid) = libc::pid_t::try_from(pid) else {
-        return false;
-    };
-    // SAFETY: signal 0 only asks whether the process exists.
-    let rc = unsafe { libc::kill(pid, 0) };
-    rc == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
 #[cfg(not(shuttle))]
@@ -229,6 +280,7 @@ fn futex_wake(word: &AtomicU32) {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
+    use crate::shm::owner::tests::{with_reused_id, zombie};
     use std::sync::Arc;
 
     #[test]
@@ -264,6 +316,36 @@ mod tests {
         let mutex = RawShortMutex(AtomicU32::new(pid));
         mutex.lock();
         assert!(!mutex.try_lock());
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_an_owner_that_only_seems_to_live() {
+        let mut child = zombie();
+        for owner in [with_reused_id(), child.id()] {
+            let mutex = RawSharedMutex(AtomicU32::new(owner));
+            mutex.lock();
+            assert_eq!(mutex.owner(), std::process::id());
+            RawShortMutex(AtomicU32::new(owner)).lock();
+        }
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_long_wait_for_a_live_owner_is_told() {
+        static OWNER: AtomicU32 = AtomicU32::new(0);
+        watch_waits(|owner| OWNER.store(owner, Relaxed));
+        let mutex = Arc::new(ShortMutex::new(0));
+        let guard = mutex.lock();
+        let waiter = std::thread::spawn({
+            let mutex = Arc::clone(&mutex);
+            move || drop(mutex.lock())
+        });
+        while OWNER.load(Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        drop(guard);
+        waiter.join().unwrap();
+        assert_eq!(OWNER.load(Relaxed), std::process::id());
     }
 
     #[test]

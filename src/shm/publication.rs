@@ -1,17 +1,17 @@
 //! Which generation is current, and who still reads which.
 //!
-//! Hazard slots after M. Michael, "Hazard Pointers" (2004), one per process: a
-//! reader announces the generation it is about to read and looks again whether
-//! it is still current. A writer that has replaced a generation waits until no
+//! Hazard slots after M. Michael, "Hazard Pointers" (2004), one per thread that reads,
+//! which is one per process but where a process has several: a reader announces the
+//! generation it is about to read and looks again whether it is still current. A writer that has replaced a generation waits until no
 //! slot names it (the grace period). Readers never wait.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 use super::area::Shared;
-use super::mutex::is_alive;
+use super::owner::{id_of, is_gone, is_unknown, own_thread};
 
-/// Processes that can read at the same time. Kamailio runs tens to hundreds.
+/// Processes, or threads, that can read at the same time. Kamailio runs tens to hundreds.
 pub const MAX_READERS: usize = 2048;
 
 /// The current generation and the readers' slots. All zero: nothing published.
@@ -24,14 +24,14 @@ pub struct Publication {
 // SAFETY: atomics only, all zero is "nothing published, no reader".
 unsafe impl Shared for Publication {}
 
-/// One process's announcement; a cache line of its own.
+/// One thread's announcement; a cache line of its own.
 #[repr(C, align(64))]
 #[derive(Default)]
 pub struct ReaderSlot {
     /// Generation that is being read, 0 for none.
     pinned: AtomicU64,
-    /// Owner, 0 for none.
-    pid: AtomicU32,
+    /// The thread that it belongs to, 0 for none.
+    owner: AtomicU32,
     /// Nested pins; only the owner touches it.
     depth: AtomicU32,
 }
@@ -45,22 +45,34 @@ pub struct Reader {
 }
 
 impl Publication {
-    /// A reader for the calling process `pid`; None if all slots are taken by
-    /// processes that live. Slots of dead processes are taken over, first of
-    /// all that of an earlier process with the same pid.
+    /// A reader for the calling thread; None if all slots are taken by threads that
+    /// live. Slots of dead ones are taken over, first of all that of an earlier one
+    /// with the same id.
+    ///
+    /// A slot is a thread's and not a process's: a second thread of a process that got
+    /// the slot of the first would clear what that one announces.
     ///
     /// # Safety
-    /// A process calls this once, and again only in the child of a fork: two
-    /// readers of one process would share a slot.
-    pub unsafe fn claim(&'static self, pid: u32) -> Option<Reader> {
+    /// A thread calls this once, and again only in the child of a fork: two readers of
+    /// one thread would share a slot.
+    pub unsafe fn claim(&'static self) -> Option<Reader> {
+        self.claim_for(own_thread())
+    }
+
+    fn claim_for(&'static self, owner: u32) -> Option<Reader> {
         let take = |from: u32, slot: &ReaderSlot| {
-            slot.pid.compare_exchange(from, pid, AcqRel, Relaxed).is_ok()
+            slot.owner.compare_exchange(from, owner, AcqRel, Relaxed).is_ok()
+        };
+        // Who had the same id is dead, since the caller has it now.
+        let earlier = |slot: &ReaderSlot| {
+            let seen = slot.owner.load(Relaxed);
+            id_of(seen) == id_of(owner) && take(seen, slot)
         };
         let dead = |slot: &ReaderSlot| {
-            let owner = slot.pid.load(Relaxed);
-            !is_alive(owner) && take(owner, slot)
+            let seen = slot.owner.load(Relaxed);
+            is_unknown(seen) && take(seen, slot)
         };
-        let slot = (self.slots.iter().find(|slot| slot.pid.load(Relaxed) == pid))
+        let slot = (self.slots.iter().find(|slot| earlier(slot)))
             .or_else(|| self.slots.iter().find(|slot| take(0, slot)))
             .or_else(|| self.slots.iter().find(|slot| dead(slot)))?;
         slot.depth.store(0, Relaxed);
@@ -111,14 +123,14 @@ impl Publication {
         self.current.store(generation, SeqCst);
     }
 
-    /// Pid of a live process that reads a generation for which `stale` holds,
-    /// None if there is no such reader. The caller holds the reload lock and
+    /// Id of a live thread (of a process with one thread its pid) that reads a
+    /// generation for which `stale` holds, None if there is no such reader. The caller holds the reload lock and
     /// `stale` must not hold for the current generation; then None is final.
     pub fn reader_of(&self, stale: impl Fn(u64) -> bool) -> Option<u32> {
         self.slots.iter().find_map(|slot| {
             let pinned = slot.pinned.load(SeqCst);
-            let pid = slot.pid.load(Relaxed);
-            (pinned != 0 && stale(pinned) && is_alive(pid)).then_some(pid)
+            let owner = slot.owner.load(Relaxed);
+            (pinned != 0 && stale(pinned) && !is_gone(owner)).then_some(id_of(owner))
         })
     }
 }
@@ -127,16 +139,21 @@ impl Publication {
 mod tests {
     use super::*;
     use crate::shm::Area;
+    use crate::shm::owner::tests::{with_reused_id, zombie};
 
-    fn claim(shared: &'static Publication, pid: u32) -> Reader {
-        // SAFETY: each test has a publication of its own and one thread.
-        unsafe { shared.claim(pid) }.unwrap()
+    fn claim(shared: &'static Publication) -> Reader {
+        // SAFETY: a thread of a test claims once.
+        unsafe { shared.claim() }.unwrap()
+    }
+
+    fn own_id() -> u32 {
+        id_of(own_thread())
     }
 
     #[test]
     fn a_pin_holds_its_generation_and_nests() {
         let shared = Area::share::<Publication>().unwrap();
-        let reader = claim(shared, std::process::id());
+        let reader = claim(shared);
         assert_eq!(shared.pin(reader), 0);
         shared.unpin(reader);
         shared.publish(1);
@@ -144,36 +161,68 @@ mod tests {
         shared.publish(2);
         assert_eq!(shared.pin(reader), 1);
         shared.unpin(reader);
-        assert_eq!(shared.reader_of(|g| g < 2), Some(std::process::id()));
+        assert_eq!(shared.reader_of(|g| g < 2), Some(own_id()));
         shared.unpin(reader);
         assert_eq!(shared.reader_of(|g| g < 2), None);
         assert_eq!(shared.pin(reader), 2);
     }
 
-    /// Pids above the kernel's highest (2^22), so nobody has them.
-    const NOBODY: u32 = 1 << 23;
+    /// Ids above the kernel's highest, so nobody has them.
+    const NOBODY: u32 = 1 << 22;
 
     #[test]
     fn a_dead_process_neither_reads_nor_keeps_a_slot() {
         let shared = Area::share::<Publication>().unwrap();
         shared.publish(1);
         for n in 0..MAX_READERS as u32 {
-            shared.pin(claim(shared, NOBODY + n));
+            shared.pin(shared.claim_for(NOBODY + n).unwrap());
         }
         assert_eq!(shared.reader_of(|_| true), None);
-        let reader = claim(shared, std::process::id());
+        let reader = claim(shared);
         assert_eq!(reader.slot.depth.load(Relaxed), 0);
         shared.pin(reader);
-        assert_eq!(shared.reader_of(|_| true), Some(std::process::id()));
+        assert_eq!(shared.reader_of(|_| true), Some(own_id()));
     }
 
     #[test]
     fn a_pid_that_comes_back_starts_afresh() {
         let shared = Area::share::<Publication>().unwrap();
         shared.publish(1);
-        shared.pin(claim(shared, std::process::id()));
+        shared.pin(claim(shared));
         assert!(shared.reader_of(|_| true).is_some());
-        claim(shared, std::process::id());
+        claim(shared);
+        assert_eq!(shared.reader_of(|_| true), None);
+    }
+
+    #[test]
+    fn who_has_ended_reads_no_more_whatever_its_id_says() {
+        let shared = Area::share::<Publication>().unwrap();
+        shared.publish(1);
+        let mut child = zombie();
+        shared.pin(shared.claim_for(child.id()).unwrap());
+        assert_eq!(shared.reader_of(|_| true), None);
+        child.wait().unwrap();
+        // Its id is now that of this process.
+        shared.pin(shared.claim_for(with_reused_id()).unwrap());
+        assert_eq!(shared.reader_of(|_| true), None);
+    }
+
+    #[test]
+    fn threads_of_a_process_read_side_by_side() {
+        let shared = Area::share::<Publication>().unwrap();
+        shared.publish(1);
+        let first = claim(shared);
+        shared.pin(first);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let second = claim(shared);
+                shared.pin(second);
+                shared.unpin(second);
+            });
+            second.join().unwrap();
+        });
+        assert_eq!(shared.reader_of(|_| true), Some(own_id()));
+        shared.unpin(first);
         assert_eq!(shared.reader_of(|_| true), None);
     }
 }

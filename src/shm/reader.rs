@@ -1,9 +1,8 @@
-//! The reader of the calling process.
+//! The reader of the calling thread.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::process_id::process_id;
+use super::owner::own_process;
 use super::publication::{Publication, Reader};
 
 /// After a claim has failed, how many requests go by before the next one.
@@ -12,16 +11,11 @@ const RETRY_AFTER: u32 = 10_000;
 /// Why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoReader {
-    /// All slots are taken by processes that live.
+    /// All slots are taken by threads that live.
     Full,
-    /// Another thread of this process has the reader.
-    OtherThread,
     /// It was asked for a moment ago.
     Waiting,
 }
-
-/// The process whose reader some thread has: in the child of a fork it is another one.
-static CLAIMED: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     /// That of this thread, and the process for which it was claimed.
@@ -30,42 +24,34 @@ thread_local! {
     static RETRY_IN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The reader of this process, claimed when it first asks and again after a fork. One
-/// thread has it: all others get none.
+/// The reader of this thread, claimed when it first asks and again after a fork.
 ///
 /// # Errors
 /// Why there is none.
 #[inline]
 pub fn own_reader(publication: &'static Publication) -> Result<Reader, NoReader> {
-    let pid = process_id();
+    let process = own_process();
     match OWN.get() {
-        Some((owner, reader)) if owner == pid => Ok(reader),
-        _ => claim(publication, pid),
+        Some((owner, reader)) if owner == process => Ok(reader),
+        _ => claim(publication, process),
     }
 }
 
 #[cold]
-fn claim(publication: &'static Publication, pid: u32) -> Result<Reader, NoReader> {
+fn claim(publication: &'static Publication, process: u32) -> Result<Reader, NoReader> {
     if let Some(wait) = RETRY_IN.get().checked_sub(1) {
         RETRY_IN.set(wait);
         return Err(NoReader::Waiting);
     }
-    let refuse = |why| {
-        RETRY_IN.set(RETRY_AFTER);
-        Err(why)
-    };
-    if CLAIMED.swap(pid, Relaxed) == pid {
-        return refuse(NoReader::OtherThread);
-    }
-    // SAFETY: CLAIMED lets one thread of each process pass, once.
-    match unsafe { publication.claim(pid) } {
+    // SAFETY: OWN lets this thread pass once, and again only in the child of a fork.
+    match unsafe { publication.claim() } {
         Some(reader) => {
-            OWN.set(Some((pid, reader)));
+            OWN.set(Some((process, reader)));
             Ok(reader)
         }
         None => {
-            CLAIMED.store(0, Relaxed);
-            refuse(NoReader::Full)
+            RETRY_IN.set(RETRY_AFTER);
+            Err(NoReader::Full)
         }
     }
 }

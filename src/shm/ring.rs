@@ -74,6 +74,13 @@ impl<const WORDS: usize> Ring<WORDS> {
         }
     }
 
+    /// As [`Ring::push`], but leaves room for others: false if `room` items wait already.
+    /// Several processes may pass the look at once, so as many more may get in.
+    pub fn push_within(&self, room: u64, item: &[u64; WORDS]) -> bool {
+        let (end, read) = self.positions();
+        end.saturating_sub(read) < room && self.push(item)
+    }
+
     /// Takes the oldest item out. One process at a time may call this.
     pub fn pop(&self) -> Option<[u64; WORDS]> {
         let tail = self.end(1)?;

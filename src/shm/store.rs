@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::lock_api::MutexGuard;
 
-use super::area::{Area, Part, Shared};
+use super::area::{Area, Part, Shared, page_size};
 use super::mutex::{RawSharedMutex, SharedMutex};
 use super::publication::{Publication, Reader};
 
 /// How long a publication waits for readers of the half it needs. A reader is
 /// in it for microseconds.
 const GRACE: Duration = Duration::from_secs(5);
-const PAGE: usize = 4096;
 
 /// What lies at fixed addresses in all processes.
 #[repr(C)]
@@ -82,7 +81,7 @@ impl SnapshotStore {
     /// # Errors
     /// What the kernel says.
     pub fn new(bytes: usize) -> io::Result<Self> {
-        let half = (bytes / 2).next_multiple_of(PAGE);
+        let half = half_of(bytes, page_size());
         let area = Area::new(half * 2)?;
         Ok(SnapshotStore { area, control: Area::share()?, half })
     }
@@ -149,6 +148,11 @@ impl SnapshotStore {
         }
         Ok(())
     }
+}
+
+/// Bytes of a half: whole pages, else the kernel would not take them back.
+fn half_of(bytes: usize, page: usize) -> usize {
+    (bytes / 2).next_multiple_of(page)
 }
 
 impl Writer<'_> {
@@ -222,21 +226,27 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
 
     #[test]
+    fn halves_are_whole_pages_of_any_size() {
+        assert_eq!([4096, 16384, 65536].map(|page| half_of(8194, page)), [8192, 16384, 65536]);
+    }
+
+    #[test]
     fn what_does_not_fit_changes_nothing() {
-        let store = SnapshotStore::new(2 * PAGE).unwrap();
+        let page = page_size();
+        let store = SnapshotStore::new(2 * page).unwrap();
         // SAFETY: a store of this test's own, one thread.
-        let slot = unsafe { store.publication().claim(std::process::id()) }.unwrap();
+        let slot = unsafe { store.publication().claim() }.unwrap();
         assert!(store.pin(slot).is_none());
         store.writer(NOW).unwrap().publish(&[1; 64]).unwrap();
-        let error = store.writer(NOW).unwrap().publish(&[2; PAGE + 1]).unwrap_err();
-        assert!(matches!(error, PublishError::TooLarge { room: PAGE }));
+        let error = store.writer(NOW).unwrap().publish(&vec![2; page + 1]).unwrap_err();
+        assert!(matches!(error, PublishError::TooLarge { room } if room == page));
         let pinned = store.pin(slot).unwrap();
         assert_eq!((pinned.generation(), pinned.bytes()), (1, &[1u8; 64][..]));
     }
 
     #[test]
     fn a_second_writer_is_told_who_holds_the_lock() {
-        let store = SnapshotStore::new(2 * PAGE).unwrap();
+        let store = SnapshotStore::new(2 * page_size()).unwrap();
         let first = store.writer(NOW).unwrap();
         assert_eq!(store.writer(NOW).err(), Some(std::process::id()));
         drop(first);
@@ -245,10 +255,10 @@ mod tests {
 
     #[test]
     fn the_retired_half_gives_its_memory_back() {
-        let store = SnapshotStore::new(64 * PAGE).unwrap();
+        let store = SnapshotStore::new(64 * page_size()).unwrap();
         for n in 0..10u8 {
-            store.writer(NOW).unwrap().publish(&vec![n; 20 * PAGE]).unwrap();
-            assert_eq!(store.resident(), 20 * PAGE);
+            store.writer(NOW).unwrap().publish(&vec![n; 20 * page_size()]).unwrap();
+            assert_eq!(store.resident(), 20 * page_size());
         }
     }
 }

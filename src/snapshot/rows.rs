@@ -8,7 +8,7 @@ use super::view::{CompanyView, View};
 use super::{prefixes, sources};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
-use crate::flood::ClassNames;
+use crate::limiter::ClassNames;
 use crate::tables::{Table, kept};
 
 /// Text that is written anew for each row.

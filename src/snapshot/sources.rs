@@ -2,7 +2,7 @@
 
 use super::prefixes::{self, Key};
 use crate::address::Prefix;
-use crate::flood::ClassId;
+use crate::limiter::ClassId;
 use crate::tables::{RangeRow, Trusted};
 
 /// What the tables say of a source; the first that applies.
@@ -89,7 +89,7 @@ impl<K: Family> Sources<K> {
 mod tests {
     use super::*;
     use crate::address::Address;
-    use crate::flood::ClassNames;
+    use crate::limiter::ClassNames;
     use crate::snapshot::{View, compile};
     use crate::tables::{BadRows, Broadest, Loader, Table};
 

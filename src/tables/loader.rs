@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::value::{Value, name, number, prefix, quoted, quoted_or_null, switch, text};
+use super::value::{Value, alike, name, number, prefix, quoted, quoted_or_null, switch, text};
 use super::{
     BadRows, Brand, Broadest, Company, Configuration, Country, Problem, Problems, RangeRow, Table,
     Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
-use crate::flood::{ClassId, ClassNames};
+use crate::limiter::{ClassId, ClassNames};
 
 /// Longest id of a brand or company, in bytes.
 pub const MAX_ID: usize = 128;
@@ -195,10 +195,8 @@ impl Loader {
     /// Says that there is no brand or company with an id, and which one differs in
     /// case or blanks only. That is looked for while problems are kept.
     fn unknown(&self, what: &str, id: &[u8], known: &Ids) -> String {
-        let id_bare = id.trim_ascii();
-        let is_alike = |other: &&[u8]| other.trim_ascii().eq_ignore_ascii_case(id_bare);
         let alike = match self.problems.has_room() {
-            true => known.keys().map(AsRef::as_ref).find(is_alike),
+            true => alike(id, known.keys().map(AsRef::as_ref)),
             false => None,
         };
         let hint = alike.map_or_else(String::new, |alike| {

@@ -13,6 +13,7 @@ pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Broadest, Company, Configuration, Country, RangeRow, Trusted, User};
 pub use source::TableSource;
+pub use value::alike;
 
 /// What to do with bad rows of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

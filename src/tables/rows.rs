@@ -3,7 +3,7 @@
 use super::{Problems, Table};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
-use crate::flood::ClassId;
+use crate::limiter::ClassId;
 
 /// A brand.
 pub struct Brand {

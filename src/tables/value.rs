@@ -102,3 +102,9 @@ pub(super) fn prefix(ip: Value<'_>, mask: Value<'_>) -> Result<Prefix, String> {
         format!("ip_addr {}{mask}: {e}{hint}", quoted_or_null(ip))
     })
 }
+
+/// The id among these that differs in case or blanks only.
+pub fn alike<'a>(id: &[u8], mut known: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    let id = id.trim_ascii();
+    known.find(|other| other.trim_ascii().eq_ignore_ascii_case(id))
+}

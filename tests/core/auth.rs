@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use crate::tried::{ALICE, DEFAULT, SEED, Tried, bans, rules, rules_of, source};
 use proptest::prelude::*;
 use sipwarden::auth::{
-    Aor, AuthSettings, AuthTable, Ban, Outcome, Reason, Rules, SharedRules, parse_class,
+    Aor, AuthSettings, AuthTable, Ban, ClassValues, Outcome, Reason, Rules, SharedRules,
+    parse_class,
 };
-use sipwarden::flood::{ClassId, SLICES};
+use sipwarden::limiter::{ClassId, SLICES};
 
 #[test]
 fn the_100th_failure_starts_the_ban_and_then_it_counts_from_80() {
@@ -221,8 +222,8 @@ proptest! {
         });
         table.forget(None, None, |_| {});
         shared.change(|s| {
-            s.set_default(|l, w, b, r| (*l, *w, *b, *r) = (limit, window, block, restart));
-            (s.same, s.tick) = (same, tick);
+            *s.default_mut() = ClassValues { limit, window, block, restart };
+            (s.common.same, s.tick) = (same, tick);
         });
         let mut rules = Rules::NONE;
         shared.refresh(&mut rules);

@@ -42,7 +42,7 @@ fn eight_processes_count_99_failures_of_each_and_start_one_ban() {
 fn eight_processes_count_the_same_credentials_once() {
     const GUESSES: u32 = 2000;
     let mut settings = AuthSettings::new(60_000, 1800, 60, 0);
-    settings.same = 600;
+    settings.common.same = 600;
     let (table, rules) = (AuthTable::new(64, SEED).unwrap(), rules_of(settings));
     let [counted, same] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
     fork_all(PROCESSES, |_| {

@@ -62,7 +62,7 @@ fn consistent(view: &View<'_>, generation: u64) -> bool {
 /// Reads until told to stop. Runs in a child of fork: allocates nothing.
 fn read(store: &SnapshotStore, stop: &AtomicU64, reads: &AtomicU64) -> i32 {
     // SAFETY: the only claim of this child.
-    let claimed = unsafe { store.publication().claim(std::process::id()) };
+    let claimed = unsafe { store.publication().claim() };
     let Some(reader) = claimed else { return 2 };
     let mut newest = 0;
     while stop.load(SeqCst) == 0 {

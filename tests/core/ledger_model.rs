@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 use sipwarden::ledger::{
     Bound, Call, Calls, DialogId, Direction, Enforcement, Exceeded, Ledger, Limit, Outcome, Rate,
-    SCOPES, ScopeKind, Wanted,
+    SCOPES, ScopeKind, Taken, Wanted,
 };
 
 const SEED: [u64; 2] = [11, 12];
@@ -381,8 +381,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Takes in the ledger as in the model.
-fn take(ledger: &Ledger, attempt: &Attempt) -> (Outcome, Option<Exceeded>, Vec<Option<Calls>>) {
+/// What the ledger would say of the call if it were new, and what it says.
+fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
     let ids: Vec<[u8; 1]> = attempt.wants.iter().map(|want| [want.name.1]).collect();
     let wanted: Vec<Wanted<'_>> = attempt
         .wants
@@ -405,8 +405,7 @@ fn take(ledger: &Ledger, attempt: &Attempt) -> (Outcome, Option<Exceeded>, Vec<O
         now: attempt.now,
         came: attempt.came,
     };
-    let taken = ledger.take(&call, &wanted, attempt.enforcement);
-    (taken.outcome, taken.exceeded, taken.counts[..wanted.len()].to_vec())
+    [ledger.foretell(&wanted, attempt.came), ledger.take(&call, &wanted, attempt.enforcement)]
 }
 
 proptest! {
@@ -421,12 +420,19 @@ proptest! {
                 Step::Take { mut attempt, later, late } => {
                     time += later;
                     (attempt.came, attempt.now) = (time - late, time / 1000);
+                    let is_new = !model.leases.contains_key(&attempt.dialog);
                     let expected = model.take(&attempt);
-                    let (outcome, exceeded, counts) = take(&ledger, &attempt);
-                    prop_assert_eq!((outcome, exceeded), expected, "{:?}", attempt);
-                    for (want, counts) in attempt.wants.iter().zip(counts) {
+                    let [foretold, taken] = take(&ledger, &attempt);
+                    prop_assert_eq!((taken.outcome, taken.exceeded), expected, "{:?}", attempt);
+                    for (want, counts) in attempt.wants.iter().zip(taken.counts) {
                         let expected = want.counts.then(|| model.calls(want.name));
-                        prop_assert_eq!(counts, expected, "{:?} {:?}", want.name, outcome);
+                        prop_assert_eq!(counts, expected, "{:?} {:?}", want.name, taken.outcome);
+                    }
+                    let is_judged = attempt.enforcement == Enforcement::Full && !attempt.emergency
+                        && matches!(taken.outcome, Outcome::Counted | Outcome::Refused);
+                    if is_new && is_judged {
+                        let foretold = (foretold.outcome, foretold.exceeded);
+                        prop_assert_eq!(foretold, expected, "{:?}", attempt);
                     }
                 }
                 Step::Release(dialog) => {
@@ -456,6 +462,8 @@ proptest! {
                 prop_assert_eq!(ledger.calls(name.0, &[name.1]), model.calls(name), "{:?}", name);
             }
             prop_assert_eq!(ledger.memory().leases as usize, model.leases.len());
+            let live = model.leases.values().filter(|lease| lease.live).count();
+            prop_assert_eq!((ledger.live_calls(), ledger.miscounted()), (live as u64, 0));
             let scopes = model.leases.values().flat_map(|lease| &lease.scopes);
             let referred: BTreeSet<_> = scopes.map(|(name, _)| *name).collect();
             prop_assert_eq!(ledger.memory().scopes as usize, referred.len());

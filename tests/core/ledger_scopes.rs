@@ -217,8 +217,11 @@ fn a_rate_admits_its_calls_and_no_more_in_a_window() {
     for came in [10_000, 10_500, 11_000] {
         assert_eq!(attempt(came, Enforcement::Full, false), counted);
     }
-    // What is refused, forced, or an emergency uses nothing up.
+    // What is refused, forced, foretold, or an emergency uses nothing up.
     for _ in 0..5 {
+        let foretold = ledger.foretell(&wanted, 11_500);
+        assert_eq!((foretold.outcome, foretold.exceeded.map(|exceeded| exceeded.bound)), refused);
+        assert_eq!(ledger.foretell(&wanted, 12_000).outcome, Outcome::Counted);
         assert_eq!(attempt(11_500, Enforcement::Full, false), refused);
         let told = (Outcome::Counted, Some(Bound::Rate));
         assert_eq!(attempt(11_500, Enforcement::Monitor, false), told);
@@ -301,7 +304,7 @@ fn a_rate_is_one_sided_and_its_surplus_bounded() {
         // Neighbours are judged in either order.
         let mut order = times.clone();
         for at in 1..order.len() {
-            if order[at] - order[at - 1] < 40 && next(&mut state) % 2 == 0 {
+            if order[at] - order[at - 1] < 40 && next(&mut state).is_multiple_of(2) {
                 order.swap(at, at - 1);
             }
         }

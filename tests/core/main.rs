@@ -24,6 +24,10 @@ mod forked;
 mod imports;
 mod ledger;
 #[cfg(not(shuttle))]
+mod ledger_forked;
+#[cfg(shuttle)]
+mod ledger_interleaved;
+#[cfg(not(shuttle))]
 mod ledger_model;
 #[cfg(not(shuttle))]
 mod ledger_scopes;

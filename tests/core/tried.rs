@@ -2,7 +2,7 @@
 
 use sipwarden::address::{Address, Prefix};
 use sipwarden::auth::{AuthSettings, AuthTable, Ban, Checked, Rules, SharedRules, Turns};
-use sipwarden::flood::ClassId;
+use sipwarden::limiter::ClassId;
 
 pub const SEED: [u64; 2] = [21, 22];
 pub const DEFAULT: Option<ClassId> = Some(ClassId::DEFAULT);
@@ -17,7 +17,7 @@ pub fn rules_of(settings: AuthSettings) -> Rules {
 /// The defaults: the 100th in 1800 s, banned for 12 h, then from 80 on.
 pub fn rules() -> Rules {
     let mut settings = AuthSettings::new(100, 1800, 43_200, 80);
-    settings.same = 600;
+    settings.common.same = 600;
     rules_of(settings)
 }
 

@@ -138,7 +138,7 @@ fn what_is_no_argument_is_a_fault_over_json_and_nothing_is_done() {
             params.push(bad.clone());
             let fault = kamailio.try_rpc(&format!("sipwarden.{method}"), params.clone().into());
             let fault = fault.expect_err(&format!("{method} {params:?}"));
-            let expected = format!("400 argument {name} is no text");
+            let expected = format!("400 argument {name} is neither text nor a whole number");
             assert!(fault.starts_with(&expected), "{method} {params:?}: {fault}");
         }
     }
@@ -180,7 +180,8 @@ fn refuses_numbers_of_kamcmd(settings: &str) {
             line.extend_from_slice(good);
             line.push(bad);
             let said = kamailio.kamcmd(&line);
-            let expected = format!("error: 400 - argument {name} is no text");
+            let expected =
+                format!("error: 400 - argument {name} is neither text nor a whole number");
             assert!(said.starts_with(&expected), "{line:?}: {said}");
             assert!(said.contains("write s: before it"), "{line:?}: {said}");
         }
@@ -188,7 +189,10 @@ fn refuses_numbers_of_kamcmd(settings: &str) {
     assert_eq!(state(&kamailio), before);
     // What follows such an argument is not taken for it.
     let said = kamailio.kamcmd(&["sipwarden.unban", "all", "192.0", "192.0.2.0/24"]);
-    assert!(said.starts_with("error: 400 - argument address is no text"), "{said}");
+    assert!(
+        said.starts_with("error: 400 - argument address is neither text nor a whole number"),
+        "{said}"
+    );
     assert_eq!(state(&kamailio), before);
 }
 

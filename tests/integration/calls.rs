@@ -117,7 +117,7 @@ fn the_numbers_are_those_of_one_company() {
     let log = stage.kamailio.log();
     let line = "told: call_counted company 2/7 brand 2/30 user <null>/<null>";
     assert!(log.contains(line), "{log}");
-    assert_eq!((calls(&stage.kamailio, "a"), calls(&stage.kamailio, "b")), (3, 1));
+    assert_eq!((calls(&stage.kamailio, "a"), calls(&stage.kamailio, "b")), (3, 2));
     up.into_iter().for_each(|call| stage.hang_up(call));
     wait_for_calls(&stage.kamailio, "a", 0);
     assert_nothing_left(&stage.kamailio);

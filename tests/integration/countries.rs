@@ -325,7 +325,7 @@ fn countries_grant_in_every_worker_and_follow_a_reload() {
     assert_eq!((&told["code"], &told["country"]), (&json!(3), &json!("ES")), "{told}");
     assert!(told["steps"].to_string().contains("but in ES, which is allowed"), "{told}");
     let told = check("abroad", "127.20.0.9");
-    assert!(told["steps"].to_string().contains("its country (FR) is not one of the 2"), "{told}");
+    assert!(told["steps"].to_string().contains("its country (FR) is not among the 2"), "{told}");
     assert_eq!(check("abroad", "2001:db8::7")["reason"], "granted_country");
     assert_eq!(kamailio.rpc("sipwarden.company", json!(["abroad"]))["countries"], "ES PT");
     assert_eq!(kamailio.rpc("sipwarden.stats", json!([]))["country_networks"], 4);

@@ -262,17 +262,7 @@ const HOSTILE: [&str; 5] = [
 
 fn the_audit_table_is_written(mut server: Server) {
     server.run("INSERT INTO sipwarden_brand VALUES ('b', 5); INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);");
-    let mut config = Config::new(&server.url())
-        .settings(&format!("modparam(\"sipwarden\", \"audit_url\", \"{}\")\n", server.url()))
-        .routes(
-            r#"
-            request_route {
-                roadwarrior_acquire("$hdr(X-Aor)", "c");
-                sl_send_reply("403", "$swd(reason)");
-            }"#,
-        );
-    config.modules = format!("{}loadmodule \"dialog.so\"\n", server.driver());
-    let kamailio = config.start();
+    let kamailio = server.audited().start();
     let phone = Phone::new("127.9.0.1", kamailio.address());
     let ask = |aor: &str| {
         phone.request("OPTIONS", "x", &format!("X-Aor: {aor}\r\n")).unwrap();

@@ -2,7 +2,7 @@
 //! counted and refused, limits follow a reload, and two proxies share an audit table.
 
 use crate::support::call::{Caller, Endpoint};
-use crate::support::kamailio::{Config, Kamailio};
+use crate::support::kamailio::Kamailio;
 use crate::support::proxy::{self, assert_nothing_left, wait_for_calls};
 use crate::support::servers::Server;
 use crate::support::sip::Phone;
@@ -88,20 +88,7 @@ const TIMES: usize = 2;
 
 fn two_proxies_share_the_audit_table(server: &Server) {
     server.run("INSERT INTO sipwarden_brand VALUES ('b', 0); INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);");
-    let start = || {
-        let mut config = Config::new(&server.url())
-            .settings(&format!("modparam(\"sipwarden\", \"audit_url\", \"{}\")\n", server.url()))
-            .routes(
-                r#"
-                request_route {
-                    roadwarrior_acquire("$hdr(X-Aor)", "c");
-                    sl_send_reply("403", "$swd(reason)");
-                }"#,
-            );
-        config.modules = format!("{}loadmodule \"dialog.so\"\n", server.driver());
-        config.start()
-    };
-    let proxies = [start(), start()];
+    let proxies = [server.audited().start(), server.audited().start()];
     let ask = |kamailio: &Kamailio| {
         let phone = Phone::new("127.9.0.1", kamailio.address());
         for n in 0..TIMES * AORS {

@@ -15,7 +15,7 @@ request_route {
     }
     if (is_present_hf("X-User")) {
         roadwarrior_acquire("$hdr(X-User)", "$hdr(X-Company)");
-    } else if (is_method("INVITE")) {
+    } else if (is_method("INVITE") || is_present_hf("X-Call")) {
         cc_limit("$hdr(X-Company)");
     } else {
         check_company_ip("$hdr(X-Company)");
@@ -83,6 +83,32 @@ fn each_refusal_can_be_found_by_its_call() {
         assert!(kamailio.log().contains(&told), "{told}");
     }
     assert_eq!(of(&user)["aor"], "bob@office");
+}
+
+/// A refusal for another reason says nothing of the source, which may lie in a range.
+#[test]
+fn only_a_source_without_a_range_is_suggested() {
+    let (kamailio, _folder) = start();
+    let within = Phone::new("127.9.0.5", kamailio.address());
+    within.send("OPTIONS", "x", "X-Company: office\r\nX-Call: none\r\n");
+    for (source, headers) in [
+        ("127.7.0.9", "X-Company: office\r\n"),
+        ("127.6.0.9", "X-Company: office\r\nX-User: bob@office\r\n"),
+    ] {
+        Phone::new(source, kamailio.address()).send("OPTIONS", "x", headers);
+    }
+    let found = wait_for("the refusals", || {
+        Some(denied(&kamailio, json!(["office"]))).filter(|found| found.len() == 3)
+    });
+    let reason =
+        |source: &str| found.iter().find(|d| d["source"] == source).unwrap()["reason"].clone();
+    assert_eq!(reason("127.9.0.5"), "internal_error");
+    assert_eq!(reason("127.7.0.9"), "denied_source");
+    assert_eq!(reason("127.6.0.9"), "roadwarrior_none");
+    let suggested = kamailio.rpc("sipwarden.suggest", json!(["office"]));
+    let ranges: Vec<_> =
+        suggested["ranges"].as_array().unwrap().iter().map(|r| r["range"].clone()).collect();
+    assert_eq!(ranges, ["127.6.0.9/32", "127.7.0.9/32"], "{suggested}");
 }
 
 #[test]

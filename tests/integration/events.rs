@@ -96,6 +96,7 @@ fn each_event_runs_its_route_in_the_modules_own_process() {
     kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
     let line = told(&kamailio, "event=reload_failed");
     assert!(line.contains("text=") && line.contains("10.0.0.300"), "{line}");
+    assert!(line.contains("aor=<null>"), "{line}");
     db.run(
         "UPDATE sipwarden_company_address SET ip_addr = '10.0.0.0/24' WHERE company_id = 'office';",
     );
@@ -161,13 +162,33 @@ fn the_audit_table_has_one_row_for_each_kind_and_counts() {
     kamailio.rpc("sipwarden.block", json!(["127.8.0.0/16"]));
     wait_for("the rows", || {
         let all = rows(&db, "reason <> 'reload'");
-        (all == "block_started|127.8.0.0/16|||default|1|1\n\
+        (all == "block_started|127.8.0.0/16||||1|1\n\
                  denied_source|127.9.0.1|office|b||10|1\n\
                  denied_source|127.9.0.2|office|b||10|1\n")
             .then_some(())
     });
     assert_eq!(rows(&db, "reason = 'reload'"), "reload|||||1|1\n");
     assert_eq!(kamailio.counter("audit_lost"), 0);
+}
+
+/// The bits of a text's address would be a number of hits, too.
+#[test]
+fn a_column_of_another_type_is_not_taken_for_a_number() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    db.run(
+        "CREATE TABLE other (reason VARCHAR(64), source VARCHAR(64), company VARCHAR(128),
+            brand VARCHAR(128), aor VARCHAR(320), first_time BIGINT, last_time BIGINT, hits TEXT);
+        INSERT INTO other VALUES ('denied_source', '127.9.0.1', 'office', 'b', '', 1, 1, '7');",
+    );
+    let table = "modparam(\"sipwarden\", \"audit_table\", \"other\")\n";
+    let kamailio = config(&db).settings(&(audit(&db.url()) + table)).start();
+    Phone::new("127.9.0.1", kamailio.address()).ask("office");
+    wait_for("a complaint", || {
+        kamailio.log().contains("column hits is not an integer").then_some(())
+    });
+    let hits = "SELECT hits FROM other WHERE reason = 'denied_source';";
+    assert_eq!(db.query(hits), "7\n");
 }
 
 /// Quotes, markup, control characters, format directives, and no UTF-8.

@@ -2,9 +2,9 @@
 //! let through again.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::kamailio::{Config, Kamailio, module};
 use crate::support::netns::Namespace;
@@ -172,6 +172,52 @@ fn a_flooder_never_reaches_kamailio_until_it_is_let_in_again() {
     let log = kamailio.log();
     assert_eq!(log.matches("firewall: on").count(), 1, "{log}");
     assert!(!log.contains("SIGCHLD"), "{log}");
+}
+
+/// The recorder waits for a database that takes the connection and never says a word.
+#[test]
+fn what_must_not_wait_goes_on_while_the_audits_database_hangs() {
+    let platform = Platform::new();
+    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = platform.folder.join("blocks");
+    let mut config = platform.config(0).settings(&format!(
+        "modparam(\"sipwarden\", \"audit_url\", \"mysql://sip:x@127.0.0.1:{}/sip\")\n\
+         modparam(\"sipwarden\", \"flood_persist\", \"{}\")\n",
+        hole.local_addr().unwrap().port(),
+        file.display()
+    ));
+    config.modules.push_str(
+        "loadmodule \"db_mysql.so\"\nmodparam(\"db_mysql\", \"timeout_interval\", 3600)\n",
+    );
+    let mut kamailio = config.start();
+    let (held, _) = hole.accept().unwrap();
+    wait_for_status(&kamailio, "on");
+    let phone = platform.phone("10.77.0.2", V4);
+    let at_once = (0..10).any(|_| {
+        flood(&kamailio, &phone);
+        wait_for_set("blocked4", &["10.77.0.2"]);
+        let asked = Instant::now();
+        kamailio.rpc("sipwarden.unblock", json!(["10.77.0.2"]));
+        wait_for_set("blocked4", &[]);
+        asked.elapsed() < Duration::from_secs(1)
+    });
+    assert!(at_once, "no unblock was in the kernel within a second");
+    // The end of a block by its time, settings, a reload, and the file of blocks.
+    kamailio.rpc("sipwarden.block", json!(["10.77.0.4", "1"]));
+    let ended = kamailio.counter("flood_blocks_ended");
+    wait_for("an end", || (kamailio.counter("flood_blocks_ended") > ended).then_some(()));
+    let set = kamailio.rpc("sipwarden.set", json!(["flood_limit", "9"]));
+    assert_eq!((&set["flood_limit"], &set["pending"]), (&json!(9), &json!(0)));
+    kamailio.rpc("sipwarden.reload", json!([]));
+    kamailio.rpc("sipwarden.block", json!(["203.0.113.0/24"]));
+    wait_for("the file of blocks", || {
+        fs::read_to_string(&file).unwrap_or_default().contains("203.0.113.0/24").then_some(())
+    });
+    // All the while it was the same connection, on which nothing was said.
+    hole.set_nonblocking(true).unwrap();
+    assert!(hole.accept().is_err());
+    drop(held);
+    assert!(kamailio.runs());
 }
 
 #[test]
@@ -362,7 +408,8 @@ fn a_program_that_is_missing_or_hangs_stops_nothing() {
                 let pid = || fs::read_to_string(&pids).ok()?.lines().nth(n).map(str::to_owned);
                 wait_up_to(A_WHILE, "nft", pid)
             };
-            assert!(!is_running(&pid(0)));
+            let first = pid(0);
+            wait_for("the first one to end", || (!is_running(&first)).then_some(()));
             let second = pid(1);
             assert!(is_running(&second));
             kamailio.stop(SIGTERM);

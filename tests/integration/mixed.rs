@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use crate::random::next;
 use crate::support::call::{Caller, Endpoint, Message};
 use crate::support::proxy::{assert_nothing_left, config};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_up_to};
+use crate::support::{Folder, Going, wait_up_to};
 use serde_json::json;
 
 const CALLS: usize = 10_000;
@@ -58,10 +57,10 @@ fn draw(random: &mut u64) -> Plan {
     Plan::CallerHangsUp
 }
 
-/// Answers by plan until told to stop.
-fn callee(endpoint: &Endpoint, stop: &AtomicBool) {
+/// Answers by plan while there are calls.
+fn callee(endpoint: &Endpoint, calls: &Going) {
     let mut ringing: HashMap<String, (Message, SocketAddr)> = HashMap::new();
-    while !stop.load(SeqCst) {
+    while calls.is_on() {
         let Some(got) = endpoint.receive_within(Duration::from_millis(50)) else { continue };
         if got.0.status().is_some() {
             continue;
@@ -161,12 +160,13 @@ fn ten_thousand_random_endings_leave_nothing() {
     let mut config = config(&db.url(), callee_end.address());
     config.workers = 8;
     let kamailio = config.start();
-    let stop = AtomicBool::new(false);
+    let calls = Going::begin();
     let mut tally: HashMap<String, usize> = HashMap::new();
     std::thread::scope(|scope| {
         let callee_end = callee_end;
-        let stop = &stop;
-        scope.spawn(move || callee(&callee_end, stop));
+        let calls = &calls;
+        scope.spawn(move || callee(&callee_end, calls));
+        let _end = calls.while_held();
         let caller = Endpoint::new("127.0.0.1");
         let mut random = 0x5eed_5eed_5eed_5eedu64;
         let mut running: HashMap<String, Running<'_>> = HashMap::new();
@@ -207,7 +207,6 @@ fn ten_thousand_random_endings_leave_nothing() {
             }
             running.retain(|_, r| r.since.elapsed() < PATIENCE);
         }
-        stop.store(true, SeqCst);
     });
     println!("{tally:?}");
     let counted = kamailio.counter("cc_call_counted");

@@ -99,7 +99,7 @@ fn a_panic_in_brute_force_protection_fails_open() {
 
 #[test]
 fn a_panic_in_the_modules_own_process_or_a_setting_leaves_it_serving() {
-    for entry in ["Tick", "ApplySetting", "CheckSetting"] {
+    for entry in ["Sweep", "Tell", "ApplySetting", "CheckSetting"] {
         let folder = Folder::new();
         let mut config = config(&folder, entry);
         config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
@@ -111,6 +111,46 @@ fn a_panic_in_the_modules_own_process_or_a_setting_leaves_it_serving() {
         assert!(kamailio.runs());
         assert_eq!(reports(&kamailio.log(), entry), 1);
     }
+}
+
+/// What fails again and again keeps nothing else from its turn.
+#[test]
+fn a_job_that_panics_keeps_no_other_one_waiting() {
+    let all = [
+        "Sweep",
+        "SweepBans",
+        "Revise",
+        "Feed",
+        "KeepBlocks",
+        "KeepTables",
+        "Reap",
+        "Say",
+        "Tell",
+        "Gauges",
+        "Audit",
+    ];
+    let folder = Folder::new();
+    let file = folder.join("blocks");
+    // The one job that works comes late among those of its process.
+    let failing = all.iter().filter(|job| **job != "KeepBlocks").copied().collect::<Vec<_>>();
+    let mut kamailio = config(&folder, &failing.join(","))
+        .settings(&format!("modparam(\"sipwarden\", \"flood_persist\", \"{}\")\n", file.display()))
+        .start();
+    kamailio.rpc("sipwarden.block", json!(["203.0.113.7"]));
+    wait_for("the file of blocks", || {
+        std::fs::read_to_string(&file).unwrap_or_default().contains("203.0.113.7").then_some(())
+    });
+    // Without a firewall nothing is fed.
+    for job in failing.iter().filter(|job| **job != "Feed") {
+        wait_for(job, || (reports(&kamailio.log(), job) == 1).then_some(()));
+    }
+    kamailio.stop(libc::SIGTERM);
+    let folder = Folder::new();
+    let kamailio = config(&folder, "Gauges,Audit").start();
+    Phone::new("127.9.0.1", kamailio.address()).ask("nobody");
+    wait_for("the refusals", || {
+        (kamailio.rpc("sipwarden.denied", json!([]))["total"] == 1).then_some(())
+    });
 }
 
 #[test]

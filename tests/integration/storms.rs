@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crate::support::call::{AutoCallee, Caller, Endpoint};
 use crate::support::kamailio::{Kamailio, free_port};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, project, wait_for};
+use crate::support::{Folder, Going, project, wait_for};
 use serde_json::json;
 
 const WORKERS: u32 = 16;
@@ -53,7 +53,7 @@ impl Stage {
             .arg("-inf")
             .arg(fields)
             .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-m", &invites.to_string()])
-            .args(["-r", "4000", "-l", "6000", "-nostdin", "-timeout", "90", "-timeout_error"])
+            .args(["-r", "4000", "-l", "6000", "-nostdin", "-timeout", "300", "-timeout_error"])
             .args(["-trace_logs", "-log_file"])
             .arg(&log)
             .stdout(Stdio::null())
@@ -66,11 +66,11 @@ impl Stage {
     /// Runs one storm while the counters are sampled; what SIPp saw admitted,
     /// per domain.
     fn storm(&self, rows: &[&str], limits: &[(&str, &str, u64)]) -> HashMap<String, usize> {
-        let running = AtomicBool::new(true);
+        let storm = Going::begin();
         let samples = AtomicU64::new(0);
         std::thread::scope(|scope| {
             let sampler = scope.spawn(|| {
-                while running.load(SeqCst) {
+                while storm.is_on() {
                     for &(company, counter, limit) in limits {
                         let shown = self.kamailio.rpc("sipwarden.company", json!([company]));
                         let count = shown[counter].as_u64().unwrap();
@@ -79,8 +79,9 @@ impl Stage {
                     }
                 }
             });
+            let end = storm.while_held();
             let seen = self.sipp("storm", rows, INVITES).finish();
-            running.store(false, SeqCst);
+            drop(end);
             sampler.join().unwrap();
             assert!(samples.load(SeqCst) > 100, "{} samples", samples.load(SeqCst));
             assert_eq!(seen.refused + seen.admitted.values().sum::<usize>(), INVITES);

@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::support::kamailio::{Config, Kamailio, free_port};
 use crate::support::mmdb::Mmdb;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_for, wait_up_to};
+use crate::support::{Folder, Going, wait_for, wait_up_to};
 use libc::{SIGKILL, SIGTERM};
 use serde_json::{Value, json};
 use sipwarden::tables::kept::Kept;
@@ -139,14 +138,15 @@ fn a_bad_row_is_no_outage_and_its_repair_needs_nobody() {
     assert_serves_from_file(&kamailio, why);
 
     // Nobody is refused while the database's tables come.
-    let done = AtomicBool::new(false);
+    let coming = Going::begin();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let phone = Phone::new("127.0.1.1", kamailio.address());
-            while !done.load(SeqCst) {
+            while coming.is_on() {
                 assert_eq!(phone.ask("office").reason, "granted_range");
             }
         });
+        let _end = coming.while_held();
         site.db.run(
             "UPDATE sipwarden_company_address SET ip_addr = '127.0.1.0';
             INSERT INTO sipwarden_company VALUES ('new', 'b', 0, 0);",
@@ -154,7 +154,6 @@ fn a_bad_row_is_no_outage_and_its_repair_needs_nobody() {
         wait_up_to(Duration::from_secs(40), "the database's tables", || {
             (gauge(&kamailio, "tables_from_file") == 0).then_some(())
         });
-        done.store(true, SeqCst);
     });
     assert_serves_from_database(&kamailio);
     assert_serves(&kamailio);

@@ -2,7 +2,7 @@
 //! each says so, and whose they are.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -240,8 +240,8 @@ fn a_limit_on_the_size_of_files_ends_nobody() {
     wait_for("the file", || (kamailio.counter("tables_kept") == 1).then_some(()));
     fs::write(site.state.join("tables"), &before).unwrap();
     let list = kamailio.rpc("core.psx", json!([]));
-    let recorder = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden recorder");
-    let pid = format!("--pid={}", recorder.unwrap()["PID"]);
+    let warden = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden warden");
+    let pid = format!("--pid={}", warden.unwrap()["PID"]);
     let limit = |bytes: &str| {
         let done = Command::new("prlimit").arg(&pid).arg(format!("--fsize={bytes}:")).status();
         assert!(done.unwrap().success());
@@ -254,6 +254,41 @@ fn a_limit_on_the_size_of_files_ends_nobody() {
     limit("unlimited");
     wait_for("the file", || (kamailio.counter("tables_kept") == 1).then_some(()));
     assert!(Kept::read(&fs::read(site.state.join("tables")).unwrap()).is_ok());
+}
+
+/// Whoever opens a pipe for writing waits for a reader, as for a disk that hangs.
+#[test]
+fn a_disk_that_never_answers_keeps_nobody_waiting() {
+    let mut site = Site::that_ran();
+    let pipes = ["blocks.new", "tables.new"].map(|name| site.state.join(name));
+    for pipe in &pipes {
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
+    site.config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
+    let kamailio = site.config.start();
+    change(&kamailio);
+    let ended = kamailio.counter("flood_blocks_ended");
+    kamailio.rpc("sipwarden.block", json!(["203.0.113.8", "1"]));
+    wait_for("the end of a block", || {
+        (kamailio.counter("flood_blocks_ended") > ended).then_some(())
+    });
+    let set = kamailio.rpc("sipwarden.set", json!(["flood_limit", "77"]));
+    assert_eq!((&set["flood_limit"], &set["pending"]), (&json!(77), &json!(0)));
+    wait_for("complaints", || {
+        let log = kamailio.log();
+        let late = |name: &str| log.contains(&format!("{name}: the disk does not answer"));
+        (late("blocks") && late("tables")).then_some(())
+    });
+    assert_eq!(kamailio.counter("tables_kept"), 0);
+    // Now there is a reader: a pipe is no file, which is tried anew.
+    let mut readers = Vec::new();
+    for pipe in &pipes {
+        let mut options = fs::OpenOptions::new();
+        readers.push(options.read(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap());
+    }
+    site.wait_for_both(&kamailio);
+    let log = kamailio.log();
+    assert_eq!(log.matches("written again").count(), 2, "{log}");
 }
 
 #[test]

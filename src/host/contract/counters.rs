@@ -42,12 +42,14 @@ pub enum Own {
     AuditLost,
     /// Runs of nft that failed.
     FirewallFailures,
+    /// Waits for a lock that lasted longer than a second.
+    LockWaits,
     /// Panics that were caught.
     Panics,
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 18] = [
+pub const OWN: [&CStr; 19] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -65,6 +67,7 @@ pub const OWN: [&CStr; 18] = [
     c"auth_evictions",
     c"audit_lost",
     c"firewall_failures",
+    c"lock_waits",
     c"panics",
 ];
 

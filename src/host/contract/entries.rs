@@ -124,12 +124,11 @@ pub trait Module {
     fn dialog_counts(dialog: DialogId) -> bool;
     /// A dialog has come back after a restart.
     fn dialog_restored(restored: &Restored<'_>);
-    /// Called all the time in the module's own process.
+    /// Called all the time in the process that waits for nothing; each of its jobs has a guard.
     fn tick();
-    /// Whether calls can be compared with dialogs.
-    fn can_reap() -> bool;
-    /// Compares them, if it is time.
-    fn reap();
+    /// Called all the time in the process that runs scripts and talks to databases; each of
+    /// its jobs has a guard. Whether there is more to do at once.
+    fn record() -> bool;
     /// Answers an RPC method.
     ///
     /// # Errors
@@ -167,8 +166,7 @@ pub const fn table<M: Module>() -> sw_module {
         dialog_counts: Some(dialog_counts::<M>),
         dialog_restored: Some(dialog_restored::<M>),
         tick: Some(tick::<M>),
-        can_reap: Some(can_reap::<M>),
-        reap: Some(reap::<M>),
+        record: Some(record::<M>),
         variable: Some(variable::<M>),
         rpc: Some(rpc::<M>),
     }
@@ -457,12 +455,8 @@ unsafe extern "C" fn tick<M: Module>() {
     guard(Entry::Tick, (), M::tick);
 }
 
-unsafe extern "C" fn can_reap<M: Module>() -> i32 {
-    guard(Entry::CanReap, 0, || M::can_reap().into())
-}
-
-unsafe extern "C" fn reap<M: Module>() {
-    guard(Entry::Reap, (), M::reap);
+unsafe extern "C" fn record<M: Module>() -> i32 {
+    guard(Entry::Record, 0, || M::record().into())
 }
 
 unsafe extern "C" fn rpc<M: Module>(

@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::abi;
 
-/// Runs an event route, or the KEMI function; in the module's own process only.
+/// Runs an event route, or the KEMI function; in the recorder only.
 pub fn run_event(name: &CStr, callback: &CStr) {
     if let Some(run) = abi::host().and_then(|host| host.run_event) {
         // SAFETY: both names outlive the call.
@@ -13,7 +13,7 @@ pub fn run_event(name: &CStr, callback: &CStr) {
     }
 }
 
-/// Whether the module's own process has applied all changes of settings so far.
+/// Whether the warden has applied all changes of settings so far.
 pub fn settings_are_settled() -> bool {
     let settled = abi::host().and_then(|host| host.settings_settled);
     // SAFETY: takes nothing, and may be called in any process.

@@ -109,7 +109,7 @@ impl Call {
             // SAFETY: as above.
             SW_ARGUMENT_DOUBTFUL if any_number => Ok(Some(unsafe { text.bytes() }.to_vec())),
             SW_ARGUMENT_UNUSABLE | SW_ARGUMENT_DOUBTFUL => Err(Fault::argument(format!(
-                "argument {name} is no text and no whole number of 1 to 9 digits: with kamcmd \
+                "argument {name} is neither text nor a whole number of 1 to 9 digits: with kamcmd \
                  write s: before it"
             ))),
             SW_ARGUMENT_BY_NAME => {

@@ -1,4 +1,4 @@
-//! The audit table, written by the module's own process.
+//! The audit table, written by the recorder.
 //!
 //! A database that is slow or gone costs nothing but rows: what cannot be written
 //! waits in this process, up to a bound, and is counted when it is lost.
@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 3;
 /// Characters of the columns of companies and brands, and of the AoR.
 const ID: usize = 128;
 const AOR: usize = 320;
-/// Rows written in one go, so that other work is not kept waiting.
+/// Rows written in one go, so that events are not kept waiting.
 const AT_ONCE: usize = 100;
 /// Ms between two attempts to reach a database.
 const PATIENCE: u64 = 5000;
@@ -58,8 +58,9 @@ impl Audit {
         self.waiting.push_back(*event);
     }
 
-    /// Writes some of what waits. `now` is in ms.
-    pub fn write(&mut self, values: &Values, now: u64) {
+    /// Writes some of what waits; whether more of it can be written at once. `now` is in
+    /// ms.
+    pub fn write(&mut self, values: &Values, now: u64) -> bool {
         let target = values.audit();
         if self.target != target {
             self.disconnect();
@@ -68,12 +69,12 @@ impl Audit {
         }
         let Some((url, table)) = &target else {
             self.waiting.drain(..).for_each(|_| counters::count_own(Own::AuditLost));
-            return;
+            return false;
         };
         for _ in 0..AT_ONCE {
-            let Some(event) = self.waiting.front().copied() else { return };
+            let Some(event) = self.waiting.front().copied() else { return false };
             if !self.connect(url, table, now) {
-                return;
+                return false;
             }
             if self.write_one(&event) {
                 self.waiting.pop_front();
@@ -90,9 +91,10 @@ impl Audit {
                     self.attempts = 0;
                     counters::count_own(Own::AuditLost);
                 }
-                return;
+                return false;
             }
         }
+        !self.waiting.is_empty()
     }
 
     fn connect(&mut self, url: &str, table: &str, now: u64) -> bool {

@@ -12,10 +12,11 @@ use std::fmt::Write;
 use crate::address::Prefix;
 use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN, Reason};
 use crate::clock::Moment;
-use crate::flood::{self, Block, ClassId, LONGEST_BLOCK};
+use crate::flood::{self, Block, LONGEST_BLOCK};
 use crate::host::report::blocks::BROADEST;
 use crate::host::settings::Settings;
 use crate::host::state::State;
+use crate::limiter::ClassId;
 use crate::source::{Learnt, Ways};
 
 /// First line of the file; another one is another format.

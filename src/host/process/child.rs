@@ -1,8 +1,9 @@
-//! A program that the module's own process runs without waiting for it.
+//! A program that the warden runs without waiting for it.
 //!
 //! Its input, output and errors are files in memory, so neither side ever waits for
 //! the other to read.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
@@ -15,9 +16,28 @@ const MOST: u64 = 64 << 20;
 /// Most bytes of its errors.
 const MOST_ERRORS: u64 = 1024;
 
+/// Most programs that were killed and have not ended.
+const MOST_DYING: usize = 4;
+
+thread_local! {
+    /// Programs that were killed. One that waits within the kernel ends when the kernel
+    /// lets it: nobody waits for that here.
+    static DYING: RefCell<Vec<Process>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Forgets the killed programs that have ended; how many have not. To be called now and
+/// then.
+pub fn bury() -> usize {
+    DYING.with_borrow_mut(|dying| {
+        dying.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
+        dying.len()
+    })
+}
+
 /// A program that runs; killed when dropped.
 pub struct Child {
-    process: Process,
+    /// Always there, until it is dropped.
+    process: Option<Process>,
     output: File,
     errors: File,
 }
@@ -38,6 +58,10 @@ impl Child {
     /// # Errors
     /// It cannot be started.
     pub fn start(program: &Path, arguments: &[&str], input: &str) -> io::Result<Self> {
+        let dying = bury();
+        if dying >= MOST_DYING {
+            return Err(io::Error::other(format!("{dying} runs were killed and do not end")));
+        }
         let mut stdin = memory_file(c"input")?;
         stdin.write_all(input.as_bytes())?;
         stdin.rewind()?;
@@ -46,7 +70,7 @@ impl Child {
         command.args(arguments).env_clear().env("LC_ALL", "C");
         command.stdin(stdin).stdout(output.try_clone()?).stderr(errors.try_clone()?);
         detach(&mut command);
-        Ok(Child { process: command.spawn()?, output, errors })
+        Ok(Child { process: Some(command.spawn()?), output, errors })
     }
 
     /// None while it runs.
@@ -54,7 +78,8 @@ impl Child {
     /// # Errors
     /// What it printed cannot be read.
     pub fn poll(&mut self) -> io::Result<Option<Done>> {
-        let Some(status) = self.process.try_wait()? else { return Ok(None) };
+        let status = self.process.as_mut().map(Process::try_wait).transpose()?;
+        let Some(status) = status.flatten() else { return Ok(None) };
         let mut output = Vec::new();
         self.output.rewind()?;
         (&self.output).take(MOST).read_to_end(&mut output)?;
@@ -71,12 +96,35 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Of one that has ended already neither does anything.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let Some(mut process) = self.process.take() else { return };
+        // Does nothing to one that was seen to end.
+        let _ = process.kill();
+        // The list may be gone, where this process is about to end.
+        let _ = DYING.try_with(|dying| dying.borrow_mut().push(process));
     }
 }
 
 fn ended(status: ExitStatus) -> String {
     format!("it ended with {status}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::tests::Tracer;
+
+    #[test]
+    fn one_that_does_not_end_is_not_waited_for() {
+        let child = Child::start(Path::new("/bin/sleep"), &["1000"], "").unwrap();
+        let Some(tracer) = Tracer::of(child.process.as_ref().unwrap().id()) else {
+            eprintln!("skipped: processes cannot be traced here");
+            return;
+        };
+        drop(child);
+        assert_eq!(bury(), 1);
+        drop(tracer);
+        while bury() > 0 {
+            std::thread::yield_now();
+        }
+    }
 }

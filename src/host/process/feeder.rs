@@ -1,9 +1,9 @@
-//! Feeds the sets of the firewall with blocked sources, from the module's own
-//! process. Without a firewall, or without the right to change it, all else goes on.
+//! Feeds the sets of the firewall with blocked sources, from the warden. Without a
+//! firewall, or without the right to change it, all else goes on.
 
 use std::time::{Duration, Instant};
 
-use super::child::{Child, Done};
+use super::child::{Child, Done, bury};
 use crate::firewall::{
     Changes, Element, Elements, Listing, Mode, Pursuit, Sets, changes, disjoint, parse_listing,
     settle,
@@ -46,7 +46,7 @@ struct Running {
     started: Instant,
 }
 
-/// Keeps the sets as the blocks are; one process, that of the module.
+/// Keeps the sets as the blocks are; one process, the warden.
 #[derive(Default)]
 pub struct Feeder {
     running: Option<Running>,
@@ -68,6 +68,7 @@ pub struct Feeder {
 impl Feeder {
     /// Does what there is to do, and waits for nothing. `now` is in ms.
     pub fn feed(&mut self, state: &State, sets: &Sets, now: u64) {
+        bury();
         if state.firewall.mode() == Mode::Off {
             state.firewall.set(Mode::Starting, "");
         }

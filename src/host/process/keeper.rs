@@ -17,63 +17,89 @@ use crate::printable::Printable;
 
 /// Ms between two writes of the file.
 const PERIOD: u64 = 1000;
+/// Ms after which a write that goes on is a trouble.
+pub const SLOW: u64 = 10_000;
 
-/// Writes the file when blocks or bans have changed; one process, that of the module.
+/// Writes the file when blocks or bans have changed; one process, the warden.
 pub struct Keeper {
     /// The file, as `flood_persist` was at the last look.
     path: Option<PathBuf>,
     writer: Writer,
-    /// Changes of blocks and of bans at the last write.
+    /// Changes of blocks and of bans in what is being written, and in what was.
+    writing: Option<(u64, u64)>,
     written: Option<(u64, u64)>,
-    tried: u64,
+    /// When the last look was, and the last begin.
+    looked: u64,
+    began: u64,
     trouble: Trouble,
 }
 
 impl Keeper {
     /// Nothing written yet.
-    pub const NEW: Self =
-        Keeper { path: None, writer: Writer::NEW, written: None, tried: 0, trouble: Trouble::NONE };
+    pub const NEW: Self = Keeper {
+        path: None,
+        writer: Writer::NEW,
+        writing: None,
+        written: None,
+        looked: 0,
+        began: 0,
+        trouble: Trouble::NONE,
+    };
 
-    /// Writes the file if a second has passed and blocks or bans have changed since.
+    /// Begins to write the file if a second has passed and blocks or bans have changed
+    /// since. Waits for nothing.
     pub fn keep(&mut self, state: &State, now: u64) {
-        if now.saturating_sub(self.tried) < PERIOD {
+        if let Some(done) = self.writer.done() {
+            self.settle(done.map(|_| ()), now);
+        }
+        if now.saturating_sub(self.looked) < PERIOD {
             return;
         }
-        self.tried = now;
+        self.looked = now;
         let path = state.values.flood_persist();
         if self.path != path {
             // Another file is written from the beginning; the old one stays as it is.
-            *self = Keeper { path, tried: now, ..Keeper::NEW };
+            *self = Keeper { path, looked: now, ..Keeper::NEW };
+        }
+        if self.writer.is_busy() {
+            if now.saturating_sub(self.began) >= SLOW {
+                self.complain("the disk does not answer", now);
+            }
+            return;
         }
         let changes = (state.flood.changes(), state.auth.changes());
         if self.written != Some(changes)
-            && let Some(path) = self.path.clone()
+            && let Some(path) = &self.path
         {
-            self.try_to_write(state, &path, changes, now);
+            let bytes = whole(state).into_bytes();
+            (self.writing, self.began) = (Some(changes), now);
+            if let Err(why) = self.writer.start(path, files::refuse_others, move || Ok(bytes)) {
+                self.complain(&why, now);
+            }
         }
     }
 
-    fn try_to_write(&mut self, state: &State, path: &Path, changes: (u64, u64), now: u64) {
-        match self.write(state, path) {
+    fn settle(&mut self, done: Result<(), String>, now: u64) {
+        match done {
             Ok(()) => {
-                self.written = Some(changes);
+                self.written = self.writing.take();
                 if self.trouble.is_over() {
+                    let path = self.path.as_deref().unwrap_or(Path::new(""));
                     log::info(format_args!("flood_persist {}: written again", path.display()));
                 }
             }
-            Err(error) if self.trouble.is_due(now) => {
-                let path = path.display();
-                log::error(format_args!(
-                    "flood_persist {path}: {error}; blocks and bans would not survive a restart \
-                     (tried again, said once a minute)"
-                ));
-            }
-            Err(_) => {}
+            Err(error) => self.complain(&error, now),
         }
     }
 
-    fn write(&mut self, state: &State, path: &Path) -> Result<(), String> {
-        self.writer.replace(path, || Ok(whole(state).into_bytes()))
+    fn complain(&mut self, why: &str, now: u64) {
+        if self.trouble.is_due(now) {
+            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+            log::error(format_args!(
+                "flood_persist {path}: {why}; blocks and bans would not survive a restart (tried \
+                 again, said once a minute)"
+            ));
+        }
     }
 }
 

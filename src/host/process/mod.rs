@@ -14,3 +14,4 @@ pub mod route;
 pub mod tables_keeper;
 pub mod trouble;
 pub mod usage;
+pub mod warden;

@@ -1,32 +1,59 @@
 //! Compares leases with dialogs: with correct code it finds nothing.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
-use crate::clock;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::{dialogs, log};
 use crate::host::report::events;
 use crate::host::settings::at;
-use crate::host::state::{self, State};
+use crate::host::state::State;
 use crate::ledger::LeaseInfo;
 use crate::printable::Printable;
 
+/// Records that are looked at in one go: some ms, so that events are not kept waiting.
+const SLICE: u32 = 5_000;
+
 thread_local! {
-    /// Ms at the last comparison of this process.
-    static REAPED: Cell<u64> = const { Cell::new(0) };
+    static ROUND: RefCell<Round> = const { RefCell::new(Round { begun: 0, next: None }) };
 }
 
-/// Runs each second in a timer process, and each `reaper_interval` frees what two
-/// comparisons in turn found leaked.
-pub fn reap() {
-    let Some(state) = state::get() else { return };
-    let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);
-    let now = clock::monotonic();
-    // A timer that comes a little early is not put off to the next second.
-    if interval > 0 && now.saturating_sub(REAPED.get()) + 500 >= interval {
-        REAPED.set(now);
-        reconcile(state, false);
+/// A comparison of all leases, a slice at a time. In one piece millions of leases would
+/// keep the process, and whatever else it has to do, for seconds.
+struct Round {
+    /// Ms of the clock when the last one began.
+    begun: u64,
+    /// Where it goes on; None: it is done.
+    next: Option<u32>,
+}
+
+impl Round {
+    /// The records to look at now; `interval` is ms between two beginnings.
+    fn slice(&mut self, positions: u32, now: u64, interval: u64) -> std::ops::Range<u32> {
+        let from = match self.next {
+            Some(next) => next,
+            None if now.saturating_sub(self.begun) >= interval => {
+                self.begun = now;
+                0
+            }
+            None => return 0..0,
+        };
+        let to = from.saturating_add(SLICE).min(positions);
+        self.next = (to < positions).then_some(to);
+        from..to
     }
+}
+
+/// Called all the time in the recorder, as it may wait for dialogs. Each
+/// `reaper_interval` a comparison begins, which frees what two of them in turn found
+/// leaked.
+pub fn reap(state: &State, now: u64) {
+    let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);
+    if interval == 0 || !dialogs::can_look_up() {
+        return;
+    }
+    let positions = state.ledger.positions();
+    let slice = ROUND.with_borrow_mut(|round| round.slice(positions, now, interval));
+    walk(state, slice, |info, missing| settle(state, info, missing, false));
 }
 
 /// What a comparison found.
@@ -47,29 +74,36 @@ const NAMED: usize = 20;
 
 /// Compares all leases with dialogs and changes nothing.
 pub fn compare(state: &State) -> Reconciled {
-    walk(state, |_, _| false)
+    walk(state, 0..state.ledger.positions(), |_, _| false)
 }
 
 /// Compares all leases with dialogs. One without a dialog is freed if the last
 /// comparison missed its dialog too, since a dialog may just be going, or if
 /// `free` says so.
 pub fn reconcile(state: &State, free: bool) -> Reconciled {
-    walk(state, |info, missing| {
-        let again = state.ledger.note_missing(info.dialog, info.lease, missing);
-        let freed =
-            missing && (again || free) && state.ledger.forget_lease(info.dialog, info.lease);
-        if freed {
-            report(info);
-            events::leaked(state, &info.call_id);
-        }
-        freed
-    })
+    let all = 0..state.ledger.positions();
+    walk(state, all, |info, missing| settle(state, info, missing, free))
+}
+
+/// Frees a lease if its dialog is missing again; whether it did.
+fn settle(state: &State, info: &LeaseInfo, missing: bool, free: bool) -> bool {
+    let again = state.ledger.note_missing(info.dialog, info.lease, missing);
+    let freed = missing && (again || free) && state.ledger.forget_lease(info.dialog, info.lease);
+    if freed {
+        report(info);
+        events::leaked(state, &info.call_id);
+    }
+    freed
 }
 
 /// Asks for each lease whether its dialog exists; `act` says whether it freed it.
-fn walk(state: &State, act: impl Fn(&LeaseInfo, bool) -> bool) -> Reconciled {
+fn walk(
+    state: &State,
+    positions: std::ops::Range<u32>,
+    act: impl Fn(&LeaseInfo, bool) -> bool,
+) -> Reconciled {
     let mut found = Reconciled::default();
-    for position in 0..state.ledger.positions() {
+    for position in positions {
         let Some(info) = state.ledger.at(position) else { continue };
         found.leases += 1;
         // No lock is held here: the host takes the dialog's own.
@@ -89,4 +123,27 @@ fn report(info: &LeaseInfo) {
         "BUG: the call {} was still counted while its dialog was gone; freed",
         Printable::full(&info.call_id)
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_looks_at_each_lease_once_a_slice_at_a_time() {
+        const LEASES: u32 = 3 * SLICE + 7;
+        let mut round = Round { begun: 0, next: None };
+        assert!(round.slice(LEASES, 999, 1000).is_empty());
+        for begin in [1000, 5000] {
+            let mut seen = 0;
+            for look in 0..4 {
+                let slice = round.slice(LEASES, begin + look, 1000);
+                assert!(slice.start == seen && slice.len() <= SLICE as usize, "{slice:?}");
+                seen = slice.end;
+            }
+            assert_eq!(seen, LEASES);
+            assert!(round.slice(LEASES, begin + 999, 1000).is_empty());
+        }
+        assert!(round.slice(0, 9000, 1000).is_empty() && round.next.is_none());
+    }
 }

@@ -1,68 +1,66 @@
-//! The module's own process: does what no SIP worker may wait for.
+//! The process that runs scripts and talks to databases, which may keep it waiting: it
+//! tells of events, and compares calls with dialogs. Nothing that others need waits for it.
 
 use std::cell::{Cell, RefCell};
 
 use super::audit::Audit;
-use super::feeder::Feeder;
-use super::keeper::Keeper;
 use super::route::run_route;
-use super::{revision, tables_keeper, usage};
+use super::{reaper, usage};
 use crate::clock;
 use crate::events::{Event, EventKind, Expiry, Reader};
+use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
-use crate::host::reload::fallback;
-use crate::host::report::{bans, blocks};
-use crate::host::state::rules::with_auth_rules;
 use crate::host::state::{self, State};
 use crate::printable::Printable;
 
-/// Ms between two looks for what has run out.
-const SWEEP: u64 = 200;
 /// Ms between two looks for repeats of events.
 const REPEATS: u64 = 1000;
-/// Events that are told in one go.
-const AT_ONCE: usize = 500;
+/// Ms for which events are told in one go.
+const TELLING: u64 = 50;
+/// Ms between two slices of a comparison of calls with dialogs.
+const REAPING: u64 = 100;
 
 thread_local! {
-    static SWEPT: Cell<u64> = const { Cell::new(0) };
     static REPEATED: Cell<u64> = const { Cell::new(0) };
+    static REAPED: Cell<u64> = const { Cell::new(0) };
     static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
-    static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
-    static TABLES: RefCell<tables_keeper::Keeper> = const { RefCell::new(tables_keeper::Keeper::NEW) };
-    static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 
-/// Called all the time in this process only.
-pub fn tick() {
-    let Some(state) = state::get() else { return };
+/// Called all the time in this process only, each job with a guard of its own. True if
+/// there is more to do at once.
+pub fn record() -> bool {
+    let Some(state) = state::get() else { return false };
     let now = clock::monotonic();
-    if now.saturating_sub(SWEPT.get()) >= SWEEP {
-        SWEPT.set(now);
-        state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, ended));
-        with_auth_rules(state, |rules| {
-            state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, ban));
+    let events = guard(Entry::Tell, false, || tell_all(state, now));
+    guard(Entry::Gauges, (), || usage::tell(state, now));
+    // Here, since the host may keep a dialog's lock while it asks a database.
+    if now.saturating_sub(REAPED.get()) >= REAPING {
+        REAPED.set(now);
+        guard(Entry::Reap, (), || reaper::reap(state, now));
+    }
+    let write = || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
+    let rows = guard(Entry::Audit, false, write);
+    events || rows
+}
+
+/// Whether time was up before the last event was told.
+fn tell_all(state: &State, now: u64) -> bool {
+    let mut all = false;
+    while !all && clock::monotonic().saturating_sub(now) < TELLING {
+        let event = READER.with_borrow_mut(|reader| reader.take(&state.journal));
+        event.iter().for_each(|event| tell(state, event));
+        all = event.is_none();
+    }
+    if now.saturating_sub(REPEATED.get()) >= REPEATS {
+        REPEATED.set(now);
+        let mut repeats = Vec::new();
+        READER.with_borrow_mut(|reader| {
+            reader.repeats(&state.journal, clock::wall(), |event| repeats.push(*event));
         });
-        revision::revise(state);
+        repeats.iter().for_each(|event| tell(state, event));
     }
-    READER.with_borrow_mut(|reader| {
-        for _ in 0..AT_ONCE {
-            let Some(event) = reader.take(&state.journal) else { break };
-            tell(state, &event);
-        }
-        if now.saturating_sub(REPEATED.get()) >= REPEATS {
-            REPEATED.set(now);
-            reader.repeats(&state.journal, clock::wall(), |event| tell(state, event));
-        }
-    });
-    usage::tell(state, now);
-    AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
-    KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now));
-    TABLES.with_borrow_mut(|keeper| keeper.keep(state, now));
-    fallback::tell(state, now);
-    if let Some(sets) = &state.settings.firewall {
-        FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
-    }
+    !all
 }
 
 /// Everything that becomes of an event.
@@ -84,7 +82,7 @@ fn tell(state: &State, event: &Event) {
 
 /// Said here and not where it happens: a dialog may be locked there.
 fn log_expired(event: &Event) {
-    let call_id = Printable::full(event.aor());
+    let call_id = Printable::full(event.call_id());
     let company = Printable::full(event.company());
     let why = event.expiry().map_or("", Expiry::meaning);
     let bye = match event.said_bye() {

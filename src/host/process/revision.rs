@@ -6,11 +6,12 @@ use std::cell::Cell;
 
 use crate::address::Prefix;
 use crate::auth::Ban;
-use crate::flood::{Block, ClassId};
+use crate::flood::Block;
 use crate::host::report::bans::report_outdated as report_ban;
 use crate::host::report::blocks::report_outdated as report_block;
 use crate::host::state::rules::{with_auth_rules, with_rules};
 use crate::host::state::{State, with_snapshot};
+use crate::limiter::ClassId;
 use crate::policy;
 
 /// What blocks and bans are judged by: the generation of the tables, and the versions of
@@ -22,21 +23,21 @@ thread_local! {
 }
 
 /// Ends what is outdated, if tables or settings are others than at the last call. Called
-/// all the time in the module's own process.
+/// all the time in the warden.
 pub fn revise(state: &State) {
     let basis = (
         state.store.publication().current(),
         with_rules(state, |rules| rules.version),
         with_auth_rules(state, |rules| rules.version),
     );
-    if LOOKED.replace(Some(basis)) == Some(basis) {
+    if LOOKED.get() == Some(basis) {
         return;
     }
     with_rules(state, |rules| {
         let is_over = |block: &Block| {
             // What was blocked under another `flood_ipv6_prefix` is no source of now.
             let prefix = block.prefix;
-            let is_source = prefix == prefix.first().prefix(rules.ipv6_prefix as u8);
+            let is_source = prefix == rules.source_of(prefix.first());
             let class = class_of(prefix, block.class, rules.company_sources());
             let is_over = class != block.class || rules.class(class).block == 0;
             (is_source && is_over).then_some(class)
@@ -51,6 +52,7 @@ pub fn revise(state: &State) {
         };
         state.auth.revise(is_over, |ban, class| report_ban(state, ban, class));
     });
+    LOOKED.set(Some(basis));
 }
 
 /// The class of a source now, as far as its first and last address tell. A network in

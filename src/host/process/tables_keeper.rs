@@ -1,8 +1,8 @@
 //! Keeps the last tables of the database in a file.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
+use super::keeper::SLOW;
 use super::trouble::Trouble;
 use crate::host::contract::log;
 use crate::host::files::Writer;
@@ -15,11 +15,13 @@ use crate::snapshot::{self, View};
 const PERIOD: u64 = 1000;
 const PATIENCE: u64 = 10_000;
 
-/// Writes the file after each publication; one process, that of the module.
+/// Writes the file after each publication; one process, the warden.
 pub struct Keeper {
     /// The file, as `tables_file` was at the last look.
     path: Option<PathBuf>,
     writer: Writer,
+    /// Generation that is being written, and since when.
+    writing: (u64, u64),
     /// Not before then.
     due: u64,
     trouble: Trouble,
@@ -28,10 +30,14 @@ pub struct Keeper {
 impl Keeper {
     /// Nothing written yet.
     pub const NEW: Self =
-        Keeper { path: None, writer: Writer::NEW, due: 0, trouble: Trouble::NONE };
+        Keeper { path: None, writer: Writer::NEW, writing: (0, 0), due: 0, trouble: Trouble::NONE };
 
-    /// Writes the file if there are tables that it does not keep.
+    /// Begins to write the file if there are tables that it does not keep. Waits for
+    /// nothing.
     pub fn keep(&mut self, state: &State, now: u64) {
+        if let Some(done) = self.writer.done() {
+            self.settle(state, done, now);
+        }
         if now < self.due {
             return;
         }
@@ -44,51 +50,64 @@ impl Keeper {
             }
             *self = Keeper { path, due: self.due, ..Keeper::NEW };
         }
+        let (_, began) = self.writing;
+        if self.writer.is_busy() {
+            if now.saturating_sub(began) >= SLOW {
+                self.complain("the disk does not answer", now);
+            }
+            return;
+        }
         let current = state.store.publication().current();
         if state.fallback.is_on() || state.fallback.kept() == current {
             return;
         }
-        if let Some(path) = self.path.clone() {
-            self.try_to_write(state, &path, now);
+        if let Some(path) = self.path.clone()
+            && let Err(why) = self.begin(state, &path, now)
+        {
+            self.complain(&why, now);
         }
     }
 
-    fn try_to_write(&mut self, state: &State, path: &Path, now: u64) {
-        let shown = path.display();
-        match self.write(state, path) {
-            Ok(generation) => {
+    fn begin(&mut self, state: &State, path: &Path, now: u64) -> Result<(), String> {
+        let (generation, snapshot) = copy_of_current().ok_or("no tables can be read")?;
+        let classes = state.settings.classes.clone();
+        self.writing = (generation, now);
+        self.writer.start(path, refuse_foreign, move || {
+            let view = View::new(bytemuck::cast_slice(&snapshot));
+            let view = view.ok_or("BUG: the copy of the tables is damaged")?;
+            Ok(snapshot::kept(&view, &classes))
+        })
+    }
+
+    fn settle(&mut self, state: &State, done: Result<usize, String>, now: u64) {
+        let (generation, began) = self.writing;
+        match done {
+            Ok(bytes) => {
                 state.fallback.keep(generation);
+                let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+                let ms = now.saturating_sub(began);
+                log::debug(format_args!(
+                    "generation {generation} is kept in {path}: {bytes} bytes, {ms} ms"
+                ));
                 if self.trouble.is_over() {
-                    log::info(format_args!("tables_file {shown}: written again"));
+                    log::info(format_args!("tables_file {path}: written again"));
                 }
             }
             Err(error) => {
                 self.due = now + PATIENCE;
-                if self.trouble.is_due(now) {
-                    log::error(format_args!(
-                        "tables_file {shown}: {error}; a start without the database would not \
-                         have these tables (tried again, said once a minute)"
-                    ));
-                }
+                self.complain(&error, now);
             }
         }
     }
 
-    fn write(&mut self, state: &State, path: &Path) -> Result<u64, String> {
-        refuse_foreign(path)?;
-        let started = Instant::now();
-        let (mut written, mut bytes) = (0, 0);
-        self.writer.replace(path, || {
-            let (generation, snapshot) = copy_of_current().ok_or("no tables can be read")?;
-            let view = View::new(bytemuck::cast_slice(&snapshot));
-            let view = view.ok_or("BUG: the copy of the tables is damaged")?;
-            let file = snapshot::kept(&view, &state.settings.classes);
-            (written, bytes) = (generation, file.len());
-            Ok(file)
-        })?;
-        let (ms, shown) = (started.elapsed().as_millis(), path.display());
-        log::debug(format_args!("generation {written} is kept in {shown}: {bytes} bytes, {ms} ms"));
-        Ok(written)
+    fn complain(&mut self, why: &str, now: u64) {
+        if self.trouble.is_due(now) {
+            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+            log::error(format_args!(
+                "tables_file {path}: {why}; a start without the database would not have these \
+                 tables (tried again, said once a minute)"
+            ));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 /// Ms between two lines about the same one.
 const PERIOD: u64 = 60_000;
 
-/// Something that the module's own process tries again and again: that it fails is
+/// Something that a process of the module's own tries again and again: that it fails is
 /// said once a minute.
 pub struct Trouble(Option<u64>);
 

@@ -15,7 +15,7 @@ pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRow
     let flood = state.flood_rules.settings();
     Loader::new(names, bad_rows).flood(
         state.settings.classes.clone(),
-        Broadest { v4: flood.broadest_v4 as u8, v6: flood.broadest_v6 as u8 },
+        Broadest { v4: flood.common.broadest_v4 as u8, v6: flood.common.broadest_v6 as u8 },
     )
 }
 

@@ -2,8 +2,7 @@
 //! serve until the database's can be read again.
 //!
 //! A process of its own tries, and only after such a start: a database that does not
-//! answer may keep it waiting for minutes, which neither a SIP worker nor the process
-//! that tells of blocks and feeds the firewall may.
+//! answer may keep it waiting for minutes, which neither a SIP worker nor the warden may.
 
 use std::cell::Cell;
 
@@ -51,7 +50,7 @@ thread_local! {
     static SAID: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Says once a minute that the file serves; in the module's own process.
+/// Says once a minute that the file serves; in the warden.
 pub fn tell(state: &State, now: u64) {
     if !state.fallback.is_on() || now < SAID.get() + MINUTE {
         return;

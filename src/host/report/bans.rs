@@ -4,11 +4,11 @@ use super::complaint::{Kind, complain};
 use super::events;
 use crate::auth::{Ban, Checked, Outcome, Rules, Turns};
 use crate::clock;
-use crate::flood::ClassId;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::state::State;
 use crate::host::state::rules::with_auth_rules;
+use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::source::Learnt;
 

@@ -4,11 +4,12 @@ use super::complaint::{Kind, complain};
 use super::events;
 use crate::address::Address;
 use crate::clock;
-use crate::flood::{Block, Checked, ClassId, Ended, Outcome, Reason, Rules};
+use crate::flood::{Block, Checked, Ended, Outcome, Reason, Rules};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::state::State;
 use crate::host::state::rules::with_rules;
+use crate::limiter::ClassId;
 use crate::source::Source;
 use crate::tables::Broadest;
 
@@ -21,7 +22,7 @@ pub fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
     match checked.outcome {
         Outcome::Started { until, times } => {
             counters::count_own(Own::FloodBlocksStarted);
-            let (prefix, since) = (source.prefix(rules.ipv6_prefix as u8), clock::monotonic());
+            let (prefix, since) = (rules.source_of(source), clock::monotonic());
             let reason = Reason::Flood;
             let class = checked.class;
             let ways = learnt.into();
@@ -33,7 +34,7 @@ pub fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
         }
         Outcome::Throttled { begins: true } => {
             counters::count_own(Own::FloodThrottlings);
-            let prefix = source.prefix(rules.ipv6_prefix as u8);
+            let prefix = rules.source_of(source);
             let limit = rules.class(checked.class).limit;
             events::throttled(state, (prefix, learnt), checked.class, limit);
             log_start(state, rules, "throttling", source, checked.class, "");
@@ -58,7 +59,7 @@ fn log_start(
     more: &str,
 ) {
     let rule = rules.class(class);
-    let source = source.prefix(rules.ipv6_prefix as u8).name();
+    let source = rules.source_of(source).name();
     log::warning(format_args!(
         "{what} of {source} starts: more than {} requests in {} ms, class {}{more}{}",
         rule.limit,

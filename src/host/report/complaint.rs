@@ -5,11 +5,12 @@ use std::cell::Cell;
 use std::fmt::Arguments;
 use std::time::{Duration, Instant};
 
+use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 /// What is complained of.
 #[derive(Clone, Copy)]
@@ -34,7 +35,11 @@ pub enum Kind {
     Address,
     /// A message that nobody has sent.
     NoSource,
+    /// A lock that another process does not give back.
+    Lock,
 }
+
+const _: () = assert!(Kind::Lock as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };
@@ -77,4 +82,16 @@ pub fn no_such_flag(function: &str, letter: u8, known: &str) -> String {
     let letter = [letter];
     let letter = Printable::short(&letter);
     format!("{function} has no flag \"{letter}\"; its flags are {known}")
+}
+
+/// This process has waited for a second for a lock of another one, which is alive.
+pub fn long_wait(owner: u32) {
+    counters::count_own(Own::LockWaits);
+    complain(
+        Kind::Lock,
+        format_args!(
+            "process {owner} has not given a lock back for 1 s; is it stopped, or the machine \
+             overloaded? (said once a minute)"
+        ),
+    );
 }

@@ -5,13 +5,14 @@ use crate::address::Prefix;
 use crate::auth::Ban;
 use crate::clock::{self, Moment};
 use crate::events::{Event, EventKind, Expiry, Subject};
-use crate::flood::{Block, ClassId, Reason};
+use crate::flood::{Block, Reason};
 use crate::host::contract::message::Message;
 use crate::host::state::usage::NEAR;
 use crate::host::state::{self, State};
 use crate::ledger::{LeaseInfo, ScopeKind};
+use crate::limiter::ClassId;
 use crate::policy::Numbers;
-use crate::snapshot::View;
+use crate::snapshot::CompanyView;
 use crate::source::{Learnt, Source};
 use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
 
@@ -22,10 +23,9 @@ pub fn subject(source: Option<Source>) -> Subject<'static> {
     Subject { source, learnt: Some(learnt), ..Subject::default() }
 }
 
-/// A function has refused a request, or would have. The brand is looked up only for
-/// what is no repeat.
+/// A function has refused a request, or would have: of a company, if it is known.
 pub fn refused(
-    view: &View<'_>,
+    company: Option<&CompanyView<'_>>,
     msg: Message<'_>,
     function: &'static Function,
     verdict: Verdict,
@@ -35,23 +35,17 @@ pub fn refused(
 ) {
     let Some(state) = state::get() else { return };
     let now = clock::wall();
-    let Subject { source, learnt, company, aor, .. } = *subject;
+    let Subject { source, learnt, company: id, aor, .. } = *subject;
     let what = (function.place(), verdict as u8, monitored, learnt.map(|way| way as u8));
-    let key = (what, source, company, aor);
+    let key = (what, source, id, aor);
     state.journal.put_folded(&key, now, || {
-        let (kind, scope) = match verdict {
-            Verdict::BrandLimit => (EventKind::Limit, Some(ScopeKind::BRAND)),
-            Verdict::CompanyLimit => (EventKind::Limit, Some(ScopeKind::COMPANY)),
-            Verdict::RoadwarriorLimit => (EventKind::Limit, Some(ScopeKind::ROADWARRIOR)),
-            Verdict::LedgerFull => (EventKind::Limit, None),
-            _ => (EventKind::Denied, None),
-        };
-        let brand = view.company(company).map_or(&[][..], |company| company.brand().0);
+        let limited = numbers.hit.is_some() || verdict == Verdict::LedgerFull;
+        let kind = if limited { EventKind::Limit } else { EventKind::Denied };
+        let brand = company.map_or(&[][..], |company| company.brand().0);
         let [call_id, from] = msg.names();
         let subject = Subject { brand, call_id, from, ..*subject };
         let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
-        let counted = scope.and_then(|scope| *numbers.scopes.get(scope.number())?);
-        (event.calls, event.limit) = counted.unwrap_or((0, 0));
+        (event.calls, event.limit) = numbers.hit.map_or((0, 0), |hit| (hit.calls, hit.limit));
         event
     });
 }
@@ -95,10 +89,9 @@ pub fn block_ended(state: &State, block: &Block) {
 
 fn block_event(state: &State, kind: EventKind, block: &Block) {
     let now = Moment::now();
-    let class = state.settings.classes.name(block.class).as_bytes();
     let (source, learnt) = (Some(block.prefix), block.ways.first());
-    let subject = Subject { source, learnt, aor: class, ..Subject::default() };
-    let mut event = Event::new(kind, now.wall, &subject);
+    let subject = Subject { source, learnt, ..Subject::default() };
+    let mut event = Event::new(kind, now.wall, &subject).with_class(block.class);
     if block.reason == Reason::Flood {
         event = event.by(&FLOOD_CHECK);
     }
@@ -140,14 +133,11 @@ pub fn throttled(
     class: Option<ClassId>,
     limit: u32,
 ) {
-    let aor = state.settings.classes.name(class).as_bytes();
     let (source, learnt) = (Some(source), Some(learnt));
-    let subject = Subject { source, learnt, aor, ..Subject::default() };
-    let mut event = Event::new(EventKind::Limit, clock::wall(), &subject).with_verdict(
-        &FLOOD_CHECK,
-        Verdict::FloodThrottled,
-        false,
-    );
+    let subject = Subject { source, learnt, ..Subject::default() };
+    let mut event = Event::new(EventKind::Limit, clock::wall(), &subject)
+        .with_verdict(&FLOOD_CHECK, Verdict::FloodThrottled, false)
+        .with_class(class);
     event.limit = limit;
     state.journal.put(&event);
 }
@@ -158,7 +148,7 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
         Ok(generation) => (EventKind::Reload, "", generation),
         Err(why) => (EventKind::ReloadFailed, why, 0),
     };
-    let subject = Subject { aor: text.as_bytes(), ..Subject::default() };
+    let subject = Subject { text: text.as_bytes(), ..Subject::default() };
     let mut event = Event::new(kind, clock::wall(), &subject);
     event.calls = u32::try_from(generation).unwrap_or(u32::MAX);
     state.journal.put(&event);
@@ -167,14 +157,13 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
 /// A call that counted ended although neither end hung up.
 pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
     let (brand, company) = (call.id(ScopeKind::BRAND), call.id(ScopeKind::COMPANY));
-    let call_id = &call.call_id;
-    let subject = Subject { company, brand, aor: call_id, call_id, ..Subject::default() };
+    let subject = Subject { company, brand, call_id: &call.call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
     state.journal.put(&event.with_expiry(why, said_bye));
 }
 
 /// A call was still counted while its dialog was gone.
 pub fn leaked(state: &State, call_id: &[u8]) {
-    let subject = Subject { aor: call_id, call_id, ..Subject::default() };
+    let subject = Subject { call_id, ..Subject::default() };
     state.journal.put(&Event::new(EventKind::Leak, clock::wall(), &subject));
 }

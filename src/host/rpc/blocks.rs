@@ -5,7 +5,7 @@ use super::bans;
 use super::page::Page;
 use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
-use crate::flood::{Block, ClassId, Ended, Reason, Rules, Seen};
+use crate::flood::{Block, Ended, Reason, Rules, Seen};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
@@ -13,6 +13,7 @@ use crate::host::report::blocks::{BROADEST, monitor_note, report_end};
 use crate::host::report::events;
 use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
+use crate::limiter::ClassId;
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, SourceKind, View};
@@ -110,7 +111,7 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
         Foretold {
             verdict: verdict_on_next(rules, block, class, seen),
             watched: rules.monitor != 0,
-            source: source.prefix(rules.ipv6_prefix as u8),
+            source: rules.source_of(source),
             class,
             class_rule,
             requests: seen.map_or(0, |seen| seen.requests),
@@ -243,10 +244,10 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
             reason: Reason::Manual,
             ways: Ways::NONE,
         };
-        let before = (state.flood.block(&block, rules, now.monotonic))
+        let over = (state.flood.block(&block, rules, now.monotonic))
             .map_err(|_| Fault::internal("no room: flood_sources is full of blocks"))?;
-        if let Some(before) = &before {
-            report_end(state, &Ended::Block(*before));
+        if let Some(over) = &over {
+            report_end(state, over);
         }
         counters::count_own(Own::FloodBlocksStarted);
         events::block_started(state, &block);

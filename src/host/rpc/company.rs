@@ -7,6 +7,7 @@ use crate::host::state::{State, with_snapshot};
 use crate::ledger::ScopeKind;
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
+use crate::tables::alike;
 
 /// Ranges on one page: ctl replies are bounded to 8 KB per structure.
 const PAGE: usize = 50;
@@ -21,12 +22,6 @@ pub(super) fn filter(company: &CompanyView<'_>) -> &'static str {
         (true, false) => "on",
         (true, true) => "monitor",
     }
-}
-
-/// The id among these that differs in case or blanks only.
-pub(super) fn alike<'a>(id: &[u8], mut known: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
-    let id = id.trim_ascii();
-    known.find(|other| other.trim_ascii().eq_ignore_ascii_case(id))
 }
 
 /// What to say of an id that no company has: first what to write instead, as an answer may

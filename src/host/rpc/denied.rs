@@ -7,15 +7,15 @@ use super::page::Page;
 use crate::address::Prefix;
 use crate::clock;
 use crate::events::{Event, EventKind};
-use crate::flood::ClassId;
 use crate::host::contract::rpc::{Call, Fault, Node};
-use crate::host::script::variables::names_a_class;
 use crate::host::state::rules::with_rules;
 use crate::host::state::usage::{Usage, brands, companies};
 use crate::host::state::{State, with_snapshot};
+use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::snapshot::View;
 use crate::source::Learnt;
+use crate::verdict::Verdict;
 
 /// Refusals on a page: ctl bounds the structures of one reply.
 const PAGE: usize = 20;
@@ -49,7 +49,7 @@ pub fn denied(call: &Call, state: &State) -> Result<(), Fault> {
     }
     let list = reply.array(c"denied");
     for event in page.of(found.iter()) {
-        describe(&list.item_structure(), event);
+        describe(&list.item_structure(), state, event);
     }
     Ok(())
 }
@@ -63,14 +63,13 @@ fn concerns(view: &View<'_>, company: &[u8], event: &Event) -> bool {
     let overlaps = |range: Prefix| {
         event.source().is_some_and(|source| range.contains(source) || source.contains(range))
     };
-    let user = if names_a_class(event) { None } else { view.user(event.aor()) };
+    let user = view.user(event.aor());
     user.is_some_and(|user| user.company.id() == company)
         || view.company(company).is_some_and(|company| company.ranges().any(overlaps))
 }
 
-fn describe(node: &Node<'_>, event: &Event) {
-    let (class, aor): (_, &[u8]) =
-        if names_a_class(event) { (event.aor(), &[]) } else { (&[], event.aor()) };
+fn describe(node: &Node<'_>, state: &State, event: &Event) {
+    let class = event.class().map_or("", |class| state.settings.classes.name(class));
     let is_start = matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BanStarted));
     node.time((c"time", c"date"), event.time / 1000);
     node.time((c"first_time", c"first_date"), event.since / 1000);
@@ -82,10 +81,10 @@ fn describe(node: &Node<'_>, event: &Event) {
     node.text(c"learnt", event.learnt().map_or("", Learnt::name));
     node.text(c"company", Printable::full(event.company()));
     node.text(c"brand", Printable::full(event.brand()));
-    node.text(c"aor", Printable::full(aor));
+    node.text(c"aor", Printable::full(event.aor()));
     node.text(c"from", Printable::full(event.from()));
     node.text(c"call_id", Printable::full(event.call_id()));
-    node.text(c"class", Printable::full(class));
+    node.text(c"class", class);
     // Of a block they are requests.
     node.int(c"calls", if is_start { 0 } else { event.calls });
     node.int(c"limit", event.limit);
@@ -143,6 +142,12 @@ fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>
     busy
 }
 
+/// Whether a request was refused since no range of the company has its source. A call
+/// that is refused as a duplicate, or for a limit, may come from within one.
+fn lacks_range(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::DeniedSource | Verdict::DeniedNoRanges | Verdict::RoadwarriorNone)
+}
+
 /// The ranges that the sources refused last would need: company.
 pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
@@ -151,7 +156,8 @@ pub fn suggest(call: &Call, state: &State) -> Result<(), Fault> {
     if let Some(unknown) = unknown {
         return Err(Fault::unknown(unknown));
     }
-    let denied = state.recent.list(|event| event.company() == company && event.calls == 0);
+    let lacks_range = |event: &Event| event.verdict().is_some_and(lacks_range);
+    let denied = state.recent.list(|event| event.company() == company && lacks_range(event));
     let attackers = state.starts.list(|event| event.source().is_some());
     let mut left_out = BTreeSet::new();
     let mut networks: BTreeMap<String, (Prefix, Vec<(Prefix, u32)>)> = BTreeMap::new();

@@ -16,7 +16,7 @@ use crate::printable::{Printable, without_password};
 const LOOKS: u32 = 400;
 const PAUSE: u64 = 5;
 
-/// Waits until the module's own process has applied all changes of settings; whether it
+/// Waits until the warden has applied all changes of settings; whether it
 /// has.
 fn settles() -> bool {
     (0..LOOKS).any(|_| {
@@ -28,18 +28,17 @@ fn settles() -> bool {
     })
 }
 
-/// Waits until all changes of settings so far hold: a tenth of a second, unless an event
-/// route or the audit's database keeps the module's own process.
+/// Waits until all changes of settings so far hold: a tenth of a second.
 ///
 /// # Errors
-/// They do not hold yet.
+/// They are not in force yet.
 pub fn settle() -> Result<(), Fault> {
     if settles() {
         return Ok(());
     }
     Err(Fault::internal(
-        "nothing was done: changes of settings do not hold yet, since the module's own process is \
-         busy (an event route, or the audit's database); try again",
+        "nothing was done: changes of settings are not in force yet: the process \"sipwarden \
+         warden\" does not run (is it stopped, or the machine overloaded?); try again",
     ))
 }
 
@@ -50,7 +49,7 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"pending", u64::from(!settings_are_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
         // Classes are told one by one, below.
-        if !matches!(param.kind, Kind::Classes) {
+        if !matches!(param.kind, Kind::Classes | Kind::AuthClasses) {
             tell(&reply, state, index, param);
         }
     }

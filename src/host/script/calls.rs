@@ -101,14 +101,16 @@ fn report_refusal(
     with_snapshot(|view, _| {
         let &Asked { source, aor, company, monitored } = asked;
         let subject = Subject { company, aor, ..subject(source) };
-        events::refused(view, call.message(), function, verdict, monitored, &subject, numbers);
+        let known = view.company(company);
+        let known = known.as_ref();
+        events::refused(known, call.message(), function, verdict, monitored, &subject, numbers);
     });
 }
 
 /// Whether refusals for a company's sources are only watched.
 fn is_filter_monitored(company: &[u8]) -> bool {
     let everywhere = monitors();
-    with_snapshot(|view, _| policy::is_filter_monitored(view, company, everywhere))
+    with_snapshot(|view, _| policy::is_filter_monitored(view.company(company).as_ref(), everywhere))
         .unwrap_or(everywhere)
 }
 

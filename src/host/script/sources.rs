@@ -43,10 +43,8 @@ pub fn check_country(msg: Message<'_>, list: &[u8]) -> Verdict {
 /// What is refused for an argument can be found like any other refusal.
 #[cold]
 fn report_error(msg: Message<'_>, verdict: Verdict, source: Option<Source>) {
-    with_snapshot(|view, _| {
-        let none = Numbers::NONE;
-        events::refused(view, msg, &CHECK_COUNTRY, verdict, false, &subject(source), &none);
-    });
+    let none = Numbers::NONE;
+    events::refused(None, msg, &CHECK_COUNTRY, verdict, false, &subject(source), &none);
 }
 
 fn decide_country(list: &[u8], source: Source) -> Option<Verdict> {
@@ -65,26 +63,25 @@ fn decide_country(list: &[u8], source: Source) -> Option<Verdict> {
 }
 
 /// The verdict, and whether refusals are only watched.
-fn decide(msg: Message<'_>, company: &[u8], source: Result<Source, NoSource>) -> (Verdict, bool) {
+fn decide(msg: Message<'_>, id: &[u8], source: Result<Source, NoSource>) -> (Verdict, bool) {
     let decided = with_snapshot(|view, _| {
+        let company = view.company(id);
+        let company = company.as_ref();
         let verdict = match source {
-            Ok(source) => policy::check_company_ip(view, company, source.address).verdict,
+            Ok(source) => policy::check_source(company, id, source.address).verdict,
             Err(none) => none.refusal(),
         };
         if verdict.code() > 0 {
             return (verdict, false);
         }
-        let monitored = policy::is_filter_monitored(view, company, monitors());
-        let subject = Subject { company, ..subject(source.ok()) };
+        let monitored = policy::is_filter_monitored(company, monitors());
+        let subject = Subject { company: id, ..subject(source.ok()) };
         let none = Numbers::NONE;
-        events::refused(view, msg, &CHECK_COMPANY_IP, verdict, monitored, &subject, &none);
+        events::refused(company, msg, &CHECK_COMPANY_IP, verdict, monitored, &subject, &none);
         (verdict, monitored)
     });
     if source.is_ok() && decided.is_some_and(|(verdict, _)| verdict == Verdict::InternalError) {
-        misused(
-            CHECK_COMPANY_IP.name,
-            format_args!("the company is \"{}\"", Printable::short(company)),
-        );
+        misused(CHECK_COMPANY_IP.name, format_args!("the company is \"{}\"", Printable::short(id)));
     }
     decided.unwrap_or_else(|| (Verdict::InternalError, monitors()))
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::told::{About, Told, last_told};
 use crate::address::Address;
-use crate::events::{Event, EventKind};
+use crate::events::Event;
 use crate::host::contract::message::Message;
 use crate::host::contract::values::Value;
 use crate::host::state::{self, with_snapshot};
@@ -108,17 +108,6 @@ fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Va
     Some(text(event_of(context)?)).filter(|text| !text.is_empty()).map(Value::Text)
 }
 
-/// Events of these kinds keep a class where others keep an AoR.
-pub fn names_a_class(event: &Event) -> bool {
-    matches!(event.kind(), Some(EventKind::BlockStarted | EventKind::BlockEnded))
-        || event.function() == crate::verdict::FLOOD_CHECK.name
-}
-
-/// The AoR, or the text that an event without one keeps in its place.
-fn aor_or_text<'a>(context: &Context<'a>) -> Option<Value<'a>> {
-    event_text(context, Event::aor).filter(|_| !event_of(context).is_some_and(names_a_class))
-}
-
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
         Context::Message(Told { about: About::Flood(numbers), .. }, _) => {
@@ -127,7 +116,10 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
         Context::Message(Told { about: About::Auth(numbers), .. }, _) => {
             Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
-        Context::Event(view) if names_a_class(&view.event) => Some(Value::Text(view.event.aor())),
+        Context::Event(view) => {
+            let class = view.event.class()?;
+            Some(Value::Static(state::get()?.settings.classes.name(class).as_bytes()))
+        }
         _ => None,
     }
 }
@@ -240,11 +232,11 @@ pub const ATTRIBUTES: [Attribute; 34] = [
     ),
     attribute("company", "event: id of the company", |c| event_text(c, Event::company)),
     attribute("brand", "event: id of the brand", |c| event_text(c, Event::brand)),
-    attribute("aor", "event: AoR of the user", aor_or_text),
+    attribute("aor", "event: AoR of the user", |c| event_text(c, Event::aor)),
     attribute(
         "text",
         "event: why a reload failed, the Call-ID of a leak or of a call that expired",
-        aor_or_text,
+        |c| event_text(c, Event::text),
     ),
     attribute("call_id", "event: Call-ID of the request or call", |c| {
         event_text(c, Event::call_id)

@@ -8,7 +8,8 @@ use super::params::{PARAMS, Value, at};
 use super::values::Values;
 use crate::auth::{self, AuthSettings};
 use crate::firewall::Sets;
-use crate::flood::{ClassId, ClassNames, FloodSettings, parse_class, parse_duration};
+use crate::flood::{FloodSettings, parse_class};
+use crate::limiter::{ClassId, ClassNames, parse};
 
 /// Values as they arrive in mod_init, before [`Settings::take`].
 static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
@@ -129,11 +130,11 @@ impl Settings {
             (at::AUTH_LIMIT..=at::AUTH_SAME | at::AUTH_MONITOR, Value::Int(number)) => {
                 let number = u32::try_from(*number).unwrap_or(0);
                 match index {
-                    at::AUTH_LIMIT => auth.set_default(|limit, _, _, _| *limit = number),
-                    at::AUTH_WINDOW => auth.set_default(|_, window, _, _| *window = number),
-                    at::AUTH_BLOCK => auth.set_default(|_, _, block, _| *block = number),
-                    at::AUTH_RESTART => auth.set_default(|_, _, _, restart| *restart = number),
-                    at::AUTH_SAME => auth.same = number,
+                    at::AUTH_LIMIT => auth.default_mut().limit = number,
+                    at::AUTH_WINDOW => auth.default_mut().window = number,
+                    at::AUTH_BLOCK => auth.default_mut().block = number,
+                    at::AUTH_RESTART => auth.default_mut().restart = number,
+                    at::AUTH_SAME => auth.common.same = number,
                     _ => auth.monitor = number,
                 }
             }
@@ -188,8 +189,7 @@ impl Settings {
     fn set_text(&self, flood: &mut FloodSettings, index: usize, text: &str) -> Result<(), String> {
         match index {
             at::FLOOD_WINDOW => {
-                let ms = parse_duration(text)?;
-                flood.set_default(|_, window, _, _| *window = ms);
+                flood.default_mut().window = parse::duration(text)?;
             }
             at::FLOOD_CLASS => {
                 let class = parse_class(text)?;
@@ -211,14 +211,14 @@ impl Settings {
 
 fn set_number(flood: &mut FloodSettings, index: usize, number: u32) {
     match index {
-        at::FLOOD_LIMIT => flood.set_default(|limit, _, _, _| *limit = number),
-        at::FLOOD_BLOCK => flood.set_default(|_, _, block, _| *block = number),
-        at::FLOOD_BLOCK_MAX => flood.set_default(|_, _, _, most| *most = number),
-        at::FLOOD_EXEMPT_PREFIX => flood.broadest_v4 = number,
-        at::FLOOD_EXEMPT_IPV6_PREFIX => flood.broadest_v6 = number,
-        at::FLOOD_IPV6_PREFIX => flood.ipv6_prefix = number,
+        at::FLOOD_LIMIT => flood.default_mut().limit = number,
+        at::FLOOD_BLOCK => flood.default_mut().block = number,
+        at::FLOOD_BLOCK_MAX => flood.default_mut().block_max = number,
+        at::FLOOD_EXEMPT_PREFIX => flood.common.broadest_v4 = number,
+        at::FLOOD_EXEMPT_IPV6_PREFIX => flood.common.broadest_v6 = number,
+        at::FLOOD_IPV6_PREFIX => flood.common.ipv6_prefix = number,
         at::FLOOD_MONITOR => flood.monitor = number,
-        at::MONITOR => flood.monitor_all = number,
+        at::MONITOR => flood.common.monitor_all = number,
         _ => {}
     }
 }

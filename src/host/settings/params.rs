@@ -3,7 +3,8 @@
 use std::ffi::CStr;
 
 use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
-use crate::flood::{LONGEST_BLOCK, parse_class, parse_duration};
+use crate::flood::{LONGEST_BLOCK, parse_class};
+use crate::limiter::parse;
 use crate::tables::Table;
 
 /// What a parameter takes.
@@ -363,7 +364,7 @@ impl Param {
                 len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
                 len => refused(&len, format!("bytes are not from {min} to {max}")),
             },
-            (Kind::Duration { .. }, Some(text)) => match parse_duration(&text) {
+            (Kind::Duration { .. }, Some(text)) => match parse::duration(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },

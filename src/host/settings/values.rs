@@ -29,8 +29,9 @@ impl Default for Slot {
     }
 }
 
-/// The values in shared memory, in the order of [`PARAMS`]. Any process may read; only
-/// `mod_init` and then the module's own process write.
+/// The values in shared memory, in the order of [`PARAMS`]. Any process may read. After
+/// `mod_init` the warden writes, and those of lists the process that was asked to change
+/// one: with `State::changing` held.
 pub struct Values {
     slots: &'static [SharedMutex<Slot>],
 }

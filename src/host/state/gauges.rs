@@ -19,8 +19,9 @@ pub struct Gauge {
 }
 
 /// What is asked for its value; follows [`OWN`].
-pub const GAUGES: [Gauge; 19] = [
+pub const GAUGES: [Gauge; 20] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
+    Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
     Gauge { name: c"sources_known", value: |s| s.flood.memory().used.into() },

@@ -7,6 +7,7 @@ use crate::auth::AuthTable;
 use crate::flood::FloodTable;
 use crate::host::settings::{Kind, PARAMS, Settings, at};
 use crate::ledger::Ledger;
+use crate::shm::page_size;
 use crate::system::address_space_limit;
 
 /// Left for all else that Kamailio maps: tables on their way, connections, other modules.
@@ -107,5 +108,5 @@ fn room() -> Option<usize> {
     let limit = address_space_limit()?;
     let pages: usize =
         fs::read_to_string("/proc/self/statm").ok()?.split(' ').next()?.parse().ok()?;
-    Some(limit.saturating_sub(pages * 4096))
+    Some(limit.saturating_sub(pages * page_size()))
 }

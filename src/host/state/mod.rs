@@ -19,7 +19,7 @@ use crate::firewall::Status;
 use crate::flood::{FloodSettings, FloodTable, SharedRules};
 use crate::host::settings::{Settings, Values};
 use crate::ledger::Ledger;
-use crate::shm::{Area, SharedText, SnapshotStore};
+use crate::shm::{Area, SharedMutex, SharedText, SnapshotStore};
 use fallback::Fallback;
 use memory::Plan;
 
@@ -34,6 +34,8 @@ pub struct State {
     pub settings: Settings,
     /// What may change, but for no request path.
     pub values: Values,
+    /// Held while a setting changes, so that the value that is shown is the one in force.
+    pub changing: &'static SharedMutex<u8>,
     /// The snapshots.
     pub store: SnapshotStore,
     /// The calls.
@@ -89,6 +91,7 @@ impl State {
     ) -> io::Result<Self> {
         Ok(State {
             values,
+            changing: Area::share()?,
             store: SnapshotStore::new(settings.snapshot_bytes)?,
             ledger: Ledger::new(settings.max_calls, seed)?,
             flood: FloodTable::new(settings.flood_sources, seed)?,

@@ -17,9 +17,6 @@ fn complain(why: NoReader) {
             "more than {MAX_READERS} processes read the tables: the checks of process {pid} fail \
              closed"
         )),
-        NoReader::OtherThread => log::critical(format_args!(
-            "BUG: two threads of process {pid} read the tables: the checks of one fail closed"
-        )),
         NoReader::Waiting => {}
     }
 }

@@ -123,7 +123,7 @@ fn settings_that_do_nothing_or_harm_are_named() {
         assert!(status == 1 && line.is_some_and(|line| line.starts_with(proxy)), "{said}");
     };
     let slip = Merged::with(&[("SIPWARDEN_TABLE_FILE", "\"/x\"")]);
-    only(&slip, "users", "SIPWARDEN_TABLE_FILE is no setting");
+    only(&slip, "users", "SIPWARDEN_TABLE_FILE is not a setting");
     let url = |name: &str, password: &str| {
         format!("\"mysql://sipwarden_dialogs:{password}@h/sipwarden_dialogs_{name}\"")
     };

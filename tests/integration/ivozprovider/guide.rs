@@ -291,7 +291,7 @@ fn the_commands_of_the_side_by_side_step_show_differences_refusals_and_bans() {
          DELETE FROM kam_users_address WHERE companyId = 7;",
     );
     world.proxies.users.kamcmd(&["sipwarden.reload"]);
-    assert_eq!(world.phone(support::world::ELSEWHERE, 8).register().status(), Some(403));
+    assert_eq!(world.phone(crate::support::world::ELSEWHERE, 8).register().status(), Some(403));
     assert_eq!(world.phone("127.61.0.1", 8).register().status(), Some(403));
     let mut thief = world.phone("127.60.0.2", 7);
     for n in 0..100 {
@@ -301,7 +301,7 @@ fn the_commands_of_the_side_by_side_step_show_differences_refusals_and_bans() {
     thief.password = "secret".into();
     thief.register();
     world.proxies.users.wait_until(&["sipwarden.bans"], "total: 1");
-    world.phone(support::world::GRANTED, 7).register();
+    world.phone(crate::support::world::GRANTED, 7).register();
 
     let steps = commands(&block("journalctl"));
     let expected = [
@@ -366,8 +366,10 @@ fn the_commands_after_the_switch_say_what_the_guide_says_of_them() {
                 });
             }
             "sipwarden.denied" => {
-                world.phone(support::world::ELSEWHERE, 8).register();
-                assert!(shell.run(command).contains("reason: roadwarrior_none"));
+                world.phone(crate::support::world::ELSEWHERE, 8).register();
+                wait_for("the refusal", || {
+                    shell.run(command).contains("reason: roadwarrior_none").then_some(())
+                });
             }
             other => panic!("nothing is known of {other}"),
         }

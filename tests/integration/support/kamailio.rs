@@ -299,6 +299,13 @@ impl Kamailio {
         server::kamcmd(self.folder.path(), args)
     }
 
+    /// Changes a setting by Kamailio's own framework, which must take it; `how` is `int`
+    /// or `string`.
+    pub fn set_now(&self, how: &str, name: &str, value: &str) {
+        let answer = self.kamcmd(&[&format!("cfg.set_now_{how}"), "sipwarden", name, value]);
+        assert!(!answer.contains("error"), "{name}: {answer}");
+    }
+
     /// Value of one of the module's statistics.
     pub fn counter(&self, name: &str) -> u64 {
         self.rpc("sipwarden.stats", json!([]))["counters"][name]

@@ -33,7 +33,7 @@ pub mod stock;
 pub mod world;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A folder that goes when the value is dropped, unless the test panics.
@@ -70,6 +70,30 @@ impl Drop for Folder {
         } else {
             let _ = std::fs::remove_dir_all(&self.0);
         }
+    }
+}
+
+/// What another thread goes on for, also in a test that fails: it ends all the same.
+pub struct Going(AtomicBool);
+
+impl Going {
+    pub fn begin() -> Self {
+        Going(AtomicBool::new(true))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
+    /// Ends it when what this returns is dropped.
+    pub fn while_held(&self) -> impl Drop + '_ {
+        struct End<'a>(&'a Going);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.0.store(false, Relaxed);
+            }
+        }
+        End(self)
     }
 }
 

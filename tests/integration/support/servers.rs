@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::kamailio::free_port;
+use super::kamailio::{Config, free_port};
 use super::{Folder, wait_for};
 
 /// A database server of the test's own.
@@ -303,6 +303,22 @@ impl Server {
             Kind::MariaDb => "loadmodule \"db_mysql.so\"\n",
             Kind::Postgres => "loadmodule \"db_postgres.so\"\n",
         }
+    }
+
+    /// A proxy with its tables, which refuses each request and writes that to its audit
+    /// table; the header `X-Aor` says of which AoR.
+    pub fn audited(&self) -> Config {
+        let mut config = Config::new(&self.url())
+            .settings(&format!("modparam(\"sipwarden\", \"audit_url\", \"{}\")\n", self.url()))
+            .routes(
+                r#"
+                request_route {
+                    roadwarrior_acquire("$hdr(X-Aor)", "c");
+                    sl_send_reply("403", "$swd(reason)");
+                }"#,
+            );
+        config.modules = format!("{}loadmodule \"dialog.so\"\n", self.driver());
+        config
     }
 }
 

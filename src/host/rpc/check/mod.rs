@@ -86,13 +86,13 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     with_snapshot(|view, pinned| {
         let everywhere = monitors();
-        let filter_watched = policy::is_filter_monitored(view, &company, everywhere);
+        let known = view.company(&company);
+        let filter_watched = policy::is_filter_monitored(known.as_ref(), everywhere);
         let flood = blocks::foretell(state, ip);
         let login = aor.as_ref().map(|aor| bans::foretell(state, aor, ip));
         let source = source::Foretold::new(view, &company, ip);
         let user = aor.as_ref().map(|aor| calls::ForetoldUser::new(state, view, aor, &company, ip));
-        let limits =
-            view.company(&company).map(|company| calls::ForetoldCall::new(state, &company));
+        let limits = known.map(|company| calls::ForetoldCall::new(state, &company));
 
         // In the order in which the example configuration asks.
         let mut steps = Steps::default();

@@ -83,7 +83,7 @@ impl<'a> Foretold<'a> {
                 };
                 let countries = match listed {
                     0 => String::new(),
-                    _ => format!(", its country ({country}) is not one of the {listed} allowed"),
+                    _ => format!(", its country ({country}) is not among the {listed} allowed"),
                 };
                 format!("filter {filter}, {ranges}{countries}")
             }

@@ -1,13 +1,13 @@
 //! Parts of the answer that several steps have.
 
 use crate::host::contract::rpc::Node;
-use crate::host::rpc::company;
 use crate::printable::Printable;
+use crate::tables;
 use crate::verdict::Verdict;
 
 /// An id that differs from one of these in case or blanks only.
 pub fn alike<'a>(id: &[u8], known: impl Iterator<Item = &'a [u8]>) -> String {
-    company::alike(id, known).map_or_else(String::new, |other| {
+    tables::alike(id, known).map_or_else(String::new, |other| {
         format!("; \"{}\" differs in case or blanks only", Printable::full(other))
     })
 }

@@ -1,11 +1,36 @@
-//! Names of the classes of sources.
+//! Classes of sources: each has limits of its own.
 
-use super::rules::ClassId;
-use super::settings::MAX_CLASSES;
+/// Classes that there can be, `default` included.
+pub const MAX_CLASSES: usize = 15;
 
 /// Stands where a class could: the source is in none.
 const EXEMPT: &str = "exempt";
 const DEFAULT: &str = "default";
+
+/// A class of sources: position in the list of classes; 0 is `default`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassId(pub u8);
+
+impl ClassId {
+    /// Everybody who is in no other class.
+    pub const DEFAULT: Self = ClassId(0);
+
+    /// A class, or None (exempt), as a number.
+    pub const fn to_number(class: Option<Self>) -> u8 {
+        match class {
+            None => 0,
+            Some(ClassId(class)) => class.saturating_add(1),
+        }
+    }
+
+    /// The reverse of [`ClassId::to_number`].
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => None,
+            number => Some(ClassId(number - 1)),
+        }
+    }
+}
 
 /// Names of the classes that the operator has made, in the order of their ids
 /// from 1 on; `default` is there always.
@@ -65,5 +90,28 @@ impl ClassNames {
     pub fn all(&self) -> String {
         let names = self.ids().map(|id| self.name(Some(id)));
         std::iter::once(EXEMPT).chain(names).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_its_name_and_its_number() {
+        let mut names = ClassNames::default();
+        for n in 1..MAX_CLASSES {
+            names.add(format!("c{n}")).unwrap();
+        }
+        assert!(names.add("more".into()).unwrap_err().contains("class more is one too many"));
+        assert!(names.add("c3".into()).unwrap_err().contains("class c3 stands twice"));
+        assert_eq!(names.ids().count(), MAX_CLASSES);
+        for class in names.ids().map(Some).chain([None]) {
+            assert_eq!(names.parse(names.name(class)), Some(class));
+            assert_eq!(ClassId::from_number(ClassId::to_number(class)), class);
+        }
+        assert_eq!((names.id("exempt"), names.parse("c15")), (None, None));
+        assert_eq!(names.name(Some(ClassId(200))), "");
+        assert!(names.all().starts_with("exempt, default, c1, "));
     }
 }

@@ -1,4 +1,4 @@
-//! What an entry is about: a source prefix.
+//! A source prefix as the key of an entry.
 
 use crate::address::Prefix;
 use ahash::RandomState;
@@ -19,7 +19,7 @@ const V6: u32 = 64;
 
 impl Key {
     /// Kind of the first IPv6 prefix; those of IPv4 come before it.
-    pub(super) const FIRST_V6: usize = V6 as usize;
+    pub const FIRST_V6: usize = V6 as usize;
     /// Kinds of keys, 0 (none) included.
     pub const KINDS: usize = V6 as usize + 129;
 
@@ -32,11 +32,12 @@ impl Key {
     }
 
     /// Address bits and kind, as entries keep them.
-    pub(crate) fn parts(self) -> ([u32; 4], u8) {
+    pub fn parts(self) -> ([u32; 4], u8) {
         (bytemuck::cast(self.bits), self.kind as u8)
     }
 
-    pub(crate) fn from_parts(words: [u32; 4], kind: u8) -> Self {
+    /// The reverse of [`Key::parts`].
+    pub fn from_parts(words: [u32; 4], kind: u8) -> Self {
         Key { bits: bytemuck::cast(words), kind: u32::from(kind) }
     }
 
@@ -50,6 +51,21 @@ impl Key {
         RandomState::with_seeds(seed[0], seed[1], !seed[0], !seed[1])
             .hash_one(self.bits ^ u128::from(self.kind) << 88)
     }
+
+    /// The key with its hash.
+    #[inline]
+    pub fn placed(self, seed: [u64; 2]) -> Placed {
+        Placed { key: self, place: self.hash(seed) }
+    }
+}
+
+/// A key, and what tells where its entry can lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// The key.
+    pub key: Key,
+    /// Its hash.
+    pub place: u64,
 }
 
 impl From<Prefix> for Key {

@@ -1,0 +1,67 @@
+//! The process that never blocks: it ends what has run out, keeps the sets of the kernel
+//! and the files, and takes changes of settings over. It runs no script and asks no
+//! database; a file is written by a thread, nft by a process of its own.
+
+use std::cell::{Cell, RefCell};
+
+use super::feeder::Feeder;
+use super::keeper::Keeper;
+use super::{revision, tables_keeper};
+use crate::clock;
+use crate::host::contract::guard::{Entry, guard};
+use crate::host::contract::log;
+use crate::host::reload::fallback;
+use crate::host::report::{bans, blocks};
+use crate::host::state::rules::with_auth_rules;
+use crate::host::state::{self, State};
+
+/// Ms between two looks for what has run out.
+const SWEEP: u64 = 200;
+
+thread_local! {
+    static SWEPT: Cell<u64> = const { Cell::new(0) };
+    static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
+    static TABLES: RefCell<tables_keeper::Keeper> = const { RefCell::new(tables_keeper::Keeper::NEW) };
+    static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
+    /// Miscounts that were said.
+    static MISCOUNTED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Called all the time in this process only. Each job has a guard of its own: one that
+/// fails each time keeps no other one from its turn.
+pub fn tick() {
+    let Some(state) = state::get() else { return };
+    let now = clock::monotonic();
+    if now.saturating_sub(SWEPT.get()) >= SWEEP {
+        SWEPT.set(now);
+        guard(Entry::Sweep, (), || {
+            state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, ended));
+        });
+        guard(Entry::SweepBans, (), || {
+            with_auth_rules(state, |rules| {
+                state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, ban));
+            });
+        });
+        guard(Entry::Revise, (), || revision::revise(state));
+    }
+    if let Some(sets) = &state.settings.firewall {
+        guard(Entry::Feed, (), || {
+            FEEDER.with_borrow_mut(|feeder| feeder.feed(state, sets, now));
+        });
+    }
+    guard(Entry::KeepBlocks, (), || KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now)));
+    guard(Entry::KeepTables, (), || TABLES.with_borrow_mut(|keeper| keeper.keep(state, now)));
+    guard(Entry::Say, (), || {
+        fallback::tell(state, now);
+        say_miscounted(state);
+    });
+}
+
+fn say_miscounted(state: &State) {
+    let miscounted = state.ledger.miscounted();
+    if MISCOUNTED.replace(miscounted) < miscounted {
+        log::critical(format_args!(
+            "BUG: {miscounted} times a call was taken out of a count that it was not in"
+        ));
+    }
+}

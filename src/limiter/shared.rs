@@ -1,0 +1,120 @@
+//! The rules in shared memory, and the copy that each process keeps.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+use bytemuck::AnyBitPattern;
+
+use super::rules::{Rules, Settings, Values};
+use crate::shm::{Area, SharedMutex};
+
+#[repr(C)]
+#[derive(Clone, Copy, AnyBitPattern)]
+struct Current<V>
+where
+    V: Values,
+{
+    settings: Settings<V>,
+    rules: Rules<V>,
+}
+
+/// Settings and rules of all processes.
+pub struct SharedRules<V: Values> {
+    /// [`Rules::version`] of the current ones.
+    version: &'static AtomicU64,
+    current: &'static SharedMutex<Current<V>>,
+}
+
+impl<V: Values> SharedRules<V> {
+    /// Maps them with these settings.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new(settings: Settings<V>) -> io::Result<Self> {
+        let shared = SharedRules { version: Area::share()?, current: Area::share()? };
+        shared.change(|current| *current = settings);
+        Ok(shared)
+    }
+
+    /// Changes settings; processes follow with their next check.
+    pub fn change(&self, change: impl FnOnce(&mut Settings<V>)) {
+        let mut current = self.current.lock();
+        change(&mut current.settings);
+        current.rules = Rules::new(&current.settings, &current.rules);
+        self.version.store(current.rules.version, Release);
+    }
+
+    /// The settings now.
+    pub fn settings(&self) -> Settings<V> {
+        self.current.lock().settings
+    }
+
+    /// Brings a process's copy up to date.
+    #[inline]
+    pub fn refresh(&self, copy: &mut Rules<V>) {
+        if copy.version != self.version.load(Acquire) {
+            *copy = self.current.lock().rules;
+        }
+    }
+}
+
+/// A process's copy of the rules.
+pub struct RulesCopy<V: Values>(RefCell<Rules<V>>);
+
+impl<V: Values> RulesCopy<V> {
+    /// Of a process that has not asked for the rules yet.
+    pub const fn new() -> Self {
+        RulesCopy(RefCell::new(Rules::NONE))
+    }
+
+    /// Runs `f` on the current rules. `f` may ask for them in its turn: it then gets
+    /// those it has.
+    #[inline]
+    pub fn with<R>(&self, shared: &SharedRules<V>, f: impl FnOnce(&Rules<V>) -> R) -> R {
+        if let Ok(mut rules) = self.0.try_borrow_mut() {
+            shared.refresh(&mut rules);
+        }
+        f(&self.0.borrow())
+    }
+}
+
+impl<V: Values> Default for RulesCopy<V> {
+    fn default() -> Self {
+        RulesCopy::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limiter::pair::Pair;
+
+    fn shared() -> SharedRules<Pair> {
+        SharedRules::new(Settings::of_default(Pair { window: 2000, size: 100 })).unwrap()
+    }
+
+    fn size(rules: &Rules<Pair>) -> u32 {
+        rules.class(None).values.size
+    }
+
+    #[test]
+    fn copies_follow_the_settings() {
+        let (shared, copy) = (shared(), RulesCopy::new());
+        assert_eq!(copy.with(&shared, |rules| (rules.version, size(rules))), (1, 100));
+        shared.change(|settings| settings.default_mut().size = 60);
+        assert_eq!(copy.with(&shared, |rules| (rules.version, size(rules))), (2, 60));
+        assert_eq!(shared.settings().default_mut().size, 60);
+    }
+
+    #[test]
+    fn who_has_the_rules_may_ask_for_them_again() {
+        let (shared, copy) = (shared(), RulesCopy::new());
+        let now = || copy.with(&shared, size);
+        let nested = copy.with(&shared, |rules| {
+            shared.change(|settings| settings.default_mut().size = 60);
+            (size(rules), now())
+        });
+        assert_eq!((nested, now()), ((100, 100), 60));
+    }
+}
