@@ -1,8 +1,6 @@
 //! The call ledger by itself: what it admits, holds and gives back.
 
-use sipwarden::ledger::{
-    Call, DialogId, Direction, Enforcement, Ledger, Outcome, ScopeKind, Taken, Wanted,
-};
+use sipwarden::ledger::{Call, DialogId, Direction, Enforcement, Ledger, ScopeKind, Taken, Wanted};
 
 pub const SEED: [u64; 2] = [11, 12];
 
@@ -45,7 +43,7 @@ pub fn take(ledger: &Ledger, dialog: u64, brand: (&[u8], u32), company: (&[u8], 
 mod plain {
     use super::*;
 
-    use sipwarden::ledger::{Bound, Exceeded};
+    use sipwarden::ledger::{Bound, Exceeded, Outcome};
 
     #[test]
     fn brand_is_named_first_and_a_refusal_takes_nothing() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sipwarden::ledger::{
-    DialogId, Direction, Enforcement, Ledger, Limit, Outcome, Rate, ScopeKind, Taken, Wanted,
+    Call, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, Rate, ScopeKind, Wanted,
 };
 
 use crate::ledger::{SEED, call, own, take, try_to, want};
