@@ -23,6 +23,14 @@ mod forked;
 #[cfg(not(shuttle))]
 mod imports;
 mod ledger;
+#[cfg(not(shuttle))]
+mod ledger_forked;
+#[cfg(shuttle)]
+mod ledger_interleaved;
+#[cfg(not(shuttle))]
+mod ledger_model;
+#[cfg(not(shuttle))]
+mod ledger_scopes;
 mod random;
 #[cfg(not(shuttle))]
 mod rooms;
