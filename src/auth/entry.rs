@@ -13,7 +13,7 @@ const REMEMBERED: usize = 6;
 /// In place of a length: the AoR is longer than what is kept of it.
 const CUT: u8 = u8::MAX;
 
-const _: () = assert!(LONGEST_AOR < CUT as usize && size_of::<Entry>() == 252);
+const _: () = assert!(LONGEST_AOR < CUT as usize && size_of::<LoginEntry>() == 252);
 
 /// Wrong credentials that were counted.
 #[repr(C)]
@@ -26,7 +26,7 @@ struct CountedCredentials {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct Entry {
+pub(super) struct LoginEntry {
     pub aor_hash: [u32; 4],
     /// The ban.
     term: Term,
@@ -36,9 +36,9 @@ pub(super) struct Entry {
     aor: [u8; LONGEST_AOR],
 }
 
-impl Default for Entry {
+impl Default for LoginEntry {
     fn default() -> Self {
-        Entry::zeroed()
+        LoginEntry::zeroed()
     }
 }
 
@@ -93,7 +93,7 @@ pub struct Ban {
 
 /// What a failure is to an entry that is not banned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum FailureJudgement {
     /// These credentials were counted lately.
     Repeat,
     /// Counted: so many are in the window.
@@ -102,7 +102,7 @@ pub(super) enum Judgement {
     Starts,
 }
 
-impl TableEntry for Entry {
+impl TableEntry for LoginEntry {
     type Key<'a> = Login<'a>;
     type Values = ClassValues;
     type Ended = ();
@@ -122,17 +122,17 @@ impl TableEntry for Entry {
     fn ended(&self) {}
 }
 
-impl Entry {
+impl LoginEntry {
     pub fn new(login: &Login<'_>, class: Option<ClassId>) -> Self {
         let Aor { bytes, len, hash } = Aor::new(login.aor, false, login.aor_hash);
         let mut tally = Tally::new(login.source, class);
         tally.own = len;
-        Entry { aor_hash: hash, tally, aor: bytes, ..Entry::default() }
+        LoginEntry { aor_hash: hash, tally, aor: bytes, ..LoginEntry::default() }
     }
 
     /// The entry of a ban that is about to be set.
     pub fn of_ban(ban: &Ban, login: &Login<'_>) -> Self {
-        let mut entry = Entry::new(login, ban.class);
+        let mut entry = LoginEntry::new(login, ban.class);
         entry.tally.own = ban.aor.len;
         entry
     }
@@ -157,18 +157,18 @@ impl Entry {
         same: u32,
         rule: &ClassRule,
         now: u64,
-    ) -> Judgement {
+    ) -> FailureJudgement {
         if fingerprint.is_some_and(|fingerprint| self.is_repeat(fingerprint, same, now)) {
-            return Judgement::Repeat;
+            return FailureJudgement::Repeat;
         }
         let failures = self.tally.count(&rule.counting, now).saturating_add(1);
         if failures >= rule.limit {
             let until = now.saturating_add(u64::from(rule.block) * 1000);
             self.ban(Reason::Failures, Term::new(now, until, 1));
-            return Judgement::Starts;
+            return FailureJudgement::Starts;
         }
         self.tally.add_one();
-        Judgement::Counted(failures)
+        FailureJudgement::Counted(failures)
     }
 
     /// Whether these credentials were counted within `same` seconds; if not, notes that they

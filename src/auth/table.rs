@@ -2,21 +2,21 @@
 
 use std::io;
 
-use super::entry::{Ban, Entry, Judgement};
+use super::entry::{Ban, FailureJudgement, LoginEntry};
 use super::login::{Login, Secret};
 use super::settings::Rules;
 use super::tags::Tags;
 use crate::address::Prefix;
-use crate::limiter::{ClassId, Insertion, Lines, LockedEntry, NoRoom, Reason, Term, Usage};
+use crate::limiter::{ClassId, Insertion, Lines, LockedEntry, NoRoom, Reason, TableUsage, Term};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, BitSet};
 
 #[cfg(not(shuttle))]
-const _: () = assert!(size_of::<crate::shm::ShortMutex<Entry>>() == 256);
+const _: () = assert!(size_of::<crate::shm::ShortMutex<LoginEntry>>() == 256);
 
 /// All logins, in shared memory. Any process may call anything.
 pub struct AuthTable {
-    lines: Lines<Entry>,
+    lines: Lines<LoginEntry>,
     tags: Tags,
     secret: Secret,
     /// Lines that are banned, each changed under its lock.
@@ -95,7 +95,7 @@ impl AuthTable {
 
     /// The entry, locked, and the number of its line.
     #[inline(always)]
-    fn find(&self, login: &Login<'_>) -> Option<(usize, LockedEntry<Entry>)> {
+    fn find(&self, login: &Login<'_>) -> Option<(usize, LockedEntry<LoginEntry>)> {
         let tag = Tags::of(login.hash);
         match self.tags.any_has(self.lines.bucket(login), tag) {
             true => self.find_tagged(login, tag),
@@ -104,7 +104,7 @@ impl AuthTable {
     }
 
     #[cold]
-    fn find_tagged(&self, login: &Login<'_>, tag: u32) -> Option<(usize, LockedEntry<Entry>)> {
+    fn find_tagged(&self, login: &Login<'_>, tag: u32) -> Option<(usize, LockedEntry<LoginEntry>)> {
         let numbers = self.lines.candidates(login).filter(|line| self.tags.has(*line, tag));
         self.lines.find_among(numbers, login)
     }
@@ -114,10 +114,10 @@ impl AuthTable {
     fn find_or_add(
         &self,
         login: &Login<'_>,
-        new: impl FnOnce() -> Entry,
+        new: impl FnOnce() -> LoginEntry,
         rules: &Rules,
         clock: impl Fn() -> u64,
-    ) -> Result<(usize, LockedEntry<Entry>, Insertion<()>), NoRoom> {
+    ) -> Result<(usize, LockedEntry<LoginEntry>, Insertion<()>), NoRoom> {
         if let Some((line, entry)) = self.find(login) {
             return Ok((line, entry, Insertion::Existing));
         }
@@ -127,7 +127,7 @@ impl AuthTable {
         Ok((line, entry, how))
     }
 
-    fn free(&self, line: usize, entry: &mut LockedEntry<Entry>) {
+    fn free(&self, line: usize, entry: &mut LockedEntry<LoginEntry>) {
         self.lines.free(entry);
         self.tags.clear(line);
     }
@@ -159,7 +159,7 @@ impl AuthTable {
         if class.is_none() {
             return self.check(login, class, rules, clock, changes);
         }
-        let new = || Entry::new(login, class);
+        let new = || LoginEntry::new(login, class);
         let Ok((line, mut entry, how)) = self.find_or_add(login, new, rules, &clock) else {
             return AuthCheck { outcome: AuthOutcome::Untracked, ..passed(class) };
         };
@@ -171,11 +171,11 @@ impl AuthTable {
         }
         let rule = rules.class(class);
         match entry.fail(fingerprint, rules.common.same, &rule, now) {
-            Judgement::Repeat => checked.outcome = AuthOutcome::Repeat,
-            Judgement::Counted(failures) => {
+            FailureJudgement::Repeat => checked.outcome = AuthOutcome::Repeat,
+            FailureJudgement::Counted(failures) => {
                 (checked.outcome, checked.failures) = (AuthOutcome::Counted, failures);
             }
-            Judgement::Starts => {
+            FailureJudgement::Starts => {
                 self.started(line);
                 (checked.outcome, checked.failures) = (AuthOutcome::Started, rule.limit);
                 checked.until = entry.until();
@@ -220,7 +220,7 @@ impl AuthTable {
     fn judge(
         &self,
         line: usize,
-        entry: &mut Entry,
+        entry: &mut LoginEntry,
         class: Option<ClassId>,
         rules: &Rules,
         now: u64,
@@ -253,7 +253,7 @@ impl AuthTable {
     /// replaces.
     pub fn ban(&self, ban: &Ban, rules: &Rules, now: u64) -> Result<Option<Ban>, NoRoom> {
         let login = self.secret.known(ban.aor.bytes(), ban.aor.hash, ban.source);
-        let new = || Entry::of_ban(ban, &login);
+        let new = || LoginEntry::of_ban(ban, &login);
         let (line, mut entry, _) = self.find_or_add(&login, new, rules, || now)?;
         let before = entry.as_ban();
         if before.is_some() {
@@ -274,7 +274,7 @@ impl AuthTable {
         ended: impl FnMut(Ban),
     ) {
         let within = |of: Prefix| sources.is_none_or(|sources| sources.contains(of));
-        let look = |line, entry: &mut LockedEntry<Entry>| {
+        let look = |line, entry: &mut LockedEntry<LoginEntry>| {
             let is_meant = aor_hash.is_none_or(|hash| entry.aor_hash == hash);
             if !is_meant || !entry.tally.source().is_some_and(within) {
                 return None;
@@ -292,7 +292,7 @@ impl AuthTable {
     /// Ends bans that have run out. `clock` is read under each lock, `ended` runs without
     /// any.
     pub fn sweep(&self, rules: &Rules, clock: impl Fn() -> u64, ended: impl FnMut(Ban)) {
-        let look = |line, entry: &mut LockedEntry<Entry>| {
+        let look = |line, entry: &mut LockedEntry<LoginEntry>| {
             if entry.is_banned_at(clock()) {
                 return None;
             }
@@ -307,7 +307,7 @@ impl AuthTable {
     /// Ends the bans for which `is_over` returns why, but none that an operator has set:
     /// failures count anew. Both closures run without any lock.
     pub fn revise<R>(&self, is_over: impl Fn(&Ban) -> Option<R>, mut ended: impl FnMut(&Ban, R)) {
-        let look = |line, entry: &mut LockedEntry<Entry>| {
+        let look = |line, entry: &mut LockedEntry<LoginEntry>| {
             Some((line, entry.as_ban().filter(|ban| ban.reason != Reason::Manual)?))
         };
         self.lines.visit(self.banned.iter(), look, |(line, ban)| {
@@ -325,7 +325,7 @@ impl AuthTable {
 
     /// All bans, in no order; `ban` runs without any lock.
     pub fn bans(&self, clock: impl Fn() -> u64, ban: impl FnMut(Ban)) {
-        let look = |_, entry: &mut LockedEntry<Entry>| {
+        let look = |_, entry: &mut LockedEntry<LoginEntry>| {
             if entry.is_banned_at(clock()) { entry.as_ban() } else { None }
         };
         self.lines.visit(self.banned.iter(), look, ban);
@@ -360,8 +360,8 @@ impl AuthTable {
         self.changes.load(Relaxed)
     }
 
-    pub fn usage(&self) -> Usage {
-        Usage {
+    pub fn usage(&self) -> TableUsage {
+        TableUsage {
             capacity: self.lines.len(),
             used: self.lines.used(),
             blocked: self.bans.load(Relaxed),

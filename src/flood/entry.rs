@@ -15,11 +15,11 @@ const THROTTLED: u8 = Tally::FIRST_MARK;
 /// A firewall drops the packets before they come here.
 const OFFLOADED: u8 = Tally::SECOND_MARK;
 
-const _: () = assert!(size_of::<Entry>() == 60);
+const _: () = assert!(size_of::<SourceEntry>() == 60);
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-pub(super) struct Entry {
+pub(super) struct SourceEntry {
     /// Counts requests. Its own byte is the number of blocks in a row; its spare space, of
     /// a blocked source, the [`Blocking`].
     pub tally: Tally,
@@ -65,7 +65,7 @@ pub enum Ended {
 
 /// What a request is to an entry that is not blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum RequestJudgement {
     /// Within the limit: so many are in the window.
     Under(u32),
     Throttled {
@@ -77,7 +77,7 @@ pub(super) enum Judgement {
     },
 }
 
-impl TableEntry for Entry {
+impl TableEntry for SourceEntry {
     type Key<'a> = HashedKey;
     type Values = ClassValues;
     type Ended = Option<Ended>;
@@ -101,9 +101,9 @@ impl TableEntry for Entry {
     }
 }
 
-impl Entry {
+impl SourceEntry {
     pub fn new(key: &HashedKey, class: Option<ClassId>, generation: u32) -> Self {
-        Entry { tally: Tally::new(key.key, class), generation, ..Entry::default() }
+        SourceEntry { tally: Tally::new(key.key, class), generation, ..SourceEntry::default() }
     }
 
     /// Whether it has a block or throttling, which the sweep ends.
@@ -128,20 +128,20 @@ impl Entry {
 
     /// Counts a request of a source that is not blocked.
     #[inline]
-    pub fn judge(&mut self, rule: &ClassRule, now: u64) -> Judgement {
+    pub fn judge(&mut self, rule: &ClassRule, now: u64) -> RequestJudgement {
         let requests = self.tally.count(&rule.counting, now);
         if requests < rule.limit {
             self.tally.add_one();
-            return Judgement::Under(requests + 1);
+            return RequestJudgement::Under(requests + 1);
         }
         let throttled = self.tally.has(THROTTLED);
         if rule.block > 0 {
             self.start(rule, now);
-            return Judgement::Starts { throttled };
+            return RequestJudgement::Starts { throttled };
         }
         self.tally.set(THROTTLED, true);
         self.ended = units(now.saturating_add(CALM.max(rule.window).into()));
-        Judgement::Throttled { begins: !throttled }
+        RequestJudgement::Throttled { begins: !throttled }
     }
 
     fn start(&mut self, rule: &ClassRule, now: u64) {

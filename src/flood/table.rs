@@ -3,21 +3,21 @@
 use std::io;
 
 use super::blocked::Blocked;
-use super::entry::{Block, Ended, Entry, Judgement};
+use super::entry::{Block, Ended, RequestJudgement, SourceEntry};
 use super::settings::Rules;
 use crate::address::{Address, Prefix};
 use crate::limiter::{
-    ClassId, Insertion, Lines, LockedEntry, NoRoom, PrefixKey, Reason, Term, Usage,
+    ClassId, Insertion, Lines, LockedEntry, NoRoom, PrefixKey, Reason, TableUsage, Term,
 };
 use crate::shm::BitSet;
 use crate::source::{Learnt, Source};
 
 #[cfg(not(shuttle))]
-const _: () = assert!(size_of::<crate::shm::ShortMutex<Entry>>() == 64);
+const _: () = assert!(size_of::<crate::shm::ShortMutex<SourceEntry>>() == 64);
 
 /// All sources, in shared memory. Any process may call anything.
 pub struct FloodTable {
-    lines: Lines<Entry>,
+    lines: Lines<SourceEntry>,
     seed: [u64; 2],
     blocked: Blocked,
     /// Lines in use, each changed under its lock. To lock a line is to write to it: one
@@ -80,7 +80,7 @@ impl FloodTable {
     }
 
     /// The entry of a prefix, locked, and the number of its line.
-    fn find(&self, prefix: Prefix) -> Option<(usize, LockedEntry<Entry>)> {
+    fn find(&self, prefix: Prefix) -> Option<(usize, LockedEntry<SourceEntry>)> {
         self.lines.find(&PrefixKey::from(prefix).hashed(self.seed))
     }
 
@@ -120,7 +120,7 @@ impl FloodTable {
             }
         }
         let class = class();
-        let new = || Entry::new(&key, class, generation);
+        let new = || SourceEntry::new(&key, class, generation);
         let Ok((line, mut entry, how)) = self.lines.find_or_add(&key, new, rules, &clock) else {
             // An exempt source passes as one, with or without room.
             let outcome = match class {
@@ -156,7 +156,7 @@ impl FloodTable {
     fn set_class(
         &self,
         line: usize,
-        entry: &mut Entry,
+        entry: &mut SourceEntry,
         class: Option<ClassId>,
         generation: u32,
         ended: &mut Option<Ended>,
@@ -171,7 +171,7 @@ impl FloodTable {
     }
 
     /// Ends the block of a locked entry, if there is one.
-    fn end(&self, entry: &mut Entry) -> Option<Ended> {
+    fn end(&self, entry: &mut SourceEntry) -> Option<Ended> {
         let block = entry.as_block()?;
         entry.clear();
         self.blocked.ended(entry.tally.key().kind());
@@ -182,7 +182,7 @@ impl FloodTable {
     #[inline(always)]
     fn judge(
         &self,
-        (line, entry): (usize, &mut Entry),
+        (line, entry): (usize, &mut SourceEntry),
         rules: &Rules,
         now: u64,
         learnt: Learnt,
@@ -208,17 +208,19 @@ impl FloodTable {
         }
         checked.requests = rule.limit.saturating_add(1);
         checked.outcome = match entry.judge(&rule, now) {
-            Judgement::Under(requests) => {
+            RequestJudgement::Under(requests) => {
                 checked.requests = requests;
                 checked.outcome = FloodOutcome::Under;
                 return checked;
             }
-            Judgement::Throttled { begins: false } => FloodOutcome::Throttled { begins: false },
-            Judgement::Throttled { begins } => {
+            RequestJudgement::Throttled { begins: false } => {
+                FloodOutcome::Throttled { begins: false }
+            }
+            RequestJudgement::Throttled { begins } => {
                 self.blocked.mark(line, true);
                 FloodOutcome::Throttled { begins }
             }
-            Judgement::Starts { throttled } => {
+            RequestJudgement::Starts { throttled } => {
                 if throttled {
                     *ended = entry.tally.source().map(|of| Ended::Throttling(of, class));
                 }
@@ -273,7 +275,7 @@ impl FloodTable {
     /// or throttling.
     pub fn block(&self, block: &Block, rules: &Rules, now: u64) -> Result<Option<Ended>, NoRoom> {
         let key = PrefixKey::from(block.prefix).hashed(self.seed);
-        let new = || Entry::new(&key, block.class, 0);
+        let new = || SourceEntry::new(&key, block.class, 0);
         let (line, mut entry, how) = self.lines.find_or_add(&key, new, rules, || now)?;
         let (evicted, _) = self.take(line, how);
         let ended = evicted.or(entry.throttling()).or_else(|| self.end(&mut entry));
@@ -288,7 +290,7 @@ impl FloodTable {
     /// blocks. `ended` runs without any lock.
     pub fn forget(&self, prefix: Option<Prefix>, ended: impl FnMut(Ended)) {
         let is_meant = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
-        let look = |line, entry: &mut LockedEntry<Entry>| {
+        let look = |line, entry: &mut LockedEntry<SourceEntry>| {
             if !entry.tally.source().is_some_and(is_meant) {
                 return None;
             }
@@ -304,7 +306,7 @@ impl FloodTable {
     /// Ends what has run out. `clock` is read under each lock, `ended` runs without any.
     pub fn sweep(&self, clock: impl Fn() -> u64, ended: impl FnMut(Ended)) {
         self.blocked.tidy();
-        let look = |line, entry: &mut LockedEntry<Entry>| {
+        let look = |line, entry: &mut LockedEntry<SourceEntry>| {
             let now = clock();
             let mut over = None;
             if entry.tally.has_term() && !entry.is_blocked_at(now) {
@@ -326,7 +328,7 @@ impl FloodTable {
         is_over: impl Fn(&Block) -> Option<R>,
         mut ended: impl FnMut(&Block, R),
     ) {
-        let look = |line, entry: &mut LockedEntry<Entry>| {
+        let look = |line, entry: &mut LockedEntry<SourceEntry>| {
             let block = entry.as_block().filter(|block| block.reason != Reason::Manual)?;
             Some((line, block))
         };
@@ -361,7 +363,7 @@ impl FloodTable {
 
     /// All blocks, in no order; `block` runs without any lock.
     pub fn blocks(&self, clock: impl Fn() -> u64, block: impl FnMut(Block)) {
-        let look = |_, entry: &mut LockedEntry<Entry>| {
+        let look = |_, entry: &mut LockedEntry<SourceEntry>| {
             if entry.is_blocked_at(clock()) { entry.as_block() } else { None }
         };
         self.lines.visit(self.blocked.marked(), look, block);
@@ -394,7 +396,7 @@ impl FloodTable {
         clock: impl Fn() -> u64,
         mut source: impl FnMut(Prefix, Option<ClassId>, u32),
     ) {
-        let look = |_, entry: &mut LockedEntry<Entry>| Some((entry.tally, clock()));
+        let look = |_, entry: &mut LockedEntry<SourceEntry>| Some((entry.tally, clock()));
         self.lines.visit(self.taken.iter(), look, |(mut copy, now)| {
             let class = copy.class();
             let requests = copy.count(&rules.class(class).counting, now);
@@ -411,8 +413,8 @@ impl FloodTable {
         self.blocked.changes()
     }
 
-    pub fn usage(&self) -> Usage {
-        Usage {
+    pub fn usage(&self) -> TableUsage {
+        TableUsage {
             capacity: self.lines.len(),
             used: self.lines.used(),
             blocked: self.blocked.count(),

@@ -72,7 +72,7 @@ pub struct NoRoom;
 
 /// Size and use of a table.
 #[derive(Clone, Copy, Debug)]
-pub struct Usage {
+pub struct TableUsage {
     /// Entries that fit.
     pub capacity: usize,
     pub used: u32,

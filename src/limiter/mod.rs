@@ -19,7 +19,7 @@ mod window;
 
 pub use classes::{ClassId, ClassNames, MAX_CLASSES};
 pub use key::{HashedKey, PrefixKey};
-pub use lines::{Insertion, Lines, LockedEntry, NoRoom, TableEntry, Usage, WAYS};
+pub use lines::{Insertion, Lines, LockedEntry, NoRoom, TableEntry, TableUsage, WAYS};
 pub use rules::{Field, ParsedClass, Rule, Rules, Settings, Values};
 pub use shared::{RulesCopy, SharedRules};
 pub use tally::Tally;
