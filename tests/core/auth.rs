@@ -52,7 +52,7 @@ fn the_100th_failure_starts_the_ban_and_then_it_counts_from_80() {
 }
 
 #[test]
-fn the_count_begins_where_the_ban_ended_not_where_somebody_looked() {
+fn the_count_begins_when_the_ban_ended_not_when_it_was_noticed() {
     let rules = rules_of(AuthSettings::new(10, 60, 100, 8));
     for looks_later in [0, 30_000, 61_000] {
         let table = AuthTable::new(8, SEED).unwrap();
@@ -204,7 +204,7 @@ proptest! {
     /// The error is one-sided and bounded; bans hold for their time and end in the
     /// right count.
     #[test]
-    fn nobody_below_the_limit_is_banned_and_nobody_fails_much_more(
+    fn no_aor_below_the_limit_is_banned_and_none_fails_much_more(
         steps in steps(),
         limit in 1u32..60,
         window in 2u32..12,

@@ -69,7 +69,7 @@ fn eight_processes_count_the_same_credentials_once() {
 /// Time runs, bans come and go, operators ban and lift, some succeed, the sweeper
 /// ends: every ban that began has ended exactly once.
 #[test]
-fn every_ban_ends_once_whoever_notices() {
+fn every_ban_ends_once_whichever_process_notices() {
     let table = AuthTable::new(256, SEED).unwrap();
     let rules = rules_of(AuthSettings::new(3, 1, 1, 2));
     let aors: Vec<Vec<u8>> = (0..200).map(|n| format!("user{n}@x").into_bytes()).collect();
@@ -163,9 +163,9 @@ fn processes_that_are_killed_leave_no_lock_behind() {
     assert!(takeovers() > before_all, "no process was killed while it had a lock");
 }
 
-/// Processes that fail at the same moment for AoRs that nobody has seen yet.
+/// Processes that fail at the same moment for AoRs without an entry.
 #[test]
-fn nobody_is_known_twice_however_many_come_first() {
+fn no_aor_has_two_entries_however_many_come_first() {
     const ROUNDS: usize = 20_000;
     let table = AuthTable::new(262_144, SEED).unwrap();
     let rules = rules_of(AuthSettings::new(60_000, 60, 60, 0));

@@ -1,4 +1,4 @@
-//! One who is tried from one source, in a table of failed authentications.
+//! An AoR that is tried from one source, in a table of failed authentications.
 
 use sipwarden::address::{Address, Prefix};
 use sipwarden::auth::{AuthCheck, AuthSettings, AuthTable, Ban, BanChanges, Rules, SharedRules};
@@ -25,7 +25,7 @@ pub fn source(text: &str) -> Prefix {
     Address::parse(text.as_bytes()).unwrap().prefix(64)
 }
 
-/// One who is tried from one source.
+/// An AoR that is tried from one source.
 pub struct Tried<'a> {
     pub table: &'a AuthTable,
     pub rules: &'a Rules,

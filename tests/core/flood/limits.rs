@@ -60,7 +60,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     /// The error is one-sided and bounded.
     #[test]
-    fn who_keeps_to_the_limit_is_never_refused_and_nobody_passes_much_more(
+    fn a_source_within_its_limit_is_never_refused_and_none_passes_much_more(
         steps in steps(),
         limit in 1u32..60,
         window in prop_oneof![Just(2000u32), 100u32..5000],

@@ -60,7 +60,7 @@ fn check_at(
 /// Time runs, blocks come and go, operators block and lift, the sweeper ends:
 /// every block that began has ended exactly once.
 #[test]
-fn every_block_ends_once_whoever_notices() {
+fn every_block_ends_once_whichever_process_notices() {
     let table = FloodTable::new(512, SEED).unwrap();
     let rules = rules_of(FloodSettings::new(3, 100, 1, 0));
     let [started, ended] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
