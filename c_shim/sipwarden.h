@@ -114,36 +114,21 @@ enum sw_log_level {
 	SW_LOG_DEBUG
 };
 
-/* RPC methods: X(name, arguments, what it does). Served as sipwarden.<name>. Arguments go by
- * position; those in brackets may be left out. */
-#define SW_RPC_METHODS(X) \
-	X(reload, "", "Reads the tables and publishes them.") \
-	X(check, "<company> <ip> [<aor>]", "Explains verdicts, without side effects.") \
-	X(source, "<address>", "Class, rate and block of a source.") \
-	X(blocks, "[<page> [<text>]]", "Blocked sources, 20 a page, or those with a text.") \
-	X(block, "<address|prefix> [<seconds>]", "Blocks a source or range.") \
-	X(unblock, "<address|prefix|all>", "Lifts blocks, forgets the evidence.") \
-	X(bans, "[<page>]", "Banned AoRs and their sources, 20 a page.") \
-	X(ban, "<aor> <ip> [<seconds>]", "Bans an AoR from a source.") \
-	X(unban, "<aor|all> [<address|prefix>]", "Lifts bans, forgets failures.") \
-	X(company, "<company> [<page>]", "Settings and ranges of a company.") \
-	X(calls, "[<company> [<page>]]", "Live calls, 20 a page; s: for all companies.") \
-	X(release, "<call-id>", "Takes a call out of all counts.") \
-	X(reconcile, "[free]", "Compares calls with dialogs.") \
-	X(denied, "[<company> [<page>]]", "The last refusals, blocks and bans, 20 a page.") \
-	X(top, "[<n>]", "Companies and brands near their limits, busy sources.") \
-	X(suggest, "<company>", "Ranges that the last refused sources would need.") \
-	X(settings, "", "Settings that can be changed at run time.") \
-	X(set, "<name> <value>", "Changes a setting at run time.") \
-	X(problems, "[<page>]", "The bad rows and warnings of the last reload.") \
-	X(stats, "", "Sizes, use and counters.") \
-	X(version, "", "Version of the module and its build.")
+/* Most arguments of an RPC method, and bytes of its usage. */
+#define SW_MAX_ARGUMENTS 4
+#define SW_MAX_USAGE 128
 
-enum sw_rpc_method {
-#define SW_RPC_ENUM(name, arguments, doc) SW_RPC_##name,
-	SW_RPC_METHODS(SW_RPC_ENUM)
-#undef SW_RPC_ENUM
-	SW_RPC_COUNT
+/* An RPC method; operators know it as sipwarden.<name>. The texts live as long as the
+ * library. */
+struct sw_rpc_method {
+	const char *name;
+	const char *meaning;
+	/* Names of its arguments, in the order in which they go by position. The first so
+	 * many must be there. */
+	const char *arguments[SW_MAX_ARGUMENTS];
+	uint32_t argument_count, required;
+	/* Its name and its arguments, as people write them. */
+	char usage[SW_MAX_USAGE];
 };
 
 enum sw_param_kind {
@@ -185,12 +170,13 @@ struct sw_audit {
 	int64_t hits;
 };
 
-/* An argument of an RPC method. */
-#define SW_ARGUMENT_TEXT 1      /* a text, or a whole number */
-#define SW_ARGUMENT_NONE 0      /* there are no more */
-#define SW_ARGUMENT_UNUSABLE -1 /* there is one of another kind */
-#define SW_ARGUMENT_DOUBTFUL -3 /* a number, perhaps in place of another text */
-#define SW_ARGUMENT_BY_NAME -2  /* JSON: it has a name instead of a place */
+/* What a host has for an argument of an RPC call. */
+enum sw_argument {
+	SW_ARGUMENT_NONE,     /* there are no more */
+	SW_ARGUMENT_TEXT,     /* a text, or a whole number */
+	SW_ARGUMENT_DOUBTFUL, /* a number, perhaps in place of another text */
+	SW_ARGUMENT_UNUSABLE  /* anything else */
+};
 
 /* What the host gives to Rust. Every function may be called in any process. */
 struct sw_host {
@@ -258,12 +244,13 @@ struct sw_host {
 	void (*audit_close)(void *audit);
 
 	/*
-	 * RPC. argument: SW_ARGUMENT_*, and the next argument as text; it is valid until
-	 * the next call of argument.
+	 * RPC. argument: the next argument, as text. name is that by which it was given, NULL
+	 * if it goes by its position. Both are valid until the next call of argument.
 	 * open adds a structure (or an array) to parent, NULL being the reply
 	 * itself; name is not used in an array. fault ends the call.
 	 */
-	int (*rpc_argument)(void *call, struct sw_text *out);
+	enum sw_argument (*rpc_argument)(
+			void *call, struct sw_text *name, struct sw_text *value);
 	void *(*rpc_open)(void *call, void *parent, const char *name, int array);
 	void (*rpc_int)(void *call, void *parent, const char *name, int64_t value);
 	void (*rpc_text)(void *call, void *parent, const char *name,
@@ -277,6 +264,8 @@ struct sw_host {
 struct sw_module {
 	/* Fills out for parameter number index; 0 when there is none. */
 	int (*param)(uint32_t index, struct sw_param *out);
+	/* Fills out for RPC method number index; 0 when there is none. */
+	int (*rpc_method)(uint32_t index, struct sw_rpc_method *out);
 	/* Name of statistic number index, or NULL; *gauge is set if it is asked for its
 	 * value instead of being counted. */
 	const char *(*statistic)(uint32_t index, int *gauge);
@@ -339,8 +328,8 @@ struct sw_module {
 
 	void (*variable)(const struct sw_message *msg, int index,
 			struct sw_value *out);
-	/* usage: the method and its arguments, as an operator types them */
-	void (*rpc)(enum sw_rpc_method method, const char *usage, void *call);
+	/* Answers a call of RPC method number index. */
+	void (*rpc)(uint32_t index, void *call);
 };
 
 extern const struct sw_module sw_rust_module;

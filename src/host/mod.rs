@@ -15,6 +15,8 @@ mod state;
 mod symbol;
 
 pub use contract::counters::OWN;
+pub use contract::method::{Argument, Method};
+pub use rpc::methods as rpc_methods;
 pub use script::variables::ATTRIBUTES;
 pub use settings::{Kind, PARAMS, Param};
 pub use state::gauges::names as statistic_names;

@@ -3,9 +3,10 @@
 
 use std::ffi::CStr;
 
-use super::contract::abi::{self, sw_rpc_method};
+use super::contract::abi;
 use super::contract::entries::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
 use super::contract::message::{Attempt, CallRequest, Message};
+use super::contract::method::Method;
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
@@ -40,6 +41,10 @@ impl Module for Sipwarden {
         };
         let &Param { name, runtime, meaning, .. } = param;
         Some(ParamEntry { name, kind, runtime, meaning })
+    }
+
+    fn rpc_method(index: usize) -> Option<&'static Method> {
+        rpc::methods().nth(index)
     }
 
     fn statistic(index: usize) -> Option<(&'static CStr, bool)> {
@@ -153,8 +158,8 @@ impl Module for Sipwarden {
         recorder::record()
     }
 
-    fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
-        rpc::answer(method, call)
+    fn rpc(index: usize, call: &Call) -> Result<(), Fault> {
+        rpc::answer(index, call)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::shm::Area;
 #[repr(u8)]
 pub enum Entry {
     Param,
+    RpcMethod,
     Statistic,
     VariableIndex,
     Attach,

@@ -2,6 +2,7 @@
 //! entries from C. The only unsafe code towards C.
 
 pub mod abi;
+mod arguments;
 pub mod audit;
 pub mod counters;
 pub mod database;
@@ -12,6 +13,7 @@ mod faults;
 pub mod guard;
 pub mod log;
 pub mod message;
+pub mod method;
 pub mod process;
 pub mod rpc;
 pub mod values;

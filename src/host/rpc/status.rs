@@ -122,7 +122,7 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
 }
 
 /// Versions of the module and of the Kamailio it was built for.
-pub fn version(call: &Call) -> Result<(), Fault> {
+pub fn version(call: &Call, _: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"sipwarden", env!("CARGO_PKG_VERSION"));

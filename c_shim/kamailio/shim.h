@@ -77,8 +77,9 @@ extern pv_export_t sw_variables[];
 
 /* rpc.c */
 extern rpc_export_t sw_rpc_methods[];
+int sw_rpc_declare(void);
 void sw_rpc_init(void);
-int sw_rpc_argument(void *call, struct sw_text *out);
+enum sw_argument sw_rpc_argument(void *call, struct sw_text *name, struct sw_text *value);
 void *sw_rpc_open(void *call, void *parent, const char *name, int array);
 void sw_rpc_int(void *call, void *parent, const char *name, int64_t value);
 void sw_rpc_text(void *call, void *parent, const char *name, struct sw_text value);

@@ -195,12 +195,12 @@ struct module_exports exports = {
 		.destroy_mod_f = mod_destroy,
 };
 
-/* Runs before Kamailio reads `exports`, so the parameters can come from the
- * one table that Rust holds. */
+/* Runs before Kamailio reads `exports`, so that parameters and RPC methods can come from
+ * the tables of the Rust side. */
 int mod_register(char *path, int *dlflags, void *p1, void *p2)
 {
 	(void)path, (void)dlflags, (void)p1, (void)p2;
-	if(sw_settings_declare() != 0)
+	if(sw_settings_declare() != 0 || sw_rpc_declare() != 0)
 		return -1;
 	return sr_kemi_modules_add(sw_kemi_functions);
 }
