@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
+use super::fault::Fault;
 use super::method::Method;
-use super::rpc::Fault;
 use crate::printable::Printable;
 
 /// What a host has for an argument.

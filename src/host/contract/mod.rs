@@ -8,6 +8,7 @@ pub mod counters;
 pub mod database;
 pub mod dialogs;
 pub mod entries;
+mod fault;
 #[cfg(feature = "fault-injection")]
 mod faults;
 pub mod guard;
