@@ -26,21 +26,46 @@ static void run(int route, sip_msg_t *msg, str *callback, str *name)
 	set_route_type(backup);
 }
 
-int sw_run_event(const char *name, const char *kemi_callback)
-{
-	/* engines take both for texts that end in NUL */
-	str event = {(char *)name, strlen(name)};
-	str callback = {(char *)kemi_callback, strlen(kemi_callback)};
-	int route = route_lookup(&event_rt, (char *)name);
-	sip_msg_t *msg;
+const struct sw_event *sw_event_told;
 
+int sw_event_value(struct sw_text name, struct sw_value *out)
+{
+	const struct sw_attribute *attribute = sw_event_told->attributes;
+	uint32_t left;
+
+	for(left = sw_event_told->attribute_count; left > 0; left--, attribute++) {
+		if(attribute->name.len == name.len
+				&& memcmp(attribute->name.s, name.s, name.len) == 0) {
+			*out = attribute->value;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* The event denied is told to event_route[sipwarden:denied], or to the KEMI function that
+ * the parameter names, and $swd tells of it meanwhile. */
+void sw_tell_event(const struct sw_event *event)
+{
+	char text[64];
+	str name = {text, 0}, callback = {NULL, 0};
+	sip_msg_t *msg;
+	int route;
+
+	/* engines take names for texts that end in NUL */
+	name.len = snprintf(text, sizeof(text), "sipwarden:%.*s", (int)event->name.len,
+			event->name.s);
+	route = route_lookup(&event_rt, text);
 	if(route < 0 || event_rt.rlist[route] == NULL)
 		route = -1;
+	callback.s = (char *)sw_settings_text("event_callback");
+	callback.len = strlen(callback.s);
 	if(route < 0 && (callback.len == 0 || sr_kemi_eng_get() == NULL))
-		return 0;
+		return;
 	msg = faked_msg_next();
 	if(msg == NULL)
-		return 0;
-	run(route, msg, &callback, &event);
-	return 1;
+		return;
+	sw_event_told = event;
+	run(route, msg, &callback, &name);
+	sw_event_told = NULL;
 }

@@ -34,6 +34,7 @@ impl Module for Sipwarden {
             Kind::Int { default, min, max } => ParamKind::Int(default, min, max),
             Kind::Duration { default } => ParamKind::Duration(default),
             Kind::Classes | Kind::AuthClasses => ParamKind::List,
+            Kind::Database => ParamKind::Text(abi::default_db_url()),
             Kind::Text { default, .. }
             | Kind::Name { default }
             | Kind::Choice { default, .. }
@@ -173,11 +174,7 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 
 fn start() -> Result<(), String> {
     watch_waits(complaint::long_wait);
-    log::info(format_args!(
-        "sipwarden {} for {}",
-        env!("CARGO_PKG_VERSION"),
-        abi::kamailio_version()
-    ));
+    log::info(format_args!("sipwarden {} for {}", env!("CARGO_PKG_VERSION"), abi::host_version()));
     let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
     settings.auth.tick = clock::tick();
@@ -214,7 +211,8 @@ fn start() -> Result<(), String> {
     }
     if dialogs::loaded() && !dialogs::can_look_up() {
         log::warning(format_args!(
-            "dialogs cannot be looked up in this Kamailio: leaked calls are not found"
+            "dialogs cannot be looked up in this {}: leaked calls are not found",
+            abi::host_name()
         ));
     }
     fallback::start(state)?;

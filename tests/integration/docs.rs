@@ -102,6 +102,13 @@ fn example_of(name: &str) -> &'static str {
     }
 }
 
+/// The host's own default.
+fn default_db_url() -> String {
+    let shim = fs::read_to_string(project("c_shim/kamailio/module.c")).unwrap();
+    let (_, url) = shim.split_once(".db_url = \"").unwrap();
+    url.split('"').next().unwrap().to_owned()
+}
+
 #[test]
 fn parameters() {
     let mut out = String::new();
@@ -124,6 +131,9 @@ fn parameters() {
             ),
             Kind::Text { default, min, max } => {
                 (format!("text, {min} to {max} bytes"), text(default), quoted(text(default)))
+            }
+            Kind::Database => {
+                ("text, 1 to 1024 bytes".into(), default_db_url(), quoted(default_db_url()))
             }
             Kind::Name { default } => {
                 ("name of a table or view".into(), text(default), quoted(text(default)))

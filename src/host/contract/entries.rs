@@ -491,7 +491,7 @@ unsafe extern "C" fn record<M: Module>() -> i32 {
 
 unsafe extern "C" fn rpc<M: Module>(index: u32, handle: *mut c_void) {
     let Some(host) = abi::host() else { return };
-    let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
+    let crashed = Err(Fault::internal(format!("internal error: see {}'s log", abi::host_name())));
     let answered = guard(Entry::Rpc, crashed, || {
         let index = index as usize;
         let method = M::rpc_method(index).ok_or_else(|| Fault::internal("no such method"))?;

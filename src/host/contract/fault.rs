@@ -2,10 +2,7 @@
 
 use std::ffi::c_void;
 
-use super::abi::sw_host;
-
-/// Longest reason that JSON-RPC passes on whole.
-const REASON_BYTES: usize = 127;
+use super::abi::{self, sw_host};
 
 /// Why a call fails.
 pub struct Fault {
@@ -22,11 +19,12 @@ impl Fault {
     /// As [`Fault::internal`]; a reason that has to be cut ends with where all of it
     /// stands.
     pub fn cut(reason: String, whole: &str) -> Self {
-        if reason.len() <= REASON_BYTES {
+        let most = abi::reason_bytes();
+        if reason.len() <= most {
             return Fault::internal(reason);
         }
         let hint = format!(" ...; all of it: {whole}");
-        let end = reason.floor_char_boundary(REASON_BYTES.saturating_sub(hint.len()));
+        let end = reason.floor_char_boundary(most.saturating_sub(hint.len()));
         let shown = reason.get(..end).unwrap_or_default();
         // Between words: half a value would be taken for another one.
         let shown = shown.rsplit_once(' ').map_or(shown, |(words, _)| words);
@@ -48,7 +46,7 @@ impl Fault {
     /// # Safety
     /// `handle` is that of a call that has not ended.
     pub(super) unsafe fn send(&self, host: &sw_host, handle: *mut c_void) {
-        let end = self.reason.floor_char_boundary(REASON_BYTES);
+        let end = self.reason.floor_char_boundary(abi::reason_bytes());
         let reason = self.reason.get(..end).unwrap_or_default();
         if let Some(send) = host.rpc_fault {
             // SAFETY: as the caller guarantees; the text is valid during the call.

@@ -5,7 +5,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::ptr;
 
-use super::abi::{SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_NONE, SW_ARGUMENT_TEXT, sw_host, sw_text};
+use super::abi::{
+    self, SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_NONE, SW_ARGUMENT_TEXT, sw_host, sw_text,
+};
 use super::arguments::{Arguments, Given};
 pub use super::fault::Fault;
 use super::method::Method;
@@ -141,10 +143,9 @@ fn text_of(name: &str, given: Option<&Given>, any_number: bool) -> Result<Option
         None => Ok(None),
         Some(Given::Text(text)) => Ok(Some(text.clone())),
         Some(Given::Doubtful(text)) if any_number => Ok(Some(text.clone())),
-        Some(Given::Doubtful(_) | Given::Unusable) => Err(Fault::argument(format!(
-            "argument {name} is neither text nor a whole number of 1 to 9 digits: with kamcmd \
-             write s: before it"
-        ))),
+        Some(Given::Doubtful(_) | Given::Unusable) => {
+            Err(Fault::argument(format!("argument {name} {}", abi::unusable_argument())))
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Done {
 }
 
 impl Child {
-    /// Starts a program with an environment of its own and none of Kamailio's files.
+    /// Starts a program with an environment of its own and none of the host's files.
     ///
     /// # Errors
     /// It cannot be started.

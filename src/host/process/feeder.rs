@@ -9,6 +9,7 @@ use crate::firewall::{
     settle,
 };
 use crate::flood::{Block, Reason, Rules};
+use crate::host::contract::abi::host_name;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::at;
@@ -269,7 +270,7 @@ impl Feeder {
 
 fn advice(why: &str, sets: &Sets) -> String {
     if why.contains("Operation not permitted") {
-        "Kamailio's user needs CAP_NET_ADMIN: see docs/firewall.md".into()
+        format!("{}'s user needs CAP_NET_ADMIN: see docs/firewall.md", host_name())
     } else if why.starts_with("it cannot be run") {
         "Is nftables installed? Parameter firewall_nft names the program".into()
     } else if why.contains("No such file or directory") {

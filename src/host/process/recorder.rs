@@ -77,7 +77,7 @@ fn tell(state: &State, event: &Event) {
     if state.values.has_audit() {
         AUDIT.with_borrow_mut(|audit| audit.add(event));
     }
-    run_route(state, kind.route(), event);
+    run_route(kind.route(), event);
 }
 
 /// Said here and not where it happens: a dialog may be locked there.

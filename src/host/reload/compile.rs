@@ -19,7 +19,7 @@ pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRow
     )
 }
 
-/// Publishes what a file keeps, in `mod_init`; the generation.
+/// Publishes what a file keeps, at the start; the generation.
 ///
 /// # Errors
 /// Why it cannot be.

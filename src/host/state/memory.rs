@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::shm::page_size;
 use crate::system::address_space_limit;
 
-/// Left for all else that Kamailio maps: tables on their way, connections, other modules.
+/// Left for all else that the host maps: tables on their way, connections, other modules.
 const REST: usize = 64 << 20;
 /// So many of each are mapped to see what one takes.
 const TRIAL: usize = 4096;
