@@ -19,6 +19,7 @@ pub enum Address {
 
 impl Address {
     /// From network-order octets.
+    #[inline]
     pub fn from_v4(octets: [u8; 4]) -> Self {
         Address::V4(u32::from_be_bytes(octets))
     }

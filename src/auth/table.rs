@@ -121,8 +121,17 @@ impl AuthTable {
     }
 
     /// The entry, locked, and the number of its line.
+    #[inline(always)]
     fn find(&self, login: &Login<'_>) -> Option<(usize, Locked<Entry>)> {
         let tag = Tags::of(login.place);
+        match self.tags.any_has(self.lines.bucket(login), tag) {
+            true => self.find_tagged(login, tag),
+            false => None,
+        }
+    }
+
+    #[cold]
+    fn find_tagged(&self, login: &Login<'_>, tag: u32) -> Option<(usize, Locked<Entry>)> {
         let places = self.lines.places(login).filter(|line| self.tags.has(*line, tag));
         self.lines.find_among(places, login)
     }

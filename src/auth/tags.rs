@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::limiter::WAYS;
 use crate::shm::Area;
 use crate::shm::atomic::{AtomicU32, Ordering::*};
 
@@ -25,6 +26,16 @@ impl Tags {
     /// Whether a line has this tag.
     pub fn has(&self, line: usize, tag: u32) -> bool {
         self.0.get(line).is_some_and(|own| own.load(Acquire) == tag)
+    }
+
+    /// Whether any line of a bucket, given by its first one, has this tag.
+    #[inline]
+    pub fn any_has(&self, bucket: usize, tag: u32) -> bool {
+        let tags = self.0.get(bucket..).and_then(|tags| tags.first_chunk::<WAYS>());
+        // No branch for each: nearly always none has it.
+        tags.is_some_and(|tags| {
+            tags.iter().fold(false, |any, own| any | (own.load(Acquire) == tag))
+        })
     }
 
     /// Sets the tag of a line.

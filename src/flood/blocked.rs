@@ -20,17 +20,18 @@ pub(super) struct Blocked {
     /// Blocks of each kind of key.
     kinds: &'static [AtomicU32],
     /// Bit k: there may be blocks of kind k.
-    kind_set: &'static [AtomicU64],
+    kind_set: &'static [AtomicU64; KIND_WORDS],
     changes: &'static AtomicU64,
 }
 
 impl Blocked {
     pub fn new(lines: usize) -> io::Result<Self> {
         let changes = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        let kind_set = Area::share_slice(KIND_WORDS)?.first_chunk();
         Ok(Blocked {
             lines: BitSet::new(lines)?,
             kinds: Area::share_slice(Key::KINDS)?,
-            kind_set: Area::share_slice(KIND_WORDS)?,
+            kind_set: kind_set.ok_or(io::ErrorKind::OutOfMemory)?,
             changes,
         })
     }
@@ -81,7 +82,11 @@ impl Blocked {
     /// kind `own`.
     #[inline(always)]
     pub fn is_none_other(&self, source: Address, own: usize) -> bool {
-        self.others(source, own).all(|(_, kinds)| kinds == 0)
+        let [v4, v6 @ ..] = self.kind_set;
+        match source {
+            Address::V4(_) => without(own, 0, v4) == 0,
+            Address::V6(_) => v6.iter().zip(1..).all(|(word, n)| without(own, n * 64, word) == 0),
+        }
     }
 
     /// Lengths of the prefixes that may be blocked in the family of an address,
@@ -99,16 +104,15 @@ impl Blocked {
 
     /// Words of the set that are of the family of an address, without kind `own`,
     /// each with the kind that its first bit stands for.
-    #[inline(always)]
     fn others(&self, source: Address, own: usize) -> impl Iterator<Item = (usize, u64)> {
+        let [v4, v6 @ ..] = self.kind_set;
         let (base, words) = match source {
-            Address::V4(_) => (0, self.kind_set.get(..1)),
-            Address::V6(_) => (Key::FIRST_V6, self.kind_set.get(1..)),
+            Address::V4(_) => (0, std::slice::from_ref(v4)),
+            Address::V6(_) => (Key::FIRST_V6, v6.as_slice()),
         };
-        words.unwrap_or_default().iter().enumerate().map(move |(n, word)| {
+        words.iter().enumerate().map(move |(n, word)| {
             let base = base + n * 64;
-            let own = own.checked_sub(base).filter(|bit| *bit < 64);
-            (base, word.load(Relaxed) & !own.map_or(0, |bit| 1 << bit))
+            (base, without(own, base, word))
         })
     }
 
@@ -124,4 +128,11 @@ impl Blocked {
     pub fn bytes(&self) -> usize {
         self.lines.bytes() + size_of_val(self.kinds) + size_of_val(self.kind_set)
     }
+}
+
+/// A word of the set without kind `own`; its first bit stands for kind `base`.
+#[inline(always)]
+fn without(own: usize, base: usize, word: &AtomicU64) -> u64 {
+    let bit = own.checked_sub(base).and_then(|bit| 1u64.checked_shl(bit as u32));
+    word.load(Relaxed) & !bit.unwrap_or(0)
 }

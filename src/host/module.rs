@@ -98,18 +98,22 @@ impl Module for Sipwarden {
         loader::load();
     }
 
+    #[inline(always)]
     fn check_company_ip(message: Message<'_>, company: &[u8]) -> Verdict {
         sources::check_company_ip(message, company)
     }
 
+    #[inline(always)]
     fn check_country(message: Message<'_>, list: &[u8]) -> Verdict {
         sources::check_country(message, list)
     }
 
+    #[inline(always)]
     fn flood_check(message: Message<'_>, flags: &[u8]) -> Verdict {
         flood::flood_check(message, flags)
     }
 
+    #[inline(always)]
     fn auth_check(message: Message<'_>, aor: &[u8]) -> Verdict {
         auth::auth_check(message, aor)
     }
@@ -118,6 +122,7 @@ impl Module for Sipwarden {
         auth::auth_failed(attempt, aor, credentials)
     }
 
+    #[inline(always)]
     fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict {
         auth::auth_ok(message, aor)
     }

@@ -18,7 +18,7 @@ use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::shm::{Area, ShortGuard, ShortMutex};
 
 /// Lines of a bucket.
-const WAYS: usize = 8;
+pub const WAYS: usize = 8;
 
 /// What lies in a line. All zero is free. Its caller holds the line's lock.
 pub trait Occupant: Pod + Default + Send {
@@ -111,6 +111,12 @@ impl<E: Occupant> Lines<E> {
         let place = E::place(key) as usize & (self.lines.len() - 1);
         let (first, home) = (place & !(WAYS - 1), place & (WAYS - 1));
         (0..WAYS).map(move |n| first + ((home + n) & (WAYS - 1)))
+    }
+
+    /// The first of them by number; all [`WAYS`] follow one another.
+    #[inline]
+    pub fn bucket(&self, key: &E::Key<'_>) -> usize {
+        E::place(key) as usize & (self.lines.len() - 1) & !(WAYS - 1)
     }
 
     /// The entry of a key, locked, and the number of its line.

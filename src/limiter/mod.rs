@@ -18,7 +18,7 @@ mod window;
 
 pub use classes::{ClassId, ClassNames, MAX_CLASSES};
 pub use key::{Key, Placed};
-pub use lines::{Lines, Locked, Occupant, Place};
+pub use lines::{Lines, Locked, Occupant, Place, WAYS};
 pub use rules::{Field, ParsedClass, Rules, Settings, Values};
 pub use shared::{RulesCopy, SharedRules};
 pub use term::{LONGEST_TERM, State, Term, UNITS_PER_SECOND, units};

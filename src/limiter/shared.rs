@@ -53,9 +53,14 @@ impl<V: Values> SharedRules<V> {
     /// Brings a process's copy up to date.
     #[inline]
     pub fn refresh(&self, copy: &mut Rules<V>) {
-        if copy.version != self.version.load(Acquire) {
+        if self.is_newer_than(copy) {
             *copy = self.current.lock().rules;
         }
+    }
+
+    #[inline]
+    fn is_newer_than(&self, copy: &Rules<V>) -> bool {
+        copy.version != self.version.load(Acquire)
     }
 }
 
@@ -72,10 +77,17 @@ impl<V: Values> RulesCopy<V> {
     /// those it has.
     #[inline]
     pub fn with<R>(&self, shared: &SharedRules<V>, f: impl FnOnce(&Rules<V>) -> R) -> R {
+        if shared.is_newer_than(&self.0.borrow()) {
+            self.refresh(shared);
+        }
+        f(&self.0.borrow())
+    }
+
+    #[cold]
+    fn refresh(&self, shared: &SharedRules<V>) {
         if let Ok(mut rules) = self.0.try_borrow_mut() {
             shared.refresh(&mut rules);
         }
-        f(&self.0.borrow())
     }
 }
 

@@ -39,6 +39,11 @@ pub struct FloodNumbers {
     pub block_seconds: u32,
 }
 
+impl FloodNumbers {
+    /// The verdict is about no source.
+    pub const NONE: Self = FloodNumbers { class: None, requests: 0, limit: 0, block_seconds: 0 };
+}
+
 /// The AoR and source that a verdict of brute force protection is about.
 #[derive(Clone, Copy)]
 pub struct AuthNumbers {
@@ -50,4 +55,9 @@ pub struct AuthNumbers {
     pub limit: u32,
     /// Seconds of the ban that are left.
     pub ban_seconds: u32,
+}
+
+impl AuthNumbers {
+    /// The verdict is about no AoR.
+    pub const NONE: Self = AuthNumbers { class: None, failures: 0, limit: 0, ban_seconds: 0 };
 }

@@ -477,6 +477,11 @@ fn a_bye_that_overtakes_the_answer_is_not_undone() {
     call.invite();
     let invite = stage.callee.request("INVITE");
     stage.callee.reply(&invite, 200, "t");
+    // A BYE before the dialog knows of the answer is one to nothing.
+    wait_for("the dialog to be answered", || {
+        let dialogs = stage.kamailio.rpc("dlg.list", json!([]));
+        (dialogs[0]["state"] == 3).then_some(())
+    });
     stage.callee.hang_up(&invite);
     assert_eq!(call.final_reply().status(), Some(200));
     stage.caller.reply(&stage.caller.request("BYE"), 200, "f");

@@ -14,7 +14,20 @@ use crate::source::Source;
 use crate::tables::Broadest;
 
 /// Logs and counts what does not happen with every request.
+#[inline(always)]
 pub fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
+    let is_news = match checked.outcome {
+        Outcome::Exempt | Outcome::Under | Outcome::Blocked { .. } => checked.evicted,
+        Outcome::Throttled { begins } => begins || checked.evicted,
+        Outcome::Started { .. } | Outcome::Untracked => true,
+    };
+    if is_news {
+        report_news(state, rules, checked, judged);
+    }
+}
+
+#[cold]
+fn report_news(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
     let Source { address: source, learnt } = judged;
     if checked.evicted {
         counters::count_own(Own::FloodEvictions);

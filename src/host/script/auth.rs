@@ -1,6 +1,6 @@
 //! `auth_check`, `auth_failed`, `auth_ok`.
 
-use super::judged::judged;
+use super::judged::{NoSource, judged};
 use super::told::{self, About};
 use crate::auth::{Checked, Rules, Turns};
 use crate::clock;
@@ -8,8 +8,8 @@ use crate::host::contract::counters;
 use crate::host::contract::message::{Attempt, Message};
 use crate::host::report::bans::report;
 use crate::host::report::complaint::{Kind, complain};
-use crate::host::state;
 use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
+use crate::host::state::{self, State};
 use crate::limiter::ClassId;
 use crate::policy::{self, Asked, AuthNumbers};
 use crate::printable::Printable;
@@ -18,6 +18,7 @@ use crate::unset::is_unset;
 use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
 
 /// `auth_check(aor [, ip])`.
+#[inline(always)]
 pub fn auth_check(msg: Message<'_>, aor: &[u8]) -> Verdict {
     answer(&AUTH_CHECK, msg, aor, Asked::Check, &[])
 }
@@ -47,33 +48,28 @@ fn answer(
     asked: Asked,
     credentials: &[&[u8]],
 ) -> Verdict {
-    let source = judged(msg, function);
-    let (verdict, told, about) = match source {
-        Ok(source) => decide(function, source, aor, asked, credentials),
-        Err(none) => unjudged(none.pass(Verdict::AuthUntracked)),
-    };
-    counters::count_verdict(function, verdict);
-    if told != verdict {
-        counters::count_verdict(function, told);
+    match (judged(msg, function), state::get()) {
+        (Ok(source), Some(state)) if !is_unset(aor) => {
+            let (told, verdict, numbers) = decide(state, source, aor, asked, credentials);
+            tell(function, msg, (told, verdict), Some(source), About::Auth(numbers))
+        }
+        (source, _) => untracked(function, msg, aor, source),
     }
-    told::answer(msg, function.name, (told, verdict), source.ok(), about)
 }
 
-/// What the script is told where nothing is judged.
-fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
-    (verdict, verdict, About::Nothing)
-}
-
-/// The verdict, what the script is told of it, and the numbers behind it.
-fn decide(
-    function: &Function,
-    Source { address: source, learnt }: Source,
+/// Nothing is judged: there is no address or no AoR, or the module has not started.
+#[cold]
+fn untracked(
+    function: &'static Function,
+    msg: Message<'_>,
     aor: &[u8],
-    asked: Asked,
-    credentials: &[&[u8]],
-) -> (Verdict, Verdict, About) {
-    let Some(state) = state::get() else { return unjudged(Verdict::AuthUntracked) };
-    if is_unset(aor) {
+    source: Result<Source, NoSource>,
+) -> Verdict {
+    let verdict = match source {
+        Ok(_) => Verdict::AuthUntracked,
+        Err(none) => none.pass(Verdict::AuthUntracked),
+    };
+    if source.is_ok() && is_unset(aor) {
         let (name, aor) = (function.name, Printable::short(aor));
         complain(
             Kind::Login,
@@ -82,8 +78,34 @@ fn decide(
                  (said once a minute)"
             ),
         );
-        return unjudged(Verdict::AuthUntracked);
     }
+    tell(function, msg, (verdict, verdict), source.ok(), About::Nothing)
+}
+
+#[inline(always)]
+fn tell(
+    function: &'static Function,
+    msg: Message<'_>,
+    (told, judged): (Verdict, Verdict),
+    source: Option<Source>,
+    about: About,
+) -> Verdict {
+    counters::count_verdict(function, judged);
+    if told != judged {
+        counters::count_verdict(function, told);
+    }
+    told::answer(msg, function.name, (told, judged), source, about)
+}
+
+/// What the script is told, what was judged, and the numbers behind it.
+#[inline(always)]
+fn decide(
+    state: &State,
+    Source { address: source, learnt }: Source,
+    aor: &[u8],
+    asked: Asked,
+    credentials: &[&[u8]],
+) -> (Verdict, Verdict, AuthNumbers) {
     with_auth_rules(state, |rules| {
         let class = class_of(source, rules.company_sources());
         let mut turns = Turns::default();
@@ -103,7 +125,7 @@ fn decide(
         report(state, rules, &checked, &turns, (learnt, monitored));
         let verdict = policy::auth_verdict(asked, checked.outcome);
         let told = policy::watch_auth(verdict, monitored);
-        (verdict, told, About::Auth(numbers(rules, class, &checked)))
+        (told, verdict, numbers(rules, class, &checked))
     })
 }
 

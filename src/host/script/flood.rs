@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::judged::judged;
+use super::judged::{NoSource, judged};
 use super::told::{About, answer};
 use crate::address::Address;
 use crate::clock;
@@ -18,31 +18,49 @@ use crate::source::Source;
 use crate::verdict::{FLOOD_CHECK, Verdict};
 
 /// `flood_check([flags [, ip]])`.
+#[inline(always)]
 pub fn flood_check(msg: Message<'_>, flags: &[u8]) -> Verdict {
     let (flags, unknown) = FloodFlags::parse(flags);
     if let Some(letter) = unknown {
         unknown_flag(FLOOD_CHECK.name, letter, FloodFlags::KNOWN);
     }
-    let source = judged(msg, &FLOOD_CHECK);
-    let (verdict, judged, about) = match source {
-        Ok(source) => decide(source, flags),
-        Err(none) => unjudged(none.pass(Verdict::FloodUntracked)),
-    };
-    // A question is about a request that is counted elsewhere.
-    if !flags.peek {
-        counters::count_verdict(&FLOOD_CHECK, verdict);
+    match (judged(msg, &FLOOD_CHECK), state::get()) {
+        (Ok(source), Some(state)) => {
+            let (told, verdict, numbers) = decide(state, source, flags);
+            tell(msg, flags, (told, verdict), Some(source), About::Flood(numbers))
+        }
+        (source, _) => untracked(msg, flags, source),
     }
-    answer(msg, FLOOD_CHECK.name, (verdict, judged), source.ok(), about)
 }
 
-/// What the script is told where nothing is judged.
-fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
-    (verdict, verdict, About::Nothing)
+/// Nothing is judged: there is no address, or the module has not started.
+#[cold]
+fn untracked(msg: Message<'_>, flags: FloodFlags, source: Result<Source, NoSource>) -> Verdict {
+    let verdict = match source {
+        Ok(_) => Verdict::FloodUntracked,
+        Err(none) => none.pass(Verdict::FloodUntracked),
+    };
+    tell(msg, flags, (verdict, verdict), source.ok(), About::Nothing)
+}
+
+#[inline(always)]
+fn tell(
+    msg: Message<'_>,
+    flags: FloodFlags,
+    (told, judged): (Verdict, Verdict),
+    source: Option<Source>,
+    about: About,
+) -> Verdict {
+    // A question is about a request that is counted elsewhere.
+    if !flags.peek {
+        counters::count_verdict(&FLOOD_CHECK, told);
+    }
+    answer(msg, FLOOD_CHECK.name, (told, judged), source, about)
 }
 
 /// What the script is told, what was judged, and about what.
-fn decide(source: Source, flags: FloodFlags) -> (Verdict, Verdict, About) {
-    let Some(state) = state::get() else { return unjudged(Verdict::FloodUntracked) };
+#[inline(always)]
+fn decide(state: &State, source: Source, flags: FloodFlags) -> (Verdict, Verdict, FloodNumbers) {
     with_rules(state, |rules| {
         let clock = Clock::default();
         let checked = match flags.peek {
@@ -50,24 +68,28 @@ fn decide(source: Source, flags: FloodFlags) -> (Verdict, Verdict, About) {
             false => check(state, rules, source, &clock),
         };
         let judged = policy::flood_verdict(&checked.outcome);
-        let verdict = policy::soften(judged, flags, rules.monitor != 0);
-        (verdict, judged, About::Flood(numbers(rules, &checked, &clock)))
+        let told = policy::soften(judged, flags, rules.monitor != 0);
+        (told, judged, numbers(rules, &checked, &clock))
     })
 }
 
-/// The clock of one check; what it showed last serves for what is said afterwards.
+/// The clock of one check; what it showed last serves for what is said afterwards. 0: it
+/// was not read.
 #[derive(Default)]
-struct Clock(Cell<Option<u64>>);
+struct Clock(Cell<u64>);
 
 impl Clock {
     fn read(&self) -> u64 {
         let now = clock::monotonic();
-        self.0.set(Some(now));
+        self.0.set(now);
         now
     }
 
     fn last(&self) -> u64 {
-        self.0.get().unwrap_or_else(|| self.read())
+        match self.0.get() {
+            0 => self.read(),
+            now => now,
+        }
     }
 }
 
@@ -100,6 +122,7 @@ fn peek(state: &State, rules: &Rules, source: Address, clock: &Clock) -> Checked
     Checked { outcome, class, requests, evicted: false }
 }
 
+#[inline(always)]
 fn numbers(rules: &Rules, checked: &Checked, clock: &Clock) -> FloodNumbers {
     let block_seconds = match checked.outcome {
         Outcome::Started { until, .. } | Outcome::Blocked { until } => {

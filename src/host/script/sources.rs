@@ -15,6 +15,7 @@ use crate::source::Source;
 use crate::verdict::{CHECK_COMPANY_IP, CHECK_COUNTRY, Verdict};
 
 /// `check_company_ip(company [, ip])`.
+#[inline(always)]
 pub fn check_company_ip(msg: Message<'_>, company: &[u8]) -> Verdict {
     let source = judged(msg, &CHECK_COMPANY_IP);
     let (verdict, monitored) = decide(msg, company, source);

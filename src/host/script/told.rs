@@ -34,27 +34,102 @@ pub struct Told {
     pub about: About,
 }
 
+/// What was told last, in parts: so a function stores what it knows, and no more.
+struct Last {
+    key: Cell<Option<MessageKey>>,
+    verdicts: Cell<(Verdict, Verdict)>,
+    source: Cell<Option<Source>>,
+    about: Cell<Kind>,
+    calls: Cell<Numbers>,
+    flood: Cell<FloodNumbers>,
+    auth: Cell<AuthNumbers>,
+}
+
+/// Which of the numbers are of the last verdict.
+#[derive(Clone, Copy)]
+enum Kind {
+    Nothing,
+    Calls,
+    Flood,
+    Auth,
+}
+
 thread_local! {
-    static LAST: Cell<Option<(MessageKey, Told)>> = const { Cell::new(None) };
+    static LAST: Last = const {
+        Last {
+            key: Cell::new(None),
+            verdicts: Cell::new((Verdict::InternalError, Verdict::InternalError)),
+            source: Cell::new(None),
+            about: Cell::new(Kind::Nothing),
+            calls: Cell::new(Numbers::NONE),
+            flood: Cell::new(FloodNumbers::NONE),
+            auth: Cell::new(AuthNumbers::NONE),
+        }
+    };
+}
+
+impl Last {
+    #[inline(always)]
+    fn set_about(&self, about: About) {
+        let kind = match about {
+            About::Nothing => Kind::Nothing,
+            About::Calls(numbers) => {
+                self.calls.set(numbers);
+                Kind::Calls
+            }
+            About::Flood(numbers) => {
+                self.flood.set(numbers);
+                Kind::Flood
+            }
+            About::Auth(numbers) => {
+                self.auth.set(numbers);
+                Kind::Auth
+            }
+        };
+        self.about.set(kind);
+    }
+
+    fn told(&self) -> Told {
+        let (verdict, judged) = self.verdicts.get();
+        let about = match self.about.get() {
+            Kind::Nothing => About::Nothing,
+            Kind::Calls => About::Calls(self.calls.get()),
+            Kind::Flood => About::Flood(self.flood.get()),
+            Kind::Auth => About::Auth(self.auth.get()),
+        };
+        Told { verdict, judged, source: self.source.get(), about }
+    }
 }
 
 /// Keeps the verdict for `$swd` and returns it for the script. It may be another one
 /// than was judged.
+#[inline(always)]
 pub fn answer(
     msg: Message<'_>,
     function: &str,
-    (verdict, judged): (Verdict, Verdict),
+    verdicts: (Verdict, Verdict),
     source: Option<Source>,
     about: About,
 ) -> Verdict {
-    LAST.set(Some((msg.key(), Told { verdict, judged, source, about })));
+    LAST.with(|last| {
+        last.key.set(Some(msg.key()));
+        last.verdicts.set(verdicts);
+        last.source.set(source);
+        last.set_about(about);
+    });
+    let (verdict, _) = verdicts;
     if log::debugs() {
-        log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
+        log_verdict(function, verdict);
     }
     verdict
 }
 
+#[cold]
+fn log_verdict(function: &str, verdict: Verdict) {
+    log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
+}
+
 /// What was told last in this message.
 pub fn last_told(msg: Message<'_>) -> Option<Told> {
-    LAST.get().filter(|(key, _)| *key == msg.key()).map(|(_, told)| told)
+    LAST.with(|last| (last.key.get() == Some(msg.key())).then(|| last.told()))
 }
