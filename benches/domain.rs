@@ -9,7 +9,7 @@ use std::time::Instant;
 use sipwarden::address::Address;
 use sipwarden::auth::{self, AuthSettings, AuthTable, Turns};
 use sipwarden::flood::{FloodSettings, FloodTable, Rules, SharedRules};
-use sipwarden::ledger::{Call, DialogId, Direction, Ledger, Scope, ScopeKind, Wanted};
+use sipwarden::ledger::{Call, DialogId, Direction, Enforcement, Ledger, Rate, ScopeKind, Wanted};
 use sipwarden::limiter::ClassId;
 use sipwarden::policy::check_company_ip;
 use sipwarden::shm::SnapshotStore;
@@ -88,20 +88,18 @@ fn checks(companies: usize, ranges: usize) {
 }
 
 fn wanted<'a>(brand: &'a [u8], company: &'a [u8]) -> [Wanted<'a>; 2] {
-    [
-        Wanted { scope: Scope { kind: ScopeKind::Brand, id: brand }, limit: 0, counts: true },
-        Wanted { scope: Scope { kind: ScopeKind::Company, id: company }, limit: 0, counts: true },
-    ]
+    [Wanted::new(ScopeKind::BRAND, brand, 0), Wanted::new(ScopeKind::COMPANY, company, 0)]
 }
 
 fn call(dialog: u64) -> Call<'static> {
     Call {
         dialog: DialogId(dialog),
         call_id: b"1f2e3d4c-5b6a-7988@phone.example",
-        direction: Direction::Outbound,
+        direction: Direction::Out,
         invite: 0,
         emergency: false,
         now: 1,
+        came: 0,
     }
 }
 
@@ -110,13 +108,34 @@ fn calls(live: u64, companies: u64) -> f64 {
     let ids: Vec<String> = (0..companies).map(|n| format!("company-{n}")).collect();
     for n in 0..live {
         let company = ids[(n % companies) as usize].as_bytes();
-        ledger.take(&call(n << 8), &wanted(b"brand", company), false);
+        ledger.take(&call(n << 8), &wanted(b"brand", company), Enforcement::Full);
     }
     let mut dialog = 1 << 40;
     measure(|n| {
         dialog += 1;
         let company = ids[n % ids.len()].as_bytes();
-        black_box(ledger.take(&call(dialog), &wanted(b"brand", company), false));
+        black_box(ledger.take(&call(dialog), &wanted(b"brand", company), Enforcement::Full));
+        ledger.forget(DialogId(dialog));
+    })
+}
+
+/// Brand, company and four words of the operator's own, one with a rate.
+fn calls_of_six_scopes() -> f64 {
+    let ledger = Ledger::new(65_536, [1, 2]).unwrap();
+    let own = |n: usize, id: &'static [u8]| Wanted {
+        direction: Direction::Out,
+        ..Wanted::new(ScopeKind::own(n).unwrap(), id, 60_000)
+    };
+    let mut carrier = own(0, b"carrier-7");
+    carrier.limit.rate = Rate::new(Rate::MAX_CALLS, 1, 4).unwrap();
+    let [brand, company] = wanted(b"brand", b"company-7");
+    let (did, group) = (own(1, b"+34600000000"), own(2, b"sales"));
+    let all = [brand, company, carrier, did, group, own(3, b"alice@company.example")];
+    let mut dialog = 1 << 40;
+    measure(|n| {
+        dialog += 1;
+        let call = Call { came: n as u64, ..call(dialog) };
+        black_box(ledger.take(&call, &all, Enforcement::Full));
         ledger.forget(DialogId(dialog));
     })
 }
@@ -246,4 +265,5 @@ fn main() {
     for (live, companies) in [(0, 1), (1_000, 1), (50_000, 1), (50_000, 10_000)] {
         println!("  {live} live calls, {companies} companies: {:.0} ns", calls(live, companies));
     }
+    println!("  6 scopes, one with a rate: {:.0} ns", calls_of_six_scopes());
 }

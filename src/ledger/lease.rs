@@ -1,6 +1,6 @@
-//! Lease records: one call in 112 bytes.
+//! Lease records: one call in 152 bytes.
 
-use super::scope::ScopeKind;
+use super::scope::{Direction, SCOPES};
 use super::{Call, DialogId};
 use crate::shm::Record;
 use crate::shm::atomic::Ordering::Relaxed;
@@ -8,20 +8,25 @@ use crate::shm::atomic::Ordering::Relaxed;
 /// Words of a lease record:
 ///
 /// ```text
-/// 0      next in the chain (low half; the pool's while the record is free) |
-///        start, seconds since 1970 << 32
-/// 1      dialog
-/// 2      flags | length of the Call-ID << 8 | generation << 32
-/// 3      brand's scope + 1 | company's scope + 1 << 32
-/// 4      user's scope + 1 | the INVITE's name << 32
-/// 5      hash of the whole Call-ID
-/// 6..14  the Call-ID, cut after 64 bytes, for listings
+/// 0       next in the chain (low half; the pool's while the record is free) |
+///         start, seconds since 1970 << 32
+/// 1       dialog
+/// 2       flags | length of the Call-ID << 8 | generation << 32
+/// 3       hash of the whole Call-ID
+/// 4       the INVITE's name (low half) | when it must end, seconds since 1970 << 32
+/// 5..11   slots of 32 bits, one for each scope: position of its record + 1 (28 bits), how
+///         the call counts there (4 bits); those that are used come first
+/// 11..19  the Call-ID, cut after 64 bytes, for listings
 /// ```
-///
-/// With its share of the hash table a call stays below two cache lines.
-pub(super) const WORDS: usize = 14;
-const CALL_ID: usize = 6;
+pub(super) const WORDS: usize = 19;
+const SLOTS: usize = 5;
+const CALL_ID: usize = 11;
 const CALL_ID_BYTES: usize = 64;
+
+const _: () = assert!(SLOTS + SCOPES.div_ceil(2) == CALL_ID);
+const _: () = assert!(CALL_ID + CALL_ID_BYTES / 8 == WORDS);
+#[cfg(not(shuttle))]
+const _: () = assert!(size_of::<Record<WORDS>>() <= 160);
 
 /// Counted in its scopes; otherwise it only remembers them.
 const LIVE: u64 = 1;
@@ -32,30 +37,57 @@ const OUTBOUND: u64 = 1 << 3;
 const SUSPECT: u64 = 1 << 4;
 /// The record is a lease, not free.
 const USED: u64 = 1 << 5;
-/// The company is only shown: the call does not count for it.
-const SHOWN: u64 = 1 << 6;
 const LENGTH_SHIFT: u32 = 8;
 const UPPER: u64 = !0xffff_ffff;
 
-/// Where a call goes, from the company's view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// The script did not say.
-    Unknown,
-    /// To the company.
-    Inbound,
-    /// From the company.
-    Outbound,
+/// Bits of a slot above the position.
+const SLOT_POSITION: u32 = (1 << 28) - 1;
+const SLOT_INBOUND: u32 = 1 << 28;
+const SLOT_OUTBOUND: u32 = 1 << 29;
+const SLOT_EMERGENCY: u32 = 1 << 30;
+/// The call does not count there: the scope is only shown.
+const SLOT_SHOWN: u32 = 1 << 31;
+
+/// Records of scopes that slots can name.
+pub(super) const MOST_SCOPES: usize = SLOT_POSITION as usize;
+
+/// A scope of a lease, and how the call counts there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Position of the scope's record.
+    pub position: u32,
+    /// It counts; otherwise the scope is only shown.
+    pub any: bool,
+    /// It counts among those to the scope.
+    pub inbound: bool,
+    /// It counts among those from the scope.
+    pub outbound: bool,
+    /// It counts among the emergencies.
+    pub emergency: bool,
 }
 
-impl Direction {
-    /// As listings print it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Direction::Unknown => "unknown",
-            Direction::Inbound => "in",
-            Direction::Outbound => "out",
-        }
+impl Slot {
+    fn read(bits: u32) -> Option<Self> {
+        let position = (bits & SLOT_POSITION).checked_sub(1)?;
+        let on = |bit: u32| bits & bit != 0;
+        Some(Slot {
+            position,
+            any: !on(SLOT_SHOWN),
+            inbound: on(SLOT_INBOUND),
+            outbound: on(SLOT_OUTBOUND),
+            emergency: on(SLOT_EMERGENCY),
+        })
+    }
+
+    fn bits(self) -> u32 {
+        let flags = [
+            (!self.any, SLOT_SHOWN),
+            (self.inbound, SLOT_INBOUND),
+            (self.outbound, SLOT_OUTBOUND),
+            (self.emergency, SLOT_EMERGENCY),
+        ];
+        let flags = flags.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit);
+        flags.fold((self.position + 1) & SLOT_POSITION, |bits, bit| bits | bit)
     }
 }
 
@@ -68,33 +100,6 @@ pub struct LeaseRef {
     pub generation: u32,
 }
 
-/// A lease as listings show it.
-#[derive(Clone, Debug)]
-pub struct LeaseInfo {
-    /// Its name.
-    pub lease: LeaseRef,
-    /// Its dialog.
-    pub dialog: DialogId,
-    /// The Call-ID; `...` stands behind one that is cut.
-    pub call_id: Vec<u8>,
-    /// Hash of the whole Call-ID.
-    pub call_id_hash: u64,
-    /// Hashes of the scopes, as [`super::Ledger::scope_hash`] gives them.
-    pub scope_hashes: [Option<u128>; ScopeKind::COUNT],
-    /// Ids of the scopes, cut after 32 bytes, in the order of [`ScopeKind::ALL`].
-    pub scopes: [Option<Vec<u8>>; ScopeKind::COUNT],
-    /// Where the call goes.
-    pub direction: Direction,
-    /// Counted without regard to limits.
-    pub emergency: bool,
-    /// Whether it counts for its company; else that is only whose call it is.
-    pub counts_for_company: bool,
-    /// Whether it is counted; a released lease waits for its dialog to go.
-    pub live: bool,
-    /// Seconds since 1970.
-    pub started: u64,
-}
-
 /// Typed access to a record; the caller holds the lock of the dialog's bucket.
 #[derive(Clone, Copy)]
 pub(super) struct Lease<'a>(pub &'a Record<WORDS>);
@@ -105,19 +110,19 @@ impl Lease<'_> {
         let record = self.0;
         record[1].store(call.dialog.0, Relaxed);
         let direction = match call.direction {
-            Direction::Unknown => 0,
-            Direction::Inbound => INBOUND,
-            Direction::Outbound => OUTBOUND,
+            Direction::Any => 0,
+            Direction::In => INBOUND,
+            Direction::Out => OUTBOUND,
         };
         let emergency = if call.emergency { EMERGENCY } else { 0 };
         let generation = record[2].load(Relaxed) & UPPER;
         let length = (call.call_id.len().min(CALL_ID_BYTES + 1) as u64) << LENGTH_SHIFT;
         record[2].store(generation | length | direction | emergency | USED, Relaxed);
-        record[3].store(0, Relaxed);
-        record[4].store(u64::from(call.invite) << 32, Relaxed);
+        record[3].store(call_id_hash, Relaxed);
+        record[4].store(u64::from(call.invite), Relaxed);
         let started = u32::try_from(call.now).unwrap_or(u32::MAX);
         record[0].store(u64::from(started) << 32, Relaxed);
-        record[5].store(call_id_hash, Relaxed);
+        self.clear_slots();
         let mut shown = [0u8; CALL_ID_BYTES];
         shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
         let (words, _) = shown.as_chunks::<8>();
@@ -128,9 +133,9 @@ impl Lease<'_> {
 
     /// Adds what another function says of the same call.
     pub fn note(self, call: &Call<'_>) {
-        if self.direction() == Direction::Unknown {
-            self.set_flag(INBOUND, call.direction == Direction::Inbound);
-            self.set_flag(OUTBOUND, call.direction == Direction::Outbound);
+        if self.direction() == Direction::Any {
+            self.set_flag(INBOUND, call.direction == Direction::In);
+            self.set_flag(OUTBOUND, call.direction == Direction::Out);
         }
         if call.emergency {
             self.set_flag(EMERGENCY, true);
@@ -186,9 +191,9 @@ impl Lease<'_> {
 
     pub fn direction(self) -> Direction {
         match (self.flag(INBOUND), self.flag(OUTBOUND)) {
-            (true, _) => Direction::Inbound,
-            (_, true) => Direction::Outbound,
-            _ => Direction::Unknown,
+            (true, _) => Direction::In,
+            (_, true) => Direction::Out,
+            _ => Direction::Any,
         }
     }
 
@@ -201,47 +206,49 @@ impl Lease<'_> {
         self.0[2].store(if on { flags | flag } else { flags & !flag }, Relaxed);
     }
 
-    /// Position of the scope of a kind that the call counts against.
-    pub fn scope(self, kind: ScopeKind) -> Option<u32> {
-        let shown = kind == ScopeKind::Company && self.flag(SHOWN);
-        self.named(kind).filter(|_| !shown)
+    /// The scopes, with the number of their slots.
+    pub fn slots(self) -> impl Iterator<Item = (usize, Slot)> {
+        let words = self.0.iter().skip(SLOTS).take(CALL_ID - SLOTS);
+        let halves = words.flat_map(|word| {
+            let word = word.load(Relaxed);
+            [word as u32, (word >> 32) as u32]
+        });
+        halves.map_while(Slot::read).enumerate()
     }
 
-    /// Position of a company that is only shown.
-    pub fn shown_company(self) -> Option<u32> {
-        self.named(ScopeKind::Company).filter(|_| self.flag(SHOWN))
-    }
-
-    /// Position of the scope of a kind, whether the call counts against it or not.
-    pub fn named(self, kind: ScopeKind) -> Option<u32> {
-        let word = |at: usize| self.0.get(at).map_or(0, |w| w.load(Relaxed));
-        let plus_one = match kind {
-            ScopeKind::Brand => word(3) as u32,
-            ScopeKind::Company => (word(3) >> 32) as u32,
-            ScopeKind::User => word(4) as u32,
-        };
-        plus_one.checked_sub(1)
-    }
-
-    /// `counts`: whether the call counts against it.
-    pub fn set_scope(self, kind: ScopeKind, position: u32, counts: bool) {
-        if kind == ScopeKind::Company {
-            self.set_flag(SHOWN, !counts);
-        }
-        let plus_one = u64::from(position) + 1;
-        let (word, shift) = match kind {
-            ScopeKind::Brand => (&self.0[3], 0),
-            ScopeKind::Company => (&self.0[3], 32),
-            ScopeKind::User => (&self.0[4], 0),
-        };
+    /// Fills a slot: the one after the last, or one that is used.
+    pub fn set_slot(self, number: usize, slot: Slot) {
+        let Some(word) = self.0.get(SLOTS + number / 2).filter(|_| number < SCOPES) else { return };
+        let shift = 32 * (number as u32 % 2);
         let kept = word.load(Relaxed) & !(0xffff_ffff << shift);
-        word.store(kept | plus_one << shift, Relaxed);
+        word.store(kept | u64::from(slot.bits()) << shift, Relaxed);
     }
 
-    pub fn clear_scopes(self) {
-        self.0[3].store(0, Relaxed);
-        let invite = self.0[4].load(Relaxed) & UPPER;
-        self.0[4].store(invite, Relaxed);
+    pub fn clear_slots(self) {
+        let words = self.0.iter().skip(SLOTS).take(CALL_ID - SLOTS);
+        words.for_each(|word| word.store(0, Relaxed));
+    }
+
+    /// Seconds since 1970 at which the call must end; 0: whenever it likes.
+    pub fn ends(self) -> u64 {
+        self.0[4].load(Relaxed) >> 32
+    }
+
+    /// The call may last at most so many seconds; 0 is off.
+    pub fn shorten(self, longest: u32) {
+        if longest == 0 {
+            return;
+        }
+        let end = self.started().saturating_add(longest.into()).min(u32::MAX.into());
+        let before = self.ends();
+        if before == 0 || end < before {
+            self.set_ends(end);
+        }
+    }
+
+    pub fn set_ends(self, end: u64) {
+        let invite = self.0[4].load(Relaxed) & !UPPER;
+        self.0[4].store(invite | end << 32, Relaxed);
     }
 
     pub fn started(self) -> u64 {
@@ -250,12 +257,12 @@ impl Lease<'_> {
 
     /// Whether an initial INVITE is another one than that of the lease.
     pub fn is_other_invite(self, invite: u32) -> bool {
-        let own = (self.0[4].load(Relaxed) >> 32) as u32;
+        let own = self.0[4].load(Relaxed) as u32;
         own != 0 && invite != 0 && own != invite
     }
 
     pub fn call_id_hash(self) -> u64 {
-        self.0[5].load(Relaxed)
+        self.0[3].load(Relaxed)
     }
 
     pub fn call_id(self) -> Vec<u8> {

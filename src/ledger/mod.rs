@@ -1,22 +1,35 @@
 //! The call ledger: the live calls, and what they count against.
 //!
-//! A lease is one live call and its scopes (user, company, brand). The count of
-//! a scope is the number of live leases that hold it. All lies in shared memory.
+//! A lease is one live call and its scopes: brands, companies, users, and words of the
+//! operator's own. The count of a scope is the number of live leases that name it. All
+//! lies in shared memory.
 //!
 //! Locks, always taken in this order and never around a call into the host:
 //! the bucket of the dialog, which protects its lease, then the buckets of the
-//! scopes in ascending order, which protect their counts. A call is admitted
+//! scopes in ascending order, which protect their counts and rates. A call is admitted
 //! with all its scopes locked, so it counts against all of them or none, and a
 //! refusal leaves no trace that another call could see.
 #![forbid(unsafe_code)]
 
+mod info;
 mod lease;
+#[allow(clippy::module_inception)]
+mod ledger;
+mod limit;
+mod outcome;
+mod plan;
+mod rate;
+mod record;
 mod scope;
-mod shared;
+mod scopes;
+mod take;
 
-pub use lease::{Direction, LeaseInfo, LeaseRef};
-pub use scope::{Scope, ScopeKind};
-pub use shared::{Ledger, Memory, Outcome, Taken, Wanted};
+pub use info::{LeaseInfo, LeaseScope, ScopeInfo};
+pub use lease::LeaseRef;
+pub use ledger::{Ledger, Memory};
+pub use limit::{Bound, Calls, Enforcement, Exceeded, Limit, Rate, Wanted};
+pub use outcome::{Outcome, Taken};
+pub use scope::{Direction, KINDS, SCOPES, Scope, ScopeKind};
 
 /// Names a dialog: hash entry in the upper half, id within it in the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,13 +49,28 @@ pub struct Call<'a> {
     pub dialog: DialogId,
     /// Its Call-ID.
     pub call_id: &'a [u8],
-    /// Where it goes to, as the script says.
+    /// Where it goes from the company's view, as the script says.
     pub direction: Direction,
     /// Names the INVITE among those of its dialog; 0 is not known, or no initial
     /// INVITE.
     pub invite: u32,
-    /// Counted without regard to limits.
+    /// An emergency: it may use reserved slots.
     pub emergency: bool,
     /// Seconds since 1970.
     pub now: u64,
+    /// When it came, in ms of a clock that never steps back. Only rates look at it.
+    pub came: u64,
+}
+
+impl Call<'_> {
+    /// No call that is there.
+    const NONE: Self = Call {
+        dialog: DialogId(0),
+        call_id: b"",
+        direction: Direction::Any,
+        invite: 0,
+        emergency: false,
+        now: 0,
+        came: 0,
+    };
 }

@@ -22,4 +22,4 @@ pub use lines::{Lines, Locked, Occupant, Place, WAYS};
 pub use rules::{Field, ParsedClass, Rules, Settings, Values};
 pub use shared::{RulesCopy, SharedRules};
 pub use term::{LONGEST_TERM, State, Term, UNITS_PER_SECOND, units};
-pub use window::{Counting, SLICES, Window, Worth};
+pub use window::{Counting, SLICES, Slice, Window, Worth};

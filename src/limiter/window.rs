@@ -84,6 +84,26 @@ impl Counting {
         window.sum()
     }
 
+    /// As [`Counting::count`], where an event may be counted after later ones: it counts in
+    /// the slice of its own time, which is told for [`Window::add_in`]. One from before the
+    /// window counts in the oldest slice. The caller keeps the window's length.
+    pub fn count_in(&self, window: &mut Window, now: u64) -> (u32, Slice) {
+        let to = self.slicing.at(now);
+        let behind = ahead(to, window.newest);
+        if ahead(window.newest, to) <= behind {
+            window.advance(to);
+            return (window.sum(), Slice(to));
+        }
+        // The place after the newest slice is that of the oldest one.
+        let late = if (behind as usize) < SLICES { to } else { window.newest + 1 };
+        (window.sum(), Slice(late))
+    }
+
+    /// Length of the window in ms.
+    pub const fn window(&self) -> u32 {
+        self.window
+    }
+
     /// Begins anew, as if `events` had come at a time.
     pub fn restart(&self, window: &mut Window, id: &mut u8, at: u64, events: u32) {
         *id = self.id as u8;
@@ -110,6 +130,10 @@ const fn ahead(from: u32, to: u32) -> u32 {
     if to >= from { to - from } else { to + (PERIOD - from) }
 }
 
+/// A slice of a window, by its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice(u32);
+
 /// The events of one window, in 32 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -132,6 +156,13 @@ impl Window {
     pub fn add_one(&mut self) {
         let newest = self.newest;
         if let Some(slice) = self.slices().get_mut(place(newest)) {
+            *slice = slice.saturating_add(1);
+        }
+    }
+
+    /// Counts one event in a slice that [`Counting::count_in`] has told.
+    pub fn add_in(&mut self, Slice(number): Slice) {
+        if let Some(slice) = self.slices().get_mut(place(number)) {
             *slice = slice.saturating_add(1);
         }
     }
@@ -289,6 +320,21 @@ mod tests {
         let mut window = counted(100, 3);
         window.advance(99);
         assert_eq!((window.sum(), window.newest), (0, 99));
+    }
+
+    #[test]
+    fn an_event_that_is_late_counts_in_the_slice_of_its_time() {
+        let counting = Counting::NONE.change(1400, 0);
+        let mut window = Window::NONE;
+        counting.restart(&mut window, &mut 0, 10_050, 1);
+        let mut count = |now| {
+            let (events, slice) = counting.count_in(&mut window, now);
+            window.add_in(slice);
+            events
+        };
+        assert_eq!([9_850, 5_000, 10_050].map(&mut count), [1, 2, 3]);
+        // The event of 5 s goes first, that of 9.85 s two slices before those of 10.05 s.
+        assert_eq!([10_160, 11_160, 11_260, 11_460].map(&mut count), [3, 4, 4, 3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::flags::read_letters;
 use super::source::check_company_ip;
 use crate::address::Address;
-use crate::ledger::{Outcome, Scope, ScopeKind, Wanted};
+use crate::ledger::{Direction, Exceeded, Outcome, ScopeKind, Taken, Wanted};
 use crate::snapshot::{CompanyView, View};
 use crate::verdict::Verdict;
 
@@ -46,49 +46,62 @@ pub fn roadwarrior(
 }
 
 /// The scopes of an external call of a company.
-pub fn call_scopes<'a>(company: &CompanyView<'a>) -> [Wanted<'a>; 2] {
-    let (brand, brand_limit) = company.brand();
-    [
-        wanted(ScopeKind::Brand, brand, brand_limit),
-        wanted(ScopeKind::Company, company.id(), company.max_calls()),
-    ]
+pub fn call_scopes<'a>(company: &CompanyView<'a>, direction: Direction) -> [Wanted<'a>; 2] {
+    let (brand, limit) = company.brand();
+    let brand = Wanted::new(ScopeKind::BRAND, brand, limit);
+    let company = Wanted::new(ScopeKind::COMPANY, company.id(), company.max_calls());
+    [Wanted { direction, ..brand }, Wanted { direction, ..company }]
 }
 
 /// The scope of a call that a roadwarrior places, and the company whose call it is:
 /// listings show it there, though it does not count for it.
-pub fn user_scopes<'a>(aor: &'a [u8], company: &'a [u8], limit: u32) -> [Wanted<'a>; 2] {
-    let shown = Wanted { counts: false, ..wanted(ScopeKind::Company, company, 0) };
-    [wanted(ScopeKind::User, aor, limit), shown]
+pub fn roadwarrior_scopes<'a>(aor: &'a [u8], company: &'a [u8], limit: u32) -> [Wanted<'a>; 2] {
+    let shown = Wanted { counts: false, ..Wanted::new(ScopeKind::COMPANY, company, 0) };
+    [Wanted::new(ScopeKind::ROADWARRIOR, aor, limit), shown]
 }
 
-fn wanted(kind: ScopeKind, id: &[u8], limit: u32) -> Wanted<'_> {
-    Wanted { scope: Scope { kind, id }, limit, counts: true }
-}
-
-/// What `cc_limit` makes of an outcome. A refusal of an emergency call means
-/// that it could not be counted; it is allowed all the same.
-pub fn call_verdict(outcome: Outcome, emergency: bool) -> Verdict {
-    match outcome {
+/// What `cc_limit` makes of an attempt. `watched`: a limit that the call exceeds is
+/// told, although it was counted. A refusal of an emergency call means that it could not
+/// be counted; it is allowed all the same.
+pub fn call_verdict(taken: &Taken, emergency: bool, watched: bool) -> Verdict {
+    match taken.outcome {
         Outcome::Held => Verdict::CallHeld,
         Outcome::HeldByOther => Verdict::CallHeldByOther,
         Outcome::Duplicate => Verdict::CallDuplicate,
         Outcome::Counted if emergency => Verdict::CallEmergency,
-        Outcome::Counted => Verdict::CallCounted,
-        Outcome::Refused(ScopeKind::Brand) => Verdict::BrandLimit,
-        Outcome::Refused(_) => Verdict::CompanyLimit,
-        Outcome::Full => Verdict::LedgerFull,
+        Outcome::Counted => match &taken.exceeded {
+            Some(exceeded) if watched => limit_verdict(exceeded),
+            _ => Verdict::CallCounted,
+        },
+        Outcome::Refused => taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict),
+        Outcome::Full | Outcome::ScopesFull => Verdict::LedgerFull,
+        Outcome::TooMany => Verdict::InternalError,
     }
 }
 
-/// What `roadwarrior_acquire` tells the script of an outcome.
-pub fn roadwarrior_verdict(outcome: Outcome) -> Verdict {
-    match outcome {
-        Outcome::Counted => Verdict::RoadwarriorCounted,
+/// What `roadwarrior_acquire` tells the script of an attempt; `watched` as for
+/// [`call_verdict`].
+pub fn roadwarrior_verdict(taken: &Taken, watched: bool) -> Verdict {
+    match taken.outcome {
+        Outcome::Counted => match &taken.exceeded {
+            Some(exceeded) if watched => limit_verdict(exceeded),
+            _ => Verdict::RoadwarriorCounted,
+        },
         Outcome::Held => Verdict::RoadwarriorHeld,
         Outcome::Duplicate => Verdict::CallDuplicate,
         Outcome::HeldByOther => Verdict::RoadwarriorLimit,
-        Outcome::Refused(_) => Verdict::RoadwarriorLimit,
-        Outcome::Full => Verdict::LedgerFull,
+        Outcome::Refused => taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict),
+        Outcome::Full | Outcome::ScopesFull => Verdict::LedgerFull,
+        Outcome::TooMany => Verdict::InternalError,
+    }
+}
+
+/// The verdict that names a limit.
+fn limit_verdict(exceeded: &Exceeded) -> Verdict {
+    match exceeded.kind {
+        ScopeKind::BRAND => Verdict::BrandLimit,
+        ScopeKind::ROADWARRIOR => Verdict::RoadwarriorLimit,
+        _ => Verdict::CompanyLimit,
     }
 }
 

@@ -11,10 +11,10 @@ mod source;
 
 pub use auth::{Asked, auth_verdict, watch_auth};
 pub use calls::{
-    CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_verdict,
-    user_scopes,
+    CallFlags, Roadwarrior, call_scopes, call_verdict, roadwarrior, roadwarrior_scopes,
+    roadwarrior_verdict,
 };
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};
-pub use numbers::{AuthNumbers, FloodNumbers, Numbers};
+pub use numbers::{AuthNumbers, FloodNumbers, Hit, Numbers};
 pub use source::{SourceDecision, check_company_ip, check_country, check_source};

@@ -1,26 +1,64 @@
 //! The numbers behind a verdict.
 
-use crate::ledger::{ScopeKind, Taken, Wanted};
+use crate::ledger::{Bound, Outcome, ScopeKind, Taken, Wanted};
 use crate::limiter::ClassId;
 
 /// Live calls and limits of the scopes that a verdict is about.
 #[derive(Clone, Copy)]
 pub struct Numbers {
-    /// (live calls, limit) in the order of [`ScopeKind::ALL`].
-    pub scopes: [Option<(u32, u32)>; ScopeKind::COUNT],
+    /// (live calls, limit) of brand, company and roadwarrior, by their kinds' numbers.
+    pub scopes: [Option<(u32, u32)>; 3],
+    /// The limit that the verdict names.
+    pub hit: Option<Hit>,
+}
+
+/// A limit that refused a call, or that the call exceeds although it was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Kind of the scope.
+    pub kind: ScopeKind,
+    /// What is exceeded.
+    pub bound: Bound,
+    /// Calls there, this one included if it was counted.
+    pub calls: u32,
+    /// Calls that are admitted.
+    pub limit: u32,
+}
+
+impl Hit {
+    fn new(wanted: &[Wanted<'_>], taken: &Taken) -> Option<Self> {
+        if taken.outcome == Outcome::HeldByOther {
+            return Self::of_roadwarrior(wanted, taken);
+        }
+        let exceeded = taken.exceeded?;
+        Some(Hit {
+            kind: exceeded.kind,
+            bound: exceeded.bound,
+            calls: exceeded.calls + u32::from(taken.outcome == Outcome::Counted),
+            limit: exceeded.limit,
+        })
+    }
+
+    /// A call that counts for another roadwarrior finds no slot of this one.
+    fn of_roadwarrior(wanted: &[Wanted<'_>], taken: &Taken) -> Option<Self> {
+        let kind = ScopeKind::ROADWARRIOR;
+        let at = wanted.iter().position(|want| want.scope.kind == kind)?;
+        let calls = taken.counts.get(at).copied().flatten()?.any;
+        Some(Hit { kind, bound: Bound::Calls, calls, limit: wanted.get(at)?.limit.calls })
+    }
 }
 
 impl Numbers {
     /// The verdict is about no call.
-    pub const NONE: Self = Numbers { scopes: [None; ScopeKind::COUNT] };
+    pub const NONE: Self = Numbers { scopes: [None; 3], hit: None };
 
     /// What an attempt to count a call saw.
     pub fn new(wanted: &[Wanted<'_>], taken: &Taken) -> Self {
-        let limit = |kind| wanted.iter().find(|w| w.scope.kind == kind).map(|w| w.limit);
-        let mut numbers = Self::NONE;
-        for ((slot, kind), count) in numbers.scopes.iter_mut().zip(ScopeKind::ALL).zip(taken.counts)
-        {
-            *slot = count.zip(limit(kind));
+        let mut numbers = Numbers { hit: Hit::new(wanted, taken), ..Self::NONE };
+        for (want, calls) in wanted.iter().zip(taken.counts) {
+            if let Some(slot) = numbers.scopes.get_mut(want.scope.kind.number()) {
+                *slot = calls.map(|calls| (calls.any, want.limit.calls));
+            }
         }
         numbers
     }

@@ -25,6 +25,14 @@ mod host;
 #[cfg(not(shuttle))]
 mod imports;
 mod ledger;
+#[cfg(not(shuttle))]
+mod ledger_forked;
+#[cfg(shuttle)]
+mod ledger_interleaved;
+#[cfg(not(shuttle))]
+mod ledger_model;
+#[cfg(not(shuttle))]
+mod ledger_scopes;
 mod random;
 #[cfg(not(shuttle))]
 mod rooms;

@@ -115,9 +115,9 @@ fn the_numbers_are_those_of_one_company() {
     // A user of a calls one of b: his third call of 10, the other's company has 1 of 7.
     up.push(stage.up("X-From: a\r\nX-To: b\r\n"));
     let log = stage.kamailio.log();
-    let line = "told: call_held_by_other company 1/7 brand 1/30 user <null>/<null>";
+    let line = "told: call_counted company 2/7 brand 2/30 user <null>/<null>";
     assert!(log.contains(line), "{log}");
-    assert_eq!((calls(&stage.kamailio, "a"), calls(&stage.kamailio, "b")), (3, 1));
+    assert_eq!((calls(&stage.kamailio, "a"), calls(&stage.kamailio, "b")), (3, 2));
     up.into_iter().for_each(|call| stage.hang_up(call));
     wait_for_calls(&stage.kamailio, "a", 0);
     assert_nothing_left(&stage.kamailio);

@@ -39,19 +39,13 @@ pub fn refused(
     let what = (function.place(), verdict as u8, monitored, learnt.map(|way| way as u8));
     let key = (what, source, id, aor);
     state.journal.put_folded(&key, now, || {
-        let (kind, scope) = match verdict {
-            Verdict::BrandLimit => (EventKind::Limit, Some(ScopeKind::Brand)),
-            Verdict::CompanyLimit => (EventKind::Limit, Some(ScopeKind::Company)),
-            Verdict::RoadwarriorLimit => (EventKind::Limit, Some(ScopeKind::User)),
-            Verdict::LedgerFull => (EventKind::Limit, None),
-            _ => (EventKind::Denied, None),
-        };
+        let limited = numbers.hit.is_some() || verdict == Verdict::LedgerFull;
+        let kind = if limited { EventKind::Limit } else { EventKind::Denied };
         let brand = company.map_or(&[][..], |company| company.brand().0);
         let [call_id, from] = msg.names();
         let subject = Subject { brand, call_id, from, ..*subject };
         let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
-        let counted = scope.and_then(|scope| *numbers.scopes.get(scope as usize)?);
-        (event.calls, event.limit) = counted.unwrap_or((0, 0));
+        (event.calls, event.limit) = numbers.hit.map_or((0, 0), |hit| (hit.calls, hit.limit));
         event
     });
 }
@@ -61,11 +55,11 @@ pub fn refused(
 pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
     let near = |calls: u32, limit: u32| u64::from(calls) * 100 >= u64::from(limit) * NEAR;
     let subjects = [
-        (ScopeKind::Brand, Subject { brand, ..Subject::default() }),
-        (ScopeKind::Company, Subject { company, brand, ..Subject::default() }),
+        (ScopeKind::BRAND, Subject { brand, ..Subject::default() }),
+        (ScopeKind::COMPANY, Subject { company, brand, ..Subject::default() }),
     ];
     for (kind, subject) in subjects {
-        let Some(Some((calls, limit))) = numbers.scopes.get(kind as usize).copied() else {
+        let Some(Some((calls, limit))) = numbers.scopes.get(kind.number()).copied() else {
             continue;
         };
         let Some(before) = calls.checked_sub(1).filter(|_| limit > 0) else { continue };
@@ -74,7 +68,7 @@ pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
             && let Some(state) = state::get()
         {
             let now = clock::wall();
-            state.journal.put_folded(&(kind as u8, company, brand), now, || {
+            state.journal.put_folded(&(kind.number() as u8, company, brand), now, || {
                 let mut event = Event::new(EventKind::NearLimit, now, &subject);
                 (event.calls, event.limit) = (calls, limit);
                 event
@@ -162,7 +156,7 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
 
 /// A call that counted ended although neither end hung up.
 pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
-    let [brand, company, _] = call.scopes.each_ref().map(|id| id.as_deref().unwrap_or_default());
+    let (brand, company) = (call.id(ScopeKind::BRAND), call.id(ScopeKind::COMPANY));
     let subject = Subject { company, brand, call_id: &call.call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
     state.journal.put(&event.with_expiry(why, said_bye));

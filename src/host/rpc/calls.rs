@@ -8,7 +8,7 @@ use crate::host::contract::rpc::{Call, Fault};
 use crate::host::contract::{dialogs, log};
 use crate::host::process::reaper;
 use crate::host::state::State;
-use crate::ledger::{LeaseInfo, ScopeKind};
+use crate::ledger::{Direction, LeaseInfo, ScopeKind};
 use crate::printable::Printable;
 
 /// Calls on a page: hosts bound the structures of one reply.
@@ -19,10 +19,8 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument("company")?.filter(|text| !text.is_empty());
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
-    let hash = company.as_ref().map(|id| state.ledger.scope_hash(ScopeKind::Company, id));
-    let wanted = |info: &LeaseInfo| {
-        hash.is_none() || info.scope_hashes.get(ScopeKind::Company as usize) == Some(&hash)
-    };
+    let hash = company.as_ref().map(|id| state.ledger.scope_hash(ScopeKind::COMPANY, id));
+    let wanted = |info: &LeaseInfo| hash.is_none_or(|hash| info.names(hash));
     let all = (0..state.ledger.positions())
         .filter_map(|position| state.ledger.at(position))
         .filter(|info| info.live && wanted(info));
@@ -44,16 +42,19 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let list = reply.array(c"calls");
     for info in shown {
         let entry = list.item_structure();
-        let [brand, company, user] = &info.scopes;
-        let shown =
-            |id: &Option<Vec<u8>>| Printable::full(id.as_deref().unwrap_or_default()).to_string();
+        let shown = |kind: ScopeKind| Printable::full(info.id(kind)).to_string();
         entry.text(c"call_id", Printable::full(&info.call_id));
-        entry.text(c"company", shown(company));
-        entry.int(c"counts_for_company", i64::from(info.counts_for_company));
-        entry.text(c"brand", shown(brand));
-        entry.text(c"user", shown(user));
+        entry.text(c"company", shown(ScopeKind::COMPANY));
+        entry.int(c"counts_for_company", i64::from(info.counts_for_company()));
+        entry.text(c"brand", shown(ScopeKind::BRAND));
+        entry.text(c"user", shown(ScopeKind::ROADWARRIOR));
         entry.text(c"dialog", format!("{}:{}", info.dialog.0 >> 32, info.dialog.0 as u32));
-        entry.text(c"direction", info.direction.name());
+        let direction = match info.direction {
+            Direction::Any => "unknown",
+            Direction::In => "in",
+            Direction::Out => "out",
+        };
+        entry.text(c"direction", direction);
         entry.int(c"emergency", i64::from(info.emergency));
         entry.int(c"age_seconds", clock::age(info.started));
     }

@@ -58,9 +58,9 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"company", Printable::full(company.id()));
         reply.text(c"brand", Printable::full(brand));
         reply.text(c"ip_filter", filter(&company));
-        reply.int(c"calls", state.ledger.live(ScopeKind::Company, company.id()));
+        reply.int(c"calls", state.ledger.live(ScopeKind::COMPANY, company.id()));
         reply.int(c"max_calls", company.max_calls());
-        reply.int(c"brand_calls", state.ledger.live(ScopeKind::Brand, brand));
+        reply.int(c"brand_calls", state.ledger.live(ScopeKind::BRAND, brand));
         reply.int(c"brand_max_calls", brand_limit);
         reply.text(c"countries", countries(company.countries()));
         reply.int(c"range_count", company.range_count() as u64);

@@ -13,7 +13,7 @@ use crate::host::report::complaint::{Kind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::{self, State, with_snapshot};
-use crate::ledger::{Call, DialogId, Direction, Outcome, ScopeKind, Taken, Wanted};
+use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, CallFlags, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::source::Source;
@@ -114,18 +114,13 @@ fn is_filter_monitored(company: &[u8]) -> bool {
         .unwrap_or(everywhere)
 }
 
-/// The verdict on a call that was counted above a limit, since that is only
-/// watched; None if no limit is exceeded.
-fn over_limit(numbers: &Numbers) -> Option<Verdict> {
-    let of = |(kind, numbers): (ScopeKind, &Option<(u32, u32)>)| {
-        let (calls, limit) = (*numbers)?;
-        (limit > 0 && calls > limit).then_some(match kind {
-            ScopeKind::Brand => Verdict::BrandLimit,
-            ScopeKind::Company => Verdict::CompanyLimit,
-            ScopeKind::User => Verdict::RoadwarriorLimit,
-        })
-    };
-    ScopeKind::ALL.into_iter().zip(&numbers.scopes).find_map(of)
+/// What limits do to a call: nothing to one that is spared.
+fn enforcement(spared: bool, monitored: bool) -> Enforcement {
+    match (spared, monitored) {
+        (true, _) => Enforcement::Off,
+        (_, true) => Enforcement::Monitor,
+        _ => Enforcement::Full,
+    }
 }
 
 fn read_flags(function: &Function, text: &[u8]) -> CallFlags {
@@ -159,17 +154,14 @@ fn decide_roadwarrior(
         }
         Some(Roadwarrior::Slot { limit }) => {
             let Some(dialog) = hold(&ROADWARRIOR_ACQUIRE, call) else { return ERROR };
-            let wanted = policy::user_scopes(aor, company, limit);
-            let taken = take(call, &dialog, &wanted, flags, flags.emergency || monitored);
-            let numbers = Numbers::new(&wanted, &taken);
-            let mut verdict = policy::roadwarrior_verdict(taken.outcome);
+            let wanted = policy::roadwarrior_scopes(aor, company, limit);
+            let enforcement = enforcement(flags.emergency, monitored);
+            let taken = take(call, &dialog, &wanted, flags, enforcement);
             if taken.outcome == Outcome::Counted {
                 dialog.remember(c"sipwarden_user", aor);
-                if monitored && !flags.emergency {
-                    verdict = over_limit(&numbers).unwrap_or(verdict);
-                }
             }
-            (verdict, numbers)
+            let watched = monitored && !flags.emergency;
+            (policy::roadwarrior_verdict(&taken, watched), Numbers::new(&wanted, &taken))
         }
     }
 }
@@ -206,27 +198,26 @@ fn decide_cc_limit(
     };
     let decision = with_snapshot(|view, _| {
         let company = view.company(company_id)?;
-        let wanted = policy::call_scopes(&company);
+        let wanted = policy::call_scopes(&company, direction(flags));
         // A call that is up is counted, not judged.
         let spared = flags.emergency || within;
-        let taken = take(call, &dialog, &wanted, flags, spared || monitored);
+        let taken = take(call, &dialog, &wanted, flags, enforcement(spared, monitored));
         let numbers = Numbers::new(&wanted, &taken);
-        let mut verdict = policy::call_verdict(taken.outcome, flags.emergency);
-        let counted = taken.outcome == Outcome::Counted;
-        if counted {
+        let verdict = policy::call_verdict(&taken, flags.emergency, monitored && !spared);
+        if taken.outcome == Outcome::Counted {
             events::counted(company_id, company.brand().0, &numbers);
-            if monitored && !spared {
-                verdict = over_limit(&numbers).unwrap_or(verdict);
-            }
         }
-        Some((verdict, numbers, counted))
+        Some((verdict, numbers, taken))
     });
-    let Some((verdict, numbers, counted)) = decision.flatten() else { return ERROR };
-    if counted {
+    let Some((verdict, numbers, taken)) = decision.flatten() else { return ERROR };
+    if taken.outcome == Outcome::Counted {
         count_direction(flags);
-        dialog.remember(c"sipwarden_company", company_id);
-        if flags != CallFlags::default() {
-            dialog.remember(c"sipwarden_flags", &flag_letters(flags));
+        // The dialog keeps one company: after a restart the call counts for the first.
+        if !taken.second_company {
+            dialog.remember(c"sipwarden_company", company_id);
+            if flags != CallFlags::default() {
+                dialog.remember(c"sipwarden_flags", &flag_letters(flags));
+            }
         }
     }
     (verdict, numbers)
@@ -234,9 +225,9 @@ fn decide_cc_limit(
 
 fn count_direction(flags: CallFlags) {
     match direction(flags) {
-        Direction::Inbound => counters::count_own(Own::CallsInbound),
-        Direction::Outbound => counters::count_own(Own::CallsOutbound),
-        Direction::Unknown => {}
+        Direction::In => counters::count_own(Own::CallsInbound),
+        Direction::Out => counters::count_own(Own::CallsOutbound),
+        Direction::Any => {}
     }
 }
 
@@ -249,9 +240,9 @@ fn flag_letters(flags: CallFlags) -> Vec<u8> {
 
 fn direction(flags: CallFlags) -> Direction {
     match (flags.inbound, flags.outbound) {
-        (true, _) => Direction::Inbound,
-        (_, true) => Direction::Outbound,
-        _ => Direction::Unknown,
+        (true, _) => Direction::In,
+        (_, true) => Direction::Out,
+        _ => Direction::Any,
     }
 }
 
@@ -282,11 +273,9 @@ fn take(
     dialog: &DialogRef,
     wanted: &[Wanted<'_>],
     flags: CallFlags,
-    force: bool,
+    enforcement: Enforcement,
 ) -> Taken {
-    let Some(state) = state::get() else {
-        return Taken { outcome: Outcome::Full, counts: Default::default() };
-    };
+    let Some(state) = state::get() else { return Taken::nothing(Outcome::Full) };
     let [cseq, branch] = call.transaction();
     let invite = match call.is_initial_invite() {
         false => 0,
@@ -300,9 +289,10 @@ fn take(
             invite,
             emergency: flags.emergency,
             now: clock::seconds(),
+            came: 0,
         },
         wanted,
-        force,
+        enforcement,
     );
     if taken.outcome == Outcome::Full {
         let room = state.ledger.memory();
@@ -360,6 +350,7 @@ pub fn dialog_restored(restored: &Restored<'_>) {
         invite: 0,
         emergency: flags.emergency,
         now: restored.started,
+        came: 0,
     };
     restore(state, &call, restored.company, restored.user);
 }
@@ -368,16 +359,18 @@ fn restore(state: &State, call: &Call<'_>, company_id: &[u8], user: &[u8]) {
     if !user.is_empty() {
         let company = with_snapshot(|view, _| Some(view.user(user)?.company.id().to_vec()));
         let company = company.flatten();
-        let scopes = policy::user_scopes(user, company.as_deref().unwrap_or_default(), 0);
+        let scopes = policy::roadwarrior_scopes(user, company.as_deref().unwrap_or_default(), 0);
         let known = if company.is_some() { &scopes[..] } else { &scopes[..1] };
-        state.ledger.take(call, known, true);
+        state.ledger.take(call, known, Enforcement::Off);
     }
     if company_id.is_empty() {
         return;
     }
     let counted = with_snapshot(|view, _| {
-        view.company(company_id)
-            .map(|company| state.ledger.take(call, &policy::call_scopes(&company), true))
+        view.company(company_id).map(|company| {
+            let scopes = policy::call_scopes(&company, call.direction);
+            state.ledger.take(call, &scopes, Enforcement::Off)
+        })
     });
     match counted.flatten().map(|taken| taken.outcome) {
         Some(Outcome::Counted | Outcome::Held) => {}

@@ -65,7 +65,7 @@ fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
     let Context::Message(Told { about: About::Calls(numbers), .. }, _) = context else {
         return None;
     };
-    *numbers.scopes.get(kind as usize)?
+    *numbers.scopes.get(kind.number())?
 }
 
 fn count<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
@@ -149,17 +149,17 @@ pub static ATTRIBUTES: [Attribute; 34] = [
         judged(c).map(|judged| Value::Static(judged.reason().as_bytes()))
     }),
     attribute("company_calls", "live calls of the company, this one included if it counts", |c| {
-        count(c, ScopeKind::Company)
+        count(c, ScopeKind::COMPANY)
     }),
-    attribute("company_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::Company)),
-    attribute("brand_calls", "live calls of the company's brand", |c| count(c, ScopeKind::Brand)),
-    attribute("brand_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::Brand)),
+    attribute("company_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::COMPANY)),
+    attribute("brand_calls", "live calls of the company's brand", |c| count(c, ScopeKind::BRAND)),
+    attribute("brand_limit", "its `max_calls`, 0 for none", |c| limit(c, ScopeKind::BRAND)),
     attribute(
         "user_calls",
         "live calls that the user has placed from addresses that are not granted",
-        |c| count(c, ScopeKind::User),
+        |c| count(c, ScopeKind::ROADWARRIOR),
     ),
-    attribute("user_limit", "its `external_calls`", |c| limit(c, ScopeKind::User)),
+    attribute("user_limit", "its `external_calls`", |c| limit(c, ScopeKind::ROADWARRIOR)),
     attribute(
         "class",
         "class of the source as `flood_check` or `auth_check` saw it: `exempt`, `default` or another",

@@ -37,7 +37,7 @@ pub fn companies<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
     let usage = |company: CompanyView<'a>| Usage {
         company: company.id(),
         brand: company.brand().0,
-        calls: state.ledger.live(ScopeKind::Company, company.id()),
+        calls: state.ledger.live(ScopeKind::COMPANY, company.id()),
         limit: company.max_calls(),
     };
     ranked(view.companies().map(usage))
@@ -48,7 +48,7 @@ pub fn brands<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
     ranked(view.brands().map(|(brand, limit)| Usage {
         company: &[],
         brand,
-        calls: state.ledger.live(ScopeKind::Brand, brand),
+        calls: state.ledger.live(ScopeKind::BRAND, brand),
         limit,
     }))
 }

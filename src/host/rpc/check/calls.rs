@@ -2,10 +2,11 @@
 
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
+use crate::clock;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
-use crate::ledger::ScopeKind;
-use crate::policy::{self, Roadwarrior};
+use crate::ledger::{Direction, ScopeKind};
+use crate::policy::{self, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
 use crate::verdict::Verdict;
@@ -30,11 +31,14 @@ impl<'a> ForetoldUser<'a> {
         company: &'a [u8],
         ip: Address,
     ) -> Self {
-        let calls = state.ledger.live(ScopeKind::User, aor);
+        let calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
         let verdict = match policy::roadwarrior(view, aor, company, ip, true) {
             Roadwarrior::Decided(verdict) => verdict,
-            Roadwarrior::Slot { limit } if calls >= limit => Verdict::RoadwarriorLimit,
-            Roadwarrior::Slot { .. } => Verdict::RoadwarriorCounted,
+            Roadwarrior::Slot { limit } => {
+                let wanted = policy::roadwarrior_scopes(aor, company, limit);
+                let taken = state.ledger.foretell(&wanted, clock::monotonic());
+                policy::roadwarrior_verdict(&taken, false)
+            }
         };
         let limit = view.user(aor).map_or(0, |user| user.external_calls);
         ForetoldUser { verdict, view, aor, company, calls, limit }
@@ -85,16 +89,14 @@ pub struct ForetoldCall<'a> {
 impl<'a> ForetoldCall<'a> {
     /// Of a company.
     pub fn new(state: &State, company: &CompanyView<'a>) -> Self {
-        let (brand, brand_limit) = company.brand();
-        let limit = company.max_calls();
-        let brand_calls = state.ledger.live(ScopeKind::Brand, brand);
-        let calls = state.ledger.live(ScopeKind::Company, company.id());
-        let full = |calls: u32, limit: u32| limit > 0 && calls >= limit;
-        let verdict = match (full(brand_calls, brand_limit), full(calls, limit)) {
-            (true, _) => Verdict::BrandLimit,
-            (_, true) => Verdict::CompanyLimit,
-            _ => Verdict::CallCounted,
-        };
+        let wanted = policy::call_scopes(company, Direction::Any);
+        let taken = state.ledger.foretell(&wanted, clock::monotonic());
+        let verdict = policy::call_verdict(&taken, false, false);
+        let numbers = Numbers::new(&wanted, &taken);
+        let of = |kind: ScopeKind| numbers.scopes.get(kind.number()).copied().flatten();
+        let (brand_calls, brand_limit) = of(ScopeKind::BRAND).unwrap_or_default();
+        let (calls, limit) = of(ScopeKind::COMPANY).unwrap_or_default();
+        let (brand, _) = company.brand();
         ForetoldCall { verdict, brand, brand_calls, brand_limit, calls, limit }
     }
 

@@ -1,0 +1,81 @@
+//! What listings show.
+
+use super::DialogId;
+use super::lease::LeaseRef;
+use super::limit::Calls;
+use super::scope::{Direction, ScopeKind};
+
+/// A lease as listings show it.
+#[derive(Clone, Debug)]
+pub struct LeaseInfo {
+    /// Its name.
+    pub lease: LeaseRef,
+    /// Its dialog.
+    pub dialog: DialogId,
+    /// The Call-ID; `...` stands behind one that is cut.
+    pub call_id: Vec<u8>,
+    /// Hash of the whole Call-ID.
+    pub call_id_hash: u64,
+    /// Its scopes, in the order in which they were taken.
+    pub scopes: Vec<LeaseScope>,
+    /// Where the call goes from the company's view.
+    pub direction: Direction,
+    /// An emergency.
+    pub emergency: bool,
+    /// Whether it is counted; a released lease waits for its dialog to go.
+    pub live: bool,
+    /// Seconds since 1970.
+    pub started: u64,
+    /// Seconds since 1970 at which it must end.
+    pub ends: Option<u64>,
+}
+
+impl LeaseInfo {
+    /// Its first scope of a kind.
+    pub fn first(&self, kind: ScopeKind) -> Option<&LeaseScope> {
+        self.scopes.iter().find(|scope| scope.kind == kind)
+    }
+
+    /// Id of its first scope of a kind, empty if there is none.
+    pub fn id(&self, kind: ScopeKind) -> &[u8] {
+        self.first(kind).map_or(&[], |scope| &scope.id)
+    }
+
+    /// Whether the scope with this [`super::Ledger::scope_hash`] is among its own.
+    pub fn names(&self, hash: u128) -> bool {
+        self.scopes.iter().any(|scope| scope.hash == hash)
+    }
+
+    /// Whether it counts for a company; else the company is only whose call it is.
+    pub fn counts_for_company(&self) -> bool {
+        self.first(ScopeKind::COMPANY).is_some_and(|company| company.counts)
+    }
+}
+
+/// A scope of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseScope {
+    /// Its kind.
+    pub kind: ScopeKind,
+    /// Its id; `...` stands behind one that is cut.
+    pub id: Vec<u8>,
+    /// As [`super::Ledger::scope_hash`] gives it.
+    pub hash: u128,
+    /// Whether the call counts there.
+    pub counts: bool,
+    /// Whether it counts among the calls to the scope.
+    pub inbound: bool,
+    /// Whether it counts among the calls from the scope.
+    pub outbound: bool,
+}
+
+/// A scope with live calls, or with calls that may come back.
+#[derive(Clone, Debug)]
+pub struct ScopeInfo {
+    /// Its kind.
+    pub kind: ScopeKind,
+    /// Its id; `...` stands behind one that is cut.
+    pub id: Vec<u8>,
+    /// Its live calls.
+    pub calls: Calls,
+}

@@ -1,0 +1,401 @@
+//! The ledger itself: releasing, forgetting, listing.
+
+use std::io;
+
+use super::DialogId;
+use super::info::{LeaseInfo, LeaseScope, ScopeInfo};
+use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
+use super::limit::{Calls, Rate};
+use super::rate::{RateOf, seconds};
+use super::scope::{Direction, Few, Scope, ScopeKind};
+use super::scopes::{Key, Scopes};
+use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::shm::{Area, Buckets, Locked, Pool, Record};
+
+/// All leases and scopes, in shared memory.
+pub struct Ledger {
+    pub(super) leases: Pool<WORDS>,
+    pub(super) dialogs: Buckets,
+    pub(super) scopes: Scopes,
+    /// Leases that count. A lease is changed under the lock of its dialog's bucket, so
+    /// each of its changes is counted once.
+    live: &'static AtomicU64,
+    seed: u64,
+}
+
+/// Scopes for each call that fits: more than calls have in the mean, since most share
+/// theirs. The rest is for scopes whose calls are over while a rate remembers them.
+const SCOPES_PER_CALL: usize = 8;
+/// Of these are left for brands, companies and roadwarriors: as many as a call between
+/// two companies has.
+const KEPT_PER_CALL: usize = 5;
+
+/// Sizes and use.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Leases that fit.
+    pub capacity: usize,
+    /// Leases there are, released ones that wait for their dialog too.
+    pub leases: u32,
+    /// Scopes that leases refer to.
+    pub scopes: u32,
+    /// Scopes whose calls are over, but not forgotten by their rates.
+    pub idle_scopes: u32,
+    /// Bytes of address space; only what was used takes memory.
+    pub bytes: usize,
+}
+
+impl Ledger {
+    /// Maps a ledger for `capacity` calls. `seed` keys its hashes.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
+        Self::with_scopes(capacity, capacity.saturating_mul(SCOPES_PER_CALL), seed)
+    }
+
+    /// As [`Ledger::new`], with room for so many scopes.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn with_scopes(capacity: usize, scopes: usize, seed: [u64; 2]) -> io::Result<Self> {
+        if scopes > MOST_SCOPES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Ledger {
+            leases: Pool::new(capacity)?,
+            dialogs: Buckets::new(capacity)?,
+            scopes: Scopes::new(scopes, capacity.saturating_mul(KEPT_PER_CALL), seed)?,
+            live: Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?,
+            seed: seed[0] ^ seed[1],
+        })
+    }
+
+    /// As [`Ledger::release`]; what call it was, if it counted.
+    pub fn expire(&self, dialog: DialogId) -> Option<LeaseInfo> {
+        let chain = self.dialogs.lock(self.bucket_of(dialog))?;
+        let (position, lease) = self.find(&chain, dialog).filter(|(_, lease)| lease.is_live())?;
+        let info = self.info(position, lease);
+        self.change(lease, -1);
+        self.set_live(lease, false);
+        Some(info)
+    }
+
+    /// Whether the call of a dialog counts now.
+    pub fn is_live(&self, dialog: DialogId) -> bool {
+        self.with_lease(dialog, |lease| lease.is_live()).unwrap_or(false)
+    }
+
+    /// The call counts no more, and may come back. False if it did not count.
+    pub fn release(&self, dialog: DialogId) -> bool {
+        self.with_lease(dialog, |lease| {
+            let live = lease.is_live();
+            if live {
+                self.change(lease, -1);
+                self.set_live(lease, false);
+            }
+            live
+        })
+        .unwrap_or(false)
+    }
+
+    /// A released call turns out to live: it counts again, whatever the limits
+    /// say. False if there is nothing to take back.
+    pub fn resume(&self, dialog: DialogId) -> bool {
+        self.with_lease(dialog, |lease| {
+            let released = !lease.is_live();
+            if released {
+                self.change(lease, 1);
+                self.set_live(lease, true);
+            }
+            released
+        })
+        .unwrap_or(false)
+    }
+
+    /// The dialog is gone, and its lease with it. Whether there was one.
+    pub fn forget(&self, dialog: DialogId) -> bool {
+        let Some(chain) = self.dialogs.lock(self.bucket_of(dialog)) else { return false };
+        let Some((position, lease)) = self.find(&chain, dialog) else { return false };
+        self.detach(lease);
+        self.remove(&chain, position, lease);
+        true
+    }
+
+    /// As [`Ledger::forget`], for just this lease.
+    pub fn forget_lease(&self, dialog: DialogId, named: LeaseRef) -> bool {
+        let Some(chain) = self.dialogs.lock(self.bucket_of(dialog)) else { return false };
+        match self.find(&chain, dialog) {
+            Some((position, lease))
+                if position == named.position && lease.generation() == named.generation =>
+            {
+                self.detach(lease);
+                self.remove(&chain, position, lease);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes whether a reconciliation found the lease's dialog. True if this one
+    /// and the last one did not.
+    pub fn note_missing(&self, dialog: DialogId, named: LeaseRef, missing: bool) -> bool {
+        self.with_lease(dialog, |lease| {
+            let again = missing && lease.is_suspect() && lease.generation() == named.generation;
+            lease.set_suspect(missing);
+            again
+        })
+        .unwrap_or(false)
+    }
+
+    /// Live calls of a scope.
+    pub fn live(&self, kind: ScopeKind, id: &[u8]) -> u32 {
+        self.calls(kind, id).any
+    }
+
+    /// Live calls of a scope, also by direction.
+    pub fn calls(&self, kind: ScopeKind, id: &[u8]) -> Calls {
+        let calls = self.scopes.with(&Scope { kind, id }, |at| self.scopes.calls_at(at));
+        calls.unwrap_or_default()
+    }
+
+    /// New calls of a scope and direction in the window of a rate at `now`, in ms of the
+    /// clock of [`super::Call::came`].
+    pub fn new_calls(
+        &self,
+        kind: ScopeKind,
+        id: &[u8],
+        direction: Direction,
+        rate: &Rate,
+        now: u64,
+    ) -> u32 {
+        let calls = self.scopes.with(&Scope { kind, id }, |at| {
+            let record = self.scopes.record(at)?;
+            Some(RateOf { record, direction }.calls(rate, now))
+        });
+        calls.flatten().unwrap_or(0)
+    }
+
+    /// The scope in a record, if calls count or may come back there. Positions run up to
+    /// [`Ledger::scope_positions`].
+    pub fn scope_at(&self, position: u32) -> Option<ScopeInfo> {
+        let (kind, id, calls) = self.scopes.at(position)?;
+        Some(ScopeInfo { kind, id, calls })
+    }
+
+    /// Positions that ever held a scope.
+    pub fn scope_positions(&self) -> u32 {
+        self.scopes.positions()
+    }
+
+    /// Looks at the next `budget` scopes and frees those whose calls are over and
+    /// forgotten at `now`, in ms of the clock of [`super::Call::came`]. How many were freed.
+    pub fn sweep(&self, budget: u32, now: u64) -> u32 {
+        self.scopes.sweep(budget, seconds(now))
+    }
+
+    /// Hash by which a scope is told from others.
+    pub fn scope_hash(&self, kind: ScopeKind, id: &[u8]) -> u128 {
+        self.scopes.key(&Scope { kind, id }).hash()
+    }
+
+    /// The lease in a record, if it is one. Positions run up to
+    /// [`Ledger::positions`].
+    pub fn at(&self, position: u32) -> Option<LeaseInfo> {
+        let record = self.leases.get(position)?;
+        let dialog = Lease(record).dialog();
+        let chain = self.dialogs.lock(self.bucket_of(dialog))?;
+        let (found, lease) = self.find(&chain, dialog)?;
+        (found == position && lease.is_used()).then(|| self.info(position, lease))
+    }
+
+    /// The lease in a record, if its call is live and must have ended by `now`, in
+    /// seconds since 1970. Costs one look where that is not so.
+    pub fn overdue(&self, position: u32, now: u64) -> Option<LeaseInfo> {
+        let is_over = |ends: u64| ends != 0 && ends <= now;
+        if !is_over(Lease(self.leases.get(position)?).ends()) {
+            return None;
+        }
+        self.at(position).filter(|info| info.live && info.ends.is_some_and(is_over))
+    }
+
+    /// Calls that count now.
+    pub fn live_calls(&self) -> u64 {
+        self.live.load(Relaxed)
+    }
+
+    /// Times in which a count would have gone below zero: a call was taken out of it
+    /// that was not in it. Always 0, but for a bug.
+    pub fn miscounted(&self) -> u64 {
+        self.scopes.miscounted()
+    }
+
+    /// Positions that ever held a lease.
+    pub fn positions(&self) -> u32 {
+        self.leases.used_up_to()
+    }
+
+    /// Hash by which a Call-ID is found.
+    pub fn hash(&self, text: &[u8]) -> u64 {
+        let seed = (self.seed, !self.seed);
+        siphasher::sip::SipHasher13::new_with_keys(seed.0, seed.1).hash(text)
+    }
+
+    /// Sizes and use.
+    pub fn memory(&self) -> Memory {
+        let leases = self.leases.capacity() * size_of::<Record<WORDS>>();
+        let (scopes, idle_scopes) = self.scopes.in_use();
+        Memory {
+            capacity: self.leases.capacity(),
+            leases: self.leases.live(),
+            scopes,
+            idle_scopes,
+            bytes: leases + self.dialogs.bytes() + self.scopes.bytes(),
+        }
+    }
+
+    fn info(&self, position: u32, lease: Lease<'_>) -> LeaseInfo {
+        let scope = |slot: Slot| {
+            Some(LeaseScope {
+                kind: self.scopes.kind_at(slot.position)?,
+                id: self.scopes.name_at(slot.position),
+                hash: self.scopes.key_at(slot.position)?.hash(),
+                counts: slot.any,
+                inbound: slot.inbound,
+                outbound: slot.outbound,
+            })
+        };
+        LeaseInfo {
+            lease: LeaseRef { position, generation: lease.generation() },
+            dialog: lease.dialog(),
+            call_id: lease.call_id(),
+            call_id_hash: lease.call_id_hash(),
+            scopes: lease.slots().filter_map(|(_, slot)| scope(slot)).collect(),
+            direction: lease.direction(),
+            emergency: lease.is_emergency(),
+            live: lease.is_live(),
+            started: lease.started(),
+            ends: Some(lease.ends()).filter(|ends| *ends != 0),
+        }
+    }
+
+    pub(super) fn bucket_of(&self, dialog: DialogId) -> u32 {
+        // Fibonacci hashing: the upper half of a product spreads consecutive ids.
+        self.dialogs.of(dialog.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32)
+    }
+
+    pub(super) fn find(&self, chain: &Locked, dialog: DialogId) -> Option<(u32, Lease<'static>)> {
+        let mut next = chain.first();
+        while let Some(position) = next {
+            let lease = Lease(self.leases.get(position)?);
+            if lease.dialog() == dialog {
+                return Some((position, lease));
+            }
+            next = lease.next();
+        }
+        None
+    }
+
+    fn with_lease<R>(&self, dialog: DialogId, f: impl FnOnce(Lease<'_>) -> R) -> Option<R> {
+        let chain = self.dialogs.lock(self.bucket_of(dialog))?;
+        self.find(&chain, dialog).map(|(_, lease)| f(lease))
+    }
+
+    /// Notes whether a lease counts, in it and in the number of those that do; its
+    /// dialog's bucket is locked.
+    pub(super) fn set_live(&self, lease: Lease<'_>, live: bool) {
+        match (lease.is_live(), live) {
+            (false, true) => self.live.fetch_add(1, Relaxed),
+            (true, false) => self.live.fetch_sub(1, Relaxed),
+            _ => return,
+        };
+        lease.set_live(live);
+    }
+
+    /// Counts the call of a lease in all its scopes, or takes it out; its dialog's bucket
+    /// is locked.
+    fn change(&self, lease: Lease<'_>, by: i32) {
+        let locks = self.scopes.lock(self.keys(lease).iter().copied());
+        lease.slots().for_each(|(_, slot)| self.scopes.count(&slot, by));
+        drop(locks);
+    }
+
+    /// Takes a lease out of its scopes, releasing it if it is live.
+    pub(super) fn detach(&self, lease: Lease<'_>) {
+        let locks = self.scopes.lock(self.keys(lease).iter().copied());
+        for (_, slot) in lease.slots() {
+            if lease.is_live() {
+                self.scopes.count(&slot, -1);
+            }
+            self.scopes.leave(&locks, slot.position);
+        }
+        drop(locks);
+        self.set_live(lease, false);
+        lease.clear_slots();
+        lease.set_ends(0);
+    }
+
+    fn keys(&self, lease: Lease<'_>) -> Few<Key> {
+        let mut keys = Few::new();
+        for (_, slot) in lease.slots() {
+            keys.push(self.scopes.key_at(slot.position).unwrap_or_default());
+        }
+        keys
+    }
+
+    /// A lease refers no more to a company that it was only shown for.
+    pub(super) fn leave(&self, position: u32) {
+        let locks = self.scopes.lock(self.scopes.key_at(position).into_iter());
+        self.scopes.leave(&locks, position);
+    }
+
+    pub(super) fn remove(&self, chain: &Locked, position: u32, lease: Lease<'_>) {
+        let after = lease.next();
+        if chain.first() == Some(position) {
+            chain.set_first(after);
+        } else {
+            let mut next = chain.first();
+            while let Some(previous) = next.and_then(|p| self.leases.get(p)).map(Lease) {
+                next = previous.next();
+                if next == Some(position) {
+                    previous.set_next(after);
+                    break;
+                }
+            }
+        }
+        self.free(position, lease);
+    }
+
+    fn free(&self, position: u32, lease: Lease<'_>) {
+        lease.end();
+        self.leases.give(position);
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::ledger::{Call, Enforcement, Outcome, Wanted};
+
+    #[test]
+    fn the_number_of_calls_is_told_without_any_lock() {
+        let ledger = Ledger::new(8, [1, 2]).unwrap();
+        let call = Call {
+            dialog: DialogId(1),
+            call_id: b"a",
+            invite: 1,
+            direction: Direction::Any,
+            emergency: false,
+            now: 1,
+            came: 0,
+        };
+        let wanted = [Wanted::new(ScopeKind::COMPANY, b"c", 0)];
+        assert_eq!(ledger.take(&call, &wanted, Enforcement::Full).outcome, Outcome::Counted);
+        // With this lock held, whoever asked each lease would wait for ever.
+        let bucket = ledger.dialogs.lock(ledger.bucket_of(call.dialog));
+        assert_eq!(ledger.live_calls(), 1);
+        drop(bucket);
+        assert!(ledger.release(call.dialog));
+        assert_eq!((ledger.live_calls(), ledger.miscounted()), (0, 0));
+    }
+}

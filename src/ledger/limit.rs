@@ -1,0 +1,197 @@
+//! Limits: what a scope admits, and what a call meant for it has exceeded.
+
+use super::scope::{Direction, Scope, ScopeKind};
+use crate::limiter::Counting;
+
+/// New calls that are admitted within a time.
+///
+/// No call is refused of a source that sends at most [`Rate::calls`] in every window, and
+/// no span of 13/14 of a window, less one tick of the clock, admits more; 12/14 where calls
+/// are judged after later ones, by up to a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    calls: u32,
+    counting: Counting,
+}
+
+impl Rate {
+    /// No limit.
+    pub const NONE: Self = Rate { calls: 0, counting: Counting::NONE };
+    /// The most calls that a window may admit.
+    pub const MAX_CALLS: u32 = u16::MAX as u32;
+    /// The longest window in seconds: 24 days.
+    pub const MAX_WINDOW: u32 = (1 << 21) - 1;
+
+    /// `calls` within `window` seconds, by a clock that shows a time up to `tick` ms,
+    /// at most 100, too early. None if one is 0 or too large.
+    pub fn new(calls: u32, window: u32, tick: u32) -> Option<Self> {
+        let fits = (1..=Self::MAX_CALLS).contains(&calls)
+            && (1..=Self::MAX_WINDOW).contains(&window)
+            && tick <= 100;
+        fits.then(|| Rate { calls, counting: Counting::NONE.change(window * 1000, tick) })
+    }
+
+    /// Calls that it admits within [`Rate::window`]; 0 is off.
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// Seconds.
+    pub fn window(&self) -> u32 {
+        self.counting.window() / 1000
+    }
+
+    pub(super) fn counting(&self) -> &Counting {
+        &self.counting
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.calls > 0
+    }
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Rate::NONE
+    }
+}
+
+/// What holds for the calls of a scope, in one direction or in any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// Live calls that it admits; 0 is off.
+    pub calls: u32,
+    /// So many of them are left for emergencies.
+    pub reserved: u32,
+    /// Seconds that a call may last; 0 is off.
+    pub longest: u32,
+    /// New calls that it admits.
+    pub rate: Rate,
+}
+
+impl Limit {
+    /// Nothing holds.
+    pub const NONE: Self = Limit::calls(0);
+
+    /// Only of live calls.
+    pub const fn calls(calls: u32) -> Self {
+        Limit { calls, reserved: 0, longest: 0, rate: Rate::NONE }
+    }
+}
+
+/// A scope that a call shall count against.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The scope.
+    pub scope: Scope<'a>,
+    /// Where the call goes, from the view of this scope.
+    pub direction: Direction,
+    /// For all its calls.
+    pub limit: Limit,
+    /// For those of the call's direction; does not hold for [`Direction::Any`].
+    pub directed: Limit,
+    /// Whether the call counts against it. A company may be named only for whom a
+    /// call is shown: then no limit holds, and nothing is counted.
+    pub counts: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// A scope with a limit of live calls; 0 is off.
+    pub fn new(kind: ScopeKind, id: &'a [u8], calls: u32) -> Self {
+        Wanted {
+            scope: Scope { kind, id },
+            direction: Direction::Any,
+            limit: Limit::calls(calls),
+            directed: Limit::NONE,
+            counts: true,
+        }
+    }
+
+    /// The limits that hold, with their directions.
+    pub(super) fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
+        let directed = (self.direction != Direction::Any).then_some(&self.directed);
+        [(Direction::Any, Some(&self.limit)), (self.direction, directed)]
+            .into_iter()
+            .filter_map(|(direction, limit)| Some((direction, limit?)))
+    }
+}
+
+/// What limits do to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// They hold.
+    Full,
+    /// They are told, but a call that exceeds one is counted all the same. Rates are
+    /// used as if they held.
+    Monitor,
+    /// For emergencies: only limits with reserved slots hold, with all their slots.
+    Reserved,
+    /// For calls that must count: nothing holds, and no rate is used.
+    Off,
+}
+
+impl Enforcement {
+    pub(super) fn refuses(self, limit: &Limit, bound: Bound) -> bool {
+        match self {
+            Enforcement::Full => true,
+            Enforcement::Reserved => limit.reserved > 0 && bound == Bound::Calls,
+            Enforcement::Monitor | Enforcement::Off => false,
+        }
+    }
+
+    pub(super) fn judges_rates(self) -> bool {
+        matches!(self, Enforcement::Full | Enforcement::Monitor)
+    }
+}
+
+/// What can be exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Live calls.
+    Calls,
+    /// Live calls besides emergencies: the rest is reserved.
+    Unreserved,
+    /// New calls within a window.
+    Rate,
+}
+
+/// The limit that a call exceeds, the first in the order of what was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Position of the scope in what was wanted.
+    pub at: usize,
+    /// Its kind.
+    pub kind: ScopeKind,
+    /// The calls that the limit is for.
+    pub direction: Direction,
+    /// What is exceeded.
+    pub bound: Bound,
+    /// Calls right before this one: live ones, or new ones in the window.
+    pub calls: u32,
+    /// Calls that are admitted.
+    pub limit: u32,
+}
+
+/// Live calls of a scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// All, in all directions.
+    pub any: u32,
+    /// To the scope.
+    pub inbound: u32,
+    /// From the scope.
+    pub outbound: u32,
+    /// Emergencies among all.
+    pub emergencies: u32,
+}
+
+impl Calls {
+    /// Those of a direction.
+    pub fn of(&self, direction: Direction) -> u32 {
+        match direction {
+            Direction::Any => self.any,
+            Direction::In => self.inbound,
+            Direction::Out => self.outbound,
+        }
+    }
+}

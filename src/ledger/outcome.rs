@@ -1,0 +1,46 @@
+//! What an attempt to count a call says.
+
+use super::limit::{Calls, Exceeded};
+use super::scope::SCOPES;
+
+/// How an attempt to count a call ended. But for the first, no count and no rate has
+/// changed; [`Outcome::Held`] may have added directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It counts in all wanted scopes now; it may have counted in some before.
+    Counted,
+    /// It counted in all of them already.
+    Held,
+    /// It counts for another roadwarrior already.
+    HeldByOther,
+    /// Another INVITE with the same Call-ID and From tag counts.
+    Duplicate,
+    /// A limit does not admit it; [`Taken::exceeded`] says which.
+    Refused,
+    /// No room for another call.
+    Full,
+    /// No room for another scope.
+    ScopesFull,
+    /// With these the call would have more than [`SCOPES`] scopes.
+    TooMany,
+}
+
+/// An outcome, and what was seen right then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The limit that refused the call, or that it exceeds although it was counted.
+    pub exceeded: Option<Exceeded>,
+    /// Live calls in the order of what was wanted, for the scopes that it counts against.
+    pub counts: [Option<Calls>; SCOPES],
+    /// It was counted, and counts for another company besides.
+    pub second_company: bool,
+}
+
+impl Taken {
+    /// Nothing was looked at.
+    pub const fn nothing(outcome: Outcome) -> Self {
+        Taken { outcome, exceeded: None, counts: [None; SCOPES], second_company: false }
+    }
+}

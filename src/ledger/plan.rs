@@ -1,0 +1,198 @@
+//! What a call lacks to count as it is wanted.
+
+use super::Call;
+use super::lease::{Lease, Slot};
+use super::ledger::Ledger;
+use super::limit::{Enforcement, Wanted};
+use super::outcome::Outcome;
+use super::scope::{Direction, Few, SCOPES, ScopeKind};
+use super::scopes::Key;
+
+/// What shall be added for one of the wanted scopes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Part {
+    pub key: Key,
+    /// How the call shall count besides what it does. Its position is valid if `known`.
+    pub adds: Slot,
+    /// The scope becomes one that is only shown.
+    pub shown: bool,
+    /// The lease has the scope already.
+    pub own: bool,
+    /// The scope has a record.
+    pub known: bool,
+    /// The record is reserved for it.
+    pub reserved: bool,
+}
+
+impl Part {
+    pub fn changes(&self) -> bool {
+        self.adds.any || self.adds.inbound || self.adds.outbound || self.shown
+    }
+
+    pub fn position(&self) -> Option<u32> {
+        self.known.then_some(self.adds.position)
+    }
+
+    pub fn set_position(&mut self, position: u32) {
+        self.adds.position = position;
+        self.known = true;
+    }
+}
+
+/// An attempt to count a call.
+pub(super) struct Attempt<'a> {
+    pub call: &'a Call<'a>,
+    pub wanted: &'a [Wanted<'a>],
+    pub enforcement: Enforcement,
+    pub parts: Few<Part>,
+}
+
+impl<'a> Attempt<'a> {
+    /// What changes, in order.
+    pub fn changes(&self) -> impl Iterator<Item = (usize, &'a Wanted<'a>, &Part)> {
+        let all = self.wanted.iter().zip(self.parts.iter()).enumerate();
+        all.map(|(at, (want, part))| (at, want, part)).filter(|(_, _, part)| part.changes())
+    }
+
+    /// Whether a scope of this kind is planned so far.
+    fn adds(&self, kind: ScopeKind) -> bool {
+        self.changes()
+            .any(|(_, want, part)| want.scope.kind == kind && (part.adds.any || part.shown))
+    }
+
+    fn without_changes(&mut self, outcome: Outcome) -> Outcome {
+        self.parts.iter_mut().for_each(|part| *part = nothing_added(part));
+        outcome
+    }
+}
+
+impl Ledger {
+    /// Plans what a call without a live lease lacks: all.
+    pub(super) fn plan_new(&self, attempt: &mut Attempt<'_>) {
+        for want in attempt.wanted {
+            let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
+            part.shown = !want.counts && !attempt.adds(want.scope.kind);
+            if want.counts {
+                part.adds = lacking(want, counted_by(&attempt.parts, part.key));
+                part.adds.emergency = attempt.call.emergency;
+            }
+            attempt.parts.push(part);
+        }
+    }
+
+    /// Plans what a live lease lacks; Err if that is nothing, or must not be added.
+    pub(super) fn compare(
+        &self,
+        lease: Lease<'_>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<(), Outcome> {
+        let mut slots = Few::<(Key, Slot)>::new();
+        for (_, slot) in lease.slots() {
+            slots.push((self.scopes.key_at(slot.position).unwrap_or_default(), slot));
+        }
+        let kind_of = |slot: &Slot| self.scopes.kind_at(slot.position);
+        let slot_of = |key: Key| slots.iter().find(|(of, _)| *of == key).map(|(_, slot)| *slot);
+        let has = |kind: ScopeKind| slots.iter().any(|(_, slot)| kind_of(slot) == Some(kind));
+        for want in attempt.wanted {
+            let key = self.scopes.key(&want.scope);
+            let mut part = Part { key, ..Part::default() };
+            let own = slot_of(key);
+            if let Some(slot) = own {
+                part.set_position(slot.position);
+                part.own = true;
+            }
+            if want.counts {
+                let mut counted = counted_by(&attempt.parts, key);
+                if let Some(slot) = own {
+                    counted.any |= slot.any;
+                    counted.inbound |= slot.inbound;
+                    counted.outbound |= slot.outbound;
+                }
+                let lacks = lacking(want, counted);
+                part.adds = Slot { position: part.adds.position, ..lacks };
+                // A call is an emergency in all directions of a scope or in none.
+                let before = own.filter(|slot| slot.any).map(|slot| slot.emergency);
+                part.adds.emergency = before.unwrap_or(attempt.call.emergency);
+            } else {
+                let kind = want.scope.kind;
+                part.shown = !has(kind) && !attempt.adds(kind);
+            }
+            attempt.parts.push(part);
+        }
+        if lease.is_other_invite(attempt.call.invite) {
+            return Err(attempt.without_changes(Outcome::Duplicate));
+        }
+        if has(ScopeKind::ROADWARRIOR) && attempt.adds(ScopeKind::ROADWARRIOR) {
+            return Err(attempt.without_changes(Outcome::HeldByOther));
+        }
+        self.keep_brand(attempt, &slots);
+        match attempt.changes().next() {
+            Some(_) => Ok(()),
+            None => Err(Outcome::Held),
+        }
+    }
+
+    /// The company of a call may have another brand by now: the call stays where it counts.
+    fn keep_brand(&self, attempt: &mut Attempt<'_>, slots: &Few<(Key, Slot)>) {
+        let counts = |key: Key| slots.iter().any(|(of, slot)| *of == key && slot.any);
+        let mut companies = attempt.wanted.iter().zip(attempt.parts.iter());
+        let held = companies.any(|(want, part)| {
+            want.scope.kind == ScopeKind::COMPANY && want.counts && counts(part.key)
+        });
+        if held {
+            let brands = attempt.wanted.iter().zip(attempt.parts.iter_mut());
+            for (_, part) in brands.filter(|(want, _)| want.scope.kind == ScopeKind::BRAND) {
+                *part = nothing_added(part);
+            }
+        }
+    }
+}
+
+/// Whether the lease has room for the scopes that are new.
+pub(super) fn fits(live: Option<Lease<'_>>, attempt: &Attempt<'_>) -> bool {
+    let Some(lease) = live else { return true };
+    let mut new = Few::<Key>::new();
+    let mut replaces = false;
+    for (_, want, part) in attempt.changes().filter(|(_, _, part)| !part.own) {
+        if !new.iter().any(|key| *key == part.key) {
+            new.push(part.key);
+        }
+        replaces |= want.counts && want.scope.kind == ScopeKind::COMPANY;
+    }
+    let shown = lease.slots().filter(|(_, slot)| !slot.any).count();
+    let replaced = if replaces { shown } else { 0 };
+    lease.slots().count() + new.iter().count() - replaced <= SCOPES
+}
+
+/// How a call that counts as `counted` says lacks to count as it is wanted.
+fn lacking(want: &Wanted<'_>, counted: Slot) -> Slot {
+    Slot {
+        position: 0,
+        any: !counted.any,
+        inbound: want.direction == Direction::In && !counted.inbound,
+        outbound: want.direction == Direction::Out && !counted.outbound,
+        emergency: false,
+    }
+}
+
+/// How the parts so far count the call in a scope.
+fn counted_by(parts: &Few<Part>, key: Key) -> Slot {
+    let same = parts.iter().filter(|part| part.key == key).map(|part| part.adds);
+    same.fold(Slot::default(), merged)
+}
+
+pub(super) fn merged(slot: Slot, adds: Slot) -> Slot {
+    Slot {
+        position: slot.position,
+        any: slot.any || adds.any,
+        inbound: slot.inbound || adds.inbound,
+        outbound: slot.outbound || adds.outbound,
+        emergency: adds.emergency,
+    }
+}
+
+/// The part as it is if nothing is added.
+fn nothing_added(part: &Part) -> Part {
+    let adds = Slot { position: part.adds.position, ..Slot::default() };
+    Part { adds, shown: false, ..*part }
+}

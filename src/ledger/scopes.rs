@@ -1,0 +1,397 @@
+//! The records of scopes: found by kind and id, counted under the lock of their bucket.
+
+use std::hash::Hasher;
+use std::io;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::lease::Slot;
+use super::limit::Calls;
+use super::record::{COUNTS, NAME, NAME_BYTES, REFS, WORDS};
+use super::scope::{Direction, SCOPES, Scope, ScopeKind};
+use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::shm::{Area, Buckets, Locked, Pool, Record};
+
+const UPPER: u64 = !0xffff_ffff;
+
+/// Stands for kind and id; two scopes share one with a chance of 2^-128.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Key(u64, u64);
+
+impl Key {
+    pub fn hash(self) -> u128 {
+        u128::from(self.0) << 64 | u128::from(self.1)
+    }
+}
+
+/// All scopes that leases refer to, and those whose rates remember calls that are over.
+pub(super) struct Scopes {
+    pool: Pool<WORDS>,
+    buckets: Buckets,
+    seed: [u64; 2],
+    /// Records to which no lease refers.
+    idle: &'static AtomicU32,
+    /// Records whose ids the script names.
+    named: &'static AtomicU32,
+    /// As many of them as fit: the others are left for brands, companies and roadwarriors.
+    named_room: u32,
+    /// Where the next sweep begins.
+    cursor: &'static AtomicU32,
+    /// Counts that would have gone below zero.
+    miscounted: &'static AtomicU64,
+}
+
+/// Locked buckets with their indexes, in ascending order; a bucket once.
+pub(super) type Locks = [Option<(u32, Locked)>; SCOPES];
+
+impl Scopes {
+    /// `seed` is the same in all processes. Of the room for `capacity` scopes, `kept` is
+    /// left for those whose ids come from the tables.
+    pub fn new(capacity: usize, kept: usize, seed: [u64; 2]) -> io::Result<Self> {
+        let [idle, named, cursor] = Area::share_slice::<AtomicU32>(3)? else {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
+        let miscounted = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        let named_room = u32::try_from(capacity.saturating_sub(kept)).unwrap_or(u32::MAX);
+        let (pool, buckets) = (Pool::new(capacity)?, Buckets::new(capacity)?);
+        Ok(Scopes { pool, buckets, seed, idle, named, named_room, cursor, miscounted })
+    }
+
+    pub fn key(&self, scope: &Scope<'_>) -> Key {
+        let mut hasher = SipHasher13::new_with_keys(self.seed[0], self.seed[1]);
+        hasher.write_u8(scope.kind.number() as u8);
+        hasher.write(scope.id);
+        let hash = hasher.finish128();
+        Key(hash.h1, hash.h2)
+    }
+
+    /// Locks the buckets of the keys.
+    pub fn lock(&self, keys: impl Iterator<Item = Key>) -> Locks {
+        let mut locks = [const { None }; SCOPES];
+        let mut indexes = [u32::MAX; SCOPES];
+        let mut count = 0;
+        for (index, key) in indexes.iter_mut().zip(keys) {
+            *index = self.buckets.of(key.0);
+            count += 1;
+        }
+        let indexes = indexes.get_mut(..count).unwrap_or_default();
+        indexes.sort_unstable();
+        let mut last = None;
+        for (slot, &mut index) in locks.iter_mut().zip(indexes) {
+            if last != Some(index) {
+                *slot = self.buckets.lock(index).map(|locked| (index, locked));
+            }
+            last = Some(index);
+        }
+        locks
+    }
+
+    fn locked<'a>(&self, locks: &'a Locks, key: Key) -> Option<&'a Locked> {
+        let bucket = self.buckets.of(key.0);
+        locks.iter().flatten().find(|(index, _)| *index == bucket).map(|(_, locked)| locked)
+    }
+
+    /// The scope with this key; its bucket is among `locks`.
+    pub fn find(&self, locks: &Locks, key: Key) -> Option<u32> {
+        let mut next = self.locked(locks, key)?.first();
+        while let Some(position) = next {
+            let record = self.pool.get(position)?;
+            if key_of(record) == key {
+                return Some(position);
+            }
+            next = link(record);
+        }
+        None
+    }
+
+    /// A record for a scope that is not there; it is linked or given back. None if there
+    /// is no room.
+    pub fn reserve(&self, kind: ScopeKind) -> Option<u32> {
+        let named = kind.is_named_by_script();
+        if named {
+            let one_more = |count: u32| (count < self.named_room).then(|| count + 1);
+            self.named.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+        }
+        let position = self.pool.take();
+        if position.is_none() && named {
+            self.named.fetch_sub(1, Relaxed);
+        }
+        position
+    }
+
+    /// Gives a reserved record back.
+    pub fn give_back(&self, position: u32, kind: ScopeKind) {
+        if kind.is_named_by_script() {
+            self.named.fetch_sub(1, Relaxed);
+        }
+        self.pool.give(position);
+    }
+
+    /// Makes a reserved record that of a scope to which one lease refers. Its bucket is
+    /// among `locks`.
+    pub fn link(&self, locks: &Locks, position: u32, key: Key, scope: &Scope<'_>) {
+        let (Some(locked), Some(record)) = (self.locked(locks, key), self.pool.get(position))
+        else {
+            return;
+        };
+        let first = locked.first().map_or(0, |p| u64::from(p) + 1);
+        // 33 says that the id is longer than what is kept.
+        let length = scope.id.len().min(NAME_BYTES + 1) as u64;
+        let kind = scope.kind.number() as u64;
+        record[0].store(first | kind << 32 | length << 40, Relaxed);
+        record[1].store(key.0, Relaxed);
+        record[2].store(key.1, Relaxed);
+        record.iter().skip(COUNTS).take(NAME - COUNTS).for_each(|word| word.store(0, Relaxed));
+        let shown = scope.id.get(..NAME_BYTES).unwrap_or(scope.id);
+        let mut name = [0u8; NAME_BYTES];
+        name.iter_mut().zip(shown).for_each(|(to, from)| *to = *from);
+        let (words, _) = name.as_chunks::<8>();
+        for (to, from) in record.iter().skip(NAME).zip(words) {
+            to.store(u64::from_ne_bytes(*from), Relaxed);
+        }
+        record[REFS].store(1, Relaxed);
+        locked.set_first(Some(position));
+    }
+
+    /// Counts a call in a scope, or takes it out, in all directions that `slot` names.
+    /// Its bucket is among the locked ones.
+    pub fn count(&self, slot: &Slot, by: i32) {
+        let Some(record) = self.pool.get(slot.position) else { return };
+        let directions = [slot.any, slot.inbound, slot.outbound];
+        for (word, _) in record.iter().skip(COUNTS).zip(directions).filter(|(_, on)| *on) {
+            let (calls, emergencies) = halves(word.load(Relaxed));
+            let calls = self.changed(calls, by);
+            let emergencies = self.changed(emergencies, if slot.emergency { by } else { 0 });
+            word.store(word_of(calls, emergencies), Relaxed);
+        }
+    }
+
+    /// A count after a change. One that would go below zero stays there, and is counted:
+    /// in silence it would hide that calls are taken out twice.
+    fn changed(&self, count: u32, by: i32) -> u32 {
+        if count.checked_add_signed(by).is_none() {
+            self.miscounted.fetch_add(1, Relaxed);
+        }
+        count.saturating_add_signed(by)
+    }
+
+    pub fn miscounted(&self) -> u64 {
+        self.miscounted.load(Relaxed)
+    }
+
+    /// One more lease refers to a scope. Its bucket is among the locked ones.
+    pub fn refer(&self, position: u32) {
+        let Some(record) = self.pool.get(position) else { return };
+        let (refs, until) = halves(record[REFS].load(Relaxed));
+        if refs == 0 {
+            self.idle.fetch_sub(1, Relaxed);
+        }
+        record[REFS].store(word_of(self.changed(refs, 1), until), Relaxed);
+    }
+
+    /// One lease less refers to a scope. Its bucket is among `locks`. A scope to which
+    /// none refers goes, at once or when its rates have forgotten its calls.
+    pub fn leave(&self, locks: &Locks, position: u32) {
+        let Some(record) = self.pool.get(position) else { return };
+        let (refs, until) = halves(record[REFS].load(Relaxed));
+        let refs = self.changed(refs, -1);
+        record[REFS].store(word_of(refs, until), Relaxed);
+        match (refs, until) {
+            (0, 0) => self.remove(locks, position, record),
+            (0, _) => {
+                self.idle.fetch_add(1, Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// The rates of a scope remember a call until a time in s; after `now` they have
+    /// forgotten all before. Its bucket is among the locked ones.
+    pub fn remember_until(&self, position: u32, now: u32, until: u32) {
+        let Some(record) = self.pool.get(position) else { return };
+        let (refs, before) = halves(record[REFS].load(Relaxed));
+        let before = if before <= now { 0 } else { before };
+        record[REFS].store(word_of(refs, before.max(until)), Relaxed);
+    }
+
+    /// Looks at the next `budget` records, and removes those that no lease refers to and
+    /// whose rates have forgotten their calls at `now`, in s. The caller has locked no
+    /// scope. How many were removed.
+    pub fn sweep(&self, budget: u32, now: u32) -> u32 {
+        let used = self.pool.used_up_to();
+        if used == 0 || self.idle.load(Relaxed) == 0 {
+            return 0;
+        }
+        let budget = budget.min(used);
+        let first = self.cursor.fetch_add(budget, Relaxed);
+        let removed = |n: &u32| self.remove_forgotten(first.wrapping_add(*n) % used, now);
+        (0..budget).filter(removed).count() as u32
+    }
+
+    fn remove_forgotten(&self, position: u32, now: u32) -> bool {
+        let Some(record) = self.pool.get(position) else { return false };
+        // Without the lock this only tells where it is worth to look.
+        if !is_forgotten(record, now) {
+            return false;
+        }
+        let key = key_of(record);
+        let locks = self.lock([key].into_iter());
+        let forgotten = self.find(&locks, key) == Some(position) && is_forgotten(record, now);
+        if forgotten {
+            self.idle.fetch_sub(1, Relaxed);
+            self.remove(&locks, position, record);
+        }
+        forgotten
+    }
+
+    /// Takes a record without leases out of its chain.
+    fn remove(&self, locks: &Locks, position: u32, record: &Record<WORDS>) {
+        let Some(locked) = self.locked(locks, key_of(record)) else { return };
+        let after = link(record);
+        if locked.first() == Some(position) {
+            locked.set_first(after);
+        } else {
+            let mut next = locked.first();
+            while let Some(previous) = next.and_then(|p| self.pool.get(p)) {
+                next = link(previous);
+                if next == Some(position) {
+                    set_link(previous, after);
+                    break;
+                }
+            }
+        }
+        // So that a sweep that still looks at it sees no scope.
+        record[REFS].store(0, Relaxed);
+        if let Some(kind) = kind_of(record) {
+            self.give_back(position, kind);
+        }
+    }
+
+    pub fn record(&self, position: u32) -> Option<&'static Record<WORDS>> {
+        self.pool.get(position)
+    }
+
+    pub fn key_at(&self, position: u32) -> Option<Key> {
+        self.pool.get(position).map(key_of)
+    }
+
+    /// The kind of the scope at a position. The caller holds a lease that refers to it.
+    pub fn kind_at(&self, position: u32) -> Option<ScopeKind> {
+        self.pool.get(position).and_then(kind_of)
+    }
+
+    /// Live calls of the scope at a position.
+    pub fn calls_at(&self, position: u32) -> Calls {
+        let Some(record) = self.pool.get(position) else { return Calls::default() };
+        let of = |word: &AtomicU64| halves(word.load(Relaxed));
+        let (any, emergencies) = of(&record[COUNTS]);
+        let (inbound, outbound) = (of(&record[COUNTS + 1]).0, of(&record[COUNTS + 2]).0);
+        Calls { any, inbound, outbound, emergencies }
+    }
+
+    /// Live calls of a direction, and the emergencies among them.
+    pub fn counted_at(&self, position: u32, direction: Direction) -> (u32, u32) {
+        let word = self.pool.get(position).and_then(|r| r.get(COUNTS + direction as usize));
+        word.map_or((0, 0), |word| halves(word.load(Relaxed)))
+    }
+
+    /// What `f` says of the scope under its lock, None if it is not there.
+    pub fn with<R>(&self, scope: &Scope<'_>, f: impl FnOnce(u32) -> R) -> Option<R> {
+        let key = self.key(scope);
+        let locks = self.lock([key].into_iter());
+        self.find(&locks, key).map(f)
+    }
+
+    /// The id of the scope at a position, with `...` behind it if it is cut. The
+    /// caller holds a lease that refers to it, or its lock.
+    pub fn name_at(&self, position: u32) -> Vec<u8> {
+        let Some(record) = self.pool.get(position) else { return Vec::new() };
+        let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
+        let words = record.iter().skip(NAME).take(NAME_BYTES / 8);
+        let mut name: Vec<u8> = words.flat_map(|w| w.load(Relaxed).to_ne_bytes()).collect();
+        if length > NAME_BYTES {
+            name.extend_from_slice(b"...");
+        } else {
+            name.truncate(length);
+        }
+        name
+    }
+
+    /// Kind, id and live calls of the scope in a record, if there is one with leases.
+    pub fn at(&self, position: u32) -> Option<(ScopeKind, Vec<u8>, Calls)> {
+        let key = self.key_at(position)?;
+        let locks = self.lock([key].into_iter());
+        let found = self.find(&locks, key)? == position;
+        let (refs, _) = halves(self.pool.get(position)?[REFS].load(Relaxed));
+        let kind = self.kind_at(position)?;
+        (found && refs > 0).then(|| (kind, self.name_at(position), self.calls_at(position)))
+    }
+
+    /// Records below this position have been used.
+    pub fn positions(&self) -> u32 {
+        self.pool.used_up_to()
+    }
+
+    /// Scopes that leases refer to, and those that only remember.
+    pub fn in_use(&self) -> (u32, u32) {
+        let idle = self.idle.load(Relaxed);
+        (self.pool.live().saturating_sub(idle), idle)
+    }
+
+    /// Bytes of address space.
+    pub fn bytes(&self) -> usize {
+        self.buckets.bytes() + self.pool.capacity() * size_of::<Record<WORDS>>()
+    }
+}
+
+fn key_of(record: &Record<WORDS>) -> Key {
+    Key(record[1].load(Relaxed), record[2].load(Relaxed))
+}
+
+fn kind_of(record: &Record<WORDS>) -> Option<ScopeKind> {
+    ScopeKind::of((record[0].load(Relaxed) >> 32 & 0xff) as usize)
+}
+
+fn link(record: &Record<WORDS>) -> Option<u32> {
+    (record[0].load(Relaxed) as u32).checked_sub(1)
+}
+
+fn set_link(record: &Record<WORDS>, next: Option<u32>) {
+    let kept = record[0].load(Relaxed) & UPPER;
+    record[0].store(kept | next.map_or(0, |p| u64::from(p) + 1), Relaxed);
+}
+
+/// Whether only a rate kept the record, and has forgotten its calls.
+fn is_forgotten(record: &Record<WORDS>, now: u32) -> bool {
+    let (refs, until) = halves(record[REFS].load(Relaxed));
+    refs == 0 && until != 0 && until <= now
+}
+
+fn halves(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
+}
+
+fn word_of(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_would_go_below_zero_is_counted() {
+        let scopes = Scopes::new(4, 0, [1, 2]).unwrap();
+        let scope = Scope { kind: ScopeKind::COMPANY, id: b"c" };
+        let key = scopes.key(&scope);
+        let locks = scopes.lock([key].into_iter());
+        let position = scopes.reserve(scope.kind).unwrap();
+        scopes.link(&locks, position, key, &scope);
+        let slot = Slot { position, any: true, ..Slot::default() };
+        scopes.count(&slot, 1);
+        scopes.count(&slot, -1);
+        assert_eq!(scopes.miscounted(), 0);
+        scopes.count(&slot, -1);
+        assert_eq!((scopes.miscounted(), scopes.calls_at(position).any), (1, 0));
+    }
+}

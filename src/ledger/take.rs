@@ -1,0 +1,330 @@
+//! Counting a call in all its scopes or in none.
+
+use super::Call;
+use super::lease::Lease;
+use super::ledger::Ledger;
+use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
+use super::outcome::{Outcome, Taken};
+use super::plan::{Attempt, Part, fits, merged};
+use super::rate::{RateOf, seconds};
+use super::scope::{Direction, Few, SCOPES, ScopeKind};
+use super::scopes::{Key, Locks};
+use crate::shm::Locked;
+
+/// Records that an attempt looks through when there is no room for a scope.
+const SWEEP: u32 = 64;
+
+impl Ledger {
+    /// Counts a call in all wanted scopes or in none. In the scopes where it counts
+    /// already it is left as it is; those that are new are added to them. Not more than
+    /// [`SCOPES`] can be wanted.
+    pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], enforcement: Enforcement) -> Taken {
+        if wanted.len() > SCOPES {
+            return Taken::nothing(Outcome::TooMany);
+        }
+        let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else {
+            return Taken::nothing(Outcome::Full);
+        };
+        let old = self.find(&chain, call.dialog);
+        let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
+        let mut attempt = Attempt { call, wanted, enforcement, parts: Few::new() };
+        let mut taken = Taken::nothing(Outcome::Held);
+        let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
+        if let Some(outcome) = existing {
+            taken.outcome = outcome;
+        } else {
+            if live.is_none() {
+                self.plan_new(&mut attempt);
+                if let Some((_, lease)) = old {
+                    self.detach(lease);
+                }
+            }
+            self.attach(&chain, old, &mut attempt, &mut taken);
+            if taken.outcome == Outcome::ScopesFull
+                && self.scopes.sweep(SWEEP, seconds(call.came)) > 0
+            {
+                self.attach(&chain, old, &mut attempt, &mut taken);
+            }
+            // A refusal leaves no trace: a released lease without scopes goes.
+            if let Some((position, lease)) = old.filter(|(_, lease)| !lease.is_live()) {
+                self.remove(&chain, position, lease);
+            }
+        }
+        self.add_counts(&attempt, &mut taken);
+        taken
+    }
+
+    /// What [`Ledger::take`] would say of a new call that came at `came`, if there is room
+    /// for it. Nothing is counted.
+    pub fn foretell(&self, wanted: &[Wanted<'_>], came: u64) -> Taken {
+        let call = Call { came, ..Call::NONE };
+        let enforcement = Enforcement::Full;
+        let mut attempt = Attempt { call: &call, wanted, enforcement, parts: Few::new() };
+        let mut taken = Taken::nothing(Outcome::TooMany);
+        if wanted.len() <= SCOPES {
+            self.plan_new(&mut attempt);
+            let locks = self.lock_changes(&mut attempt);
+            let refused = self.judge(&attempt, &mut taken);
+            taken.outcome = if refused { Outcome::Refused } else { Outcome::Counted };
+            self.count_changes(&attempt, &mut taken);
+            drop(locks);
+        }
+        taken
+    }
+
+    /// Locks the scopes that change, and finds those that are there.
+    fn lock_changes(&self, attempt: &mut Attempt<'_>) -> Locks {
+        let changing = attempt.parts.iter().filter(|part| part.changes());
+        let locks = self.scopes.lock(changing.map(|part| part.key));
+        for part in attempt.parts.iter_mut().filter(|part| part.changes() && !part.known) {
+            if let Some(position) = self.scopes.find(&locks, part.key) {
+                part.set_position(position);
+            }
+        }
+        locks
+    }
+
+    /// Judges the call and adds what is planned, all under the locks of its scopes.
+    fn attach(
+        &self,
+        chain: &Locked,
+        old: Option<(u32, Lease<'static>)>,
+        attempt: &mut Attempt<'_>,
+        taken: &mut Taken,
+    ) {
+        let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
+        if !fits(live, attempt) {
+            taken.outcome = Outcome::TooMany;
+            return;
+        }
+        let locks = self.lock_changes(attempt);
+        let refused = self.judge(attempt, taken);
+        if refused {
+            taken.outcome = Outcome::Refused;
+        } else if let Some((position, lease)) = self.reserve(old, attempt, taken) {
+            if live.is_none() {
+                let next = if old.is_some() { lease.next() } else { chain.first() };
+                lease.begin(attempt.call, self.hash(attempt.call.call_id));
+                lease.set_next(next);
+            }
+            let replaced = self.commit(lease, &locks, attempt, taken);
+            match old {
+                None => chain.set_first(Some(position)),
+                Some(_) => lease.note(attempt.call),
+            }
+            self.set_live(lease, true);
+            self.count_changes(attempt, taken);
+            drop(locks);
+            if let Some(shown) = replaced {
+                self.leave(shown);
+            }
+            return;
+        }
+        self.count_changes(attempt, taken);
+        forget_positions(attempt);
+    }
+
+    /// Whether a limit refuses the call. What it exceeds first is noted, and what
+    /// refuses it before what does not.
+    fn judge(&self, attempt: &Attempt<'_>, taken: &mut Taken) -> bool {
+        taken.exceeded = None;
+        for (at, want, part) in attempt.changes() {
+            for (direction, limit) in limits_added(want, part) {
+                let Some((bound, calls, admitted)) = self.exceeds(attempt, part, direction, limit)
+                else {
+                    continue;
+                };
+                let kind = want.scope.kind;
+                let exceeded = Exceeded { at, kind, direction, bound, calls, limit: admitted };
+                if attempt.enforcement.refuses(limit, bound) {
+                    taken.exceeded = Some(exceeded);
+                    return true;
+                }
+                taken.exceeded.get_or_insert(exceeded);
+            }
+        }
+        false
+    }
+
+    fn exceeds(
+        &self,
+        attempt: &Attempt<'_>,
+        part: &Part,
+        direction: Direction,
+        limit: &Limit,
+    ) -> Option<(Bound, u32, u32)> {
+        let position = part.position();
+        if limit.calls > 0 {
+            let (calls, emergencies) =
+                position.map_or((0, 0), |at| self.scopes.counted_at(at, direction));
+            if calls >= limit.calls {
+                return Some((Bound::Calls, calls, limit.calls));
+            }
+            let unreserved = limit.calls.saturating_sub(limit.reserved);
+            let others = calls.saturating_sub(emergencies);
+            if limit.reserved > 0 && !attempt.call.emergency && others >= unreserved {
+                return Some((Bound::Unreserved, others, unreserved));
+            }
+        }
+        if limit.rate.is_on() && attempt.enforcement.judges_rates() {
+            let record = position.and_then(|at| self.scopes.record(at));
+            let calls = record.map_or(0, |record| {
+                RateOf { record, direction }.calls(&limit.rate, attempt.call.came)
+            });
+            if calls >= limit.rate.calls() {
+                return Some((Bound::Rate, calls, limit.rate.calls()));
+            }
+        }
+        None
+    }
+
+    /// Records for all that is new, or none; the lease's is `old`'s if there is one.
+    fn reserve(
+        &self,
+        old: Option<(u32, Lease<'static>)>,
+        attempt: &mut Attempt<'_>,
+        taken: &mut Taken,
+    ) -> Option<(u32, Lease<'static>)> {
+        taken.outcome = Outcome::Full;
+        let lease = match old {
+            Some(old) => old,
+            None => {
+                let position = self.leases.take()?;
+                (position, Lease(self.leases.get(position)?))
+            }
+        };
+        let mut reserved = Few::<(Key, u32)>::new();
+        for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
+            if part.known || !part.changes() {
+                continue;
+            }
+            // A scope that is named twice has one record.
+            let again = reserved.iter().find(|(key, _)| *key == part.key);
+            if let Some((_, position)) = again {
+                part.set_position(*position);
+            } else if let Some(position) = self.scopes.reserve(want.scope.kind) {
+                reserved.push((part.key, position));
+                part.set_position(position);
+                part.reserved = true;
+            } else {
+                taken.outcome = Outcome::ScopesFull;
+                self.give_back(attempt);
+                if old.is_none() {
+                    self.leases.give(lease.0);
+                }
+                return None;
+            }
+        }
+        Some(lease)
+    }
+
+    fn give_back(&self, attempt: &mut Attempt<'_>) {
+        for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
+            if part.reserved {
+                self.scopes.give_back(part.adds.position, want.scope.kind);
+                (part.reserved, part.known) = (false, false);
+            }
+        }
+    }
+
+    /// Adds what is planned; nothing can fail any more. The scope that was shown and is
+    /// replaced.
+    fn commit(
+        &self,
+        lease: Lease<'_>,
+        locks: &Locks,
+        attempt: &Attempt<'_>,
+        taken: &mut Taken,
+    ) -> Option<u32> {
+        let mut replaced = None;
+        let mut directions_only = true;
+        let counts_for_company = self.counts_for_company(lease);
+        for (_, want, part) in attempt.changes() {
+            let at = part.adds.position;
+            let own = lease.slots().find(|(_, slot)| slot.position == at);
+            if part.reserved {
+                self.scopes.link(locks, at, part.key, &want.scope);
+            } else if own.is_none() {
+                self.scopes.refer(at);
+            }
+            if let Some((number, slot)) = own {
+                lease.set_slot(number, merged(slot, part.adds));
+            } else {
+                let shown = (want.counts && want.scope.kind == ScopeKind::COMPANY)
+                    .then(|| lease.slots().find(|(_, slot)| !slot.any))
+                    .flatten();
+                replaced = replaced.or(shown.map(|(_, slot)| slot.position));
+                let number = shown.map_or_else(|| lease.slots().count(), |(number, _)| number);
+                lease.set_slot(number, part.adds);
+            }
+            self.scopes.count(&part.adds, 1);
+            directions_only &= !want.counts || own.is_some_and(|(_, slot)| slot.any);
+            taken.second_company |=
+                counts_for_company && want.scope.kind == ScopeKind::COMPANY && part.adds.any;
+            for (direction, limit) in limits_added(want, part) {
+                lease.shorten(limit.longest);
+                if taken.exceeded.is_none() && attempt.enforcement.judges_rates() {
+                    self.use_rate(at, direction, limit, attempt.call.came);
+                }
+            }
+        }
+        let held = directions_only && lease.is_live();
+        taken.outcome = if held { Outcome::Held } else { Outcome::Counted };
+        replaced
+    }
+
+    fn counts_for_company(&self, lease: Lease<'_>) -> bool {
+        lease.slots().any(|(_, slot)| {
+            slot.any && self.scopes.kind_at(slot.position) == Some(ScopeKind::COMPANY)
+        })
+    }
+
+    fn use_rate(&self, position: u32, direction: Direction, limit: &Limit, came: u64) {
+        let Some(record) = self.scopes.record(position).filter(|_| limit.rate.is_on()) else {
+            return;
+        };
+        RateOf { record, direction }.count(&limit.rate, came);
+        let now = seconds(came);
+        let until = now.saturating_add(limit.rate.window()).saturating_add(1);
+        self.scopes.remember_until(position, now, until);
+    }
+
+    /// Notes the live calls of the scopes that are locked.
+    fn count_changes(&self, attempt: &Attempt<'_>, taken: &mut Taken) {
+        for (at, _, part) in attempt.changes().filter(|(_, want, _)| want.counts) {
+            if let Some(slot) = taken.counts.get_mut(at) {
+                let calls = part.position().map(|at| self.scopes.calls_at(at));
+                *slot = Some(calls.unwrap_or_default());
+            }
+        }
+    }
+
+    /// Notes the live calls of the other wanted scopes. No scope is locked.
+    fn add_counts(&self, attempt: &Attempt<'_>, taken: &mut Taken) {
+        let all = attempt.wanted.iter().zip(attempt.parts.iter()).zip(&mut taken.counts);
+        for ((want, part), slot) in all.filter(|((want, _), slot)| want.counts && slot.is_none()) {
+            *slot = Some(match part.position() {
+                Some(at) => self.scopes.calls_at(at),
+                None => self.calls(want.scope.kind, want.scope.id),
+            });
+        }
+    }
+}
+
+/// The limits for the counts that a part adds to.
+fn limits_added<'a>(
+    want: &'a Wanted<'_>,
+    part: &Part,
+) -> impl Iterator<Item = (Direction, &'a Limit)> {
+    let adds = part.adds;
+    want.limits().filter(move |(direction, _)| match direction {
+        Direction::Any => adds.any,
+        Direction::In => adds.inbound,
+        Direction::Out => adds.outbound,
+    })
+}
+
+/// A record that was found may be gone once its lock is left.
+fn forget_positions(attempt: &mut Attempt<'_>) {
+    attempt.parts.iter_mut().for_each(|part| part.known = part.own);
+}

@@ -1,0 +1,183 @@
+//! The call ledger over forked processes: limits are never passed, and nothing is left.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use sipwarden::ledger::{
+    Call, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, Rate, ScopeKind, Taken, Wanted,
+};
+use sipwarden::shm::Area;
+
+use crate::fork::Child;
+use crate::ledger::{SEED, call, own, try_to, want};
+use crate::random::next;
+
+const PROCESSES: u64 = 8;
+const PAIRS: u64 = 10_000_000;
+const BRANDS: u64 = 3;
+const COMPANIES: u64 = 9;
+const BRAND_LIMIT: u32 = 7;
+const COMPANY_LIMIT: u32 = 3;
+const USER_LIMIT: u32 = 2;
+const INBOUND_LIMIT: u32 = 2;
+const CARRIERS: u64 = 3;
+const CARRIER_LIMIT: u32 = 5;
+const CARRIER_CALLS: u32 = 500;
+const CARRIER_WINDOW: u32 = 1;
+
+fn milliseconds() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills the structure.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
+fn carrier_rate() -> Rate {
+    Rate::new(CARRIER_CALLS, CARRIER_WINDOW, 10).unwrap()
+}
+
+/// Takes a call of one of five shapes: companies with inbound limits, two companies
+/// one after the other, roadwarriors, carriers with rates, called numbers.
+fn take_one(ledger: &Ledger, dialog: u64, shape: u64, pick: u64) -> Taken {
+    let company = (pick % COMPANIES) as u8;
+    let brand = company % BRANDS as u8;
+    let (id, other) = ([b'c', company], [b'c', (company + 1) % COMPANIES as u8]);
+    let (brand, user) = ([b'b', brand], [b'u', company]);
+    let of = |id, direction| Wanted {
+        direction,
+        directed: Limit::calls(if direction == Direction::In { INBOUND_LIMIT } else { 0 }),
+        ..want(ScopeKind::COMPANY, id, COMPANY_LIMIT)
+    };
+    let in_brand = want(ScopeKind::BRAND, &brand, BRAND_LIMIT);
+    match shape {
+        0 => try_to(ledger, dialog, &[want(ScopeKind::ROADWARRIOR, &user, USER_LIMIT)]),
+        1 => {
+            let first = try_to(ledger, dialog, &[in_brand, of(&id, Direction::Out)]);
+            if first.outcome == Outcome::Counted {
+                // Refused or not, the first counts on.
+                let second = try_to(ledger, dialog, &[of(&other, Direction::In)]);
+                assert_eq!(second.second_company, second.outcome == Outcome::Counted);
+            }
+            first
+        }
+        2 => {
+            let carrier = [b'k', (pick % CARRIERS) as u8];
+            let rate = Limit { rate: carrier_rate(), ..Limit::calls(CARRIER_LIMIT) };
+            let carrier = Wanted { limit: rate, ..want(own(0), &carrier, 0) };
+            let call = Call { came: milliseconds(), ..call(dialog) };
+            ledger.take(&call, &[carrier, of(&id, Direction::Out)], Enforcement::Full)
+        }
+        3 => {
+            let number = (pick % 50).to_ne_bytes();
+            let did = Wanted { direction: Direction::In, ..want(own(1), &number, 1) };
+            let all = [in_brand, of(&id, Direction::In), did, want(own(2), &user, 0)];
+            try_to(ledger, dialog, &all)
+        }
+        _ => try_to(ledger, dialog, &[in_brand, of(&id, Direction::In)]),
+    }
+}
+
+/// Takes and gives back, up to four calls at a time. Allocates nothing.
+fn work(ledger: &Ledger, process: u64, admitted: &[AtomicU64]) -> i32 {
+    let mut random = (process + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut up = [None::<u64>; 4];
+    for n in 0..PAIRS / PROCESSES {
+        let slot = &mut up[(n % 4) as usize];
+        if let Some(dialog) = slot.take() {
+            // An ending may come as several events, in any order.
+            if dialog % 3 == 0 && !ledger.release(DialogId(dialog)) {
+                return 2;
+            }
+            if !ledger.forget(DialogId(dialog)) {
+                return 3;
+            }
+        }
+        let dialog = process << 40 | n;
+        let pick = next(&mut random);
+        let shape = n % 5;
+        match take_one(ledger, dialog, shape, pick).outcome {
+            Outcome::Counted => {
+                *slot = Some(dialog);
+                admitted[0].fetch_add(1, SeqCst);
+                if shape == 2 {
+                    admitted[1 + (pick % CARRIERS) as usize].fetch_add(1, SeqCst);
+                }
+            }
+            Outcome::Refused => {}
+            _ => return 4,
+        }
+    }
+    for dialog in up.into_iter().flatten() {
+        ledger.forget(DialogId(dialog));
+    }
+    0
+}
+
+/// Watches all counters until told to stop.
+fn sample(ledger: &Ledger, stop: &AtomicU64, reached: &AtomicU64) -> i32 {
+    let reach = |bit: u64, count: u32, limit: u32| {
+        if count == limit {
+            reached.fetch_or(bit, SeqCst);
+        }
+        count <= limit
+    };
+    while stop.load(SeqCst) == 0 {
+        for company in 0..COMPANIES as u8 {
+            let of = ledger.calls(ScopeKind::COMPANY, &[b'c', company]);
+            let brand = ledger.live(ScopeKind::BRAND, &[b'b', company % BRANDS as u8]);
+            let user = ledger.live(ScopeKind::ROADWARRIOR, &[b'u', company]);
+            let did = ledger.live(own(1), &u64::from(company).to_ne_bytes());
+            let within = reach(1, brand, BRAND_LIMIT)
+                & reach(2, of.any, COMPANY_LIMIT)
+                & reach(4, user, USER_LIMIT)
+                & reach(8, of.inbound, INBOUND_LIMIT)
+                & reach(16, did, 1);
+            if !within {
+                return 5;
+            }
+        }
+        for carrier in 0..CARRIERS as u8 {
+            let (id, rate) = ([b'k', carrier], carrier_rate());
+            let new = ledger.new_calls(own(0), &id, Direction::Any, &rate, milliseconds());
+            let live = ledger.live(own(0), &id);
+            if !(reach(32, new, CARRIER_CALLS) && reach(0, live, CARRIER_LIMIT)) {
+                return 6;
+            }
+        }
+    }
+    0
+}
+
+#[test]
+fn eight_processes_never_pass_a_limit_and_leave_nothing() {
+    let ledger = Ledger::new(1024, SEED).unwrap();
+    let [stop, reached] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
+    let admitted = Area::share_slice::<AtomicU64>(1 + CARRIERS as usize).unwrap();
+    let begun = milliseconds();
+    let sampler = Child::start(|| sample(&ledger, stop, reached));
+    let workers: Vec<_> =
+        (0..PROCESSES).map(|n| Child::start(|| work(&ledger, n, admitted))).collect();
+    workers.into_iter().for_each(Child::wait);
+    let seconds = (milliseconds() - begun) as f64 / 1000.0;
+    stop.store(1, SeqCst);
+    sampler.wait();
+    assert_eq!(reached.load(SeqCst), 63, "not every kind of limit was reached");
+    let (all, carriers) = admitted.split_first().unwrap();
+    assert!(all.load(SeqCst) > PAIRS / 20, "{} admitted", all.load(SeqCst));
+    // Windows of 13/14 at least (less a tick of the clock), one more begun.
+    let most = (seconds / (f64::from(CARRIER_WINDOW) * 0.91) + 2.0) * f64::from(CARRIER_CALLS);
+    for carrier in carriers {
+        let calls = carrier.load(SeqCst);
+        assert!((calls as f64) <= most, "{calls} calls in {seconds} s");
+    }
+    for company in 0..COMPANIES as u8 {
+        assert_eq!(ledger.live(ScopeKind::COMPANY, &[b'c', company]), 0);
+        assert_eq!(ledger.live(ScopeKind::BRAND, &[b'b', company % BRANDS as u8]), 0);
+        assert_eq!(ledger.live(ScopeKind::ROADWARRIOR, &[b'u', company]), 0);
+    }
+    let memory = ledger.memory();
+    assert_eq!((memory.leases, memory.scopes), (0, 0));
+    assert_eq!(memory.idle_scopes as u64, CARRIERS);
+    ledger.sweep(10_000, milliseconds() + 5000);
+    assert_eq!(ledger.memory().idle_scopes, 0);
+    assert_eq!((ledger.live_calls(), ledger.miscounted()), (0, 0));
+}

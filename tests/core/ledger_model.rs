@@ -1,0 +1,492 @@
+//! The call ledger against the plainest model of it: kinds, directions, reserved slots,
+//! rates, longest calls, a second company, scopes that are added to a live call.
+
+use std::collections::{BTreeSet, HashMap};
+
+use proptest::prelude::*;
+use sipwarden::ledger::{
+    Bound, Call, Calls, DialogId, Direction, Enforcement, Exceeded, Ledger, Limit, Outcome, Rate,
+    SCOPES, ScopeKind, Taken, Wanted,
+};
+
+const SEED: [u64; 2] = [11, 12];
+const CAPACITY: usize = 8;
+const KINDS: usize = 7;
+const IDS: u8 = 3;
+const DIALOGS: u64 = 12;
+
+type Name = (ScopeKind, u8);
+
+/// How a call counts in a scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Slot {
+    any: bool,
+    inbound: bool,
+    outbound: bool,
+    emergency: bool,
+}
+
+#[derive(Clone, Default)]
+struct Lease {
+    live: bool,
+    invite: u32,
+    scopes: Vec<(Name, Slot)>,
+    started: u64,
+    ends: Option<u64>,
+}
+
+/// New calls of a scope and direction: length of the window, and their slices.
+#[derive(Clone, Default)]
+struct Window {
+    seconds: u32,
+    newest: u64,
+    slices: Vec<u64>,
+}
+
+impl Window {
+    /// As it is at `now`, and the slice in which a call of that time counts. Windows
+    /// are of 14 s and more, a multiple of that, so slices are whole seconds.
+    fn at(&self, rate: &Rate, now: u64) -> (Window, u64) {
+        let slice = now / 1000 / u64::from(rate.window() / 14);
+        if self.seconds != rate.window() {
+            return (Window { seconds: rate.window(), newest: slice, slices: vec![] }, slice);
+        }
+        let newest = self.newest.max(slice);
+        let slices = self.slices.iter().copied().filter(|s| s + 14 > newest).collect();
+        (Window { seconds: self.seconds, newest, slices }, slice.max(newest.saturating_sub(13)))
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    leases: HashMap<u64, Lease>,
+    windows: HashMap<(Name, Direction), Window>,
+}
+
+/// What is wanted in one scope, in plain words.
+#[derive(Clone, Copy, Debug)]
+struct Want {
+    name: Name,
+    direction: Direction,
+    limit: Limit,
+    directed: Limit,
+    counts: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    dialog: u64,
+    invite: u32,
+    wants: Vec<Want>,
+    enforcement: Enforcement,
+    emergency: bool,
+    /// ms
+    came: u64,
+    /// s
+    now: u64,
+}
+
+impl Model {
+    fn calls(&self, name: Name) -> Calls {
+        let mut calls = Calls::default();
+        for lease in self.leases.values().filter(|lease| lease.live) {
+            for (_, slot) in lease.scopes.iter().filter(|(of, slot)| *of == name && slot.any) {
+                calls.any += 1;
+                calls.inbound += u32::from(slot.inbound);
+                calls.outbound += u32::from(slot.outbound);
+                calls.emergencies += u32::from(slot.emergency);
+            }
+        }
+        calls
+    }
+
+    /// Live calls of a direction, and those among them that are no emergencies.
+    fn counted(&self, name: Name, direction: Direction) -> (u32, u32) {
+        let counts = |slot: &Slot| match direction {
+            Direction::Any => slot.any,
+            Direction::In => slot.inbound,
+            Direction::Out => slot.outbound,
+        };
+        let slots: Vec<_> = self
+            .leases
+            .values()
+            .filter(|lease| lease.live)
+            .flat_map(|lease| lease.scopes.iter().filter(|(of, s)| *of == name && counts(s)))
+            .collect();
+        let others = slots.iter().filter(|(_, slot)| !slot.emergency).count();
+        (slots.len() as u32, others as u32)
+    }
+
+    fn take(&mut self, attempt: &Attempt) -> (Outcome, Option<Exceeded>) {
+        let old = self.leases.get(&attempt.dialog).cloned();
+        let known = old.is_some();
+        let live = old.filter(|lease| lease.live);
+        if live.as_ref().is_some_and(|lease| {
+            lease.invite != 0 && attempt.invite != 0 && lease.invite != attempt.invite
+        }) {
+            return (Outcome::Duplicate, None);
+        }
+        let before = live.as_ref().map(|lease| lease.scopes.clone()).unwrap_or_default();
+        let has = |kind: ScopeKind| before.iter().any(|((of, _), _)| *of == kind);
+        let held_company = attempt.wants.iter().any(|want| {
+            want.name.0 == ScopeKind::COMPANY
+                && want.counts
+                && before.iter().any(|(of, slot)| *of == want.name && slot.any)
+        });
+        // What each wanted scope adds, in order.
+        let mut after = before.clone();
+        let mut adds = Vec::new();
+        for (at, want) in attempt.wants.iter().enumerate() {
+            let kind = want.name.0;
+            if kind == ScopeKind::BRAND && held_company {
+                continue;
+            }
+            let own = after.iter_mut().find(|(of, _)| *of == want.name);
+            if !want.counts {
+                if !after.iter().any(|((of, _), _)| *of == kind) {
+                    after.push((want.name, Slot::default()));
+                    adds.push((at, vec![], true));
+                }
+                continue;
+            }
+            let mut slot = own.as_ref().map(|own| own.1).unwrap_or_default();
+            let mut directions = Vec::new();
+            if !slot.any {
+                slot.any = true;
+                slot.emergency = attempt.emergency;
+                directions.push(Direction::Any);
+            }
+            for (direction, on) in
+                [(Direction::In, &mut slot.inbound), (Direction::Out, &mut slot.outbound)]
+            {
+                if want.direction == direction && !*on {
+                    *on = true;
+                    directions.push(direction);
+                }
+            }
+            let company = directions.contains(&Direction::Any) && kind == ScopeKind::COMPANY;
+            match own {
+                Some(own) => own.1 = slot,
+                None => after.push((want.name, slot)),
+            }
+            if company {
+                // Who counts for a company is shown for no other.
+                after.retain(|(of, slot)| of.0 != ScopeKind::COMPANY || slot.any);
+            }
+            if !directions.is_empty() {
+                adds.push((at, directions, false));
+            }
+        }
+        let roadwarrior = |(at, ..): &(usize, Vec<Direction>, bool)| {
+            attempt.wants[*at].name.0 == ScopeKind::ROADWARRIOR
+        };
+        let new_roadwarrior =
+            adds.iter().filter(|add| roadwarrior(add)).any(|(at, directions, _)| {
+                directions.contains(&Direction::Any)
+                    && !before.iter().any(|(of, _)| *of == attempt.wants[*at].name)
+            });
+        if has(ScopeKind::ROADWARRIOR) && new_roadwarrior {
+            return (Outcome::HeldByOther, None);
+        }
+        if live.is_some() && adds.is_empty() {
+            return (Outcome::Held, None);
+        }
+        if live.is_none() {
+            self.leases.remove(&attempt.dialog);
+        }
+        if after.len() > SCOPES {
+            return (Outcome::TooMany, None);
+        }
+        let exceeded = match self.judge(attempt, &adds) {
+            Ok(exceeded) => exceeded,
+            Err(refused) => return (Outcome::Refused, Some(refused)),
+        };
+        if !known && self.leases.len() == CAPACITY {
+            return (Outcome::Full, exceeded);
+        }
+        let counted_anew = |(at, ..): &(usize, Vec<Direction>, bool)| {
+            let want = &attempt.wants[*at];
+            want.counts && !before.iter().any(|(of, slot)| *of == want.name && slot.any)
+        };
+        let held = live.is_some() && !adds.iter().any(counted_anew);
+        let mut lease = live.unwrap_or(Lease {
+            invite: attempt.invite,
+            started: attempt.now,
+            ..Lease::default()
+        });
+        lease.live = true;
+        lease.scopes = after;
+        let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
+        for (want, direction, limit) in limits(attempt, &adds) {
+            if limit.longest > 0 {
+                let end = lease.started + u64::from(limit.longest);
+                lease.ends = Some(lease.ends.map_or(end, |ends| ends.min(end)));
+            }
+            if limit.rate.calls() > 0 && judged && exceeded.is_none() {
+                let window = self.windows.entry((want.name, direction)).or_default();
+                let (mut moved, slice) = window.at(&limit.rate, attempt.came);
+                moved.slices.push(slice);
+                *window = moved;
+            }
+        }
+        self.leases.insert(attempt.dialog, lease);
+        (if held { Outcome::Held } else { Outcome::Counted }, exceeded)
+    }
+
+    fn judge(
+        &self,
+        attempt: &Attempt,
+        adds: &[(usize, Vec<Direction>, bool)],
+    ) -> Result<Option<Exceeded>, Exceeded> {
+        let mut first = None;
+        for (at, directions, _) in adds {
+            let want = &attempt.wants[*at];
+            for (_, direction, limit) in limits_of(want, directions) {
+                let Some((bound, calls, admitted)) =
+                    self.exceeds(want.name, direction, &limit, attempt)
+                else {
+                    continue;
+                };
+                let kind = want.name.0;
+                let exceeded = Exceeded { at: *at, kind, direction, bound, calls, limit: admitted };
+                let refused = match attempt.enforcement {
+                    Enforcement::Full => true,
+                    Enforcement::Reserved => limit.reserved > 0 && bound == Bound::Calls,
+                    Enforcement::Monitor | Enforcement::Off => false,
+                };
+                if refused {
+                    return Err(exceeded);
+                }
+                first = first.or(Some(exceeded));
+            }
+        }
+        Ok(first)
+    }
+
+    fn exceeds(
+        &self,
+        name: Name,
+        direction: Direction,
+        limit: &Limit,
+        attempt: &Attempt,
+    ) -> Option<(Bound, u32, u32)> {
+        let (calls, others) = self.counted(name, direction);
+        let unreserved = limit.calls.saturating_sub(limit.reserved);
+        if limit.calls > 0 && calls >= limit.calls {
+            return Some((Bound::Calls, calls, limit.calls));
+        }
+        if limit.calls > 0 && limit.reserved > 0 && !attempt.emergency && others >= unreserved {
+            return Some((Bound::Unreserved, others, unreserved));
+        }
+        let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
+        if judged && limit.rate.calls() > 0 {
+            let window = self.windows.get(&(name, direction)).cloned().unwrap_or_default();
+            let new = window.at(&limit.rate, attempt.came).0.slices.len() as u32;
+            if new >= limit.rate.calls() {
+                return Some((Bound::Rate, new, limit.rate.calls()));
+            }
+        }
+        None
+    }
+}
+
+/// The limits for what is added, in order.
+fn limits(
+    attempt: &Attempt,
+    adds: &[(usize, Vec<Direction>, bool)],
+) -> Vec<(Want, Direction, Limit)> {
+    adds.iter().flat_map(|(at, added, _)| limits_of(&attempt.wants[*at], added)).collect()
+}
+
+fn limits_of(want: &Want, added: &[Direction]) -> Vec<(Want, Direction, Limit)> {
+    let limit = |direction: &Direction| match direction {
+        Direction::Any => want.limit,
+        _ => want.directed,
+    };
+    added.iter().map(|direction| (*want, *direction, limit(direction))).collect()
+}
+
+fn kind(n: usize) -> ScopeKind {
+    ScopeKind::of(n).unwrap()
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Take { attempt: Attempt, later: u64, late: u64 },
+    Release(u64),
+    Resume(u64),
+    Forget(u64),
+    Expire(u64),
+    Sweep,
+}
+
+fn rate() -> impl Strategy<Value = Rate> {
+    let on = (1u32..4, prop_oneof![Just(14u32), Just(28)]);
+    prop_oneof![
+        2 => Just(Rate::NONE),
+        1 => on.prop_map(|(calls, window)| Rate::new(calls, window, 0).unwrap()),
+    ]
+}
+
+fn limit() -> impl Strategy<Value = Limit> {
+    let longest = prop_oneof![4 => Just(0u32), 1 => 1u32..100];
+    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate())
+        .prop_map(|(calls, reserved, longest, rate)| Limit { calls, reserved, longest, rate })
+}
+
+fn want() -> impl Strategy<Value = Want> {
+    let direction = prop_oneof![Just(Direction::Any), Just(Direction::In), Just(Direction::Out)];
+    (0..KINDS, 0..IDS, direction, limit(), limit(), prop::bool::weighted(0.2)).prop_map(
+        |(n, id, direction, limit, directed, shown)| Want {
+            name: (kind(n), id),
+            direction,
+            limit,
+            directed,
+            counts: kind(n) != ScopeKind::COMPANY || !shown,
+        },
+    )
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let enforcement = prop_oneof![
+        6 => Just(Enforcement::Full),
+        1 => Just(Enforcement::Monitor),
+        1 => Just(Enforcement::Reserved),
+        1 => Just(Enforcement::Off),
+    ];
+    let wants = prop::collection::vec(want(), 0..6);
+    let invite = prop_oneof![3 => Just(0u32), 1 => 1u32..3];
+    (0..DIALOGS, invite, wants, enforcement, prop::bool::weighted(0.2)).prop_map(
+        |(dialog, invite, wants, enforcement, emergency)| Attempt {
+            dialog,
+            invite,
+            wants,
+            enforcement,
+            emergency,
+            came: 0,
+            now: 0,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (attempt(), 0u64..3000, prop_oneof![3 => Just(0u64), 1 => 0u64..4000])
+            .prop_map(|(attempt, later, late)| Step::Take { attempt, later, late }),
+        2 => (0..DIALOGS).prop_map(Step::Release),
+        2 => (0..DIALOGS).prop_map(Step::Resume),
+        3 => (0..DIALOGS).prop_map(Step::Forget),
+        1 => (0..DIALOGS).prop_map(Step::Expire),
+        1 => Just(Step::Sweep),
+    ]
+}
+
+/// What the ledger would say of the call if it were new, and what it says.
+fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
+    let ids: Vec<[u8; 1]> = attempt.wants.iter().map(|want| [want.name.1]).collect();
+    let wanted: Vec<Wanted<'_>> = attempt
+        .wants
+        .iter()
+        .zip(&ids)
+        .map(|(want, id)| Wanted {
+            direction: want.direction,
+            limit: want.limit,
+            directed: want.directed,
+            counts: want.counts,
+            ..Wanted::new(want.name.0, id, 0)
+        })
+        .collect();
+    let call = Call {
+        dialog: DialogId(attempt.dialog),
+        call_id: b"call@test",
+        direction: Direction::Any,
+        invite: attempt.invite,
+        emergency: attempt.emergency,
+        now: attempt.now,
+        came: attempt.came,
+    };
+    [ledger.foretell(&wanted, attempt.came), ledger.take(&call, &wanted, attempt.enforcement)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #[test]
+    fn it_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
+        let ledger = Ledger::with_scopes(CAPACITY, 1000, SEED).unwrap();
+        let mut model = Model::default();
+        let mut time = 100_000;
+        for step in steps {
+            match step {
+                Step::Take { mut attempt, later, late } => {
+                    time += later;
+                    (attempt.came, attempt.now) = (time - late, time / 1000);
+                    let is_new = !model.leases.contains_key(&attempt.dialog);
+                    let expected = model.take(&attempt);
+                    let [foretold, taken] = take(&ledger, &attempt);
+                    prop_assert_eq!((taken.outcome, taken.exceeded), expected, "{:?}", attempt);
+                    for (want, counts) in attempt.wants.iter().zip(taken.counts) {
+                        let expected = want.counts.then(|| model.calls(want.name));
+                        prop_assert_eq!(counts, expected, "{:?} {:?}", want.name, taken.outcome);
+                    }
+                    let is_judged = attempt.enforcement == Enforcement::Full && !attempt.emergency
+                        && matches!(taken.outcome, Outcome::Counted | Outcome::Refused);
+                    if is_new && is_judged {
+                        let foretold = (foretold.outcome, foretold.exceeded);
+                        prop_assert_eq!(foretold, expected, "{:?}", attempt);
+                    }
+                }
+                Step::Release(dialog) => {
+                    let lease = model.leases.get_mut(&dialog).filter(|lease| lease.live);
+                    prop_assert_eq!(ledger.release(DialogId(dialog)), lease.is_some());
+                    if let Some(lease) = lease { lease.live = false; }
+                }
+                Step::Expire(dialog) => {
+                    let lease = model.leases.get_mut(&dialog).filter(|lease| lease.live);
+                    prop_assert_eq!(ledger.expire(DialogId(dialog)).is_some(), lease.is_some());
+                    if let Some(lease) = lease { lease.live = false; }
+                }
+                Step::Resume(dialog) => {
+                    let lease = model.leases.get_mut(&dialog).filter(|lease| !lease.live);
+                    prop_assert_eq!(ledger.resume(DialogId(dialog)), lease.is_some());
+                    if let Some(lease) = lease { lease.live = true; }
+                }
+                Step::Forget(dialog) => {
+                    let gone = model.leases.remove(&dialog).is_some();
+                    prop_assert_eq!(ledger.forget(DialogId(dialog)), gone);
+                }
+                // As late as a call may be.
+                Step::Sweep => { ledger.sweep(1000, time - 5000); }
+            }
+            let names = (0..KINDS).flat_map(|n| (0..IDS).map(move |id| (kind(n), id)));
+            for name in names {
+                prop_assert_eq!(ledger.calls(name.0, &[name.1]), model.calls(name), "{:?}", name);
+            }
+            prop_assert_eq!(ledger.memory().leases as usize, model.leases.len());
+            let live = model.leases.values().filter(|lease| lease.live).count();
+            prop_assert_eq!((ledger.live_calls(), ledger.miscounted()), (live as u64, 0));
+            let scopes = model.leases.values().flat_map(|lease| &lease.scopes);
+            let referred: BTreeSet<_> = scopes.map(|(name, _)| *name).collect();
+            prop_assert_eq!(ledger.memory().scopes as usize, referred.len());
+        }
+        for position in 0..ledger.positions() {
+            let Some(info) = ledger.at(position) else { continue };
+            let lease = &model.leases[&info.dialog.0];
+            prop_assert_eq!((info.live, info.ends), (lease.live, lease.ends));
+            let mut listed: Vec<_> = info.scopes.iter().map(|scope| {
+                (scope.kind, scope.id[0], scope.counts, scope.inbound, scope.outbound)
+            }).collect();
+            let mut expected: Vec<_> = lease.scopes.iter().map(|((kind, id), slot)| {
+                (*kind, *id, slot.any, slot.inbound, slot.outbound)
+            }).collect();
+            listed.sort();
+            expected.sort();
+            prop_assert_eq!(listed, expected);
+        }
+        for dialog in 0..DIALOGS {
+            ledger.forget(DialogId(dialog));
+        }
+        prop_assert_eq!((ledger.memory().leases, ledger.memory().scopes), (0, 0));
+        ledger.sweep(1000, time + 100_000);
+        prop_assert_eq!(ledger.memory().idle_scopes, 0);
+    }
+}
