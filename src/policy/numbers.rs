@@ -30,7 +30,8 @@ impl Hit {
         if taken.outcome == Outcome::HeldByOther {
             return Self::of_roadwarrior(wanted, taken);
         }
-        let exceeded = taken.exceeded?;
+        let judged = matches!(taken.outcome, Outcome::Refused | Outcome::Counted);
+        let exceeded = taken.exceeded.filter(|_| judged)?;
         Some(Hit {
             kind: exceeded.kind,
             bound: exceeded.bound,

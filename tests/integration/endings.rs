@@ -405,6 +405,21 @@ fn a_spiral_a_second_pass_and_a_re_invite_count_once() {
 }
 
 #[test]
+fn a_re_invite_of_another_company_changes_nothing() {
+    let stage = Stage::new();
+    let mut call = stage.call_up("");
+    call.within_with("INVITE", "X-Company: other\r\n");
+    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
+    assert_eq!(call.final_reply().status(), Some(200));
+    call.ack();
+    assert_eq!(stage.kamailio.counter("cc_call_held_by_other"), 1);
+    assert_eq!((stage.calls(), calls(&stage.kamailio, "other")), (1, 0));
+    call.within("BYE");
+    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.assert_free();
+}
+
+#[test]
 fn duplicate_invites_in_several_workers_count_once() {
     let stage = Stage::new();
     for _ in 0..25 {

@@ -201,7 +201,11 @@ fn decide_cc_limit(
         let wanted = policy::call_scopes(&company, direction(flags));
         // A call that is up is counted, not judged.
         let spared = flags.emergency || within;
-        let taken = take(call, &dialog, &wanted, flags, enforcement(spared, monitored));
+        let enforcement = match within {
+            true => Enforcement::Within,
+            false => enforcement(flags.emergency, monitored),
+        };
+        let taken = take(call, &dialog, &wanted, flags, enforcement);
         let numbers = Numbers::new(&wanted, &taken);
         let verdict = policy::call_verdict(&taken, flags.emergency, monitored && !spared);
         if taken.outcome == Outcome::Counted {
@@ -294,15 +298,22 @@ fn take(
         wanted,
         enforcement,
     );
-    if taken.outcome == Outcome::Full {
-        let room = state.ledger.memory();
-        complain(
+    match taken.outcome {
+        Outcome::Full => complain(
             Kind::Full,
             format_args!(
                 "calls are refused: all {} records of max_calls are in use (said once a minute)",
-                room.capacity
+                state.ledger.memory().capacity
             ),
-        );
+        ),
+        Outcome::ScopesFull => complain(
+            Kind::Full,
+            format_args!(
+                "calls are refused: all records of brands, companies and users with calls are in \
+                 use; max_calls gives their number (said once a minute)"
+            ),
+        ),
+        _ => {}
     }
     taken
 }
