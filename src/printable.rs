@@ -11,8 +11,8 @@ pub struct Printable<'a> {
 }
 
 impl<'a> Printable<'a> {
-    /// Bytes that [`Printable::short`] shows. A fault of JSON-RPC has 127: the rest says what is
-    /// wrong with the text.
+    /// Bytes that [`Printable::short`] shows: few enough that a fault that a host cuts still
+    /// says what is wrong with the text.
     pub const SHORT: usize = 48;
     /// Bytes that [`Printable::full`] shows: every valid id and AoR whole.
     pub const FULL: usize = 320;

@@ -63,16 +63,16 @@ impl EventKind {
         }
     }
 
-    /// The event route that is run.
-    pub const fn route(self) -> &'static std::ffi::CStr {
+    /// The name under which the script is told: what it has one route for.
+    pub const fn route(self) -> &'static str {
         match self {
-            EventKind::BlockStarted | EventKind::BanStarted => c"sipwarden:block",
-            EventKind::BlockEnded | EventKind::BanEnded => c"sipwarden:unblock",
-            EventKind::Denied => c"sipwarden:denied",
-            EventKind::Limit | EventKind::NearLimit => c"sipwarden:limit",
-            EventKind::Reload | EventKind::ReloadFailed => c"sipwarden:reload",
-            EventKind::Leak => c"sipwarden:leak",
-            EventKind::CallExpired => c"sipwarden:expired",
+            EventKind::BlockStarted | EventKind::BanStarted => "block",
+            EventKind::BlockEnded | EventKind::BanEnded => "unblock",
+            EventKind::Denied => "denied",
+            EventKind::Limit | EventKind::NearLimit => "limit",
+            EventKind::Reload | EventKind::ReloadFailed => "reload",
+            EventKind::Leak => "leak",
+            EventKind::CallExpired => "expired",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Settings that are changed while Kamailio runs.
+//! Settings that are changed while the host runs.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -40,7 +40,7 @@ fn check_flood(
     settings.change(&mut flood, index, value)
 }
 
-/// Checks what the configured values name, as far as that keeps Kamailio from starting.
+/// Checks what the configured values name, as far as that keeps the host from starting.
 ///
 /// # Errors
 /// A sentence that names parameter and value.

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
 
+use crate::host::contract::abi::host_name;
 use crate::host::contract::process;
 
 /// Bytes of the stack of a thread that writes.
@@ -15,8 +16,8 @@ const STACK: usize = 1 << 20;
 /// Writes a file, in a thread of its own: a disk may be slow or never answer, and the process
 /// must go on. One process has one writer for each file.
 pub struct FileWriter {
-    /// Locked as long as this process lives: another Kamailio with the same file would undo
-    /// what this one writes.
+    /// Locked as long as this process lives: another host with the same file would undo what
+    /// this one writes.
     lock: Option<File>,
     writing: Option<JoinHandle<Written>>,
 }
@@ -118,8 +119,9 @@ fn lock_of(path: &Path) -> Result<File, String> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(
-            "another process writes it, and has locked {}: give each Kamailio a file of its own",
-            path.display()
+            "another process writes it, and has locked {}: give each {} a file of its own",
+            path.display(),
+            host_name()
         )),
         Err(TryLockError::Error(e)) => Err(cannot(&path, &e)),
     }
@@ -171,7 +173,7 @@ pub fn refuse_others(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Whether a path begins with `/`: Kamailio changes its folder when it starts.
+/// Whether a path begins with `/`: the host changes its folder when it starts.
 pub fn check_absolute(path: &Path) -> Result<(), String> {
     match path.is_absolute() {
         true => Ok(()),

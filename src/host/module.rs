@@ -3,9 +3,10 @@
 
 use std::ffi::CStr;
 
-use super::contract::abi::{self, sw_rpc_method};
+use super::contract::abi;
 use super::contract::entries::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
 use super::contract::message::{Attempt, CallRequest, Message};
+use super::contract::method::Method;
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
@@ -33,6 +34,7 @@ impl Module for Sipwarden {
             Kind::Int { default, min, max } => ParamKind::Int(default, min, max),
             Kind::Duration { default } => ParamKind::Duration(default),
             Kind::Classes | Kind::AuthClasses => ParamKind::List,
+            Kind::Database => ParamKind::Text(abi::default_db_url()),
             Kind::Text { default, .. }
             | Kind::Name { default }
             | Kind::Choice { default, .. }
@@ -40,6 +42,10 @@ impl Module for Sipwarden {
         };
         let &Param { name, runtime, meaning, .. } = param;
         Some(ParamEntry { name, kind, runtime, meaning })
+    }
+
+    fn rpc_method(index: usize) -> Option<&'static Method> {
+        rpc::methods().nth(index)
     }
 
     fn statistic(index: usize) -> Option<(&'static CStr, bool)> {
@@ -158,8 +164,8 @@ impl Module for Sipwarden {
         recorder::record()
     }
 
-    fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
-        rpc::answer(method, call)
+    fn rpc(index: usize, call: &Call) -> Result<(), Fault> {
+        rpc::answer(index, call)
     }
 }
 
@@ -173,11 +179,7 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 
 fn start() -> Result<(), String> {
     on_long_wait(complaint::long_wait);
-    log::info(format_args!(
-        "sipwarden {} for {}",
-        env!("CARGO_PKG_VERSION"),
-        abi::kamailio_version()
-    ));
+    log::info(format_args!("sipwarden {} for {}", env!("CARGO_PKG_VERSION"), abi::host_version()));
     let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
     settings.auth.tick = clock::tick();
@@ -214,7 +216,8 @@ fn start() -> Result<(), String> {
     }
     if dialogs::loaded() && !dialogs::can_look_up() {
         log::warning(format_args!(
-            "dialogs cannot be looked up in this Kamailio: leaked calls are not found"
+            "dialogs cannot be looked up in this {}: leaked calls are not found",
+            abi::host_name()
         ));
     }
     fallback::start(state)?;

@@ -5,12 +5,14 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
 use super::abi::{
-    self, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_PARAM_DURATION, SW_PARAM_INT,
-    SW_PARAM_LIST, SW_PARAM_TEXT, sw_attempt, sw_call, sw_dialog, sw_dialog_event, sw_expiry,
-    sw_host, sw_message, sw_module, sw_param, sw_restored, sw_rpc_method, sw_text, sw_value,
+    self, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_MAX_ARGUMENTS, SW_MAX_USAGE,
+    SW_PARAM_DURATION, SW_PARAM_INT, SW_PARAM_LIST, SW_PARAM_TEXT, sw_attempt, sw_call, sw_dialog,
+    sw_dialog_event, sw_expiry, sw_host, sw_message, sw_module, sw_param, sw_restored,
+    sw_rpc_method, sw_text, sw_value,
 };
 use super::guard::{Entry, guard, prepare};
 use super::message::{Attempt, CallRequest, Message};
+use super::method::Method;
 use super::rpc::{Call, Fault};
 use super::values::{Value, tell};
 use crate::ledger::DialogId;
@@ -70,6 +72,8 @@ pub struct Restored<'a> {
 pub trait Module {
     /// Parameter number `index`.
     fn param(index: usize) -> Option<ParamEntry>;
+    /// RPC method number `index`.
+    fn rpc_method(index: usize) -> Option<&'static Method>;
     /// Name of statistic number `index`, and whether it is asked for its value.
     fn statistic(index: usize) -> Option<(&'static CStr, bool)>;
     /// The value of such a statistic.
@@ -129,17 +133,18 @@ pub trait Module {
     /// Called all the time in the process that runs scripts and talks to databases; each of
     /// its jobs has a guard. Whether there is more to do at once.
     fn record() -> bool;
-    /// Answers an RPC method.
+    /// Answers RPC method number `index`.
     ///
     /// # Errors
     /// The fault with which the call ends.
-    fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault>;
+    fn rpc(index: usize, call: &Call) -> Result<(), Fault>;
 }
 
 /// The table of a module's entries.
 pub const fn table<M: Module>() -> sw_module {
     sw_module {
         param: Some(param::<M>),
+        rpc_method: Some(rpc_method::<M>),
         statistic: Some(statistic::<M>),
         gauge: Some(gauge::<M>),
         variable_index: Some(variable_index::<M>),
@@ -203,6 +208,31 @@ unsafe extern "C" fn param<M: Module>(index: u32, out: *mut sw_param) -> i32 {
             runtime: i32::from(param.runtime),
             meaning: param.meaning.as_ptr(),
         };
+        1
+    })
+}
+
+unsafe extern "C" fn rpc_method<M: Module>(index: u32, out: *mut sw_rpc_method) -> i32 {
+    guard(Entry::RpcMethod, 0, || {
+        // SAFETY: the shim passes a structure of its own.
+        let (Some(method), Some(out)) = (M::rpc_method(index as usize), unsafe { out.as_mut() })
+        else {
+            return 0;
+        };
+        *out = sw_rpc_method {
+            name: method.name.as_ptr(),
+            meaning: method.meaning.as_ptr(),
+            arguments: [ptr::null(); SW_MAX_ARGUMENTS as usize],
+            argument_count: method.arguments.len() as u32,
+            required: method.required as u32,
+            usage: [0; SW_MAX_USAGE as usize],
+        };
+        let names = method.arguments.iter().map(|argument| argument.name.as_ptr());
+        out.arguments.iter_mut().zip(names).for_each(|(to, name)| *to = name);
+        // The last byte stays NUL.
+        let usage = method.usage();
+        let bytes = usage.bytes().take(out.usage.len() - 1);
+        out.usage.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte as c_char);
         1
     })
 }
@@ -459,15 +489,18 @@ unsafe extern "C" fn record<M: Module>() -> i32 {
     guard(Entry::Record, 0, || M::record().into())
 }
 
-unsafe extern "C" fn rpc<M: Module>(
-    method: sw_rpc_method,
-    usage: *const c_char,
-    handle: *mut c_void,
-) {
-    // SAFETY: the shim passes a literal, and the handle of a call that lasts until we return.
-    let Some(call) = (unsafe { Call::new(usage, handle) }) else { return };
-    let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
-    if let Err(fault) = guard(Entry::Rpc, crashed, || M::rpc(method, &call)) {
-        call.fault(&fault);
+unsafe extern "C" fn rpc<M: Module>(index: u32, handle: *mut c_void) {
+    let Some(host) = abi::host() else { return };
+    let crashed = Err(Fault::internal(format!("internal error: see {}'s log", abi::host_name())));
+    let answered = guard(Entry::Rpc, crashed, || {
+        let index = index as usize;
+        let method = M::rpc_method(index).ok_or_else(|| Fault::internal("no such method"))?;
+        // SAFETY: the shim passes the handle of a call that lasts until we return.
+        let call = unsafe { Call::read(host, handle, method) }?;
+        M::rpc(index, &call)
+    });
+    if let Err(fault) = answered {
+        // SAFETY: as above; nothing has ended it.
+        unsafe { fault.send(host, handle) };
     }
 }

@@ -49,7 +49,7 @@ pub struct Done {
 }
 
 impl Child {
-    /// Starts a program with an empty environment and without Kamailio's open files.
+    /// Starts a program with an empty environment and without the host's open files.
     pub fn start(program: &Path, arguments: &[&str], input: &str) -> io::Result<Self> {
         let dying = reap();
         if dying >= MOST_DYING {

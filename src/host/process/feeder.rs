@@ -10,6 +10,7 @@ use crate::firewall::{
     reconcile,
 };
 use crate::flood::{Block, Rules};
+use crate::host::contract::abi::host_name;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::at;
@@ -299,7 +300,7 @@ impl NftFailure {
                 "is nftables installed? parameter firewall_nft names the program".into()
             }
             NftFailure::Exited(why) if why.contains("Operation not permitted") => {
-                "Kamailio's user needs CAP_NET_ADMIN: see docs/firewall.md".into()
+                format!("{}'s user needs CAP_NET_ADMIN: see docs/firewall.md", host_name())
             }
             NftFailure::Exited(why) if why.contains("No such file or directory") => {
                 format!("load the rules with the sets of table {}", sets.table())

@@ -77,7 +77,7 @@ fn report(state: &State, event: &Event) {
     if state.values.has_audit() {
         AUDIT.with_borrow_mut(|audit| audit.add(event));
     }
-    run_route(state, kind.route(), event);
+    run_route(kind.route(), event);
 }
 
 /// Logged here, since where it happens a dialog may be locked.

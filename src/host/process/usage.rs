@@ -1,4 +1,4 @@
-//! Companies and brands for a monitoring system: few at a time, by event routes.
+//! Companies and brands for a monitoring system: few at a time, by events.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::Relaxed;
@@ -66,7 +66,7 @@ impl Labels {
     }
 }
 
-/// Runs `event_route[sipwarden:gauge]` for those to report, each [`PERIOD`].
+/// Runs the event `gauge` in the script for those to report, each [`PERIOD`].
 pub fn tell(state: &State, now: u64) {
     if now.saturating_sub(TOLD.get()) < PERIOD {
         return;
@@ -88,7 +88,7 @@ pub fn tell(state: &State, now: u64) {
     });
     // The snapshot is unpinned before the script runs.
     for event in events.iter().flatten() {
-        run_route(state, c"sipwarden:gauge", event);
+        run_route("gauge", event);
     }
 }
 

@@ -19,7 +19,7 @@ pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRow
     )
 }
 
-/// Publishes what a file keeps, in `mod_init`; the generation.
+/// Publishes what a file keeps, at the start; the generation.
 pub fn publish_kept(state: &State, config: Configuration, date: u64) -> Result<u64, String> {
     let busy = |pid| format!("process {pid} is reloading");
     let writer = state.store.writer(PATIENCE).map_err(busy)?;

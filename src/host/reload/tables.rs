@@ -225,7 +225,7 @@ fn bad_rows(rows: Problems) -> Failure {
     let first = rows.kept().first().map(Problem::to_string).unwrap_or_default();
     let summary = match rows.count() {
         0 | 1 => first,
-        // First, because JSON-RPC cuts a reason after 127 bytes.
+        // First, because hosts may cut a reason.
         count => format!("{count} bad rows: {first}"),
     };
     Failure { summary, rows }

@@ -18,7 +18,7 @@ use crate::printable::Printable;
 use crate::tables::has_domain;
 use crate::verdict::Verdict;
 
-/// Bans on a page: ctl bounds the structures of one reply.
+/// Bans on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
 
 /// AoRs that are named for a source.

@@ -21,7 +21,7 @@ use crate::source::Ways;
 use crate::tables::MinPrefix;
 use crate::verdict::Verdict;
 
-/// Blocks on a page: ctl bounds the structures of one reply.
+/// Blocks on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
 /// Seconds of a block by hand where `flood_block` is 0.
 const DEFAULT_BLOCK: u32 = 300;

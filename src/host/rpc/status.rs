@@ -1,6 +1,6 @@
 //! `sipwarden.reload`, `sipwarden.problems`, `sipwarden.stats`, `sipwarden.version`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use super::page::Page;
@@ -121,11 +121,12 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Versions of the module and of the Kamailio it was built for.
-pub fn version(call: &Call) -> Result<(), Fault> {
+/// Versions of the module and of the host it was built for.
+pub fn version(call: &Call, _: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"sipwarden", env!("CARGO_PKG_VERSION"));
-    reply.text(c"kamailio", abi::kamailio_version());
+    let host = CString::new(abi::host_name().to_ascii_lowercase()).unwrap_or_default();
+    reply.text(&host, abi::host_version());
     Ok(())
 }

@@ -1,6 +1,4 @@
-//! `$swd(attribute)`: the last verdict in this message, or the event that is told.
-
-use std::cell::RefCell;
+//! `$swd(attribute)`: the last verdict in this message, or what there is to say of an event.
 
 use super::told::{About, Told, last_told};
 use crate::address::Address;
@@ -19,7 +17,7 @@ const PAGE: &str = include_str!("../../../web/index.html");
 enum Context<'a> {
     /// A message in which a function was called, and its sender.
     Message(Told, Option<Address>),
-    /// An event, in an event route.
+    /// An event that the script is told of.
     Event(&'a EventView),
     /// Another message, and its sender.
     Nothing(Option<Address>),
@@ -31,17 +29,14 @@ struct EventView {
     source: String,
 }
 
-thread_local! {
-    /// The event that is told now.
-    static EVENT: RefCell<Option<Box<EventView>>> = const { RefCell::new(None) };
-}
-
-/// Runs `f` while `$swd` tells of an event.
-pub fn with_event(event: &Event, f: impl FnOnce()) {
+/// Gives all attributes that an event has to `f`.
+pub fn with_attributes(event: &Event, f: impl FnOnce(&[(&'static str, Value<'_>)])) {
     let source = event.source().map(|source| source.name()).unwrap_or_default();
-    EVENT.set(Some(Box::new(EventView { event: *event, source })));
-    f();
-    EVENT.set(None);
+    let view = EventView { event: *event, source };
+    let context = Context::Event(&view);
+    let value =
+        |attribute: &'static Attribute| Some((attribute.name, (attribute.value)(&context)?));
+    f(&ATTRIBUTES.iter().filter_map(value).collect::<Vec<_>>());
 }
 
 /// An attribute of `$swd`.
@@ -134,7 +129,7 @@ fn address(context: &Context<'_>) -> Option<Address> {
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 34] = [
+pub static ATTRIBUTES: [Attribute; 34] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -261,8 +256,9 @@ pub const ATTRIBUTES: [Attribute; 34] = [
     attribute("until", "event: end of the block or ban, seconds since 1970", |c| {
         event_int(c, |event| event.until / 1000)
     }),
-    attribute("page", "the operators' web page, for `xhttp_reply()`", |_| {
-        Some(Value::Static(PAGE.as_bytes()))
+    attribute("page", "the operators' web page, for `xhttp_reply()`", |c| match c {
+        Context::Event(_) => None,
+        _ => Some(Value::Static(PAGE.as_bytes())),
     }),
 ];
 
@@ -274,15 +270,12 @@ pub fn index_of(name: &[u8]) -> Option<usize> {
 /// Gives the value of an attribute to `tell`, if it has one.
 pub fn tell_attribute(msg: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {
     let Some(attribute) = ATTRIBUTES.get(index) else { return };
-    let address = || msg.sender().map(|sender| sender.address);
-    EVENT.with_borrow(|event| {
-        let context = match (event, last_told(msg)) {
-            (Some(event), _) => Context::Event(event),
-            (None, Some(told)) => Context::Message(told, address()),
-            (None, None) => Context::Nothing(address()),
-        };
-        if let Some(value) = (attribute.value)(&context) {
-            tell(value);
-        }
-    });
+    let address = msg.sender().map(|sender| sender.address);
+    let context = match last_told(msg) {
+        Some(told) => Context::Message(told, address),
+        None => Context::Nothing(address),
+    };
+    if let Some(value) = (attribute.value)(&context) {
+        tell(value);
+    }
 }

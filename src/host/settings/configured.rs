@@ -11,7 +11,7 @@ use crate::firewall::Sets;
 use crate::flood::{self, FloodSettings};
 use crate::limiter::{ClassId, ClassNames, parse};
 
-/// Values as they arrive in mod_init, before [`Settings::take`].
+/// Values as they arrive at the start, before [`Settings::take`].
 static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
 
 /// What is fixed at start-up; the rest is in [`super::Values`].

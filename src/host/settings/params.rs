@@ -1,5 +1,6 @@
 //! Module parameters: one table of names, types, defaults and bounds.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 
 use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
@@ -26,6 +27,8 @@ pub enum Kind {
         /// Longest value in bytes.
         max: usize,
     },
+    /// A database URL of 1 to 1024 bytes; each host has a default of its own.
+    Database,
     /// A name of a table or view, possibly with schema: letters, digits, `_`, `.`.
     Name {
         /// Value without a modparam.
@@ -58,7 +61,7 @@ pub struct Param {
     pub name: &'static CStr,
     /// Type, default and bounds.
     pub kind: Kind,
-    /// Whether `cfg.set_now_int` or `cfg.set_now_string` can change it.
+    /// Whether it can be changed at run time.
     pub runtime: bool,
     /// One sentence for the reference.
     pub meaning: &'static CStr,
@@ -113,6 +116,9 @@ pub mod at {
     }
 }
 
+/// Longest database URL.
+const MAX_URL: usize = 1024;
+/// Longest table name, as databases allow.
 const MAX_NAME: usize = 128;
 
 const fn fixed(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Param {
@@ -134,7 +140,7 @@ const fn int(default: i32, min: i32, max: i32) -> Kind {
 pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"db_url",
-        Kind::Text { default: c"sqlite:////var/lib/kamailio/sipwarden.sqlite", min: 1, max: 1024 },
+        Kind::Database,
         c"Database with the six tables, in the form of Kamailio's database drivers.",
     ),
     table(c"brand_table", c"sipwarden_brand", c"Table or view of the brands."),
@@ -334,6 +340,10 @@ impl Param {
         let refused = |value: &dyn std::fmt::Display, rule: String| {
             Err(format!("parameter {}: {value} {rule}", self.name()).trim_end().to_owned())
         };
+        let of_length = |text: Cow<'_, str>, min, max| match text.len() {
+            len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
+            len => refused(&len, format!("bytes are not from {min} to {max}")),
+        };
         let text = text.map(String::from_utf8_lossy);
         match (self.kind, text) {
             (Kind::Int { min, max, .. }, None) if (min..=max).contains(&number) => {
@@ -350,10 +360,8 @@ impl Param {
             (_, None) => {
                 refused(&number, format!("is a number; give a text, in quotes: \"{number}\""))
             }
-            (Kind::Text { min, max, .. }, Some(text)) => match text.len() {
-                len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
-                len => refused(&len, format!("bytes are not from {min} to {max}")),
-            },
+            (Kind::Database, Some(text)) => of_length(text, 1, MAX_URL),
+            (Kind::Text { min, max, .. }, Some(text)) => of_length(text, min, max),
             (Kind::Duration { .. }, Some(text)) => match parse::duration(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
@@ -433,6 +441,7 @@ mod tests {
                 | Kind::Choice { default, .. }
                 | Kind::Duration { default }
                 | Kind::Class { default } => param.check(Some(default.to_bytes()), 0),
+                Kind::Database => param.check(Some(b"sqlite:///x"), 0),
                 Kind::Classes => param.check(Some(b"carrier=limit:2000;window:2;block:0"), 0),
                 Kind::AuthClasses => param.check(Some(b"office=limit:500;block:600"), 0),
             };

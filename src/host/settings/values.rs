@@ -1,7 +1,6 @@
 //! The current values of all parameters. No request path reads them. Changes at run time come
-//! through the cfg framework.
+//! through the host.
 
-use std::ffi::CString;
 use std::io;
 use std::path::PathBuf;
 
@@ -30,7 +29,7 @@ impl Default for Slot {
 }
 
 /// The values in shared memory, in the order of [`PARAMS`]. Any process may read. After
-/// `mod_init` the warden writes; values of lists are written by the process that got the
+/// the start the warden writes; values of lists are written by the process that got the
 /// change, under the lock `State::changing`.
 pub struct Values {
     slots: &'static [SharedMutex<Slot>],
@@ -91,11 +90,6 @@ impl Values {
     /// File that keeps the last tables.
     pub fn tables_file(&self) -> Option<PathBuf> {
         self.path(at::TABLES_FILE)
-    }
-
-    /// KEMI function for events.
-    pub fn event_callback(&self) -> CString {
-        CString::new(self.text(at::EVENT_CALLBACK)).unwrap_or_default()
     }
 
     /// Whether there is an audit table.

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::shm::page_size;
 use crate::system::address_space_limit;
 
-/// Left for everything else that Kamailio maps: a reload, connections, other modules.
+/// Left for everything else that the host maps: a reload, connections, other modules.
 const REST: usize = 64 << 20;
 /// So many entries of each table are mapped to measure the size of one.
 const TRIAL: usize = 4096;

@@ -1,5 +1,4 @@
-//! The state behind all functions and methods: set up once in `mod_init`, before the host
-//! forks.
+//! The state behind all functions and methods: set up once, before the host forks.
 #![forbid(unsafe_code)]
 
 pub mod fallback;
@@ -109,7 +108,7 @@ pub fn install(state: State) -> &'static State {
     STATE.get_or_init(|| state)
 }
 
-/// The state; None before mod_init has succeeded in mapping memory.
+/// The state; None before the start has succeeded in mapping memory.
 pub fn get() -> Option<&'static State> {
     STATE.get()
 }
