@@ -4,9 +4,9 @@
 use std::ffi::CStr;
 
 use super::contract::abi;
-use super::contract::entries::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
 use super::contract::message::{Attempt, CallRequest, Message};
 use super::contract::method::Method;
+use super::contract::module::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};

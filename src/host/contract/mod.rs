@@ -15,6 +15,7 @@ pub mod guard;
 pub mod log;
 pub mod message;
 pub mod method;
+pub mod module;
 pub mod process;
 pub mod rpc;
 pub mod values;

@@ -1,7 +1,7 @@
 //! `auth_check`, `auth_failed`, `auth_ok`.
 
+use super::answer::{self, About};
 use super::judged::{NoSource, judged};
-use super::told::{self, About};
 use crate::auth::{AuthCheck, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters;
@@ -100,7 +100,7 @@ fn tell(
     if told != judged {
         counters::count_verdict(function, told);
     }
-    told::answer(msg, function.name, (told, judged), source, about)
+    answer::answer(msg, function.name, (told, judged), source, about)
 }
 
 /// The verdict for the script, the verdict without monitor mode, and the numbers behind it.

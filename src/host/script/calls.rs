@@ -1,14 +1,14 @@
 //! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
 
+use super::answer::{About, answer};
 use super::judged::judged;
-use super::told::{About, answer};
 use crate::clock;
 use crate::events::{Expiry, Subject};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::dialogs::DialogRef;
-use crate::host::contract::entries::{DialogEvent, Restored};
 use crate::host::contract::log;
 use crate::host::contract::message::CallRequest;
+use crate::host::contract::module::{DialogEvent, Restored};
 use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;

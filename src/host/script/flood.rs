@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
+use super::answer::{About, answer};
 use super::judged::{NoSource, judged};
-use super::told::{About, answer};
 use crate::address::Address;
 use crate::clock;
 use crate::flood::{FloodCheck, FloodOutcome, Rules};

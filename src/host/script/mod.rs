@@ -1,11 +1,11 @@
 //! The script's face: its functions and variables.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod auth;
 pub mod calls;
 pub mod flags;
 pub mod flood;
 pub mod judged;
 pub mod sources;
-pub mod told;
 pub mod variables;

@@ -1,7 +1,7 @@
 //! Script functions about a company's sources.
 
+use super::answer::{About, answer};
 use super::judged::{NoSource, judged};
-use super::told::{About, answer};
 use crate::events::Subject;
 use crate::host::contract::counters;
 use crate::host::contract::message::Message;

@@ -1,6 +1,6 @@
 //! `$swd(attribute)`: the last verdict in this message, or what there is to say of an event.
 
-use super::told::{About, Told, last_told};
+use super::answer::{About, Answer, last_answer};
 use crate::address::Address;
 use crate::events::Event;
 use crate::host::contract::message::Message;
@@ -16,7 +16,7 @@ const PAGE: &str = include_str!("../../../web/index.html");
 /// What `$swd` is about.
 enum Context<'a> {
     /// A message in which a function was called, and its sender.
-    Message(Told, Option<Address>),
+    Message(Answer, Option<Address>),
     /// An event that the script is told of.
     Event(&'a EventView),
     /// Another message, and its sender.
@@ -62,7 +62,7 @@ fn judged(context: &Context<'_>) -> Option<Verdict> {
 }
 
 fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
-    let Context::Message(Told { about: About::Calls(numbers), .. }, _) = context else {
+    let Context::Message(Answer { about: About::Calls(numbers), .. }, _) = context else {
         return None;
     };
     *numbers.scopes.get(kind.number())?
@@ -77,14 +77,14 @@ fn limit<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
 }
 
 fn flood<'a>(context: &Context<'a>, number: fn(&FloodNumbers) -> u32) -> Option<Value<'a>> {
-    let Context::Message(Told { about: About::Flood(numbers), .. }, _) = context else {
+    let Context::Message(Answer { about: About::Flood(numbers), .. }, _) = context else {
         return None;
     };
     Some(Value::Int(number(numbers).into()))
 }
 
 fn auth<'a>(context: &Context<'a>, number: fn(&AuthNumbers) -> u32) -> Option<Value<'a>> {
-    let Context::Message(Told { about: About::Auth(numbers), .. }, _) = context else {
+    let Context::Message(Answer { about: About::Auth(numbers), .. }, _) = context else {
         return None;
     };
     Some(Value::Int(number(numbers).into()))
@@ -105,10 +105,10 @@ fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Va
 
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
-        Context::Message(Told { about: About::Flood(numbers), .. }, _) => {
+        Context::Message(Answer { about: About::Flood(numbers), .. }, _) => {
             Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
-        Context::Message(Told { about: About::Auth(numbers), .. }, _) => {
+        Context::Message(Answer { about: About::Auth(numbers), .. }, _) => {
             Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
         Context::Event(view) => {
@@ -122,7 +122,7 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
 /// The address whose country is told.
 fn address(context: &Context<'_>) -> Option<Address> {
     match context {
-        Context::Message(Told { source: Some(judged), .. }, _) => Some(judged.address),
+        Context::Message(Answer { source: Some(judged), .. }, _) => Some(judged.address),
         Context::Message(_, source) | Context::Nothing(source) => *source,
         Context::Event(view) => Some(view.event.source()?.first()),
     }
@@ -271,7 +271,7 @@ pub fn index_of(name: &[u8]) -> Option<usize> {
 pub fn tell_attribute(msg: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {
     let Some(attribute) = ATTRIBUTES.get(index) else { return };
     let address = msg.sender().map(|sender| sender.address);
-    let context = match last_told(msg) {
+    let context = match last_answer(msg) {
         Some(told) => Context::Message(told, address),
         None => Context::Nothing(address),
     };

@@ -23,7 +23,7 @@ pub enum About {
 
 /// What the script was told last.
 #[derive(Clone, Copy)]
-pub struct Told {
+pub struct Answer {
     /// The verdict.
     pub verdict: Verdict,
     /// The verdict without monitor mode and without flag `e` of `flood_check`.
@@ -89,7 +89,7 @@ impl Last {
         self.about.set(kind);
     }
 
-    fn told(&self) -> Told {
+    fn told(&self) -> Answer {
         let (verdict, judged) = self.verdicts.get();
         let about = match self.about.get() {
             Kind::Nothing => About::Nothing,
@@ -97,7 +97,7 @@ impl Last {
             Kind::Flood => About::Flood(self.flood.get()),
             Kind::Auth => About::Auth(self.auth.get()),
         };
-        Told { verdict, judged, source: self.source.get(), about }
+        Answer { verdict, judged, source: self.source.get(), about }
     }
 }
 
@@ -130,6 +130,6 @@ fn log_verdict(function: &str, verdict: Verdict) {
 }
 
 /// What was told last in this message.
-pub fn last_told(msg: Message<'_>) -> Option<Told> {
+pub fn last_answer(msg: Message<'_>) -> Option<Answer> {
     LAST.with(|last| (last.key.get() == Some(msg.key())).then(|| last.told()))
 }
