@@ -145,7 +145,7 @@ impl Scopes {
         let shown = scope.id.get(..NAME_BYTES).unwrap_or(scope.id);
         let mut name = [0u8; NAME_BYTES];
         name.iter_mut().zip(shown).for_each(|(to, from)| *to = *from);
-        let (words, _) = name.as_chunks::<8>();
+        let words: &[[u8; 8]] = bytemuck::cast_slice(&name);
         for (to, from) in record.iter().skip(NAME).zip(words) {
             to.store(u64::from_ne_bytes(*from), Relaxed);
         }

@@ -134,9 +134,8 @@ impl View<'_> {
         family: usize,
     ) -> SourceKind {
         let count = |section: usize| self.word(blob::WORD_SOURCES + 2 * section + family) as usize;
-        if let Some((_, number)) = prefixes::last_at(self.section(trusted), count(0), bits)
-            && let Some(kind) = sources::class_of(number)
-        {
+        let trusted = prefixes::last_at(self.section(trusted), count(0), bits);
+        if let Some(kind) = trusted.and_then(|(_, number)| sources::class_of(number)) {
             return kind;
         }
         match prefixes::find(self.section(companies), count(1), bits) {

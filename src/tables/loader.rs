@@ -290,9 +290,7 @@ impl Loader {
     ) -> Result<(), String> {
         let prefix = prefix(ip, mask)?;
         let class = self.class_of_tag(tag).map_err(|e| format!("{prefix}: {e}"))?;
-        if let Some(before) = self.trusted.insert(prefix, class)
-            && before != class
-        {
+        if self.trusted.insert(prefix, class).is_some_and(|before| before != class) {
             return Err(format!("{prefix} stands twice, with different tags"));
         }
         if class.is_none() && self.config.min_prefix.is_longer_than(&prefix) {

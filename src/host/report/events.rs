@@ -63,10 +63,8 @@ pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
             continue;
         };
         let Some(before) = calls.checked_sub(1).filter(|_| limit > 0) else { continue };
-        if near(calls, limit)
-            && !near(before, limit)
-            && let Some(state) = state::get()
-        {
+        let begins = near(calls, limit) && !near(before, limit);
+        if let Some(state) = state::get().filter(|_| begins) {
             let now = clock::wall();
             state.journal.put_folded(&(kind.number() as u8, company, brand), now, || {
                 let mut event = Event::new(EventKind::NearLimit, now, &subject);
