@@ -7,6 +7,7 @@ mod problems;
 mod rows;
 mod source;
 mod value;
+mod version;
 mod warnings;
 
 pub use loader::{Loader, has_domain};
@@ -14,6 +15,7 @@ pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
 pub use source::TableSource;
 pub use value::alike;
+pub use version::{VERSION_COLUMNS, VERSIONS, Versions};
 
 /// What to do with bad rows of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ fn machine() -> Machine {
         "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
     );
     let enable = "cp /srv/probe.service /lib/systemd/system/ && deb-systemd-helper enable probe.service >/dev/null\n";
-    let cargo = "printf '#!/bin/sh\necho cargo 1.999.0\n' >/usr/bin/cargo && chmod +x /usr/bin/cargo\n";
+    let cargo =
+        "printf '#!/bin/sh\necho cargo 1.999.0\n' >/usr/bin/cargo && chmod +x /usr/bin/cargo\n";
     for (name, version, configure) in [
         ("probe", "1", enable),
         ("broken", "1", "exit 1\n"),
