@@ -4,9 +4,9 @@ MODULE = target/release/sipwarden.so
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
-	mariadb-server postgresql sipvicious chromium chromium-driver nftables iproute2 iputils-ping
+	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver nftables iproute2 iputils-ping
 
-.PHONY: setup build demo test lint unit shuttle integration scale bench screenshot matrix first-hour install clean
+.PHONY: setup build demo test lint unit shuttle integration scale bench screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -66,6 +66,16 @@ screenshot: build
 RELEASES ?= trixie
 matrix: build
 	tools/matrix.sh $(RELEASES)
+
+# A Debian package for the Kamailio that is installed or given.
+deb: export SETUP_EXTRA = debhelper
+deb: build
+	@tools/deb.sh
+
+# Builds it with the compiler of each release and tries it there, each in a clean Debian.
+PACKAGE_RELEASES ?= bookworm trixie
+package-test:
+	tools/package-test.sh $(PACKAGE_RELEASES)
 
 # The README followed on a clean Debian, each step timed.
 first-hour:

@@ -21,8 +21,12 @@ debian_base() {
 	mkdir -p "$base"
 	command -v debootstrap >/dev/null || apt-get install -y -q --no-install-recommends debootstrap >"$base.log" 2>&1 ||
 		die "install debootstrap"
-	lists=$(grep -ls "^\(deb\|Suites:\) .*$(codename)" /etc/apt/sources.list /etc/apt/sources.list.d/*) ||
+	lists=$(grep -ls "^\(deb\|Suites:\) .*$(codename)" /etc/apt/sources.list /etc/apt/sources.list.d/*.list \
+		/etc/apt/sources.list.d/*.sources) || true
+	[ -n "$lists" ] ||
 		die "no archive in apt's configuration"
+	# Debian's own come first; those of others may not know the release.
+	lists=$(grep -l -e 'debian-archive-keyring' -e '^deb [^[]*debian' $lists || echo "$lists")
 	# shellcheck disable=SC2086
 	archive=$(sed -n -e 's/^URIs: *\([^ ]*\).*/\1/p' -e 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' $lists | head -n 1)
 	echo "making a clean Debian $1"
@@ -59,5 +63,5 @@ debian_forget() {
 # inside COMMAND...: in the copy, with nothing of this machine's environment.
 inside() {
 	chroot "$root" env -C /sipwarden -i HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
-		PATH="${rust:-}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
+		PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
 }
