@@ -6,7 +6,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver nftables iproute2 iputils-ping
 
-.PHONY: setup build demo test lint unit shuttle integration scale bench screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-setup lint unit shuttle integration scale bench screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -26,6 +26,9 @@ demo: build
 test integration scale bench: export SETUP_EXTRA = $(TEST_PACKAGES)
 test: lint unit shuttle integration
 
+test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
+test-setup: setup
+
 lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -42,7 +45,7 @@ shuttle: setup
 integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples
-	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh)
+	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build
@@ -62,9 +65,9 @@ screenshot: build
 		$(CARGO) test --locked --release --test integration screenshot:: -- --ignored'
 	pngquant --force --speed 1 --output docs/page.png 96 docs/page.png
 
-# The integration tests with the Kamailio of other Debian releases, in chroots.
-RELEASES ?= trixie
-matrix: build
+# The integration tests in clean Debian systems, TESTS="SUBJECT:: ..." some of them.
+RELEASES ?= bookworm trixie
+matrix:
 	tools/matrix.sh $(RELEASES)
 
 # A Debian package for the Kamailio that is installed or given.

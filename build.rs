@@ -36,6 +36,9 @@ fn main() {
     let strings = printable_strings(&reference);
     compile_shim(&Abi::from_strings(&strings, &reference), &headers_dir());
 
+    // GNU's linker takes no list of symbols beside rustc's own, which has none of the shim's.
+    // From Rust 1.90 on lld is the default.
+    println!("cargo:rustc-cdylib-link-arg=-fuse-ld=lld");
     let map = shim_dir().join("exports.map");
     println!("cargo:rustc-cdylib-link-arg=-Wl,--version-script={}", map.display());
 }

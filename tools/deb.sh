@@ -31,7 +31,7 @@ version=$version+kamailio$(echo "$kamailio" | tr - '~')
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}
 export SOURCE_DATE_EPOCH
 
-rm -rf "$tree"
+rm -rf "$out"
 mkdir -p "$tree"
 cp -a debian kamailio-cfg docs README.md CHANGELOG.md SECURITY.md "$tree/"
 cp "$module" "$tree/"
@@ -42,6 +42,8 @@ cat >"$tree/debian/changelog" <<-CHANGELOG
 
 	 -- $(sed -n 's/^Maintainer: //p' debian/control)  $(LC_ALL=C date -R -d "@$SOURCE_DATE_EPOCH")
 CHANGELOG
-(cd "$tree" && dpkg-buildpackage -b -us -uc) >"$out/log" 2>&1 || die "it cannot be packed: see $out/log"
+# What dpkg-buildpackage would call; that asks for a C++ compiler too.
+export DEB_RULES_REQUIRES_ROOT=no
+(cd "$tree" && debian/rules binary) >"$out/log" 2>&1 || die "it cannot be packed: see $out/log"
 rm -rf "$tree"
 echo "deb: $out/kamailio-sipwarden-module_${version}_$(dpkg --print-architecture).deb"

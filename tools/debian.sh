@@ -65,3 +65,23 @@ inside() {
 	chroot "$root" env -C /sipwarden -i HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
 		PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
 }
+
+# quietly COMMAND...: what it prints goes to $log, and is shown if it fails.
+quietly() {
+	"$@" >>"$log" 2>&1 || { tail -n 30 "$log" >&2 && die "$*: see $log"; }
+}
+
+# What is built in the copy is kept, and what cargo has loaded here is not loaded again.
+share_builds() {
+	mkdir -p "$base.target" "$root/sipwarden/target"
+	mount --bind "$base.target" "$root/sipwarden/target"
+	loaded=${CARGO_HOME:-$HOME/.cargo}/registry
+	[ ! -d "$loaded" ] || { mkdir -p "$root/root/.cargo/registry" && mount --bind "$loaded" "$root/root/.cargo/registry"; }
+}
+
+# debian_row WHAT: what was tried, as a row of the README's table of versions.
+debian_row() {
+	printf '| Debian %s | %s | %s | %s, %s |\n' "$(inside sh -c '. /etc/os-release && echo "$VERSION_ID"')" \
+		"$(inside kamailio -v | sed -n 's/^version: kamailio \([^ ]*\).*/\1/p')" \
+		"$(echo "$compiler" | cut -d' ' -f2)" "$1" "$(date +%F)"
+}

@@ -44,14 +44,15 @@ step "packages of the demo" inside make setup SETUP_EXTRA="kamailio-sqlite-modul
 # In a network of its own: it opens ports.
 step "make demo, once it is built" unshare --net sh -c "ip link set lo up && chroot '$root' env -C /sipwarden \
 	PATH='/usr/sbin:/usr/bin:/sbin:/bin' HOME=/root make demo" || die "demo"
-step "make install" inside make install || die "install"
+step "make deb" inside make deb || die "deb"
+step "apt-get install" inside sh -c "apt-get install -y -q sqlite3 ./target/deb/kamailio-sipwarden-module_*.deb" || die "install"
 for left in usr/sbin/policy-rc.d etc/systemd/system/multi-user.target.wants/kamailio.service; do
 	[ ! -e "$root/$left" ] && [ ! -L "$root/$left" ] || die "$left is left behind"
 done
 echo "first-hour: nothing is left behind"
 
-# What the README says behind make install, but for the editor and systemd.
-tables=$(awk '/^make install/ { on = 1; next } /^```/ { on = 0 } on && !/^(editor|systemctl) /' README.md)
+# What the README says behind that, but for the editor and systemd.
+tables=$(awk '/^cd .usr.share/ { on = 1 } /^```/ { on = 0 } on && !/^(editor|systemctl) /' README.md)
 step "the tables of the README" inside sh -euc "$tables" || die "the tables"
 config=$root/etc/kamailio/kamailio.cfg
 sed -i -e '/^loadmodule "counters.so"/a include_file "sipwarden.cfg"' \

@@ -14,28 +14,14 @@ die() {
 in_namespace "$0" "$@"
 trap 'debian_forget 2>/dev/null' EXIT
 
-# quietly COMMAND...: what it prints goes to the log, and is shown if it fails.
-quietly() {
-	"$@" >>"$log" 2>&1 || { tail -n 30 "$log" >&2 && die "$*: see $log"; }
-}
-
-# What is built in the copy is kept, and what cargo has loaded here is not loaded again.
-share_builds() {
-	mkdir -p "$base.target" "$root/sipwarden/target"
-	mount --bind "$base.target" "$root/sipwarden/target"
-	loaded=${CARGO_HOME:-$HOME/.cargo}/registry
-	[ ! -d "$loaded" ] || { mkdir -p "$root/root/.cargo/registry" && mount --bind "$loaded" "$root/root/.cargo/registry"; }
-}
-
 build() {
 	debian_copy "$release"
 	share_builds
 	quietly inside sh -c 'apt-get update -q && apt-get install -q -y make'
 	quietly inside make deb SIPWARDEN_REVISION="$(git rev-parse --short=12 HEAD 2>/dev/null)"
-	inside cargo --version
+	compiler=$(inside cargo --version)
 	quietly inside apt-get install -q -y lintian
-	inside lintian --fail-on error target/deb/kamailio-sipwarden-module_*.deb 2>&1 | tee -a "$log" ||
-		die "lintian finds errors"
+	quietly inside sh -c 'lintian --fail-on error target/deb/kamailio-sipwarden-module_*.deb'
 	rm -rf "$debs"
 	mkdir -p "$debs"
 	cp "$root"/sipwarden/target/deb/*.deb "$debs/"
@@ -59,7 +45,8 @@ try() {
 	unshare --net sh -c "ip link set lo up && ip address add 192.0.2.1/32 dev lo &&
 		for net in 192.0.2.0/24 198.51.100.0/24; do ip route add local \$net dev lo; done &&
 		exec chroot '$root' env -C /sipwarden PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-			tests/package/check.sh 'debs/$old' 'debs/$new'" || die "$release: the package does not do what it should"
+			tests/package/check.sh './debs/$old' './debs/$new'" || die "$release: the package does not do what it should"
+	debian_row "package"
 	debian_forget
 }
 

@@ -125,7 +125,7 @@ install_packages() {
 }
 
 check_cargo
-packages="gcc libc6-dev binutils make libclang-dev ${SETUP_EXTRA:-}"
+packages="gcc libc6-dev binutils lld make libclang-dev ${SETUP_EXTRA:-}"
 [ -n "${KAMAILIO_MODULES:-}" ] || packages="$packages kamailio"
 [ -n "${KAMAILIO_SRC:-}" ] || packages="$packages patch xz-utils"
 missing=

@@ -180,10 +180,10 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 fn start() -> Result<(), String> {
     on_long_wait(complaint::long_wait);
     log::info(format_args!(
-        "sipwarden {} revision {} for {}, flags {}",
+        "sipwarden {} for {}, revision {}, flags {}",
         env!("CARGO_PKG_VERSION"),
-        env!("SIPWARDEN_REVISION"),
         abi::host_version(),
+        env!("SIPWARDEN_REVISION"),
         abi::host_flags()
     ));
     let (mut settings, mut flood) = Settings::take()?;

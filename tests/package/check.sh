@@ -3,8 +3,8 @@
 # sources. Needs root, Kamailio, sip-tester, sqlite3, and a network of its own in which
 # 192.0.2.1 is the machine's address, and 192.0.2.0/24 and 198.51.100.0/24 are local.
 set -eu
-old=$1
-new=$2
+old=$(realpath "$1")
+new=$(realpath "$2")
 state=/var/lib/kamailio
 db=$state/sipwarden.sqlite
 share=/usr/share/sipwarden/kamailio-cfg
@@ -105,7 +105,7 @@ rows() {
 		INSERT INTO sipwarden_company_address VALUES ('acme.example', '192.0.2.0/24', NULL);"
 }
 
-apt install "./$old" >/dev/null
+apt install "$old" >/dev/null
 configure
 sqlite3 "$db" <tests/package/0.1.0/sqlite.sql
 rows
@@ -123,7 +123,7 @@ until [ "$(grep -c -e '203.0.113.[89]' $state/sipwarden.blocks 2>/dev/null)" = 2
 done
 echo "# changed by the operator" >>/etc/kamailio/sipwarden.cfg
 
-apt install "./$new" >/tmp/upgrade.log
+apt install "$new" >/tmp/upgrade.log
 expect "restart Kamailio" cat /tmp/upgrade.log
 expect "203.0.113.9" kamcmd sipwarden.blocks
 expect "# changed by the operator" tail -n 1 /etc/kamailio/sipwarden.cfg
@@ -147,7 +147,7 @@ say "removed and purged: the database is left"
 
 # The README once more, with the tables of this version.
 rm "$db"
-apt install "./$new" >/dev/null
+apt install "$new" >/dev/null
 sqlite3 "$db" <"$share/sql/sqlite/sipwarden.sql"
 rows
 start

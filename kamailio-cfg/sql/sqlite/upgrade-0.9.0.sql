@@ -1,6 +1,6 @@
 -- From the tables of 0.1.0 to those of 0.9.0, for SQLite. It may be run again.
+
 -- Versions of the tables, in the table that Kamailio has for those of its own.
--- At start and reload a version that does not fit is refused. A row that is missing is not.
 CREATE TABLE IF NOT EXISTS version (
     id            INTEGER PRIMARY KEY NOT NULL,
     table_name    VARCHAR(32) NOT NULL,
@@ -14,3 +14,5 @@ INSERT OR IGNORE INTO version (table_name, table_version) VALUES
     ('sipwarden_company_country', 1),
     ('sipwarden_user', 1),
     ('sipwarden_trusted', 1);
+UPDATE version SET table_version = 1 WHERE table_version < 1 AND table_name IN ('sipwarden_brand',
+    'sipwarden_company', 'sipwarden_company_address', 'sipwarden_company_country', 'sipwarden_user', 'sipwarden_trusted');
