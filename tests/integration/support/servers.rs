@@ -300,10 +300,7 @@ impl Server {
     /// The line that loads Kamailio's driver.
     pub fn driver(&self) -> &'static str {
         match self.kind {
-            // With its 2 seconds the driver repeats, on a busy machine, writes that were done.
-            Kind::MariaDb => {
-                "loadmodule \"db_mysql.so\"\nmodparam(\"db_mysql\", \"timeout_interval\", 30)\n"
-            }
+            Kind::MariaDb => "loadmodule \"db_mysql.so\"\n",
             Kind::Postgres => "loadmodule \"db_postgres.so\"\n",
         }
     }
