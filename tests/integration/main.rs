@@ -32,6 +32,7 @@ mod logins;
 mod metrics;
 mod mistakes;
 mod mixed;
+mod monitoring;
 mod page;
 mod page_layout;
 mod panics;

@@ -24,6 +24,7 @@ pub mod nft;
 pub mod page;
 pub mod party;
 pub mod platform;
+pub mod prometheus;
 pub mod proxies;
 pub mod proxy;
 pub mod server;
