@@ -30,6 +30,7 @@ mod ivozprovider;
 mod keepalive;
 mod logins;
 mod metrics;
+mod migration;
 mod mistakes;
 mod mixed;
 mod monitoring;
