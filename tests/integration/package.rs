@@ -4,7 +4,7 @@
 use crate::support::stock::Stock;
 
 /// What an operator finds.
-const FILES: [&str; 16] = [
+const FILES: [&str; 18] = [
     "/kamailio/modules/sipwarden.so",
     "./etc/kamailio/sipwarden.cfg",
     "./usr/share/sipwarden/kamailio-cfg/kamailio.cfg",
@@ -15,6 +15,8 @@ const FILES: [&str; 16] = [
     "./usr/share/sipwarden/kamailio-cfg/ivozprovider/views.sql",
     "./usr/share/sipwarden/kamailio-cfg/firewall/sipwarden/firewall.nft",
     "./usr/share/sipwarden/kamailio-cfg/firewall/kamailio.service.d/sipwarden-firewall.conf",
+    "./usr/share/sipwarden/monitoring/alerts.yml",
+    "./usr/share/sipwarden/monitoring/grafana.json",
     "./usr/share/kamailio/mysql/sipwarden-create.sql",
     "./usr/share/man/man7/sipwarden.7.gz",
     "./usr/share/doc/kamailio-sipwarden-module/README.md",

@@ -1,14 +1,17 @@
 //! Limits hold exactly under storms of INVITEs from SIPp, in 16 workers.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Kamailio, free_port};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, Going, project, wait_for};
+use crate::support::{Folder, Going, project, wait_for, wait_up_to};
 use serde_json::json;
 
 const WORKERS: u32 = 16;
@@ -17,7 +20,7 @@ const INVITES: usize = 5000;
 /// A proxy with 16 workers, and a callee that answers everything.
 struct Stage {
     kamailio: Kamailio,
-    _callee: AutoCallee,
+    callee: AutoCallee,
     folder: Folder,
 }
 
@@ -38,7 +41,7 @@ impl Stage {
             }
             if (is_present_hf(\"X-Roadwarrior\"))",
         );
-        Stage { kamailio: config.start(), _callee: callee, folder }
+        Stage { kamailio: config.start(), callee, folder }
     }
 
     /// Starts SIPp with calls that take the rows in turn.
@@ -46,6 +49,7 @@ impl Stage {
         let fields = self.folder.join(&format!("{name}.csv"));
         std::fs::write(&fields, format!("SEQUENTIAL\n{}\n", rows.join("\n"))).unwrap();
         let log = self.folder.join(&format!("{name}.log"));
+        let errors = self.folder.join(&format!("{name}.errors"));
         let child = Command::new("sipp")
             .arg(self.kamailio.address().to_string())
             .arg("-sf")
@@ -54,13 +58,17 @@ impl Stage {
             .arg(fields)
             .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-m", &invites.to_string()])
             .args(["-r", "4000", "-l", "6000", "-nostdin", "-timeout", "300", "-timeout_error"])
+            // A request may be lost often on a machine with much else to do.
+            .args(["-max_invite_retrans", "30", "-max_non_invite_retrans", "30"])
             .args(["-trace_logs", "-log_file"])
             .arg(&log)
+            .args(["-trace_err", "-error_file"])
+            .arg(&errors)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Sipp { child, log }
+        Sipp { child, log, errors }
     }
 
     /// Runs one storm while the counters are sampled; what SIPp saw admitted,
@@ -80,7 +88,10 @@ impl Stage {
                 }
             });
             let end = storm.while_held();
-            let seen = self.sipp("storm", rows, INVITES).finish();
+            let sipp = self.sipp("storm", rows, INVITES);
+            sipp.wait_for_judged(INVITES);
+            self.callee.hang_up();
+            let seen = sipp.finish();
             drop(end);
             sampler.join().unwrap();
             assert!(samples.load(SeqCst) > 100, "{} samples", samples.load(SeqCst));
@@ -92,7 +103,8 @@ impl Stage {
 
 struct Sipp {
     child: Child,
-    log: std::path::PathBuf,
+    log: PathBuf,
+    errors: PathBuf,
 }
 
 struct Seen {
@@ -101,8 +113,18 @@ struct Seen {
 }
 
 impl Sipp {
+    /// Waits until so many calls were admitted or refused.
+    fn wait_for_judged(&self, calls: usize) {
+        wait_up_to(Duration::from_secs(240), "all calls to be judged", || {
+            let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+            (text.lines().count() >= calls).then_some(())
+        });
+    }
+
     fn finish(mut self) -> Seen {
-        assert!(self.child.wait().unwrap().success(), "SIPp saw a call fail");
+        let went_well = self.child.wait().unwrap().success();
+        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
+        assert!(went_well, "SIPp saw a call fail: {errors}");
         let text = std::fs::read_to_string(&self.log).unwrap();
         let mut admitted = HashMap::new();
         for domain in text.lines().filter_map(|l| l.strip_prefix("admitted=")) {
@@ -178,8 +200,11 @@ fn refused_calls_cause_no_refusals() {
     wait_for_calls(&stage.kamailio, "full", 1);
     let storm = stage.sipp("storm", &["full;-"], 3000);
     let roomy = stage.sipp("roomy", &["roomy;-"], 9);
-    assert_eq!(roomy.finish().admitted["roomy"], 9);
+    roomy.wait_for_judged(9);
+    storm.wait_for_judged(3000);
+    stage.callee.hang_up();
     let seen = storm.finish();
+    assert_eq!(roomy.finish().admitted["roomy"], 9);
     first.finish();
     assert!(seen.refused >= 2000, "{} refused", seen.refused);
     assert_nothing_left(&stage.kamailio);

@@ -13,12 +13,13 @@ use super::{Folder, project};
 pub const PROJECT: &str = "/sipwarden";
 
 /// Files that set-up, installation and the package use.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "Makefile",
     "Cargo.toml",
     "tools",
     "debian",
     "kamailio-cfg",
+    "monitoring",
     "README.md",
     "CHANGELOG.md",
     "SECURITY.md",
