@@ -12,7 +12,7 @@ die() {
 
 . tools/debian.sh
 in_namespace "$0" "$@"
-trap 'debian_forget 2>/dev/null' EXIT
+trap 'debian_forget 2>/dev/null || true' EXIT
 
 build() {
 	debian_copy "$release"

@@ -333,7 +333,7 @@ impl<'a> CompanyView<'a> {
     }
 
     /// Its ranges: IPv4, then IPv6, each ascending; no range within another.
-    pub fn ranges(&self) -> impl Iterator<Item = Prefix> + 'a {
+    pub fn ranges(&self) -> impl Iterator<Item = Prefix> + use<'a> {
         let ((v4, n4), (v6, n6)) = (self.v4(), self.v6());
         let v4 = prefixes::iter(v4, n4).map(|(start, len)| Prefix::V4(start, len));
         v4.chain(prefixes::iter(v6, n6).map(|(start, len)| Prefix::V6(start, len)))

@@ -28,6 +28,7 @@ mod firewall_feed;
 mod floods;
 mod ivozprovider;
 mod keepalive;
+mod listing;
 mod logins;
 mod manual;
 mod metrics;
