@@ -92,6 +92,7 @@ install:
 	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE) $$modules/sl.so && \
 		install -D -m 644 $(MODULE) $(DESTDIR)$$modules/sipwarden.so && \
 		echo "install: $(DESTDIR)$$modules/sipwarden.so"
+	@install -D -m 755 target/release/sipwarden-countries $(DESTDIR)/usr/local/bin/sipwarden-countries
 	@if [ -d $(STATE) ]; then :; elif [ "$$(id -u)" = 0 ] && id $(KAMAILIO_USER) >/dev/null 2>&1; then \
 		install -d -m 750 -o $(KAMAILIO_USER) -g $$(id -gn $(KAMAILIO_USER)) $(STATE) && \
 		echo "install: $(STATE), of user $(KAMAILIO_USER)"; \

@@ -24,6 +24,7 @@ mod events;
 mod example;
 mod exports;
 mod firewall;
+mod firewall_countries;
 mod firewall_feed;
 mod floods;
 mod ivozprovider;
