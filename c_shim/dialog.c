@@ -18,6 +18,8 @@
 #define VAR_COMPANY "sipwarden_company"
 #define VAR_USER "sipwarden_user"
 #define VAR_FLAGS "sipwarden_flags"
+#define VAR_MORE "sipwarden_more"
+#define MOST_MORE 4096
 
 static struct dlg_binds dialog;
 static cmd_function dlg_manage;
@@ -164,7 +166,7 @@ static struct sw_text variable_of(dlg_cell_t *dlg, char *name, char *buf, int si
 
 static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 {
-	char company[512], user[512], flags[16];
+	char company[512], user[512], flags[16], more[MOST_MORE];
 	struct sw_restored restored;
 
 	(void)type, (void)params;
@@ -176,6 +178,7 @@ static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	restored.company = variable_of(dlg, VAR_COMPANY, company, sizeof(company));
 	restored.user = variable_of(dlg, VAR_USER, user, sizeof(user));
 	restored.flags = variable_of(dlg, VAR_FLAGS, flags, sizeof(flags));
+	restored.more = variable_of(dlg, VAR_MORE, more, sizeof(more));
 	/* Its requests arrive at the Kamailio that has these sockets: here nobody would
 	 * hear of its end. */
 	if(dlg->bind_addr[DLG_CALLER_LEG] == NULL && dlg->bind_addr[DLG_CALLEE_LEG] == NULL) {
@@ -321,6 +324,35 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 	str key = {(char *)name, strlen(name)}, text = sw_str_of(value);
 
 	return dialog.set_dlg_var(held, &key, &text) == 0;
+}
+
+int sw_dialog_append(void *held, struct sw_text value)
+{
+	char all[MOST_MORE];
+	struct sw_text before = variable_of(held, VAR_MORE, all, sizeof(all));
+
+	if(value.len > sizeof(all) - before.len)
+		return 0;
+	memcpy(all + before.len, value.s, value.len);
+	before.s = all;
+	before.len += value.len;
+	return sw_dialog_remember(held, VAR_MORE, before);
+}
+
+int sw_dialog_end(struct sw_dialog name)
+{
+	dlg_cell_t *dlg;
+	int ended = 0;
+
+	if(dlg_lookup_by_id == NULL)
+		return 0;
+	dlg = dlg_lookup_by_id(name.entry, name.id);
+	if(dlg == NULL)
+		return 0;
+	if(dlg->state == DLG_STATE_CONFIRMED_NA || dlg->state == DLG_STATE_CONFIRMED)
+		ended = dialog.terminate_dlg(dlg, NULL) >= 0;
+	dialog.release_dlg(dlg);
+	return ended;
 }
 
 int sw_dialog_exists(struct sw_dialog name)

@@ -7,6 +7,7 @@
 mod blob;
 mod compile;
 mod ids;
+mod limits;
 mod prefixes;
 mod rows;
 mod sources;
@@ -14,6 +15,7 @@ mod view;
 
 pub use blob::Blob;
 pub use compile::{TooLarge, compile};
+pub use limits::ScopeLimits;
 pub use rows::kept;
 pub use sources::SourceKind;
 pub use view::{CompanyView, Counts, UserView, View};

@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use super::value::{Value, alike, name, number, prefix, quoted, quoted_or_null, switch, text};
 use super::{
-    BadRows, Brand, Broadest, Company, Configuration, Country, Problem, Problems, RangeRow, Table,
-    Trusted, User,
+    BadRows, Brand, Broadest, Company, Configuration, Country, Limits, Problem, Problems, RangeRow,
+    Table, Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
@@ -78,6 +78,12 @@ impl Loader {
         self
     }
 
+    /// With the kinds of scopes that are known.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
     /// With the countries of networks.
     pub fn networks(mut self, networks: CountryNetworks) -> Self {
         self.config.networks = networks;
@@ -106,6 +112,9 @@ impl Loader {
             }
             (Table::User, &[aor, company, calls]) => self.user(aor, company, calls, number),
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
+            (Table::Limit, values) if let Ok(values) = values.try_into() => {
+                self.config.limits.row(values)
+            }
             _ => Err(format!(
                 "{} columns where {} are expected",
                 values.len(),

@@ -1,6 +1,6 @@
 //! Validated rows, with references resolved to positions.
 
-use super::{Problems, Table};
+use super::{Limits, Problems, Table};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::ClassId;
@@ -123,6 +123,8 @@ pub struct Configuration {
     pub users: Vec<User>,
     /// Platform servers and peers.
     pub trusted: Vec<Trusted>,
+    /// Limits of scopes.
+    pub limits: Limits,
     /// For flood control, ranges of companies count from these lengths on.
     pub broadest: Broadest,
     /// Rows read per table, bad ones too.

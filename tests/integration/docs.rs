@@ -125,6 +125,9 @@ fn parameters() {
             Kind::Text { default, min, max } => {
                 (format!("text, {min} to {max} bytes"), text(default), quoted(text(default)))
             }
+            Kind::Name { default } if default.is_empty() => {
+                ("name of a table or view".into(), "".into(), quoted("sipwarden_limit".into()))
+            }
             Kind::Name { default } => {
                 ("name of a table or view".into(), text(default), quoted(text(default)))
             }

@@ -28,6 +28,7 @@ mod firewall_feed;
 mod floods;
 mod ivozprovider;
 mod keepalive;
+mod limits;
 mod logins;
 mod metrics;
 mod mistakes;

@@ -62,6 +62,8 @@ pub struct Restored<'a> {
     pub user: &'a [u8],
     /// Flags of that function.
     pub flags: &'a [u8],
+    /// What [`super::dialogs::DialogRef::append`] has kept.
+    pub more: &'a [u8],
     /// Seconds since 1970.
     pub started: u64,
 }
@@ -88,6 +90,8 @@ pub trait Module {
     fn apply_setting(index: usize, text: Option<&[u8]>, number: i32);
     /// Whether a function has these flags; what is wrong is logged.
     fn check_flags(function: &[u8], flags: &[u8]) -> bool;
+    /// Whether scopes can be as the script writes them; logs what is wrong.
+    fn check_scopes(scopes: &[u8]) -> bool;
     /// Starts, before the host forks; what is wrong is logged.
     fn init() -> bool;
     /// Whether the tables are those of a file.
@@ -113,8 +117,8 @@ pub trait Module {
         company: &[u8],
         flags: &[u8],
     ) -> Verdict;
-    /// `cc_limit(company [, flags])`.
-    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict;
+    /// `cc_limit(company [, flags [, scopes]])`.
+    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict;
     /// What became of a dialog, which may be locked.
     fn dialog_event(event: DialogEvent, dialog: DialogId);
     /// A dialog ended although neither end hung up: why (`sw_expiry`), and whether both
@@ -149,6 +153,7 @@ pub const fn table<M: Module>() -> sw_module {
         check_setting: Some(check_setting::<M>),
         apply_setting: Some(apply_setting::<M>),
         check_flags: Some(check_flags::<M>),
+        check_scopes: Some(check_scopes::<M>),
         init: Some(init::<M>),
         destroy: Some(destroy),
         can_load: Some(can_load::<M>),
@@ -298,6 +303,13 @@ unsafe extern "C" fn check_flags<M: Module>(function: sw_text, flags: sw_text) -
     })
 }
 
+unsafe extern "C" fn check_scopes<M: Module>(scopes: sw_text) -> i32 {
+    guard(Entry::CheckFlags, status(true), || {
+        // SAFETY: the shim passes a text that outlives the call.
+        status(M::check_scopes(unsafe { scopes.bytes() }))
+    })
+}
+
 unsafe extern "C" fn init<M: Module>() -> i32 {
     guard(Entry::Init, status(false), || status(M::init()))
 }
@@ -400,12 +412,13 @@ unsafe extern "C" fn cc_limit<M: Module>(
     call: *const sw_call,
     company: sw_text,
     flags: sw_text,
+    scopes: sw_text,
 ) -> i32 {
     // SAFETY: the shim passes a call and texts that outlive this one.
-    let (call, company, flags) =
-        unsafe { (CallRequest::new(call), company.bytes(), flags.bytes()) };
+    let (call, company, flags, scopes) =
+        unsafe { (CallRequest::new(call), company.bytes(), flags.bytes(), scopes.bytes()) };
     judge(Entry::CcLimit, failed(flags, Verdict::CallEmergency), || {
-        Some(M::cc_limit(call?, company, flags))
+        Some(M::cc_limit(call?, company, flags, scopes))
     })
 }
 
@@ -444,6 +457,7 @@ unsafe extern "C" fn dialog_restored<M: Module>(restored: *const sw_restored) {
                 company: restored.company.bytes(),
                 user: restored.user.bytes(),
                 flags: restored.flags.bytes(),
+                more: restored.more.bytes(),
                 started: restored.started,
             }
         };

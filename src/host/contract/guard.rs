@@ -56,6 +56,7 @@ pub enum Entry {
     CanLoad,
     Load,
     CheckFlags,
+    EndCalls,
 }
 
 /// One bit per entry that has panicked in any process.

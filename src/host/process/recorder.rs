@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use super::audit::Audit;
 use super::route::run_route;
-use super::{reaper, usage};
+use super::{longest, reaper, usage};
 use crate::clock;
 use crate::events::{Event, EventKind, Expiry, Reader};
 use crate::host::contract::guard::{Entry, guard};
@@ -39,6 +39,7 @@ pub fn record() -> bool {
         REAPED.set(now);
         guard(Entry::Reap, (), || reaper::reap(state, now));
     }
+    guard(Entry::EndCalls, (), || longest::end_calls(state, now));
     let write = || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
     let rows = guard(Entry::Audit, false, write);
     events || rows

@@ -10,7 +10,7 @@ use crate::host::contract::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 11;
+const KINDS: usize = 13;
 
 /// What is complained of.
 #[derive(Clone, Copy)]
@@ -37,9 +37,13 @@ pub enum Kind {
     NoSource,
     /// A lock that another process does not give back.
     Lock,
+    /// A kind of scope of which no limit was read.
+    Scope,
+    /// No room for another scope.
+    Scopes,
 }
 
-const _: () = assert!(Kind::Lock as usize + 1 == KINDS);
+const _: () = assert!(Kind::Scopes as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };

@@ -8,6 +8,7 @@ mod calls;
 mod check;
 mod company;
 mod denied;
+mod limits;
 mod page;
 mod settings;
 mod status;

@@ -6,6 +6,7 @@ pub mod calls;
 pub mod flags;
 pub mod flood;
 pub mod judged;
+pub mod restored;
 pub mod sources;
 pub mod told;
 pub mod variables;
