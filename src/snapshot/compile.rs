@@ -6,6 +6,7 @@ use super::blob::{
 };
 use super::prefixes::{self, Key};
 use super::sources::{Block, Sources, number_of};
+use super::text::Text;
 use super::{ids, limits};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, Network};
@@ -250,21 +251,6 @@ fn trusted_record(trusted: &Trusted) -> [u32; 8] {
     };
     let [a, b, c, d]: [u32; 4] = bytemuck::cast(bits);
     [family, u32::from(len), a, b, c, d, u32::from(number_of(trusted.class)), 0]
-}
-
-/// All ids, one after the other.
-#[derive(Default)]
-pub(super) struct Text {
-    bytes: Vec<u8>,
-}
-
-impl Text {
-    /// Offset of the text; None past 4 GiB.
-    pub fn add(&mut self, text: &[u8]) -> Option<u32> {
-        let offset = u32::try_from(self.bytes.len()).ok()?;
-        self.bytes.extend_from_slice(text);
-        Some(offset)
-    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@
 mod blob;
 mod compile;
 mod ids;
+mod limit_view;
 mod limits;
 mod prefixes;
 mod rows;
 mod sources;
+mod text;
 mod view;
 
 pub use blob::Blob;

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::loader::{MAX_AOR, MAX_CALLS};
-use super::value::{Value, name, number, quoted, quoted_or_null, text};
+use super::value::{MAX_AOR, MAX_CALLS, Value, name, number, quoted, quoted_or_null, text};
 use crate::ledger::{Direction, Limit, Rate, ScopeKind};
 
 /// Longest word for a kind, in bytes.

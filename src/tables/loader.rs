@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::value::{Value, alike, name, number, prefix, quoted, quoted_or_null, switch, text};
+use super::value::{
+    MAX_AOR, MAX_CALLS, MAX_ID, Value, alike, name, number, prefix, quoted, quoted_or_null, switch,
+    text,
+};
 use super::{
     BadRows, Brand, Broadest, Company, Configuration, Country, Limits, Problem, Problems, RangeRow,
     Table, Trusted, User,
@@ -11,13 +14,6 @@ use super::{
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::{ClassId, ClassNames};
-
-/// Longest id of a brand or company, in bytes.
-pub const MAX_ID: usize = 128;
-/// Longest AoR: a user part of 64, `@`, and a domain of 255 bytes.
-pub const MAX_AOR: usize = 320;
-/// Highest call limit.
-pub const MAX_CALLS: u32 = i32::MAX as u32;
 
 type Ids = HashMap<Box<[u8]>, u32>;
 

@@ -330,8 +330,9 @@ fn rate() -> impl Strategy<Value = Rate> {
 
 fn limit() -> impl Strategy<Value = Limit> {
     let longest = prop_oneof![4 => Just(0u32), 1 => 1u32..100];
-    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate())
-        .prop_map(|(calls, reserved, longest, rate)| Limit { calls, reserved, longest, rate })
+    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate()).prop_map(
+        |(calls, reserved, longest, rate)| Limit { calls, reserved, longest, near: 0, rate },
+    )
 }
 
 fn want() -> impl Strategy<Value = Want> {

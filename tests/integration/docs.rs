@@ -275,7 +275,10 @@ fn tables() {
         let text = fs::read_to_string(project(&file)).unwrap();
         for (table, param) in Table::ALL.iter().zip(&PARAMS[1..]) {
             let Kind::Name { default } = param.kind else { panic!("not a table") };
-            let default = default.to_str().unwrap();
+            let default = match default.to_str().unwrap() {
+                "" => "sipwarden_limit",
+                default => default,
+            };
             let at = text.find(&format!("CREATE TABLE IF NOT EXISTS {default} (")).expect(default);
             let body = &text[at..at + text[at..].find(';').unwrap()];
             for column in table.columns() {
