@@ -62,6 +62,9 @@ pub struct LimitRow {
     pub limit: Limit,
 }
 
+/// What a row is for: kind, id, direction.
+type Place = (ScopeKind, Option<Box<[u8]>>, Direction);
+
 /// All limits that were read.
 #[derive(Default)]
 pub struct Limits {
@@ -71,7 +74,7 @@ pub struct Limits {
     pub rows: Vec<LimitRow>,
     /// Ms by which the clock may show too early a time.
     tick: u32,
-    seen: HashSet<(ScopeKind, Option<Box<[u8]>>, Direction)>,
+    seen: HashSet<Place>,
 }
 
 impl Limits {

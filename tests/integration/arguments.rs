@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Method, and arguments that it takes.
 const METHODS: [(&str, &[&str]); 21] = [
     ("reload", &[]),
-    ("check", &["7", "192.0.2.7", "alice@example.com"]),
+    ("check", &["7", "192.0.2.7", "alice@example.com", "carrier=x"]),
     ("source", &["192.0.2.7"]),
     ("blocks", &["1", "192.0.2"]),
     ("block", &["203.0.113.0/24", "60"]),

@@ -219,7 +219,7 @@ fn meaning_of(statistic: &str) -> &'static str {
         "country_networks" => "networks whose country is known",
         "firewall_on" => "1 while the firewall's sets are fed",
         "firewall_elements" => "elements in these sets",
-        "gauges_left_out" => "companies and brands for which the metrics page had no room",
+        "gauges_left_out" => "companies, brands and scopes for which the metrics page had no room",
         "calls_expired" => "counted calls that ended without a BYE of theirs",
         "tables_kept" => "1 if `tables_file` keeps the tables in force",
         "tables_from_file" => "1 while the tables of `tables_file` are in force",

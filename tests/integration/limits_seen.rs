@@ -2,8 +2,9 @@
 
 use crate::support::Folder;
 use crate::support::call::{AutoCallee, Caller, Endpoint};
-use crate::support::kamailio::Kamailio;
+use crate::support::kamailio::{Config, Kamailio};
 use crate::support::proxy::{assert_nothing_left, config, wait_for_calls};
+use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::wait_for;
 use serde_json::{Value, json};
@@ -135,4 +136,36 @@ fn kinds_and_ids_are_told_wherever_limits_are() {
     }
     wait_for_calls(&kamailio, "a", 0);
     assert_nothing_left(&kamailio);
+}
+
+#[test]
+fn kemi_names_scopes() {
+    let folder = Folder::new();
+    let script = folder.join("routes.lua");
+    let lua = r#"
+function ksr_request_route()
+    local code = KSR.sipwarden.cc_limit_scopes("a", "i", "did=7;user=" .. KSR.pv.get("$fU"))
+    KSR.hdr.append_to_reply("X-Verdict: " .. code .. " " .. KSR.pv.get("$swd(reason)")
+        .. " " .. KSR.pv.get("$pp") .. "\r\n")
+    KSR.sl.sl_send_reply(200, "OK")
+end
+"#;
+    std::fs::write(&script, lua).unwrap();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TABLES);
+    let mut config = Config::new(&db.url())
+        .settings(&format!(
+            "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n\
+             loadmodule \"app_lua.so\"\nmodparam(\"app_lua\", \"load\", \"{}\")\ncfgengine \"lua\"\n",
+            script.display()
+        ))
+        .routes("");
+    config.modules.push_str("loadmodule \"dialog.so\"\n");
+    let kamailio = config.start();
+    let phone = Phone::new("127.0.1.1", kamailio.address());
+    let told = |to| phone.request("INVITE", to, "").unwrap().told().unwrap();
+    let first = told("one");
+    assert_eq!((first.code, first.reason.as_str()), (1, "call_counted"));
+    let second = told("two");
+    assert_eq!((second.code, second.reason.as_str()), (-13, "limit"));
 }

@@ -36,10 +36,8 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.int(c"total", total as u64);
     page.tell(&reply, total);
-    if let Some(company) = &company {
-        if !company.contains(&b'=') {
-            tell_if_unknown(&reply, company);
-        }
+    if let Some(company) = company.as_ref().filter(|text| !text.contains(&b'=')) {
+        tell_if_unknown(&reply, company);
     }
     let list = reply.array(c"calls");
     for info in shown {

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::company::{no_snapshot, tell_if_unknown, unknown};
-use super::limits::scopes;
+use super::limits::tell_usage;
 use super::page::Page;
 use crate::address::Prefix;
 use crate::clock;
 use crate::events::{Event, EventKind};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::rules::with_rules;
-use crate::host::state::usage::{Usage, brands, companies};
+use crate::host::state::usage::{Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
 use crate::limiter::ClassId;
 use crate::printable::Printable;
@@ -114,7 +114,7 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
         }
         let list = reply.array(c"scopes");
         for usage in scopes(state, view).iter().take(rows) {
-            usage.tell(&list.item_structure());
+            tell_usage(&list.item_structure(), usage);
         }
     });
     let list = reply.array(c"sources");

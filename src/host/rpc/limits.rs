@@ -1,58 +1,21 @@
 //! Scopes and their limits in answers.
 
-use std::cmp::Reverse;
-
 use crate::clock;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
+use crate::host::state::usage::ScopeUsage;
 use crate::ledger::{Calls, Direction, LeaseInfo, LeaseScope, Limit, ScopeKind};
 use crate::printable::Printable;
 use crate::snapshot::View;
 
-/// Live calls of a scope in one direction against their limit.
-pub struct ScopeUsage<'a> {
-    word: &'a [u8],
-    id: Vec<u8>,
-    direction: Direction,
-    calls: u32,
-    limit: u32,
-}
-
-impl ScopeUsage<'_> {
-    fn percent(&self) -> u64 {
-        (u64::from(self.calls) * 100).checked_div(self.limit.into()).unwrap_or(0)
-    }
-
-    /// Its fields.
-    pub fn tell(&self, node: &Node<'_>) {
-        node.text(c"kind", Printable::full(self.word));
-        node.text(c"id", Printable::full(&self.id));
-        node.text(c"direction", Printable::full(self.direction.name()));
-        node.int(c"calls", self.calls);
-        node.int(c"max_calls", self.limit);
-        node.int(c"percent", self.percent());
-    }
-}
-
-/// Scopes with calls besides companies and brands, those nearest to a limit first.
-pub fn scopes<'a>(state: &State, view: &View<'a>) -> Vec<ScopeUsage<'a>> {
-    let positions = 0..state.ledger.scope_positions();
-    let mut all = Vec::new();
-    for scope in positions.filter_map(|position| state.ledger.scope_at(position)) {
-        if scope.kind < ScopeKind::USER {
-            continue;
-        }
-        let limits = view.limits(scope.kind, &scope.id);
-        for (direction, limit) in Direction::ALL.into_iter().zip(limits) {
-            let calls = scope.calls.of(direction);
-            if calls > 0 && (direction == Direction::Any || limit.calls > 0) {
-                let (word, id) = (view.word_of(scope.kind), scope.id.clone());
-                all.push(ScopeUsage { word, id, direction, calls, limit: limit.calls });
-            }
-        }
-    }
-    all.sort_by_key(|usage| Reverse((usage.percent(), usage.calls)));
-    all
+/// Tells the calls of a scope against its limit.
+pub fn tell_usage(node: &Node<'_>, usage: &ScopeUsage<'_>) {
+    node.text(c"kind", Printable::full(usage.word));
+    node.text(c"id", Printable::full(&usage.id));
+    node.text(c"direction", Printable::full(usage.direction.name()));
+    node.int(c"calls", usage.calls);
+    node.int(c"max_calls", usage.limit);
+    node.int(c"percent", usage.percent());
 }
 
 /// The limits of a scope in limit_table, with its calls.
