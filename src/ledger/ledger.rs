@@ -7,8 +7,8 @@ use super::info::{LeaseInfo, LeaseScope, ScopeInfo};
 use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
 use super::limit::{Calls, Rate};
 use super::rate::{RateOf, seconds};
-use super::scope::{Direction, Few, Scope, ScopeKind};
-use super::scopes::{Key, Scopes};
+use super::scope::{Direction, SCOPES, Scope, ScopeKind, USUAL};
+use super::scopes::{Key, Locks, Scopes};
 use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, Buckets, Locked, Pool, Record};
 
@@ -315,37 +315,47 @@ impl Ledger {
     /// Counts the call of a lease in all its scopes, or takes it out; its dialog's bucket
     /// is locked.
     fn change(&self, lease: Lease<'_>, by: i32) {
-        let locks = self.scopes.lock(self.keys(lease).iter().copied());
+        match lease.slots().count() {
+            ..=USUAL => self.change_in::<USUAL>(lease, by),
+            _ => self.change_in::<SCOPES>(lease, by),
+        }
+    }
+
+    fn change_in<const N: usize>(&self, lease: Lease<'_>, by: i32) {
+        let locks: Locks<N> = self.scopes.lock(self.keys(lease));
         lease.slots().for_each(|(_, slot)| self.scopes.count(&slot, by));
         drop(locks);
     }
 
     /// Takes a lease out of its scopes, releasing it if it is live.
     pub(super) fn detach(&self, lease: Lease<'_>) {
-        let locks = self.scopes.lock(self.keys(lease).iter().copied());
+        match lease.slots().count() {
+            ..=USUAL => self.detach_in::<USUAL>(lease),
+            _ => self.detach_in::<SCOPES>(lease),
+        }
+        self.set_live(lease, false);
+        lease.clear_slots();
+        lease.set_ends(0);
+    }
+
+    fn detach_in<const N: usize>(&self, lease: Lease<'_>) {
+        let locks: Locks<N> = self.scopes.lock(self.keys(lease));
         for (_, slot) in lease.slots() {
             if lease.is_live() {
                 self.scopes.count(&slot, -1);
             }
             self.scopes.leave(&locks, slot.position);
         }
-        drop(locks);
-        self.set_live(lease, false);
-        lease.clear_slots();
-        lease.set_ends(0);
     }
 
-    fn keys(&self, lease: Lease<'_>) -> Few<Key> {
-        let mut keys = Few::new();
-        for (_, slot) in lease.slots() {
-            keys.push(self.scopes.key_at(slot.position).unwrap_or_default());
-        }
-        keys
+    fn keys(&self, lease: Lease<'_>) -> impl Iterator<Item = Key> {
+        let key = |slot: Slot| self.scopes.key_at(slot.position).unwrap_or_default();
+        lease.slots().map(move |(_, slot)| key(slot))
     }
 
     /// A lease refers no more to a company that it was only shown for.
     pub(super) fn leave(&self, position: u32) {
-        let locks = self.scopes.lock(self.scopes.key_at(position).into_iter());
+        let locks: Locks<1> = self.scopes.lock(self.scopes.key_at(position).into_iter());
         self.scopes.leave(&locks, position);
     }
 

@@ -40,14 +40,14 @@ impl Part {
 }
 
 /// An attempt to count a call.
-pub(super) struct Attempt<'a> {
+pub(super) struct Attempt<'a, const N: usize> {
     pub call: &'a Call<'a>,
     pub wanted: &'a [Wanted<'a>],
     pub enforcement: Enforcement,
-    pub parts: Few<Part>,
+    pub parts: Few<Part, N>,
 }
 
-impl<'a> Attempt<'a> {
+impl<'a, const N: usize> Attempt<'a, N> {
     /// What changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = (usize, &'a Wanted<'a>, &Part)> {
         let all = self.wanted.iter().zip(self.parts.iter()).enumerate();
@@ -68,7 +68,7 @@ impl<'a> Attempt<'a> {
 
 impl Ledger {
     /// Plans what a call without a live lease lacks: all.
-    pub(super) fn plan_new(&self, attempt: &mut Attempt<'_>) {
+    pub(super) fn plan_new<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
         for want in attempt.wanted {
             let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
             part.shown = !want.counts && !attempt.adds(want.scope.kind);
@@ -81,10 +81,10 @@ impl Ledger {
     }
 
     /// Plans what a live lease lacks; Err if that is nothing, or must not be added.
-    pub(super) fn compare(
+    pub(super) fn compare<const N: usize>(
         &self,
         lease: Lease<'_>,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, N>,
     ) -> Result<(), Outcome> {
         let mut slots = Few::<(Key, Slot)>::new();
         for (_, slot) in lease.slots() {
@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     /// The company of a call may have another brand by now: the call stays where it counts.
-    fn keep_brand(&self, attempt: &mut Attempt<'_>, slots: &Few<(Key, Slot)>) {
+    fn keep_brand<const N: usize>(&self, attempt: &mut Attempt<'_, N>, slots: &Few<(Key, Slot)>) {
         let counts = |key: Key| slots.iter().any(|(of, slot)| *of == key && slot.any);
         let mut companies = attempt.wanted.iter().zip(attempt.parts.iter());
         let held = companies.any(|(want, part)| {
@@ -149,7 +149,7 @@ impl Ledger {
 }
 
 /// Whether the lease has room for the scopes that are new.
-pub(super) fn fits(live: Option<Lease<'_>>, attempt: &Attempt<'_>) -> bool {
+pub(super) fn fits<const N: usize>(live: Option<Lease<'_>>, attempt: &Attempt<'_, N>) -> bool {
     let Some(lease) = live else { return true };
     let mut new = Few::<Key>::new();
     let mut replaces = false;
@@ -176,7 +176,7 @@ fn lacking(want: &Wanted<'_>, counted: Slot) -> Slot {
 }
 
 /// How the parts so far count the call in a scope.
-fn counted_by(parts: &Few<Part>, key: Key) -> Slot {
+fn counted_by<const N: usize>(parts: &Few<Part, N>, key: Key) -> Slot {
     let same = parts.iter().filter(|part| part.key == key).map(|part| part.adds);
     same.fold(Slot::default(), merged)
 }

@@ -99,16 +99,20 @@ impl Direction {
     }
 }
 
-/// Up to [`SCOPES`] values in a row, without heap.
+/// Scopes that most calls have at most: brand, company, and two more. With these there is
+/// less to set up and to look through.
+pub(super) const USUAL: usize = 4;
+
+/// Up to `N` values in a row, without heap.
 #[derive(Clone, Copy)]
-pub(super) struct Few<T> {
-    items: [T; SCOPES],
+pub(super) struct Few<T, const N: usize = SCOPES> {
+    items: [T; N],
     len: usize,
 }
 
-impl<T: Copy + Default> Few<T> {
+impl<T: Copy + Default, const N: usize> Few<T, N> {
     pub fn new() -> Self {
-        Few { items: [T::default(); SCOPES], len: 0 }
+        Few { items: [T::default(); N], len: 0 }
     }
 
     /// False if there is no room.

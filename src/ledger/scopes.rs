@@ -8,7 +8,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::lease::Slot;
 use super::limit::Calls;
 use super::record::{COUNTS, NAME, NAME_BYTES, REFS, WORDS};
-use super::scope::{Direction, SCOPES, Scope, ScopeKind};
+use super::scope::{Direction, Scope, ScopeKind};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, Buckets, Locked, Pool, Record};
 
@@ -42,7 +42,10 @@ pub(super) struct Scopes {
 }
 
 /// Locked buckets with their indexes, in ascending order; a bucket once.
-pub(super) type Locks = [Option<(u32, Locked)>; SCOPES];
+pub(super) type Locks<const N: usize> = [Option<(u32, Locked)>; N];
+
+/// The same, however many there may be.
+pub(super) type LockedScopes = [Option<(u32, Locked)>];
 
 impl Scopes {
     /// `seed` is the same in all processes. Of the room for `capacity` scopes, `kept` is
@@ -66,9 +69,9 @@ impl Scopes {
     }
 
     /// Locks the buckets of the keys.
-    pub fn lock(&self, keys: impl Iterator<Item = Key>) -> Locks {
-        let mut locks = [const { None }; SCOPES];
-        let mut indexes = [u32::MAX; SCOPES];
+    pub fn lock<const N: usize>(&self, keys: impl Iterator<Item = Key>) -> Locks<N> {
+        let mut locks = [const { None }; N];
+        let mut indexes = [u32::MAX; N];
         let mut count = 0;
         for (index, key) in indexes.iter_mut().zip(keys) {
             *index = self.buckets.of(key.0);
@@ -86,13 +89,13 @@ impl Scopes {
         locks
     }
 
-    fn locked<'a>(&self, locks: &'a Locks, key: Key) -> Option<&'a Locked> {
+    fn locked<'a>(&self, locks: &'a LockedScopes, key: Key) -> Option<&'a Locked> {
         let bucket = self.buckets.of(key.0);
         locks.iter().flatten().find(|(index, _)| *index == bucket).map(|(_, locked)| locked)
     }
 
     /// The scope with this key; its bucket is among `locks`.
-    pub fn find(&self, locks: &Locks, key: Key) -> Option<u32> {
+    pub fn find(&self, locks: &LockedScopes, key: Key) -> Option<u32> {
         let mut next = self.locked(locks, key)?.first();
         while let Some(position) = next {
             let record = self.pool.get(position)?;
@@ -129,7 +132,7 @@ impl Scopes {
 
     /// Makes a reserved record that of a scope to which one lease refers. Its bucket is
     /// among `locks`.
-    pub fn link(&self, locks: &Locks, position: u32, key: Key, scope: &Scope<'_>) {
+    pub fn link(&self, locks: &LockedScopes, position: u32, key: Key, scope: &Scope<'_>) {
         let (Some(locked), Some(record)) = (self.locked(locks, key), self.pool.get(position))
         else {
             return;
@@ -157,12 +160,22 @@ impl Scopes {
     /// Its bucket is among the locked ones.
     pub fn count(&self, slot: &Slot, by: i32) {
         let Some(record) = self.pool.get(slot.position) else { return };
-        let directions = [slot.any, slot.inbound, slot.outbound];
-        for (word, _) in record.iter().skip(COUNTS).zip(directions).filter(|(_, on)| *on) {
-            let (calls, emergencies) = halves(word.load(Relaxed));
-            let calls = self.changed(calls, by);
-            let emergencies = self.changed(emergencies, if slot.emergency { by } else { 0 });
-            word.store(word_of(calls, emergencies), Relaxed);
+        let change = |direction: Direction| {
+            let word = &record[COUNTS + direction as usize];
+            let (calls, mut emergencies) = halves(word.load(Relaxed));
+            if slot.emergency {
+                emergencies = self.changed(emergencies, by);
+            }
+            word.store(word_of(self.changed(calls, by), emergencies), Relaxed);
+        };
+        if slot.any {
+            change(Direction::Any);
+        }
+        if slot.inbound {
+            change(Direction::In);
+        }
+        if slot.outbound {
+            change(Direction::Out);
         }
     }
 
@@ -191,7 +204,7 @@ impl Scopes {
 
     /// One lease less refers to a scope. Its bucket is among `locks`. A scope to which
     /// none refers goes, at once or when its rates have forgotten its calls.
-    pub fn leave(&self, locks: &Locks, position: u32) {
+    pub fn leave(&self, locks: &LockedScopes, position: u32) {
         let Some(record) = self.pool.get(position) else { return };
         let (refs, until) = halves(record[REFS].load(Relaxed));
         let refs = self.changed(refs, -1);
@@ -235,7 +248,7 @@ impl Scopes {
             return false;
         }
         let key = key_of(record);
-        let locks = self.lock([key].into_iter());
+        let locks = self.lock::<1>([key].into_iter());
         let forgotten = self.find(&locks, key) == Some(position) && is_forgotten(record, now);
         if forgotten {
             self.idle.fetch_sub(1, Relaxed);
@@ -245,7 +258,7 @@ impl Scopes {
     }
 
     /// Takes a record without leases out of its chain.
-    fn remove(&self, locks: &Locks, position: u32, record: &Record<WORDS>) {
+    fn remove(&self, locks: &LockedScopes, position: u32, record: &Record<WORDS>) {
         let Some(locked) = self.locked(locks, key_of(record)) else { return };
         let after = link(record);
         if locked.first() == Some(position) {
@@ -298,7 +311,7 @@ impl Scopes {
     /// What `f` says of the scope under its lock, None if it is not there.
     pub fn with<R>(&self, scope: &Scope<'_>, f: impl FnOnce(u32) -> R) -> Option<R> {
         let key = self.key(scope);
-        let locks = self.lock([key].into_iter());
+        let locks = self.lock::<1>([key].into_iter());
         self.find(&locks, key).map(f)
     }
 
@@ -320,7 +333,7 @@ impl Scopes {
     /// Kind, id and live calls of the scope in a record, if there is one with leases.
     pub fn at(&self, position: u32) -> Option<(ScopeKind, Vec<u8>, Calls)> {
         let key = self.key_at(position)?;
-        let locks = self.lock([key].into_iter());
+        let locks = self.lock::<1>([key].into_iter());
         let found = self.find(&locks, key)? == position;
         let (refs, _) = halves(self.pool.get(position)?[REFS].load(Relaxed));
         let kind = self.kind_at(position)?;
@@ -384,7 +397,7 @@ mod tests {
         let scopes = Scopes::new(4, 0, [1, 2]).unwrap();
         let scope = Scope { kind: ScopeKind::COMPANY, id: b"c" };
         let key = scopes.key(&scope);
-        let locks = scopes.lock([key].into_iter());
+        let locks = scopes.lock::<1>([key].into_iter());
         let position = scopes.reserve(scope.kind).unwrap();
         scopes.link(&locks, position, key, &scope);
         let slot = Slot { position, any: true, ..Slot::default() };

@@ -7,8 +7,8 @@ use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
 use super::plan::{Attempt, Part, fits, merged};
 use super::rate::{RateOf, seconds};
-use super::scope::{Direction, Few, SCOPES, ScopeKind};
-use super::scopes::{Key, Locks};
+use super::scope::{Direction, Few, SCOPES, ScopeKind, USUAL};
+use super::scopes::{Key, LockedScopes, Locks};
 use crate::shm::Locked;
 
 /// Records that an attempt looks through when there is no room for a scope.
@@ -19,15 +19,26 @@ impl Ledger {
     /// already it is left as it is; those that are new are added to them. Not more than
     /// [`SCOPES`] can be wanted.
     pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], enforcement: Enforcement) -> Taken {
-        if wanted.len() > SCOPES {
-            return Taken::nothing(Outcome::TooMany);
+        match wanted.len() {
+            ..=USUAL => self.take_in::<USUAL>(call, wanted, enforcement),
+            ..=SCOPES => self.take_in::<SCOPES>(call, wanted, enforcement),
+            _ => Taken::nothing(Outcome::TooMany),
         }
+    }
+
+    /// The same for at most `N` scopes.
+    fn take_in<const N: usize>(
+        &self,
+        call: &Call<'_>,
+        wanted: &[Wanted<'_>],
+        enforcement: Enforcement,
+    ) -> Taken {
         let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else {
             return Taken::nothing(Outcome::Full);
         };
         let old = self.find(&chain, call.dialog);
         let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
-        let mut attempt = Attempt { call, wanted, enforcement, parts: Few::new() };
+        let mut attempt = Attempt::<N> { call, wanted, enforcement, parts: Few::new() };
         let mut taken = Taken::nothing(Outcome::Held);
         let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
         if let Some(outcome) = existing {
@@ -59,7 +70,7 @@ impl Ledger {
     pub fn foretell(&self, wanted: &[Wanted<'_>], came: u64) -> Taken {
         let call = Call { came, ..Call::NONE };
         let enforcement = Enforcement::Full;
-        let mut attempt = Attempt { call: &call, wanted, enforcement, parts: Few::new() };
+        let mut attempt = Attempt::<SCOPES> { call: &call, wanted, enforcement, parts: Few::new() };
         let mut taken = Taken::nothing(Outcome::TooMany);
         if wanted.len() <= SCOPES {
             self.plan_new(&mut attempt);
@@ -73,7 +84,7 @@ impl Ledger {
     }
 
     /// Locks the scopes that change, and finds those that are there.
-    fn lock_changes(&self, attempt: &mut Attempt<'_>) -> Locks {
+    fn lock_changes<const N: usize>(&self, attempt: &mut Attempt<'_, N>) -> Locks<N> {
         let changing = attempt.parts.iter().filter(|part| part.changes());
         let locks = self.scopes.lock(changing.map(|part| part.key));
         for part in attempt.parts.iter_mut().filter(|part| part.changes() && !part.known) {
@@ -85,11 +96,11 @@ impl Ledger {
     }
 
     /// Judges the call and adds what is planned, all under the locks of its scopes.
-    fn attach(
+    fn attach<const N: usize>(
         &self,
         chain: &Locked,
         old: Option<(u32, Lease<'static>)>,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, N>,
         taken: &mut Taken,
     ) {
         let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
@@ -126,7 +137,7 @@ impl Ledger {
 
     /// Whether a limit refuses the call. What it exceeds first is noted, and what
     /// refuses it before what does not.
-    fn judge(&self, attempt: &Attempt<'_>, taken: &mut Taken) -> bool {
+    fn judge<const N: usize>(&self, attempt: &Attempt<'_, N>, taken: &mut Taken) -> bool {
         taken.exceeded = None;
         for (at, want, part) in attempt.changes() {
             for (direction, limit) in limits_added(want, part) {
@@ -146,9 +157,9 @@ impl Ledger {
         false
     }
 
-    fn exceeds(
+    fn exceeds<const N: usize>(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &Attempt<'_, N>,
         part: &Part,
         direction: Direction,
         limit: &Limit,
@@ -179,10 +190,10 @@ impl Ledger {
     }
 
     /// Records for all that is new, or none; the lease's is `old`'s if there is one.
-    fn reserve(
+    fn reserve<const N: usize>(
         &self,
         old: Option<(u32, Lease<'static>)>,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, N>,
         taken: &mut Taken,
     ) -> Option<(u32, Lease<'static>)> {
         taken.outcome = Outcome::Full;
@@ -193,7 +204,7 @@ impl Ledger {
                 (position, Lease(self.leases.get(position)?))
             }
         };
-        let mut reserved = Few::<(Key, u32)>::new();
+        let mut reserved = Few::<(Key, u32), N>::new();
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
             if part.known || !part.changes() {
                 continue;
@@ -218,7 +229,7 @@ impl Ledger {
         Some(lease)
     }
 
-    fn give_back(&self, attempt: &mut Attempt<'_>) {
+    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
             if part.reserved {
                 self.scopes.give_back(part.adds.position, want.scope.kind);
@@ -229,11 +240,11 @@ impl Ledger {
 
     /// Adds what is planned; nothing can fail any more. The scope that was shown and is
     /// replaced.
-    fn commit(
+    fn commit<const N: usize>(
         &self,
         lease: Lease<'_>,
-        locks: &Locks,
-        attempt: &Attempt<'_>,
+        locks: &LockedScopes,
+        attempt: &Attempt<'_, N>,
         taken: &mut Taken,
     ) -> Option<u32> {
         let mut replaced = None;
@@ -290,7 +301,7 @@ impl Ledger {
     }
 
     /// Notes the live calls of the scopes that are locked.
-    fn count_changes(&self, attempt: &Attempt<'_>, taken: &mut Taken) {
+    fn count_changes<const N: usize>(&self, attempt: &Attempt<'_, N>, taken: &mut Taken) {
         for (at, _, part) in attempt.changes().filter(|(_, want, _)| want.counts) {
             if let Some(slot) = taken.counts.get_mut(at) {
                 let calls = part.position().map(|at| self.scopes.calls_at(at));
@@ -300,7 +311,7 @@ impl Ledger {
     }
 
     /// Notes the live calls of the other wanted scopes. No scope is locked.
-    fn add_counts(&self, attempt: &Attempt<'_>, taken: &mut Taken) {
+    fn add_counts<const N: usize>(&self, attempt: &Attempt<'_, N>, taken: &mut Taken) {
         let all = attempt.wanted.iter().zip(attempt.parts.iter()).zip(&mut taken.counts);
         for ((want, part), slot) in all.filter(|((want, _), slot)| want.counts && slot.is_none()) {
             *slot = Some(match part.position() {
@@ -325,6 +336,6 @@ fn limits_added<'a>(
 }
 
 /// A record that was found may be gone once its lock is left.
-fn forget_positions(attempt: &mut Attempt<'_>) {
+fn forget_positions<const N: usize>(attempt: &mut Attempt<'_, N>) {
     attempt.parts.iter_mut().for_each(|part| part.known = part.own);
 }
