@@ -34,6 +34,8 @@ pub struct Taken {
     pub exceeded: Option<Exceeded>,
     /// Live calls in the order of what was wanted, for the scopes that it counts against.
     pub counts: [Option<Calls>; SCOPES],
+    /// Bits of the places in what was wanted where a count rose.
+    pub added: u16,
     /// It was counted, and counts for another company besides.
     pub second_company: bool,
 }
@@ -41,6 +43,13 @@ pub struct Taken {
 impl Taken {
     /// Nothing was looked at.
     pub const fn nothing(outcome: Outcome) -> Self {
-        Taken { outcome, exceeded: None, counts: [None; SCOPES], second_company: false }
+        Taken { outcome, exceeded: None, counts: [None; SCOPES], added: 0, second_company: false }
+    }
+
+    /// The live calls of the wanted scopes whose count rose, with their places.
+    pub fn raised(&self) -> impl Iterator<Item = (usize, &Calls)> {
+        let all = self.counts.iter().enumerate();
+        all.filter(|(at, _)| self.added & 1 << at != 0)
+            .filter_map(|(at, calls)| Some((at, calls.as_ref()?)))
     }
 }

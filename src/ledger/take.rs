@@ -250,7 +250,7 @@ impl Ledger {
         let mut replaced = None;
         let mut directions_only = true;
         let counts_for_company = self.counts_for_company(lease);
-        for (_, want, part) in attempt.changes() {
+        for (place, want, part) in attempt.changes() {
             let at = part.adds.position;
             let own = lease.slots().find(|(_, slot)| slot.position == at);
             if part.reserved {
@@ -269,6 +269,7 @@ impl Ledger {
                 lease.set_slot(number, part.adds);
             }
             self.scopes.count(&part.adds, 1);
+            taken.added |= 1 << place;
             directions_only &= !want.counts || own.is_some_and(|(_, slot)| slot.any);
             taken.second_company |=
                 counts_for_company && want.scope.kind == ScopeKind::COMPANY && part.adds.any;

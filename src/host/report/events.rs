@@ -51,8 +51,8 @@ pub fn refused(
 
 /// A call was counted: tells which scopes that has brought near to a limit.
 pub fn counted(view: &View<'_>, company: &CompanyView<'_>, wanted: &[Wanted<'_>], taken: &Taken) {
-    for (want, calls) in wanted.iter().zip(&taken.counts) {
-        let Some(calls) = calls else { continue };
+    for (at, calls) in taken.raised() {
+        let Some(want) = wanted.get(at) else { continue };
         for (direction, limit) in want.limits() {
             let calls = calls.of(direction);
             if limit.comes_near(calls) {
