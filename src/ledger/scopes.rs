@@ -161,7 +161,7 @@ impl Scopes {
     pub fn count(&self, slot: &Slot, by: i32) {
         let Some(record) = self.pool.get(slot.position) else { return };
         let change = |direction: Direction| {
-            let word = &record[COUNTS + direction as usize];
+            let Some(word) = record.get(COUNTS + direction as usize) else { return };
             let (calls, mut emergencies) = halves(word.load(Relaxed));
             if slot.emergency {
                 emergencies = self.changed(emergencies, by);

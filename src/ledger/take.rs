@@ -19,10 +19,12 @@ impl Ledger {
     /// already it is left as it is; those that are new are added to them. Not more than
     /// [`SCOPES`] can be wanted.
     pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], enforcement: Enforcement) -> Taken {
-        match wanted.len() {
-            ..=USUAL => self.take_in::<USUAL>(call, wanted, enforcement),
-            ..=SCOPES => self.take_in::<SCOPES>(call, wanted, enforcement),
-            _ => Taken::nothing(Outcome::TooMany),
+        if wanted.len() <= USUAL {
+            self.take_in::<USUAL>(call, wanted, enforcement)
+        } else if wanted.len() <= SCOPES {
+            self.take_in::<SCOPES>(call, wanted, enforcement)
+        } else {
+            Taken::nothing(Outcome::TooMany)
         }
     }
 
