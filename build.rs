@@ -35,12 +35,17 @@ fn main() {
     let strings = printable_strings(&reference);
     compile_shim(&Abi::from_strings(&strings, &reference), &headers_dir());
 
-    let map = manifest_dir().join("c_shim/exports.map");
+    let map = shim_dir().join("exports.map");
     println!("cargo:rustc-cdylib-link-arg=-Wl,--version-script={}", map.display());
 }
 
 fn manifest_dir() -> PathBuf {
     PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default())
+}
+
+/// Everything that includes a header of the host.
+fn shim_dir() -> PathBuf {
+    manifest_dir().join("c_shim/kamailio")
 }
 
 fn fail(message: &str) -> ! {
@@ -177,7 +182,8 @@ fn compile_shim(abi: &Abi, headers: &Path) {
         // Kamailio's own headers are not ours to correct.
         .flag("-isystem")
         .flag(headers)
-        .include(manifest_dir().join("c_shim"));
+        .include(manifest_dir().join("c_shim"))
+        .include(shim_dir());
 
     // Log lines name files; not where they lay on the build machine.
     build.flag(format!("-ffile-prefix-map={}/=", manifest_dir().display()));
@@ -228,7 +234,7 @@ fn compile_shim(abi: &Abi, headers: &Path) {
     }
     export_flags(&build.get_compiler());
     for file in SHIM {
-        build.file(manifest_dir().join("c_shim").join(file));
+        build.file(shim_dir().join(file));
     }
     for object in build.compile_intermediates() {
         println!("cargo:rustc-cdylib-link-arg={}", object.display());

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use sipwarden::address::Address;
-use sipwarden::auth::{self, AuthSettings, AuthTable, Turns};
+use sipwarden::auth::{self, AuthSettings, AuthTable, BanChanges};
 use sipwarden::flood::{FloodSettings, FloodTable, Rules, SharedRules};
 use sipwarden::ledger::{Call, DialogId, Direction, Enforcement, Ledger, Rate, ScopeKind, Wanted};
 use sipwarden::limiter::ClassId;
@@ -209,7 +209,7 @@ fn logins(aors: usize, known: usize, limit: u32) -> [f64; 3] {
     let fail = |aor: &str, header: &[u8]| {
         let print = table.fingerprint([header].into_iter());
         let login = table.login(aor.as_bytes(), source);
-        table.failed(&login, Some(print), class, &rules, now, &mut Turns::default())
+        table.failed(&login, Some(print), class, &rules, now, &mut BanChanges::default())
     };
     for aor in &aors[..known] {
         fail(aor, b"first");
@@ -217,7 +217,7 @@ fn logins(aors: usize, known: usize, limit: u32) -> [f64; 3] {
     let aor = |n: usize| &aors[n % aors.len()];
     let check = measure(|n| {
         let login = table.login(aor(n).as_bytes(), source);
-        black_box(table.check(&login, class, &rules, now, &mut Turns::default()));
+        black_box(table.check(&login, class, &rules, now, &mut BanChanges::default()));
     });
     let mut header = *b"Digest username=\"alice\", realm=\"company.example.com\", nonce=\"awaadWsGmUklewHfJ2uWdof/m23KAtmQ\", uri=\"sip:company.example.com\", response=\"00000000f1b2e3c4d5e6f708192a3b4c\"";
     let last = header.len() - 9;
@@ -227,7 +227,7 @@ fn logins(aors: usize, known: usize, limit: u32) -> [f64; 3] {
     });
     let succeeded = measure(|n| {
         let login = table.login(aor(n).as_bytes(), source);
-        black_box(table.succeeded(&login, class, &rules, now, &mut Turns::default()));
+        black_box(table.succeeded(&login, class, &rules, now, &mut BanChanges::default()));
     });
     [check, failed, succeeded]
 }
@@ -245,7 +245,7 @@ fn main() {
         let [check, failed, succeeded] = logins(aors, known, limit);
         println!("  {what}: {check:.0} ns, {failed:.0} ns, {succeeded:.0} ns");
     }
-    let memory = AuthTable::new(65_536, [1, 2]).unwrap().memory();
+    let memory = AuthTable::new(65_536, [1, 2]).unwrap().usage();
     println!("  {:.1} bytes a pair", memory.bytes as f64 / memory.capacity as f64);
     println!("flood_check");
     for (sources, limit) in

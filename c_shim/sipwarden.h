@@ -1,10 +1,10 @@
 /*
- * sipwarden: the contract between the C shim and the Rust module.
+ * sipwarden: the contract between the shim of a host, in C, and the Rust module.
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Plain C types only, no Kamailio header: bindgen reads this file, so a drift
- * between the two sides is a compile error, and every difference between
- * Kamailio versions stays in the other files of c_shim/.
+ * Plain C types only, no header of a host: bindgen reads this file, so a drift
+ * between the two sides is a compile error. What is the habit of one host, or of
+ * one of its versions, stays in its shim: a folder beside this file.
  */
 #ifndef SIPWARDEN_H
 #define SIPWARDEN_H
@@ -32,7 +32,7 @@ struct sw_message {
 	const void *address;
 	uint32_t id;
 	int32_t pid;
-	/* Of no family if nobody has sent the message: one that Kamailio has made. */
+	/* Of no family if nobody has sent the message: one that the host has made. */
 	struct sw_address source;
 	uint8_t proxied;  /* 1: the packet came from another address, which told this one */
 	uint8_t is_given; /* 1: the script gives what to judge in place of the source */
@@ -66,7 +66,7 @@ struct sw_attempt {
 	uint32_t credential_count;
 };
 
-/* Kamailio's name of a dialog. */
+/* The host's name of a dialog. */
 struct sw_dialog {
 	uint32_t entry;
 	uint32_t id;
@@ -101,9 +101,9 @@ struct sw_restored {
 	uint64_t started;       /* seconds since 1970 */
 };
 
-/* What the dialog module can do here; bits. */
-#define SW_DIALOG_LOADED 1   /* there is one */
-#define SW_DIALOG_PERSISTS 2 /* it keeps dialogs in a database */
+/* What the host can do with dialogs; bits. */
+#define SW_DIALOG_LOADED 1   /* it has them */
+#define SW_DIALOG_PERSISTS 2 /* it keeps them in a database */
 #define SW_DIALOG_LOOKUP 4   /* a dialog can be looked up by its name */
 
 enum sw_log_level {
@@ -115,36 +115,21 @@ enum sw_log_level {
 	SW_LOG_DEBUG
 };
 
-/* RPC methods: X(name, arguments, what it does). Served as sipwarden.<name>. Arguments go by
- * position; those in brackets may be left out. */
-#define SW_RPC_METHODS(X) \
-	X(reload, "", "Reads the tables and publishes them.") \
-	X(check, "<company> <ip> [<aor> [<scopes>]]", "Explains verdicts, without side effects.") \
-	X(source, "<address>", "Class, rate and block of a source.") \
-	X(blocks, "[<page> [<text>]]", "Blocked sources, 20 a page, or those with a text.") \
-	X(block, "<address|prefix> [<seconds>]", "Blocks a source or range.") \
-	X(unblock, "<address|prefix|all>", "Lifts blocks, forgets the evidence.") \
-	X(bans, "[<page>]", "Banned AoRs and their sources, 20 a page.") \
-	X(ban, "<aor> <ip> [<seconds>]", "Bans an AoR from a source.") \
-	X(unban, "<aor|all> [<address|prefix>]", "Lifts bans, forgets failures.") \
-	X(company, "<company> [<page>]", "Settings and ranges of a company.") \
-	X(calls, "[<company|kind=id> [<page>]]", "Live calls, 20 a page; s: for all companies.") \
-	X(release, "<call-id>", "Takes a call out of all counts.") \
-	X(reconcile, "[free]", "Compares calls with dialogs.") \
-	X(denied, "[<company> [<page>]]", "The last refusals, blocks and bans, 20 a page.") \
-	X(top, "[<n>]", "Companies, brands and scopes near their limits, busy sources.") \
-	X(suggest, "<company>", "Ranges that the last refused sources would need.") \
-	X(settings, "", "Settings that can be changed at run time.") \
-	X(set, "<name> <value>", "Changes a setting at run time.") \
-	X(problems, "[<page>]", "The bad rows and warnings of the last reload.") \
-	X(stats, "", "Sizes, use and counters.") \
-	X(version, "", "Version of the module and its build.")
+/* Most arguments of an RPC method, and bytes of its usage. */
+#define SW_MAX_ARGUMENTS 4
+#define SW_MAX_USAGE 128
 
-enum sw_rpc_method {
-#define SW_RPC_ENUM(name, arguments, doc) SW_RPC_##name,
-	SW_RPC_METHODS(SW_RPC_ENUM)
-#undef SW_RPC_ENUM
-	SW_RPC_COUNT
+/* An RPC method; operators know it as sipwarden.<name>. The texts live as long as the
+ * library. */
+struct sw_rpc_method {
+	const char *name;
+	const char *meaning;
+	/* Names of its arguments, in the order in which they go by position. The first so
+	 * many must be there. */
+	const char *arguments[SW_MAX_ARGUMENTS];
+	uint32_t argument_count, required;
+	/* Its name and its arguments, as people write them. */
+	char usage[SW_MAX_USAGE];
 };
 
 enum sw_param_kind {
@@ -160,17 +145,30 @@ struct sw_param {
 	enum sw_param_kind kind;
 	const char *text_default; /* not for SW_PARAM_INT */
 	int32_t int_default, int_min, int_max;
-	int runtime; /* 1: also a variable of the cfg framework */
+	int runtime; /* 1: can be changed at run time */
 	const char *meaning;
 };
 
-/* The value of a script variable. */
+/* The value of a variable of the script, or of an attribute of an event. */
 enum sw_value_kind { SW_VALUE_NULL, SW_VALUE_INT, SW_VALUE_TEXT };
 
 struct sw_value {
 	enum sw_value_kind kind;
 	int64_t number;
 	struct sw_text text;
+};
+
+struct sw_attribute {
+	struct sw_text name;
+	struct sw_value value;
+};
+
+/* Something that has happened, under a name such as "denied". It has only the attributes
+ * that say something about it. */
+struct sw_event {
+	struct sw_text name;
+	const struct sw_attribute *attributes;
+	uint32_t attribute_count;
 };
 
 /*
@@ -186,17 +184,25 @@ struct sw_audit {
 	int64_t hits;
 };
 
-/* An argument of an RPC method. */
-#define SW_ARGUMENT_TEXT 1      /* a text, or a whole number */
-#define SW_ARGUMENT_NONE 0      /* there are no more */
-#define SW_ARGUMENT_UNUSABLE -1 /* there is one of another kind */
-#define SW_ARGUMENT_DOUBTFUL -3 /* a number, perhaps in place of another text */
-#define SW_ARGUMENT_BY_NAME -2  /* JSON: it has a name instead of a place */
+/* What a host has for an argument of an RPC call. */
+enum sw_argument {
+	SW_ARGUMENT_NONE,     /* there are no more */
+	SW_ARGUMENT_TEXT,     /* a text, or a whole number */
+	SW_ARGUMENT_DOUBTFUL, /* a number, perhaps in place of another text */
+	SW_ARGUMENT_UNUSABLE  /* anything else */
+};
 
 /* What the host gives to Rust. Every function may be called in any process. */
 struct sw_host {
-	/* Version string of the Kamailio this shim was compiled for. */
-	const char *kamailio_version;
+	/* Its name, as operators write it, and the version that the shim was compiled for. */
+	const char *name;
+	const char *version;
+	/* Where the tables are unless the operator says so. */
+	const char *db_url;
+	/* Bytes of a fault's reason that reach the operator; 0: all. */
+	uint32_t reason_bytes;
+	/* What is said of an argument that is there and cannot be used, after its name. */
+	const char *unusable_argument;
 
 	/* Writes one line; the text is never used as a format. */
 	void (*log)(enum sw_log_level level, struct sw_text line);
@@ -209,7 +215,7 @@ struct sw_host {
 	uint64_t (*counted)(uint32_t index);
 
 	/*
-	 * Database, through Kamailio's drivers. open connects and begins one read
+	 * Database, through the host's drivers. open connects and begins one read
 	 * transaction; on failure it returns NULL and *error says why. rows reads
 	 * all rows of the columns as text: 0 on success, the callback's value if
 	 * that stopped it, -1 if the table cannot be read. close always follows; it
@@ -244,10 +250,9 @@ struct sw_host {
 	void (*message_names)(const struct sw_message *msg, struct sw_text *call_id,
 			struct sw_text *from);
 
-	/* Runs event_route[name], or the KEMI callback; 0 if there is neither. Within record
-	 * only. */
-	int (*run_event)(const char *name, const char *kemi_callback);
-	/* User that Kamailio's processes run as, once all have started. */
+	/* Tells the script of an event, if it wants to know. Within record only. */
+	void (*tell_event)(const struct sw_event *event);
+	/* User that the host's processes run as, once all have started. */
 	uint32_t (*run_as)(void);
 	/* Whether all changes of settings so far have been applied. */
 	int (*settings_settled)(void);
@@ -263,12 +268,13 @@ struct sw_host {
 	void (*audit_close)(void *audit);
 
 	/*
-	 * RPC. argument: SW_ARGUMENT_*, and the next argument as text; it is valid until
-	 * the next call of argument.
+	 * RPC. argument: the next argument, as text. name is that by which it was given, NULL
+	 * if it goes by its position. Both are valid until the next call of argument.
 	 * open adds a structure (or an array) to parent, NULL being the reply
 	 * itself; name is not used in an array. fault ends the call.
 	 */
-	int (*rpc_argument)(void *call, struct sw_text *out);
+	enum sw_argument (*rpc_argument)(
+			void *call, struct sw_text *name, struct sw_text *value);
 	void *(*rpc_open)(void *call, void *parent, const char *name, int array);
 	void (*rpc_int)(void *call, void *parent, const char *name, int64_t value);
 	void (*rpc_text)(void *call, void *parent, const char *name,
@@ -280,8 +286,13 @@ struct sw_host {
 
 /* What Rust gives to the shim. No function unwinds. */
 struct sw_module {
+	/* First of all, in the process that starts the others: host is kept. */
+	void (*attach)(const struct sw_host *host);
+
 	/* Fills out for parameter number index; 0 when there is none. */
 	int (*param)(uint32_t index, struct sw_param *out);
+	/* Fills out for RPC method number index; 0 when there is none. */
+	int (*rpc_method)(uint32_t index, struct sw_rpc_method *out);
 	/* Name of statistic number index, or NULL; *gauge is set if it is asked for its
 	 * value instead of being counted. */
 	const char *(*statistic)(uint32_t index, int *gauge);
@@ -292,23 +303,21 @@ struct sw_module {
 	/* Name of attribute number index; empty when there is none. */
 	struct sw_text (*variable_name)(uint32_t index);
 
-	/* mod_init, first: host is kept. */
-	void (*attach)(const struct sw_host *host);
-	/* mod_init: the values as configured, in the order of their indexes; a list
+	/* At the start: the values as configured, in the order of their indexes; a list
 	 * once per value. text is NULL for an integer. 0: ok. */
 	int (*set_param)(uint32_t index, const char *text, int32_t number);
 	/* Whether a value may be set at run time; what is wrong is logged. 0: yes. */
 	int (*check_setting)(uint32_t index, const char *text, int32_t number);
 	/* A value that was checked holds from now on, in all processes. */
 	void (*apply_setting)(uint32_t index, const char *text, int32_t number);
-	/* When the routes of the script are fixed: whether a function has these flags;
+	/* When the script is read: whether a function has these flags;
 	 * what is wrong is logged. 0: yes. */
 	int (*check_flags)(struct sw_text function, struct sw_text flags);
 	/* The same for the scopes of cc_limit, as the script writes them. */
 	int (*check_scopes)(struct sw_text scopes);
-	/* mod_init, last: maps shared memory and loads the tables. 0: ok. */
+	/* Then: maps shared memory and loads the tables. 0: ok. */
 	int (*init)(void);
-	/* mod_destroy; also called when init was not or has failed. */
+	/* At the end; also called when init was not or has failed. */
 	void (*destroy)(void);
 
 	/* Whether the tables are those of a file; after init. */
@@ -346,8 +355,8 @@ struct sw_module {
 
 	void (*variable)(const struct sw_message *msg, int index,
 			struct sw_value *out);
-	/* usage: the method and its arguments, as an operator types them */
-	void (*rpc)(enum sw_rpc_method method, const char *usage, void *call);
+	/* Answers a call of RPC method number index. */
+	void (*rpc)(uint32_t index, void *call);
 };
 
 extern const struct sw_module sw_rust_module;

@@ -8,17 +8,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::digits::parse_digits;
+
 /// A source address, mapped IPv4 already turned into IPv4. Host byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// IPv4.
     V4(u32),
     /// IPv6 that is not IPv4-mapped.
     V6(u128),
 }
 
 impl Address {
-    /// From network-order octets.
+    #[inline]
     pub fn from_v4(octets: [u8; 4]) -> Self {
         Address::V4(u32::from_be_bytes(octets))
     }
@@ -95,55 +96,50 @@ pub enum Prefix {
 }
 
 impl Prefix {
-    /// Parses an address with an optional `/len` in it and an optional `mask`
-    /// column beside it. Neither means a host.
-    ///
-    /// # Errors
-    /// Names what is wrong: unparsable address, mask out of range or given
-    /// twice with different values, host bits set.
-    pub fn parse(ip: &str, mask: Option<&str>) -> Result<Self, String> {
+    /// Parses an address with an optional `/len` in it and an optional `mask` column beside
+    /// it. Neither means a host.
+    pub fn parse(ip: &str, mask: Option<&str>) -> Result<Self, PrefixError> {
         let (ip, inline) = match ip.split_once('/') {
             Some((ip, len)) => (ip, Some(len)),
             None => (ip, None),
         };
-        let address: IpAddr = ip.parse().map_err(|_| "is not an IP address".to_owned())?;
+        let address: IpAddr = ip.parse().map_err(|_| PrefixError::Address)?;
         let inline = inline.map(parse_mask).transpose()?;
         let column = mask.map(parse_mask).transpose()?;
         let len = match (inline, column) {
-            (Some(a), Some(b)) if a != b => {
-                return Err(format!("/{a} in the address and mask {b} beside it differ"));
+            (Some(inline), Some(column)) if inline != column => {
+                return Err(PrefixError::MasksDiffer { inline, column });
             }
             (a, b) => a.or(b),
         };
         Self::new(address, len)
     }
 
-    fn new(address: IpAddr, len: Option<u8>) -> Result<Self, String> {
+    fn new(address: IpAddr, len: Option<u8>) -> Result<Self, PrefixError> {
         let widest = if address.is_ipv4() { 32 } else { 128 };
         let len = len.unwrap_or(widest);
-        let net =
-            IpNet::new(address, len).map_err(|_| format!("mask {len} is larger than {widest}"))?;
+        let net = IpNet::new(address, len)
+            .map_err(|_| PrefixError::Mask(format!("mask {len} is larger than {widest}")))?;
         if net.network() != address {
-            return Err(format!("host bits set: write {}", net.trunc()));
+            return Err(PrefixError::HostBits(net.trunc()));
         }
         match net {
             IpNet::V4(net) => Ok(Prefix::V4(net.network().into(), len)),
             IpNet::V6(net) => match net.network().to_ipv4_mapped() {
                 Some(v4) if len >= 96 => Ok(Prefix::V4(v4.into(), len - 96)),
-                Some(_) => {
-                    Err(format!("mask {len} is too wide for an IPv4-mapped address (96 to 128)"))
-                }
+                Some(_) => Err(PrefixError::Mask(format!(
+                    "mask {len} is too wide for an IPv4-mapped address (96 to 128)"
+                ))),
                 None => Ok(Prefix::V6(net.network().into(), len)),
             },
         }
     }
 
-    /// The network that an address begins; None for one that is none.
+    /// The network that starts at `first`; None if host bits are set.
     pub fn of_network(first: IpAddr, len: u8) -> Option<Self> {
         Self::new(first, Some(len)).ok()
     }
 
-    /// Its first address.
     pub fn first(&self) -> Address {
         match *self {
             Prefix::V4(bits, _) => Address::V4(bits),
@@ -151,7 +147,6 @@ impl Prefix {
         }
     }
 
-    /// Its last address.
     pub fn last(&self) -> Address {
         match *self {
             Prefix::V4(bits, len) => {
@@ -163,7 +158,7 @@ impl Prefix {
         }
     }
 
-    /// Whether all of `other` lies in it.
+    /// Whether all of `other` is within it.
     pub fn contains(&self, other: Prefix) -> bool {
         let same_family = matches!(
             (self, other),
@@ -172,7 +167,7 @@ impl Prefix {
         same_family && self.mask() <= other.mask() && other.first().prefix_of(self.mask()) == *self
     }
 
-    /// How far an address lies from it, 0 within; None for one of the other family.
+    /// Distance of an address, 0 within; None for one of the other family.
     pub fn distance(&self, address: Address) -> Option<u128> {
         match (self.first(), self.last(), address) {
             (Address::V4(first), Address::V4(last), Address::V4(at)) => {
@@ -185,7 +180,6 @@ impl Prefix {
         }
     }
 
-    /// Its text; a single address without its length.
     pub fn name(&self) -> String {
         match *self {
             Prefix::V4(bits, 32) => Address::V4(bits).to_string(),
@@ -194,7 +188,6 @@ impl Prefix {
         }
     }
 
-    /// Length in bits.
     pub fn mask(&self) -> u8 {
         match *self {
             Prefix::V4(_, len) | Prefix::V6(_, len) => len,
@@ -222,14 +215,41 @@ impl fmt::Display for Prefix {
     }
 }
 
-fn parse_mask(text: &str) -> Result<u8, String> {
-    let digits = !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or_else(|| {
+/// What is wrong with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrefixError {
+    Address,
+    /// The message shows the mask.
+    Mask(String),
+    MasksDiffer {
+        inline: u8,
+        column: u8,
+    },
+    /// With the network that is meant.
+    HostBits(IpNet),
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PrefixError::Address => f.write_str("is not an IP address"),
+            PrefixError::Mask(what) => f.write_str(what),
+            PrefixError::MasksDiffer { inline, column } => {
+                write!(f, "/{inline} in the address and mask {column} beside it differ")
+            }
+            PrefixError::HostBits(net) => write!(f, "host bits set: write {net}"),
+        }
+    }
+}
+
+fn parse_mask(text: &str) -> Result<u8, PrefixError> {
+    let mask = Some(text).filter(|text| text.len() <= 3).map(str::as_bytes);
+    mask.and_then(parse_digits).ok_or_else(|| {
         let shown = format!("mask \"{}\"", text.escape_debug());
-        match netmask_len(text) {
+        PrefixError::Mask(match netmask_len(text) {
             Some(len) => format!("{shown} is dotted: write {len}"),
             None => format!("{shown} is not a number from 0 to 128"),
-        }
+        })
     })
 }
 

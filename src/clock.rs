@@ -1,4 +1,4 @@
-//! Monotonic time, unaffected by changes of the system date; and that date.
+//! Monotonic time, unaffected by changes of the system date; and the date itself.
 
 /// Ms since the machine started, as exact as the kernel's tick (1 to 10 ms): a
 /// tenth of the cost of the exact clock. The same in all processes.
@@ -24,17 +24,16 @@ pub fn wall() -> u64 {
     coarse(libc::CLOCK_REALTIME_COARSE)
 }
 
-/// Seconds since 1970.
 pub fn seconds() -> u64 {
     wall() / 1000
 }
 
-/// Seconds since a time in seconds since 1970; 0 for one that is to come.
+/// Seconds since a time in seconds since 1970; 0 for a future one.
 pub fn age(since: u64) -> u64 {
     seconds().saturating_sub(since)
 }
 
-/// A time in seconds since 1970 as people write it, in UTC.
+/// A time in seconds since 1970 as text, in UTC.
 pub fn date(seconds: u64) -> String {
     let time = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
     // SAFETY: all zero is a value of the structure.
@@ -55,17 +54,15 @@ fn coarse(clock: libc::clockid_t) -> u64 {
     time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
-/// Both clocks at one moment, to tell one from the other.
+/// Both clocks at one moment, to compute one time from the other.
 #[derive(Clone, Copy)]
 pub struct Moment {
     /// Ms of the monotonic clock.
     pub monotonic: u64,
-    /// Ms since 1970.
     pub wall: u64,
 }
 
 impl Moment {
-    /// Now.
     pub fn now() -> Self {
         Moment { monotonic: monotonic(), wall: wall() }
     }

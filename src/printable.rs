@@ -11,8 +11,8 @@ pub struct Printable<'a> {
 }
 
 impl<'a> Printable<'a> {
-    /// Bytes that [`Printable::short`] shows: few enough that a fault of
-    /// JSON-RPC (127 bytes) still says what is wrong with the text.
+    /// Bytes that [`Printable::short`] shows: few enough that a fault that a host cuts still
+    /// says what is wrong with the text.
     pub const SHORT: usize = 48;
     /// Bytes that [`Printable::full`] shows: every valid id and AoR whole.
     pub const FULL: usize = 320;
@@ -44,9 +44,9 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// A database URL as it may be shown.
+/// A database URL without its password.
 pub fn without_password(url: &str) -> String {
-    // scheme://user:password@host; a password may hold any of these signs.
+    // scheme://user:password@host; a password may contain any of these signs.
     let Some((head, host)) = url.rsplit_once('@') else {
         return url.to_owned();
     };

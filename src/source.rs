@@ -1,4 +1,4 @@
-//! The source that a function judges: its address, and how that was learnt.
+//! The source that a function judges: its address, and how it was learnt.
 #![forbid(unsafe_code)]
 
 use crate::address::Address;
@@ -10,14 +10,13 @@ pub enum Learnt {
     /// The packet came from it.
     #[default]
     Packet,
-    /// Whoever sent the packet said so, by the PROXY protocol.
+    /// The sender of the packet named it by the PROXY protocol.
     Proxy,
     /// The script gave it to the function.
     Script,
 }
 
 impl Learnt {
-    /// All ways, in order.
     pub const ALL: [Learnt; 3] = [Learnt::Packet, Learnt::Proxy, Learnt::Script];
 
     /// As listings print it.
@@ -33,7 +32,6 @@ impl Learnt {
 /// What is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its address.
     pub address: Address,
     /// How that was learnt.
     pub learnt: Learnt,
@@ -46,21 +44,18 @@ impl From<Address> for Source {
     }
 }
 
-/// The ways in which the requests of a blocked source have come: a set. A firewall sees
-/// only those whose packets come from the source itself.
+/// The ways in which the requests of a blocked source have come. A firewall sees only those
+/// whose packets come from the source itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ways(u32);
 
 impl Ways {
-    /// No request yet.
     pub const NONE: Self = Ways(0);
 
-    /// Adds a way.
     pub fn add(&mut self, learnt: Learnt) {
         self.0 |= 1 << learnt as u32;
     }
 
-    /// Whether requests have come this way.
     pub fn have(self, learnt: Learnt) -> bool {
         self.0 & 1 << learnt as u32 != 0
     }

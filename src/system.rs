@@ -1,4 +1,4 @@
-//! What the kernel is asked for besides time and shared memory.
+//! System calls besides time and shared memory.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -18,16 +18,13 @@ pub fn address_space_limit() -> Option<usize> {
 }
 
 /// A file without a name, in memory only.
-///
-/// # Errors
-/// What the kernel says.
 pub fn memory_file(label: &CStr) -> io::Result<File> {
     // SAFETY: the label outlives the call, which makes a new descriptor.
     let fd = unsafe { libc::memfd_create(label.as_ptr(), libc::MFD_CLOEXEC) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: just made, and nobody else knows it.
+    // SAFETY: just made, and owned by nothing else.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
@@ -49,8 +46,8 @@ fn detach_self() -> io::Result<()> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    /// A process that traces another one and never asks what became of it. Until it ends,
-    /// which it does when dropped, nobody can wait for that one to the end.
+    /// A process that traces another one and never reaps it. Until the tracer is dropped, the
+    /// other one cannot be waited for.
     pub struct Tracer(libc::pid_t);
 
     impl Tracer {

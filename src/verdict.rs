@@ -6,7 +6,6 @@ use std::ffi::CStr;
 /// What a script function decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[allow(missing_docs)] // each meaning stands in the table below
 pub enum Verdict {
     GrantedRange,
     FilterOff,
@@ -60,23 +59,26 @@ pub enum Verdict {
 }
 
 /// One row of the verdict table.
-pub struct Entry {
-    /// The verdict.
+pub struct VerdictRow {
     pub verdict: Verdict,
-    /// What the script function returns: above 0 allows, below 0 refuses, never 0.
+    /// What the script function returns: above 0 allows, below 0 refuses; never 0.
     pub code: i32,
-    /// The stable name.
     pub reason: &'static str,
     /// One sentence for people.
     pub meaning: &'static str,
 }
 
-const fn row(verdict: Verdict, code: i32, reason: &'static str, meaning: &'static str) -> Entry {
-    Entry { verdict, code, reason, meaning }
+const fn row(
+    verdict: Verdict,
+    code: i32,
+    reason: &'static str,
+    meaning: &'static str,
+) -> VerdictRow {
+    VerdictRow { verdict, code, reason, meaning }
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [Entry; 49] = [
+pub const ENTRIES: [VerdictRow; 49] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -273,7 +275,6 @@ pub type Counted = (Verdict, &'static CStr);
 
 /// A script function and its verdicts.
 pub struct Function {
-    /// Name in the script.
     pub name: &'static str,
     /// Place in [`FUNCTIONS`].
     place: usize,
@@ -281,7 +282,6 @@ pub struct Function {
     pub verdicts: &'static [Counted],
 }
 
-/// `check_company_ip`.
 pub const CHECK_COMPANY_IP: Function = Function {
     name: "check_company_ip",
     place: 0,
@@ -298,7 +298,6 @@ pub const CHECK_COMPANY_IP: Function = Function {
     ],
 };
 
-/// `roadwarrior_acquire`.
 pub const ROADWARRIOR_ACQUIRE: Function = Function {
     name: "roadwarrior_acquire",
     place: 1,
@@ -321,7 +320,6 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
     ],
 };
 
-/// `cc_limit`.
 pub const CC_LIMIT: Function = Function {
     name: "cc_limit",
     place: 2,
@@ -345,7 +343,6 @@ pub const CC_LIMIT: Function = Function {
     ],
 };
 
-/// `flood_check`.
 pub const FLOOD_CHECK: Function = Function {
     name: "flood_check",
     place: 3,
@@ -362,7 +359,6 @@ pub const FLOOD_CHECK: Function = Function {
     ],
 };
 
-/// `check_country`.
 pub const CHECK_COUNTRY: Function = Function {
     name: "check_country",
     place: 4,
@@ -375,7 +371,6 @@ pub const CHECK_COUNTRY: Function = Function {
     ],
 };
 
-/// `auth_check`.
 pub const AUTH_CHECK: Function = Function {
     name: "auth_check",
     place: 5,
@@ -389,7 +384,6 @@ pub const AUTH_CHECK: Function = Function {
     ],
 };
 
-/// `auth_failed`.
 pub const AUTH_FAILED: Function = Function {
     name: "auth_failed",
     place: 6,
@@ -406,7 +400,6 @@ pub const AUTH_FAILED: Function = Function {
     ],
 };
 
-/// `auth_ok`.
 pub const AUTH_OK: Function = Function {
     name: "auth_ok",
     place: 7,
@@ -472,7 +465,7 @@ impl Function {
         self.place
     }
 
-    /// Number of the statistic of a verdict; None for one that is not its own.
+    /// Number of the statistic of a verdict; None for a verdict of another function.
     pub fn statistic(&self, verdict: Verdict) -> Option<usize> {
         let number = *NUMBERS.get(self.place)?.get(verdict as usize)?;
         usize::from(number).checked_sub(1)
@@ -481,7 +474,7 @@ impl Function {
 
 impl Verdict {
     /// The row of this verdict.
-    pub const fn entry(self) -> &'static Entry {
+    pub const fn entry(self) -> &'static VerdictRow {
         // In bounds by the assertion below.
         #[allow(clippy::indexing_slicing)]
         &ENTRIES[self as usize]
@@ -492,7 +485,6 @@ impl Verdict {
         self.entry().code
     }
 
-    /// The stable name.
     pub const fn reason(self) -> &'static str {
         self.entry().reason
     }
@@ -514,8 +506,8 @@ mod tests {
 
     #[test]
     fn reasons_are_unique_and_codes_within_a_function_too() {
-        // One reason may refuse here and pass there: by its function's rule.
-        let named = |e: &Entry| (e.reason, e.code > 0);
+        // A reason may refuse in one function and pass in another.
+        let named = |e: &VerdictRow| (e.reason, e.code > 0);
         for (i, a) in ENTRIES.iter().enumerate() {
             assert!(ENTRIES[i + 1..].iter().all(|b| named(a) != named(b)));
         }

@@ -29,3 +29,13 @@ while [ "$dir" != / ] && [ "$dir" != . ]; do
 done
 ! "$server" -v | grep -q 'kamailio 5\.' ||
 	skip "this is Kamailio 5" _in_kamailio_6
+# A Kamailio that was built from source may have few modules.
+modules=$(tools/kamailio-modules.sh)
+needs() {
+	[ -e "$modules/$1.so" ] || skip "this Kamailio has no $1.so" "$2"
+}
+needs app_jsdt engines::javascript
+needs app_lua engines::lua
+needs app_python3 engines::python
+needs async routes::
+needs db_cluster startup::a_scheme_that_is_not_supported_stops_the_start

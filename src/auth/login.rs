@@ -4,10 +4,9 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
 use crate::address::Prefix;
-use crate::limiter::Key;
+use crate::limiter::PrefixKey;
 
-/// Bytes of an AoR that an entry keeps, for people. It is told from others by all
-/// of its bytes.
+/// Bytes of an AoR that an entry keeps for listings. Its hash is of all bytes.
 pub const LONGEST_AOR: usize = 100;
 
 /// An AoR and a source, as the table knows them.
@@ -15,13 +14,12 @@ pub const LONGEST_AOR: usize = 100;
 pub struct Login<'a> {
     pub(super) aor: &'a [u8],
     pub(super) aor_hash: [u32; 4],
-    pub(super) source: Key,
-    /// Where its entry can lie.
-    pub(super) place: u64,
+    pub(super) source: PrefixKey,
+    pub(super) hash: u64,
 }
 
-/// Keys the hashes, the same in all processes: nobody outside can aim at a place or
-/// make two AoRs one.
+/// Keys the hashes, the same in all processes: strangers cannot aim at a bucket or find two
+/// AoRs with one hash.
 #[derive(Clone, Copy)]
 pub(super) struct Secret(pub [u64; 2]);
 
@@ -40,14 +38,14 @@ impl Secret {
 
     /// As [`Secret::login`] for an AoR whose hash is known.
     pub fn known<'a>(self, aor: &'a [u8], aor_hash: [u32; 4], source: Prefix) -> Login<'a> {
-        let source = Key::from(source);
+        let source = PrefixKey::from(source);
         let [a, b, ..] = aor_hash;
-        let place = source.hash(self.0) ^ (u64::from(a) << 32 | u64::from(b));
-        Login { aor, aor_hash, source, place }
+        let hash = source.hash(self.0) ^ (u64::from(a) << 32 | u64::from(b));
+        Login { aor, aor_hash, source, hash }
     }
 
-    /// The same for AoRs that differ in ASCII case only: a guess at `ALICE@x` may be
-    /// one at alice's password, and must not get a count of its own.
+    /// One hash for AoRs that differ in ASCII case only: a guess at `ALICE@x` may be one at
+    /// alice's password, and must not get a count of its own.
     pub fn aor_hash(self, aor: &[u8]) -> [u32; 4] {
         let mut hasher = self.hasher(0);
         for chunk in aor.chunks(64) {
@@ -61,7 +59,6 @@ impl Secret {
         bytemuck::cast([hash.h1, hash.h2])
     }
 
-    /// Tells credentials from others.
     pub fn fingerprint<'a>(self, parts: impl Iterator<Item = &'a [u8]>) -> [u32; 2] {
         let mut hasher = self.hasher(1);
         for part in parts {

@@ -2,37 +2,32 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::limiter::{self, ClassId, Counting, Field, LONGEST_TERM, Values, parse};
+use crate::limiter::{self, ClassId, Field, LONGEST_TERM, Values, parse};
 
-/// Longest window in seconds: a week.
+/// In seconds: a week.
 pub const LONGEST_WINDOW: u32 = 604_800;
-/// Longest ban in seconds: a year.
+/// In seconds.
 pub const LONGEST_BAN: u32 = LONGEST_TERM;
-/// Longest time in seconds in which the same credentials count once.
+/// In seconds.
 pub const LONGEST_SAME: u32 = 604_800;
 
-/// Settings of brute force protection.
 pub type AuthSettings = limiter::Settings<ClassValues>;
-/// Its rules.
 pub type Rules = limiter::Rules<ClassValues>;
-/// Both, in shared memory.
+pub type ClassRule = limiter::Rule<ClassValues>;
 pub type SharedRules = limiter::SharedRules<ClassValues>;
-/// The rules that a process keeps.
 pub type RulesCopy = limiter::RulesCopy<ClassValues>;
-/// A class as the operator writes it.
 pub type ParsedClass = limiter::ParsedClass<ClassValues>;
 
-/// Values of one class.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct ClassValues {
     /// The failure within a window that starts a ban: 1..=65535.
     pub limit: u32,
-    /// The window in seconds.
+    /// In seconds.
     pub window: u32,
-    /// Seconds of a ban.
+    /// Length of a ban in seconds.
     pub block: u32,
-    /// Where the count begins after a ban.
+    /// The count after a ban; below `limit`.
     pub restart: u32,
 }
 
@@ -44,25 +39,8 @@ pub struct Common {
     pub same: u32,
 }
 
-/// Limit and length of bans of one class.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct ClassRule {
-    /// The failure within a window that starts a ban: 1..=65535.
-    pub limit: u32,
-    /// The window in seconds.
-    pub window: u32,
-    /// Seconds of a ban.
-    pub block: u32,
-    /// Where the count begins after a ban; below `limit`.
-    pub restart: u32,
-    /// How they are counted.
-    pub counting: Counting,
-}
-
 impl Values for ClassValues {
     type Common = Common;
-    type Rule = ClassRule;
 
     const FIELDS: &'static [Field<Self>] = &[
         Field { key: "limit", parse: parse::limit, of: |values| &mut values.limit },
@@ -72,37 +50,24 @@ impl Values for ClassValues {
     ];
     const COMMON: Common = Common { same: 0 };
     const COMPANY_SOURCES: Option<ClassId> = Some(ClassId::DEFAULT);
-    const UNKNOWN: ClassRule =
-        ClassRule { limit: 1, window: 0, block: 1, restart: 0, counting: Counting::NONE };
+    const UNSET: Self = ClassValues { limit: 1, window: 0, block: 1, restart: 0 };
 
-    fn rule(self, previous: &ClassRule, tick: u32) -> ClassRule {
-        ClassRule {
-            limit: self.limit,
-            window: self.window,
-            block: self.block,
-            // One failure more, at least, before the next ban.
-            restart: self.restart.min(self.limit.saturating_sub(1)),
-            counting: previous.counting.change(self.window.saturating_mul(1000), tick),
-        }
+    fn window_ms(&self) -> u32 {
+        self.window.saturating_mul(1000)
+    }
+
+    fn bounded(self) -> Self {
+        // One failure more, at least, before the next ban.
+        ClassValues { restart: self.restart.min(self.limit.saturating_sub(1)), ..self }
     }
 }
 
 impl AuthSettings {
-    /// Settings with the class `default` only: the `limit`th failure in `window`
-    /// seconds starts a ban of `block` seconds, after which the count begins at
-    /// `restart`.
+    /// With the class `default` only: the `limit`th failure in `window` seconds starts a ban
+    /// of `block` seconds, after which the count begins at `restart`.
     pub fn new(limit: u32, window: u32, block: u32, restart: u32) -> Self {
         Self::of_default(ClassValues { limit, window, block, restart })
     }
-}
-
-/// Reads `office=limit:500;window:3600;block:600;restart:0`; keys that are missing
-/// are those of the class `default`.
-///
-/// # Errors
-/// What is wrong, with the value.
-pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
-    ParsedClass::parse(text)
 }
 
 fn parse_window(text: &str) -> Result<u32, String> {
@@ -123,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_class_has_its_values_and_restarts_below_its_limit() {
-        let class = parse_class("office=limit:50; block:60").unwrap();
+        let class = ParsedClass::parse("office=limit:50; block:60").unwrap();
         let mut settings = AuthSettings::new(100, 1800, 43_200, 80);
         assert!(settings.set_class(1, &class));
         let rules = Rules::new(&settings, &Rules::NONE);
@@ -146,7 +111,7 @@ mod tests {
             ("c=block:5;block:5", "class c: block stands twice"),
             ("c=block_max:1", "\"block_max\" is not one of limit, window, block, restart"),
         ] {
-            let error = parse_class(text).unwrap_err();
+            let error = ParsedClass::parse(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
     }

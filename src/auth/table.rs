@@ -2,32 +2,32 @@
 
 use std::io;
 
-use super::entry::{Ban, Entry, Judgement, Reason};
+use super::entry::{Ban, FailureJudgement, LoginEntry};
 use super::login::{Login, Secret};
 use super::settings::Rules;
 use super::tags::Tags;
 use crate::address::Prefix;
-use crate::limiter::{ClassId, Lines, Locked, Place, Term};
+use crate::limiter::{ClassId, Insertion, Lines, LockedEntry, NoRoom, Reason, TableUsage, Term};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, BitSet};
 
 #[cfg(not(shuttle))]
-const _: () = assert!(size_of::<crate::shm::ShortMutex<Entry>>() == 256);
+const _: () = assert!(size_of::<crate::shm::ShortMutex<LoginEntry>>() == 256);
 
 /// All logins, in shared memory. Any process may call anything.
 pub struct AuthTable {
-    lines: Lines<Entry>,
+    lines: Lines<LoginEntry>,
     tags: Tags,
     secret: Secret,
-    /// Lines that are banned; changed under their locks.
+    /// Lines that are banned, each changed under its lock.
     banned: BitSet,
     bans: &'static AtomicU32,
     changes: &'static AtomicU64,
 }
 
-/// How somebody was judged.
+/// How an AoR from a source was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AuthOutcome {
     /// Not banned.
     Clear,
     /// The source is never counted.
@@ -35,10 +35,9 @@ pub enum Outcome {
     /// A failure, counted.
     Counted,
     /// The same wrong credentials as lately: not counted.
-    Same,
+    Repeat,
     /// This failure started the ban.
     Started,
-    /// Banned.
     Banned,
     /// No room: not counted.
     Untracked,
@@ -46,10 +45,8 @@ pub enum Outcome {
 
 /// An outcome and what came with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// How it was judged.
-    pub outcome: Outcome,
-    /// Failures in the window.
+pub struct AuthCheck {
+    pub outcome: AuthOutcome,
     pub failures: u32,
     /// End of the ban, 0 without one.
     pub until: u64,
@@ -57,113 +54,99 @@ pub struct Checked {
     pub evicted: bool,
 }
 
-/// Bans that turned with a call; to be told once no lock is held.
+/// The bans that a call has ended or begun, to be reported without any lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turns {
-    /// One has ended.
+pub struct BanChanges {
     pub ended: Option<Ban>,
-    /// One has begun.
     pub started: Option<Ban>,
 }
 
-/// Wherever the entry could lie, another one is banned.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NoRoom;
-
-/// Sizes and use.
-#[derive(Clone, Copy, Debug)]
-pub struct Memory {
-    /// Pairs of AoR and source that fit.
-    pub capacity: usize,
-    /// Those that are known.
-    pub used: u32,
-    /// Bans that hold.
-    pub bans: u32,
-    /// Bytes of address space; only what was used takes memory.
-    pub bytes: usize,
-}
-
 impl AuthTable {
-    /// Maps a table for at least `capacity` pairs. `seed` keys its hashes.
-    ///
-    /// # Errors
-    /// What the kernel says.
+    /// Maps a table for at least `capacity` pairs of AoR and source. `seed` keys its hashes.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
         let lines = Lines::new(capacity)?;
         Ok(AuthTable {
             tags: Tags::new(lines.len())?,
             banned: BitSet::new(lines.len())?,
             secret: Secret(seed),
-            bans: Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?,
-            changes: Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?,
+            bans: Area::share_atomic()?,
+            changes: Area::share_atomic()?,
             lines,
         })
     }
 
-    /// What keys the hashes.
     pub fn seed(&self) -> [u64; 2] {
         self.secret.0
     }
 
-    /// The pair of an AoR and a source.
+    /// The key of an AoR from a source.
     pub fn login<'a>(&self, aor: &'a [u8], source: Prefix) -> Login<'a> {
         self.secret.login(aor, source)
     }
 
-    /// What tells an AoR from others.
     pub fn aor_hash(&self, aor: &[u8]) -> [u32; 4] {
         self.secret.aor_hash(aor)
     }
 
-    /// What tells credentials from others.
+    /// Of credentials.
     pub fn fingerprint<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> [u32; 2] {
         self.secret.fingerprint(parts)
     }
 
     /// The entry, locked, and the number of its line.
-    fn find(&self, login: &Login<'_>) -> Option<(usize, Locked<Entry>)> {
-        let tag = Tags::of(login.place);
-        let places = self.lines.places(login).filter(|line| self.tags.has(*line, tag));
-        self.lines.find_among(places, login)
+    #[inline(always)]
+    fn find(&self, login: &Login<'_>) -> Option<(usize, LockedEntry<LoginEntry>)> {
+        let tag = Tags::of(login.hash);
+        match self.tags.any_has(self.lines.bucket(login), tag) {
+            true => self.find_tagged(login, tag),
+            false => None,
+        }
     }
 
-    /// As [`AuthTable::find`]; adds what is not there. None if there is no room.
+    #[cold]
+    fn find_tagged(&self, login: &Login<'_>, tag: u32) -> Option<(usize, LockedEntry<LoginEntry>)> {
+        let numbers = self.lines.candidates(login).filter(|line| self.tags.has(*line, tag));
+        self.lines.find_among(numbers, login)
+    }
+
+    /// As [`AuthTable::find`]; adds an entry that is not there.
+    #[allow(clippy::type_complexity)]
     fn find_or_add(
         &self,
         login: &Login<'_>,
-        new: impl FnOnce() -> Entry,
+        new: impl FnOnce() -> LoginEntry,
         rules: &Rules,
         clock: impl Fn() -> u64,
-    ) -> Option<(usize, Locked<Entry>, Place<()>)> {
+    ) -> Result<(usize, LockedEntry<LoginEntry>, Insertion<()>), NoRoom> {
         if let Some((line, entry)) = self.find(login) {
-            return Some((line, entry, Place::Known));
+            return Ok((line, entry, Insertion::Existing));
         }
-        let (line, entry, place) = self.lines.find_or_add(login, new, rules, clock)?;
-        // Also of one that is there: its adder may have died before this.
-        self.tags.set(line, Tags::of(login.place));
-        Some((line, entry, place))
+        let (line, entry, how) = self.lines.find_or_add(login, new, rules, clock)?;
+        // Also that of an existing entry: the process that added it may have died before.
+        self.tags.set(line, Tags::of(login.hash));
+        Ok((line, entry, how))
     }
 
-    fn free(&self, line: usize, entry: &mut Locked<Entry>) {
+    fn free(&self, line: usize, entry: &mut LockedEntry<LoginEntry>) {
         self.lines.free(entry);
         self.tags.clear(line);
     }
 
-    /// Whether somebody is banned; one whose class is exempt is only by an operator.
-    /// `clock` is read under the lock.
+    /// Whether an AoR is banned; from an exempt source only by an operator. `clock` is read
+    /// under the lock.
     pub fn check(
         &self,
         login: &Login<'_>,
         class: Option<ClassId>,
         rules: &Rules,
         clock: impl Fn() -> u64,
-        turns: &mut Turns,
-    ) -> Checked {
+        changes: &mut BanChanges,
+    ) -> AuthCheck {
         let Some((line, mut entry)) = self.find(login) else { return passed(class) };
-        self.settle(line, &mut entry, class, rules, clock(), turns)
+        self.judge(line, &mut entry, class, rules, clock(), changes)
     }
 
-    /// Somebody has failed to authenticate, with these credentials.
+    /// An AoR has failed to authenticate, with these credentials.
     pub fn failed(
         &self,
         login: &Login<'_>,
@@ -171,49 +154,49 @@ impl AuthTable {
         class: Option<ClassId>,
         rules: &Rules,
         clock: impl Fn() -> u64,
-        turns: &mut Turns,
-    ) -> Checked {
+        changes: &mut BanChanges,
+    ) -> AuthCheck {
         if class.is_none() {
-            return self.check(login, class, rules, clock, turns);
+            return self.check(login, class, rules, clock, changes);
         }
-        let new = || Entry::new(login, class);
-        let Some((line, mut entry, place)) = self.find_or_add(login, new, rules, &clock) else {
-            return Checked { outcome: Outcome::Untracked, ..passed(class) };
+        let new = || LoginEntry::new(login, class);
+        let Ok((line, mut entry, how)) = self.find_or_add(login, new, rules, &clock) else {
+            return AuthCheck { outcome: AuthOutcome::Untracked, ..passed(class) };
         };
         let now = clock();
-        let mut checked = self.settle(line, &mut entry, class, rules, now, turns);
-        checked.evicted = matches!(place, Place::Instead { fresh: true, .. });
-        if checked.outcome != Outcome::Clear {
+        let mut checked = self.judge(line, &mut entry, class, rules, now, changes);
+        checked.evicted = matches!(how, Insertion::Replaced { counted: true, .. });
+        if checked.outcome != AuthOutcome::Clear {
             return checked;
         }
         let rule = rules.class(class);
-        match entry.fail(fingerprint, rules, rule, now) {
-            Judgement::Same => checked.outcome = Outcome::Same,
-            Judgement::Counted(failures) => {
-                (checked.outcome, checked.failures) = (Outcome::Counted, failures);
+        match entry.fail(fingerprint, rules.common.same, &rule, now) {
+            FailureJudgement::Repeat => checked.outcome = AuthOutcome::Repeat,
+            FailureJudgement::Counted(failures) => {
+                (checked.outcome, checked.failures) = (AuthOutcome::Counted, failures);
             }
-            Judgement::Starts => {
+            FailureJudgement::Starts => {
                 self.started(line);
-                (checked.outcome, checked.failures) = (Outcome::Started, rule.limit);
+                (checked.outcome, checked.failures) = (AuthOutcome::Started, rule.limit);
                 checked.until = entry.until();
-                turns.started = entry.as_ban();
+                changes.started = entry.as_ban();
             }
         }
         checked
     }
 
-    /// Somebody has authenticated: failures are forgotten, unless there is a ban.
+    /// An AoR has authenticated: its failures are forgotten, unless it is banned.
     pub fn succeeded(
         &self,
         login: &Login<'_>,
         class: Option<ClassId>,
         rules: &Rules,
         clock: impl Fn() -> u64,
-        turns: &mut Turns,
-    ) -> Checked {
+        changes: &mut BanChanges,
+    ) -> AuthCheck {
         let Some((line, mut entry)) = self.find(login) else { return passed(class) };
-        let checked = self.settle(line, &mut entry, class, rules, clock(), turns);
-        if checked.outcome == Outcome::Banned {
+        let checked = self.judge(line, &mut entry, class, rules, clock(), changes);
+        if checked.outcome == AuthOutcome::Banned {
             return checked;
         }
         self.free(line, &mut entry);
@@ -232,49 +215,46 @@ impl AuthTable {
         self.changes.fetch_add(1, Relaxed);
     }
 
-    /// How a locked entry stands at `now`, for a source of `class`: a ban whose time is
-    /// over ends, and one whose class was another, unless an operator has set it.
-    fn settle(
+    /// Judges a locked entry at `now`, for a source of `class`. A ban that has run out ends,
+    /// as does one of another class, unless an operator has set it.
+    fn judge(
         &self,
         line: usize,
-        entry: &mut Entry,
+        entry: &mut LoginEntry,
         class: Option<ClassId>,
         rules: &Rules,
         now: u64,
-        turns: &mut Turns,
-    ) -> Checked {
+        changes: &mut BanChanges,
+    ) -> AuthCheck {
         let mut checked = passed(class);
-        if entry.is_banned() {
-            let stays = entry.is_manual() || entry.class() == class;
-            if entry.holds(now) && stays {
+        if entry.tally.has_term() {
+            let stays = entry.tally.is_manual() || entry.tally.class() == class;
+            if entry.is_banned_at(now) && stays {
                 entry.refuse();
-                checked.outcome = Outcome::Banned;
+                checked.outcome = AuthOutcome::Banned;
                 checked.until = entry.until();
                 return checked;
             }
-            turns.ended = entry.as_ban();
+            changes.ended = entry.as_ban();
             self.ended(line);
             match stays {
-                true => entry.restart(rules.class(class)),
-                false => entry.acquit(),
+                true => entry.restart(&rules.class(class)),
+                false => entry.tally.clear(),
             }
         }
         entry.set_class(class);
         if class.is_some() {
-            checked.failures = entry.count(rules.class(class), now);
+            checked.failures = entry.tally.count(&rules.class(class).counting, now);
         }
         checked
     }
 
-    /// Bans somebody, whatever is known of it; an earlier ban of it is replaced, and
-    /// returned.
-    ///
-    /// # Errors
-    /// [`NoRoom`].
+    /// Bans an AoR from a source, whatever is known of them; the earlier ban, which this one
+    /// replaces.
     pub fn ban(&self, ban: &Ban, rules: &Rules, now: u64) -> Result<Option<Ban>, NoRoom> {
         let login = self.secret.known(ban.aor.bytes(), ban.aor.hash, ban.source);
-        let new = || Entry::of_ban(ban, &login);
-        let (line, mut entry, _) = self.find_or_add(&login, new, rules, || now).ok_or(NoRoom)?;
+        let new = || LoginEntry::of_ban(ban, &login);
+        let (line, mut entry, _) = self.find_or_add(&login, new, rules, || now)?;
         let before = entry.as_ban();
         if before.is_some() {
             self.ended(line);
@@ -285,78 +265,73 @@ impl AuthTable {
         Ok(before)
     }
 
-    /// Forgets all that is known of an AoR, or of all, from the sources within a
-    /// prefix, or from all; `ended` is told of the bans that ends, without any lock.
+    /// Forgets all that is known of an AoR, or of all, from the sources within a prefix, or
+    /// from all. `ended` runs without any lock, on the bans that end.
     pub fn forget(
         &self,
         aor_hash: Option<[u32; 4]>,
         sources: Option<Prefix>,
-        mut ended: impl FnMut(&Ban),
+        ended: impl FnMut(Ban),
     ) {
-        for line in self.tags.taken() {
-            let Some(mut entry) = self.lines.lock(line) else { continue };
-            let within = |of: Prefix| sources.is_none_or(|sources| sources.contains(of));
-            let is_meant = aor_hash.is_none_or(|hash| entry.aor_hash() == hash);
-            if !is_meant || !entry.source().is_some_and(within) {
-                continue;
+        let within = |of: Prefix| sources.is_none_or(|sources| sources.contains(of));
+        let look = |line, entry: &mut LockedEntry<LoginEntry>| {
+            let is_meant = aor_hash.is_none_or(|hash| entry.aor_hash == hash);
+            if !is_meant || !entry.tally.source().is_some_and(within) {
+                return None;
             }
             let over = entry.as_ban();
             if over.is_some() {
                 self.ended(line);
             }
-            self.free(line, &mut entry);
-            drop(entry);
-            over.iter().for_each(&mut ended);
-        }
+            self.free(line, entry);
+            over
+        };
+        self.lines.visit(self.tags.taken(), look, ended);
     }
 
-    /// Ends bans that have run out; `ended` is told of them without any lock. `clock`
-    /// is read under each lock.
-    pub fn sweep(&self, rules: &Rules, clock: impl Fn() -> u64, mut ended: impl FnMut(&Ban)) {
-        for line in self.banned.iter() {
-            let Some(mut entry) = self.lines.lock(line) else { continue };
-            if !entry.is_banned() || entry.holds(clock()) {
-                continue;
+    /// Ends bans that have run out. `clock` is read under each lock, `ended` runs without
+    /// any.
+    pub fn sweep(&self, rules: &Rules, clock: impl Fn() -> u64, ended: impl FnMut(Ban)) {
+        let look = |line, entry: &mut LockedEntry<LoginEntry>| {
+            if entry.is_banned_at(clock()) {
+                return None;
             }
-            let over = entry.as_ban();
+            let over = entry.as_ban()?;
             self.ended(line);
-            let class = entry.class();
-            entry.restart(rules.class(class));
-            drop(entry);
-            over.iter().for_each(&mut ended);
-        }
+            entry.restart(&rules.class(over.class));
+            Some(over)
+        };
+        self.lines.visit(self.banned.iter(), look, ended);
     }
 
-    /// Ends bans of which `is_over` says why, but none that an operator has set: failures
-    /// count anew. Both closures run without any lock.
+    /// Ends the bans for which `is_over` returns why, but none that an operator has set:
+    /// failures count anew. Both closures run without any lock.
     pub fn revise<R>(&self, is_over: impl Fn(&Ban) -> Option<R>, mut ended: impl FnMut(&Ban, R)) {
-        for line in self.banned.iter() {
-            let ban = self.lines.lock(line).and_then(|entry| entry.as_ban());
-            let failures = ban.filter(|ban| ban.reason == Reason::Failures);
-            let Some((ban, why)) = failures.and_then(|b| Some((b, is_over(&b)?))) else { continue };
-            let login = self.secret.known(ban.aor.bytes(), ban.aor.hash, ban.source);
-            let Some((line, mut entry)) = self.find(&login) else { continue };
-            // Another one may have begun meanwhile.
-            let same = |now: &Ban| now.since == ban.since && now.reason == ban.reason;
-            let Some(ban) = entry.as_ban().filter(same) else { continue };
+        let look = |line, entry: &mut LockedEntry<LoginEntry>| {
+            Some((line, entry.as_ban().filter(|ban| ban.reason != Reason::Manual)?))
+        };
+        self.lines.visit(self.banned.iter(), look, |(line, ban)| {
+            let Some(why) = is_over(&ban) else { return };
+            let Some(mut entry) = self.lines.lock(line) else { return };
+            // Another one may have begun in between.
+            let begin = |ban: &Ban| (ban.aor, ban.source, ban.since, ban.reason);
+            let Some(ban) = entry.as_ban().filter(|now| begin(now) == begin(&ban)) else { return };
             self.ended(line);
-            entry.acquit();
+            entry.tally.clear();
             drop(entry);
             ended(&ban, why);
-        }
+        });
     }
 
-    /// All bans that hold, in no order; `ban` is told without any lock.
-    pub fn bans(&self, clock: impl Fn() -> u64, mut ban: impl FnMut(&Ban)) {
-        for line in self.banned.iter() {
-            let Some(mut entry) = self.lines.lock(line) else { continue };
-            let found = if entry.holds(clock()) { entry.as_ban() } else { None };
-            drop(entry);
-            found.iter().for_each(&mut ban);
-        }
+    /// All bans, in no order; `ban` runs without any lock.
+    pub fn bans(&self, clock: impl Fn() -> u64, ban: impl FnMut(Ban)) {
+        let look = |_, entry: &mut LockedEntry<LoginEntry>| {
+            if entry.is_banned_at(clock()) { entry.as_ban() } else { None }
+        };
+        self.lines.visit(self.banned.iter(), look, ban);
     }
 
-    /// The ban of somebody, and its failures in the window, without any effect.
+    /// The ban of an AoR from a source, and its failures in the window, without any effect.
     pub fn look(
         &self,
         login: &Login<'_>,
@@ -367,37 +342,36 @@ impl AuthTable {
         let Some((mut copy, now)) = self.find(login).map(|(_, entry)| (*entry, clock())) else {
             return (None, 0);
         };
-        if copy.holds(now) {
+        if copy.is_banned_at(now) {
             let ban =
                 copy.as_ban().filter(|ban| ban.reason == Reason::Manual || ban.class == class);
             return (ban, 0);
         }
         let rule = rules.class(class);
-        if copy.is_banned() {
-            copy.restart(rule);
+        if copy.tally.has_term() {
+            copy.restart(&rule);
         }
         copy.set_class(class);
-        (None, if class.is_some() { copy.count(rule, now) } else { 0 })
+        (None, if class.is_some() { copy.tally.count(&rule.counting, now) } else { 0 })
     }
 
-    /// How often bans have begun or ended: for those who keep a copy.
+    /// Raised when a ban begins or ends.
     pub fn changes(&self) -> u64 {
         self.changes.load(Relaxed)
     }
 
-    /// Sizes and use.
-    pub fn memory(&self) -> Memory {
-        Memory {
+    pub fn usage(&self) -> TableUsage {
+        TableUsage {
             capacity: self.lines.len(),
             used: self.lines.used(),
-            bans: self.bans.load(Relaxed),
+            blocked: self.bans.load(Relaxed),
             bytes: self.lines.bytes() + self.tags.bytes() + self.banned.bytes(),
         }
     }
 }
 
-/// The outcome for somebody who is not known.
-fn passed(class: Option<ClassId>) -> Checked {
-    let outcome = if class.is_none() { Outcome::Exempt } else { Outcome::Clear };
-    Checked { outcome, failures: 0, until: 0, evicted: false }
+/// The outcome for an AoR without an entry.
+fn passed(class: Option<ClassId>) -> AuthCheck {
+    let outcome = if class.is_none() { AuthOutcome::Exempt } else { AuthOutcome::Clear };
+    AuthCheck { outcome, failures: 0, until: 0, evicted: false }
 }

@@ -9,7 +9,7 @@ pub struct CountryCode([u8; 2]);
 
 const LETTERS: usize = 26;
 
-/// All pairs of capitals, so that a code is a text that lasts.
+/// All pairs of capitals, so that the name of a code is `'static`.
 #[allow(clippy::indexing_slicing)] // while compiling
 static NAMES: [[u8; 2]; LETTERS * LETTERS] = {
     let mut names = [[0; 2]; LETTERS * LETTERS];
@@ -30,7 +30,6 @@ impl CountryCode {
         }
     }
 
-    /// Its letters.
     pub fn name(self) -> &'static str {
         let [a, b] = self.0.map(|letter| usize::from(letter.wrapping_sub(b'A')));
         let name = NAMES.get(a * LETTERS + b).map(<[u8; 2]>::as_slice).unwrap_or_default();
@@ -38,7 +37,7 @@ impl CountryCode {
     }
 }
 
-/// The countries of a list such as `ES, fr,PT`; an error is what is not a country in it. An
+/// The countries of a list such as `ES, fr,PT`; an error is a part that is not a country. An
 /// empty list is an error too.
 pub fn countries_of(list: &[u8]) -> impl Iterator<Item = Result<CountryCode, &[u8]>> {
     list.split(|byte| *byte == b',').map(|part| {

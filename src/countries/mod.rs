@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod code;
-mod database;
+mod mmdb;
 
 pub use code::{CountryCode, countries_of};
-pub use database::{CountryNetworks, Network};
+pub use mmdb::{CountryNetworks, Network};

@@ -8,13 +8,11 @@ use crate::limiter::ClassId;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
 
-/// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum EventKind {
     /// A source is blocked.
     BlockStarted,
-    /// It is no more.
     BlockEnded,
     /// A request was refused for its source.
     Denied,
@@ -22,22 +20,18 @@ pub enum EventKind {
     Limit,
     /// Calls of a scope have come near to its limit.
     NearLimit,
-    /// The tables were loaded.
     Reload,
-    /// They could not be loaded.
     ReloadFailed,
     /// A call was still counted while its dialog was gone.
     Leak,
     /// An AoR is banned from a source.
     BanStarted,
-    /// It is no more.
     BanEnded,
     /// A call that counted ended although neither end hung up.
     CallExpired,
 }
 
 impl EventKind {
-    /// All kinds, in order.
     pub const ALL: [EventKind; 11] = [
         EventKind::BlockStarted,
         EventKind::BlockEnded,
@@ -69,50 +63,45 @@ impl EventKind {
         }
     }
 
-    /// The event route that is run.
-    pub const fn route(self) -> &'static std::ffi::CStr {
+    /// The name under which the script is told: what it has one route for.
+    pub const fn route(self) -> &'static str {
         match self {
-            EventKind::BlockStarted | EventKind::BanStarted => c"sipwarden:block",
-            EventKind::BlockEnded | EventKind::BanEnded => c"sipwarden:unblock",
-            EventKind::Denied => c"sipwarden:denied",
-            EventKind::Limit | EventKind::NearLimit => c"sipwarden:limit",
-            EventKind::Reload | EventKind::ReloadFailed => c"sipwarden:reload",
-            EventKind::Leak => c"sipwarden:leak",
-            EventKind::CallExpired => c"sipwarden:expired",
+            EventKind::BlockStarted | EventKind::BanStarted => "block",
+            EventKind::BlockEnded | EventKind::BanEnded => "unblock",
+            EventKind::Denied => "denied",
+            EventKind::Limit | EventKind::NearLimit => "limit",
+            EventKind::Reload | EventKind::ReloadFailed => "reload",
+            EventKind::Leak => "leak",
+            EventKind::CallExpired => "expired",
         }
     }
 }
 
-/// Whom an event is about; empty where nobody.
+/// What an event is about; empty fields are not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subject<'a> {
-    /// The source.
     pub source: Option<Prefix>,
     /// How the source was learnt.
     pub learnt: Option<Learnt>,
-    /// Id of the company.
     pub company: &'a [u8],
-    /// Id of the brand.
     pub brand: &'a [u8],
-    /// AoR of the user.
     pub aor: &'a [u8],
-    /// What else there is to say, of an event without an AoR.
+    /// Further text, of an event without an AoR.
     pub text: &'a [u8],
-    /// Call-ID of the request.
     pub call_id: &'a [u8],
-    /// URI in its From header: what it says of its sender.
+    /// URI in its From header: what the request claims as its sender.
     pub from: &'a [u8],
 }
 
 const NONE: u8 = u8::MAX;
-/// The request passed, since it was only watched.
+/// The request passed, in monitor mode.
 const MONITORED: u8 = 1;
 /// Both ends of the call were sent a BYE.
 const SAID_BYE: u8 = 2;
 /// A text is kept in place of an AoR.
 const TEXT: u8 = 4;
 
-/// An event of 840 bytes. All zero is none.
+/// An event of 840 bytes; all zero is none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct Event {
@@ -133,7 +122,7 @@ pub struct Event {
     learnt: u8,
     /// Expiry + 1; 0 for none.
     expiry: u8,
-    /// Class of the source as a number + 1; 0 where nobody has looked.
+    /// Class of the source as a number + 1; 0 if it was not looked up.
     class: u8,
     padding: [u8; 5],
     /// How often it happened.
@@ -142,7 +131,6 @@ pub struct Event {
     pub time: u64,
     /// Live calls, or requests refused in a block.
     pub calls: u32,
-    /// The limit.
     pub limit: u32,
     /// Start of a block, ms since 1970.
     pub since: u64,
@@ -158,7 +146,6 @@ pub struct Event {
 }
 
 impl Default for Event {
-    /// No event.
     fn default() -> Self {
         Event::zeroed()
     }
@@ -207,7 +194,7 @@ impl Event {
         self
     }
 
-    /// With the verdict of a function, and whether it was only watched.
+    /// With the verdict of a function, and whether it was only reported.
     pub fn with_verdict(mut self, function: &Function, verdict: Verdict, monitored: bool) -> Self {
         self = self.by(function);
         self.verdict = verdict as u8;
@@ -228,7 +215,7 @@ impl Event {
         self
     }
 
-    /// The same event, so often, since then and the last time at `time`.
+    /// The same event, `count` times, the last one at `time`.
     pub fn repeated(mut self, count: u32, since: u64, time: u64) -> Self {
         (self.count, self.since, self.time) = (count, since, time);
         self
@@ -248,7 +235,6 @@ impl Event {
         }
     }
 
-    /// Why the call ended.
     pub fn expiry(&self) -> Option<Expiry> {
         Expiry::ALL.get(usize::from(self.expiry).checked_sub(1)?).copied()
     }
@@ -258,27 +244,23 @@ impl Event {
         self.marks & SAID_BYE != 0
     }
 
-    /// The verdict.
     pub fn verdict(&self) -> Option<Verdict> {
         ENTRIES.get(usize::from(self.verdict)).map(|entry| entry.verdict)
     }
 
-    /// Code of the verdict.
     pub fn code(&self) -> Option<i32> {
         ENTRIES.get(usize::from(self.verdict)).map(|entry| entry.code)
     }
 
-    /// Name of the function.
     pub fn function(&self) -> &'static str {
         FUNCTIONS.get(usize::from(self.function)).map_or("", |function| function.name)
     }
 
-    /// Whether the request passed all the same, since it was only watched.
+    /// Whether the request passed all the same, in monitor mode.
     pub fn is_monitored(&self) -> bool {
         self.marks & MONITORED != 0
     }
 
-    /// The source.
     pub fn source(&self) -> Option<Prefix> {
         let bits = u128::from_be_bytes(self.source);
         match self.family {
@@ -293,19 +275,16 @@ impl Event {
         Learnt::ALL.get(usize::from(self.learnt).checked_sub(1)?).copied()
     }
 
-    /// Id of the company.
     pub fn company(&self) -> &[u8] {
         let [len, ..] = self.lens;
         self.company.get(..len.into()).unwrap_or_default()
     }
 
-    /// Id of the brand.
     pub fn brand(&self) -> &[u8] {
         let [_, len, ..] = self.lens;
         self.brand.get(..len.into()).unwrap_or_default()
     }
 
-    /// AoR of the user.
     pub fn aor(&self) -> &[u8] {
         if self.marks & TEXT == 0 { self.kept() } else { &[] }
     }
@@ -349,7 +328,7 @@ impl Event {
         self.aor.get(..self.aor_len.into()).unwrap_or_default()
     }
 
-    /// Class of the source, Some(None) for an exempt one; None where nobody has looked.
+    /// Class of the source, Some(None) for an exempt one; None if it was not looked up.
     pub fn class(&self) -> Option<Option<ClassId>> {
         self.class.checked_sub(1).map(ClassId::from_number)
     }
@@ -366,7 +345,7 @@ impl Event {
         self.from.get(..len.into()).unwrap_or_default()
     }
 
-    /// Whether both are of the same thing.
+    /// Whether both are repeats of one event.
     pub fn is_like(&self, other: &Event) -> bool {
         self.key() == other.key()
     }
@@ -378,7 +357,7 @@ impl Event {
     }
 }
 
-/// Copies what fits; how much that was.
+/// Copies what fits; the number of bytes copied.
 fn put(to: &mut [u8], from: &[u8]) -> usize {
     let len = from.len().min(to.len());
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);

@@ -1,6 +1,5 @@
 //! Why a call that counted ended although neither end hung up.
 
-/// Why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Expiry {
@@ -10,11 +9,11 @@ pub enum Expiry {
     NoAck,
     /// The caller answered no keepalive.
     CallerSilent,
-    /// The callee answered none.
+    /// The callee answered no keepalive.
     CalleeSilent,
     /// The caller answered that the call is gone.
     CallerGone,
-    /// The callee did.
+    /// The callee answered that the call is gone.
     CalleeGone,
     /// It was not answered for longer than dialogs may live without an answer.
     Early,
@@ -23,7 +22,6 @@ pub enum Expiry {
 }
 
 impl Expiry {
-    /// All, in order.
     pub const ALL: [Expiry; 8] = [
         Expiry::Lifetime,
         Expiry::NoAck,

@@ -1,4 +1,4 @@
-//! The way of an event from any process to the recorder.
+//! The queue of events from all processes to the recorder.
 
 use std::hash::Hash;
 use std::io;
@@ -6,25 +6,25 @@ use std::io;
 use bytemuck::{Pod, Zeroable};
 
 use super::event::Event;
-use super::fold::{Fold, Key, Repeats};
+use super::fold::{Fold, FoldKey, Repeats};
 use crate::shm::Ring;
 
-/// Events that wait to be read: of those that strangers can cause at will, and as many
-/// of the others.
+/// Events that strangers can cause at will and that wait to be read; there is as much room
+/// for all others.
 const ROOM: usize = 4096;
 /// Kinds of events whose repeats are counted at a time.
 const KINDS: usize = 2048;
 /// Ms in which repeats become one event.
 pub const PERIOD: u64 = 10_000;
-/// Kinds that are remembered per slot of the fold: as many as may follow each other in
-/// it before the repeats of the first one are told.
+/// Kinds that are remembered per slot of the fold: as many as may follow each other there
+/// before the repeats of the first one are reported.
 const REMEMBERED: usize = 4;
 
-/// What lies in the ring: an event, or that one was repeated.
+/// An item of the ring: an event, or repeats of one.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Item {
-    /// Of no kind if this tells of repeats.
+    /// Of no kind if this is about repeats.
     event: Event,
     /// Mark in the fold, 0 for an event that is not folded.
     mark: u32,
@@ -39,33 +39,27 @@ const WORDS: usize = size_of::<Item>() / 8;
 /// All events. Any process puts them in; one takes them out.
 pub struct Journal {
     ring: Ring<WORDS>,
-    /// How many may wait for another one that may come in floods to get in. The rest of
-    /// the ring is for those that happen once in a while, so that refusals of a hundred
-    /// thousand sources never hide that a reload failed. One ring keeps their order.
+    /// Events that may come in floods get in while fewer than these wait. The rest of the
+    /// ring is for rare ones, so that the refusals of a hundred thousand sources never hide
+    /// a failed reload. One ring keeps their order.
     room: u64,
     fold: Fold,
 }
 
 impl Journal {
     /// Maps a journal. `seed` keys its hash.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(seed: [u64; 2]) -> io::Result<Self> {
         Self::sized(ROOM, KINDS, seed)
     }
 
-    /// With room for so many events that may come in floods and for as many others, and
-    /// for the repeats of so many kinds.
-    ///
-    /// # Errors
-    /// What the kernel says.
+    /// `room`: for events that may come in floods, and as much for all others; `kinds`: whose
+    /// repeats are counted.
     pub fn sized(room: usize, kinds: usize, seed: [u64; 2]) -> io::Result<Self> {
         let fold = Fold::new(kinds, PERIOD, seed)?;
         Ok(Journal { ring: Ring::new(2 * room)?, room: room as u64, fold })
     }
 
-    /// Puts an event in that happens once in a while.
+    /// Puts in a rare event.
     pub fn put(&self, event: &Event) {
         let item = Item { event: *event, ..Item::zeroed() };
         if !self.ring.push(&bytemuck::cast(item)) {
@@ -73,11 +67,11 @@ impl Journal {
         }
     }
 
-    /// Puts an event in that may come in floods: repeats, with the same `key`, within
-    /// [`PERIOD`] of `now` (ms since 1970) become one. Only what is no repeat is made.
+    /// Puts in an event that may come in floods. Those with the same `key` within [`PERIOD`]
+    /// of `now` (ms since 1970) are repeats and become one; `make` does not run for them.
     pub fn put_folded(&self, key: &impl Hash, now: u64, make: impl FnOnce() -> Event) {
         let Some(first) = self.fold.count(key, now) else { return };
-        let Key { slot, mark } = first.key;
+        let FoldKey { slot, mark } = first.key;
         let item = Item { event: make(), mark, slot: slot as u32, ..Item::zeroed() };
         if !self.push(&item, 1) {
             return;
@@ -101,7 +95,6 @@ impl Journal {
         self.ring.lost()
     }
 
-    /// Bytes of address space.
     pub fn bytes(&self) -> usize {
         self.ring.bytes() + self.fold.bytes()
     }
@@ -109,23 +102,22 @@ impl Journal {
 
 /// Takes the events out, in one process; remembers what was repeated.
 #[derive(Default)]
-pub struct Reader {
+pub struct JournalReader {
     /// By slot of the fold: marks and events, the newest first.
     known: Vec<Vec<(u32, Event)>>,
-    /// Where the ring ended at a time: when it is read up to there, it is known what all
-    /// repeats of that time are of.
+    /// The ring's end at the last look, and its time. Once read up to it, the first event of
+    /// every repeat counted so far is known.
     mark: Option<(u64, u64)>,
 }
 
-impl Reader {
-    /// One that has read nothing.
-    pub const NEW: Self = Reader { known: Vec::new(), mark: None };
+impl JournalReader {
+    pub const NEW: Self = JournalReader { known: Vec::new(), mark: None };
 
     /// Takes the oldest event out.
     pub fn take(&mut self, journal: &Journal) -> Option<Event> {
         loop {
             let item: Item = bytemuck::cast(journal.ring.pop()?);
-            let key = Key { slot: item.slot as usize, mark: item.mark };
+            let key = FoldKey { slot: item.slot as usize, mark: item.mark };
             if item.count > 0 {
                 let repeats = Repeats { key, count: item.count, last: item.last };
                 if let Some(event) = self.repeated(journal, repeats) {
@@ -140,9 +132,9 @@ impl Reader {
         }
     }
 
-    /// Repeats whose period is over at `now`, ms since 1970; if the ring is not read so
-    /// far yet, with one of the next calls.
-    pub fn repeats(&mut self, journal: &Journal, now: u64, mut tell: impl FnMut(&Event)) {
+    /// Reports the repeats of periods that are over at `now`, in ms since 1970; with a later
+    /// call if the ring is not yet read so far.
+    pub fn repeats(&mut self, journal: &Journal, now: u64, mut report: impl FnMut(&Event)) {
         let (end, read) = journal.ring.positions();
         let (end, time) = *self.mark.get_or_insert((end, now));
         if read < end {
@@ -151,12 +143,12 @@ impl Reader {
         self.mark = None;
         journal.fold.flush(time, |repeats| {
             let event = self.repeated(journal, repeats);
-            event.iter().for_each(&mut tell);
+            event.iter().for_each(&mut report);
             event.is_some()
         });
     }
 
-    fn remember(&mut self, key: Key, event: &Event) {
+    fn remember(&mut self, key: FoldKey, event: &Event) {
         if self.known.len() <= key.slot {
             self.known.resize_with(key.slot + 1, Vec::new);
         }
@@ -166,8 +158,8 @@ impl Reader {
         known.truncate(REMEMBERED);
     }
 
-    /// The event that stands for repeats; None, and they are lost, if it is not known
-    /// what they repeat.
+    /// The event that stands for repeats. None if their first event is not known: then they
+    /// are lost.
     fn repeated(&self, journal: &Journal, repeats: Repeats) -> Option<Event> {
         let known = self.known.get(repeats.key.slot).and_then(|known| {
             known.iter().find(|(mark, _)| *mark == repeats.key.mark).map(|(_, event)| event)
@@ -186,31 +178,31 @@ mod tests {
     use super::*;
     use crate::events::{EventKind, Subject};
 
-    type Told = (Vec<u8>, u32, u64);
+    type Summary = (Vec<u8>, u32, u64);
 
     fn put(journal: &Journal, company: &[u8], time: u64) {
         let subject = Subject { company, ..Subject::default() };
         journal.put_folded(&company, time, || Event::new(EventKind::Denied, time, &subject));
     }
 
-    fn told(event: &Event) -> Told {
+    fn summary(event: &Event) -> Summary {
         (event.company().to_vec(), event.count, event.time)
     }
 
-    fn drain(reader: &mut Reader, journal: &Journal) -> Vec<Told> {
-        std::iter::from_fn(|| reader.take(journal).as_ref().map(told)).collect()
+    fn drain(reader: &mut JournalReader, journal: &Journal) -> Vec<Summary> {
+        std::iter::from_fn(|| reader.take(journal).as_ref().map(summary)).collect()
     }
 
-    fn repeats(reader: &mut Reader, journal: &Journal, now: u64) -> Vec<Told> {
+    fn repeats(reader: &mut JournalReader, journal: &Journal, now: u64) -> Vec<Summary> {
         let mut all = Vec::new();
-        reader.repeats(journal, now, |event| all.push(told(event)));
+        reader.repeats(journal, now, |event| all.push(summary(event)));
         all.sort();
         all
     }
 
     #[test]
     fn a_flood_of_one_kind_makes_one_event_and_one_with_the_repeats() {
-        let (journal, mut reader) = (Journal::new([1, 2]).unwrap(), Reader::NEW);
+        let (journal, mut reader) = (Journal::new([1, 2]).unwrap(), JournalReader::NEW);
         for n in 0..1000 {
             put(&journal, b"a", n);
             if n % 100 == 0 {
@@ -236,7 +228,7 @@ mod tests {
     fn a_flood_of_refusals_leaves_room_for_what_is_rare() {
         const ROOM: u32 = 64;
         let (journal, mut reader) =
-            (Journal::sized(ROOM as usize, 1024, [1, 2]).unwrap(), Reader::NEW);
+            (Journal::sized(ROOM as usize, 1024, [1, 2]).unwrap(), JournalReader::NEW);
         for n in 0..10 * ROOM {
             put(&journal, &n.to_be_bytes(), 1);
         }
@@ -252,9 +244,10 @@ mod tests {
 
     #[test]
     fn nothing_is_counted_twice_or_dropped_among_many_kinds() {
-        let (journal, mut reader) = (Journal::sized(512, 64, [3, 4]).unwrap(), Reader::NEW);
+        let (journal, mut reader) = (Journal::sized(512, 64, [3, 4]).unwrap(), JournalReader::NEW);
         let (mut sent, mut got) = (0u64, 0u64);
-        let sum = |told: Vec<Told>| told.iter().map(|(_, count, _)| u64::from(*count)).sum::<u64>();
+        let sum =
+            |told: Vec<Summary>| told.iter().map(|(_, count, _)| u64::from(*count)).sum::<u64>();
         for round in 0..20u64 {
             for n in 0..3000u64 {
                 let company = (n * n % 5000).to_string();
@@ -283,7 +276,7 @@ mod tests {
                 })
             })
             .collect();
-        let (mut reader, mut got) = (Reader::NEW, 0u64);
+        let (mut reader, mut got) = (JournalReader::NEW, 0u64);
         while workers.iter().any(|worker| !worker.is_finished()) {
             while let Some(event) = reader.take(journal) {
                 got += u64::from(event.count);

@@ -1,5 +1,5 @@
-//! What operators are told: events in shared memory, from all processes to the
-//! recorder. No SIP worker ever waits for the reader.
+//! Events for operators, in shared memory: from all processes to the recorder. No SIP worker
+//! ever waits for the reader.
 #![forbid(unsafe_code)]
 
 mod event;
@@ -10,5 +10,5 @@ mod recent;
 
 pub use event::{Event, EventKind, Subject};
 pub use expiry::Expiry;
-pub use journal::{Journal, PERIOD, Reader};
+pub use journal::{Journal, JournalReader, PERIOD};
 pub use recent::Recent;

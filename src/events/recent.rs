@@ -1,4 +1,4 @@
-//! The last refusals, for whoever asks why.
+//! The last refusals, for `sipwarden.denied`.
 
 use std::io;
 
@@ -8,22 +8,18 @@ use crate::shm::{Area, SharedMutex};
 /// Refusals that are kept.
 const KEPT: usize = 1024;
 
-/// The last refusals, each kind once. The recorder adds, RPC processes
-/// read: no SIP worker.
+/// The last refusals, each kind once. The recorder adds, RPC processes read; SIP workers do
+/// neither.
 pub struct Recent {
     slots: &'static [SharedMutex<Event>],
 }
 
 impl Recent {
-    /// Maps an empty list.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new() -> io::Result<Self> {
         Ok(Recent { slots: Area::share_slice(KEPT)? })
     }
 
-    /// Adds a refusal: to the one that is like it, or instead of the oldest.
+    /// Adds a refusal: to one of the same kind, else in place of the oldest.
     pub fn add(&self, event: &Event) {
         let mut oldest = None;
         for slot in self.slots {
@@ -42,7 +38,7 @@ impl Recent {
         }
     }
 
-    /// All refusals of which `wanted` holds, the last one first. `since` is the time
+    /// All refusals that are `wanted`, the last one first. `since` is the time
     /// of the first.
     pub fn list(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
         let copies = self.slots.iter().map(|slot| *slot.lock());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::address::{Address, Prefix};
 
-/// Ms by which a listing, in whole seconds and a moment old, may differ.
+/// Ms by which an end in a listing, in whole seconds and a moment old, may differ.
 const NEAR: u64 = 3000;
 
 /// A prefix that is dropped until a time in ms of the caller's clock.
@@ -16,12 +16,11 @@ pub struct Element {
     pub until: u64,
 }
 
-/// What both sets hold: prefix and end, in ms.
+/// The elements of both sets: prefix and end, in ms.
 pub type Elements = HashMap<Prefix, u64>;
 
-/// Drops the elements that lie within another one: a set of intervals takes none
-/// twice. At most `most` are kept, the broadest of them in any case; how many were
-/// too many.
+/// Drops the elements within another one, since a set of intervals takes no address twice.
+/// Then drops all but the `most` broadest; how many those were.
 pub fn disjoint(elements: &mut Vec<Element>, most: usize) -> usize {
     elements.sort_unstable_by_key(|element| place(&element.prefix));
     let mut last: Option<Prefix> = None;
@@ -48,8 +47,8 @@ fn place(prefix: &Prefix) -> (bool, u128, u8) {
     }
 }
 
-/// What a listing says, by exact times where those of `wanted` are near enough.
-pub fn settle(listed: &[Element], wanted: &[Element]) -> Elements {
+/// The elements of a listing, with the exact ends of `wanted` where those are near.
+pub fn reconcile(listed: &[Element], wanted: &[Element]) -> Elements {
     let exact: Elements = wanted.iter().map(|element| (element.prefix, element.until)).collect();
     let until = |element: &Element| {
         let exact = exact.get(&element.prefix).copied();
@@ -87,11 +86,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_listing_is_as_exact_as_what_was_told() {
+    fn a_listing_is_as_exact_as_the_blocks() {
         let listed = [element("192.0.2.1", 10_000), element("192.0.2.2", 20_000)];
         let wanted = [element("192.0.2.1", 10_900), element("192.0.2.2", 29_000)];
-        let settled = settle(&listed, &wanted);
-        assert_eq!(settled[&listed[0].prefix], 10_900);
-        assert_eq!(settled[&listed[1].prefix], 20_000);
+        let reconciled = reconcile(&listed, &wanted);
+        assert_eq!(reconciled[&listed[0].prefix], 10_900);
+        assert_eq!(reconciled[&listed[1].prefix], 20_000);
     }
 }

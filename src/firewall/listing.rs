@@ -5,19 +5,15 @@ use serde_json::Value;
 use super::element::Element;
 use crate::address::Prefix;
 
-/// What a set holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Elements that are prefixes.
     pub elements: Vec<Element>,
-    /// The first one of those that are not: somebody else's.
+    /// The first element that is not a prefix: sipwarden has not added it.
     pub foreign: Option<String>,
 }
 
 /// Reads a listing, of whatever sets are in it, at `now` in ms.
-///
-/// # Errors
-/// What is not as nft prints it.
 pub fn parse_listing(text: &[u8], now: u64) -> Result<Listing, String> {
     let document: Value =
         serde_json::from_slice(text).map_err(|e| format!("what nft lists is not JSON: {e}"))?;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::element::{Element, Elements};
 use crate::address::Prefix;
 
-/// Ms by which two ends may differ and are the same: the table's unit of time.
+/// Two ends that differ by no more than this many ms are the same: the table's unit.
 const SAME: u64 = 100;
 
 /// The sets `blocked4` and `blocked6` of a table.
@@ -15,48 +15,45 @@ pub struct Sets {
     table: String,
 }
 
-/// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Elements that are there and must not be, or not with that end.
+    /// Elements that must go, or get another end.
     pub remove: Vec<Prefix>,
-    /// Elements that must be there.
     pub add: Vec<Element>,
-    /// One that is added overlaps one that is removed, or has just run out: nft takes
-    /// that for an error in one transaction. Write the sets anew.
+    /// An added element overlaps one that is removed or has just run out. In one transaction
+    /// that is an error for nft: write the sets anew.
     pub overlaps: bool,
 }
 
 impl Changes {
-    /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.add.is_empty()
     }
 }
 
-/// What makes `told` the `wanted` elements, which are disjoint, at `now`. What has
-/// run out needs no removal: the kernel does that.
-pub fn changes(told: &Elements, wanted: &[Element], now: u64) -> Changes {
+/// The changes from the `current` to the `wanted` elements, which are disjoint, at `now`. The
+/// kernel removes what has run out.
+pub fn changes(current: &Elements, wanted: &[Element], now: u64) -> Changes {
     let keep: Elements = wanted.iter().map(|element| (element.prefix, element.until)).collect();
     let same =
         |until: u64, other: Option<&u64>| other.is_some_and(|other| other.abs_diff(until) <= SAME);
-    let remove = told
+    let remove = current
         .iter()
         .filter(|(prefix, until)| **until > now && !same(**until, keep.get(prefix)))
         .map(|(prefix, _)| *prefix)
         .collect();
     let add: Vec<_> = wanted
         .iter()
-        .filter(|element| element.until > now && !same(element.until, told.get(&element.prefix)))
+        .filter(|element| element.until > now && !same(element.until, current.get(&element.prefix)))
         .copied()
         .collect();
     let added: HashSet<_> = add.iter().map(|element| element.prefix).collect();
-    let overlaps = is_any_within(told.keys(), &added)
-        || is_any_within(&added, &told.keys().copied().collect());
+    let overlaps = is_any_within(current.keys(), &added)
+        || is_any_within(&added, &current.keys().copied().collect());
     Changes { remove, add, overlaps }
 }
 
-/// Whether any of the prefixes lies within another one of `around`.
+/// Whether any of the prefixes is within another one of `around`.
 fn is_any_within<'a>(
     prefixes: impl IntoIterator<Item = &'a Prefix>,
     around: &HashSet<Prefix>,
@@ -70,9 +67,6 @@ fn is_any_within<'a>(
 
 impl Sets {
     /// Of a table named as `inet sipwarden`.
-    ///
-    /// # Errors
-    /// What is wrong with the name.
     pub fn of(table: &str) -> Result<Self, String> {
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
         match table.split(' ').collect::<Vec<_>>().as_slice() {
@@ -89,16 +83,14 @@ impl Sets {
         }
     }
 
-    /// The table.
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// One transaction that makes the changes, which do not overlap; `now` is when it is
-    /// run.
+    /// One transaction that makes the changes, which do not overlap. It runs at `now`.
     pub fn apply(&self, changes: &Changes, now: u64) -> String {
         let mut text = String::new();
-        // Added first: to delete what has run out a moment ago would be an error.
+        // Added first: to delete an element that has just run out is an error.
         let gone: Vec<_> =
             changes.remove.iter().map(|prefix| Element { prefix: *prefix, until: now }).collect();
         self.command(&mut text, "add", &gone, |_| " timeout 1s".into());
@@ -107,7 +99,7 @@ impl Sets {
         text
     }
 
-    /// One transaction after which the sets hold just `wanted`, whatever they held.
+    /// One transaction that replaces all elements by `wanted`.
     pub fn rewrite(&self, wanted: &[Element], now: u64) -> String {
         let mut text = format!("flush set {0} blocked4\nflush set {0} blocked6\n", self.table);
         self.command(&mut text, "add", wanted, |element| timeout(element, now));
@@ -160,7 +152,7 @@ mod tests {
     #[test]
     fn changes_are_one_transaction_that_removes_before_it_adds() {
         let sets = Sets::of("inet sipwarden").unwrap();
-        let told: Elements = [
+        let current: Elements = [
             element("192.0.2.1", 10_000), // stays
             element("192.0.2.2", 10_000), // is lifted
             element("192.0.2.3", 10_000), // lasts longer now
@@ -175,7 +167,7 @@ mod tests {
             element("2001:db8::/64", 4_005),
             element("192.0.2.9", 2_000), // has run out as well
         ];
-        let mut changes = changes(&told, &wanted, 2_000);
+        let mut changes = changes(&current, &wanted, 2_000);
         changes.remove.sort_by_key(Prefix::name);
         assert_eq!(
             sets.apply(&changes, 2_000),
@@ -189,15 +181,15 @@ mod tests {
             "flush set inet sipwarden blocked4\nflush set inet sipwarden blocked6\n\
              add element inet sipwarden blocked6 { 2001:db8::/64 timeout 0s1ms }\n"
         );
-        assert!(super::changes(&told, &wanted[..1], 10_000).is_empty());
+        assert!(super::changes(&current, &wanted[..1], 10_000).is_empty());
         assert!(!changes.overlaps);
         for overlapping in ["192.0.2.4/30", "192.0.2.0/24", "0.0.0.0/0"] {
-            let changes = super::changes(&told, &[element(overlapping, 9_000)], 2_000);
+            let changes = super::changes(&current, &[element(overlapping, 9_000)], 2_000);
             assert!(changes.overlaps, "{overlapping}");
         }
-        let told = [(element("192.0.2.0/24", 0).prefix, 1_000)].into();
-        assert!(super::changes(&told, &wanted[..1], 2_000).overlaps);
-        assert!(!super::changes(&told, &wanted[2..3], 2_000).overlaps);
+        let current = [(element("192.0.2.0/24", 0).prefix, 1_000)].into();
+        assert!(super::changes(&current, &wanted[..1], 2_000).overlaps);
+        assert!(!super::changes(&current, &wanted[2..3], 2_000).overlaps);
         assert_eq!(sets.apply(&Changes::default(), 0), "");
     }
 }

@@ -1,4 +1,4 @@
-//! How the firewall's sets are fed: what all processes know of it.
+//! Whether the firewall's sets are fed, as all processes see it.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,11 +12,9 @@ const PROBLEM: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Mode {
-    /// Not configured.
     Off,
-    /// Nothing heard from nft yet.
+    /// No answer from nft yet.
     Starting,
-    /// The sets are fed.
     On,
     /// They cannot be fed.
     Failed,
@@ -36,7 +34,7 @@ impl Mode {
     }
 }
 
-/// What all processes know; written by the one that feeds the sets.
+/// Read by all processes, written by the warden.
 pub struct Status {
     mode: &'static AtomicU64,
     elements: &'static AtomicU64,
@@ -45,10 +43,6 @@ pub struct Status {
 }
 
 impl Status {
-    /// Off.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new() -> io::Result<Self> {
         Ok(Status {
             mode: Area::share()?,
@@ -63,12 +57,10 @@ impl Status {
         Mode::ALL.get(self.mode.load(Relaxed) as usize).copied().unwrap_or(Mode::Off)
     }
 
-    /// Elements in the sets.
     pub fn elements(&self) -> u64 {
         self.elements.load(Relaxed)
     }
 
-    /// Sets [`Status::elements`].
     pub fn set_elements(&self, count: usize) {
         self.elements.store(count as u64, Relaxed);
     }
@@ -78,7 +70,6 @@ impl Status {
         self.left_out.load(Relaxed)
     }
 
-    /// Sets [`Status::left_out`].
     pub fn set_left_out(&self, count: usize) {
         self.left_out.store(count as u64, Relaxed);
     }

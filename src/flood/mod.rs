@@ -1,10 +1,9 @@
 //! The flood table: which sources send too many requests, and which are blocked.
 //!
-//! A fixed table in shared memory, keyed by source prefix: 64 bytes a source, each
-//! with a lock of its own. An entry either counts requests in a sliding window or
-//! is blocked. Nothing is allocated after start-up; a new source for which there
-//! is no room replaces the least useful one, never a blocked one. No lock is held
-//! while the host is called.
+//! A table of fixed size in shared memory, keyed by source prefix: 64 bytes a source, each
+//! with a lock of its own. An entry either counts requests in a sliding window or is
+//! blocked. Nothing is allocated after start-up; a new source evicts the least useful one
+//! where there is no room, never a blocked one. The host is called without any lock.
 #![forbid(unsafe_code)]
 
 mod blocked;
@@ -12,9 +11,9 @@ mod entry;
 mod settings;
 mod table;
 
-pub use entry::{Block, Ended, Reason};
+pub use entry::{Block, Ended};
 pub use settings::{
     ClassRule, ClassValues, Common, FloodSettings, LONGEST_BLOCK, ParsedClass, Rules, RulesCopy,
-    SharedRules, parse_class,
+    SharedRules,
 };
-pub use table::{Checked, FloodTable, Memory, NoRoom, Outcome, Seen};
+pub use table::{FloodCheck, FloodOutcome, FloodTable, Seen};

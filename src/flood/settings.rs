@@ -3,33 +3,28 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::address::{Address, Prefix};
-use crate::limiter::{self, ClassId, Counting, Field, LONGEST_TERM, Values, parse};
+use crate::limiter::{self, ClassId, Field, LONGEST_TERM, Values, parse};
 
-/// Longest block in seconds: a year.
+/// In seconds.
 pub const LONGEST_BLOCK: u32 = LONGEST_TERM;
 
-/// Settings of flood control.
 pub type FloodSettings = limiter::Settings<ClassValues>;
-/// Its rules.
 pub type Rules = limiter::Rules<ClassValues>;
-/// Both, in shared memory.
+pub type ClassRule = limiter::Rule<ClassValues>;
 pub type SharedRules = limiter::SharedRules<ClassValues>;
-/// The rules that a process keeps.
 pub type RulesCopy = limiter::RulesCopy<ClassValues>;
-/// A class as the operator writes it.
 pub type ParsedClass = limiter::ParsedClass<ClassValues>;
 
-/// Values of one class.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct ClassValues {
     /// Requests that a window admits: 1..=65535.
     pub limit: u32,
-    /// The window in ms.
+    /// In ms.
     pub window: u32,
     /// First block in seconds; 0 throttles and never blocks.
     pub block: u32,
-    /// Longest block in seconds, 0: as `block`.
+    /// Longest block in seconds; a shorter one than `block` is as that.
     pub block_max: u32,
 }
 
@@ -39,34 +34,16 @@ pub struct ClassValues {
 pub struct Common {
     /// Bits of an IPv6 address that make a source: 16..=128.
     pub ipv6_prefix: u32,
-    /// IPv4 and IPv6 ranges of companies count from these lengths on, with the
-    /// next reload.
-    pub broadest_v4: u32,
-    /// See [`Common::broadest_v4`].
-    pub broadest_v6: u32,
+    /// Shortest prefix lengths at which a company's range decides a class; with the next
+    /// reload.
+    pub min_prefix_v4: u32,
+    pub min_prefix_v6: u32,
     /// 1: nothing is refused by any function.
     pub monitor_all: u32,
 }
 
-/// Limit and block time of one class.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct ClassRule {
-    /// Requests that a window admits: 1..=65535.
-    pub limit: u32,
-    /// The window in ms.
-    pub window: u32,
-    /// First block in seconds; 0 throttles and never blocks.
-    pub block: u32,
-    /// Longest block in seconds; not below `block`.
-    pub block_max: u32,
-    /// How they are counted.
-    pub counting: Counting,
-}
-
 impl Values for ClassValues {
     type Common = Common;
-    type Rule = ClassRule;
 
     const FIELDS: &'static [Field<Self>] = &[
         Field { key: "limit", parse: parse::limit, of: |values| &mut values.limit },
@@ -75,19 +52,16 @@ impl Values for ClassValues {
         Field { key: "block_max", parse: parse_block, of: |values| &mut values.block_max },
     ];
     const COMMON: Common =
-        Common { ipv6_prefix: 64, broadest_v4: 16, broadest_v6: 32, monitor_all: 0 };
+        Common { ipv6_prefix: 64, min_prefix_v4: 16, min_prefix_v6: 32, monitor_all: 0 };
     const COMPANY_SOURCES: Option<ClassId> = None;
-    const UNKNOWN: ClassRule =
-        ClassRule { limit: 0, window: 0, block: 0, block_max: 0, counting: Counting::NONE };
+    const UNSET: Self = ClassValues { limit: 0, window: 0, block: 0, block_max: 0 };
 
-    fn rule(self, previous: &ClassRule, tick: u32) -> ClassRule {
-        ClassRule {
-            limit: self.limit,
-            window: self.window,
-            block: self.block,
-            block_max: self.block_max.max(self.block),
-            counting: previous.counting.change(self.window, tick),
-        }
+    fn window_ms(&self) -> u32 {
+        self.window
+    }
+
+    fn bounded(self) -> Self {
+        ClassValues { block_max: self.block_max.max(self.block), ..self }
     }
 
     fn are_monitored(common: &Common) -> bool {
@@ -95,7 +69,7 @@ impl Values for ClassValues {
     }
 }
 
-impl ClassRule {
+impl ClassValues {
     /// Length in ms of the block after `before` blocks in a row: it doubles.
     pub fn block_ms(&self, before: u8) -> u64 {
         let doubled = u64::from(self.block) << before.min(32);
@@ -104,8 +78,8 @@ impl ClassRule {
 }
 
 impl FloodSettings {
-    /// Settings with the class `default` only: `limit` requests in `window` ms,
-    /// blocks of `block` to `block_max` seconds.
+    /// With the class `default` only: `limit` requests in `window` ms, blocks of `block` to
+    /// `block_max` seconds.
     pub fn new(limit: u32, window: u32, block: u32, block_max: u32) -> Self {
         Self::of_default(ClassValues { limit, window, block, block_max })
     }
@@ -119,15 +93,6 @@ impl Rules {
     }
 }
 
-/// Reads `carrier=limit:2000;window:2;block:0`; keys that are missing are those
-/// of the class `default`.
-///
-/// # Errors
-/// What is wrong, with the value.
-pub fn parse_class(text: &str) -> Result<ParsedClass, String> {
-    ParsedClass::parse(text)
-}
-
 fn parse_block(text: &str) -> Result<u32, String> {
     parse::within(text, 0, LONGEST_BLOCK)
 }
@@ -137,12 +102,12 @@ mod tests {
     use super::*;
 
     fn rule(settings: &FloodSettings, class: u8) -> ClassRule {
-        *Rules::new(settings, &Rules::NONE).class(Some(ClassId(class)))
+        Rules::new(settings, &Rules::NONE).class(Some(ClassId(class)))
     }
 
     #[test]
     fn a_class_has_its_values_and_blocks_not_shorter_than_its_first() {
-        let class = parse_class("carrier=limit:2000; window:500ms;block:0").unwrap();
+        let class = ParsedClass::parse("carrier=limit:2000; window:500ms;block:0").unwrap();
         let mut settings = FloodSettings::new(100, 2000, 300, 600);
         assert!(settings.set_class(1, &class));
         let carrier = rule(&settings, 1);
@@ -189,7 +154,7 @@ mod tests {
             ("c=block:31536001", "class c: block \"31536001\" is not from 0 to 31536000"),
             ("c=blok:1", "\"blok\" is not one of limit, window, block, block_max"),
         ] {
-            let error = parse_class(text).unwrap_err();
+            let error = ParsedClass::parse(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
     }

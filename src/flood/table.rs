@@ -3,29 +3,31 @@
 use std::io;
 
 use super::blocked::Blocked;
-use super::entry::{Block, Ended, Entry, Judgement, Reason};
+use super::entry::{Block, Ended, RequestJudgement, SourceEntry};
 use super::settings::Rules;
 use crate::address::{Address, Prefix};
-use crate::limiter::{ClassId, Key, Lines, Locked, Place, Term};
+use crate::limiter::{
+    ClassId, Insertion, Lines, LockedEntry, NoRoom, PrefixKey, Reason, TableUsage, Term,
+};
 use crate::shm::BitSet;
 use crate::source::{Learnt, Source};
 
 #[cfg(not(shuttle))]
-const _: () = assert!(size_of::<crate::shm::ShortMutex<Entry>>() == 64);
+const _: () = assert!(size_of::<crate::shm::ShortMutex<SourceEntry>>() == 64);
 
 /// All sources, in shared memory. Any process may call anything.
 pub struct FloodTable {
-    lines: Lines<Entry>,
+    lines: Lines<SourceEntry>,
     seed: [u64; 2],
     blocked: Blocked,
-    /// Lines in use, each changed under its lock. To lock a line is to write to it, so
-    /// that one that was never used would take memory from then on.
+    /// Lines in use, each changed under its lock. To lock a line is to write to it: one
+    /// that was never used would take memory from then on.
     taken: BitSet,
 }
 
 /// How a request was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FloodOutcome {
     /// The source is never counted.
     Exempt,
     /// Within the limit, and counted.
@@ -37,14 +39,11 @@ pub enum Outcome {
     },
     /// This request started the block.
     Started {
-        /// Its end.
         until: u64,
         /// How many blocks in a row it is.
         times: u8,
     },
-    /// The source is blocked.
     Blocked {
-        /// Until then.
         until: u64,
     },
     /// No room: not counted.
@@ -53,10 +52,9 @@ pub enum Outcome {
 
 /// An outcome and what came with it; small, since it is passed with each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// How it was judged.
-    pub outcome: Outcome,
-    /// Class of the source, unless it is exempt.
+pub struct FloodCheck {
+    pub outcome: FloodOutcome,
+    /// None: exempt.
     pub class: Option<ClassId>,
     /// Requests in the window, this one included, if they were counted.
     pub requests: u32,
@@ -73,28 +71,8 @@ pub struct Seen {
     pub requests: u32,
 }
 
-/// Wherever the source could lie, another one is blocked.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NoRoom;
-
-/// Sizes and use.
-#[derive(Clone, Copy, Debug)]
-pub struct Memory {
-    /// Sources that fit.
-    pub capacity: usize,
-    /// Sources that are known.
-    pub used: u32,
-    /// Blocks that hold.
-    pub blocked: u32,
-    /// Bytes of address space; only what was used takes memory.
-    pub bytes: usize,
-}
-
 impl FloodTable {
     /// Maps a table for at least `capacity` sources. `seed` keys its hash.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(capacity: usize, seed: [u64; 2]) -> io::Result<Self> {
         let lines = Lines::new(capacity)?;
         let (blocked, taken) = (Blocked::new(lines.len())?, BitSet::new(lines.len())?);
@@ -102,17 +80,17 @@ impl FloodTable {
     }
 
     /// The entry of a prefix, locked, and the number of its line.
-    fn find(&self, prefix: Prefix) -> Option<(usize, Locked<Entry>)> {
-        self.lines.find(&Key::from(prefix).placed(self.seed))
+    fn find(&self, prefix: Prefix) -> Option<(usize, LockedEntry<SourceEntry>)> {
+        self.lines.find(&PrefixKey::from(prefix).hashed(self.seed))
     }
 
     /// Judges and counts one request.
     ///
-    /// `generation` names the tables and settings by which `resolve` tells the class
-    /// of the source, None if it is exempt; it is asked, without any lock, when the
-    /// table does not know. `clock` is read under the lock, so that time never runs
-    /// backwards from one request to the next. Its zero may be anywhere. `ended` is
-    /// set if something is over with this request.
+    /// `generation` names the tables and settings by which `resolve` decides the class of
+    /// the source, None if it is exempt. `resolve` runs without any lock, when the table
+    /// does not know the class. `clock` is read under the lock, so that time never runs
+    /// backwards from one request to the next; its zero may be anywhere. `ended` is set if
+    /// something ends with this request.
     pub fn check(
         &self,
         source: impl Into<Source>,
@@ -121,139 +99,142 @@ impl FloodTable {
         clock: impl Fn() -> u64,
         resolve: impl FnOnce() -> Option<ClassId>,
         ended: &mut Option<Ended>,
-    ) -> Checked {
+    ) -> FloodCheck {
         let Source { address: source, learnt } = source.into();
-        let key = Key::from(rules.source_of(source));
+        let key = PrefixKey::from(rules.source_of(source));
         let mut resolved = None;
         let mut resolve = Some(resolve);
         let mut class = || *resolved.get_or_insert_with(|| resolve.take().and_then(|r| r()));
         if let Some(block) = self.covering(source, key.kind(), &clock) {
             let class = if block.reason == Reason::Manual { block.class } else { class() };
-            if block.applies_to(class) {
+            if block.reason.applies_to(class) {
                 return self.refuse(&block, class, learnt);
             }
         }
-        let key = key.placed(self.seed);
+        let key = key.hashed(self.seed);
         if let Some((line, mut entry)) = self.lines.find(&key) {
             let now = clock();
-            if entry.generation() == generation || entry.is_manual() && entry.holds(now) {
+            let is_known = entry.generation == generation;
+            if is_known || entry.tally.is_manual() && entry.is_blocked_at(now) {
                 return self.judge((line, &mut entry), rules, now, learnt, ended);
             }
         }
         let class = class();
-        let new = || Entry::new(&key, class, generation);
-        let Some((line, mut entry, place)) = self.lines.find_or_add(&key, new, rules, &clock)
-        else {
-            // No room: an exempt source passes as one.
-            let outcome = if class.is_none() { Outcome::Exempt } else { Outcome::Untracked };
-            return Checked::new(outcome, class);
+        let new = || SourceEntry::new(&key, class, generation);
+        let Ok((line, mut entry, how)) = self.lines.find_or_add(&key, new, rules, &clock) else {
+            // An exempt source passes as one, with or without room.
+            let outcome = match class {
+                None => FloodOutcome::Exempt,
+                Some(_) => FloodOutcome::Untracked,
+            };
+            return FloodCheck::new(outcome, class);
         };
         let evicted;
-        (*ended, evicted) = self.take(line, place);
+        (*ended, evicted) = self.take(line, how);
         self.set_class(line, &mut entry, class, generation, ended);
         let mut checked = self.judge((line, &mut entry), rules, clock(), learnt, ended);
         checked.evicted = evicted;
         checked
     }
 
-    /// A locked line was taken: what is over with the entry that was there, and whether
-    /// that still counted.
-    fn take(&self, line: usize, place: Place<Option<Ended>>) -> (Option<Ended>, bool) {
-        // Also of a known one: a process may have died before it came to this.
+    /// Marks a locked line as in use: what ended with the entry that was evicted from it,
+    /// and whether that still counted.
+    fn take(&self, line: usize, how: Insertion<Option<Ended>>) -> (Option<Ended>, bool) {
+        // Also that of an existing entry: the process that added it may have died before.
         self.taken.set(line, true);
-        match place {
-            Place::Known | Place::Free => (None, false),
-            Place::Instead { over, fresh } => {
+        match how {
+            Insertion::Existing | Insertion::Added => (None, false),
+            Insertion::Replaced { ended, counted } => {
                 self.blocked.mark(line, false);
-                (over, fresh)
+                (ended, counted)
             }
         }
     }
 
-    /// The class of a locked entry as it was just decided. With another class
-    /// nothing of the old one stays but a block that an operator has set.
+    /// Gives a locked entry the class that was just decided. With another class nothing of
+    /// the old one stays but a block that an operator has set.
     fn set_class(
         &self,
         line: usize,
-        entry: &mut Entry,
+        entry: &mut SourceEntry,
         class: Option<ClassId>,
         generation: u32,
         ended: &mut Option<Ended>,
     ) {
-        if class != entry.class() && !entry.is_manual() {
-            match entry.as_block() {
-                Some(block) => {
-                    self.end(entry);
-                    *ended = Some(Ended::Block(block));
-                }
-                None => *ended = entry.throttling().or(ended.take()),
-            }
+        if class != entry.tally.class() && !entry.tally.is_manual() {
+            *ended = self.end(entry).or(entry.throttling()).or(ended.take());
             entry.clear();
             self.blocked.mark(line, false);
         }
-        entry.set_class(class, generation);
+        entry.tally.set_class(class);
+        entry.generation = generation;
     }
 
-    fn end(&self, entry: &mut Entry) {
+    /// Ends the block of a locked entry, if there is one.
+    fn end(&self, entry: &mut SourceEntry) -> Option<Ended> {
+        let block = entry.as_block()?;
         entry.clear();
-        self.blocked.ended(entry.key().kind());
+        self.blocked.ended(entry.tally.key().kind());
+        Some(Ended::Block(block))
     }
 
     /// A request of a locked entry whose class is known.
     #[inline(always)]
     fn judge(
         &self,
-        (line, entry): (usize, &mut Entry),
+        (line, entry): (usize, &mut SourceEntry),
         rules: &Rules,
         now: u64,
         learnt: Learnt,
         ended: &mut Option<Ended>,
-    ) -> Checked {
-        let class = entry.class();
+    ) -> FloodCheck {
+        let class = entry.tally.class();
         let rule = rules.class(class);
-        let mut checked = Checked::new(Outcome::Exempt, class);
-        if entry.is_blocked() {
-            // A class that blocks nobody any more frees those it has blocked.
-            if entry.holds(now) && (rule.block > 0 || entry.is_manual()) {
+        let mut checked = FloodCheck::new(FloodOutcome::Exempt, class);
+        if entry.tally.has_term() {
+            // A class that has stopped blocking frees its sources.
+            if entry.is_blocked_at(now) && (rule.block > 0 || entry.tally.is_manual()) {
                 entry.refuse(learnt);
-                checked.outcome = Outcome::Blocked { until: entry.until() };
+                checked.outcome = FloodOutcome::Blocked { until: entry.until() };
                 return checked;
             }
-            *ended = entry.as_block().map(Ended::Block);
-            self.end(entry);
+            *ended = self.end(entry);
             self.blocked.mark(line, false);
         }
         if class.is_none() {
-            entry.touch(rule, now);
+            // Keeps it from being evicted soon.
+            entry.tally.touch(&rule.counting, now);
             return checked;
         }
         checked.requests = rule.limit.saturating_add(1);
-        checked.outcome = match entry.judge(rule, now) {
-            Judgement::Under(requests) => {
+        checked.outcome = match entry.judge(&rule, now) {
+            RequestJudgement::Under(requests) => {
                 checked.requests = requests;
-                checked.outcome = Outcome::Under;
+                checked.outcome = FloodOutcome::Under;
                 return checked;
             }
-            Judgement::Throttled { begins: false } => Outcome::Throttled { begins: false },
-            Judgement::Throttled { begins } => {
-                self.blocked.mark(line, true);
-                Outcome::Throttled { begins }
+            RequestJudgement::Throttled { begins: false } => {
+                FloodOutcome::Throttled { begins: false }
             }
-            Judgement::Starts { throttled } => {
+            RequestJudgement::Throttled { begins } => {
+                self.blocked.mark(line, true);
+                FloodOutcome::Throttled { begins }
+            }
+            RequestJudgement::Starts { throttled } => {
                 if throttled {
-                    *ended = entry.key().prefix().map(|of| Ended::Throttling(of, class));
+                    *ended = entry.tally.source().map(|of| Ended::Throttling(of, class));
                 }
                 entry.note(learnt);
-                self.blocked.started(entry.key().kind());
+                self.blocked.started(entry.tally.key().kind());
                 self.blocked.mark(line, true);
-                Outcome::Started { until: entry.until(), times: entry.times() }
+                FloodOutcome::Started { until: entry.until(), times: entry.tally.own }
             }
         };
         checked
     }
 
-    /// A block of another length than `own` that holds for an address; that of an
-    /// operator, if there are several.
+    /// A block of an address by a prefix of another length than `own`; that of an operator,
+    /// if there are several.
     #[inline(always)]
     fn covering(&self, source: Address, own: usize, clock: impl Fn() -> u64) -> Option<Block> {
         if self.blocked.is_none_other(source, own) {
@@ -277,105 +258,95 @@ impl FloodTable {
 
     fn block_of(&self, prefix: Prefix, clock: impl Fn() -> u64) -> Option<Block> {
         let (_, mut entry) = self.find(prefix)?;
-        if entry.holds(clock()) { entry.as_block() } else { None }
+        if entry.is_blocked_at(clock()) { entry.as_block() } else { None }
     }
 
-    /// Counts a request of somebody within a blocked range.
-    fn refuse(&self, block: &Block, class: Option<ClassId>, learnt: Learnt) -> Checked {
+    /// Counts a request from within a blocked range.
+    fn refuse(&self, block: &Block, class: Option<ClassId>, learnt: Learnt) -> FloodCheck {
         if let Some((_, mut entry)) = self.find(block.prefix)
-            && entry.is_blocked()
+            && entry.tally.has_term()
         {
             entry.refuse(learnt);
         }
-        Checked::new(Outcome::Blocked { until: block.until }, class)
+        FloodCheck::new(FloodOutcome::Blocked { until: block.until }, class)
     }
 
-    /// Blocks a prefix, whatever it has sent. What is over with that is returned: an
-    /// earlier block of it, or throttling.
-    ///
-    /// # Errors
-    /// [`NoRoom`].
+    /// Blocks a prefix, whatever it has sent; what ends with that: an earlier block of it,
+    /// or throttling.
     pub fn block(&self, block: &Block, rules: &Rules, now: u64) -> Result<Option<Ended>, NoRoom> {
-        let key = Key::from(block.prefix).placed(self.seed);
-        let new = || Entry::new(&key, block.class, 0);
-        let (line, mut entry, place) =
-            self.lines.find_or_add(&key, new, rules, || now).ok_or(NoRoom)?;
-        let (evicted, _) = self.take(line, place);
-        let over = evicted.or(entry.throttling()).or(entry.as_block().map(Ended::Block));
-        if entry.is_blocked() {
-            self.end(&mut entry);
-        }
+        let key = PrefixKey::from(block.prefix).hashed(self.seed);
+        let new = || SourceEntry::new(&key, block.class, 0);
+        let (line, mut entry, how) = self.lines.find_or_add(&key, new, rules, || now)?;
+        let (evicted, _) = self.take(line, how);
+        let ended = evicted.or(entry.throttling()).or_else(|| self.end(&mut entry));
         self.blocked.started(key.key.kind());
         let term = Term::new(block.since, block.until, block.seen);
         entry.block(block.reason, term, block.times, block.ways);
         self.blocked.mark(line, true);
-        Ok(over)
+        Ok(ended)
     }
 
-    /// Forgets all that is known of the sources in a prefix, or of all, and lifts
-    /// their blocks; `ended` is told what that ends, without any lock.
-    pub fn forget(&self, prefix: Option<Prefix>, mut ended: impl FnMut(&Ended)) {
-        for line in self.taken.iter() {
-            let Some(mut entry) = self.lines.lock(line) else { continue };
-            let within = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
-            if !entry.key().prefix().is_some_and(within) {
-                continue;
+    /// Forgets all that is known of the sources in a prefix, or of all, and lifts their
+    /// blocks. `ended` runs without any lock.
+    pub fn forget(&self, prefix: Option<Prefix>, ended: impl FnMut(Ended)) {
+        let is_meant = |of: Prefix| prefix.is_none_or(|prefix| prefix.contains(of));
+        let look = |line, entry: &mut LockedEntry<SourceEntry>| {
+            if !entry.tally.source().is_some_and(is_meant) {
+                return None;
             }
-            let over = entry.as_block().map(Ended::Block).or(entry.throttling());
-            if entry.is_blocked() {
-                self.end(&mut entry);
-            }
-            self.lines.free(&mut entry);
+            let over = self.end(entry).or(entry.throttling());
+            self.lines.free(entry);
             self.blocked.mark(line, false);
             self.taken.set(line, false);
-            drop(entry);
-            over.iter().for_each(&mut ended);
-        }
+            over
+        };
+        self.lines.visit(self.taken.iter(), look, ended);
     }
 
-    /// Ends what has run out; `ended` is told of it without any lock. `clock` is
-    /// read under each lock.
-    pub fn sweep(&self, clock: impl Fn() -> u64, mut ended: impl FnMut(&Ended)) {
+    /// Ends what has run out. `clock` is read under each lock, `ended` runs without any.
+    pub fn sweep(&self, clock: impl Fn() -> u64, ended: impl FnMut(Ended)) {
         self.blocked.tidy();
-        for line in self.blocked.marked() {
-            let Some(mut entry) = self.lines.lock(line) else { continue };
+        let look = |line, entry: &mut LockedEntry<SourceEntry>| {
             let now = clock();
             let mut over = None;
-            if entry.is_blocked() && !entry.holds(now) {
-                over = entry.as_block().map(Ended::Block);
-                self.end(&mut entry);
+            if entry.tally.has_term() && !entry.is_blocked_at(now) {
+                over = self.end(entry);
             } else if entry.is_calm(now) {
                 over = entry.throttling();
                 entry.set_calm();
             }
             self.blocked.mark(line, entry.is_marked());
-            drop(entry);
-            over.iter().for_each(&mut ended);
-        }
+            over
+        };
+        self.lines.visit(self.blocked.marked(), look, ended);
     }
 
-    /// Ends blocks of which `is_over` says why, but none that an operator has set; both
-    /// closures run without any lock.
+    /// Ends the blocks for which `is_over` returns why, but none that an operator has set.
+    /// Both closures run without any lock.
     pub fn revise<R>(
         &self,
         is_over: impl Fn(&Block) -> Option<R>,
         mut ended: impl FnMut(&Block, R),
     ) {
-        for line in self.blocked.marked() {
-            let block = self.lines.lock(line).and_then(|entry| entry.as_block());
-            let flood = block.filter(|block| block.reason == Reason::Flood);
-            let Some((block, why)) = flood.and_then(|b| Some((b, is_over(&b)?))) else { continue };
-            let Some((line, mut entry)) = self.find(block.prefix) else {
-                continue;
-            };
-            // Another one may have begun meanwhile.
-            let same = |now: &Block| now.since == block.since && now.reason == block.reason;
-            let Some(block) = entry.as_block().filter(same) else { continue };
-            self.end(&mut entry);
+        let look = |line, entry: &mut LockedEntry<SourceEntry>| {
+            let block = entry.as_block().filter(|block| block.reason != Reason::Manual)?;
+            Some((line, block))
+        };
+        self.lines.visit(self.blocked.marked(), look, |(line, block)| {
+            let Some(why) = is_over(&block) else { return };
+            let Some(mut entry) = self.lines.lock(line) else { return };
+            // Another one may have begun in between.
+            let begin = |block: &Block| (block.prefix, block.since, block.reason);
+            if entry.as_block().is_none_or(|now| begin(&now) != begin(&block)) {
+                return;
+            }
+            let over = self.end(&mut entry);
             self.blocked.mark(line, false);
             drop(entry);
-            ended(&block, why);
-        }
+            if let Some(Ended::Block(block)) = over {
+                ended(&block, why);
+            }
+        });
     }
 
     /// Notes of a block whether a firewall drops its packets; gone with the block.
@@ -390,18 +361,15 @@ impl FloodTable {
         self.find(prefix).is_some_and(|(_, entry)| entry.is_offloaded())
     }
 
-    /// All blocks that hold, in no order; `block` is told without any lock.
-    pub fn blocks(&self, clock: impl Fn() -> u64, mut block: impl FnMut(&Block)) {
-        for line in self.blocked.marked() {
-            let Some(mut entry) = self.lines.lock(line) else { continue };
-            let found = if entry.holds(clock()) { entry.as_block() } else { None };
-            drop(entry);
-            found.iter().for_each(&mut block);
-        }
+    /// All blocks, in no order; `block` runs without any lock.
+    pub fn blocks(&self, clock: impl Fn() -> u64, block: impl FnMut(Block)) {
+        let look = |_, entry: &mut LockedEntry<SourceEntry>| {
+            if entry.is_blocked_at(clock()) { entry.as_block() } else { None }
+        };
+        self.lines.visit(self.blocked.marked(), look, block);
     }
 
-    /// The block that holds for an address, and what is known of its source,
-    /// without any effect.
+    /// The block of an address, and what is known of its source, without any effect.
     pub fn look(
         &self,
         source: Address,
@@ -412,43 +380,41 @@ impl FloodTable {
         let own = self.find(prefix).map(|(_, entry)| (*entry, clock()));
         let (mut block, mut seen) = (None, None);
         if let Some((mut copy, now)) = own {
-            block = if copy.holds(now) { copy.as_block() } else { None };
-            let requests = copy.requests(rules.class(copy.class()), now);
-            seen = Some(Seen { class: copy.class(), requests });
+            block = if copy.is_blocked_at(now) { copy.as_block() } else { None };
+            let class = copy.tally.class();
+            let requests = copy.tally.count(&rules.class(class).counting, now);
+            seen = Some(Seen { class, requests });
         }
-        (block.or_else(|| self.covering(source, Key::from(prefix).kind(), &clock)), seen)
+        (block.or_else(|| self.covering(source, PrefixKey::from(prefix).kind(), &clock)), seen)
     }
 
-    /// All sources that have requests in their window; `source` is told prefix,
-    /// class and requests, without any lock.
+    /// All sources that have requests in their window: prefix, class, requests. `source`
+    /// runs without any lock.
     pub fn sources(
         &self,
         rules: &Rules,
         clock: impl Fn() -> u64,
         mut source: impl FnMut(Prefix, Option<ClassId>, u32),
     ) {
-        for line in self.taken.iter() {
-            let Some(entry) = self.lines.lock(line) else { continue };
-            let (mut copy, now) = (*entry, clock());
-            drop(entry);
+        let look = |_, entry: &mut LockedEntry<SourceEntry>| Some((entry.tally, clock()));
+        self.lines.visit(self.taken.iter(), look, |(mut copy, now)| {
             let class = copy.class();
-            let requests = copy.requests(rules.class(class), now);
+            let requests = copy.count(&rules.class(class).counting, now);
             if requests > 0
-                && let Some(prefix) = copy.key().prefix()
+                && let Some(prefix) = copy.source()
             {
                 source(prefix, class, requests);
             }
-        }
+        });
     }
 
-    /// How often blocks have begun, ended or changed: for those who keep a copy.
+    /// Raised when a block begins or ends.
     pub fn changes(&self) -> u64 {
         self.blocked.changes()
     }
 
-    /// Sizes and use.
-    pub fn memory(&self) -> Memory {
-        Memory {
+    pub fn usage(&self) -> TableUsage {
+        TableUsage {
             capacity: self.lines.len(),
             used: self.lines.used(),
             blocked: self.blocked.count(),
@@ -457,8 +423,8 @@ impl FloodTable {
     }
 }
 
-impl Checked {
-    fn new(outcome: Outcome, class: Option<ClassId>) -> Self {
-        Checked { outcome, class, requests: 0, evicted: false }
+impl FloodCheck {
+    fn new(outcome: FloodOutcome, class: Option<ClassId>) -> Self {
+        FloodCheck { outcome, class, requests: 0, evicted: false }
     }
 }

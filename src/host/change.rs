@@ -1,11 +1,11 @@
-//! Settings that are changed while Kamailio runs.
+//! Settings that are changed while the host runs.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
 
 use super::contract::database;
 use super::files::check_absolute;
-use super::process::keeper;
+use super::process::blocks_keeper;
 use super::reload::{geoip, tables_file};
 use super::report::{bans, blocks};
 use super::settings::{PARAMS, Settings, Value, at};
@@ -15,9 +15,6 @@ use crate::flood::FloodSettings;
 use crate::{auth, flood};
 
 /// Whether a setting may be changed.
-///
-/// # Errors
-/// What is wrong with the value.
 pub fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), String> {
     let state = state::get().ok_or("not started")?;
     let value = PARAMS.get(index).ok_or("no such parameter")?.check(text, number)?;
@@ -27,8 +24,8 @@ pub fn check(index: usize, text: Option<&[u8]>, number: i32) -> Result<(), Strin
     check_flood(&state.settings, state.flood_rules.settings(), index, &value)
 }
 
-/// Checks a setting that can be changed at run time: that files are there, that drivers
-/// are loaded, and whether [`Settings::change`] would take it.
+/// Checks a new value of a setting: files exist, drivers are loaded, and [`Settings::change`]
+/// would accept it.
 fn check_flood(
     settings: &Settings,
     mut flood: FloodSettings,
@@ -43,7 +40,7 @@ fn check_flood(
     settings.change(&mut flood, index, value)
 }
 
-/// Checks what the configured values name, as far as that keeps Kamailio from starting.
+/// Checks what the configured values name, as far as that keeps the host from starting.
 ///
 /// # Errors
 /// A sentence that names parameter and value.
@@ -63,37 +60,33 @@ fn check_text(
     check(index, text).map_err(|why| format!("parameter {name}: {why}"))
 }
 
-/// Whether a text can be meant. A file that is not there, or a disk that is full, keeps no
-/// proxy from starting.
+/// Checks that a text makes sense. A missing file or a full disk must not stop a start.
 fn check_at_start(index: usize, text: &str) -> Result<(), String> {
     match index {
         at::DB_URL => database::check_driver(text),
         _ if text.is_empty() => Ok(()),
         at::AUDIT_URL => database::check_driver(text),
-        at::FLOOD_PERSIST => keeper::check_kind(Path::new(text)),
+        at::FLOOD_PERSIST => blocks_keeper::check_kind(Path::new(text)),
         at::GEOIP_DB | at::TABLES_FILE => check_absolute(Path::new(text)),
         _ => Ok(()),
     }
 }
 
-/// Whether what a text names can be used. Asks the host and the file system.
+/// Checks that what a text names can be used: asks the host and the file system.
 fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
     check_at_start(index, text)?;
     match index {
         _ if text.is_empty() => Ok(()),
-        at::FLOOD_PERSIST => keeper::check(Path::new(text)),
+        at::FLOOD_PERSIST => blocks_keeper::check(Path::new(text)),
         at::GEOIP_DB => geoip::check(Path::new(text)),
         at::TABLES_FILE => tables_file::check(Path::new(text)),
         _ => Ok(()),
     }
 }
 
-/// Changes a setting that was checked, and logs the rules that are new. Several processes
-/// may change values of a list at once: rules and values change in one order, by a lock
-/// that no worker waits for. No lock is held while the host is asked to log.
-///
-/// # Errors
-/// What is wrong with the value.
+/// Changes a setting that was checked, and logs the new rules. Several processes may change
+/// the values of a list at once: a lock, on which workers never wait, keeps rules and values
+/// in one order. The log is written without it.
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     let order = state.changing.lock();
     let before = match at::is_auth(index) {
@@ -110,7 +103,7 @@ pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The rules before a change; None if it left them as they were.
+/// The rules before a change; None if the change left them as they were.
 enum Before {
     Auth(auth::Rules),
     Flood(Option<flood::Rules>),
@@ -167,7 +160,7 @@ mod tests {
     const WRITERS: u64 = 4;
     const ROUNDS: u64 = 2000;
 
-    /// All writers are there.
+    /// Waits for all writers.
     fn meet(arrived: &AtomicU64, round: u64) {
         arrived.fetch_add(1, SeqCst);
         while arrived.load(SeqCst) < WRITERS * (round + 1) {
@@ -185,11 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_list_is_what_holds() {
+    fn the_value_of_a_list_that_is_shown_is_the_one_in_force() {
         let mut settings = Settings::with_classes(&["office=limit:5"]).unwrap();
         settings.snapshot_bytes = 1 << 16;
         let mut flood = FloodSettings::new(100, 2000, 300, 0);
-        flood.know(&settings.classes);
+        flood.add_classes(&settings.classes);
         let state = State::new(settings, Values::new().unwrap(), flood, [1, 2], [3, 4]).unwrap();
         let (arrived, wrong) = (&AtomicU64::new(0), &AtomicU64::new(0));
         let work = &|n: u64| {

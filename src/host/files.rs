@@ -1,4 +1,4 @@
-//! Files that one process of ours keeps up to date: replaced whole, never another's.
+//! Files that the module keeps up to date: replaced whole, and only if they are its own.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -7,36 +7,35 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
 
+use crate::host::contract::abi::host_name;
 use crate::host::contract::process;
 
 /// Bytes of the stack of a thread that writes.
 const STACK: usize = 1 << 20;
 
-/// Writes a file, in a thread of its own: a disk may take its time, or never answer, and
-/// what else this process does must go on. One process has one of them for each file.
-pub struct Writer {
-    /// Held as long as this process lives: another Kamailio with the same file would
-    /// undo what this one writes.
+/// Writes a file, in a thread of its own: a disk may be slow or never answer, and the process
+/// must go on. One process has one writer for each file.
+pub struct FileWriter {
+    /// Locked as long as this process lives: another host with the same file would undo what
+    /// this one writes.
     lock: Option<File>,
     writing: Option<JoinHandle<Written>>,
 }
 
-/// The lock, given back, and the bytes of the new file.
+/// The lock and the bytes of the new file.
 type Written = (Option<File>, Result<usize, String>);
 
-impl Writer {
-    /// Nothing written yet.
-    pub const NEW: Self = Writer { lock: None, writing: None };
+impl FileWriter {
+    pub const NEW: Self = FileWriter { lock: None, writing: None };
 
-    /// Whether the file is being written.
     pub fn is_busy(&self) -> bool {
         self.writing.is_some()
     }
 
-    /// Begins to replace the file by what `bytes` makes: a reader finds the old one or the
-    /// new one, whatever happens meanwhile. `check` says whether a file that is there may
-    /// be replaced; `bytes` is asked when a new one can be made. Both run in the thread:
-    /// they must not log, count, or look at shared memory.
+    /// Begins to replace the file by what `bytes` makes: at any moment a reader finds the old
+    /// one or the new one. `check` returns whether an existing file may be replaced; `bytes`
+    /// runs when a new one can be made. Both run in the thread: they must not log, count, or
+    /// use shared memory.
     ///
     /// # Errors
     /// There is no thread, or the file is still being written.
@@ -59,11 +58,10 @@ impl Writer {
         Ok(())
     }
 
-    /// What has become of the writing: the bytes of the new file; None while it goes on or
-    /// if there is none.
+    /// The result of a write, once: the bytes of the new file. None while it goes on.
     ///
     /// # Errors
-    /// In it: what is in the way, and whose it is.
+    /// In it: what is in the way, and who owns it.
     pub fn done(&mut self) -> Option<Result<usize, String>> {
         let thread = self.writing.take_if(|thread| thread.is_finished())?;
         match thread.join() {
@@ -103,8 +101,7 @@ fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes the new name last, too. Where that cannot be had, the old file is there after
-/// a power cut.
+/// Makes the new name durable. Where that fails, a power cut brings the old file back.
 fn sync_folder(path: &Path) {
     let folder = path.parent().map(File::open);
     let _ = folder.map(|folder| folder.and_then(|folder| folder.sync_all()));
@@ -122,14 +119,15 @@ fn lock_of(path: &Path) -> Result<File, String> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(
-            "another process writes it, and has locked {}: give each Kamailio a file of its own",
-            path.display()
+            "another process writes it, and has locked {}: give each {} a file of its own",
+            path.display(),
+            host_name()
         )),
         Err(TryLockError::Error(e)) => Err(cannot(&path, &e)),
     }
 }
 
-/// Opens a file for writing, emptied; never one that a link points to.
+/// Opens a file for writing, emptied; never follows a link.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
@@ -142,7 +140,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What could not be done with a file; where a right is missing, whose it is.
+/// What could not be done with a file; where a right is missing, its owner.
 fn cannot(path: &Path, error: &io::Error) -> String {
     let shown = path.display();
     let of_folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
@@ -156,7 +154,7 @@ fn cannot(path: &Path, error: &io::Error) -> String {
     }
 }
 
-/// Somebody else's file stays as it is, also where the folder would let us replace it.
+/// A file of another user stays as it is, also where the folder would let us replace it.
 ///
 /// # Errors
 /// Whose it is, or what it is.
@@ -175,10 +173,7 @@ pub fn refuse_others(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Whether a path begins with `/`: Kamailio changes its folder when it starts.
-///
-/// # Errors
-/// A sentence that names it.
+/// Whether a path begins with `/`: the host changes its folder when it starts.
 pub fn check_absolute(path: &Path) -> Result<(), String> {
     match path.is_absolute() {
         true => Ok(()),
@@ -190,9 +185,6 @@ pub fn check_absolute(path: &Path) -> Result<(), String> {
 }
 
 /// Whether a file could be written.
-///
-/// # Errors
-/// What is in the way.
 pub fn check_writable(path: &Path) -> Result<(), String> {
     refuse_others(path)?;
     let trial = beside(path, ".try");
@@ -205,7 +197,7 @@ pub fn check_writable(path: &Path) -> Result<(), String> {
 /// What is wrong with it; None if there is none.
 pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
     let mut options = OpenOptions::new();
-    // A pipe in its place keeps nobody waiting.
+    // A pipe in its place must not block.
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let file = match options.open(path) {
         Ok(file) => file,

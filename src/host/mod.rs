@@ -14,7 +14,11 @@ mod settings;
 mod state;
 mod symbol;
 
+pub use contract::abi;
 pub use contract::counters::OWN;
+pub use contract::method::{Argument, Method};
+pub use rpc::methods as rpc_methods;
 pub use script::variables::ATTRIBUTES;
 pub use settings::{Kind, PARAMS, Param};
 pub use state::gauges::names as statistic_names;
+pub use symbol::sw_rust_module;

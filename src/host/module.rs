@@ -3,13 +3,14 @@
 
 use std::ffi::CStr;
 
-use super::contract::abi::{self, sw_rpc_method};
-use super::contract::entries::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
+use super::contract::abi;
 use super::contract::message::{Attempt, CallRequest, Message};
+use super::contract::method::Method;
+use super::contract::module::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
-use super::process::{keeper, loader, recorder, warden};
+use super::process::{blocks_keeper, loader, recorder, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
@@ -20,7 +21,7 @@ use super::{change, rpc};
 use crate::clock;
 use crate::flood::Rules;
 use crate::ledger::DialogId;
-use crate::shm::watch_waits;
+use crate::shm::on_long_wait;
 use crate::verdict::Verdict;
 
 /// What the module does when the host calls.
@@ -33,6 +34,7 @@ impl Module for Sipwarden {
             Kind::Int { default, min, max } => ParamKind::Int(default, min, max),
             Kind::Duration { default } => ParamKind::Duration(default),
             Kind::Classes | Kind::AuthClasses => ParamKind::List,
+            Kind::Database => ParamKind::Text(abi::default_db_url()),
             Kind::Text { default, .. }
             | Kind::Name { default }
             | Kind::Choice { default, .. }
@@ -40,6 +42,10 @@ impl Module for Sipwarden {
         };
         let &Param { name, runtime, meaning, .. } = param;
         Some(ParamEntry { name, kind, runtime, meaning })
+    }
+
+    fn rpc_method(index: usize) -> Option<&'static Method> {
+        rpc::methods().nth(index)
     }
 
     fn statistic(index: usize) -> Option<(&'static CStr, bool)> {
@@ -96,18 +102,22 @@ impl Module for Sipwarden {
         loader::load();
     }
 
+    #[inline(always)]
     fn check_company_ip(message: Message<'_>, company: &[u8]) -> Verdict {
         sources::check_company_ip(message, company)
     }
 
+    #[inline(always)]
     fn check_country(message: Message<'_>, list: &[u8]) -> Verdict {
         sources::check_country(message, list)
     }
 
+    #[inline(always)]
     fn flood_check(message: Message<'_>, flags: &[u8]) -> Verdict {
         flood::flood_check(message, flags)
     }
 
+    #[inline(always)]
     fn auth_check(message: Message<'_>, aor: &[u8]) -> Verdict {
         auth::auth_check(message, aor)
     }
@@ -116,6 +126,7 @@ impl Module for Sipwarden {
         auth::auth_failed(attempt, aor, credentials)
     }
 
+    #[inline(always)]
     fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict {
         auth::auth_ok(message, aor)
     }
@@ -157,8 +168,8 @@ impl Module for Sipwarden {
         recorder::record()
     }
 
-    fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
-        rpc::answer(method, call)
+    fn rpc(index: usize, call: &Call) -> Result<(), Fault> {
+        rpc::answer(index, call)
     }
 }
 
@@ -171,34 +182,30 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 }
 
 fn start() -> Result<(), String> {
-    watch_waits(complaint::long_wait);
-    log::info(format_args!(
-        "sipwarden {} for {}",
-        env!("CARGO_PKG_VERSION"),
-        abi::kamailio_version()
-    ));
+    on_long_wait(complaint::long_wait);
+    log::info(format_args!("sipwarden {} for {}", env!("CARGO_PKG_VERSION"), abi::host_version()));
     let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
     settings.auth.tick = clock::tick();
     change::check_configured()?;
     let values = Values::new().map_err(|e| format!("no address space: {e}"))?;
     Settings::publish(&values);
-    let auth_seed = match values.flood_persist().as_deref().and_then(keeper::seed) {
+    let auth_seed = match values.flood_persist().as_deref().and_then(blocks_keeper::seed) {
         Some(seed) => seed,
         None => compile::hash_key()?,
     };
     let state = State::new(settings, values, flood, compile::hash_key()?, auth_seed)?;
     let state = state::install(state);
     log::info(format_args!(
-        "snapshots: 2 of up to {} bytes each, readers: up to {} processes, {} bytes",
+        "room for 2 snapshots of up to {} bytes each, and for {} readers: {} bytes",
         state.store.room(),
         crate::shm::MAX_READERS,
         size_of_val(state.store.publication())
     ));
     let ledger = state.ledger.memory();
-    log::info(format_args!("calls: up to {}, {} bytes", ledger.capacity, ledger.bytes));
-    let sources = state.flood.memory();
-    log::info(format_args!("sources: up to {}, {} bytes", sources.capacity, sources.bytes));
+    log::info(format_args!("room for {} calls: {} bytes", ledger.capacity, ledger.bytes));
+    let sources = state.flood.usage();
+    log::info(format_args!("room for {} sources: {} bytes", sources.capacity, sources.bytes));
     blocks::log_rules(state, &Rules::NONE);
     bans::log_start(state);
     match (dialogs::loaded(), dialogs::persist()) {
@@ -213,12 +220,13 @@ fn start() -> Result<(), String> {
     }
     if dialogs::loaded() && !dialogs::can_look_up() {
         log::warning(format_args!(
-            "dialogs cannot be looked up in this Kamailio: leaked calls are not found"
+            "dialogs cannot be looked up in this {}: leaked calls are not found",
+            abi::host_name()
         ));
     }
     fallback::start(state)?;
     if let Some(path) = state.values.flood_persist() {
-        match keeper::load(state, &path) {
+        match blocks_keeper::load(state, &path) {
             Ok((blocks, bans)) => {
                 let path = path.display();
                 log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));

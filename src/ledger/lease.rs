@@ -100,13 +100,19 @@ pub struct LeaseRef {
     pub generation: u32,
 }
 
+/// A position in a chain; 0 is its end.
+fn link(next: Option<u32>) -> u64 {
+    next.map_or(0, |position| u64::from(position) + 1)
+}
+
 /// Typed access to a record; the caller holds the lock of the dialog's bucket.
 #[derive(Clone, Copy)]
 pub(super) struct Lease<'a>(pub &'a Record<WORDS>);
 
 impl Lease<'_> {
-    /// Fills a record just taken.
-    pub fn begin(self, call: &Call<'_>, call_id_hash: u64) {
+    /// Fills a record whose place in the chain is before `next`. Its chain is whole at
+    /// each step.
+    pub fn begin(self, call: &Call<'_>, call_id_hash: u64, next: Option<u32>) {
         let record = self.0;
         record[1].store(call.dialog.0, Relaxed);
         let direction = match call.direction {
@@ -121,7 +127,7 @@ impl Lease<'_> {
         record[3].store(call_id_hash, Relaxed);
         record[4].store(u64::from(call.invite), Relaxed);
         let started = u32::try_from(call.now).unwrap_or(u32::MAX);
-        record[0].store(u64::from(started) << 32, Relaxed);
+        record[0].store(u64::from(started) << 32 | link(next), Relaxed);
         self.clear_slots();
         let mut shown = [0u8; CALL_ID_BYTES];
         shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
@@ -158,7 +164,7 @@ impl Lease<'_> {
 
     pub fn set_next(self, next: Option<u32>) {
         let started = self.0[0].load(Relaxed) & UPPER;
-        self.0[0].store(started | next.map_or(0, |p| u64::from(p) + 1), Relaxed);
+        self.0[0].store(started | link(next), Relaxed);
     }
 
     pub fn dialog(self) -> DialogId {

@@ -146,6 +146,9 @@ pub enum Enforcement {
     Reserved,
     /// For calls that must count: nothing holds, and no rate is used.
     Off,
+    /// As [`Enforcement::Off`], for requests within a call: one that counts for a company
+    /// stays as it is, whatever company the request is of.
+    Within,
 }
 
 impl Enforcement {
@@ -153,7 +156,7 @@ impl Enforcement {
         match self {
             Enforcement::Full => true,
             Enforcement::Reserved => limit.reserved > 0 && bound == Bound::Calls,
-            Enforcement::Monitor | Enforcement::Off => false,
+            Enforcement::Monitor | Enforcement::Off | Enforcement::Within => false,
         }
     }
 

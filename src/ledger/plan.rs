@@ -125,6 +125,13 @@ impl Ledger {
         if has(ScopeKind::ROADWARRIOR) && attempt.adds(ScopeKind::ROADWARRIOR) {
             return Err(attempt.without_changes(Outcome::HeldByOther));
         }
+        let company = |slot: &Slot| slot.any && kind_of(slot) == Some(ScopeKind::COMPANY);
+        if attempt.enforcement == Enforcement::Within
+            && attempt.adds(ScopeKind::COMPANY)
+            && slots.iter().any(|(_, slot)| company(slot))
+        {
+            return Err(attempt.without_changes(Outcome::HeldByOther));
+        }
         self.keep_brand(attempt, &slots);
         match attempt.changes().next() {
             Some(_) => Ok(()),
@@ -159,9 +166,21 @@ pub(super) fn fits<const N: usize>(live: Option<Lease<'_>>, attempt: &Attempt<'_
         }
         replaces |= want.counts && want.scope.kind == ScopeKind::COMPANY;
     }
-    let shown = lease.slots().filter(|(_, slot)| !slot.any).count();
-    let replaced = if replaces { shown } else { 0 };
+    let replaced = usize::from(replaces && replaceable(lease, attempt).is_some());
     lease.slots().count() + new.iter().count() - replaced <= SCOPES
+}
+
+/// The company that a lease was only shown for, unless the attempt counts it: one that
+/// counts takes its slot.
+pub(super) fn replaceable<const N: usize>(
+    lease: Lease<'_>,
+    attempt: &Attempt<'_, N>,
+) -> Option<(usize, Slot)> {
+    let counted = |position: u32| {
+        let mut own = attempt.changes().filter(|(_, _, part)| part.own && part.adds.any);
+        own.any(|(_, _, part)| part.adds.position == position)
+    };
+    lease.slots().find(|(_, slot)| !slot.any && !counted(slot.position))
 }
 
 /// How a call that counts as `counted` says lacks to count as it is wanted.

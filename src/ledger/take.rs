@@ -5,7 +5,7 @@ use super::lease::Lease;
 use super::ledger::Ledger;
 use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
-use super::plan::{Attempt, Part, fits, merged};
+use super::plan::{Attempt, Part, fits, merged, replaceable};
 use super::rate::{RateOf, seconds};
 use super::scope::{Direction, Few, SCOPES, ScopeKind, USUAL};
 use super::scopes::{Key, LockedScopes, Locks};
@@ -110,15 +110,17 @@ impl Ledger {
             taken.outcome = Outcome::TooMany;
             return;
         }
+        // Outside of the locks of scopes, which other calls wait for.
+        let call_id_hash = self.hash(attempt.call.call_id);
         let locks = self.lock_changes(attempt);
         let refused = self.judge(attempt, taken);
         if refused {
             taken.outcome = Outcome::Refused;
         } else if let Some((position, lease)) = self.reserve(old, attempt, taken) {
             if live.is_none() {
+                // One that was released is in the chain already, and stays there.
                 let next = if old.is_some() { lease.next() } else { chain.first() };
-                lease.begin(attempt.call, self.hash(attempt.call.call_id));
-                lease.set_next(next);
+                lease.begin(attempt.call, call_id_hash, next);
             }
             let replaced = self.commit(lease, &locks, attempt, taken);
             match old {
@@ -264,7 +266,7 @@ impl Ledger {
                 lease.set_slot(number, merged(slot, part.adds));
             } else {
                 let shown = (want.counts && want.scope.kind == ScopeKind::COMPANY)
-                    .then(|| lease.slots().find(|(_, slot)| !slot.any))
+                    .then(|| replaceable(lease, attempt))
                     .flatten();
                 replaced = replaced.or(shown.map(|(_, slot)| slot.position));
                 let number = shown.map_or_else(|| lease.slots().count(), |(number, _)| number);

@@ -1,9 +1,9 @@
 //! Classes of sources: each has limits of its own.
 
-/// Classes that there can be, `default` included.
+/// `default` included.
 pub const MAX_CLASSES: usize = 15;
 
-/// Stands where a class could: the source is in none.
+/// In place of a class.
 const EXEMPT: &str = "exempt";
 const DEFAULT: &str = "default";
 
@@ -12,7 +12,7 @@ const DEFAULT: &str = "default";
 pub struct ClassId(pub u8);
 
 impl ClassId {
-    /// Everybody who is in no other class.
+    /// For sources in no other class.
     pub const DEFAULT: Self = ClassId(0);
 
     /// A class, or None (exempt), as a number.
@@ -32,21 +32,16 @@ impl ClassId {
     }
 }
 
-/// Names of the classes that the operator has made, in the order of their ids
-/// from 1 on; `default` is there always.
+/// Names of the operator's classes, in the order of their ids from 1 on. `default` always
+/// exists.
 #[derive(Clone, Debug, Default)]
 pub struct ClassNames(Vec<String>);
 
 impl ClassNames {
-    /// Whether no class can be made with this name.
     pub fn is_reserved(name: &str) -> bool {
         matches!(name, EXEMPT | DEFAULT)
     }
 
-    /// Adds a class.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     pub fn add(&mut self, name: String) -> Result<(), String> {
         let refused = |what: &str| Err(format!("class {name} {what}"));
         if self.0.contains(&name) {
@@ -59,7 +54,6 @@ impl ClassNames {
         Ok(())
     }
 
-    /// The class with this name.
     pub fn id(&self, name: &str) -> Option<ClassId> {
         self.ids().find(|id| self.name(Some(*id)) == name)
     }
@@ -86,7 +80,7 @@ impl ClassNames {
         (0..=self.0.len()).map(|id| ClassId(id as u8))
     }
 
-    /// All that [`ClassNames::parse`] reads, for messages.
+    /// What [`ClassNames::parse`] reads, for messages.
     pub fn all(&self) -> String {
         let names = self.ids().map(|id| self.name(Some(id)));
         std::iter::once(EXEMPT).chain(names).collect::<Vec<_>>().join(", ")

@@ -3,9 +3,9 @@
 use crate::address::Prefix;
 use ahash::RandomState;
 
-/// A prefix. All zero is no prefix.
+/// A prefix; all zero is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Key {
+pub struct PrefixKey {
     /// Address bits; those of IPv4 are the lowest.
     bits: u128,
     /// Length + 1 for IPv4, length + 64 for IPv6.
@@ -17,13 +17,12 @@ pub struct Key {
 const V4: u32 = 1;
 const V6: u32 = 64;
 
-impl Key {
+impl PrefixKey {
     /// Kind of the first IPv6 prefix; those of IPv4 come before it.
     pub const FIRST_V6: usize = V6 as usize;
     /// Kinds of keys, 0 (none) included.
     pub const KINDS: usize = V6 as usize + 129;
 
-    /// The prefix, if this is one.
     pub fn prefix(self) -> Option<Prefix> {
         match self.kind.checked_sub(V6) {
             Some(len) => Some(Prefix::V6(self.bits, len as u8)),
@@ -36,43 +35,39 @@ impl Key {
         (bytemuck::cast(self.bits), self.kind as u8)
     }
 
-    /// The reverse of [`Key::parts`].
+    /// The reverse of [`PrefixKey::parts`].
     pub fn from_parts(words: [u32; 4], kind: u8) -> Self {
-        Key { bits: bytemuck::cast(words), kind: u32::from(kind) }
+        PrefixKey { bits: bytemuck::cast(words), kind: u32::from(kind) }
     }
 
-    /// Tells keys of one family and length from others; below [`Key::KINDS`].
+    /// A number for each family and length, below [`PrefixKey::KINDS`].
     pub fn kind(self) -> usize {
         self.kind as usize
     }
 
-    /// Keyed hash, the same in all processes: nobody outside can aim at a place.
+    /// A keyed hash, the same in all processes: strangers cannot aim at a bucket.
     pub fn hash(&self, seed: [u64; 2]) -> u64 {
         RandomState::with_seeds(seed[0], seed[1], !seed[0], !seed[1])
             .hash_one(self.bits ^ u128::from(self.kind) << 88)
     }
 
-    /// The key with its hash.
     #[inline]
-    pub fn placed(self, seed: [u64; 2]) -> Placed {
-        Placed { key: self, place: self.hash(seed) }
+    pub fn hashed(self, seed: [u64; 2]) -> HashedKey {
+        HashedKey { key: self, hash: self.hash(seed) }
     }
 }
 
-/// A key, and what tells where its entry can lie.
 #[derive(Clone, Copy, Debug)]
-pub struct Placed {
-    /// The key.
-    pub key: Key,
-    /// Its hash.
-    pub place: u64,
+pub struct HashedKey {
+    pub key: PrefixKey,
+    pub hash: u64,
 }
 
-impl From<Prefix> for Key {
+impl From<Prefix> for PrefixKey {
     fn from(prefix: Prefix) -> Self {
         match prefix {
-            Prefix::V4(bits, len) => Key { bits: bits.into(), kind: V4 + u32::from(len) },
-            Prefix::V6(bits, len) => Key { bits, kind: V6 + u32::from(len) },
+            Prefix::V4(bits, len) => PrefixKey { bits: bits.into(), kind: V4 + u32::from(len) },
+            Prefix::V6(bits, len) => PrefixKey { bits, kind: V6 + u32::from(len) },
         }
     }
 }
@@ -86,10 +81,10 @@ mod tests {
         for text in ["0.0.0.0/0", "192.0.2.7/32", "10.0.0.0/8", "::/0", "2001:db8::/64", "::1/128"]
         {
             let prefix = Prefix::parse(text, None).unwrap();
-            let key = Key::from(prefix);
+            let key = PrefixKey::from(prefix);
             assert_eq!(key.prefix(), Some(prefix));
-            assert!((1..Key::KINDS).contains(&key.kind()));
+            assert!((1..PrefixKey::KINDS).contains(&key.kind()));
         }
-        assert_eq!(Key::default().prefix(), None);
+        assert_eq!(PrefixKey::default().prefix(), None);
     }
 }

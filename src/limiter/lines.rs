@@ -1,8 +1,7 @@
-//! Where entries lie, each with its lock, in shared memory.
+//! Entries in shared memory, each in a line with a lock of its own.
 //!
-//! Eight lines make a bucket. An entry has a home line in its bucket and lies there, or
-//! where its home was taken in the next one that was free. So a look at a known entry
-//! mostly touches one line.
+//! Eight lines make a bucket. An entry is in its home line or, where that was taken, in the
+//! next free line of the bucket. So the search for a known entry mostly touches one line.
 //!
 //! A search takes one lock at a time. An entry is added under all eight locks of the
 //! bucket, taken in ascending order, after one more search: so no key has two entries. An
@@ -13,186 +12,221 @@ use std::io;
 
 use bytemuck::Pod;
 
-use super::window::Worth;
+use super::rules::{Rules, Values};
+use super::tally::Tally;
+use super::window::EvictionRank;
 use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::shm::{Area, ShortGuard, ShortMutex};
 
 /// Lines of a bucket.
-const WAYS: usize = 8;
+pub const WAYS: usize = 8;
 
-/// What lies in a line. All zero is free. Its caller holds the line's lock.
-pub trait Occupant: Pod + Default + Send {
-    /// What an entry is found by.
+/// An entry; all zero is free. Whoever calls its methods has locked its line.
+pub trait TableEntry: Pod + Default + Send {
     type Key<'a>: Copy;
-    /// What tells how useful an entry is.
-    type Rules;
-    /// What is over when an entry makes room for another one.
-    type Over;
+    type Values: Values;
+    /// What ends when the entry is evicted.
+    type Ended;
 
-    /// A keyed hash, the same in all processes: nobody outside can aim at a bucket.
-    fn place(key: &Self::Key<'_>) -> u64;
+    /// A keyed hash, the same in all processes: strangers cannot aim at a bucket.
+    fn hash(key: &Self::Key<'_>) -> u64;
 
-    /// Whether this is the entry of a key.
-    fn is(&self, key: &Self::Key<'_>) -> bool;
+    fn has_key(&self, key: &Self::Key<'_>) -> bool;
 
-    /// Whether the line is free.
-    fn is_free(&self) -> bool;
+    fn tally(&self) -> &Tally;
 
-    /// How useful it is to keep; None: it must be kept.
-    fn worth(&self, rules: &Self::Rules, now: u64) -> Option<Worth>;
+    fn ended(&self) -> Self::Ended;
 
-    /// What is over without it.
-    fn over(&self) -> Self::Over;
+    fn is_free(&self) -> bool {
+        self.tally().is_free()
+    }
+
+    /// None: the entry must be kept.
+    fn eviction_rank(&self, rules: &Rules<Self::Values>, now: u64) -> Option<EvictionRank> {
+        let tally = self.tally();
+        tally.eviction_rank(&rules.class(tally.class()).counting, now)
+    }
 }
 
-/// An entry whose lock is held.
-pub type Locked<E> = ShortGuard<'static, E>;
+pub type LockedEntry<E> = ShortGuard<'static, E>;
 
-/// How an entry found its place.
+/// How an entry came into its line.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place<O> {
-    /// It was there already.
-    Known,
-    /// The place was free.
-    Free,
-    /// Another entry made room, whose events still counted or did not.
-    Instead {
-        /// What is over with that one.
-        over: O,
+pub enum Insertion<T> {
+    Existing,
+    /// Into a free line.
+    Added,
+    /// In place of another entry.
+    Replaced {
+        /// What ended with that one.
+        ended: T,
         /// Whether its events still counted.
-        fresh: bool,
+        counted: bool,
     },
 }
 
+/// All entries of the bucket must be kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// Size and use of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct TableUsage {
+    /// Entries that fit.
+    pub capacity: usize,
+    pub used: u32,
+    /// Entries that are blocked or banned.
+    pub blocked: u32,
+    /// Address space; only what was used takes memory.
+    pub bytes: usize,
+}
+
 /// All lines, in shared memory.
-pub struct Lines<E: Occupant> {
+pub struct Lines<E: TableEntry> {
     lines: &'static [ShortMutex<E>],
     /// Lines that are not free.
     used: &'static AtomicU32,
 }
 
-impl<E: Occupant> Lines<E> {
+impl<E: TableEntry> Lines<E> {
     /// Maps at least `capacity` lines.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(capacity: usize) -> io::Result<Self> {
         let count = capacity.max(WAYS).next_power_of_two();
-        let used = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        let used = Area::share_atomic()?;
         Ok(Lines { lines: Area::share_slice(count)?, used })
     }
 
-    /// Lines there are.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Lines that are not free.
     pub fn used(&self) -> u32 {
         self.used.load(Relaxed)
     }
 
-    /// Bytes of address space.
     pub fn bytes(&self) -> usize {
         size_of_val(self.lines)
     }
 
-    /// Locks a line.
     #[inline]
-    pub fn lock(&self, number: usize) -> Option<Locked<E>> {
+    pub fn lock(&self, number: usize) -> Option<LockedEntry<E>> {
         self.lines.get(number).map(|line| line.lock())
     }
 
-    /// The lines where the entry of a key can lie, home first.
+    /// The lines where the entry of a key can be, home first.
     #[inline]
-    pub fn places(&self, key: &E::Key<'_>) -> impl Iterator<Item = usize> + use<E> {
-        let place = E::place(key) as usize & (self.lines.len() - 1);
-        let (first, home) = (place & !(WAYS - 1), place & (WAYS - 1));
+    pub fn candidates(&self, key: &E::Key<'_>) -> impl Iterator<Item = usize> + use<E> {
+        let line = E::hash(key) as usize & (self.lines.len() - 1);
+        let (first, home) = (line & !(WAYS - 1), line & (WAYS - 1));
         (0..WAYS).map(move |n| first + ((home + n) & (WAYS - 1)))
+    }
+
+    /// The lowest number of them; all [`WAYS`] follow one another.
+    #[inline]
+    pub fn bucket(&self, key: &E::Key<'_>) -> usize {
+        E::hash(key) as usize & (self.lines.len() - 1) & !(WAYS - 1)
     }
 
     /// The entry of a key, locked, and the number of its line.
     #[inline(always)]
-    pub fn find(&self, key: &E::Key<'_>) -> Option<(usize, Locked<E>)> {
-        let mut places = self.places(key);
-        let home = places.next()?;
+    pub fn find(&self, key: &E::Key<'_>) -> Option<(usize, LockedEntry<E>)> {
+        let mut candidates = self.candidates(key);
+        let home = candidates.next()?;
         let entry = self.lock(home)?;
-        if entry.is(key) {
+        if entry.has_key(key) {
             return Some((home, entry));
         }
         drop(entry);
-        self.find_elsewhere(places, key)
+        self.find_elsewhere(candidates, key)
     }
 
     #[inline(never)]
     fn find_elsewhere(
         &self,
-        places: impl Iterator<Item = usize>,
+        numbers: impl Iterator<Item = usize>,
         key: &E::Key<'_>,
-    ) -> Option<(usize, Locked<E>)> {
-        self.find_among(places, key)
+    ) -> Option<(usize, LockedEntry<E>)> {
+        self.find_among(numbers, key)
     }
 
     /// As [`Lines::find`], in these lines only.
     #[inline]
     pub fn find_among(
         &self,
-        places: impl Iterator<Item = usize>,
+        numbers: impl Iterator<Item = usize>,
         key: &E::Key<'_>,
-    ) -> Option<(usize, Locked<E>)> {
-        for number in places {
+    ) -> Option<(usize, LockedEntry<E>)> {
+        for number in numbers {
             let entry = self.lock(number)?;
-            if entry.is(key) {
+            if entry.has_key(key) {
                 return Some((number, entry));
             }
         }
         None
     }
 
-    /// As [`Lines::find`]; `new` is added if the entry is not there, in a free line, or
-    /// instead of the least useful entry that need not be kept. None if all must be kept.
-    /// `clock` is read under the locks.
+    /// As [`Lines::find`]; an entry that is not there is added, in a free line or in place
+    /// of the entry with the lowest rank. `clock` is read under the locks.
+    #[allow(clippy::type_complexity)]
     pub fn find_or_add(
         &self,
         key: &E::Key<'_>,
         new: impl FnOnce() -> E,
-        rules: &E::Rules,
+        rules: &Rules<E::Values>,
         clock: impl Fn() -> u64,
-    ) -> Option<(usize, Locked<E>, Place<E::Over>)> {
+    ) -> Result<(usize, LockedEntry<E>, Insertion<E::Ended>), NoRoom> {
         let mut order = [0; WAYS];
-        order.iter_mut().zip(self.places(key)).for_each(|(slot, number)| *slot = number);
-        let first = order.iter().min().copied()?;
-        let mut guards: [Option<Locked<E>>; WAYS] = std::array::from_fn(|n| self.lock(first + n));
+        order.iter_mut().zip(self.candidates(key)).for_each(|(slot, number)| *slot = number);
+        let first = order.iter().min().copied().unwrap_or_default();
+        let mut guards: [Option<LockedEntry<E>>; WAYS] =
+            std::array::from_fn(|n| self.lock(first + n));
         let entry = |number: usize| guards.get(number - first)?.as_deref();
-        let found = order.into_iter().find(|n| entry(*n).is_some_and(|entry| entry.is(key)));
+        let found = order.into_iter().find(|n| entry(*n).is_some_and(|entry| entry.has_key(key)));
         let free = || order.into_iter().find(|n| entry(*n).is_some_and(E::is_free));
-        let (number, place) = if let Some(number) = found {
-            (number, Place::Known)
+        let (number, insertion) = if let Some(number) = found {
+            (number, Insertion::Existing)
         } else if let Some(number) = free() {
-            (number, Place::Free)
+            (number, Insertion::Added)
         } else {
             let now = clock();
-            let worth = |n: usize| Some((entry(n)?.worth(rules, now)?, n));
-            let ((events, _), number) = order.into_iter().filter_map(worth).min()?;
-            (number, Place::Instead { over: entry(number)?.over(), fresh: events > 0 })
+            let ranked = |n: usize| Some((entry(n)?.eviction_rank(rules, now)?, n));
+            let lowest = order.into_iter().filter_map(ranked).min().ok_or(NoRoom)?;
+            let ((events, _), number) = lowest;
+            let ended = entry(number).ok_or(NoRoom)?.ended();
+            (number, Insertion::Replaced { ended, counted: events > 0 })
         };
-        let mut entry = guards.get_mut(number - first)?.take()?;
+        let mut entry = guards.get_mut(number - first).and_then(Option::take).ok_or(NoRoom)?;
         drop(guards);
-        match place {
-            Place::Known => {}
-            Place::Instead { .. } => *entry = new(),
-            Place::Free => {
+        match insertion {
+            Insertion::Existing => {}
+            Insertion::Replaced { .. } => *entry = new(),
+            Insertion::Added => {
                 *entry = new();
                 self.used.fetch_add(1, Relaxed);
             }
         }
-        Some((number, entry, place))
+        Ok((number, entry, insertion))
     }
 
-    /// Frees a line.
-    pub fn free(&self, entry: &mut Locked<E>) {
+    /// Looks at lines one after the other: `look` runs under the lock of a line, `then`
+    /// without any lock.
+    pub fn visit<T>(
+        &self,
+        numbers: impl Iterator<Item = usize>,
+        mut look: impl FnMut(usize, &mut LockedEntry<E>) -> Option<T>,
+        mut then: impl FnMut(T),
+    ) {
+        for number in numbers {
+            let Some(mut entry) = self.lock(number) else { continue };
+            let found = look(number, &mut entry);
+            drop(entry);
+            found.into_iter().for_each(&mut then);
+        }
+    }
+
+    pub fn free(&self, entry: &mut LockedEntry<E>) {
         **entry = E::default();
         self.used.fetch_sub(1, Relaxed);
     }
@@ -207,38 +241,51 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::address::Prefix;
+    use crate::limiter::test_values::TestValues;
 
-    /// Found by a number, of some worth; 0 is kept for ever.
+    const RULES: Rules<TestValues> = Rules::NONE;
+
+    /// Found by a number, of some rank; 0 is kept.
     #[repr(C)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-    struct Guest {
-        name: u32,
-        worth: u32,
+    struct TestEntry {
+        tally: Tally,
+        rank: u32,
     }
 
-    impl Occupant for Guest {
-        type Key<'a> = u32;
-        type Rules = ();
-        type Over = u32;
+    impl TestEntry {
+        fn new(name: u32, rank: u32) -> Self {
+            TestEntry { tally: Tally::new(Prefix::V4(name, 32).into(), None), rank }
+        }
+    }
 
-        fn place(key: &u32) -> u64 {
+    impl TableEntry for TestEntry {
+        type Key<'a> = u32;
+        type Values = TestValues;
+        type Ended = u32;
+
+        fn hash(key: &u32) -> u64 {
             u64::from(*key).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20
         }
 
-        fn is(&self, key: &u32) -> bool {
-            self.name == *key
+        fn has_key(&self, key: &u32) -> bool {
+            self.tally.source() == Some(Prefix::V4(*key, 32))
         }
 
-        fn is_free(&self) -> bool {
-            self.name == 0
+        fn tally(&self) -> &Tally {
+            &self.tally
         }
 
-        fn worth(&self, (): &(), _: u64) -> Option<Worth> {
-            (self.worth > 0).then(|| (self.worth - 1, 0))
+        fn eviction_rank(&self, _: &Rules<TestValues>, _: u64) -> Option<EvictionRank> {
+            (self.rank > 0).then(|| (self.rank - 1, 0))
         }
 
-        fn over(&self) -> u32 {
-            self.name
+        fn ended(&self) -> u32 {
+            match self.tally.source() {
+                Some(Prefix::V4(name, _)) => name,
+                _ => 0,
+            }
         }
     }
 
@@ -252,23 +299,23 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let name = || 1u32..40;
         let step = prop_oneof![
-            4 => (name(), 0u32..5).prop_map(|(name, worth)| Step::Add(name, worth)),
+            4 => (name(), 0u32..5).prop_map(|(name, rank)| Step::Add(name, rank)),
             2 => name().prop_map(Step::Find),
             1 => name().prop_map(Step::Free),
         ];
         prop::collection::vec(step, 1..300)
     }
 
-    /// The names of a bucket with the worth of each.
+    /// Names and ranks.
     type Bucket = HashMap<u32, u32>;
 
     proptest! {
-        /// Against a map per bucket, which knows who must go.
+        /// Against a map for each bucket.
         #[test]
-        fn lines_know_whom_a_map_knows(steps in steps()) {
+        fn lines_have_the_entries_that_a_map_has(steps in steps()) {
             const BUCKETS: usize = 2;
             // Mappings are never given back: all cases share one.
-            static LINES: OnceLock<Lines<Guest>> = OnceLock::new();
+            static LINES: OnceLock<Lines<TestEntry>> = OnceLock::new();
             let lines = LINES.get_or_init(|| Lines::new(BUCKETS * WAYS).unwrap());
             for number in 0..lines.len() {
                 let mut entry = lines.lock(number).unwrap();
@@ -277,39 +324,39 @@ mod tests {
                 }
             }
             let mut model: [Bucket; BUCKETS] = Default::default();
-            let bucket_of = |name: u32| lines.places(&name).next().unwrap() / WAYS;
+            let bucket_of = |name: u32| lines.candidates(&name).next().unwrap() / WAYS;
             for step in steps {
                 match step {
-                    Step::Add(name, worth) => {
+                    Step::Add(name, rank) => {
                         let bucket = &mut model[bucket_of(name)];
-                        let new = || Guest { name, worth };
-                        let added = lines.find_or_add(&name, new, &(), || 0);
-                        let least = bucket.values().filter(|worth| **worth > 0).min().copied();
-                        match added.map(|(_, entry, place)| (*entry, place)) {
-                            Some((entry, Place::Known)) => {
-                                prop_assert_eq!(Some(&entry.worth), bucket.get(&name));
+                        let new = || TestEntry::new(name, rank);
+                        let added = lines.find_or_add(&name, new, &RULES, || 0);
+                        let least = bucket.values().filter(|rank| **rank > 0).min().copied();
+                        match added.map(|(_, entry, how)| (*entry, how)) {
+                            Ok((entry, Insertion::Existing)) => {
+                                prop_assert_eq!(Some(&entry.rank), bucket.get(&name));
                             }
-                            Some((entry, Place::Free)) => {
+                            Ok((entry, Insertion::Added)) => {
                                 prop_assert!(bucket.len() < WAYS && !bucket.contains_key(&name));
                                 prop_assert_eq!(entry, new());
-                                bucket.insert(name, worth);
+                                bucket.insert(name, rank);
                             }
-                            Some((entry, Place::Instead { over, fresh })) => {
+                            Ok((entry, Insertion::Replaced { ended, counted })) => {
                                 prop_assert!(bucket.len() == WAYS && !bucket.contains_key(&name));
                                 prop_assert_eq!(entry, new());
-                                let gone = bucket.remove(&over);
+                                let gone = bucket.remove(&ended);
                                 prop_assert!(gone.is_some() && gone == least);
-                                prop_assert_eq!(fresh, gone > Some(1));
-                                bucket.insert(name, worth);
+                                prop_assert_eq!(counted, gone > Some(1));
+                                bucket.insert(name, rank);
                             }
-                            None => {
+                            Err(NoRoom) => {
                                 prop_assert!(bucket.len() == WAYS && !bucket.contains_key(&name));
                                 prop_assert_eq!(least, None);
                             }
                         }
                     }
                     Step::Find(name) => {
-                        let found = lines.find(&name).map(|(_, entry)| entry.worth);
+                        let found = lines.find(&name).map(|(_, entry)| entry.rank);
                         prop_assert_eq!(found.as_ref(), model[bucket_of(name)].get(&name));
                     }
                     Step::Free(name) => {
@@ -325,28 +372,28 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_lies_at_home_or_in_the_next_free_line_of_its_bucket() {
-        let lines = Lines::<Guest>::new(5).unwrap();
-        assert_eq!((lines.len(), lines.bytes()), (WAYS, WAYS * 12));
+    fn an_entry_is_at_home_or_in_the_next_free_line_of_its_bucket() {
+        let lines = Lines::<TestEntry>::new(5).unwrap();
+        assert_eq!((lines.len(), lines.bytes()), (WAYS, WAYS * 60));
         let add = |name| {
-            let new = || Guest { name, worth: 1 };
-            lines.find_or_add(&name, new, &(), || 0).map(|(number, _, place)| (number, place))
+            let new = || TestEntry::new(name, 1);
+            lines.find_or_add(&name, new, &RULES, || 0).ok().map(|(number, _, how)| (number, how))
         };
         for name in 1..=8 {
-            let mut places = lines.places(&name);
-            let free = places.find(|number| lines.lock(*number).unwrap().is_free()).unwrap();
-            assert_eq!(add(name), Some((free, Place::Free)));
-            assert_eq!(add(name), Some((free, Place::Known)));
+            let mut candidates = lines.candidates(&name);
+            let free = candidates.find(|number| lines.lock(*number).unwrap().is_free()).unwrap();
+            assert_eq!(add(name), Some((free, Insertion::Added)));
+            assert_eq!(add(name), Some((free, Insertion::Existing)));
         }
-        assert!(matches!(add(9), Some((_, Place::Instead { fresh: false, .. }))));
-        assert_eq!(lines.places(&3).collect::<std::collections::HashSet<_>>().len(), WAYS);
+        assert!(matches!(add(9), Some((_, Insertion::Replaced { counted: false, .. }))));
+        assert_eq!(lines.candidates(&3).collect::<std::collections::HashSet<_>>().len(), WAYS);
         assert!(lines.lock(WAYS).is_none());
     }
 
     #[test]
     fn a_search_touches_only_the_lines_it_is_given() {
-        let lines = Lines::<Guest>::new(8).unwrap();
-        let found = lines.find_or_add(&7, || Guest { name: 7, worth: 1 }, &(), || 0);
+        let lines = Lines::<TestEntry>::new(8).unwrap();
+        let found = lines.find_or_add(&7, || TestEntry::new(7, 1), &RULES, || 0);
         let number = found.map(|(number, ..)| number).unwrap();
         assert!(lines.find_among([number].into_iter(), &7).is_some());
         assert!(lines.find_among((0..8).filter(|n| *n != number), &7).is_none());

@@ -1,25 +1,27 @@
-//! What all limiters are made of: sliding windows, prefixes as keys, classes of sources,
-//! rules with what they inherit, locked lines for entries, terms in which something is
+//! What all limiters share: sliding windows, source prefixes as keys, classes of sources,
+//! rules with inheritance, locked entries in shared memory, terms for which something is
 //! refused.
 //!
-//! Whatever limits something adds to this what it counts and what follows from it.
+//! A limiter adds what it counts, and what follows when a limit is exceeded.
 #![forbid(unsafe_code)]
 
 mod classes;
 mod key;
 mod lines;
-#[cfg(test)]
-mod pair;
 pub mod parse;
 mod rules;
 mod shared;
+mod tally;
 mod term;
+#[cfg(test)]
+mod test_values;
 mod window;
 
 pub use classes::{ClassId, ClassNames, MAX_CLASSES};
-pub use key::{Key, Placed};
-pub use lines::{Lines, Locked, Occupant, Place};
-pub use rules::{Field, ParsedClass, Rules, Settings, Values};
+pub use key::{HashedKey, PrefixKey};
+pub use lines::{Insertion, Lines, LockedEntry, NoRoom, TableEntry, TableUsage, WAYS};
+pub use rules::{Field, ParsedClass, Rule, Rules, Settings, Values};
 pub use shared::{RulesCopy, SharedRules};
-pub use term::{LONGEST_TERM, State, Term, UNITS_PER_SECOND, units};
-pub use window::{Counting, SLICES, Slice, Window, Worth};
+pub use tally::Tally;
+pub use term::{LONGEST_TERM, Reason, Term, UNITS_PER_SECOND, units};
+pub use window::{Counting, SLICES, Slice, Window};

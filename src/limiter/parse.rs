@@ -1,6 +1,7 @@
 //! What operators write: classes with their values, windows, limits.
 
 use super::classes::ClassNames;
+use crate::digits::parse_digits;
 
 /// Longest name of a class.
 const MAX_NAME: usize = 64;
@@ -9,14 +10,10 @@ const WINDOW: std::ops::RangeInclusive<u32> = 100..=3_600_000;
 /// Longest window without a unit, in seconds.
 const MOST_SECONDS: u32 = 60;
 
-/// Reads a value, or says what is wrong with it.
+/// The error says what is wrong, with the value.
 pub type Parse = fn(&str) -> Result<u32, String>;
 
-/// Reads `name=key:value;...`: the name of a class. `set` is given each key with its
-/// value, and says what is wrong with them.
-///
-/// # Errors
-/// What is wrong, with the value.
+/// Reads `name=key:value;...`: the name of a class; `set` takes each key with its value.
 pub fn class(
     text: &str,
     mut set: impl FnMut(&str, &str) -> Result<(), String>,
@@ -43,9 +40,6 @@ pub fn class(
 
 /// Reads a window, in ms: `2` or `2s` are seconds, `1500ms` milliseconds. More than 60
 /// takes its unit, since it may be meant in milliseconds.
-///
-/// # Errors
-/// What is wrong, with the value.
 pub fn duration(text: &str) -> Result<u32, String> {
     let (digits, factor) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(digits), _) => (digits, 1),
@@ -53,7 +47,7 @@ pub fn duration(text: &str) -> Result<u32, String> {
         (None, None) => (text, 1000),
     };
     let bare = digits.len() == text.len();
-    number(digits)
+    parse_digits::<u32>(digits.as_bytes())
         .filter(|n| !bare || *n <= MOST_SECONDS)
         .and_then(|n| n.checked_mul(factor))
         .filter(|ms| WINDOW.contains(ms))
@@ -64,26 +58,15 @@ pub fn duration(text: &str) -> Result<u32, String> {
 }
 
 /// Reads how often something may happen in a window.
-///
-/// # Errors
-/// What is wrong, with the value.
 pub fn limit(text: &str) -> Result<u32, String> {
     within(text, 1, 65_535)
 }
 
 /// Reads a number, both bounds allowed.
-///
-/// # Errors
-/// What is wrong, with the value.
 pub fn within(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    number(text)
+    parse_digits(text.as_bytes())
         .filter(|n| (least..=most).contains(n))
         .ok_or_else(|| format!("\"{}\" is not from {least} to {most}", text.escape_debug()))
-}
-
-/// Digits only: no sign, no blanks.
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]

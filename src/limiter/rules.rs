@@ -5,11 +5,13 @@
 //! them.
 
 use std::fmt::Debug;
+use std::ops::Deref;
 
 use bytemuck::{AnyBitPattern, Pod};
 
 use super::classes::{ClassId, ClassNames, MAX_CLASSES};
 use super::parse::{self, Parse};
+use super::window::Counting;
 
 /// The class takes the value of `default`.
 const INHERIT: u32 = u32::MAX;
@@ -18,21 +20,21 @@ const INHERIT: u32 = u32::MAX;
 pub trait Values: Pod + Debug + PartialEq + Send {
     /// What is set for all classes together.
     type Common: Pod + Debug + PartialEq + Send;
-    /// The values of a class as checks read them.
-    type Rule: Pod + Debug + PartialEq + Send;
 
-    /// All values.
     const FIELDS: &'static [Field<Self>];
     /// What is set for all classes, unless the operator says otherwise.
     const COMMON: Self::Common;
     /// The class of sources in ranges of companies, unless the operator says otherwise.
     const COMPANY_SOURCES: Option<ClassId>;
-    /// Of a process that has not asked for the rules yet.
-    const UNKNOWN: Self::Rule;
+    /// Of a process that has not read the rules yet.
+    const UNSET: Self;
 
-    /// The rule of these values, of which none is inherited. `previous` is the one before;
-    /// `tick` are ms between two times that the clock shows.
-    fn rule(self, previous: &Self::Rule, tick: u32) -> Self::Rule;
+    fn window_ms(&self) -> u32;
+
+    /// These values, none of them inherited, with the bounds that one sets to another.
+    fn bounded(self) -> Self {
+        self
+    }
 
     /// Whether what is set for all classes says that nothing is refused.
     fn are_monitored(_common: &Self::Common) -> bool {
@@ -42,22 +44,34 @@ pub trait Values: Pod + Debug + PartialEq + Send {
 
 /// One of the values of a class.
 pub struct Field<V> {
-    /// Its key.
     pub key: &'static str,
-    /// Reads it.
     pub parse: Parse,
-    /// Where it is.
     pub of: fn(&mut V) -> &mut u32,
 }
 
-/// Values that are all inherited.
+/// The values of a class as checks read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule<V> {
+    values: V,
+    pub counting: Counting,
+}
+
+impl<V> Deref for Rule<V> {
+    type Target = V;
+
+    #[inline]
+    fn deref(&self) -> &V {
+        &self.values
+    }
+}
+
 fn inherited<V: Values>() -> V {
     let mut values = V::zeroed();
     V::FIELDS.iter().for_each(|field| *(field.of)(&mut values) = INHERIT);
     values
 }
 
-/// These values, where they are inherited those of `others`.
+/// `values`; those of `others` in place of what is inherited.
 fn inherit<V: Values>(mut values: V, mut others: V) -> V {
     for field in V::FIELDS {
         let value = (field.of)(&mut values);
@@ -71,16 +85,12 @@ fn inherit<V: Values>(mut values: V, mut others: V) -> V {
 /// A class as the operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedClass<V> {
-    /// Its name.
     pub name: String,
     values: V,
 }
 
 impl<V: Values> ParsedClass<V> {
     /// Reads `name=key:value;...`; keys that are missing are inherited.
-    ///
-    /// # Errors
-    /// What is wrong, with the value.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut values = inherited::<V>();
         let name = parse::class(text, |key, value| {
@@ -103,7 +113,7 @@ impl<V: Values> ParsedClass<V> {
     }
 }
 
-/// The settings of a limiter, plain numbers that can lie in shared memory.
+/// The settings of a limiter, plain numbers that can be in shared memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AnyBitPattern)]
 pub struct Settings<V>
@@ -156,8 +166,8 @@ impl<V: Values> Settings<V> {
         true
     }
 
-    /// Makes all classes of `names` known; those that nothing is set of are as `default`.
-    pub fn know(&mut self, names: &ClassNames) {
+    /// Adds the classes of `names`; one without values of its own is as `default`.
+    pub fn add_classes(&mut self, names: &ClassNames) {
         self.class_count = names.ids().count() as u32;
     }
 
@@ -168,7 +178,7 @@ impl<V: Values> Settings<V> {
     }
 }
 
-/// The rules of a limiter; what a process keeps a copy of.
+/// The rules of a limiter; each process keeps a copy.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, AnyBitPattern)]
 pub struct Rules<V>
@@ -177,28 +187,30 @@ where
 {
     /// Raised with every change.
     pub version: u64,
-    /// 1: nobody is refused.
+    /// 1: nothing is refused.
     pub monitor: u32,
-    /// Raised when sources may be of another class for the settings' sake.
+    /// Raised when the settings may change the class of a source.
     pub sources_version: u32,
     company_sources: u32,
     /// What is set for all classes together.
     pub common: V::Common,
-    classes: [V::Rule; MAX_CLASSES],
+    values: [V; MAX_CLASSES],
+    countings: [Counting; MAX_CLASSES],
 }
 
 impl<V: Values> Rules<V> {
-    /// Those of a process that has not asked for the rules yet.
+    /// Of a process that has not read the rules yet.
     pub const NONE: Self = Rules {
         version: 0,
         monitor: 0,
         sources_version: 0,
         company_sources: ClassId::to_number(V::COMPANY_SOURCES) as u32,
         common: V::COMMON,
-        classes: [V::UNKNOWN; MAX_CLASSES],
+        values: [V::UNSET; MAX_CLASSES],
+        countings: [Counting::NONE; MAX_CLASSES],
     };
 
-    /// The rules of `settings`, which follow on `previous`.
+    /// The rules of `settings`, which come after `previous`.
     pub fn new(settings: &Settings<V>, previous: &Self) -> Self {
         let same = settings.company_sources == previous.company_sources;
         let mut rules = Rules {
@@ -207,19 +219,39 @@ impl<V: Values> Rules<V> {
             sources_version: previous.sources_version.wrapping_add(u32::from(!same)),
             company_sources: settings.company_sources,
             common: settings.common,
-            classes: previous.classes,
+            values: previous.values,
+            countings: previous.countings,
         };
-        for (rule, values) in rules.classes.iter_mut().zip(settings.classes()) {
-            *rule = values.rule(rule, settings.tick);
+        let slots = rules.values.iter_mut().zip(&mut rules.countings);
+        for ((slot, counting), values) in slots.zip(settings.classes()) {
+            *slot = values.bounded();
+            *counting = counting.change(values.window_ms(), settings.tick);
         }
         rules
     }
 
     /// The rule of a class; that of `default` for an exempt source.
     #[inline]
-    pub fn class(&self, class: Option<ClassId>) -> &V::Rule {
-        let [default, ..] = &self.classes;
-        class.and_then(|ClassId(id)| self.classes.get(usize::from(id))).unwrap_or(default)
+    pub fn class(&self, class: Option<ClassId>) -> Rule<V> {
+        let ([values, ..], [counting, ..]) = (&self.values, &self.countings);
+        let position = class.map_or(0, |ClassId(id)| usize::from(id));
+        // One check for both.
+        let position = if position < MAX_CLASSES { position } else { 0 };
+        Rule {
+            values: *self.values.get(position).unwrap_or(values),
+            counting: *self.countings.get(position).unwrap_or(counting),
+        }
+    }
+
+    /// The classes whose rules are not as in `before`.
+    pub fn changed<'a>(
+        &'a self,
+        before: &'a Self,
+        names: &'a ClassNames,
+    ) -> impl Iterator<Item = (&'a str, Rule<V>)> {
+        let classes = names.ids().map(Some);
+        let changed = classes.filter(|class| self.class(*class) != before.class(*class));
+        changed.map(|class| (names.name(class), self.class(class)))
     }
 
     /// The class of companies' ranges; None: exempt.
@@ -230,26 +262,25 @@ impl<V: Values> Rules<V> {
 
 #[cfg(test)]
 mod tests {
-    use bytemuck::Zeroable;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limiter::pair::Pair;
+    use crate::limiter::test_values::TestValues;
 
-    fn class(text: &str) -> ParsedClass<Pair> {
+    fn class(text: &str) -> ParsedClass<TestValues> {
         ParsedClass::parse(text).unwrap()
     }
 
     #[test]
     fn a_class_overrides_what_it_names_and_inherits_the_rest() {
-        let mut settings = Settings::of_default(Pair { window: 2000, size: 5 });
+        let mut settings = Settings::of_default(TestValues { window: 2000, size: 5 });
         assert!(settings.set_class(1, &class(" carrier=size:1;")));
-        let carrier = |settings: &Settings<Pair>| settings.classes().nth(1);
-        assert_eq!(carrier(&settings), Some(Pair { window: 2000, size: 1 }));
+        let carrier = |settings: &Settings<TestValues>| settings.classes().nth(1);
+        assert_eq!(carrier(&settings), Some(TestValues { window: 2000, size: 1 }));
         settings.default_mut().window = 900;
-        assert_eq!(carrier(&settings), Some(Pair { window: 900, size: 1 }));
+        assert_eq!(carrier(&settings), Some(TestValues { window: 900, size: 1 }));
         settings.set_class(1, &class("carrier=window:1"));
-        assert_eq!(carrier(&settings), Some(Pair { window: 1000, size: 1 }));
+        assert_eq!(carrier(&settings), Some(TestValues { window: 1000, size: 1 }));
         let carrier = class("carrier=size:1");
         assert!(!settings.set_class(0, &carrier) && !settings.set_class(MAX_CLASSES, &carrier));
         assert!(settings.set_class(MAX_CLASSES - 1, &carrier));
@@ -263,7 +294,7 @@ mod tests {
             ("c=size:1;size:1", "class c: size stands twice"),
             ("c=sise:1", "class c: \"sise\" is not one of window, size"),
         ] {
-            assert_eq!(ParsedClass::<Pair>::parse(text).unwrap_err(), what);
+            assert_eq!(ParsedClass::<TestValues>::parse(text).unwrap_err(), what);
         }
     }
 
@@ -271,19 +302,19 @@ mod tests {
     fn classes_that_are_known_by_name_only_are_as_default() {
         let mut names = ClassNames::default();
         names.add("office".into()).unwrap();
-        let mut settings = Settings::of_default(Pair { window: 2000, size: 5 });
-        settings.know(&names);
+        let mut settings = Settings::of_default(TestValues { window: 2000, size: 5 });
+        settings.add_classes(&names);
         let rules = Rules::new(&settings, &Rules::NONE);
-        let default = *rules.class(Some(ClassId::DEFAULT));
+        let default = rules.class(Some(ClassId::DEFAULT));
         for class in [None, Some(ClassId(1)), Some(ClassId(200))] {
-            assert_eq!(*rules.class(class), default);
+            assert_eq!(rules.class(class), default);
         }
         assert_eq!((rules.common, rules.monitor, rules.company_sources()), (7, 0, None));
     }
 
     #[test]
     fn versions_tell_what_has_changed() {
-        let mut settings = Settings::of_default(Pair { window: 2000, size: 5 });
+        let mut settings = Settings::of_default(TestValues { window: 2000, size: 5 });
         let first = Rules::new(&settings, &Rules::NONE);
         settings.default_mut().size = 6;
         let second = Rules::new(&settings, &first);
@@ -292,7 +323,13 @@ mod tests {
         assert_eq!([first, second, third].map(|rules| rules.version), [1, 2, 3]);
         assert_eq!([first, second, third].map(|rules| rules.sources_version), [0, 0, 1]);
         assert_eq!(third.company_sources(), Some(ClassId::DEFAULT));
-        // The count goes on but where the window is another one.
+        let names = ClassNames::default();
+        let changed = |before, rules: &Rules<TestValues>| {
+            rules.changed(before, &names).map(|(name, rule)| (name.to_owned(), rule.size)).next()
+        };
+        assert_eq!(changed(&first, &second), Some(("default".into(), 6)));
+        assert_eq!(changed(&second, &third), None);
+        // Only another window begins the count anew.
         assert_eq!(first.class(None).counting, third.class(None).counting);
         settings.default_mut().window = 3000;
         let fourth = Rules::new(&settings, &third);
@@ -310,7 +347,7 @@ mod tests {
         /// Against a list of what was last written of each value.
         #[test]
         fn a_value_is_what_was_written_last_of_it_or_of_default(writings in writings()) {
-            let mut settings = Settings::of_default(Pair { window: 1000, size: 1 });
+            let mut settings = Settings::of_default(TestValues { window: 1000, size: 1 });
             let mut model = [[None; 2]; MAX_CLASSES];
             model[0] = [Some(1000), Some(1)];
             let mut rules = Rules::new(&settings, &Rules::NONE);
@@ -333,10 +370,10 @@ mod tests {
             for (n, written) in model.iter().enumerate() {
                 let [window, size] = [0, 1].map(|at| written[at].or(model[0][at]));
                 let rule = rules.class(Some(ClassId(n as u8)));
-                // A class that nobody has made yet has no rule of its own.
+                // A class that does not exist yet has no rule of its own.
                 let known = n < settings.class_count as usize;
-                let expected = Pair { window: window.unwrap(), size: size.unwrap() };
-                prop_assert_eq!(rule.values, if known { expected } else { Pair::zeroed() });
+                let expected = TestValues { window: window.unwrap(), size: size.unwrap() };
+                prop_assert_eq!(rule.values, if known { expected } else { TestValues::UNSET });
             }
         }
     }

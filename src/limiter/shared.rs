@@ -27,10 +27,7 @@ pub struct SharedRules<V: Values> {
 }
 
 impl<V: Values> SharedRules<V> {
-    /// Maps them with these settings.
-    ///
-    /// # Errors
-    /// What the kernel says.
+    /// Maps shared memory for them.
     pub fn new(settings: Settings<V>) -> io::Result<Self> {
         let shared = SharedRules { version: Area::share()?, current: Area::share()? };
         shared.change(|current| *current = settings);
@@ -45,7 +42,6 @@ impl<V: Values> SharedRules<V> {
         self.version.store(current.rules.version, Release);
     }
 
-    /// The settings now.
     pub fn settings(&self) -> Settings<V> {
         self.current.lock().settings
     }
@@ -53,9 +49,14 @@ impl<V: Values> SharedRules<V> {
     /// Brings a process's copy up to date.
     #[inline]
     pub fn refresh(&self, copy: &mut Rules<V>) {
-        if copy.version != self.version.load(Acquire) {
+        if self.is_newer_than(copy) {
             *copy = self.current.lock().rules;
         }
+    }
+
+    #[inline]
+    fn is_newer_than(&self, copy: &Rules<V>) -> bool {
+        copy.version != self.version.load(Acquire)
     }
 }
 
@@ -63,19 +64,24 @@ impl<V: Values> SharedRules<V> {
 pub struct RulesCopy<V: Values>(RefCell<Rules<V>>);
 
 impl<V: Values> RulesCopy<V> {
-    /// Of a process that has not asked for the rules yet.
     pub const fn new() -> Self {
         RulesCopy(RefCell::new(Rules::NONE))
     }
 
-    /// Runs `f` on the current rules. `f` may ask for them in its turn: it then gets
-    /// those it has.
+    /// Runs `f` on the current rules. A call within `f` gets the same rules.
     #[inline]
     pub fn with<R>(&self, shared: &SharedRules<V>, f: impl FnOnce(&Rules<V>) -> R) -> R {
+        if shared.is_newer_than(&self.0.borrow()) {
+            self.refresh(shared);
+        }
+        f(&self.0.borrow())
+    }
+
+    #[cold]
+    fn refresh(&self, shared: &SharedRules<V>) {
         if let Ok(mut rules) = self.0.try_borrow_mut() {
             shared.refresh(&mut rules);
         }
-        f(&self.0.borrow())
     }
 }
 
@@ -88,14 +94,14 @@ impl<V: Values> Default for RulesCopy<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limiter::pair::Pair;
+    use crate::limiter::test_values::TestValues;
 
-    fn shared() -> SharedRules<Pair> {
-        SharedRules::new(Settings::of_default(Pair { window: 2000, size: 100 })).unwrap()
+    fn shared() -> SharedRules<TestValues> {
+        SharedRules::new(Settings::of_default(TestValues { window: 2000, size: 100 })).unwrap()
     }
 
-    fn size(rules: &Rules<Pair>) -> u32 {
-        rules.class(None).values.size
+    fn size(rules: &Rules<TestValues>) -> u32 {
+        rules.class(None).size
     }
 
     #[test]
@@ -108,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_rules_may_ask_for_them_again() {
+    fn a_call_within_a_call_gets_the_same_rules() {
         let (shared, copy) = (shared(), RulesCopy::new());
         let now = || copy.with(&shared, size);
         let nested = copy.with(&shared, |rules| {

@@ -1,23 +1,22 @@
 //! A sliding window whose error is one-sided.
 //!
-//! Time is cut into slices, [`SLICES`] to a window. What counts is the current
-//! slice and those before it that lie in the window with all of their length. So
-//! all that is counted lies in less than one window: a source that keeps to its
-//! limit in every window is never over it. And all of the last
-//! `(SLICES - 1) / SLICES` of a window is counted: no span of that length ever
-//! passes more than the limit.
+//! Time is cut into slices, [`SLICES`] to a window. The current slice counts, and those before
+//! it that are in the window with their whole length. So all counted events are from less
+//! than one window: a source that keeps to its limit in every window is never over it. And
+//! all of the last `(SLICES - 1) / SLICES` of a window is counted: no span of that length
+//! ever passes more than the limit.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Slices of a window. The window that is enforced lies between 13/14 of the
+/// Slices of a window. The window that is enforced is between 13/14 of the
 /// configured one and all of it.
 pub const SLICES: usize = 14;
 
 /// Shortest window in ms: a slice of it is longer than the clock's ms.
 const SHORTEST: u32 = SLICES as u32 + 1;
 
-/// Slice numbers begin again here, after a year with the shortest window: a
-/// multiple of [`SLICES`], so that neighbours lie side by side all the same.
+/// Slice numbers begin again here, after a year with the shortest window. A multiple of
+/// [`SLICES`], so that neighbours stay side by side.
 const PERIOD: u32 = (SLICES as u32) << 28;
 
 /// How time is cut: slice number = time in ms * factor / 2^64.
@@ -28,7 +27,7 @@ struct Slicing {
 }
 
 impl Slicing {
-    /// For a window of `window` ms; a shorter one than [`SHORTEST`] is as that.
+    /// For a window of `window` ms, [`SHORTEST`] at least.
     const fn new(window: u32) -> Self {
         let window = if window < SHORTEST { SHORTEST } else { window };
         // Rounded up: a slice is never too long, so that 14 of them fit.
@@ -44,23 +43,22 @@ impl Slicing {
     }
 }
 
-/// How a window is counted in. The same for all that are judged by one rule.
+/// How events are counted in windows; the same for all entries of one rule.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Counting {
     slicing: Slicing,
     /// Length of the window in ms.
     window: u32,
-    /// Raised when the length changes: counts of another one mean nothing.
+    /// Raised when the length changes: earlier counts then mean nothing.
     id: u32,
 }
 
-/// How useful a window is to keep: what counted in it with its last event, 0 if none of
-/// that counts any more; then how lately that event came.
-pub type Worth = (u32, i64);
+/// The lowest rank is evicted first: the events that still count, then how lately the last
+/// one came.
+pub type EvictionRank = (u32, i64);
 
 impl Counting {
-    /// Of a rule that is not known yet.
     pub const NONE: Self = Counting { slicing: Slicing::new(1000), window: 0, id: 0 };
 
     /// The counting in windows of `window` ms that follows on this one. The clock shows
@@ -72,8 +70,8 @@ impl Counting {
         Counting { slicing: Slicing::new(window.saturating_sub(tick)), window, id }
     }
 
-    /// Events in the window that ends at `now`; moves the window on. `id` is the mark of
-    /// what was counted in last.
+    /// Events in the window that ends at `now`; moves the window on. `id` is that of the
+    /// counting that the window was last used with.
     #[inline]
     pub fn count(&self, window: &mut Window, id: &mut u8, now: u64) -> u32 {
         if *id != self.id as u8 {
@@ -84,9 +82,9 @@ impl Counting {
         window.sum()
     }
 
-    /// As [`Counting::count`], where an event may be counted after later ones: it counts in
-    /// the slice of its own time, which is told for [`Window::add_in`]. One from before the
-    /// window counts in the oldest slice. The caller keeps the window's length.
+    /// As [`Counting::count`], where an event may be counted after later ones. Also returns the
+    /// slice of its own time, for [`Window::add_in`]: the oldest one, if the event is from
+    /// before the window. The caller keeps the window's length.
     pub fn count_in(&self, window: &mut Window, now: u64) -> (u32, Slice) {
         let to = self.slicing.at(now);
         let behind = ahead(to, window.newest);
@@ -116,8 +114,7 @@ impl Counting {
         window.newest = self.slicing.at(now);
     }
 
-    /// How useful a window is to keep.
-    pub fn worth(&self, window: &Window, id: u8, now: u64) -> Worth {
+    pub fn eviction_rank(&self, window: &Window, id: u8, now: u64) -> EvictionRank {
         let behind = ahead(window.newest, self.slicing.at(now));
         let lately = -(i64::from(behind) * i64::from(self.window));
         let fresh = (behind as usize) < SLICES && id == self.id as u8;
@@ -138,59 +135,54 @@ pub struct Slice(u32);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Window {
-    /// Number of the slice that was counted in last.
+    /// Number of the slice of the last event.
     newest: u32,
-    /// Events per slice, two in a word; slice n lies at n modulo [`SLICES`].
+    /// Events per slice, two in a word; slice n is at n modulo [`SLICES`].
     words: [u32; SLICES / 2],
 }
 
-// It fits where there are words of 8 bytes only.
+// It fits into words of 8 bytes.
 const _: () = assert!(size_of::<Window>().is_multiple_of(8));
 
 impl Window {
-    /// Without events.
     pub const NONE: Self = Window { newest: 0, words: [0; SLICES / 2] };
 
-    /// Counts one event in the newest slice.
     #[inline]
     pub fn add_one(&mut self) {
         let newest = self.newest;
-        if let Some(slice) = self.slices().get_mut(place(newest)) {
+        if let Some(slice) = self.slices().get_mut(position(newest)) {
             *slice = slice.saturating_add(1);
         }
     }
 
-    /// Counts one event in a slice that [`Counting::count_in`] has told.
+    /// Counts one event in a slice from [`Counting::count_in`].
     pub fn add_in(&mut self, Slice(number): Slice) {
-        if let Some(slice) = self.slices().get_mut(place(number)) {
+        if let Some(slice) = self.slices().get_mut(position(number)) {
             *slice = slice.saturating_add(1);
         }
     }
 
-    /// Counts `more` events at once in the newest slice.
     pub fn add(&mut self, more: u32) {
         let newest = self.newest;
-        if let Some(slice) = self.slices().get_mut(place(newest)) {
+        if let Some(slice) = self.slices().get_mut(position(newest)) {
             *slice = slice.saturating_add(u16::try_from(more).unwrap_or(u16::MAX));
         }
     }
 
-    /// Forgets all events.
     #[inline]
     pub fn clear(&mut self) {
         self.words = Default::default();
     }
 
-    /// The place of the slices, for other use while nothing is counted. It is to be
-    /// cleared before the next count.
+    /// The space of the slices, for other use while nothing is counted. It must be cleared
+    /// before the next count.
     #[inline]
-    pub fn spare(&mut self) -> &mut [u32; SLICES / 2] {
+    pub fn words_mut(&mut self) -> &mut [u32; SLICES / 2] {
         &mut self.words
     }
 
-    /// As [`Window::spare`], to be read.
     #[inline]
-    pub fn spared(&self) -> &[u32; SLICES / 2] {
+    pub fn words(&self) -> &[u32; SLICES / 2] {
         &self.words
     }
 
@@ -199,8 +191,8 @@ impl Window {
         bytemuck::cast_mut(&mut self.words)
     }
 
-    /// Moves on to slice `to`: slices that have left the window are cleared. A step back
-    /// in time begins a new window, since the same time would else be counted twice.
+    /// Moves on to slice `to` and clears the slices that have left the window. A step back
+    /// in time begins a new window: else the same time would be counted twice.
     #[inline]
     fn advance(&mut self, to: u32) {
         let newest = self.newest;
@@ -210,7 +202,7 @@ impl Window {
         }
         if (ahead as usize) < SLICES {
             for n in 1..=ahead {
-                if let Some(slice) = self.slices().get_mut(place(newest + n)) {
+                if let Some(slice) = self.slices().get_mut(position(newest + n)) {
                     *slice = 0;
                 }
             }
@@ -228,7 +220,7 @@ impl Window {
 }
 
 #[inline]
-fn place(number: u32) -> usize {
+fn position(number: u32) -> usize {
     number as usize % SLICES
 }
 
@@ -338,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn another_length_begins_a_new_count_and_makes_what_was_counted_worth_nothing() {
+    fn another_length_begins_a_new_count_and_lets_what_was_counted_be_evicted() {
         let first = Counting::NONE.change(2000, 0);
         let (mut window, mut id) = (Window::NONE, 0);
         first.count(&mut window, &mut id, 5000);
@@ -347,26 +339,26 @@ mod tests {
         let ticking = first.change(2000, 4);
         assert_eq!(ticking.count(&mut window, &mut id, 5000), 7);
         let longer = ticking.change(4000, 4);
-        assert_eq!(longer.worth(&window, id, 5000).0, 0);
+        assert_eq!(longer.eviction_rank(&window, id, 5000).0, 0);
         assert_eq!(longer.count(&mut window, &mut id, 5000), 0);
         assert_eq!(longer.change(2000, 4).count(&mut window, &mut id, 5000), 0);
     }
 
     #[test]
-    fn worth_is_what_counts_and_then_how_lately_it_came() {
+    fn the_rank_is_what_counts_and_then_how_lately_it_came() {
         let counting = Counting::NONE.change(1400, 0);
-        let worth = |at, events, now| {
+        let rank = |at, events, now| {
             let (mut window, mut id) = (Window::NONE, 0);
             counting.restart(&mut window, &mut id, at, events);
-            counting.worth(&window, id, now)
+            counting.eviction_rank(&window, id, now)
         };
-        assert!(worth(10_000, 5, 10_000) > worth(10_000, 4, 10_000));
-        assert!(worth(9_000, 4, 10_000) < worth(9_500, 4, 10_000));
-        assert!(worth(1_000, 9, 10_000) < worth(10_000, 1, 10_000));
-        assert_eq!(worth(1_000, 9, 10_000).0, 0);
+        assert!(rank(10_000, 5, 10_000) > rank(10_000, 4, 10_000));
+        assert!(rank(9_000, 4, 10_000) < rank(9_500, 4, 10_000));
+        assert!(rank(1_000, 9, 10_000) < rank(10_000, 1, 10_000));
+        assert_eq!(rank(1_000, 9, 10_000).0, 0);
         let mut idle = Window::NONE;
         counting.touch(&mut idle, 10_000);
-        assert_eq!(counting.worth(&idle, 0, 10_000), (0, 0));
+        assert_eq!(counting.eviction_rank(&idle, 0, 10_000), (0, 0));
     }
 
     #[derive(Debug, Clone)]
@@ -427,8 +419,8 @@ mod tests {
                             last = current;
                             let counts = |at: &&u32| current - **at < SLICES as u32;
                             let expected = events.iter().filter(counts).count() as u32;
-                            // The worth is told without moving the window on.
-                            prop_assert!(counting.worth(&window, id, now).0 >= expected);
+                            // The rank does not move the window on.
+                            prop_assert!(counting.eviction_rank(&window, id, now).0 >= expected);
                             prop_assert_eq!(counting.count(&mut window, &mut id, now), expected);
                             window.add_one();
                             events.push(current);

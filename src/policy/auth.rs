@@ -1,40 +1,37 @@
-//! Brute force protection: what the script is told.
+//! Brute force protection: verdicts for the script.
 
-use crate::auth::Outcome;
+use crate::auth::AuthOutcome;
 use crate::verdict::Verdict;
 
-/// Which of the three functions was called.
+/// The function that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// `auth_check`.
+pub enum AuthFunction {
     Check,
     /// `auth_failed` with credentials, or without: a challenge.
     Failed {
         /// Whether the request has any.
         credentials: bool,
     },
-    /// `auth_ok`.
     Succeeded,
 }
 
-/// The verdict on an outcome.
-pub fn auth_verdict(asked: Asked, outcome: Outcome) -> Verdict {
+pub fn auth_verdict(asked: AuthFunction, outcome: AuthOutcome) -> Verdict {
     match outcome {
-        Outcome::Clear => match asked {
-            Asked::Succeeded => Verdict::AuthCleared,
-            Asked::Failed { credentials: false } => Verdict::AuthChallenge,
+        AuthOutcome::Clear => match asked {
+            AuthFunction::Succeeded => Verdict::AuthCleared,
+            AuthFunction::Failed { credentials: false } => Verdict::AuthChallenge,
             _ => Verdict::AuthClear,
         },
-        Outcome::Exempt => Verdict::Exempt,
-        Outcome::Counted => Verdict::AuthCounted,
-        Outcome::Same => Verdict::AuthSame,
-        Outcome::Started => Verdict::AuthBanStarted,
-        Outcome::Banned => Verdict::AuthBanned,
-        Outcome::Untracked => Verdict::AuthUntracked,
+        AuthOutcome::Exempt => Verdict::Exempt,
+        AuthOutcome::Counted => Verdict::AuthCounted,
+        AuthOutcome::Repeat => Verdict::AuthSame,
+        AuthOutcome::Started => Verdict::AuthBanStarted,
+        AuthOutcome::Banned => Verdict::AuthBanned,
+        AuthOutcome::Untracked => Verdict::AuthUntracked,
     }
 }
 
-/// What the script is told of a verdict: with `monitor` nobody is refused.
+/// The verdict for the script: with `monitor` nothing is refused.
 pub fn watch_auth(verdict: Verdict, monitor: bool) -> Verdict {
     match verdict.code() {
         ..0 if monitor => Verdict::AuthMonitored,
@@ -48,12 +45,12 @@ mod tests {
 
     #[test]
     fn each_function_has_its_own_word_for_all_is_well() {
-        let clear = |asked| auth_verdict(asked, Outcome::Clear);
-        assert_eq!(clear(Asked::Check), Verdict::AuthClear);
-        assert_eq!(clear(Asked::Succeeded), Verdict::AuthCleared);
-        assert_eq!(clear(Asked::Failed { credentials: false }), Verdict::AuthChallenge);
-        for refusal in [Outcome::Started, Outcome::Banned] {
-            let verdict = auth_verdict(Asked::Check, refusal);
+        let clear = |asked| auth_verdict(asked, AuthOutcome::Clear);
+        assert_eq!(clear(AuthFunction::Check), Verdict::AuthClear);
+        assert_eq!(clear(AuthFunction::Succeeded), Verdict::AuthCleared);
+        assert_eq!(clear(AuthFunction::Failed { credentials: false }), Verdict::AuthChallenge);
+        for refusal in [AuthOutcome::Started, AuthOutcome::Banned] {
+            let verdict = auth_verdict(AuthFunction::Check, refusal);
             assert!(verdict.code() < 0);
             assert_eq!(watch_auth(verdict, true), Verdict::AuthMonitored);
             assert_eq!(watch_auth(verdict, false), verdict);

@@ -1,7 +1,6 @@
 //! Flags of script functions: letters.
 
-/// Gives each letter to `take`, which says whether it is known; the first one
-/// that is not.
+/// Passes each letter to `take`, which returns whether it is known; the first unknown one.
 pub(super) fn read_letters(text: &[u8], mut take: impl FnMut(u8) -> bool) -> Option<u8> {
     let mut unknown = None;
     for &letter in text {

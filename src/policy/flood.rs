@@ -1,14 +1,14 @@
-//! Flood control: which class a source is of, and what the script is told.
+//! Flood control: the class of a source, and verdicts for the script.
 
 use super::flags::read_letters;
 use crate::address::Address;
-use crate::flood::Outcome;
+use crate::flood::FloodOutcome;
 use crate::limiter::ClassId;
 use crate::snapshot::{SourceKind, View};
 use crate::verdict::Verdict;
 
-/// The class of a source, None for an exempt one, and by which rule;
-/// `company_sources` is the class of companies' ranges.
+/// The class of a source, None if exempt, and the rule behind it. `company_sources` is the
+/// class of companies' ranges.
 pub fn source_class(
     snapshot: &View<'_>,
     source: Address,
@@ -23,20 +23,18 @@ pub fn source_class(
     (class, kind)
 }
 
-/// The verdict on an outcome.
-pub fn flood_verdict(outcome: &Outcome) -> Verdict {
+pub fn flood_verdict(outcome: &FloodOutcome) -> Verdict {
     match outcome {
-        Outcome::Exempt => Verdict::Exempt,
-        Outcome::Under => Verdict::UnderLimit,
-        Outcome::Untracked => Verdict::FloodUntracked,
-        Outcome::Started { .. } => Verdict::FloodStarted,
-        Outcome::Blocked { .. } => Verdict::FloodBlocked,
-        Outcome::Throttled { .. } => Verdict::FloodThrottled,
+        FloodOutcome::Exempt => Verdict::Exempt,
+        FloodOutcome::Under => Verdict::UnderLimit,
+        FloodOutcome::Untracked => Verdict::FloodUntracked,
+        FloodOutcome::Started { .. } => Verdict::FloodStarted,
+        FloodOutcome::Blocked { .. } => Verdict::FloodBlocked,
+        FloodOutcome::Throttled { .. } => Verdict::FloodThrottled,
     }
 }
 
-/// What the script is told of a verdict: an emergency is never refused, and with
-/// `monitor` nobody is.
+/// The verdict for the script: an emergency is never refused, and with `monitor` nothing is.
 pub fn soften(verdict: Verdict, flags: FloodFlags, monitor: bool) -> Verdict {
     match verdict.code() {
         ..0 if flags.emergency => Verdict::FloodEmergency,

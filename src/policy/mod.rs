@@ -1,4 +1,4 @@
-//! Decisions: pure functions of a snapshot, the time and what was asked.
+//! Decisions: pure functions of a snapshot, the time and the arguments.
 #![forbid(unsafe_code)]
 
 mod auth;
@@ -10,7 +10,7 @@ mod numbers;
 mod scopes;
 mod source;
 
-pub use auth::{Asked, auth_verdict, watch_auth};
+pub use auth::{AuthFunction, auth_verdict, watch_auth};
 pub use calls::{
     CallFlags, Roadwarrior, call_verdict, roadwarrior, roadwarrior_scopes, roadwarrior_verdict,
 };

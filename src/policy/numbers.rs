@@ -30,7 +30,8 @@ impl Hit {
         if taken.outcome == Outcome::HeldByOther {
             return Self::of_roadwarrior(wanted, taken);
         }
-        let exceeded = taken.exceeded?;
+        let judged = matches!(taken.outcome, Outcome::Refused | Outcome::Counted);
+        let exceeded = taken.exceeded.filter(|_| judged)?;
         Some(Hit {
             kind: exceeded.kind,
             bound: exceeded.bound,
@@ -77,6 +78,11 @@ pub struct FloodNumbers {
     pub block_seconds: u32,
 }
 
+impl FloodNumbers {
+    /// The verdict is about no source.
+    pub const NONE: Self = FloodNumbers { class: None, requests: 0, limit: 0, block_seconds: 0 };
+}
+
 /// The AoR and source that a verdict of brute force protection is about.
 #[derive(Clone, Copy)]
 pub struct AuthNumbers {
@@ -88,4 +94,9 @@ pub struct AuthNumbers {
     pub limit: u32,
     /// Seconds of the ban that are left.
     pub ban_seconds: u32,
+}
+
+impl AuthNumbers {
+    /// The verdict is about no AoR.
+    pub const NONE: Self = AuthNumbers { class: None, failures: 0, limit: 0, ban_seconds: 0 };
 }

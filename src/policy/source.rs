@@ -9,11 +9,8 @@ use crate::verdict::Verdict;
 /// A verdict about a source and the rule behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceDecision {
-    /// What the script is told.
     pub verdict: Verdict,
-    /// The range that grants the source.
     pub range: Option<Prefix>,
-    /// The country that grants the source.
     pub country: Option<CountryCode>,
 }
 
@@ -23,13 +20,13 @@ impl From<Verdict> for SourceDecision {
     }
 }
 
-/// Decides for the company with this id. One that is not set is an error of the script.
+/// Decides for the company with this id. An unset id is an error of the script.
 #[inline]
 pub fn check_company_ip(snapshot: &View<'_>, company: &[u8], source: Address) -> SourceDecision {
     check_source(snapshot.company(company).as_ref(), company, source)
 }
 
-/// The same for one that was looked up by its id.
+/// The same for a company that was looked up.
 #[inline]
 pub fn check_source(
     company: Option<&CompanyView<'_>>,

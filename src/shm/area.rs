@@ -19,8 +19,8 @@ unsafe impl Send for Area {}
 // SAFETY: as above.
 unsafe impl Sync for Area {}
 
-/// Types that may lie in shared memory: atomics and plain numbers, valid when
-/// all bytes are zero, without pointers into one process.
+/// Types that may be in shared memory: atomics and plain numbers, valid when all bytes are
+/// zero, without pointers into one process.
 ///
 /// # Safety
 /// The implementor guarantees all of that, and `Sync`-safe access.
@@ -62,10 +62,9 @@ impl Area {
             return Err(io::Error::last_os_error());
         }
         let base: NonNull<u8> = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        // With Kamailio's mlock_pages the kernel has filled and locked all of
-        // it by now; without, this does nothing and cannot fail in a way that
-        // matters.
-        // SAFETY: the new mapping, which nobody uses yet.
+        // With Kamailio's mlock_pages the kernel has filled and locked all of it by now;
+        // without, this does nothing. Failing is harmless.
+        // SAFETY: the new mapping, which is not in use yet.
         unsafe {
             libc::munlock(base.as_ptr().cast(), len);
             libc::madvise(base.as_ptr().cast(), len, libc::MADV_REMOVE);
@@ -74,9 +73,6 @@ impl Area {
     }
 
     /// Maps one value of `T` for the life of the process family.
-    ///
-    /// # Errors
-    /// As [`Area::new`].
     pub fn share<T: Shared>() -> io::Result<&'static T> {
         let area = Area::new(size_of::<T>())?;
         // SAFETY: the mapping is page-aligned, large enough, zero (valid for
@@ -85,9 +81,6 @@ impl Area {
     }
 
     /// Maps `count` values of `T` for the life of the process family.
-    ///
-    /// # Errors
-    /// As [`Area::new`].
     #[cfg(not(shuttle))]
     pub fn share_slice<T: Shared>(count: usize) -> io::Result<&'static [T]> {
         let bytes = count.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::InvalidInput)?;
@@ -96,23 +89,32 @@ impl Area {
         Ok(unsafe { std::slice::from_raw_parts(area.base.cast::<T>().as_ptr(), count) })
     }
 
-    /// The scheduler's atomics cannot lie in a mapping: they are leaked.
+    /// The scheduler's atomics cannot be in a mapping: they are leaked.
     #[cfg(shuttle)]
     pub fn share_slice<T: Default>(count: usize) -> io::Result<&'static [T]> {
         Ok((0..count).map(|_| T::default()).collect::<Vec<T>>().leak())
     }
 
-    /// Size in bytes.
+    /// Maps one atomic for the life of the process family.
+    #[cfg(not(shuttle))]
+    pub fn share_atomic<T: Shared>() -> io::Result<&'static T> {
+        Area::share()
+    }
+
+    #[cfg(shuttle)]
+    pub fn share_atomic<T: Default>() -> io::Result<&'static T> {
+        Ok(Box::leak(Box::default()))
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether the area has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// A part of it; None if that lies outside.
+    /// A part of it; None if it is not inside.
     pub fn part(&self, offset: usize, len: usize) -> Option<Part<'_>> {
         let end = offset.checked_add(len)?;
         if end > self.len {
@@ -146,7 +148,7 @@ impl<'a> Part<'a> {
     /// Copies `bytes` to the start of the part. False if they do not fit.
     ///
     /// # Safety
-    /// No process may read or write the part meanwhile.
+    /// No process may read or write the part during the call.
     pub unsafe fn write(self, bytes: &[u8]) -> bool {
         if bytes.len() > self.len {
             return false;
@@ -161,7 +163,7 @@ impl<'a> Part<'a> {
     /// part must begin and end at page boundaries.
     ///
     /// # Safety
-    /// No process may read or write the part meanwhile.
+    /// No process may read or write the part during the call.
     pub unsafe fn discard(self) -> io::Result<()> {
         // SAFETY: the range is inside a shared mapping of ours; MADV_REMOVE
         // frees its backing store for all processes.

@@ -1,5 +1,5 @@
-//! The atomics of what several processes change at once. With `--cfg shuttle`
-//! they are those of the scheduler that explores interleavings.
+//! Atomics that several processes change. With `--cfg shuttle` they are those of the
+//! scheduler that explores interleavings.
 
 #[cfg(not(shuttle))]
 pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -5,15 +5,12 @@ use std::io;
 use super::area::Area;
 use super::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Positions from 0 on; lock-free. Who changes one holds the lock of what it stands
-/// for, so that it changes in one order.
+/// Positions from 0 on; lock-free. A position is changed only under the lock of the line it
+/// stands for; that orders the changes.
 pub struct BitSet(&'static [AtomicU64]);
 
 impl BitSet {
     /// Maps an empty set with room for `count` positions.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(count: usize) -> io::Result<Self> {
         Ok(BitSet(Area::share_slice(count.div_ceil(64))?))
     }
@@ -31,13 +28,12 @@ impl BitSet {
         }
     }
 
-    /// What is in it, ascending.
+    /// Ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
         let numbered = self.0.iter().enumerate();
         numbered.flat_map(|(n, word)| bits(word.load(Relaxed)).map(move |bit| n * 64 + bit))
     }
 
-    /// Bytes of address space.
     pub fn bytes(&self) -> usize {
         size_of_val(self.0)
     }

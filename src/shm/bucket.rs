@@ -35,9 +35,6 @@ pub struct Locked {
 
 impl Buckets {
     /// Maps at least `count` buckets.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(count: usize) -> io::Result<Self> {
         Ok(Buckets(Area::share_slice(count.next_power_of_two())?))
     }
@@ -47,8 +44,8 @@ impl Buckets {
         (hash as usize & (self.0.len() - 1)) as u32
     }
 
-    /// Locks a bucket. A process that holds several locks them in ascending
-    /// order, and does nothing but ledger work meanwhile.
+    /// Locks a bucket. A process that locks several does so in ascending order, and does
+    /// nothing but ledger work until it unlocks them.
     pub fn lock(&self, index: u32) -> Option<Locked> {
         let bucket = self.0.get(index as usize)?;
         bucket.lock.lock();
@@ -60,7 +57,6 @@ impl Buckets {
         self.0.get(index as usize).is_some_and(|bucket| std::ptr::eq(bucket, locked.bucket))
     }
 
-    /// Bytes of address space.
     pub fn bytes(&self) -> usize {
         size_of_val(self.0)
     }

@@ -1,9 +1,9 @@
 //! What all processes share, and the only `unsafe` towards it.
 //!
-//! Memory is mapped before Kamailio forks (`MAP_SHARED | MAP_ANONYMOUS`), so it
-//! lies at the same address in every process. Rust's atomics are plain machine
-//! instructions on it and therefore hold between processes as they do between
-//! threads. All-zero memory is a valid empty state of every type here.
+//! Memory is mapped before Kamailio forks (`MAP_SHARED | MAP_ANONYMOUS`), so it has the
+//! same address in every process. Rust's atomics are plain machine instructions on it and
+//! work between processes as they do between threads. All-zero memory is a valid empty state
+//! of every type here.
 
 mod area;
 pub mod atomic;
@@ -21,7 +21,9 @@ mod text;
 pub use area::{Area, page_size};
 pub use bitset::{BitSet, bits};
 pub use bucket::{Buckets, Locked};
-pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, watch_waits};
+#[cfg(not(shuttle))]
+pub use mutex::takeovers;
+pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, on_long_wait};
 pub use owner::process_id;
 pub use pool::{Pool, Record};
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};

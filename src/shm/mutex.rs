@@ -2,10 +2,9 @@
 //!
 //! `parking_lot`'s own mutex parks threads in a table of one process, so only
 //! its guards are used (`lock_api`), over a word in shared memory. The word names
-//! the owner, so a lock whose owner has died is taken over. One kind puts
-//! waiters to sleep on a futex, for work that may take its time; the other is for
-//! some ten instructions: it costs one atomic operation instead of two, and who
-//! has to wait looks again now and then.
+//! the owner, so a lock whose owner has died is taken over. There are two kinds.
+//! Waiters for a [`SharedMutex`] sleep on a futex. A [`ShortMutex`] is for critical
+//! sections of about ten instructions: unlock is a plain store, and waiters poll.
 
 use std::time::Duration;
 #[cfg(not(shuttle))]
@@ -20,7 +19,7 @@ use super::owner::{id_of, own_process};
 #[cfg(not(shuttle))]
 use super::owner::{is_gone, is_unknown};
 
-/// Set while somebody may be waiting; the rest of the word names the owner.
+/// Set while there may be waiters; the rest of the word names the owner.
 const WAITERS: u32 = 1 << 31;
 /// Looks at the word before a waiter goes to sleep.
 #[cfg(not(shuttle))]
@@ -31,40 +30,49 @@ const LOOK_AGAIN: Duration = Duration::from_micros(50);
 /// How often a waiter looks whether the owner is still alive.
 #[cfg(not(shuttle))]
 const OWNER_CHECK: Duration = Duration::from_millis(200);
-/// How long a waiter believes a system call that an owner is alive. After that it looks
-/// whether that is still the same process, and says that it waits.
+/// How long a waiter trusts `kill`, which says that a process with the owner's pid exists.
+/// After that it checks that this is the same process, and reports the wait.
 #[cfg(not(shuttle))]
 const LONG: Duration = Duration::from_secs(1);
 
-/// Told of each wait for a lock that lasts longer than a second, with the id of the
-/// owner; in the process that waits.
-static LONG_WAIT: OnceCell<fn(u32)> = OnceCell::new();
+/// Called in a process that has waited for a lock for more than a second.
+static ON_LONG_WAIT: OnceCell<fn(u32)> = OnceCell::new();
+/// Locks that this process has taken over.
+#[cfg(not(shuttle))]
+static TAKEOVERS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
-/// Says whom to tell of long waits for locks; the first call counts.
-pub fn watch_waits(told: fn(owner: u32)) {
-    let _ = LONG_WAIT.set(told);
+/// Sets what runs, with the id of the owner, where a wait for a lock lasts longer than a
+/// second. Only the first call has an effect.
+pub fn on_long_wait(run: fn(owner: u32)) {
+    let _ = ON_LONG_WAIT.set(run);
+}
+
+/// Locks that this process has taken over from owners that had ended.
+#[cfg(not(shuttle))]
+pub fn takeovers() -> u64 {
+    TAKEOVERS.load(Relaxed)
 }
 
 /// A wait for a lock.
 #[cfg(not(shuttle))]
 struct Wait {
     started: Instant,
-    /// Who has the lock, and since when the waiter sees that, or has looked at it.
     owner: u32,
+    /// Since when the owner is the same, or when it was last checked.
     since: Instant,
-    /// Whether somebody is to be told that it lasts.
-    tells: bool,
+    /// Whether a long wait is reported.
+    reports: bool,
 }
 
 #[cfg(not(shuttle))]
 impl Wait {
-    fn new(tells: bool) -> Self {
+    fn new(reports: bool) -> Self {
         let now = Instant::now();
-        Wait { started: now, owner: 0, since: now, tells }
+        Wait { started: now, owner: 0, since: now, reports }
     }
 
-    /// Whether the owner of the lock has ended, so that the lock is to be taken over.
-    fn is_in_vain(&mut self, owner: u32) -> bool {
+    /// Whether the owner has ended: the lock must be taken over.
+    fn has_ended(&mut self, owner: u32) -> bool {
         if is_unknown(owner) {
             return true;
         }
@@ -79,10 +87,10 @@ impl Wait {
         if is_gone(owner) {
             return true;
         }
-        if std::mem::take(&mut self.tells)
-            && let Some(told) = LONG_WAIT.get()
+        if std::mem::take(&mut self.reports)
+            && let Some(report) = ON_LONG_WAIT.get()
         {
-            told(id_of(owner));
+            report(id_of(owner));
         }
         false
     }
@@ -126,7 +134,7 @@ unsafe impl RawMutex for RawSharedMutex {
 }
 
 impl RawSharedMutex {
-    /// Pid of the process that holds the lock, 0 if none does.
+    /// Pid of the process that has the lock, 0 if it is free.
     pub fn owner(&self) -> u32 {
         id_of(self.0.load(Relaxed))
     }
@@ -143,7 +151,7 @@ impl RawSharedMutex {
     #[cold]
     #[cfg(not(shuttle))]
     fn acquire_contended(&self, me: u32, timeout: Option<Duration>) -> bool {
-        // Most locks are held for less than a system call takes.
+        // Most critical sections are shorter than a system call.
         for _ in 0..SPINS {
             std::hint::spin_loop();
             if self.0.load(Relaxed) == 0 && self.0.compare_exchange(0, me, Acquire, Relaxed).is_ok()
@@ -151,13 +159,14 @@ impl RawSharedMutex {
                 return true;
             }
         }
-        // One with a timeout says itself that it waits.
+        // With a timeout the caller reports the wait.
         let mut wait = Wait::new(timeout.is_none());
         loop {
             let seen = self.0.load(Relaxed);
-            if seen == 0 || wait.is_in_vain(seen & !WAITERS) {
+            if seen == 0 || wait.has_ended(seen & !WAITERS) {
                 // Others may wait too, so the flag is kept with the lock.
                 if self.0.compare_exchange(seen, me | WAITERS, Acquire, Relaxed).is_ok() {
+                    TAKEOVERS.fetch_add(u64::from(seen != 0), Relaxed);
                     return true;
                 }
                 continue;
@@ -177,11 +186,9 @@ impl RawSharedMutex {
 #[repr(transparent)]
 pub struct RawShortMutex(AtomicU32);
 
-/// A value of type `T` under a mutex of all processes that is never held around a
-/// system call.
+/// A value of type `T` under a mutex of all processes, never locked during a system call.
 pub type ShortMutex<T> = Mutex<RawShortMutex, T>;
 
-/// Holds a [`ShortMutex`].
 pub type ShortGuard<'a, T> = MutexGuard<'a, RawShortMutex, T>;
 
 // SAFETY: as for `SharedMutex`.
@@ -209,7 +216,7 @@ unsafe impl RawMutex for RawShortMutex {
 }
 
 impl RawShortMutex {
-    /// The owner is at work on another core, or has been preempted, or is dead.
+    /// The owner runs on another core, was preempted, or is dead.
     #[cold]
     #[cfg(not(shuttle))]
     fn wait(&self) {
@@ -224,9 +231,10 @@ impl RawShortMutex {
             std::thread::sleep(LOOK_AGAIN);
             let owner = self.0.load(Relaxed);
             if owner != 0
-                && wait.is_in_vain(owner)
+                && wait.has_ended(owner)
                 && self.0.compare_exchange(owner, own_process(), Acquire, Relaxed).is_ok()
             {
+                TAKEOVERS.fetch_add(1, Relaxed);
                 return;
             }
         }
@@ -331,9 +339,9 @@ mod tests {
     }
 
     #[test]
-    fn a_long_wait_for_a_live_owner_is_told() {
+    fn a_long_wait_for_a_live_owner_is_reported() {
         static OWNER: AtomicU32 = AtomicU32::new(0);
-        watch_waits(|owner| OWNER.store(owner, Relaxed));
+        on_long_wait(|owner| OWNER.store(owner, Relaxed));
         let mutex = Arc::new(ShortMutex::new(0));
         let guard = mutex.lock();
         let waiter = std::thread::spawn({

@@ -1,8 +1,7 @@
 //! Owners of locks and reader slots: a word that names a process or a thread.
 //!
-//! The kernel gives the id of one that has ended to another one. So the word also has a
-//! mark of when its owner began, and an owner whose id lives on in another process is
-//! told from that one.
+//! The kernel reuses the id of a process that has ended. So the word also has a mark of its
+//! owner's start time, which another process with the same id does not have.
 //!
 //! ```text
 //! unused: 1 bit (a lock's own) | mark: 8 bits, 0 if it is not known | id: 23 bits
@@ -73,8 +72,8 @@ fn word_of(id: u32) -> u32 {
     id | stat_of(id).map_or(0, |stat| stat.mark) << ID_BITS
 }
 
-/// Whether the id of an owner is nobody's: one system call. An owner that has ended but
-/// was not waited for, or whose id was given to another one, is told by [`is_gone`].
+/// Whether no process has the id of an owner: one system call. A zombie counts as alive, and
+/// so does another process with the same id: see [`is_gone`].
 pub fn is_unknown(word: u32) -> bool {
     let id = id_of(word) as libc::pid_t;
     if id == 0 {
@@ -85,8 +84,8 @@ pub fn is_unknown(word: u32) -> bool {
     rc != 0 && std::io::Error::last_os_error().raw_os_error() != Some(libc::EPERM)
 }
 
-/// Whether an owner has ended. Reads a file of `/proc`; where that cannot be had (a
-/// chroot), it knows what [`is_unknown`] knows.
+/// Whether an owner has ended. Reads a file of `/proc`; without one (in a chroot) the result
+/// is that of [`is_unknown`].
 pub fn is_gone(word: u32) -> bool {
     if is_unknown(word) {
         return true;
@@ -95,9 +94,8 @@ pub fn is_gone(word: u32) -> bool {
     stat.has_ended || mark_of(word) != 0 && mark_of(word) != stat.mark
 }
 
-/// What the kernel tells of a process or thread.
 struct Stat {
-    /// It runs no more, and was not waited for.
+    /// It is a zombie.
     has_ended: bool,
     /// Of its start, never 0.
     mark: u32,
@@ -110,14 +108,14 @@ fn stat_of(id: u32) -> Option<Stat> {
     let path = std::str::from_utf8(path.split(|byte| *byte == 0).next()?).ok()?;
     let mut text = [0u8; 1024];
     let read = File::open(path).ok()?.read(&mut text).ok()?;
-    // A name in parentheses stands first, and may hold any sign.
+    // The name, in parentheses, may contain any sign.
     let behind = text.get(..read)?.rsplit(|byte| *byte == b')').next()?;
     let mut fields = std::str::from_utf8(behind).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
     // From the state on: threads are field 17, the start in clock ticks is field 19.
     let threads: u32 = fields.nth(16)?.parse().ok()?;
     let start: u64 = fields.nth(1)?.parse().ok()?;
-    // Of a process whose first thread has ended, others may run.
+    // Other threads may run on after the first one has ended.
     let has_ended = matches!(state, "Z" | "X") && threads <= 1;
     Some(Stat { has_ended, mark: (start % MARKS) as u32 + 1 })
 }
@@ -126,14 +124,14 @@ fn stat_of(id: u32) -> Option<Stat> {
 pub(super) mod tests {
     use super::*;
 
-    /// An owner whose id is now another one's: that of this process.
+    /// An owner that has ended, and whose id this process has now.
     pub fn with_reused_id() -> u32 {
         let own = own_process();
         let mark = mark_of(own) % MARKS as u32 + 1;
         id_of(own) | mark << ID_BITS
     }
 
-    /// A process that has ended and waits for its parent to ask; the parent is to.
+    /// A zombie; the caller waits for it.
     #[allow(clippy::unwrap_used)]
     pub fn zombie() -> std::process::Child {
         let child = std::process::Command::new("true").spawn().unwrap();
@@ -144,7 +142,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_owner_is_told_from_the_one_that_got_its_id() {
+    fn an_owner_differs_from_the_next_process_with_its_id() {
         let own = own_process();
         assert_eq!(id_of(own), std::process::id());
         assert_ne!(mark_of(own), 0);

@@ -1,7 +1,7 @@
 //! Fixed pools of records with a lock-free list of free ones.
 //!
-//! Records that were never used follow a mark instead of being linked, so a new
-//! pool is all zero and takes no memory. The list is R. K. Treiber's stack
+//! Records that were never used are not linked but follow a mark, so a new pool is all zero
+//! and takes no memory. The list is R. K. Treiber's stack
 //! (1986); a tag in its head, raised with every change, rules out ABA.
 
 use std::io;
@@ -23,7 +23,6 @@ struct Free {
     head: AtomicU64,
     /// Records from here on were never used.
     unused: AtomicU32,
-    /// Records in use.
     live: AtomicU32,
 }
 
@@ -41,22 +40,19 @@ where
     Record<N>: Default,
 {
     /// Maps a pool of `capacity` records.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(capacity: usize) -> io::Result<Self> {
-        let free = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
+        let free = Area::share_atomic()?;
         Ok(Pool { records: Area::share_slice(capacity)?, free })
     }
 
-    /// A record for the caller alone; None if all are in use.
+    /// A free record; None if all are in use.
     pub fn take(&self) -> Option<u32> {
         let taken = self.pop().or_else(|| self.first_unused())?;
         self.free.live.fetch_add(1, Relaxed);
         Some(taken)
     }
 
-    /// Gives back a record that [`Pool::take`] gave; it is in use no more.
+    /// Gives back a record from [`Pool::take`].
     pub fn give(&self, position: u32) {
         let Some(record) = self.records.get(position as usize) else { return };
         self.free.live.fetch_sub(1, Relaxed);
@@ -75,8 +71,8 @@ where
         let mut head = self.free.head.load(Acquire);
         loop {
             let position = (head as u32).checked_sub(1)?;
-            // Another process may take this record meanwhile and write to it:
-            // then the tag has changed and the link read here is not used.
+            // If another process takes this record and writes to it, the tag changes and the
+            // link read here is not used.
             let link = self.records.get(position as usize)?[0].load(Relaxed);
             let new = next_tag(head) | (link & 0xffff_ffff);
             match self.free.head.compare_exchange(head, new, Acquire, Acquire) {
@@ -97,12 +93,10 @@ where
         self.records.get(position as usize)
     }
 
-    /// Records in all.
     pub fn capacity(&self) -> usize {
         self.records.len()
     }
 
-    /// Records in use now.
     pub fn live(&self) -> u32 {
         self.free.live.load(Relaxed)
     }

@@ -1,9 +1,9 @@
-//! Which generation is current, and who still reads which.
+//! Which generation is current, and which ones are being read.
 //!
-//! Hazard slots after M. Michael, "Hazard Pointers" (2004), one per thread that reads,
-//! which is one per process but where a process has several: a reader announces the
-//! generation it is about to read and looks again whether it is still current. A writer that has replaced a generation waits until no
-//! slot names it (the grace period). Readers never wait.
+//! Hazard slots after M. Michael, "Hazard Pointers" (2004), one per thread that reads: a
+//! reader announces the generation it is about to read, then checks that it is still
+//! current. A writer that has replaced a generation waits until no slot names it (the grace
+//! period). Readers never wait.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
@@ -45,12 +45,11 @@ pub struct Reader {
 }
 
 impl Publication {
-    /// A reader for the calling thread; None if all slots are taken by threads that
-    /// live. Slots of dead ones are taken over, first of all that of an earlier one
-    /// with the same id.
+    /// A reader for the calling thread; None if live threads have all slots. Slots of dead
+    /// threads are taken over, that of one with the same id first.
     ///
-    /// A slot is a thread's and not a process's: a second thread of a process that got
-    /// the slot of the first would clear what that one announces.
+    /// Slots belong to threads, not processes: two threads with one slot would clear each
+    /// other's announcements.
     ///
     /// # Safety
     /// A thread calls this once, and again only in the child of a fork: two readers of
@@ -63,7 +62,7 @@ impl Publication {
         let take = |from: u32, slot: &ReaderSlot| {
             slot.owner.compare_exchange(from, owner, AcqRel, Relaxed).is_ok()
         };
-        // Who had the same id is dead, since the caller has it now.
+        // The earlier thread with this id is dead, since the caller has the id now.
         let earlier = |slot: &ReaderSlot| {
             let seen = slot.owner.load(Relaxed);
             id_of(seen) == id_of(owner) && take(seen, slot)
@@ -117,15 +116,15 @@ impl Publication {
         }
     }
 
-    /// Makes `generation` current. The caller holds the reload lock and has
-    /// written the snapshot.
+    /// Makes `generation` current. The caller has the reload lock and has written the
+    /// snapshot.
     pub fn publish(&self, generation: u64) {
         self.current.store(generation, SeqCst);
     }
 
-    /// Id of a live thread (of a process with one thread its pid) that reads a
-    /// generation for which `stale` holds, None if there is no such reader. The caller holds the reload lock and
-    /// `stale` must not hold for the current generation; then None is final.
+    /// Id of a live thread (its pid, in a process with one thread) that reads a generation
+    /// that is `stale`. If the caller has the reload lock and the current generation is not
+    /// `stale`, None is final.
     pub fn reader_of(&self, stale: impl Fn(u64) -> bool) -> Option<u32> {
         self.slots.iter().find_map(|slot| {
             let pinned = slot.pinned.load(SeqCst);
@@ -167,7 +166,7 @@ mod tests {
         assert_eq!(shared.pin(reader), 2);
     }
 
-    /// Ids above the kernel's highest, so nobody has them.
+    /// Ids above the kernel's highest: no process has them.
     const NOBODY: u32 = 1 << 22;
 
     #[test]

@@ -5,29 +5,26 @@ use std::cell::Cell;
 use super::owner::own_process;
 use super::publication::{Publication, Reader};
 
-/// After a claim has failed, how many requests go by before the next one.
+/// Requests between a failed claim and the next one.
 const RETRY_AFTER: u32 = 10_000;
 
-/// Why there is none.
+/// Why a thread has no reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoReader {
-    /// All slots are taken by threads that live.
+    /// Live threads have all slots.
     Full,
-    /// It was asked for a moment ago.
+    /// A claim has just failed.
     Waiting,
 }
 
 thread_local! {
-    /// That of this thread, and the process for which it was claimed.
+    /// This thread's reader, and the process in which it was claimed.
     static OWN: Cell<Option<(u32, Reader)>> = const { Cell::new(None) };
     /// Requests to go before the next attempt to claim a slot.
     static RETRY_IN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The reader of this thread, claimed when it first asks and again after a fork.
-///
-/// # Errors
-/// Why there is none.
+/// The reader of this thread: claimed with the first call, and again after a fork.
 #[inline]
 pub fn own_reader(publication: &'static Publication) -> Result<Reader, NoReader> {
     let process = own_process();

@@ -1,16 +1,16 @@
 //! A bounded queue from many processes to one.
 //!
-//! After D. Vyukov's bounded queue (2011): each slot counts its turns, so a
-//! producer takes a slot with one exchange and waits for nobody. A full queue
-//! takes nothing more in; what is lost is counted. All zero is an empty queue.
+//! After D. Vyukov's bounded queue (2011): each slot counts its turns, so a producer takes a
+//! slot with one exchange and never waits. A full queue takes no more items; those that are
+//! lost are counted. All zero is an empty queue.
 
 use std::io;
 
 use super::area::Area;
 use super::atomic::{AtomicU64, Ordering::*};
 
-/// A slot: turn, then the words. Its turn is 2 * lap while it is free for that
-/// lap, and one more when it holds something.
+/// A slot: turn, then the words. Its turn is 2 * lap while it is free for that lap, and one
+/// more with an item in it.
 struct Slot<'a> {
     turn: &'a AtomicU64,
     words: &'a [AtomicU64],
@@ -30,9 +30,6 @@ const LINE: usize = 8;
 
 impl<const WORDS: usize> Ring<WORDS> {
     /// Maps a queue for `capacity` items.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(capacity: usize) -> io::Result<Self> {
         let slots = Area::share_slice(capacity * (WORDS + 1))?;
         Ok(Ring { slots, capacity: capacity as u64, ends: Area::share_slice(3 * LINE)? })
@@ -48,7 +45,6 @@ impl<const WORDS: usize> Ring<WORDS> {
         self.ends.get(number * LINE)
     }
 
-    /// Puts an item in; false if there is no room.
     pub fn push(&self, item: &[u64; WORDS]) -> bool {
         let Some(head) = self.end(0) else { return false };
         let mut position = head.load(Relaxed);
@@ -74,8 +70,8 @@ impl<const WORDS: usize> Ring<WORDS> {
         }
     }
 
-    /// As [`Ring::push`], but leaves room for others: false if `room` items wait already.
-    /// Several processes may pass the look at once, so as many more may get in.
+    /// As [`Ring::push`], but leaves room for others: false if `room` items wait. Several
+    /// processes may check that at once, so as many more may get in.
     pub fn push_within(&self, room: u64, item: &[u64; WORDS]) -> bool {
         let (end, read) = self.positions();
         end.saturating_sub(read) < room && self.push(item)
@@ -110,17 +106,14 @@ impl<const WORDS: usize> Ring<WORDS> {
         }
     }
 
-    /// What was lost.
     pub fn lost(&self) -> u64 {
         self.end(2).map_or(0, |lost| lost.load(Relaxed))
     }
 
-    /// Items that fit.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
     }
 
-    /// Bytes of address space.
     pub fn bytes(&self) -> usize {
         size_of_val(self.slots) + size_of_val(self.ends)
     }

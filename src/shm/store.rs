@@ -1,8 +1,8 @@
 //! Snapshots in shared memory: two halves used in turn.
 //!
-//! Generation g lies in half g % 2. Before a half is written again, nobody may
-//! read what it held; after a publication the retired half gives its pages back
-//! as soon as its last reader has left.
+//! Generation g is in half g % 2. A half is written again only when it has no readers left.
+//! After a publication the retired half gives its pages back as soon as its last reader has
+//! left.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -18,7 +18,6 @@ use super::publication::{Publication, Reader};
 /// in it for microseconds.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What lies at fixed addresses in all processes.
 #[repr(C)]
 struct Control {
     publication: Publication,
@@ -37,7 +36,7 @@ pub struct SnapshotStore {
     half: usize,
 }
 
-/// Holds the reload lock: publications come one after the other.
+/// Has the reload lock: publications come one after the other.
 pub struct Writer<'a> {
     store: &'a SnapshotStore,
     _lock: MutexGuard<'a, RawSharedMutex, u8>,
@@ -69,17 +68,11 @@ pub enum PublishError {
         room: usize,
     },
     /// A process has not left an old generation for 5 s.
-    Busy {
-        /// Its pid.
-        pid: u32,
-    },
+    Busy { pid: u32 },
 }
 
 impl SnapshotStore {
     /// Reserves `bytes` of address space for both halves.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new(bytes: usize) -> io::Result<Self> {
         let half = half_of(bytes, page_size());
         let area = Area::new(half * 2)?;
@@ -91,7 +84,6 @@ impl SnapshotStore {
         self.half
     }
 
-    /// Who reads what.
     pub fn publication(&self) -> &'static Publication {
         &self.control.publication
     }
@@ -104,7 +96,7 @@ impl SnapshotStore {
     /// Takes the reload lock; waits for a reload of another process.
     ///
     /// # Errors
-    /// Pid of the process that has held it for `timeout`.
+    /// Pid of the process that has kept it for `timeout`.
     pub fn writer(&self, timeout: Duration) -> Result<Writer<'_>, u32> {
         // SAFETY: the raw lock is only asked and, if `acquire` has it, handed to
         // the guard made right after.
@@ -112,7 +104,7 @@ impl SnapshotStore {
         if !raw.acquire(Some(timeout)) {
             return Err(raw.owner());
         }
-        // SAFETY: this thread holds the lock and no guard of it exists.
+        // SAFETY: this thread has the lock and no guard of it exists.
         let lock = unsafe { self.control.writer.make_guard_unchecked() };
         Ok(Writer { store: self, _lock: lock })
     }
@@ -150,7 +142,7 @@ impl SnapshotStore {
     }
 }
 
-/// Bytes of a half: whole pages, else the kernel would not take them back.
+/// Bytes of a half: whole pages, since the kernel takes no others back.
 fn half_of(bytes: usize, page: usize) -> usize {
     (bytes / 2).next_multiple_of(page)
 }
@@ -173,8 +165,8 @@ impl Writer<'_> {
         let Some(half) = store.half_of(generation) else {
             return Err(too_large);
         };
-        // SAFETY: only the holder of the lock writes, and no reader is left in
-        // this half: new ones pin `old`, which is the other half.
+        // SAFETY: only the owner of the lock writes, and no reader is left in this half: new
+        // ones pin `old`, which is the other half.
         unsafe { half.write(bytes) };
         store.len_of(generation).store(bytes.len() as u64, Relaxed);
         store.control.publication.publish(generation);
@@ -196,7 +188,6 @@ impl Writer<'_> {
 }
 
 impl Pinned<'_> {
-    /// Number of the generation, from 1.
     pub fn generation(&self) -> u64 {
         self.generation
     }

@@ -9,22 +9,16 @@ use super::mutex::SharedMutex;
 pub struct SharedText<const N: usize>(&'static SharedMutex<[u8; N]>);
 
 impl<const N: usize> SharedText<N> {
-    /// Maps an empty text.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new() -> io::Result<Self> {
         Ok(SharedText(Area::share()?))
     }
 
-    /// Replaces the text.
     pub fn set(&self, text: &str) {
         let mut bytes = self.0.lock();
         *bytes = [0; N];
         bytes.iter_mut().zip(cut::<N>(text)).for_each(|(to, from)| *to = *from);
     }
 
-    /// The text.
     pub fn get(&self) -> String {
         let bytes = *self.0.lock();
         let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
@@ -37,7 +31,7 @@ impl<const N: usize> SharedText<N> {
     }
 }
 
-/// What there is room for: the last byte stays zero.
+/// The part that fits: the last byte stays zero.
 fn cut<const N: usize>(text: &str) -> &[u8] {
     text.as_bytes().get(..N - 1).unwrap_or(text.as_bytes())
 }

@@ -32,14 +32,14 @@ pub const WORD_KEY: usize = 8;
 pub const WORD_ROWS: usize = 12;
 /// First of four header words: entries of the source sections, in their order.
 pub const WORD_SOURCES: usize = 19;
-/// First of two header words: lengths from which companies' ranges tell something
-/// of a source, IPv4 and IPv6.
+/// First of two header words: shortest lengths at which companies' ranges decide a class,
+/// IPv4 and IPv6.
 pub const WORD_BROADEST: usize = 23;
 /// First of two header words: entries of the maps of countries, IPv4 and IPv6.
 pub const WORD_COUNTRIES: usize = 25;
 /// First of two header words: when their database was built, seconds since 1970.
 pub const WORD_BUILT: usize = 27;
-/// Header word: networks that it tells; 0 without one.
+/// Header word: networks in it; 0 without one.
 pub const WORD_NETWORKS: usize = 29;
 /// Header word: ranges left out because another range contains them.
 pub const WORD_CONTAINED: usize = 30;
@@ -66,9 +66,9 @@ pub enum Section {
     UserIndex,
     /// Bytes of ids, AoRs and tags.
     Text,
-    /// Prefix blocks of IPv4 ranges that no company's record holds, `u32` elements.
+    /// Prefix blocks of IPv4 ranges that do not fit into their company's record, `u32`.
     RangesV4,
-    /// Prefix blocks of IPv6 ranges, `u128` elements.
+    /// Prefix blocks of IPv6 ranges, `u128`.
     RangesV6,
     /// `CountryCode` per country of a company.
     Countries,
@@ -76,7 +76,7 @@ pub enum Section {
     TrustedV4,
     /// Map of trusted IPv6 sources.
     TrustedV6,
-    /// Prefix block of all ranges of companies that tell something of a source.
+    /// Prefix block of all ranges of companies that decide a class.
     CompanyV4,
     /// The same for IPv6.
     CompanyV6,
@@ -133,7 +133,6 @@ impl Builder {
         builder
     }
 
-    /// Sets a header word.
     pub fn word(&mut self, index: usize, value: u32) {
         if let Some(word) = self.header.get_mut(index) {
             *word = value;
@@ -165,7 +164,6 @@ impl Builder {
         self.len = self.words.len() * 16;
     }
 
-    /// The finished blob.
     pub fn finish(mut self) -> Blob {
         self.word(WORD_BYTES, self.len as u32);
         for (to, from) in self.words.iter_mut().zip(self.header.as_chunks::<4>().0) {

@@ -4,18 +4,18 @@ use super::blob::{
     Blob, Builder, Section, WORD_BROADEST, WORD_BUILT, WORD_CONTAINED, WORD_COUNTRIES, WORD_KEY,
     WORD_NETWORKS, WORD_ROWS, WORD_SOURCES, WORD_TIME,
 };
-use super::prefixes::{self, Key};
-use super::sources::{Block, Sources, number_of};
+use super::prefixes::{self, AddressBits};
+use super::sources::{PrefixBlock, Sources, number_of};
 use super::text::Text;
 use super::{ids, limits};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, Network};
 use crate::tables::{Company, Configuration, RangeRow, Trusted};
 
-/// Ids up to this many bytes lie in the company's record itself.
+/// Ids up to this many bytes are in the company's record itself.
 pub const INLINE_ID: usize = 24;
-/// Up to this many IPv4 ranges lie behind the company's record, in a cache line
-/// that can be fetched together with the record's: 12 addresses and lengths.
+/// Up to this many IPv4 ranges stand behind the company's record, in a cache line that can
+/// be fetched together with the record's: 12 addresses and lengths.
 pub const INLINE_RANGES: usize = 12;
 /// First word of a company's record that belongs to these ranges.
 pub const INLINE_BLOCK: usize = 16;
@@ -28,7 +28,7 @@ const _: () = assert!(
 /// Flag in a company record: filter on.
 pub const FLAG_FILTER: u32 = 1 << 16;
 
-/// Flag in a company record: the filter refuses nobody.
+/// Flag in a company record: the filter reports and refuses nothing.
 pub const FLAG_MONITOR: u32 = 1 << 17;
 
 /// The configuration does not fit in 4 GiB.
@@ -39,11 +39,11 @@ pub struct TooLarge;
 ///
 /// # Errors
 /// [`TooLarge`] if the blob would exceed 4 GiB.
-pub fn compile(config: Configuration, key: ids::Key, now: u64) -> Result<Blob, TooLarge> {
+pub fn compile(config: Configuration, key: ids::HashKey, now: u64) -> Result<Blob, TooLarge> {
     build(config, key, now).ok_or(TooLarge)
 }
 
-fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
+fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     let Configuration {
         brands,
         companies,
@@ -54,7 +54,7 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
         users,
         trusted,
         limits,
-        broadest,
+        min_prefix,
         rows,
         warnings: _,
     } = config;
@@ -63,8 +63,8 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     let mut text = Text::default();
 
     let filters = |company: u32| companies.get(company as usize).is_some_and(|c| c.ip_filter);
-    let sources_v4 = Sources::new(&trusted, &ranges_v4, broadest.v4, filters);
-    let sources_v6 = Sources::new(&trusted, &ranges_v6, broadest.v6, filters);
+    let sources_v4 = Sources::new(&trusted, &ranges_v4, min_prefix.v4, filters);
+    let sources_v6 = Sources::new(&trusted, &ranges_v6, min_prefix.v6, filters);
     let mut records: Vec<CompanyRecord> = vec![[0; 32]; companies.len()];
     let mut block = Vec::new();
     let v4 = Ranges::group(ranges_v4, companies.len(), |company, prefixes| {
@@ -88,8 +88,8 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
         .map(|b| Some([text.add(&b.id)?, b.id.len() as u32, b.max_calls, 0, 0, 0, 0, 0]))
         .collect::<Option<_>>()?;
     for (n, (company, record)) in companies.iter().zip(&mut records).enumerate() {
-        let places = [&v4.places, &v6.places, &country_blocks].map(|p| p.get(n).copied());
-        let about = company_record(company, text.add(&company.id)?, places)?;
+        let spans = [&v4.spans, &v6.spans, &country_blocks].map(|p| p.get(n).copied());
+        let about = company_record(company, text.add(&company.id)?, spans)?;
         record.iter_mut().zip(about).for_each(|(to, from)| *to = from);
     }
     let user_records: Vec<[u32; 4]> = users
@@ -139,8 +139,8 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
     out.word(WORD_NETWORKS, network_count);
     out.word(WORD_BUILT, networks.built as u32);
     out.word(WORD_BUILT + 1, (networks.built >> 32) as u32);
-    out.word(WORD_BROADEST, broadest.v4.into());
-    out.word(WORD_BROADEST + 1, broadest.v6.into());
+    out.word(WORD_BROADEST, min_prefix.v4.into());
+    out.word(WORD_BROADEST + 1, min_prefix.v6.into());
     out.word(WORD_TIME, now as u32);
     out.word(WORD_TIME + 1, (now >> 32) as u32);
     for (n, half) in key.iter().enumerate() {
@@ -155,24 +155,24 @@ fn build(config: Configuration, key: ids::Key, now: u64) -> Option<Blob> {
 }
 
 /// The countries of one address family; neighbours of one country are one entry.
-fn country_map<K: Key>(networks: Vec<Network<K>>) -> Block<K> {
+fn country_map<K: AddressBits>(networks: Vec<Network<K>>) -> PrefixBlock<K> {
     let mut map = prefixes::flatten(networks);
     map.dedup_by_key(|(_, number)| *number);
-    Block::of(&map)
+    PrefixBlock::of(&map)
 }
 
 /// Offset in elements of its section, and how many.
-type Place = (u32, u32);
+type Span = (u32, u32);
 
 /// Ranges of all companies as prefix blocks.
 struct Ranges<K> {
     elements: Vec<K>,
-    places: Vec<Place>,
+    spans: Vec<Span>,
     contained: usize,
 }
 
-impl<K: Key> Ranges<K> {
-    /// `keep` may take the ranges of a company: then the block is not here.
+impl<K: AddressBits> Ranges<K> {
+    /// `keep` returns true where it takes the ranges of a company: their block is not here.
     fn group(
         mut rows: Vec<RangeRow<K>>,
         companies: usize,
@@ -181,7 +181,7 @@ impl<K: Key> Ranges<K> {
         rows.sort_unstable_by_key(|row| row.company);
         let mut out = Ranges {
             elements: Vec::with_capacity(rows.len() * 3 / 2),
-            places: vec![(0, 0); companies],
+            spans: vec![(0, 0); companies],
             contained: 0,
         };
         let mut prefixes = Vec::new();
@@ -190,7 +190,7 @@ impl<K: Key> Ranges<K> {
             prefixes.extend(of_company.iter().map(|row| (row.start, row.len)));
             out.contained += prefixes::normalise(&mut prefixes);
             let Some(company) = of_company.first().map(|row| row.company) else { continue };
-            if let Some(slot) = out.places.get_mut(company as usize) {
+            if let Some(slot) = out.spans.get_mut(company as usize) {
                 *slot = (out.elements.len() as u32, prefixes.len() as u32);
             }
             if !keep(company, &prefixes) {
@@ -201,22 +201,22 @@ impl<K: Key> Ranges<K> {
     }
 }
 
-/// Places of runs of equal owners, which must come in ascending order.
-fn blocks_of(owners: usize, sorted: impl Iterator<Item = u32>) -> Vec<Place> {
-    let mut places = vec![(0u32, 0u32); owners];
+/// Spans of runs of equal owners, which must come in ascending order.
+fn blocks_of(owners: usize, sorted: impl Iterator<Item = u32>) -> Vec<Span> {
+    let mut spans = vec![(0u32, 0u32); owners];
     for (n, owner) in sorted.enumerate() {
-        if let Some((offset, count)) = places.get_mut(owner as usize) {
+        if let Some((offset, count)) = spans.get_mut(owner as usize) {
             if *count == 0 {
                 *offset = n as u32;
             }
             *count += 1;
         }
     }
-    places
+    spans
 }
 
-fn company_record(company: &Company, text: u32, places: [Option<Place>; 3]) -> Option<[u32; 16]> {
-    let [v4, v6, countries] = places;
+fn company_record(company: &Company, text: u32, spans: [Option<Span>; 3]) -> Option<[u32; 16]> {
+    let [v4, v6, countries] = spans;
     let flag = |on: bool, flag: u32| if on { flag } else { 0 };
     let flags = flag(company.ip_filter, FLAG_FILTER) | flag(company.monitor, FLAG_MONITOR);
     let mut inline = [0u8; INLINE_ID];

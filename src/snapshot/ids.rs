@@ -7,15 +7,15 @@ use std::hash::Hash;
 
 use ahash::RandomState;
 
-/// Key of the hash; drawn per snapshot, the same in all processes.
-pub type Key = [u64; 2];
+/// HashKey of the hash; drawn per snapshot, the same in all processes.
+pub type HashKey = [u64; 2];
 
-fn hash(key: &Key, id: impl Hash) -> u64 {
+fn hash(key: &HashKey, id: impl Hash) -> u64 {
     RandomState::with_seeds(key[0], key[1], !key[0], !key[1]).hash_one(id)
 }
 
 /// Builds the slots for `ids`, which must differ from each other.
-pub fn build(key: &Key, ids: impl ExactSizeIterator<Item: Hash>) -> Vec<u64> {
+pub fn build(key: &HashKey, ids: impl ExactSizeIterator<Item: Hash>) -> Vec<u64> {
     let capacity = (ids.len() * 2).next_power_of_two().max(2);
     let mask = capacity - 1;
     let mut slots = vec![0u64; capacity];
@@ -36,7 +36,12 @@ pub fn build(key: &Key, ids: impl ExactSizeIterator<Item: Hash>) -> Vec<u64> {
 
 /// Position of `id`, where `is(position)` compares the bytes.
 #[inline(always)]
-pub fn find(slots: &[u64], key: &Key, id: impl Hash, is: impl Fn(usize) -> bool) -> Option<usize> {
+pub fn find(
+    slots: &[u64],
+    key: &HashKey,
+    id: impl Hash,
+    is: impl Fn(usize) -> bool,
+) -> Option<usize> {
     let mask = slots.len().checked_sub(1)?;
     let h = hash(key, id);
     let mut at = h as usize & mask;

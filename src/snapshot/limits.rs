@@ -45,7 +45,7 @@ impl LimitRecord {
 /// Adds the sections of limits.
 pub(super) fn compile(
     limits: Limits,
-    key: &ids::Key,
+    key: &ids::HashKey,
     text: &mut Text,
     out: &mut Builder,
 ) -> Option<()> {

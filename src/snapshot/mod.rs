@@ -1,6 +1,6 @@
 //! One generation of the configuration as an immutable, offset-based blob.
 //!
-//! [`compile`] builds it in private memory; [`View`] reads it wherever it lies.
+//! [`compile`] builds it in private memory; [`View`] reads it at any address.
 //! Nothing in it is a pointer, so it can be copied into shared memory.
 #![forbid(unsafe_code)]
 

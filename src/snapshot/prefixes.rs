@@ -1,11 +1,10 @@
 //! Sets of disjoint prefixes, and maps of intervals, that are searched in few
 //! cache lines.
 //!
-//! A block holds the network addresses of one company in ascending order, then
-//! the prefix lengths (of a map: the values), one byte each, in the same or the
-//! next cache line. More
-//! than 16 addresses get index levels in front, each with every 16th key of the
-//! level below (a static B-tree), so a million ranges take five short scans:
+//! A block has the network addresses of one company in ascending order, then the prefix
+//! lengths (of a map: the values), one byte each, in the same or the next cache line. More
+//! than 16 addresses get index levels in front, each with every 16th key of the level below
+//! (a static B-tree), so a million ranges take five short scans:
 //!
 //! ```text
 //! [top level <= 16 keys] ... [every 16th key] [all keys] [lengths, padded]
@@ -18,20 +17,20 @@ use bytemuck::Pod;
 
 /// Keys per step of a search; 16 IPv4 keys are one cache line.
 const FANOUT: usize = 16;
-/// Levels above the keys: 16^8 keys are more than memory holds.
+/// Levels above the keys: 16^8 keys do not fit in memory.
 const MAX_LEVELS: usize = 8;
 
 /// A network address: `u32` or `u128` in host order.
-pub trait Key: Pod + Ord {
-    /// The address with all bits behind the first `len` set.
+pub trait AddressBits: Pod + Ord {
+    /// The address with all bits after the first `len` set.
     fn last_of(self, len: u8) -> Self;
-    /// The address behind it.
+    /// The next address.
     fn next(self) -> Option<Self>;
-    /// Whether no bit behind the first `len` is set.
+    /// Whether no bit after the first `len` is set.
     fn is_network(self, len: u8) -> bool;
 }
 
-impl Key for u32 {
+impl AddressBits for u32 {
     fn last_of(self, len: u8) -> Self {
         self | u32::MAX.checked_shr(u32::from(len)).unwrap_or(0)
     }
@@ -45,7 +44,7 @@ impl Key for u32 {
     }
 }
 
-impl Key for u128 {
+impl AddressBits for u128 {
     fn last_of(self, len: u8) -> Self {
         self | u128::MAX.checked_shr(u32::from(len)).unwrap_or(0)
     }
@@ -61,7 +60,7 @@ impl Key for u128 {
 
 /// Sorts prefixes and drops those that another one contains. Returns how many
 /// were dropped.
-pub fn normalise<K: Key>(prefixes: &mut Vec<(K, u8)>) -> usize {
+pub fn normalise<K: AddressBits>(prefixes: &mut Vec<(K, u8)>) -> usize {
     prefixes.sort_unstable();
     let before = prefixes.len();
     let mut end: Option<K> = None;
@@ -75,10 +74,10 @@ pub fn normalise<K: Key>(prefixes: &mut Vec<(K, u8)>) -> usize {
     before - prefixes.len()
 }
 
-/// Cuts prefixes with values, which may nest, into a map of intervals: pairs of
-/// the first address and the value of the longest prefix that holds up to the
-/// next pair, 0 for none. Values are above 0; no prefix stands twice.
-pub fn flatten<K: Key>(mut prefixes: Vec<(K, u8, u8)>) -> Vec<(K, u8)> {
+/// Cuts prefixes with values, which may nest, into a map of intervals: pairs of a first
+/// address and the value of the longest prefix there, 0 for none. A pair is valid up to the
+/// next one. Values are above 0, and the prefixes differ.
+pub fn flatten<K: AddressBits>(mut prefixes: Vec<(K, u8, u8)>) -> Vec<(K, u8)> {
     prefixes.sort_unstable();
     let mut out: Vec<(K, u8)> = Vec::new();
     // The prefixes around the current address, the longest last.
@@ -103,9 +102,9 @@ pub fn flatten<K: Key>(mut prefixes: Vec<(K, u8, u8)>) -> Vec<(K, u8)> {
     out
 }
 
-/// The reverse of [`flatten`]: the fewest prefixes of which the map is that. An address
-/// of no value is in none.
-pub fn unflatten<K: Key>(map: impl Iterator<Item = (K, u8)>) -> Vec<(K, u8, u8)> {
+/// The reverse of [`flatten`]: the fewest prefixes that make this map. Addresses with value
+/// 0 are in none.
+pub fn unflatten<K: AddressBits>(map: impl Iterator<Item = (K, u8)>) -> Vec<(K, u8, u8)> {
     let mut map = map.peekable();
     let mut out = Vec::new();
     while let Some((first, value)) = map.next() {
@@ -125,7 +124,7 @@ pub fn unflatten<K: Key>(map: impl Iterator<Item = (K, u8)>) -> Vec<(K, u8, u8)>
 }
 
 /// Appends the block of sorted, disjoint prefixes, or of a map of intervals.
-pub fn append<K: Key>(out: &mut Vec<K>, prefixes: &[(K, u8)]) {
+pub fn append<K: AddressBits>(out: &mut Vec<K>, prefixes: &[(K, u8)]) {
     let (_, levels) = level_sizes(prefixes.len());
     for level in (1..levels).rev() {
         let stride = FANOUT.pow(level as u32);
@@ -160,12 +159,12 @@ fn level_sizes(count: usize) -> ([usize; MAX_LEVELS], usize) {
 /// The prefix that contains `address`, from the block of `count` prefixes that
 /// begins at `block[0]`.
 #[inline]
-pub fn find<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
+pub fn find<K: AddressBits>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
     last_at(block, count, address).filter(|(start, len)| address <= start.last_of(*len))
 }
 
 /// The last key at or below `address`, and its byte.
-pub fn last_at<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
+pub fn last_at<K: AddressBits>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
     if count <= FANOUT {
         let keys = block.get(..count)?;
         return with_byte(keys, block.get(count..)?, rank(keys, address));
@@ -189,12 +188,12 @@ pub fn last_at<K: Key>(block: &[K], count: usize, address: K) -> Option<(K, u8)>
 }
 
 /// How many keys are at or below the address. No branch depends on the data.
-fn rank<K: Key>(keys: &[K], address: K) -> usize {
+fn rank<K: AddressBits>(keys: &[K], address: K) -> usize {
     keys.iter().map(|key| usize::from(*key <= address)).sum()
 }
 
 /// The last of the first `rank` keys, and its byte.
-fn with_byte<K: Key>(keys: &[K], bytes: &[K], rank: usize) -> Option<(K, u8)> {
+fn with_byte<K: AddressBits>(keys: &[K], bytes: &[K], rank: usize) -> Option<(K, u8)> {
     let at = rank.checked_sub(1)?;
     let element = bytes.get(at / size_of::<K>())?;
     let byte = *bytemuck::bytes_of(element).get(at % size_of::<K>())?;
@@ -202,7 +201,7 @@ fn with_byte<K: Key>(keys: &[K], bytes: &[K], rank: usize) -> Option<(K, u8)> {
 }
 
 /// All prefixes of a block, ascending.
-pub fn iter<K: Key>(block: &[K], count: usize) -> impl Iterator<Item = (K, u8)> {
+pub fn iter<K: AddressBits>(block: &[K], count: usize) -> impl Iterator<Item = (K, u8)> {
     let (sizes, levels) = level_sizes(count);
     let above: usize = sizes.iter().take(levels).skip(1).sum();
     let keys = block.get(above..above + count).unwrap_or_default();
@@ -215,7 +214,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check<K: Key + std::fmt::Debug>(mut prefixes: Vec<(K, u8)>, probes: Vec<K>) {
+    fn check<K: AddressBits + std::fmt::Debug>(mut prefixes: Vec<(K, u8)>, probes: Vec<K>) {
         let all = prefixes.clone();
         normalise(&mut prefixes);
         let mut block = vec![K::zeroed(); 3];
@@ -273,7 +272,7 @@ mod tests {
         }
     }
 
-    fn check_map<K: Key + std::fmt::Debug>(prefixes: Vec<(K, u8, u8)>, probes: Vec<K>) {
+    fn check_map<K: AddressBits + std::fmt::Debug>(prefixes: Vec<(K, u8, u8)>, probes: Vec<K>) {
         let mut all = prefixes;
         all.sort_unstable();
         all.dedup_by_key(|p| (p.0, p.1));

@@ -12,7 +12,7 @@ use crate::ledger::Limit;
 use crate::limiter::ClassNames;
 use crate::tables::{Table, kept};
 
-/// Text that is written anew for each row.
+/// A text that is reused for each row.
 #[derive(Default)]
 struct Text(String);
 
@@ -25,10 +25,10 @@ impl Text {
     }
 }
 
-/// The file that keeps the tables of a snapshot. Ranges that another one contains are
-/// not in it, nor is it told what columns were NULL.
+/// The file that keeps the tables of a snapshot, without the ranges that another one
+/// contains. NULL columns are not marked in it.
 pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
-    let (mut out, mut text) = (kept::Writer::default(), Text::default());
+    let (mut out, mut text) = (kept::RowWriter::default(), Text::default());
     for (id, max_calls) in view.brands() {
         out.row(Table::Brand, &[Some(id), text.of(max_calls)]);
     }
@@ -60,7 +60,7 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
     out.finish(&view.networks(), view.compiled_at())
 }
 
-fn limits(view: &View<'_>, out: &mut kept::Writer) {
+fn limits(view: &View<'_>, out: &mut kept::RowWriter) {
     for (kind, id, direction, limit) in view.limit_rows() {
         let Limit { rate, calls, reserved, longest, near } = *limit;
         let numbers = [calls, rate.calls(), rate.window(), reserved, longest, near];
@@ -73,7 +73,6 @@ fn limits(view: &View<'_>, out: &mut kept::Writer) {
 }
 
 impl<'a> View<'a> {
-    /// AoR, company and external calls of each user.
     fn users(&self) -> impl Iterator<Item = (&'a [u8], CompanyView<'a>, u32)> {
         let records: &[[u32; 4]] = self.section(Section::Users);
         let companies: &[CompanyRecord] = self.section(Section::Companies);

@@ -1,11 +1,11 @@
-//! What is known of a source for flood control: trusted, or of a company.
+//! The kind of a source for the limiters: trusted, or of a company.
 
-use super::prefixes::{self, Key};
+use super::prefixes::{self, AddressBits};
 use crate::address::Prefix;
 use crate::limiter::ClassId;
 use crate::tables::{RangeRow, Trusted};
 
-/// What the tables say of a source; the first that applies.
+/// The first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// Listed as trusted: of a class, or (None) exempt.
@@ -16,7 +16,7 @@ pub enum SourceKind {
     Anybody,
 }
 
-/// How a map holds the class of a trusted source; 0 is none.
+/// The class of a trusted source as a number in a map; 0 is not trusted.
 pub(super) fn number_of(class: Option<ClassId>) -> u8 {
     ClassId::to_number(class).saturating_add(1)
 }
@@ -26,28 +26,27 @@ pub(super) fn class_of(number: u8) -> Option<SourceKind> {
     Some(SourceKind::Trusted(ClassId::from_number(number.checked_sub(1)?)))
 }
 
-/// Elements of a section, and how many keys are in it.
-pub(super) struct Block<K> {
+/// Elements of a section, and the number of keys in them.
+pub(super) struct PrefixBlock<K> {
     pub elements: Vec<K>,
     pub count: usize,
 }
 
-impl<K: Key> Block<K> {
+impl<K: AddressBits> PrefixBlock<K> {
     pub fn of(pairs: &[(K, u8)]) -> Self {
         let mut elements = Vec::with_capacity(pairs.len() * 3 / 2);
         prefixes::append(&mut elements, pairs);
-        Block { elements, count: pairs.len() }
+        PrefixBlock { elements, count: pairs.len() }
     }
 }
 
-/// The sources of one address family.
 pub(super) struct Sources<K> {
-    pub trusted: Block<K>,
-    pub companies: Block<K>,
+    pub trusted: PrefixBlock<K>,
+    pub companies: PrefixBlock<K>,
 }
 
-/// The prefix in the form of one family's keys.
-pub(super) trait Family: Key {
+/// One address family.
+pub(super) trait Family: AddressBits {
     fn of(prefix: Prefix) -> Option<(Self, u8)>;
 }
 
@@ -64,24 +63,27 @@ impl Family for u128 {
 }
 
 impl<K: Family> Sources<K> {
-    /// `filters` tells of a company's position whether its filter is on; ranges
-    /// shorter than `broadest` say nothing.
+    /// `filters` returns whether the filter of the company at a position is on. Ranges
+    /// shorter than `min_prefix` do not decide a class.
     pub fn new(
         trusted: &[Trusted],
         ranges: &[RangeRow<K>],
-        broadest: u8,
+        min_prefix: u8,
         filters: impl Fn(u32) -> bool,
     ) -> Self {
         let of_family = trusted.iter().filter_map(|row| {
             K::of(row.prefix).map(|(bits, len)| (bits, len, number_of(row.class)))
         });
-        let mut listed: Vec<_> = of_family.collect();
-        listed.sort_unstable();
-        listed.dedup_by_key(|(bits, len, _)| (*bits, *len));
-        let counts = ranges.iter().filter(|row| row.len >= broadest && filters(row.company));
+        let mut classes: Vec<_> = of_family.collect();
+        classes.sort_unstable();
+        classes.dedup_by_key(|(bits, len, _)| (*bits, *len));
+        let counts = ranges.iter().filter(|row| row.len >= min_prefix && filters(row.company));
         let mut companies: Vec<_> = counts.map(|row| (row.start, row.len)).collect();
         prefixes::normalise(&mut companies);
-        Sources { trusted: Block::of(&prefixes::flatten(listed)), companies: Block::of(&companies) }
+        Sources {
+            trusted: PrefixBlock::of(&prefixes::flatten(classes)),
+            companies: PrefixBlock::of(&companies),
+        }
     }
 }
 
@@ -91,14 +93,14 @@ mod tests {
     use crate::address::Address;
     use crate::limiter::ClassNames;
     use crate::snapshot::{View, compile};
-    use crate::tables::{BadRows, Broadest, Loader, Table};
+    use crate::tables::{BadRows, Loader, MinPrefix, Table};
 
     #[test]
     fn trusted_comes_before_companies_and_the_longest_prefix_first() {
         let mut classes = ClassNames::default();
         classes.add("carrier".into()).unwrap();
         let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail)
-            .flood(classes, Broadest::default());
+            .flood(classes, MinPrefix::default());
         let mut row = |table: Table, values: &[&str]| {
             let values: Vec<_> = values.iter().map(|v| Some(v.as_bytes())).collect();
             loader.row(table, &values);

@@ -8,7 +8,7 @@ use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
-use crate::tables::{Broadest, Table};
+use crate::tables::{MinPrefix, Table};
 
 impl Counts {
     /// Rows read from one table.
@@ -17,14 +17,14 @@ impl Counts {
     }
 }
 
-/// A blob that is a snapshot. A damaged one answers that nothing is there.
+/// A blob that is a snapshot. In a damaged one nothing is found.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     bytes: &'a [u8],
     header: &'a [u32; HEADER_WORDS],
 }
 
-/// What a snapshot holds.
+/// What a snapshot contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Rows read per table, in the order of [`Table::ALL`].
@@ -53,7 +53,7 @@ impl<'a> View<'a> {
         u64::from(self.word(index)) | u64::from(self.word(index + 1)) << 32
     }
 
-    pub(super) fn key(&self) -> ids::Key {
+    pub(super) fn key(&self) -> ids::HashKey {
         [self.wide(blob::WORD_KEY), self.wide(blob::WORD_KEY + 2)]
     }
 
@@ -64,7 +64,6 @@ impl<'a> View<'a> {
             .unwrap_or_default()
     }
 
-    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -74,7 +73,6 @@ impl<'a> View<'a> {
         self.wide(blob::WORD_TIME)
     }
 
-    /// What it holds.
     pub fn counts(&self) -> Counts {
         let rows = std::array::from_fn(|n| self.word(blob::WORD_ROWS + n));
         Counts { rows, contained_ranges: self.word(blob::WORD_CONTAINED) }
@@ -90,7 +88,6 @@ impl<'a> View<'a> {
         at(found)
     }
 
-    /// All companies.
     pub fn companies(&self) -> impl Iterator<Item = CompanyView<'a>> + use<'a> {
         let (view, records) = (*self, self.section::<CompanyRecord>(Section::Companies));
         records.iter().map(move |record| CompanyView { view, record })
@@ -118,7 +115,7 @@ impl<'a> View<'a> {
 }
 
 impl View<'_> {
-    /// What is known of a source for flood control.
+    /// The kind of a source, for the limiters.
     pub fn source_kind(&self, source: Address) -> SourceKind {
         match source {
             Address::V4(bits) => {
@@ -130,7 +127,7 @@ impl View<'_> {
         }
     }
 
-    fn kind_in<K: prefixes::Key>(
+    fn kind_in<K: prefixes::AddressBits>(
         &self,
         bits: K,
         [trusted, companies]: [Section; 2],
@@ -162,12 +159,12 @@ impl View<'_> {
         codes.get(usize::from(number).checked_sub(1)?).copied()
     }
 
-    fn country_number<K: prefixes::Key>(&self, bits: K, map: Section, count: usize) -> u8 {
+    fn country_number<K: prefixes::AddressBits>(&self, bits: K, map: Section, count: usize) -> u8 {
         let count = self.word(count) as usize;
         prefixes::last_at(self.section(map), count, bits).map_or(0, |(_, number)| number)
     }
 
-    /// Networks of which the database of countries tells; 0 without one.
+    /// Networks in the database of countries; 0 without one.
     pub fn country_networks(&self) -> u32 {
         self.word(blob::WORD_NETWORKS)
     }
@@ -190,7 +187,7 @@ impl View<'_> {
         }
     }
 
-    fn divides_in<K: prefixes::Key>(
+    fn divides_in<K: prefixes::AddressBits>(
         &self,
         first: K,
         len: u8,
@@ -205,10 +202,10 @@ impl View<'_> {
             || company.is_some_and(|(at, own)| at > first || at == first && own > len)
     }
 
-    /// From which lengths on companies' ranges tell something of a source.
-    pub fn broadest(&self) -> Broadest {
+    /// Shortest lengths at which companies' ranges decide a class.
+    pub fn min_prefix(&self) -> MinPrefix {
         let word = |n: usize| self.word(blob::WORD_BROADEST + n) as u8;
-        Broadest { v4: word(0), v6: word(1) }
+        MinPrefix { v4: word(0), v6: word(1) }
     }
 
     pub(super) fn trusted(&self) -> impl Iterator<Item = Prefix> {
@@ -222,21 +219,21 @@ impl View<'_> {
         })
     }
 
-    /// The longest trusted range that contains an address. Looks at all of them.
+    /// The longest trusted range that contains an address. Reads all of them.
     pub fn trusted_range(&self, source: Address) -> Option<Prefix> {
         let around = self.trusted().filter(|range| range.contains(source.prefix(128)));
         around.max_by_key(Prefix::mask)
     }
 
-    /// How many trusted ranges lie in a prefix, and the first one.
+    /// The number of trusted ranges within a prefix, and the first one.
     pub fn trusted_within(&self, prefix: Prefix) -> (usize, Option<Prefix>) {
         let mut hit = self.trusted().filter(|range| prefix.contains(*range)).peekable();
         let first = hit.peek().copied();
         (hit.count(), first)
     }
 
-    /// The first company whose filter is on with a range that contains an address
-    /// and is `wanted`. Looks at all of them.
+    /// The first company, of those with a filter, with a `wanted` range that contains an
+    /// address. Reads all of them.
     pub fn company_of(
         &self,
         source: Address,
@@ -248,16 +245,13 @@ impl View<'_> {
     }
 }
 
-/// A user in a snapshot.
 #[derive(Clone, Copy)]
 pub struct UserView<'a> {
-    /// The user's company.
     pub company: CompanyView<'a>,
     /// Calls at a time from addresses that are not granted: 0..=3.
     pub external_calls: u32,
 }
 
-/// A company in a snapshot.
 #[derive(Clone, Copy)]
 pub struct CompanyView<'a> {
     view: View<'a>,
@@ -269,7 +263,6 @@ impl<'a> CompanyView<'a> {
         CompanyView { view, record }
     }
 
-    /// Its id.
     #[inline]
     pub fn id(&self) -> &'a [u8] {
         let len = (self.record[0] & 0xffff) as usize;
@@ -282,12 +275,12 @@ impl<'a> CompanyView<'a> {
         }
     }
 
-    /// Whether its users may send from listed sources only.
+    /// Whether its users may send only from listed sources.
     pub fn ip_filter(&self) -> bool {
         self.record[0] & FLAG_FILTER != 0
     }
 
-    /// Whether its filter judges but refuses nobody.
+    /// Whether its filter reports and refuses nothing.
     pub fn monitor(&self) -> bool {
         self.record[0] & FLAG_MONITOR != 0
     }
@@ -314,8 +307,8 @@ impl<'a> CompanyView<'a> {
     fn v4(&self) -> (&'a [u32], usize) {
         let count = self.record[5] as usize;
         if count <= INLINE_RANGES {
-            // At a place that does not depend on what the record says, so that both
-            // lines are fetched at once.
+            // At a position that does not depend on the record, so that both cache lines are
+            // fetched at once.
             return (self.record.get(INLINE_BLOCK..).unwrap_or_default(), count);
         }
         (self.block(Section::RangesV4, self.record[4]), count)
@@ -347,7 +340,6 @@ impl<'a> CompanyView<'a> {
         v4.chain(prefixes::iter(v6, n6).map(|(start, len)| Prefix::V6(start, len)))
     }
 
-    /// Number of ranges.
     pub fn range_count(&self) -> usize {
         self.record[5] as usize + self.record[7] as usize
     }

@@ -1,18 +1,18 @@
 //! The tables as a file keeps them: rows as text, as they come from a database.
 //!
-//! Rows and not the compiled snapshot: a snapshot belongs to one build, and what reads
-//! it trusts it. Rows outlive an upgrade, and go through the same [`Loader`] as those
-//! of a database, so that nothing in the file can be worse than a bad row.
+//! Rows and not the compiled snapshot: a snapshot belongs to one build, which trusts it. Rows
+//! outlive an upgrade, and go through the same [`Loader`] as those of a database, so that
+//! nothing in the file can be worse than a bad row.
 //!
 //! ```text
 //! sipwarden tables 2 <date of the tables> <bytes of the rows>\n
 //! per row: table, then per column its length (u16, little endian; 65535: NULL) and text
-//! after the last row 255, and with a database of countries what CountryNetworks holds
+//! after the last row 255, and with a database of countries the CountryNetworks
 //! 8 bytes: SipHash-1-3 of all before
 //! ```
 //!
-//! The checksum finds damage. It keeps no secret: who can write the file can write a
-//! right one, which is why the owner of the file counts.
+//! The checksum finds damage and nothing else: its key is known, so only the owner of the
+//! file is trusted.
 
 use std::hash::Hasher;
 
@@ -31,7 +31,7 @@ const OLDEST: u32 = 1;
 const LONGEST_HEAD: usize = 128;
 const CHECKSUM: usize = 8;
 const KEY: u64 = 0x5349_5057_4152_444e;
-/// Stands where a row would begin.
+/// In place of a row's table.
 const END: u8 = u8::MAX;
 const NULL: u16 = u16::MAX;
 
@@ -43,11 +43,11 @@ fn checksum(bytes: &[u8], format: u32) -> [u8; CHECKSUM] {
 
 /// Collects rows.
 #[derive(Default)]
-pub struct Writer {
+pub struct RowWriter {
     rows: Vec<u8>,
 }
 
-impl Writer {
+impl RowWriter {
     /// Adds a row; rows come in the order in which a [`Loader`] takes them.
     pub fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
         self.rows.push(table.index() as u8);
@@ -104,9 +104,6 @@ pub struct Kept<'a> {
 
 impl<'a> Kept<'a> {
     /// Checks a file.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     pub fn read(file: &'a [u8]) -> Result<Self, String> {
         let rest = file.strip_prefix(MAGIC).ok_or("it is not a file of tables")?;
         let line = rest.get(..LONGEST_HEAD.min(rest.len())).unwrap_or_default();
@@ -138,7 +135,7 @@ impl<'a> Kept<'a> {
     /// Hands all rows to a loader, and the countries.
     ///
     /// # Errors
-    /// It is no file that a [`Writer`] made.
+    /// A [`RowWriter`] did not make this.
     pub fn load(&self, mut loader: Loader) -> Result<Loader, String> {
         let mut input = Input(self.rows);
         let wrong = || "it contains something that is not a row".to_owned();
@@ -214,7 +211,7 @@ mod tests {
     use crate::tables::BadRows;
 
     fn file() -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = RowWriter::default();
         writer.row(Table::Brand, &[Some(b"b"), None]);
         writer.row(Table::Company, &[Some(b"c"), Some(b"b"), Some(b"1"), Some(b"7")]);
         writer.row(Table::CompanyAddress, &[Some(b"c"), Some(b"192.0.2.0/24"), None]);
@@ -278,10 +275,9 @@ mod tests {
         assert_eq!(refusal(&damaged), "it is damaged: its checksum is wrong");
     }
 
-    /// A file with a right checksum that no [`Writer`] made: whatever it holds, it is
-    /// refused or gives rows, and nothing worse.
+    /// A forged file with a right checksum is refused or gives rows, and nothing worse.
     fn forged(rows: &[u8]) -> Result<(), String> {
-        let file = Writer { rows: rows.to_vec() }.finish(&CountryNetworks::default(), 1);
+        let file = RowWriter { rows: rows.to_vec() }.finish(&CountryNetworks::default(), 1);
         load(&Kept::read(&file).unwrap()).map(drop)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::value::{MAX_AOR, MAX_CALLS, Value, name, number, quoted, quoted_or_null, text};
+use super::value::{Column, MAX_AOR, MAX_CALLS, name, number, quoted, quoted_or_null, text};
 use crate::ledger::{Direction, Limit, Rate, ScopeKind};
 
 /// Longest word for a kind, in bytes.
@@ -87,7 +87,7 @@ impl Limits {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn row(&mut self, values: &[Value<'_>; 9]) -> Result<(), String> {
+    pub(super) fn row(&mut self, values: &[Column<'_>; 9]) -> Result<(), String> {
         let &[kind, id, direction, calls, new, window, reserved, longest, near] = values;
         let word = word(kind)?;
         let id = match id {
@@ -116,7 +116,7 @@ impl Limits {
         Ok(())
     }
 
-    fn rate(&self, new: Value<'_>, window: Value<'_>) -> Result<Rate, String> {
+    fn rate(&self, new: Column<'_>, window: Column<'_>) -> Result<Rate, String> {
         let calls = number("max_new", new, Rate::MAX_CALLS)?;
         let seconds = number("window_seconds", window, Rate::MAX_WINDOW)?;
         if calls == 0 {
@@ -128,7 +128,7 @@ impl Limits {
 }
 
 /// The word of a kind: letters, digits, `_` and `-`.
-fn word(kind: Value<'_>) -> Result<&[u8], String> {
+fn word(kind: Column<'_>) -> Result<&[u8], String> {
     let word = text("kind", kind, MAX_KIND)?;
     let valid = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
     if !word.iter().all(valid) {
@@ -141,7 +141,7 @@ fn word(kind: Value<'_>) -> Result<&[u8], String> {
     }
 }
 
-fn direction(value: Value<'_>) -> Result<Direction, String> {
+fn direction(value: Column<'_>) -> Result<Direction, String> {
     let named = |direction: &Direction| Some(direction.name()) == value;
     match value {
         None | Some(b"") => Ok(Direction::Any),
@@ -156,7 +156,7 @@ fn direction(value: Value<'_>) -> Result<Direction, String> {
 mod tests {
     use super::*;
 
-    fn row<'a>(values: [&'a str; 9]) -> [Value<'a>; 9] {
+    fn row<'a>(values: [&'a str; 9]) -> [Column<'a>; 9] {
         values.map(|value| (value != "NULL").then_some(value.as_bytes()))
     }
 

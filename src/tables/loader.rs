@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::value::{
-    MAX_AOR, MAX_CALLS, MAX_ID, Value, alike, name, number, prefix, quoted, quoted_or_null, switch,
-    text,
+    Column, MAX_AOR, MAX_CALLS, MAX_ID, alike, name, number, prefix, quoted, quoted_or_null,
+    switch, text,
 };
 use super::{
-    BadRows, Brand, Broadest, Company, Configuration, Country, Limits, Problem, Problems, RangeRow,
-    Table, Trusted, User,
+    BadRows, Brand, Company, Configuration, Country, Limits, MinPrefix, Problem, Problems,
+    RangeRow, Table, Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
@@ -19,7 +19,7 @@ type Ids = HashMap<Box<[u8]>, u32>;
 
 /// What a company with a filter grants.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Listed {
+pub(super) enum Granted {
     Nothing,
     CountriesOnly,
     Ranges,
@@ -35,8 +35,7 @@ pub struct Loader {
     companies: Ids,
     users: Ids,
     /// Row of each company, and what is listed for it.
-    pub(super) listed: Vec<(u64, Listed)>,
-    /// Rows of the companies' countries.
+    pub(super) granted: Vec<(u64, Granted)>,
     pub(super) country_rows: Vec<u64>,
     /// Users whose AoR has no domain: row and AoR of the first one, and how many.
     pub(super) first_bare: Option<(u64, Box<[u8]>)>,
@@ -57,7 +56,7 @@ impl Loader {
             brands: Ids::new(),
             companies: Ids::new(),
             users: Ids::new(),
-            listed: Vec::new(),
+            granted: Vec::new(),
             country_rows: Vec::new(),
             first_bare: None,
             bare_users: 0,
@@ -68,9 +67,9 @@ impl Loader {
 
     /// With the classes that tags may name, and the lengths from which companies'
     /// ranges count for flood control.
-    pub fn flood(mut self, classes: ClassNames, broadest: Broadest) -> Self {
+    pub fn flood(mut self, classes: ClassNames, min_prefix: MinPrefix) -> Self {
         self.classes = classes;
-        self.config.broadest = broadest;
+        self.config.min_prefix = min_prefix;
         self
     }
 
@@ -86,8 +85,8 @@ impl Loader {
         self
     }
 
-    /// Takes one row; values stand in the order of [`Table::columns`].
-    pub fn row(&mut self, table: Table, values: &[Value<'_>]) {
+    /// Takes one row; values in the order of [`Table::columns`].
+    pub fn row(&mut self, table: Table, values: &[Column<'_>]) {
         let number = match self.config.rows.get_mut(table.index()) {
             Some(count) => {
                 *count += 1;
@@ -146,7 +145,7 @@ impl Loader {
         self.names.get(table.index()).cloned().unwrap_or_default()
     }
 
-    fn brand(&mut self, id: Value<'_>, max_calls: Value<'_>) -> Result<(), String> {
+    fn brand(&mut self, id: Column<'_>, max_calls: Column<'_>) -> Result<(), String> {
         let id = text("id", id, MAX_ID)?;
         let max_calls =
             number("max_calls", max_calls, MAX_CALLS).map_err(|e| of("brand", id, &e))?;
@@ -157,10 +156,10 @@ impl Loader {
 
     fn company(
         &mut self,
-        id: Value<'_>,
-        brand: Value<'_>,
-        filter: Value<'_>,
-        max_calls: Value<'_>,
+        id: Column<'_>,
+        brand: Column<'_>,
+        filter: Column<'_>,
+        max_calls: Column<'_>,
         row: u64,
     ) -> Result<(), String> {
         let id = name("id", id, MAX_ID)?;
@@ -188,17 +187,17 @@ impl Loader {
             monitor: ip_filter == 2,
             max_calls,
         });
-        self.listed.push((row, Listed::Nothing));
+        self.granted.push((row, Granted::Nothing));
         Ok(())
     }
 
-    fn company_position(&self, id: Value<'_>) -> Result<u32, String> {
+    fn company_position(&self, id: Column<'_>) -> Result<u32, String> {
         let id = text("company_id", id, MAX_ID)?;
         self.companies.get(id).copied().ok_or_else(|| self.unknown("company", id, &self.companies))
     }
 
-    /// Says that there is no brand or company with an id, and which one differs in
-    /// case or blanks only. That is looked for while problems are kept.
+    /// The problem of an unknown brand or company; it names one that differs in case or
+    /// blanks only. Searches only while problems are kept.
     fn unknown(&self, what: &str, id: &[u8], known: &Ids) -> String {
         let alike = match self.problems.has_room() {
             true => alike(id, known.keys().map(AsRef::as_ref)),
@@ -212,9 +211,9 @@ impl Loader {
 
     fn company_address(
         &mut self,
-        company: Value<'_>,
-        ip: Value<'_>,
-        mask: Value<'_>,
+        company: Column<'_>,
+        ip: Column<'_>,
+        mask: Column<'_>,
         row: u64,
     ) -> Result<(), String> {
         let id = self.company_position(company)?;
@@ -229,10 +228,10 @@ impl Loader {
         if prefix.is_everything() {
             warn(format!("{prefix} grants every address of its family"));
         }
-        if filters && self.config.broadest.is_exceeded_by(&prefix) {
+        if filters && self.config.min_prefix.is_longer_than(&prefix) {
             warn(format!(
                 "{prefix} is broader than {}: its sources are flood-checked as everybody's",
-                Broadest::parameter(&prefix)
+                MinPrefix::parameter(&prefix)
             ));
         }
         match prefix {
@@ -243,14 +242,14 @@ impl Loader {
                 self.config.ranges_v6.push(RangeRow { company: id, start, len });
             }
         }
-        self.mark_listed(id, Listed::Ranges);
+        self.mark_listed(id, Granted::Ranges);
         Ok(())
     }
 
     fn company_country(
         &mut self,
-        company: Value<'_>,
-        country: Value<'_>,
+        company: Column<'_>,
+        country: Column<'_>,
         row: u64,
     ) -> Result<(), String> {
         let id = self.company_position(company)?;
@@ -262,15 +261,15 @@ impl Loader {
         })?;
         self.config.countries.push(Country { company: id, code });
         self.country_rows.push(row);
-        self.mark_listed(id, Listed::CountriesOnly);
+        self.mark_listed(id, Granted::CountriesOnly);
         Ok(())
     }
 
     fn user(
         &mut self,
-        aor: Value<'_>,
-        company: Value<'_>,
-        calls: Value<'_>,
+        aor: Column<'_>,
+        company: Column<'_>,
+        calls: Column<'_>,
         row: u64,
     ) -> Result<(), String> {
         let aor = name("aor", aor, MAX_AOR)?;
@@ -289,9 +288,9 @@ impl Loader {
 
     fn trusted(
         &mut self,
-        ip: Value<'_>,
-        mask: Value<'_>,
-        tag: Value<'_>,
+        ip: Column<'_>,
+        mask: Column<'_>,
+        tag: Column<'_>,
         row: u64,
     ) -> Result<(), String> {
         let prefix = prefix(ip, mask)?;
@@ -301,7 +300,7 @@ impl Loader {
         {
             return Err(format!("{prefix} stands twice, with different tags"));
         }
-        if class.is_none() && self.config.broadest.is_exceeded_by(&prefix) {
+        if class.is_none() && self.config.min_prefix.is_longer_than(&prefix) {
             let table = self.table_name(Table::Trusted);
             let text = format!("{prefix} exempts so many addresses from flood control");
             self.config.warnings.add(|| Problem { table, row, text });
@@ -311,7 +310,7 @@ impl Loader {
     }
 
     /// The class that a tag names; `exempt`, or none, is no class.
-    fn class_of_tag(&self, tag: Value<'_>) -> Result<Option<ClassId>, String> {
+    fn class_of_tag(&self, tag: Column<'_>) -> Result<Option<ClassId>, String> {
         let tag = tag.unwrap_or_default();
         if tag.is_empty() {
             return Ok(None);
@@ -320,19 +319,19 @@ impl Loader {
         class.ok_or_else(|| format!("tag {} is not one of {}", quoted(tag), self.classes.all()))
     }
 
-    fn mark_listed(&mut self, company: u32, what: Listed) {
-        if let Some((_, listed)) = self.listed.get_mut(company as usize) {
+    fn mark_listed(&mut self, company: u32, what: Granted) {
+        if let Some((_, listed)) = self.granted.get_mut(company as usize) {
             *listed = what.max(*listed);
         }
     }
 }
 
-/// Whether an AoR says whose user it is.
+/// Whether an AoR has a domain.
 pub fn has_domain(aor: &[u8]) -> bool {
     aor.iter().rposition(|byte| *byte == b'@').is_some_and(|at| at + 1 < aor.len())
 }
 
-/// What is wrong, and with whose row.
+/// What is wrong, and with which row.
 fn of(kind: &str, id: &[u8], wrong: &str) -> String {
     format!("{wrong} ({kind} {})", quoted(id))
 }

@@ -6,10 +6,10 @@ fn names() -> [String; Table::ALL.len()] {
     Table::ALL.map(|t| t.short_name().to_owned())
 }
 
-fn load(bad_rows: BadRows, rows: &[(Table, &[Value<'_>])]) -> Loader {
+fn load(bad_rows: BadRows, rows: &[(Table, &[Column<'_>])]) -> Loader {
     let mut classes = ClassNames::default();
     classes.add("carrier".into()).unwrap();
-    let mut loader = Loader::new(names(), bad_rows).flood(classes, Broadest::default());
+    let mut loader = Loader::new(names(), bad_rows).flood(classes, MinPrefix::default());
     loader.row(Table::Brand, &[Some(b"b1"), Some(b"10")]);
     loader.row(Table::Company, &[Some(b"c1"), Some(b"b1"), Some(b"1"), None]);
     for (table, values) in rows {
@@ -18,7 +18,7 @@ fn load(bad_rows: BadRows, rows: &[(Table, &[Value<'_>])]) -> Loader {
     loader
 }
 
-fn error(table: Table, values: &[Value<'_>]) -> String {
+fn error(table: Table, values: &[Column<'_>]) -> String {
     match load(BadRows::Fail, &[(table, values)]).finish() {
         Ok(_) => panic!("{table:?} was taken"),
         Err(problems) => problems.kept()[0].to_string(),
@@ -28,7 +28,7 @@ fn error(table: Table, values: &[Value<'_>]) -> String {
 #[test]
 fn each_kind_of_bad_row_is_named() {
     let long = vec![b'x'; 65536];
-    let cases: &[(Table, &[Value<'_>], &str)] = &[
+    let cases: &[(Table, &[Column<'_>], &str)] = &[
         (Table::Brand, &[Some(b"b1"), None], "brands row 2: id \"b1\" stands twice"),
         (Table::Brand, &[None, None], "id is NULL"),
         (Table::Brand, &[Some(b""), None], "id is empty"),
@@ -109,7 +109,7 @@ fn each_kind_of_bad_row_is_named() {
 
 #[test]
 fn skipping_keeps_the_good_rows() {
-    let rows: &[(Table, &[Value<'_>])] = &[
+    let rows: &[(Table, &[Column<'_>])] = &[
         (Table::CompanyAddress, &[Some(b"c1"), Some(b"bad"), None]),
         (Table::CompanyAddress, &[Some(b"c1"), Some(b"192.0.2.1"), None]),
     ];
@@ -132,7 +132,7 @@ fn only_twenty_problems_are_kept_and_all_counted() {
 
 #[test]
 fn suspicious_rows_are_warned_of() {
-    let rows: &[(Table, &[Value<'_>])] = &[
+    let rows: &[(Table, &[Column<'_>])] = &[
         (Table::Company, &[Some(b"c2"), Some(b"b1"), Some(b"1"), None]),
         (Table::Company, &[Some(b"c3"), Some(b"b1"), Some(b"1"), None]),
         (Table::Company, &[Some(b"c4"), Some(b"b1"), None, None]),
@@ -172,7 +172,7 @@ fn suspicious_rows_are_warned_of() {
 
 #[test]
 fn an_address_with_two_tags_is_bad() {
-    let rows: &[(Table, &[Value<'_>])] = &[
+    let rows: &[(Table, &[Column<'_>])] = &[
         (Table::Trusted, &[Some(b"192.0.2.1"), None, Some(b"carrier")]),
         (Table::Trusted, &[Some(b"::ffff:192.0.2.1"), Some(b"128"), Some(b"exempt")]),
     ];
@@ -195,7 +195,7 @@ fn a_filter_may_be_a_boolean() {
         (b"\x01", true, false),
         (b"\x02", true, true),
     ] {
-        let row: &[Value<'_>] = &[Some(b"c2"), Some(b"b1"), Some(value), None];
+        let row: &[Column<'_>] = &[Some(b"c2"), Some(b"b1"), Some(value), None];
         let Ok((config, _)) = load(BadRows::Fail, &[(Table::Company, row)]).finish() else {
             panic!("{value:?}")
         };
@@ -206,7 +206,7 @@ fn a_filter_may_be_a_boolean() {
 
 #[test]
 fn null_numbers_are_zero_and_a_null_filter_is_off() {
-    let row: &[Value<'_>] = &[Some(b"c2"), Some(b"b1"), None, None];
+    let row: &[Column<'_>] = &[Some(b"c2"), Some(b"b1"), None, None];
     let Ok((config, _)) = load(BadRows::Fail, &[(Table::Company, row)]).finish() else {
         panic!("failed")
     };

@@ -1,4 +1,4 @@
-//! The configuration as it stands in the database: tables, rows, what is valid.
+//! The configuration in the database: tables, rows, what is valid.
 #![forbid(unsafe_code)]
 
 pub mod kept;
@@ -13,7 +13,7 @@ mod warnings;
 pub use limits::{Kinds, LimitRow, Limits, NEAR};
 pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
-pub use rows::{Brand, Broadest, Company, Configuration, Country, RangeRow, Trusted, User};
+pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
 pub use source::TableSource;
 pub use value::alike;
 
@@ -30,7 +30,6 @@ pub enum BadRows {
 /// a row refers to has been read before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Brands.
     Brand,
     /// Companies of the brands.
     Company,

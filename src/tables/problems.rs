@@ -1,4 +1,4 @@
-//! What is wrong with rows, kept short whatever the database holds.
+//! What is wrong with rows, kept short however large the database is.
 
 use std::fmt;
 
@@ -38,17 +38,14 @@ impl Problems {
         }
     }
 
-    /// Whether the next one is kept.
     pub fn has_room(&self) -> bool {
         self.kept.len() < KEPT
     }
 
-    /// All problems, also those that were not kept.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The first 20.
     pub fn kept(&self) -> &[Problem] {
         &self.kept
     }

@@ -5,7 +5,6 @@ use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::ClassId;
 
-/// A brand.
 pub struct Brand {
     /// 1..=128 bytes, compared byte by byte.
     pub id: Box<[u8]>,
@@ -13,7 +12,6 @@ pub struct Brand {
     pub max_calls: u32,
 }
 
-/// A company of a brand.
 pub struct Company {
     /// 1..=128 bytes, compared byte by byte.
     pub id: Box<[u8]>,
@@ -21,7 +19,7 @@ pub struct Company {
     pub brand: u32,
     /// Whether users may send from listed sources only.
     pub ip_filter: bool,
-    /// The filter judges and reports, but refuses nobody.
+    /// The filter reports and refuses nothing.
     pub monitor: bool,
     /// Concurrent external calls; 0 is off.
     pub max_calls: u32,
@@ -34,20 +32,16 @@ pub struct RangeRow<K> {
     pub company: u32,
     /// Network address without host bits.
     pub start: K,
-    /// Prefix length.
     pub len: u8,
 }
 
-/// A country allowed for a company.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Country {
     /// Position in [`Configuration::companies`].
     pub company: u32,
-    /// The country.
     pub code: CountryCode,
 }
 
-/// A user of a company.
 pub struct User {
     /// 1..=320 bytes, compared byte by byte.
     pub aor: Box<[u8]>,
@@ -59,29 +53,28 @@ pub struct User {
 
 /// An address of the platform or of a peer.
 pub struct Trusted {
-    /// The range.
     pub prefix: Prefix,
     /// Class for flood control; None: exempt.
     pub class: Option<ClassId>,
 }
 
-/// How broad a company's range may be and still say something about a source;
-/// in broader ones a source is one of everybody's.
+/// Shortest prefix length at which a company's range decides the class of its addresses;
+/// broader ranges are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broadest {
-    /// Shortest IPv4 length that counts: 0..=32.
+pub struct MinPrefix {
+    /// 0..=32.
     pub v4: u8,
-    /// Shortest IPv6 length that counts: 0..=128.
+    /// 0..=128.
     pub v6: u8,
 }
 
-impl Default for Broadest {
+impl Default for MinPrefix {
     fn default() -> Self {
-        Broadest { v4: 16, v6: 32 }
+        MinPrefix { v4: 16, v6: 32 }
     }
 }
 
-impl Broadest {
+impl MinPrefix {
     /// The parameter that sets the bound for a prefix.
     pub fn parameter(prefix: &Prefix) -> &'static str {
         match prefix {
@@ -98,8 +91,8 @@ impl Broadest {
         }
     }
 
-    /// Whether a prefix is broader.
-    pub fn is_exceeded_by(self, prefix: &Prefix) -> bool {
+    /// Whether a prefix is broader than this.
+    pub fn is_longer_than(self, prefix: &Prefix) -> bool {
         prefix.mask() < self.of(prefix)
     }
 }
@@ -107,9 +100,7 @@ impl Broadest {
 /// Everything that was read, valid and with references resolved.
 #[derive(Default)]
 pub struct Configuration {
-    /// Brands.
     pub brands: Vec<Brand>,
-    /// Companies.
     pub companies: Vec<Company>,
     /// IPv4 ranges of companies, in the order read.
     pub ranges_v4: Vec<RangeRow<u32>>,
@@ -119,14 +110,12 @@ pub struct Configuration {
     pub countries: Vec<Country>,
     /// Countries of all networks; empty without a database of them.
     pub networks: CountryNetworks,
-    /// Users.
     pub users: Vec<User>,
     /// Platform servers and peers.
     pub trusted: Vec<Trusted>,
     /// Limits of scopes.
     pub limits: Limits,
-    /// For flood control, ranges of companies count from these lengths on.
-    pub broadest: Broadest,
+    pub min_prefix: MinPrefix,
     /// Rows read per table, bad ones too.
     pub rows: [u64; Table::ALL.len()],
     /// Rows that are valid but look like a mistake.

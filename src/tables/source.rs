@@ -6,7 +6,6 @@ use super::{BadRows, Table};
 
 /// Where the tables come from, as it was at one time.
 pub struct TableSource {
-    /// Database.
     pub db_url: String,
     /// Names of the tables, in the order of [`Table::ALL`].
     pub tables: [String; Table::ALL.len()],

@@ -1,6 +1,7 @@
-//! Reads one column of a row; what is wrong is said with its name and value.
+//! Reads one column of a row; errors name the column and its value.
 
-use crate::address::Prefix;
+use crate::address::{Prefix, PrefixError};
+use crate::digits::parse_digits;
 use crate::printable::Printable;
 use crate::unset::is_unset;
 
@@ -12,7 +13,7 @@ pub const MAX_AOR: usize = 320;
 pub const MAX_CALLS: u32 = i32::MAX as u32;
 
 /// A column of a row: its text, or None for NULL.
-pub(super) type Value<'a> = Option<&'a [u8]>;
+pub(super) type Column<'a> = Option<&'a [u8]>;
 
 /// A value as messages show it.
 pub(super) fn quoted(bytes: &[u8]) -> String {
@@ -20,11 +21,11 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
 }
 
 /// As [`quoted`], for one that may be NULL.
-pub(super) fn quoted_or_null(value: Value<'_>) -> String {
+pub(super) fn quoted_or_null(value: Column<'_>) -> String {
     value.map_or_else(|| "NULL".into(), quoted)
 }
 
-/// Whether a column holds text, and not the bytes of another type: MariaDB gives those
+/// Whether a column is text, and not the bytes of another type: MariaDB returns those
 /// of UUID, INET6 and BIT.
 fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0)
@@ -36,7 +37,11 @@ fn cast(column: &str, to: &str) -> String {
 }
 
 /// An id: not NULL, not empty, not what Kamailio prints for an empty variable.
-pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
+pub(super) fn text<'a>(
+    column: &str,
+    value: Column<'a>,
+    longest: usize,
+) -> Result<&'a [u8], String> {
     match value {
         None => Err(format!("{column} is NULL")),
         Some(b"") => Err(format!("{column} is empty")),
@@ -54,8 +59,12 @@ pub(super) fn text<'a>(column: &str, value: Value<'a>, longest: usize) -> Result
     }
 }
 
-/// An id that scripts ask about: as [`text`], and no word for nothing.
-pub(super) fn name<'a>(column: &str, value: Value<'a>, longest: usize) -> Result<&'a [u8], String> {
+/// An id that scripts ask about: as [`text`], and not what they print for an unset variable.
+pub(super) fn name<'a>(
+    column: &str,
+    value: Column<'a>,
+    longest: usize,
+) -> Result<&'a [u8], String> {
     match text(column, value, longest)? {
         bytes if is_unset(bytes) => Err(format!(
             "{column} {} is what scripts print for nothing; no id may be it",
@@ -66,25 +75,19 @@ pub(super) fn name<'a>(column: &str, value: Value<'a>, longest: usize) -> Result
 }
 
 /// A decimal number from 0 to `most`; NULL is 0.
-pub(super) fn number(column: &str, value: Value<'_>, most: u32) -> Result<u32, String> {
+pub(super) fn number(column: &str, value: Column<'_>, most: u32) -> Result<u32, String> {
     let Some(bytes) = value else { return Ok(0) };
-    let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(bytes)
-        .ok()
-        .filter(|_| digits)
-        .and_then(|text| text.parse().ok())
-        .filter(|n| *n <= most)
-        .ok_or_else(|| {
-            let hint = match digits || bytes.iter().all(|b| *b >= b' ') {
-                true => String::new(),
-                false => format!("; {}", cast(column, "UNSIGNED")),
-            };
-            format!("{column} {} is not a number from 0 to {most}{hint}", quoted(bytes))
-        })
+    parse_digits(bytes).filter(|n| *n <= most).ok_or_else(|| {
+        let hint = match bytes.iter().all(|b| *b >= b' ') {
+            true => String::new(),
+            false => format!("; {}", cast(column, "UNSIGNED")),
+        };
+        format!("{column} {} is not a number from 0 to {most}{hint}", quoted(bytes))
+    })
 }
 
 /// A switch: a number from 0 to `most`, or a boolean as databases give it; NULL is 0.
-pub(super) fn switch(column: &str, value: Value<'_>, most: u32) -> Result<u32, String> {
+pub(super) fn switch(column: &str, value: Column<'_>, most: u32) -> Result<u32, String> {
     match value {
         // BIT of MariaDB and MySQL.
         Some(&[byte]) if u32::from(byte) <= most => Ok(byte.into()),
@@ -95,12 +98,12 @@ pub(super) fn switch(column: &str, value: Value<'_>, most: u32) -> Result<u32, S
 }
 
 /// A range of addresses.
-pub(super) fn prefix(ip: Value<'_>, mask: Value<'_>) -> Result<Prefix, String> {
-    let utf8 = |v: Value<'_>| v.map(|b| String::from_utf8_lossy(b).into_owned());
+pub(super) fn prefix(ip: Column<'_>, mask: Column<'_>) -> Result<Prefix, String> {
+    let utf8 = |v: Column<'_>| v.map(|b| String::from_utf8_lossy(b).into_owned());
     let (ip_text, mask_text) = (utf8(ip), utf8(mask));
     Prefix::parse(ip_text.as_deref().unwrap_or_default(), mask_text.as_deref()).map_err(|e| {
         // Short, so that an answer that is cut has room for the remedy.
-        let mask = mask.filter(|_| !e.starts_with("mask"));
+        let mask = mask.filter(|_| !matches!(e, PrefixError::Mask(_)));
         let mask = mask.map_or_else(String::new, |mask| format!(" mask {}", quoted(mask)));
         let hint = match ip.is_none_or(is_text) {
             true => String::new(),

@@ -1,6 +1,6 @@
 //! Rows that are valid but look like a mistake, found when all tables are read.
 
-use super::loader::{Listed, Loader};
+use super::loader::{Granted, Loader};
 use super::value::quoted;
 use super::{Problem, Table};
 
@@ -8,13 +8,13 @@ impl Loader {
     /// A filter under which nothing is listed rejects everything.
     pub(super) fn warn_of_empty_filters(&mut self) {
         let table = self.table_name(Table::Company);
-        let companies = self.config.companies.iter().zip(&self.listed);
+        let companies = self.config.companies.iter().zip(&self.granted);
         for (company, &(row, listed)) in companies.filter(|(company, _)| company.ip_filter) {
             let what = match listed {
-                Listed::Ranges => continue,
-                Listed::CountriesOnly if self.config.networks.count() > 0 => continue,
-                Listed::Nothing => "nothing listed",
-                Listed::CountriesOnly => "only countries listed, and geoip_db is not set",
+                Granted::Ranges => continue,
+                Granted::CountriesOnly if self.config.networks.count() > 0 => continue,
+                Granted::Nothing => "nothing listed",
+                Granted::CountriesOnly => "only countries listed, and geoip_db is not set",
             };
             self.config.warnings.add(|| Problem {
                 table: table.clone(),
@@ -27,8 +27,7 @@ impl Loader {
         }
     }
 
-    /// Countries without a database grant nothing, countries that it does not know
-    /// never will.
+    /// Countries without a database, or that it does not know, grant nothing.
     pub(super) fn warn_of_useless_countries(&mut self) {
         let table = self.table_name(Table::CompanyCountry);
         let (countries, networks) = (&self.config.countries, &self.config.networks);

@@ -5,10 +5,9 @@ use std::sync::OnceLock;
 use crate::tried::{ALICE, DEFAULT, SEED, Tried, bans, rules, rules_of, source};
 use proptest::prelude::*;
 use sipwarden::auth::{
-    Aor, AuthSettings, AuthTable, Ban, ClassValues, Outcome, Reason, Rules, SharedRules,
-    parse_class,
+    Aor, AuthOutcome, AuthSettings, AuthTable, Ban, ClassValues, ParsedClass, Rules, SharedRules,
 };
-use sipwarden::limiter::{ClassId, SLICES};
+use sipwarden::limiter::{ClassId, Reason, SLICES};
 
 #[test]
 fn the_100th_failure_starts_the_ban_and_then_it_counts_from_80() {
@@ -16,63 +15,63 @@ fn the_100th_failure_starts_the_ban_and_then_it_counts_from_80() {
     let alice = Tried::new(&table, &rules, ALICE, "192.0.2.7");
     for n in 1..=99 {
         let checked = alice.fails(1000 + u64::from(n) * 1000);
-        assert_eq!((checked.outcome, checked.failures), (Outcome::Counted, n));
-        assert_eq!(alice.check(1000 + u64::from(n) * 1000).0.outcome, Outcome::Clear);
+        assert_eq!((checked.outcome, checked.failures), (AuthOutcome::Counted, n));
+        assert_eq!(alice.check(1000 + u64::from(n) * 1000).0.outcome, AuthOutcome::Clear);
     }
-    let (checked, turns) = alice.fails_with(None, 200_000);
+    let (checked, changes) = alice.fails_with(None, 200_000);
     let until = 200_000 + 43_200_000;
-    assert_eq!((checked.outcome, checked.until), (Outcome::Started, until));
-    let ban = turns.started.unwrap();
+    assert_eq!((checked.outcome, checked.until), (AuthOutcome::Started, until));
+    let ban = changes.started.unwrap();
     assert_eq!((ban.aor.bytes(), ban.source), (ALICE, source("192.0.2.7")));
     assert_eq!((ban.since, ban.until, ban.reason), (200_000, until, Reason::Failures));
     for (aor, from, outcome) in [
-        (ALICE, "192.0.2.7", Outcome::Banned),
-        (&b"Alice@EXAMPLE.com"[..], "192.0.2.7", Outcome::Banned),
-        (ALICE, "192.0.2.8", Outcome::Clear),
-        (b"bob@example.com", "192.0.2.7", Outcome::Clear),
+        (ALICE, "192.0.2.7", AuthOutcome::Banned),
+        (&b"Alice@EXAMPLE.com"[..], "192.0.2.7", AuthOutcome::Banned),
+        (ALICE, "192.0.2.8", AuthOutcome::Clear),
+        (b"bob@example.com", "192.0.2.7", AuthOutcome::Clear),
     ] {
         let tried = Tried::new(&table, &rules, aor, from);
         assert_eq!(tried.check(until - 1).0.outcome, outcome, "{from}");
     }
     // Neither more failures nor a success change the ban.
-    assert_eq!(alice.fails(until - 1).outcome, Outcome::Banned);
-    assert_eq!(alice.succeeds(until - 1).outcome, Outcome::Banned);
+    assert_eq!(alice.fails(until - 1).outcome, AuthOutcome::Banned);
+    assert_eq!(alice.succeeds(until - 1).outcome, AuthOutcome::Banned);
     assert_eq!(bans(&table, until - 1)[0].seen, 5);
 
-    let (checked, turns) = alice.check(until);
-    assert_eq!((checked.outcome, checked.failures), (Outcome::Clear, 80));
-    assert_eq!(turns.ended.map(|ban| ban.seen), Some(5));
+    let (checked, changes) = alice.check(until);
+    assert_eq!((checked.outcome, checked.failures), (AuthOutcome::Clear, 80));
+    assert_eq!(changes.ended.map(|ban| ban.seen), Some(5));
     for n in 81..=99 {
         assert_eq!(alice.fails(until + 1000).failures, n);
     }
-    assert_eq!(alice.fails(until + 1000).outcome, Outcome::Started);
+    assert_eq!(alice.fails(until + 1000).outcome, AuthOutcome::Started);
     // The 80 leave the window like any others.
     let again = until + 1000 + 43_200_000;
     let (checked, _) = alice.check(again + 1_800_000);
-    assert_eq!((checked.outcome, checked.failures), (Outcome::Clear, 0));
+    assert_eq!((checked.outcome, checked.failures), (AuthOutcome::Clear, 0));
 }
 
 #[test]
-fn the_count_begins_where_the_ban_ended_not_where_somebody_looked() {
+fn the_count_begins_when_the_ban_ended_not_when_it_was_noticed() {
     let rules = rules_of(AuthSettings::new(10, 60, 100, 8));
     for looks_later in [0, 30_000, 61_000] {
         let table = AuthTable::new(8, SEED).unwrap();
         let alice = Tried::new(&table, &rules, ALICE, "192.0.2.7");
         alice.fails_times(10, 0);
-        let (checked, turns) = alice.check(100_000 + looks_later);
+        let (checked, changes) = alice.check(100_000 + looks_later);
         let expected = if looks_later < 60_000 { 8 } else { 0 };
-        assert_eq!((checked.outcome, checked.failures), (Outcome::Clear, expected));
-        assert!(turns.ended.is_some());
+        assert_eq!((checked.outcome, checked.failures), (AuthOutcome::Clear, expected));
+        assert!(changes.ended.is_some());
     }
     // The sweep comes to the same.
     let table = AuthTable::new(8, SEED).unwrap();
     let alice = Tried::new(&table, &rules, ALICE, "192.0.2.7");
     alice.fails_times(10, 0);
     let mut ended = Vec::new();
-    table.sweep(&rules, || 99_999, |ban| ended.push(*ban));
-    assert_eq!((ended.len(), table.memory().bans), (0, 1));
-    table.sweep(&rules, || 100_100, |ban| ended.push(*ban));
-    assert_eq!((ended.len(), table.memory().bans), (1, 0));
+    table.sweep(&rules, || 99_999, |ban| ended.push(ban));
+    assert_eq!((ended.len(), table.usage().blocked), (0, 1));
+    table.sweep(&rules, || 100_100, |ban| ended.push(ban));
+    assert_eq!((ended.len(), table.usage().blocked), (1, 0));
     assert_eq!(alice.check(100_100).0.failures, 8);
 }
 
@@ -81,14 +80,14 @@ fn a_success_forgets_and_a_lifted_ban_begins_anew() {
     let (table, rules) = (AuthTable::new(64, SEED).unwrap(), rules());
     let alice = Tried::new(&table, &rules, ALICE, "192.0.2.7");
     alice.fails_times(99, 0);
-    assert_eq!(alice.succeeds(0).outcome, Outcome::Clear);
-    assert_eq!((table.memory().used, alice.fails(0).failures), (0, 1));
+    assert_eq!(alice.succeeds(0).outcome, AuthOutcome::Clear);
+    assert_eq!((table.usage().used, alice.fails(0).failures), (0, 1));
     alice.fails_times(99, 0);
     let elsewhere = Tried::new(&table, &rules, ALICE, "198.51.100.7");
     elsewhere.fails_times(100, 0);
     let bob = Tried::new(&table, &rules, b"bob@example.com", "192.0.2.7");
     bob.fails_times(100, 0);
-    assert_eq!(table.memory().bans, 3);
+    assert_eq!(table.usage().blocked, 3);
 
     let mut lifted = Vec::new();
     let hash = table.aor_hash(b"ALICE@example.com");
@@ -97,9 +96,9 @@ fn a_success_forgets_and_a_lifted_ban_begins_anew() {
     assert_eq!(elsewhere.fails(0).failures, 1);
     table.forget(Some(hash), None, |ban| lifted.push(ban.source));
     assert_eq!((lifted.len(), alice.check(0).0.failures), (2, 0));
-    assert_eq!(bob.check(0).0.outcome, Outcome::Banned);
+    assert_eq!(bob.check(0).0.outcome, AuthOutcome::Banned);
     table.forget(None, None, |_| {});
-    assert_eq!((table.memory().used, table.memory().bans), (0, 0));
+    assert_eq!((table.usage().used, table.usage().blocked), (0, 0));
 }
 
 #[test]
@@ -111,28 +110,28 @@ fn the_same_credentials_count_once_in_their_time() {
         let checked = alice.fails_with(print(text), now).0;
         (checked.outcome, checked.failures)
     };
-    assert_eq!(tell(b"old password", 5000), (Outcome::Counted, 1));
+    assert_eq!(tell(b"old password", 5000), (AuthOutcome::Counted, 1));
     for n in 0..10_000 {
-        assert_eq!(tell(b"old password", 5000 + n * 60), (Outcome::Same, 1));
+        assert_eq!(tell(b"old password", 5000 + n * 60), (AuthOutcome::Repeat, 1));
     }
     // The time runs from the one that was counted.
-    assert_eq!(tell(b"old password", 605_200), (Outcome::Counted, 2));
+    assert_eq!(tell(b"old password", 605_200), (AuthOutcome::Counted, 2));
     // Other ones count, from another source too, and do not push out a few.
     for n in 0..5u32 {
-        assert_eq!(tell(&n.to_be_bytes(), 605_200), (Outcome::Counted, 3 + n));
+        assert_eq!(tell(&n.to_be_bytes(), 605_200), (AuthOutcome::Counted, 3 + n));
     }
-    assert_eq!(tell(b"old password", 605_200), (Outcome::Same, 7));
+    assert_eq!(tell(b"old password", 605_200), (AuthOutcome::Repeat, 7));
     let elsewhere = Tried::new(&table, &rules, ALICE, "192.0.2.8");
     let (checked, _) = elsewhere.fails_with(print(b"old password"), 605_200);
-    assert_eq!(checked.outcome, Outcome::Counted);
+    assert_eq!(checked.outcome, AuthOutcome::Counted);
     // Many push it out: it counts again, never less.
     for n in 10..16u32 {
         tell(&n.to_be_bytes(), 605_200);
     }
-    assert_eq!(tell(b"old password", 605_200).0, Outcome::Counted);
+    assert_eq!(tell(b"old password", 605_200).0, AuthOutcome::Counted);
     // Without a fingerprint each counts; with auth_same 0 each, too.
-    assert_eq!(alice.fails(605_200).outcome, Outcome::Counted);
-    assert_eq!(alice.fails(605_200).outcome, Outcome::Counted);
+    assert_eq!(alice.fails(605_200).outcome, AuthOutcome::Counted);
+    assert_eq!(alice.fails(605_200).outcome, AuthOutcome::Counted);
     let each = rules_of(AuthSettings::new(100, 1800, 60, 0));
     let bob = Tried::new(&table, &each, b"bob@x", "192.0.2.7");
     for n in 1..50 {
@@ -205,7 +204,7 @@ proptest! {
     /// The error is one-sided and bounded; bans hold for their time and end in the
     /// right count.
     #[test]
-    fn nobody_below_the_limit_is_banned_and_nobody_fails_much_more(
+    fn no_aor_below_the_limit_is_banned_and_none_fails_much_more(
         steps in steps(),
         limit in 1u32..60,
         window in 2u32..12,
@@ -246,7 +245,7 @@ proptest! {
                 }
                 Step::Success => {
                     let now = real.wrapping_add_signed(offset) / u64::from(tick) * u64::from(tick);
-                    let banned = alice.succeeds(now).outcome == Outcome::Banned;
+                    let banned = alice.succeeds(now).outcome == AuthOutcome::Banned;
                     match banned {
                         true if offset < told => model.banned_until = None,
                         true => {}
@@ -278,11 +277,11 @@ proptest! {
                 }
                 (last, told) = (now, offset);
                 let fingerprint = print.map(|n| table.fingerprint([&[n][..]].into_iter()));
-                let (checked, turns) = alice.fails_with(fingerprint, now);
+                let (checked, changes) = alice.fails_with(fingerprint, now);
                 if let Some(until) = model.banned_until {
-                    prop_assert_eq!(checked.outcome == Outcome::Banned, now < until);
+                    prop_assert_eq!(checked.outcome == AuthOutcome::Banned, now < until);
                 }
-                if let Some(ended) = turns.ended {
+                if let Some(ended) = changes.ended {
                     // As if these had failed when the ban ended.
                     let ago = now.saturating_sub(ended.until);
                     let restart = restart.min(limit - 1) as usize;
@@ -292,17 +291,17 @@ proptest! {
                 }
                 let same_before = print.and_then(|n| model.is_same(n, now, u64::from(same) * 1000));
                 match checked.outcome {
-                    Outcome::Banned => continue,
-                    Outcome::Same => {
+                    AuthOutcome::Banned => continue,
+                    AuthOutcome::Repeat => {
                         prop_assert!(print.is_some() && same > 0);
                         prop_assert_ne!(same_before, Some(false));
                         continue;
                     }
-                    Outcome::Counted => {
+                    AuthOutcome::Counted => {
                         let recent = Model::within(&model.since_set, real, shorter);
                         prop_assert!(recent + 1 < limit, "{recent} in 13/14 of a window");
                     }
-                    Outcome::Started => {
+                    AuthOutcome::Started => {
                         let before = Model::within(&model.all, real, window + model.lost);
                         prop_assert!(before + 1 >= limit, "banned after {before} of {limit}");
                         let until = (now + u64::from(block) * 1000).div_ceil(100) * 100;
@@ -329,8 +328,8 @@ fn a_clock_that_is_set_back_makes_no_ban_longer() {
     let (table, rules) = (AuthTable::new(8, SEED).unwrap(), rules());
     let alice = Tried::new(&table, &rules, ALICE, "192.0.2.7");
     alice.fails_times(100, 90_000_000);
-    assert_eq!(alice.check(10_000_000).0.outcome, Outcome::Banned);
-    assert_eq!(alice.check(10_000_000 + 43_200_000).0.outcome, Outcome::Clear);
+    assert_eq!(alice.check(10_000_000).0.outcome, AuthOutcome::Banned);
+    assert_eq!(alice.check(10_000_000 + 43_200_000).0.outcome, AuthOutcome::Clear);
 }
 
 #[test]
@@ -339,20 +338,20 @@ fn who_fails_just_below_the_limit_for_days_is_never_banned() {
     let phone = Tried::new(&table, &rules, ALICE, "192.0.2.7");
     // A phone with an old password that tries every 20 s, each time with a new nonce.
     for n in 0..50_000u64 {
-        assert_eq!(phone.fails(77 + n * 20_000).outcome, Outcome::Counted, "{n}");
+        assert_eq!(phone.fails(77 + n * 20_000).outcome, AuthOutcome::Counted, "{n}");
     }
     let faster = Tried::new(&table, &rules, b"bob@x", "192.0.2.7");
-    let banned = (0..200u64).position(|n| faster.fails(n * 16_000).outcome == Outcome::Started);
+    let banned = (0..200u64).position(|n| faster.fails(n * 16_000).outcome == AuthOutcome::Started);
     assert_eq!(banned, Some(99));
 }
 
 #[test]
 fn classes_have_limits_of_their_own_and_exempt_sources_are_banned_by_operators_only() {
     let mut settings = AuthSettings::new(5, 60, 60, 0);
-    assert!(settings.set_class(1, &parse_class("office=limit:20;restart:90").unwrap()));
+    assert!(settings.set_class(1, &ParsedClass::parse("office=limit:20;restart:90").unwrap()));
     let (table, rules) = (AuthTable::new(64, SEED).unwrap(), rules_of(settings));
     let mut tried = Tried::new(&table, &rules, ALICE, "192.0.2.7");
-    let started = |tried: &Tried| (1..100).find(|_| tried.fails(0).outcome == Outcome::Started);
+    let started = |tried: &Tried| (1..100).find(|_| tried.fails(0).outcome == AuthOutcome::Started);
     tried.class = Some(ClassId(1));
     assert_eq!(started(&tried), Some(20));
     // At most one below the limit.
@@ -362,10 +361,10 @@ fn classes_have_limits_of_their_own_and_exempt_sources_are_banned_by_operators_o
     assert_eq!(started(&tried), Some(5));
     // The source is entered as another one: nothing of the old class stays.
     tried.class = None;
-    let (checked, turns) = tried.check(0);
-    assert_eq!((checked.outcome, turns.ended.is_some()), (Outcome::Exempt, true));
-    assert!((0..100).all(|_| tried.fails(0).outcome == Outcome::Exempt));
-    assert_eq!((tried.succeeds(0).outcome, table.memory().used), (Outcome::Exempt, 0));
+    let (checked, changes) = tried.check(0);
+    assert_eq!((checked.outcome, changes.ended.is_some()), (AuthOutcome::Exempt, true));
+    assert!((0..100).all(|_| tried.fails(0).outcome == AuthOutcome::Exempt));
+    assert_eq!((tried.succeeds(0).outcome, table.usage().used), (AuthOutcome::Exempt, 0));
 
     let manual = Ban {
         aor: Aor::new(ALICE, false, table.aor_hash(ALICE)),
@@ -379,13 +378,13 @@ fn classes_have_limits_of_their_own_and_exempt_sources_are_banned_by_operators_o
     assert_eq!(table.ban(&manual, &rules, 0), Ok(None));
     for class in [None, DEFAULT, Some(ClassId(1))] {
         tried.class = class;
-        assert_eq!(tried.check(4999).0.outcome, Outcome::Banned);
-        assert_eq!(tried.fails(4999).outcome, Outcome::Banned);
+        assert_eq!(tried.check(4999).0.outcome, AuthOutcome::Banned);
+        assert_eq!(tried.fails(4999).outcome, AuthOutcome::Banned);
     }
     let shown = table.look(&table.login(ALICE, source("192.0.2.7")), None, &rules, || 0).0;
     assert_eq!(shown.unwrap().seen, 6);
     assert_eq!(table.ban(&manual, &rules, 0).unwrap().unwrap().seen, 6);
-    assert_eq!(table.memory().bans, 1);
+    assert_eq!(table.usage().blocked, 1);
 }
 
 #[test]
@@ -394,13 +393,13 @@ fn long_aors_are_told_apart_and_shown_shortened() {
     let [a, b] = [b'a', b'b'].map(|end| [&[b'x'; 300][..], &[end]].concat());
     let first = Tried::new(&table, &rules, &a, "192.0.2.7");
     first.fails_times(100, 0);
-    assert_eq!(Tried::new(&table, &rules, &b, "192.0.2.7").check(0).0.outcome, Outcome::Clear);
+    assert_eq!(Tried::new(&table, &rules, &b, "192.0.2.7").check(0).0.outcome, AuthOutcome::Clear);
     let ban = bans(&table, 0)[0];
     assert_eq!((ban.aor.bytes(), ban.aor.is_cut()), (&a[..100], true));
     // It comes back from what a listing knows.
     table.forget(None, None, |_| {});
     table.ban(&ban, &rules, 0).unwrap();
-    assert_eq!(first.check(0).0.outcome, Outcome::Banned);
+    assert_eq!(first.check(0).0.outcome, AuthOutcome::Banned);
     assert!(bans(&table, 0)[0].aor.is_cut());
 }
 
@@ -415,23 +414,26 @@ fn bans_are_kept_where_the_table_is_full_and_what_has_no_room_passes() {
         tried.fails_times(3, 0);
     }
     tried[7].fails_times(2, 0);
-    assert_eq!((table.memory().bans, table.memory().used), (7, 8));
+    assert_eq!((table.usage().blocked, table.usage().used), (7, 8));
     // Another one takes its place, for want of a better; then it comes back.
     let (checked, _) = tried[8].fails_with(None, 0);
-    assert_eq!((checked.outcome, checked.failures, checked.evicted), (Outcome::Counted, 1, true));
+    assert_eq!(
+        (checked.outcome, checked.failures, checked.evicted),
+        (AuthOutcome::Counted, 1, true)
+    );
     assert_eq!(tried[7].fails(0).failures, 1);
     tried[7].fails_times(2, 0);
-    assert_eq!(table.memory().bans, 8);
+    assert_eq!(table.usage().blocked, 8);
     for _ in 0..100 {
-        assert_eq!(tried[8].fails(0).outcome, Outcome::Untracked);
+        assert_eq!(tried[8].fails(0).outcome, AuthOutcome::Untracked);
     }
-    assert_eq!(tried[8].check(0).0.outcome, Outcome::Clear);
-    assert!(tried[..8].iter().all(|tried| tried.check(0).0.outcome == Outcome::Banned));
+    assert_eq!(tried[8].check(0).0.outcome, AuthOutcome::Clear);
+    assert!(tried[..8].iter().all(|tried| tried.check(0).0.outcome == AuthOutcome::Banned));
     assert_eq!(bans(&table, 0).len(), 8);
     // Where one ends there is room.
-    assert_eq!(tried[0].check(60_000).0.outcome, Outcome::Clear);
-    assert_eq!(tried[8].fails(60_000).outcome, Outcome::Counted);
-    assert_eq!(table.memory().used, 8);
+    assert_eq!(tried[0].check(60_000).0.outcome, AuthOutcome::Clear);
+    assert_eq!(tried[8].fails(60_000).outcome, AuthOutcome::Counted);
+    assert_eq!(table.usage().used, 8);
 }
 
 #[test]
@@ -442,13 +444,13 @@ fn a_flood_of_other_aors_pushes_out_none_that_fails_often() {
     for n in 0..200_000u32 {
         let aor = n.to_string().into_bytes();
         Tried::new(&table, &rules, &aor, "192.0.2.7").fails(0);
-        if n % 2000 == 0 && victim.fails(0).outcome == Outcome::Started {
+        if n % 2000 == 0 && victim.fails(0).outcome == AuthOutcome::Started {
             banned = Some(n / 2000 + 1);
         }
     }
     assert_eq!(banned, Some(100));
-    let memory = table.memory();
-    assert_eq!((memory.used, memory.capacity), (1024, 1024));
+    let usage = table.usage();
+    assert_eq!((usage.used, usage.capacity), (1024, 1024));
     // An entry, its tag, and its bit among the bans.
-    assert!(memory.bytes <= 260 * 1024 + 1024 / 8, "{memory:?}");
+    assert!(usage.bytes <= 260 * 1024 + 1024 / 8, "{usage:?}");
 }

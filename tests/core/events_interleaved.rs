@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use shuttle::thread;
-use sipwarden::events::{Event, EventKind, Journal, Reader, Subject};
+use sipwarden::events::{Event, EventKind, Journal, JournalReader, Subject};
 
 const SCHEDULES: usize = 10_000;
 /// Changes of priority in a schedule: an event takes a hundred steps in the ring, and
@@ -34,7 +34,7 @@ fn each_event_is_told_once_and_under_its_name() {
                     })
                 })
                 .collect();
-            let (mut reader, mut told) = (Reader::NEW, [0u64; 2]);
+            let (mut reader, mut told) = (JournalReader::NEW, [0u64; 2]);
             let mut count = |event: &Event| match event.company() {
                 b"a" => told[0] += u64::from(event.count),
                 b"b" => told[1] += u64::from(event.count),

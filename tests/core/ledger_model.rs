@@ -188,6 +188,13 @@ impl Model {
         if has(ScopeKind::ROADWARRIOR) && new_roadwarrior {
             return (Outcome::HeldByOther, None);
         }
+        let has_company = before.iter().any(|(of, slot)| of.0 == ScopeKind::COMPANY && slot.any);
+        let new_company = adds.iter().any(|(at, directions, _)| {
+            attempt.wants[*at].name.0 == ScopeKind::COMPANY && directions.contains(&Direction::Any)
+        });
+        if attempt.enforcement == Enforcement::Within && has_company && new_company {
+            return (Outcome::HeldByOther, None);
+        }
         if live.is_some() && adds.is_empty() {
             return (Outcome::Held, None);
         }
@@ -252,7 +259,7 @@ impl Model {
                 let refused = match attempt.enforcement {
                     Enforcement::Full => true,
                     Enforcement::Reserved => limit.reserved > 0 && bound == Bound::Calls,
-                    Enforcement::Monitor | Enforcement::Off => false,
+                    Enforcement::Monitor | Enforcement::Off | Enforcement::Within => false,
                 };
                 if refused {
                     return Err(exceeded);
@@ -354,6 +361,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         1 => Just(Enforcement::Monitor),
         1 => Just(Enforcement::Reserved),
         1 => Just(Enforcement::Off),
+        1 => Just(Enforcement::Within),
     ];
     let wants = prop::collection::vec(want(), 0..6);
     let invite = prop_oneof![3 => Just(0u32), 1 => 1u32..3];

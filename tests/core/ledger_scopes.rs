@@ -203,6 +203,23 @@ fn reserved_slots_are_for_emergencies_within_a_hard_limit() {
 }
 
 #[test]
+fn a_company_that_comes_to_count_takes_its_own_slot_in_a_full_lease() {
+    let ledger = ledger();
+    let names: Vec<String> = (0..SCOPES - 1).map(|n| format!("group {n}")).collect();
+    let mut full: Vec<_> =
+        names.iter().map(|name| Wanted::new(own(0), name.as_bytes(), 0)).collect();
+    full.push(Wanted { counts: false, ..Wanted::new(ScopeKind::COMPANY, b"shown", 0) });
+    assert_eq!(take(&ledger, 1, &full).outcome, Outcome::Counted);
+    let company = |id| Wanted::new(ScopeKind::COMPANY, id, 0);
+    let both = [company(b"other"), company(b"shown")];
+    assert_eq!(take(&ledger, 1, &both).outcome, Outcome::TooMany);
+    assert_eq!(take(&ledger, 1, &both[1..]).outcome, Outcome::Counted);
+    assert_eq!(ledger.live(ScopeKind::COMPANY, b"shown"), 1);
+    assert!(ledger.forget(DialogId(1)));
+    assert!(is_empty(&ledger));
+}
+
+#[test]
 fn a_rate_admits_its_calls_and_no_more_in_a_window() {
     let ledger = ledger();
     let wanted = [at_rate(own(0), b"carrier", 3, 2)];

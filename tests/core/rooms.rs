@@ -125,3 +125,13 @@ fn unsafe_code_stays_behind_its_walls() {
         assert!(forbids, "src/{room} does not forbid unsafe code");
     }
 }
+
+/// The shim of a host turns its habits into what all hosts have.
+#[test]
+fn the_contract_has_no_word_of_one_host() {
+    let words = ["kamailio", "kemi", "kamcmd", "opensips", "event_route", "cfg", "mod_init"];
+    let contract = read("c_shim/sipwarden.h").to_lowercase();
+    for word in words {
+        assert!(!contract.contains(word), "c_shim/sipwarden.h says {word}");
+    }
+}

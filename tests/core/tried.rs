@@ -1,7 +1,7 @@
-//! One who is tried from one source, in a table of failed authentications.
+//! An AoR that is tried from one source, in a table of failed authentications.
 
 use sipwarden::address::{Address, Prefix};
-use sipwarden::auth::{AuthSettings, AuthTable, Ban, Checked, Rules, SharedRules, Turns};
+use sipwarden::auth::{AuthCheck, AuthSettings, AuthTable, Ban, BanChanges, Rules, SharedRules};
 use sipwarden::limiter::ClassId;
 
 pub const SEED: [u64; 2] = [21, 22];
@@ -25,7 +25,7 @@ pub fn source(text: &str) -> Prefix {
     Address::parse(text.as_bytes()).unwrap().prefix(64)
 }
 
-/// One who is tried from one source.
+/// An AoR that is tried from one source.
 pub struct Tried<'a> {
     pub table: &'a AuthTable,
     pub rules: &'a Rules,
@@ -39,13 +39,14 @@ impl<'a> Tried<'a> {
         Tried { table, rules, aor, source: source(from), class: DEFAULT }
     }
 
-    pub fn fails_with(&self, print: Option<[u32; 2]>, now: u64) -> (Checked, Turns) {
-        let (login, mut turns) = (self.table.login(self.aor, self.source), Turns::default());
-        let checked = self.table.failed(&login, print, self.class, self.rules, || now, &mut turns);
-        (checked, turns)
+    pub fn fails_with(&self, print: Option<[u32; 2]>, now: u64) -> (AuthCheck, BanChanges) {
+        let (login, mut changes) = (self.table.login(self.aor, self.source), BanChanges::default());
+        let checked =
+            self.table.failed(&login, print, self.class, self.rules, || now, &mut changes);
+        (checked, changes)
     }
 
-    pub fn fails(&self, now: u64) -> Checked {
+    pub fn fails(&self, now: u64) -> AuthCheck {
         self.fails_with(None, now).0
     }
 
@@ -55,19 +56,19 @@ impl<'a> Tried<'a> {
         });
     }
 
-    pub fn check(&self, now: u64) -> (Checked, Turns) {
-        let (login, mut turns) = (self.table.login(self.aor, self.source), Turns::default());
-        (self.table.check(&login, self.class, self.rules, || now, &mut turns), turns)
+    pub fn check(&self, now: u64) -> (AuthCheck, BanChanges) {
+        let (login, mut changes) = (self.table.login(self.aor, self.source), BanChanges::default());
+        (self.table.check(&login, self.class, self.rules, || now, &mut changes), changes)
     }
 
-    pub fn succeeds(&self, now: u64) -> Checked {
-        let (login, mut turns) = (self.table.login(self.aor, self.source), Turns::default());
-        self.table.succeeded(&login, self.class, self.rules, || now, &mut turns)
+    pub fn succeeds(&self, now: u64) -> AuthCheck {
+        let (login, mut changes) = (self.table.login(self.aor, self.source), BanChanges::default());
+        self.table.succeeded(&login, self.class, self.rules, || now, &mut changes)
     }
 }
 
 pub fn bans(table: &AuthTable, now: u64) -> Vec<Ban> {
     let mut found = Vec::new();
-    table.bans(|| now, |ban| found.push(*ban));
+    table.bans(|| now, |ban| found.push(ban));
     found
 }

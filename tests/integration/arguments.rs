@@ -5,6 +5,7 @@ use crate::support::kamailio::{Config, Kamailio};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, project};
 use serde_json::{Value, json};
+use sipwarden::host::rpc_methods;
 
 /// Method, and arguments that it takes.
 const METHODS: [(&str, &[&str]); 21] = [
@@ -31,26 +32,11 @@ const METHODS: [(&str, &[&str]); 21] = [
     ("version", &[]),
 ];
 
-/// The methods and their arguments, as the table of methods has them.
-fn usages() -> Vec<(String, String)> {
-    let header = std::fs::read_to_string(project().join("c_shim/sipwarden.h")).unwrap();
-    let of = |line: &str| {
-        let (method, rest) = line.trim().strip_prefix("X(")?.split_once(", \"")?;
-        Some((method.to_owned(), rest.split('"').next()?.to_owned()))
-    };
-    header.lines().filter_map(of).collect()
-}
-
 /// The names of a method's arguments, and how many must be there.
-fn arguments(method: &str) -> (Vec<String>, usize) {
-    let usage = usages().into_iter().find(|(name, _)| name == method).unwrap().1;
-    let words: Vec<&str> = usage.split_whitespace().collect();
-    let name = |word: &&str| {
-        let names = word.trim_matches(['[', ']', '<', '>']);
-        names.split('|').next().unwrap().to_owned()
-    };
-    let required = words.iter().take_while(|word| !word.starts_with('[')).count();
-    (words.iter().map(name).collect(), required)
+fn arguments(method: &str) -> (Vec<&'static str>, usize) {
+    let method = rpc_methods().find(|known| known.name.to_str() == Ok(method)).unwrap();
+    let names = method.arguments.iter().map(|argument| argument.name.to_str().unwrap());
+    (names.collect(), method.required)
 }
 
 fn start(settings: &str) -> (Kamailio, Folder) {
@@ -82,30 +68,33 @@ fn with_something_to_lose(kamailio: &Kamailio) {
 
 /// Each place of each method, and one place too many: arguments up to it, its name, what
 /// may follow.
-fn places() -> impl Iterator<Item = (&'static str, &'static [&'static str], String)> {
+fn places() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static str)> {
     METHODS.into_iter().flat_map(|(method, good)| {
         let (names, _) = arguments(method);
         assert_eq!(names.len(), good.len(), "{method}");
         (0..=good.len()).map(move |place| {
-            (method, &good[..place], names.get(place).map_or("too many", |name| name).to_owned())
+            (method, &good[..place], names.get(place).map_or("too many", |name| name))
         })
     })
 }
 
 #[test]
 fn all_methods_are_tried() {
-    let methods: Vec<_> = usages().into_iter().map(|(method, _)| method).collect();
+    let methods: Vec<_> = rpc_methods().map(|method| method.name.to_str().unwrap()).collect();
     assert_eq!(methods, METHODS.map(|(method, _)| method));
 }
 
 #[test]
 fn what_is_missing_or_too_many_is_answered_with_the_usage() {
     let (kamailio, _folder) = start("");
-    for (method, usage) in usages() {
-        let (names, required) = arguments(&method);
+    for method in rpc_methods() {
+        let (usage, method) = (method.usage(), method.name.to_str().unwrap());
+        let help = kamailio.kamcmd(&["help", &format!("sipwarden.{method}")]);
+        assert!(help.trim_end().ends_with(&format!(" Usage: sipwarden.{usage}")), "{help}");
+        let (names, required) = arguments(method);
         let good = METHODS.iter().find(|(name, _)| *name == method).unwrap().1;
         let line = format!("sipwarden.{method}");
-        let usage = format!("error: 400 - usage: {line} {usage}").trim_end().to_owned();
+        let usage = format!("error: 400 - usage: sipwarden.{usage}");
         for (given, name) in names[..required].iter().enumerate() {
             let said = kamailio.kamcmd(&[&[line.as_str()], &good[..given]].concat());
             assert_eq!(said.trim_end(), format!("{usage}; {name} is missing"), "{line}");
@@ -142,17 +131,23 @@ fn what_is_no_argument_is_a_fault_over_json_and_nothing_is_done() {
             assert!(fault.starts_with(&expected), "{method} {params:?}: {fault}");
         }
     }
-    // By name instead of by place.
-    for (method, good) in METHODS {
+    // So it is where they have names.
+    for (method, good, name) in places().filter(|(_, _, name)| *name != "too many") {
         let (names, _) = arguments(method);
-        let by_name: serde_json::Map<_, _> =
-            names.into_iter().zip(good).map(|(name, text)| (name, json!(text))).collect();
-        let all = [json!(by_name), json!({"x": 1})];
-        for params in all.into_iter().filter(|params| *params != json!({})) {
-            let fault = kamailio.try_rpc(&format!("sipwarden.{method}"), params.clone());
-            let fault = fault.expect_err(&format!("{method} {params}"));
-            assert!(fault.starts_with("400 arguments go by position"), "{method}: {fault}");
+        for bad in &unusable {
+            let mut params: serde_json::Map<String, Value> =
+                names.iter().zip(good).map(|(name, text)| ((*name).into(), json!(text))).collect();
+            params.insert(name.into(), bad.clone());
+            let fault = kamailio.try_rpc(&format!("sipwarden.{method}"), params.clone().into());
+            let fault = fault.expect_err(&format!("{method} {params:?}"));
+            let expected = format!("400 argument {name} is neither text nor a whole number");
+            assert!(fault.starts_with(&expected), "{method} {params:?}: {fault}");
         }
+    }
+    for (method, _) in METHODS {
+        let fault = kamailio.try_rpc(&format!("sipwarden.{method}"), json!({"who": 1}));
+        let fault = fault.expect_err(method);
+        assert!(fault.ends_with("; there is no argument \"who\""), "{method}: {fault}");
     }
     assert_eq!(state(&kamailio), before);
     assert!(!kamailio.log().contains("jsonrpc_scan"), "{}", kamailio.log());
@@ -166,6 +161,27 @@ fn what_is_no_argument_is_a_fault_over_json_and_nothing_is_done() {
     for none in [json!([]), json!({})] {
         assert_eq!(kamailio.rpc("sipwarden.bans", none)["total"], 1);
     }
+}
+
+/// By name they are the same, in any order.
+#[test]
+fn json_gives_arguments_by_position_or_by_name() {
+    let (kamailio, _folder) = start("");
+    let by_name =
+        |method: &str, params: Value| kamailio.rpc(&format!("sipwarden.{method}"), params);
+    let ban = json!({"seconds": 60, "ip": "192.0.2.7", "aor": "alice@example.com"});
+    assert_eq!(by_name("ban", ban)["aor"], "alice@example.com");
+    assert_eq!(by_name("bans", json!({}))["total"], 1);
+    assert_eq!(by_name("blocks", json!({"text": "192.0.2"}))["total"], 0);
+    assert_eq!(by_name("company", json!({"company": 7}))["company"], "7");
+    assert_eq!(by_name("unban", json!({"address": "192.0.2.7", "aor": "all"}))["lifted"], 1);
+    // What may be left out is; what must be there is named.
+    let said = |params| kamailio.try_rpc("sipwarden.check", params).unwrap_err();
+    let usage = "400 usage: sipwarden.check <company> <ip> [<aor>]; ";
+    assert_eq!(said(json!({"company": "7", "aor": "a@b"})), format!("{usage}ip is missing"));
+    assert_eq!(said(json!({"ip": "192.0.2.7"})), format!("{usage}company is missing"));
+    let checked = json!({"ip": "192.0.2.7", "company": "7"});
+    assert_eq!(by_name("check", checked)["company"], "7");
 }
 
 fn refuses_numbers_of_kamcmd(settings: &str) {

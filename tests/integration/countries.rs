@@ -285,9 +285,9 @@ fn countries_grant_in_every_worker_and_follow_a_reload() {
     std::fs::write(folder.join("c.mmdb"), first_database().bytes()).unwrap();
     let kamailio = config(&folder).start();
     assert!(
-        kamailio
-            .log()
-            .contains("countries: Test-Country built at 1790000000, 4 networks of 2 countries"),
+        kamailio.log().contains(
+            "countries loaded from Test-Country built at 1790000000, 4 networks of 2 countries"
+        ),
         "{}",
         kamailio.log()
     );

@@ -311,7 +311,7 @@ fn the_audit_table_is_written(mut server: Server) {
     // It comes back by itself, and nothing of the time between is lost.
     server.kill();
     ask("later@x");
-    wait_for("a complaint", || kamailio.log().contains("takes no rows").then_some(()));
+    wait_for("a complaint", || kamailio.log().contains("audit rows are not written").then_some(()));
     server.start();
     wait_for("the row", || {
         column(&server, "aor", "roadwarrior_none").contains(&"later@x".to_owned()).then_some(())

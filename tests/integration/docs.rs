@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use sipwarden::host::{ATTRIBUTES, Kind, PARAMS, statistic_names};
+use sipwarden::host::{ATTRIBUTES, Kind, PARAMS, rpc_methods, statistic_names};
 use sipwarden::tables::Table;
 use sipwarden::verdict::FUNCTIONS;
 
@@ -102,6 +102,13 @@ fn example_of(name: &str) -> &'static str {
     }
 }
 
+/// The host's own default.
+fn default_db_url() -> String {
+    let shim = fs::read_to_string(project("c_shim/kamailio/module.c")).unwrap();
+    let (_, url) = shim.split_once(".db_url = \"").unwrap();
+    url.split('"').next().unwrap().to_owned()
+}
+
 #[test]
 fn parameters() {
     let mut out = String::new();
@@ -127,6 +134,9 @@ fn parameters() {
             }
             Kind::Name { default } if default.is_empty() => {
                 ("name of a table or view".into(), "".into(), quoted("sipwarden_limit".into()))
+            }
+            Kind::Database => {
+                ("text, 1 to 1024 bytes".into(), default_db_url(), quoted(default_db_url()))
             }
             Kind::Name { default } => {
                 ("name of a table or view".into(), text(default), quoted(text(default)))
@@ -290,27 +300,23 @@ fn tables() {
 
 #[test]
 fn rpc_methods_are_described() {
-    let header = fs::read_to_string(project("c_shim/sipwarden.h")).unwrap();
     let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
-    let methods: Vec<Vec<_>> = header
-        .lines()
-        .filter_map(|l| l.trim_start().strip_prefix("X("))
-        .map(|l| l.splitn(3, ", ").map(|word| word.trim_matches('"')).collect())
-        .collect();
-    assert!(methods.len() >= 6, "{methods:?}");
-    for method in methods {
-        let [name, arguments, _] = method[..] else { panic!("{method:?}") };
+    let mut seen = 0;
+    for method in rpc_methods() {
+        let (name, arguments) = (method.name.to_str().unwrap(), method.synopsis());
         let (_, described) = reference
             .split_once(&format!("### sipwarden.{name}\n\n"))
             .unwrap_or_else(|| panic!("{name}"));
         let begins = if arguments.is_empty() { "" } else { &format!("`{arguments}`") };
         assert!(described.starts_with(begins), "{name} {arguments}");
+        seen += 1;
     }
+    assert!(seen >= 21, "{seen}");
 }
 
 #[test]
 fn script_functions_are_described() {
-    let shim = fs::read_to_string(project("c_shim/functions.c")).unwrap();
+    let shim = fs::read_to_string(project("c_shim/kamailio/functions.c")).unwrap();
     let reference = fs::read_to_string(project("docs/reference.md")).unwrap();
     let table = &shim[shim.find("cmd_export_t sw_functions[]").unwrap()..];
     let exports: Vec<Vec<_>> = table

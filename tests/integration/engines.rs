@@ -73,9 +73,10 @@ class kamailio:
         if KSR.is_INVITE():
             tell("Limit", NUMBER)
             try:
-                KSR.sipwarden.cc_limit(12)
+                said = KSR.sipwarden.cc_limit(12)
             except Exception as error:
-                KSR.hdr.append_to_reply("X-Raised: %s\r\n" % type(error).__name__)
+                said = type(error).__name__
+            KSR.hdr.append_to_reply("X-Number: %s\r\n" % said)
             KSR.sl.sl_send_reply(486, "Asked")
             return 1
         tell("Unset", UNSET)
@@ -187,7 +188,9 @@ fn names_and_addresses(engine: &Engine) {
     let reply = phone.request("INVITE", "x", "").expect("a reply");
     assert_eq!(reply.header("X-Limit"), Some("1 call_counted 127.0.0.7"), "{}", reply.text);
     if engine.name == "Python" {
-        assert!(reply.header("X-Raised").is_some(), "{}", reply.text);
+        // Kamailio 5.6 raises an exception, 6.1 gives False.
+        let said = reply.header("X-Number").expect("an answer");
+        assert!(said.parse::<i32>().is_err(), "{said}");
     }
     let known = kamailio.rpc("sipwarden.stats", json!([]))["auth_known"].clone();
     assert_eq!(known, 2, "nobody is known by a word for nothing");

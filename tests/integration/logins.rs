@@ -67,7 +67,7 @@ fn the_100th_wrong_password_starts_the_ban_of_this_aor_from_this_source_only() {
     }
     let stats = kamailio.rpc("sipwarden.stats", json!([]));
     assert_eq!((&stats["bans"], &stats["auth_room"]), (&json!(1), &json!(65_536)));
-    let room = "authentication: up to 65536 pairs of AoR and source, 17047552 bytes";
+    let room = "room for 65536 pairs of AoR and source: 17047552 bytes";
     assert!(log.contains(room), "{log}");
 }
 

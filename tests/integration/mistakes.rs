@@ -1,7 +1,7 @@
 //! What is typed wrong at first, and what is said of it: the thing, its value, the remedy.
 //!
 //! Elsewhere: files of blocks and tables (`unwritable.rs`, `tables_file.rs`), a database of
-//! countries (`countries.rs`), nft (`firewall_feed.rs`), settings (`settings.rs`), arguments
+//! countries (`countries.rs`), nft (`firewall_feed/`), settings (`settings.rs`), arguments
 //! of RPC methods (`arguments.rs`), a writer in the middle of a reload (`reload.rs`).
 
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::kamailio::{Config, Kamailio, module};
+use crate::support::server::{program, which};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, project, wait_for};
@@ -398,7 +399,14 @@ fn kamcmd_of_another_user_is_refused_and_the_guide_says_how_to_let_it_in() {
     let kamailio = running(&tables(&folder));
     let socket = format!("unix:{}/ctl", kamailio.folder().display());
     let out = Command::new("setpriv")
-        .args(["--reuid=65534", "--clear-groups", "kamcmd", "-s", &socket, "sipwarden.version"])
+        .args([
+            "--reuid=65534",
+            "--clear-groups",
+            &which("kamcmd"),
+            "-s",
+            &socket,
+            "sipwarden.version",
+        ])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
@@ -412,7 +420,7 @@ fn kamcmd_of_another_user_is_refused_and_the_guide_says_how_to_let_it_in() {
 fn a_module_of_another_version_is_refused_with_both() {
     let folder = Folder::new();
     let db = tables(&folder);
-    let out = Command::new("kamailio").arg("-v").output().unwrap();
+    let out = program("kamailio").arg("-v").output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let (_, version) = text.lines().next().unwrap().split_once("version: ").unwrap();
     let version = version.trim();

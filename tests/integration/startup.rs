@@ -25,9 +25,9 @@ fn it_says_its_version_its_memory_and_its_rows() {
     let version = env!("CARGO_PKG_VERSION");
     for line in [
         format!("sipwarden {version} for kamailio "),
-        "snapshots: 2 of up to 134217728 bytes each".into(),
-        "calls: up to 65536, ".into(),
-        "sources: up to 262144, ".into(),
+        "room for 2 snapshots of up to 134217728 bytes each".into(),
+        "room for 65536 calls: ".into(),
+        "room for 262144 sources: ".into(),
         "1 brands, 1 companies, 0 ranges, 0 countries, 0 users, 0 trusted".into(),
     ] {
         assert_eq!(log.matches(&line).count(), 1, "{line} in {log}");

@@ -2,17 +2,17 @@
 //! functions behind safe calls.
 #![allow(non_camel_case_types, non_upper_case_globals, missing_docs, dead_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 
 use once_cell::sync::OnceCell;
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 
-/// Set once in mod_init, before Kamailio forks.
+/// Set once, before the host forks.
 static HOST: OnceCell<&'static sw_host> = OnceCell::new();
 
 // SAFETY: the structure is constant and its functions may be called in any
-// process; Kamailio runs script code in one thread per process.
+// process; a host runs script code in one thread per process.
 unsafe impl Sync for sw_host {}
 
 /// Keeps the host's functions.
@@ -21,18 +21,41 @@ pub fn attach(host: &'static sw_host) {
     let _ = HOST.set(host);
 }
 
-/// The host's functions; None before mod_init.
+/// The host's functions; None before the start.
 pub fn host() -> Option<&'static sw_host> {
     HOST.get().copied()
 }
 
-/// Version string of the Kamailio this was compiled for.
-pub fn kamailio_version() -> &'static str {
-    host()
-        // SAFETY: a string literal of the shim.
-        .map(|h| unsafe { CStr::from_ptr(h.kamailio_version) })
-        .and_then(|s| s.to_str().ok())
-        .unwrap_or("unknown")
+/// A text of the host's; `otherwise` before there is one.
+fn constant(text: fn(&sw_host) -> *const c_char, otherwise: &'static CStr) -> &'static CStr {
+    let text = host().map(text).filter(|text| !text.is_null());
+    // SAFETY: a string literal of the shim.
+    text.map_or(otherwise, |text| unsafe { CStr::from_ptr(text) })
+}
+
+/// The host's name, as operators write it.
+pub fn host_name() -> &'static str {
+    constant(|host| host.name, c"the host").to_str().unwrap_or_default()
+}
+
+/// Its version.
+pub fn host_version() -> &'static str {
+    constant(|host| host.version, c"unknown").to_str().unwrap_or_default()
+}
+
+/// Where the tables are unless the operator says so.
+pub fn default_db_url() -> &'static CStr {
+    constant(|host| host.db_url, c"")
+}
+
+/// What is said of an argument that is there and cannot be used.
+pub fn unusable_argument() -> &'static str {
+    constant(|host| host.unusable_argument, c"cannot be used").to_str().unwrap_or_default()
+}
+
+/// Bytes of a fault's reason that reach the operator.
+pub fn reason_bytes() -> usize {
+    host().map(|host| host.reason_bytes as usize).filter(|most| *most > 0).unwrap_or(usize::MAX)
 }
 
 impl sw_text {

@@ -1,4 +1,4 @@
-//! Reads the tables through Kamailio's database drivers.
+//! Reads the tables through the host's database drivers.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::File;
@@ -128,7 +128,9 @@ fn check_file(path: &str) -> Result<(), String> {
             let error = error.split(" (os error").next().unwrap_or_default();
             match kind {
                 ErrorKind::NotFound => format!("{error}; kamailio-cfg/sql makes one"),
-                ErrorKind::PermissionDenied => format!("{error}; Kamailio runs as user {user}"),
+                ErrorKind::PermissionDenied => {
+                    format!("{error}; {} runs as user {user}", abi::host_name())
+                }
                 _ => error.to_owned(),
             }
         }
@@ -145,9 +147,10 @@ fn unreadable(db_url: &str, table: Table, name: &str) -> String {
         Err(why) => return why,
         Ok(false) => {
             let columns = columns.join(", ");
+            let host = abi::host_name();
             return format!(
                 "table {name} cannot be read: kamailio-cfg/sql makes it (columns {columns}); \
-                 Kamailio's log says more"
+                 {host}'s log says more"
             );
         }
         Ok(true) => {}
@@ -155,7 +158,7 @@ fn unreadable(db_url: &str, table: Table, name: &str) -> String {
     let missing = columns.iter().copied().filter(|column| has(column) == Ok(false));
     match missing.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => {
-            format!("table {name} cannot be read: Kamailio's log says why")
+            format!("table {name} cannot be read: {}'s log says why", abi::host_name())
         }
         missing => format!("table {name} has no column {missing}: add it as in kamailio-cfg/sql"),
     }

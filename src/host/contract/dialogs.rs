@@ -23,7 +23,7 @@ impl From<DialogId> for sw_dialog {
 
 fn supports(bit: u32) -> bool {
     abi::host().and_then(|h| h.dialog_support).is_some_and(|support| {
-        // SAFETY: reads a number set in mod_init.
+        // SAFETY: reads a number set at the start.
         unsafe { support() as u32 & bit != 0 }
     })
 }

@@ -5,145 +5,23 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
 use super::abi::{
-    self, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_PARAM_DURATION, SW_PARAM_INT,
-    SW_PARAM_LIST, SW_PARAM_TEXT, sw_attempt, sw_call, sw_dialog, sw_dialog_event, sw_expiry,
-    sw_host, sw_message, sw_module, sw_param, sw_restored, sw_rpc_method, sw_text, sw_value,
+    self, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_MAX_ARGUMENTS, SW_MAX_USAGE,
+    SW_PARAM_DURATION, SW_PARAM_INT, SW_PARAM_LIST, SW_PARAM_TEXT, sw_attempt, sw_call, sw_dialog,
+    sw_dialog_event, sw_expiry, sw_host, sw_message, sw_module, sw_param, sw_restored,
+    sw_rpc_method, sw_text, sw_value,
 };
 use super::guard::{Entry, guard, prepare};
 use super::message::{Attempt, CallRequest, Message};
+use super::module::{DialogEvent, Module, ParamKind, Restored};
 use super::rpc::{Call, Fault};
-use super::values::{Value, tell};
-use crate::ledger::DialogId;
+use super::values::tell;
 use crate::verdict::Verdict;
-
-/// What a parameter takes.
-pub enum ParamKind {
-    /// A number: its default and both bounds.
-    Int(i32, i32, i32),
-    /// A text, and its default.
-    Text(&'static CStr),
-    /// A text, or a number of seconds; its default.
-    Duration(&'static CStr),
-    /// A text that may be given several times.
-    List,
-}
-
-/// A module parameter.
-pub struct ParamEntry {
-    /// Its name.
-    pub name: &'static CStr,
-    /// What it takes.
-    pub kind: ParamKind,
-    /// Whether it can be changed at run time.
-    pub runtime: bool,
-    /// One sentence.
-    pub meaning: &'static CStr,
-}
-
-/// What became of a dialog.
-pub enum DialogEvent {
-    /// The call is over, as far as the dialog knows.
-    Ended,
-    /// It turned out to live.
-    Resumed,
-    /// The dialog is destroyed.
-    Gone,
-}
-
-/// What a dialog that comes back after a restart remembers.
-pub struct Restored<'a> {
-    /// The dialog.
-    pub dialog: DialogId,
-    /// Its Call-ID.
-    pub call_id: &'a [u8],
-    /// Empty: not counted by `cc_limit`.
-    pub company: &'a [u8],
-    /// Empty: not counted by `roadwarrior_acquire`.
-    pub user: &'a [u8],
-    /// Flags of that function.
-    pub flags: &'a [u8],
-    /// What [`super::dialogs::DialogRef::append`] has kept.
-    pub more: &'a [u8],
-    /// Seconds since 1970.
-    pub started: u64,
-}
-
-/// What the module does when C calls. A panic in any of these is caught.
-pub trait Module {
-    /// Parameter number `index`.
-    fn param(index: usize) -> Option<ParamEntry>;
-    /// Name of statistic number `index`, and whether it is asked for its value.
-    fn statistic(index: usize) -> Option<(&'static CStr, bool)>;
-    /// The value of such a statistic.
-    fn gauge(index: usize) -> u64;
-    /// Position of an attribute of `$swd`.
-    fn variable_index(name: &[u8]) -> Option<usize>;
-    /// Name of attribute number `index`.
-    fn variable_name(index: usize) -> Option<&'static str>;
-    /// Gives the value of attribute number `index` to `tell`, if there is one.
-    fn variable(message: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>));
-    /// A configured value; what is wrong with it is logged. `text` is None for a number.
-    fn set_param(index: usize, text: Option<&[u8]>, number: i32) -> bool;
-    /// Whether a value may be set at run time; what is wrong with it is logged.
-    fn check_setting(index: usize, text: Option<&[u8]>, number: i32) -> bool;
-    /// Sets a value that was checked.
-    fn apply_setting(index: usize, text: Option<&[u8]>, number: i32);
-    /// Whether a function has these flags; what is wrong is logged.
-    fn check_flags(function: &[u8], flags: &[u8]) -> bool;
-    /// Whether scopes can be as the script writes them; logs what is wrong.
-    fn check_scopes(scopes: &[u8]) -> bool;
-    /// Starts, before the host forks; what is wrong is logged.
-    fn init() -> bool;
-    /// Whether the tables are those of a file.
-    fn can_load() -> bool;
-    /// Tries to load the database's, if it is time.
-    fn load();
-    /// `check_company_ip(company [, ip])`.
-    fn check_company_ip(message: Message<'_>, company: &[u8]) -> Verdict;
-    /// `check_country(list [, ip])`.
-    fn check_country(message: Message<'_>, list: &[u8]) -> Verdict;
-    /// `flood_check([flags [, ip]])`.
-    fn flood_check(message: Message<'_>, flags: &[u8]) -> Verdict;
-    /// `auth_check(aor [, ip])`.
-    fn auth_check(message: Message<'_>, aor: &[u8]) -> Verdict;
-    /// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
-    fn auth_failed(attempt: Attempt<'_>, aor: &[u8], credentials: Option<&[u8]>) -> Verdict;
-    /// `auth_ok(aor [, ip])`.
-    fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict;
-    /// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
-    fn roadwarrior_acquire(
-        call: CallRequest<'_>,
-        aor: &[u8],
-        company: &[u8],
-        flags: &[u8],
-    ) -> Verdict;
-    /// `cc_limit(company [, flags [, scopes]])`.
-    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict;
-    /// What became of a dialog, which may be locked.
-    fn dialog_event(event: DialogEvent, dialog: DialogId);
-    /// A dialog ended although neither end hung up: why (`sw_expiry`), and whether both
-    /// were sent a BYE.
-    fn dialog_expired(dialog: DialogId, why: usize, said_bye: bool);
-    /// Whether the call of a dialog counts.
-    fn dialog_counts(dialog: DialogId) -> bool;
-    /// A dialog has come back after a restart.
-    fn dialog_restored(restored: &Restored<'_>);
-    /// Called all the time in the process that waits for nothing; each of its jobs has a guard.
-    fn tick();
-    /// Called all the time in the process that runs scripts and talks to databases; each of
-    /// its jobs has a guard. Whether there is more to do at once.
-    fn record() -> bool;
-    /// Answers an RPC method.
-    ///
-    /// # Errors
-    /// The fault with which the call ends.
-    fn rpc(method: sw_rpc_method, call: &Call) -> Result<(), Fault>;
-}
 
 /// The table of a module's entries.
 pub const fn table<M: Module>() -> sw_module {
     sw_module {
         param: Some(param::<M>),
+        rpc_method: Some(rpc_method::<M>),
         statistic: Some(statistic::<M>),
         gauge: Some(gauge::<M>),
         variable_index: Some(variable_index::<M>),
@@ -208,6 +86,31 @@ unsafe extern "C" fn param<M: Module>(index: u32, out: *mut sw_param) -> i32 {
             runtime: i32::from(param.runtime),
             meaning: param.meaning.as_ptr(),
         };
+        1
+    })
+}
+
+unsafe extern "C" fn rpc_method<M: Module>(index: u32, out: *mut sw_rpc_method) -> i32 {
+    guard(Entry::RpcMethod, 0, || {
+        // SAFETY: the shim passes a structure of its own.
+        let (Some(method), Some(out)) = (M::rpc_method(index as usize), unsafe { out.as_mut() })
+        else {
+            return 0;
+        };
+        *out = sw_rpc_method {
+            name: method.name.as_ptr(),
+            meaning: method.meaning.as_ptr(),
+            arguments: [ptr::null(); SW_MAX_ARGUMENTS as usize],
+            argument_count: method.arguments.len() as u32,
+            required: method.required as u32,
+            usage: [0; SW_MAX_USAGE as usize],
+        };
+        let names = method.arguments.iter().map(|argument| argument.name.as_ptr());
+        out.arguments.iter_mut().zip(names).for_each(|(to, name)| *to = name);
+        // The last byte stays NUL.
+        let usage = method.usage();
+        let bytes = usage.bytes().take(out.usage.len() - 1);
+        out.usage.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte as c_char);
         1
     })
 }
@@ -473,15 +376,18 @@ unsafe extern "C" fn record<M: Module>() -> i32 {
     guard(Entry::Record, 0, || M::record().into())
 }
 
-unsafe extern "C" fn rpc<M: Module>(
-    method: sw_rpc_method,
-    usage: *const c_char,
-    handle: *mut c_void,
-) {
-    // SAFETY: the shim passes a literal, and the handle of a call that lasts until we return.
-    let Some(call) = (unsafe { Call::new(usage, handle) }) else { return };
-    let crashed = Err(Fault::internal("internal error: see Kamailio's log"));
-    if let Err(fault) = guard(Entry::Rpc, crashed, || M::rpc(method, &call)) {
-        call.fault(&fault);
+unsafe extern "C" fn rpc<M: Module>(index: u32, handle: *mut c_void) {
+    let Some(host) = abi::host() else { return };
+    let crashed = Err(Fault::internal(format!("internal error: see {}'s log", abi::host_name())));
+    let answered = guard(Entry::Rpc, crashed, || {
+        let index = index as usize;
+        let method = M::rpc_method(index).ok_or_else(|| Fault::internal("no such method"))?;
+        // SAFETY: the shim passes the handle of a call that lasts until we return.
+        let call = unsafe { Call::read(host, handle, method) }?;
+        M::rpc(index, &call)
+    });
+    if let Err(fault) = answered {
+        // SAFETY: as above; nothing has ended it.
+        unsafe { fault.send(host, handle) };
     }
 }

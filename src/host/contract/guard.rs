@@ -1,5 +1,5 @@
 //! The guard around every entry from C: a panic that left Rust would end a
-//! worker, and Kamailio stops when a worker dies.
+//! worker, and a host stops when a worker dies.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
@@ -16,6 +16,7 @@ use crate::shm::Area;
 #[repr(u8)]
 pub enum Entry {
     Param,
+    RpcMethod,
     Statistic,
     VariableIndex,
     Attach,
@@ -103,7 +104,7 @@ fn is_first_in(entry: Entry) -> bool {
 }
 
 /// Keeps the message of a panic instead of printing it, and shares which entries have
-/// panicked; before Kamailio forks.
+/// panicked; before the host forks.
 pub fn prepare() {
     // Without memory each process logs the first panic of its own.
     if let Ok(panicked) = Area::share() {

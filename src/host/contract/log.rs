@@ -1,4 +1,4 @@
-//! Log lines through Kamailio. Text never becomes a format.
+//! Log lines through the host. Text never becomes a format.
 
 use std::fmt::Arguments;
 
@@ -18,7 +18,7 @@ fn write(level: sw_log_level, line: Arguments<'_>) {
 
 fn enabled(level: sw_log_level) -> bool {
     abi::host().and_then(|h| h.log_enabled).is_some_and(|enabled| {
-        // SAFETY: only compares the level with Kamailio's settings.
+        // SAFETY: only compares the level with the host's settings.
         unsafe { enabled(level) != 0 }
     })
 }
@@ -48,7 +48,7 @@ pub fn info(line: Arguments<'_>) {
     write(SW_LOG_INFO, line);
 }
 
-/// Per request; costs one comparison unless Kamailio's debug level asks for it.
+/// Per request; costs one comparison unless the host's debug level asks for it.
 pub fn debug(line: Arguments<'_>) {
     write(SW_LOG_DEBUG, line);
 }

@@ -38,7 +38,7 @@ impl<'a> Message<'a> {
     }
 
     /// Whom it has come from; None if nobody has sent it.
-    #[inline]
+    #[inline(always)]
     pub fn sender(self) -> Option<Source> {
         let learnt = if self.0.proxied != 0 { Learnt::Proxy } else { Learnt::Packet };
         Some(Source { address: address_of(&self.0.source)?, learnt })
@@ -63,7 +63,7 @@ impl<'a> Message<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn address_of(address: &sw_address) -> Option<Address> {
     let [a, b, c, d, ..] = address.bytes;
     match address.family {

@@ -2,16 +2,20 @@
 //! entries from C. The only unsafe code towards C.
 
 pub mod abi;
+mod arguments;
 pub mod audit;
 pub mod counters;
 pub mod database;
 pub mod dialogs;
 pub mod entries;
+mod fault;
 #[cfg(feature = "fault-injection")]
 mod faults;
 pub mod guard;
 pub mod log;
 pub mod message;
+pub mod method;
+pub mod module;
 pub mod process;
 pub mod rpc;
 pub mod values;

@@ -1,16 +1,24 @@
-//! What the host does for the module besides: event routes, settings, its user.
+//! What the host does for the module besides: events, settings, its user.
 
 use std::ffi::CStr;
 use std::ptr;
 
-use super::abi;
+use super::abi::{self, sw_event};
+use super::values::{Value, attributes_of};
 
-/// Runs an event route, or the KEMI function; in the recorder only.
-pub fn run_event(name: &CStr, callback: &CStr) {
-    if let Some(run) = abi::host().and_then(|host| host.run_event) {
-        // SAFETY: both names outlive the call.
-        unsafe { run(name.as_ptr(), callback.as_ptr()) };
-    }
+/// Tells the host of an event: its name, and what there is to say about it. In the
+/// recorder only.
+pub fn tell_event(name: &str, attributes: &[(&str, Value<'_>)]) {
+    let Some(tell) = abi::host().and_then(|host| host.tell_event) else { return };
+    attributes_of(attributes, |attributes| {
+        let event = sw_event {
+            name: name.as_bytes().into(),
+            attributes: attributes.as_ptr(),
+            attribute_count: attributes.len() as u32,
+        };
+        // SAFETY: the event, and what it points to, outlive the call.
+        unsafe { tell(&raw const event) };
+    });
 }
 
 /// Whether the warden has applied all changes of settings so far.
@@ -30,8 +38,8 @@ pub fn change_setting(index: usize, text: Option<&CStr>, number: i32) -> bool {
     })
 }
 
-/// The user that the host's processes run as: it may still be root in `mod_init`, and
-/// another one afterwards.
+/// The user that the host's processes run as: it may still be root at the
+/// start, and another one afterwards.
 pub fn user() -> u32 {
     // SAFETY: asks for a number.
     abi::host().and_then(|host| host.run_as).map_or(0, |run_as| unsafe { run_as() })

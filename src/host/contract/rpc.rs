@@ -1,94 +1,77 @@
 //! Builds replies through the host's RPC API.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::ptr;
 
 use super::abi::{
-    self, SW_ARGUMENT_BY_NAME, SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_TEXT, SW_ARGUMENT_UNUSABLE,
-    sw_host, sw_text,
+    self, SW_ARGUMENT_DOUBTFUL, SW_ARGUMENT_NONE, SW_ARGUMENT_TEXT, sw_host, sw_text,
 };
+use super::arguments::{Arguments, Given};
+pub use super::fault::Fault;
+use super::method::Method;
 use crate::clock;
 use crate::printable::Printable;
-
-/// Longest reason that JSON-RPC passes on whole.
-const REASON_BYTES: usize = 127;
 
 /// One RPC call.
 pub struct Call {
     host: &'static sw_host,
-    /// The method and its arguments.
-    usage: &'static CStr,
     handle: *mut c_void,
+    arguments: Arguments,
 }
 
-/// Why a call fails.
-pub struct Fault {
-    code: i32,
-    reason: String,
-}
-
-impl Fault {
-    /// The caller's fault: an argument is missing or unusable.
-    pub fn argument(reason: impl Into<String>) -> Self {
-        Fault { code: 400, reason: reason.into() }
-    }
-
-    /// As [`Fault::internal`]; a reason that has to be cut ends with where all of it
-    /// stands.
-    pub fn cut(reason: String, whole: &str) -> Self {
-        if reason.len() <= REASON_BYTES {
-            return Fault::internal(reason);
-        }
-        let hint = format!(" ...; all of it: {whole}");
-        let end = reason.floor_char_boundary(REASON_BYTES.saturating_sub(hint.len()));
-        let shown = reason.get(..end).unwrap_or_default();
-        // Between words: half a value would be taken for another one.
-        let shown = shown.rsplit_once(' ').map_or(shown, |(words, _)| words);
-        Fault::internal(shown.to_owned() + &hint)
-    }
-
-    /// What was asked for is not there.
-    pub fn unknown(reason: impl Into<String>) -> Self {
-        Fault { code: 404, reason: reason.into() }
-    }
-
-    /// Anything else.
-    pub fn internal(reason: impl Into<String>) -> Self {
-        Fault { code: 500, reason: reason.into() }
-    }
+/// The next argument that the host has, and its name.
+///
+/// # Safety
+/// `handle` is that of a call that has not ended.
+unsafe fn next_argument(host: &sw_host, handle: *mut c_void) -> Option<(Option<Vec<u8>>, Given)> {
+    let mut texts = [sw_text { s: ptr::null(), len: 0 }; 2];
+    let [name, value] = &mut texts;
+    // SAFETY: as the caller guarantees; the texts outlive the call.
+    let found = unsafe { host.rpc_argument?(handle, name, value) };
+    let is_named = !name.s.is_null();
+    // SAFETY: both texts stay until the next argument is asked for.
+    let [name, value] = texts.map(|text| unsafe { text.bytes() }.to_vec());
+    #[allow(non_upper_case_globals)]
+    let given = match found {
+        SW_ARGUMENT_NONE => return None,
+        SW_ARGUMENT_TEXT => Given::Text(value),
+        SW_ARGUMENT_DOUBTFUL => Given::Doubtful(value),
+        _ => Given::Unusable,
+    };
+    Some((is_named.then_some(name), given))
 }
 
 impl Call {
-    /// None before mod_init.
+    /// A call of a method, with its arguments.
+    ///
+    /// # Errors
+    /// What is wrong with their names.
     ///
     /// # Safety
-    /// `usage` is a literal of the shim, `handle` its handle of a call that outlives the
-    /// result.
-    pub(super) unsafe fn new(usage: *const c_char, handle: *mut c_void) -> Option<Self> {
+    /// `handle` is the host's of a call that outlives the result.
+    pub(super) unsafe fn read(
+        host: &'static sw_host,
+        handle: *mut c_void,
+        method: &'static Method,
+    ) -> Result<Self, Fault> {
         // SAFETY: as the caller guarantees.
-        let usage = unsafe { CStr::from_ptr(usage) };
-        Some(Call { host: abi::host()?, usage, handle })
-    }
-
-    /// What is wrong with the arguments, after how they go.
-    fn misused(&self, what: impl Display) -> Fault {
-        let usage = self.usage.to_string_lossy();
-        Fault::argument(format!("usage: {}; {what}", usage.trim_end()))
+        let given = std::iter::from_fn(|| unsafe { next_argument(host, handle) });
+        Ok(Call { host, handle, arguments: Arguments::read(method, given)? })
     }
 
     fn missing(&self, name: &str) -> Fault {
-        self.misused(format_args!("{name} is missing"))
+        self.arguments.misused(format_args!("{name} is missing"))
     }
 
-    /// The next argument, whole numbers as text; None if there is none.
+    /// An argument, whole numbers as text; None if it was not given.
     ///
     /// # Errors
     /// A fault that names it: it is neither text nor a whole number. Nothing may be
     /// done then as if it were not there.
     pub fn argument(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        self.next(name, false)
+        text_of(name, self.arguments.get(name)?, false)
     }
 
     /// As [`Call::required`], for what may be a number of any size, 0 too.
@@ -96,30 +79,10 @@ impl Call {
     /// # Errors
     /// A fault that names it.
     pub fn value(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        self.next(name, true)?.ok_or_else(|| self.missing(name))
+        text_of(name, self.arguments.get(name)?, true)?.ok_or_else(|| self.missing(name))
     }
 
-    fn next(&self, name: &str, any_number: bool) -> Result<Option<Vec<u8>>, Fault> {
-        let mut text = sw_text { s: ptr::null(), len: 0 };
-        let Some(next) = self.host.rpc_argument else { return Ok(None) };
-        // SAFETY: the text stays until the next argument is asked for.
-        match unsafe { next(self.handle, &raw mut text) } {
-            // SAFETY: as above.
-            found if found == SW_ARGUMENT_TEXT as i32 => Ok(Some(unsafe { text.bytes() }.to_vec())),
-            // SAFETY: as above.
-            SW_ARGUMENT_DOUBTFUL if any_number => Ok(Some(unsafe { text.bytes() }.to_vec())),
-            SW_ARGUMENT_UNUSABLE | SW_ARGUMENT_DOUBTFUL => Err(Fault::argument(format!(
-                "argument {name} is neither text nor a whole number of 1 to 9 digits: with kamcmd \
-                 write s: before it"
-            ))),
-            SW_ARGUMENT_BY_NAME => {
-                Err(Fault::argument("arguments go by position: give a list of them as params"))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// The next argument, which must be there.
+    /// An argument that must be there.
     ///
     /// # Errors
     /// A fault that names it.
@@ -127,7 +90,7 @@ impl Call {
         self.argument(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// The next argument, a whole number between these.
+    /// An argument, a whole number between these.
     ///
     /// # Errors
     /// A fault that names it.
@@ -145,16 +108,16 @@ impl Call {
             })
     }
 
-    /// All arguments were read.
+    /// No argument was given besides those of the method.
     ///
     /// # Errors
     /// A fault that names a further one.
     pub fn no_more(&self) -> Result<(), Fault> {
-        match self.argument("too many")? {
+        match text_of("too many", self.arguments.further(), false)? {
             None => Ok(()),
             Some(text) => {
                 let text = Printable::short(&text);
-                Err(self.misused(format_args!("one argument too many: \"{text}\"")))
+                Err(self.arguments.misused(format_args!("one argument too many: \"{text}\"")))
             }
         }
     }
@@ -164,16 +127,6 @@ impl Call {
         self.open(ptr::null_mut(), None, false)
     }
 
-    /// Ends the call with a fault.
-    pub fn fault(&self, fault: &Fault) {
-        let end = fault.reason.floor_char_boundary(REASON_BYTES);
-        let reason = fault.reason.get(..end).unwrap_or_default();
-        if let Some(send) = self.host.rpc_fault {
-            // SAFETY: the text is valid during the call.
-            unsafe { send(self.handle, fault.code, reason.as_bytes().into()) };
-        }
-    }
-
     fn open(&self, parent: *mut c_void, name: Option<&CStr>, array: bool) -> Node<'_> {
         let name = name.map_or(ptr::null(), CStr::as_ptr);
         let handle = self.host.rpc_open.map_or(ptr::null_mut(), |open| {
@@ -181,6 +134,18 @@ impl Call {
             unsafe { open(self.handle, parent, name, i32::from(array)) }
         });
         Node { call: self, handle }
+    }
+}
+
+/// What an argument says.
+fn text_of(name: &str, given: Option<&Given>, any_number: bool) -> Result<Option<Vec<u8>>, Fault> {
+    match given {
+        None => Ok(None),
+        Some(Given::Text(text)) => Ok(Some(text.clone())),
+        Some(Given::Doubtful(text)) if any_number => Ok(Some(text.clone())),
+        Some(Given::Doubtful(_) | Given::Unusable) => {
+            Err(Fault::argument(format!("argument {name} {}", abi::unusable_argument())))
+        }
     }
 }
 

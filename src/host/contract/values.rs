@@ -1,9 +1,10 @@
-//! Values of script variables.
+//! Values of script variables, and of the attributes of events.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::Write;
 
-use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_value};
+use super::abi::{SW_VALUE_INT, SW_VALUE_TEXT, sw_attribute, sw_value};
 use crate::address::Address;
 
 /// The value of an attribute.
@@ -52,4 +53,24 @@ pub(super) fn tell(out: &mut sw_value, attribute: usize, value: Value<'_>) {
         };
         (out.kind, out.text) = (SW_VALUE_TEXT, kept.as_slice().into());
     });
+}
+
+/// Gives attributes to `f` as C has them; their texts last as long.
+pub(super) fn attributes_of(attributes: &[(&str, Value<'_>)], f: impl FnOnce(&[sw_attribute])) {
+    let text = |value: &Value<'_>| match *value {
+        Value::Int(_) => Cow::Borrowed(&b""[..]),
+        Value::Static(text) => Cow::Borrowed(text),
+        Value::Text(text) => Cow::Owned(text.to_vec()),
+        Value::Address(address) => Cow::Owned(address.to_string().into_bytes()),
+    };
+    let texts: Vec<Cow<'_, [u8]>> = attributes.iter().map(|(_, value)| text(value)).collect();
+    let attributes = attributes.iter().zip(&texts).map(|((name, value), text)| {
+        let (kind, number) = match value {
+            Value::Int(number) => (SW_VALUE_INT, *number),
+            _ => (SW_VALUE_TEXT, 0),
+        };
+        let value = sw_value { kind, number, text: text.as_ref().into() };
+        sw_attribute { name: name.as_bytes().into(), value }
+    });
+    f(&attributes.collect::<Vec<_>>());
 }

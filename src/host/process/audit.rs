@@ -1,7 +1,7 @@
 //! The audit table, written by the recorder.
 //!
-//! A database that is slow or gone costs nothing but rows: what cannot be written
-//! waits in this process, up to a bound, and is counted when it is lost.
+//! A database that is slow or gone costs nothing but rows: rows that cannot be written wait in
+//! this process, up to a bound, and are counted when they are lost.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ use crate::printable::{Printable, without_password};
 
 /// Rows that wait for the database.
 const WAITING: usize = 4096;
-/// Attempts to write a row that the database does not take.
+/// Attempts to write a row that the database refuses.
 const ATTEMPTS: u32 = 3;
 /// Characters of the columns of companies and brands, and of the AoR.
 const ID: usize = 128;
@@ -32,14 +32,13 @@ pub struct Audit {
     /// URL and table that it is connected to, or was tried.
     target: Option<(String, String)>,
     waiting: VecDeque<Event>,
-    /// How often the first one was tried in vain.
+    /// Failed attempts to write the first one.
     attempts: u32,
     tried: u64,
     trouble: Trouble,
 }
 
 impl Audit {
-    /// Not connected, nothing waits.
     pub const NEW: Self = Audit {
         connection: None,
         target: None,
@@ -58,8 +57,7 @@ impl Audit {
         self.waiting.push_back(*event);
     }
 
-    /// Writes some of what waits; whether more of it can be written at once. `now` is in
-    /// ms.
+    /// Writes some of the waiting rows; true if more can be written at once. `now` is in ms.
     pub fn write(&mut self, values: &Values, now: u64) -> bool {
         let target = values.audit();
         if self.target != target {
@@ -80,7 +78,10 @@ impl Audit {
                 self.waiting.pop_front();
                 self.attempts = 0;
                 if self.trouble.is_over() {
-                    log::info(format_args!("audit: {} again", without_password(url)));
+                    log::info(format_args!(
+                        "audit rows are written to {} again",
+                        without_password(url)
+                    ));
                 }
             } else {
                 self.disconnect();
@@ -121,7 +122,7 @@ impl Audit {
             false => event.reason().to_owned(),
         };
         let source = event.source().map(|source| source.name()).unwrap_or_default();
-        // Whatever SIP messages hold arrives as text that every database takes.
+        // Bytes of SIP messages become text that every database accepts.
         let text = |bytes: &[u8], most: usize| {
             Printable::full(bytes).to_string().chars().take(most).collect::<String>()
         };
@@ -150,7 +151,7 @@ impl Audit {
     fn complain(&mut self, url: &str, now: u64) {
         if self.trouble.is_due(now) {
             log::error(format_args!(
-                "audit: {} takes no rows ({} wait, of {WAITING}); tried again, said once a minute",
+                "audit rows are not written to {}: {} of {WAITING} wait (tried again, said once a minute)",
                 without_password(url),
                 self.waiting.len()
             ));

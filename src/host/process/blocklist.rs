@@ -3,36 +3,34 @@
 //! A line of text per block: prefix, start and end in ms since 1970, requests
 //! refused, blocks in a row, reason, class, ways.
 //!
-//! One per ban, and one for the seed by which AoRs are known: `ban`, source, start and end in ms since 1970, requests refused, reason, class,
-//! hash of the AoR, AoR. Bytes that are no letters, digits or one of `@._-+` stand
-//! as `%` and two digits.
+//! A line per ban: `ban`, source, start and end in ms since 1970, requests refused, reason,
+//! class, hash of the AoR, AoR. All bytes but letters, digits and `@._-+` are written as `%`
+//! and two digits. One line for the seed of the hashes.
 
 use std::fmt::Write;
 
 use crate::address::Prefix;
-use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN, Reason};
+use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN};
 use crate::clock::Moment;
-use crate::flood::{self, Block, LONGEST_BLOCK};
-use crate::host::report::blocks::BROADEST;
+use crate::flood::{Block, LONGEST_BLOCK};
+use crate::host::report::blocks::MIN_BLOCK_PREFIX;
 use crate::host::settings::Settings;
 use crate::host::state::State;
-use crate::limiter::ClassId;
+use crate::limiter::{ClassId, Reason};
 use crate::source::{Learnt, Ways};
 
-/// First line of the file; another one is another format.
+/// First line of the file; it names the format.
 pub const HEADER: &str = "sipwarden blocks 1";
 
-/// The lines of a file.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|b| *b == b'\n').filter(|line| !line.is_empty())
 }
 
-/// Whether we have written this, so that it may be replaced.
+/// Whether this is a file of blocks, which may be replaced.
 pub fn is_ours(text: &[u8]) -> bool {
     lines(text).next().is_none_or(|first| first == HEADER.as_bytes())
 }
 
-/// The line of a block.
 pub fn block_line(settings: &Settings, now: Moment, block: &Block) -> String {
     format!(
         "{} {} {} {} {} {} {} {}\n",
@@ -47,11 +45,11 @@ pub fn block_line(settings: &Settings, now: Moment, block: &Block) -> String {
     )
 }
 
-/// The block of a line, with the time that is left of it; None if it is none.
+/// The block of a line, with the time that is left; None if the line is not a block.
 pub fn parse_block(settings: &Settings, now: Moment, line: &[u8]) -> Option<Block> {
     let line = std::str::from_utf8(line).ok()?;
     let fields: Vec<&str> = line.split(' ').collect();
-    // Files of earlier versions tell no ways: those of packets.
+    // Files of earlier versions have no ways: they knew packets only.
     let (fields, ways) = match fields.as_slice() {
         [fields @ .., ways] if fields.len() == 7 => (fields, Ways::from_names(ways)?),
         fields => (fields, Learnt::Packet.into()),
@@ -59,24 +57,24 @@ pub fn parse_block(settings: &Settings, now: Moment, line: &[u8]) -> Option<Bloc
     let &[prefix, since, until, seen, times, reason, class] = fields else { return None };
     let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
     let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_BLOCK) * 1000)?;
-    // Not longer than it was meant to be, should the date have been set back.
+    // A date that was set back makes it no longer.
     let left = until.saturating_sub(now.wall).min(length);
-    let prefix =
-        Prefix::parse(prefix, None).ok().filter(|prefix| !BROADEST.is_exceeded_by(prefix))?;
+    let prefix = Prefix::parse(prefix, None)
+        .ok()
+        .filter(|prefix| !MIN_BLOCK_PREFIX.is_longer_than(prefix))?;
     Some(Block {
         prefix,
-        // A class that is gone: everybody's.
+        // For a class that is gone.
         class: settings.classes.parse(class).unwrap_or(Some(ClassId::DEFAULT)),
         since: now.monotonic(since).min(now.monotonic),
         until: now.monotonic.saturating_add(left),
         seen: seen.parse().ok()?,
         times: times.parse().ok()?,
-        reason: flood::Reason::from_name(reason)?,
+        reason: Reason::from_name(reason).filter(|reason| *reason != Reason::Failures)?,
         ways,
     })
 }
 
-/// The line of a ban.
 pub fn ban_line(settings: &Settings, now: Moment, ban: &Ban) -> String {
     format!(
         "ban {} {} {} {} {} {} {}{} {}\n",
@@ -92,20 +90,19 @@ pub fn ban_line(settings: &Settings, now: Moment, ban: &Ban) -> String {
     )
 }
 
-/// The line of the seed.
 pub fn seed_line(seed: [u64; 2]) -> String {
     let [a, b] = seed;
     format!("seed {a:016x}{b:016x}\n")
 }
 
-/// The seed of a line, if it is one.
+/// None if the line is not a seed.
 pub fn parse_seed(line: &[u8]) -> Option<[u64; 2]> {
     let digits = std::str::from_utf8(line.strip_prefix(b"seed ")?).ok()?;
     let seed = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32)?;
     Some([(seed >> 64) as u64, seed as u64])
 }
 
-/// The ban of a line, with the time that is left of it; None if it is none.
+/// The ban of a line, with the time that is left; None if the line is not a ban.
 pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
     let line = std::str::from_utf8(line).ok()?;
     let fields: Vec<&str> = line.split(' ').collect();
@@ -114,7 +111,7 @@ pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
     };
     let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
     let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_BAN) * 1000)?;
-    // Not longer than it was meant to be, should the date have been set back.
+    // A date that was set back makes it no longer.
     let until = now.monotonic(until.min(now.wall.saturating_add(length)));
     let aor = unescaped(aor).filter(|aor| (1..=LONGEST_AOR).contains(&aor.len()))?;
     let (cut, hash) = match hash.strip_prefix('+') {
@@ -124,12 +121,12 @@ pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
     Some(Ban {
         aor: Aor::new(&aor, cut, hash),
         source: Prefix::parse(source, None).ok()?,
-        // A class that is gone: everybody's.
+        // For a class that is gone.
         class: state.settings.classes.parse(class).unwrap_or(Some(ClassId::DEFAULT)),
         since: now.monotonic(since).min(now.monotonic),
         until,
         seen: seen.parse().ok()?,
-        reason: Reason::from_name(reason)?,
+        reason: Reason::from_name(reason).filter(|reason| *reason != Reason::Flood)?,
     })
 }
 

@@ -20,14 +20,13 @@ const MOST_ERRORS: u64 = 1024;
 const MOST_DYING: usize = 4;
 
 thread_local! {
-    /// Programs that were killed. One that waits within the kernel ends when the kernel
-    /// lets it: nobody waits for that here.
+    /// Programs that were killed. One that hangs in a system call ends when the kernel lets
+    /// it; this process does not wait for that.
     static DYING: RefCell<Vec<Process>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Forgets the killed programs that have ended; how many have not. To be called now and
-/// then.
-pub fn bury() -> usize {
+/// Reaps the killed programs that have ended; the number of the others. Called now and then.
+pub fn reap() -> usize {
     DYING.with_borrow_mut(|dying| {
         dying.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
         dying.len()
@@ -36,29 +35,23 @@ pub fn bury() -> usize {
 
 /// A program that runs; killed when dropped.
 pub struct Child {
-    /// Always there, until it is dropped.
+    /// None only while it is dropped.
     process: Option<Process>,
     output: File,
     errors: File,
 }
 
-/// How it ended.
 pub struct Done {
-    /// Whether it succeeded.
     pub success: bool,
-    /// What it printed.
     pub output: Vec<u8>,
     /// Its errors, or how it was ended.
     pub errors: String,
 }
 
 impl Child {
-    /// Starts a program with an environment of its own and none of Kamailio's files.
-    ///
-    /// # Errors
-    /// It cannot be started.
+    /// Starts a program with an empty environment and without the host's open files.
     pub fn start(program: &Path, arguments: &[&str], input: &str) -> io::Result<Self> {
-        let dying = bury();
+        let dying = reap();
         if dying >= MOST_DYING {
             return Err(io::Error::other(format!("{dying} runs were killed and do not end")));
         }
@@ -97,7 +90,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        // Does nothing to one that was seen to end.
+        // No effect on a process that was reaped.
         let _ = process.kill();
         // The list may be gone, where this process is about to end.
         let _ = DYING.try_with(|dying| dying.borrow_mut().push(process));
@@ -121,9 +114,9 @@ mod tests {
             return;
         };
         drop(child);
-        assert_eq!(bury(), 1);
+        assert_eq!(reap(), 1);
         drop(tracer);
-        while bury() > 0 {
+        while reap() > 0 {
             std::thread::yield_now();
         }
     }

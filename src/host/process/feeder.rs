@@ -1,26 +1,29 @@
-//! Feeds the sets of the firewall with blocked sources, from the warden. Without a
-//! firewall, or without the right to change it, all else goes on.
+//! Feeds the sets of the firewall with blocked sources, in the warden. Where that fails, all
+//! else goes on.
 
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
-use super::child::{Child, Done, bury};
+use super::child::{Child, Done, reap};
 use crate::firewall::{
-    Changes, Element, Elements, Listing, Mode, Pursuit, Sets, changes, disjoint, parse_listing,
-    settle,
+    Changes, Element, Elements, Listing, Mode, Offenders, Sets, changes, disjoint, parse_listing,
+    reconcile,
 };
-use crate::flood::{Block, Reason, Rules};
+use crate::flood::{Block, Rules};
+use crate::host::contract::abi::host_name;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::at;
 use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
+use crate::limiter::Reason;
 use crate::printable::Printable;
 use crate::source::Learnt;
 use crate::{clock, policy};
 
 /// Ms between two looks at the blocks.
 const LOOK: u64 = 300;
-/// Ms between two looks at what the sets hold: somebody may have loaded the rules anew.
+/// Ms between two listings of the sets: an operator may have loaded the rules anew.
 const RECONCILE: u64 = 15_000;
 /// Ms between two attempts after a failure.
 const PATIENCE: u64 = 10_000;
@@ -36,7 +39,7 @@ enum Job {
     ListV4,
     /// With the elements of the first set.
     ListV6(Vec<Element>),
-    /// What the sets hold when it has succeeded.
+    /// With the elements of both sets afterwards.
     Change(Elements),
 }
 
@@ -46,38 +49,38 @@ struct Running {
     started: Instant,
 }
 
-/// Keeps the sets as the blocks are; one process, the warden.
+/// Makes the sets follow the blocks; in one process, the warden.
 #[derive(Default)]
 pub struct Feeder {
     running: Option<Running>,
-    /// What the sets hold.
-    told: Elements,
-    pursuit: Pursuit,
+    /// The elements of both sets.
+    current: Elements,
+    offenders: Offenders,
     looked: u64,
-    /// When they were listed; None: not since something went wrong.
+    /// When the sets were listed; None: not since the last failure.
     listed: Option<u64>,
     /// Not before then.
     retry: u64,
-    /// They have not become what they should be: write them anew.
+    /// The sets are not as they should be: write them anew.
     rewrite: bool,
-    /// Elements from before the start are known.
+    /// The elements from before the start were read.
     resumed: bool,
     said_full: bool,
 }
 
 impl Feeder {
-    /// Does what there is to do, and waits for nothing. `now` is in ms.
+    /// Does what is due and never waits. `now` is in ms.
     pub fn feed(&mut self, state: &State, sets: &Sets, now: u64) {
-        bury();
+        reap();
         if state.firewall.mode() == Mode::Off {
             state.firewall.set(Mode::Starting, "");
         }
         if let Some(mut running) = self.running.take() {
             match running.child.poll() {
                 Ok(None) if running.started.elapsed() < TIMEOUT => self.running = Some(running),
-                Ok(None) => self.fail(state, sets, "it does not answer", now),
+                Ok(None) => self.fail(state, sets, &NftFailure::Hangs, now),
                 Ok(Some(done)) => self.finish(state, sets, running.job, &done, now),
-                Err(e) => self.fail(state, sets, &e.to_string(), now),
+                Err(e) => self.fail(state, sets, &NftFailure::Output(e), now),
             }
         }
         if self.running.is_some() || now < self.retry {
@@ -100,62 +103,60 @@ impl Feeder {
         };
         match Child::start(&state.settings.firewall_nft, &arguments, input) {
             Ok(child) => self.running = Some(Running { child, job, started: Instant::now() }),
-            Err(e) => self.fail(state, sets, &format!("it cannot be run: {e}"), now),
+            Err(e) => self.fail(state, sets, &NftFailure::NotStarted(e), now),
         }
     }
 
     fn finish(&mut self, state: &State, sets: &Sets, job: Job, done: &Done, now: u64) {
         if !done.success {
-            // Somebody else may have changed the sets: look, then write them anew.
+            // The sets may have been changed from outside: list them, then write them anew.
             if matches!(job, Job::Change(_)) && !self.rewrite {
                 counters::count_own(Own::FirewallFailures);
                 (self.rewrite, self.listed) = (true, None);
                 return;
             }
-            return self.fail(state, sets, &done.errors, now);
+            return self.fail(state, sets, &NftFailure::Exited(done.errors.clone()), now);
         }
         match job {
-            Job::ListV4 => match self.read(done, now) {
+            Job::ListV4 => match self.parse(done, now) {
                 Ok(first) => self.start(state, sets, Job::ListV6(first), "", now),
-                Err(why) => self.fail(state, sets, &why, now),
+                Err(why) => self.fail(state, sets, &NftFailure::Listing(why), now),
             },
-            Job::ListV6(mut listed) => match self.read(done, now) {
+            Job::ListV6(mut listed) => match self.parse(done, now) {
                 Ok(second) => {
                     listed.extend(second);
-                    self.heard(state, sets, &listed, now);
+                    self.set_listed(state, sets, &listed, now);
                 }
-                Err(why) => self.fail(state, sets, &why, now),
+                Err(why) => self.fail(state, sets, &NftFailure::Listing(why), now),
             },
-            Job::Change(told) => {
+            Job::Change(current) => {
                 self.rewrite = false;
-                self.hold(state, told);
+                self.set_current(state, current);
                 self.succeed(state, sets);
             }
         }
     }
 
-    /// Reads a listing. The sets are sipwarden's own: what somebody else has put there
-    /// goes.
-    fn read(&mut self, done: &Done, now: u64) -> Result<Vec<Element>, String> {
+    /// Reads a listing. The sets are sipwarden's own: foreign elements go.
+    fn parse(&mut self, done: &Done, now: u64) -> Result<Vec<Element>, String> {
         let Listing { elements, foreign } = parse_listing(&done.output, now)?;
         if let Some(foreign) = foreign {
             log::warning(format_args!(
-                "firewall: {foreign} is not a block; the sets are written anew"
+                "the firewall's sets are written anew: {foreign} in them is not a block"
             ));
             self.rewrite = true;
         }
         Ok(elements)
     }
 
-    /// Both sets were listed.
-    fn heard(&mut self, state: &State, sets: &Sets, listed: &[Element], now: u64) {
+    fn set_listed(&mut self, state: &State, sets: &Sets, listed: &[Element], now: u64) {
         self.listed = Some(now);
         if !self.resumed {
             self.resumed = true;
-            listed.iter().for_each(|element| self.pursuit.resume(element.prefix, now));
+            listed.iter().for_each(|element| self.offenders.resume(element.prefix, now));
         }
         let wanted = self.wanted(state, now);
-        self.hold(state, settle(listed, &wanted));
+        self.set_current(state, reconcile(listed, &wanted));
         if !self.rewrite {
             self.succeed(state, sets);
         }
@@ -163,60 +164,59 @@ impl Feeder {
         self.change(state, sets, now);
     }
 
-    /// Tells nft what has changed.
+    /// Runs nft if the blocks have changed.
     fn change(&mut self, state: &State, sets: &Sets, now: u64) {
-        self.told.retain(|_, until| until.saturating_add(LINGER) > now);
-        let live = self.told.values().filter(|until| **until > now).count();
+        self.current.retain(|_, until| until.saturating_add(LINGER) > now);
+        let live = self.current.values().filter(|until| **until > now).count();
         state.firewall.set_elements(live);
         let wanted = self.wanted(state, now);
-        let changes = changes(&self.told, &wanted, now);
-        // What it is counts from now on.
+        let changes = changes(&self.current, &wanted, now);
         let rewrite = self.rewrite || changes.overlaps;
         let text = match rewrite {
             true => sets.rewrite(&wanted, clock::monotonic()),
             false if changes.is_empty() => return,
             false => sets.apply(&changes, clock::monotonic()),
         };
-        let told = match rewrite {
+        let current = match rewrite {
             true => wanted.iter().map(|element| (element.prefix, element.until)).collect(),
             false => self.after(&changes),
         };
-        self.start(state, sets, Job::Change(told), &text, now);
+        self.start(state, sets, Job::Change(current), &text, now);
     }
 
-    /// What the sets hold after changes that do not overlap.
+    /// The elements after changes that do not overlap.
     fn after(&self, changes: &Changes) -> Elements {
-        let mut told = self.told.clone();
+        let mut current = self.current.clone();
         for prefix in &changes.remove {
-            told.remove(prefix);
+            current.remove(prefix);
         }
-        told.extend(changes.add.iter().map(|element| (element.prefix, element.until)));
-        told
+        current.extend(changes.add.iter().map(|element| (element.prefix, element.until)));
+        current
     }
 
-    /// The sets hold this now.
-    fn hold(&mut self, state: &State, told: Elements) {
-        for prefix in self.told.keys().filter(|prefix| !told.contains_key(*prefix)) {
+    /// Notes the elements of the sets, and of each block whether it is offloaded.
+    fn set_current(&mut self, state: &State, current: Elements) {
+        for prefix in self.current.keys().filter(|prefix| !current.contains_key(*prefix)) {
             state.flood.set_offloaded(*prefix, false);
         }
-        // Of a block that was replaced the note is gone: all are noted.
-        told.keys().for_each(|prefix| state.flood.set_offloaded(*prefix, true));
-        state.firewall.set_elements(told.len());
-        self.told = told;
+        // All of them: a block that was replaced has lost its note.
+        current.keys().for_each(|prefix| state.flood.set_offloaded(*prefix, true));
+        state.firewall.set_elements(current.len());
+        self.current = current;
     }
 
-    /// The blocks whose sources are to be dropped, disjoint.
+    /// The blocks to drop, disjoint.
     fn wanted(&mut self, state: &State, now: u64) -> Vec<Element> {
         let mut wanted = Vec::new();
         let after = u32::try_from(state.values.int(at::FIREWALL_AFTER)).unwrap_or(0);
         with_rules(state, |rules| {
             let mut going_on = Vec::new();
             state.flood.blocks(clock::monotonic, |block| {
-                if self.pursuit.goes_on(block, after, now) {
-                    going_on.push(*block);
+                if self.offenders.is_persistent(&block, after, now) {
+                    going_on.push(block);
                 }
             });
-            self.pursuit.end_round();
+            self.offenders.end_round();
             if rules.monitor == 0 {
                 wanted.extend(
                     going_on
@@ -230,7 +230,7 @@ impl Feeder {
         state.firewall.set_left_out(left_out);
         if left_out > 0 && !self.said_full {
             log::warning(format_args!(
-                "firewall: {left_out} blocked sources are left out: more than {MOST}"
+                "{left_out} blocked sources are not in the firewall's sets: there is room for {MOST}"
             ));
         }
         self.said_full = left_out > 0;
@@ -240,52 +240,83 @@ impl Feeder {
     fn succeed(&mut self, state: &State, sets: &Sets) {
         if state.firewall.mode() != Mode::On {
             log::info(format_args!(
-                "firewall: on; table {} drops blocked sources that go on sending, {} at present",
+                "the firewall drops blocked sources that go on sending: table {}, {} at present",
                 sets.table(),
-                self.told.len()
+                self.current.len()
             ));
             state.firewall.set(Mode::On, "");
         }
     }
 
-    /// Says once why the sets cannot be fed, and tries again later.
-    fn fail(&mut self, state: &State, sets: &Sets, why: &str, now: u64) {
+    /// Logs once why the sets cannot be fed, and tries again later.
+    fn fail(&mut self, state: &State, sets: &Sets, failure: &NftFailure, now: u64) {
         counters::count_own(Own::FirewallFailures);
         (self.listed, self.retry) = (None, now + PATIENCE);
-        self.hold(state, Elements::new());
+        self.set_current(state, Elements::new());
         let nft = state.settings.firewall_nft.display();
+        let why = failure.to_string();
         let why = why.lines().next().unwrap_or_default();
         let problem = format!("{nft}: {}", Printable::full(why.as_bytes()));
         if !state.firewall.has_failed(&problem) {
             log::error(format_args!(
-                "firewall: off; {problem}. {}. Blocked sources are refused as before. It is tried \
-                 again, and not said again",
-                advice(why, sets)
+                "the firewall drops no blocked sources: {problem}; they are refused as before; {} \
+                 (tried again, said once)",
+                failure.advice(sets)
             ));
             state.firewall.set(Mode::Failed, &problem);
         }
     }
 }
 
-fn advice(why: &str, sets: &Sets) -> String {
-    if why.contains("Operation not permitted") {
-        "Kamailio's user needs CAP_NET_ADMIN: see docs/firewall.md".into()
-    } else if why.starts_with("it cannot be run") {
-        "Is nftables installed? Parameter firewall_nft names the program".into()
-    } else if why.contains("No such file or directory") {
-        format!("Load the rules with the sets of table {}", sets.table())
-    } else {
-        "See docs/firewall.md".into()
+/// Why the sets cannot be fed.
+enum NftFailure {
+    NotStarted(io::Error),
+    /// It runs for longer than [`TIMEOUT`].
+    Hangs,
+    /// Its output cannot be read.
+    Output(io::Error),
+    /// It has failed, with these errors.
+    Exited(String),
+    /// Its listing is not as expected.
+    Listing(String),
+}
+
+impl fmt::Display for NftFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NftFailure::NotStarted(error) => write!(f, "it cannot be run: {error}"),
+            NftFailure::Hangs => f.write_str("it does not answer"),
+            NftFailure::Output(error) => error.fmt(f),
+            NftFailure::Exited(why) | NftFailure::Listing(why) => f.write_str(why),
+        }
     }
 }
 
-/// Whether the kernel sees packets of the source itself. All those of a source that is
-/// known by the PROXY protocol or by the script alone carry a balancer's address.
+impl NftFailure {
+    /// nft has one exit code for all errors: only its text tells them apart.
+    fn advice(&self, sets: &Sets) -> String {
+        match self {
+            NftFailure::NotStarted(_) => {
+                "is nftables installed? parameter firewall_nft names the program".into()
+            }
+            NftFailure::Exited(why) if why.contains("Operation not permitted") => {
+                format!("{}'s user needs CAP_NET_ADMIN: see docs/firewall.md", host_name())
+            }
+            NftFailure::Exited(why) if why.contains("No such file or directory") => {
+                format!("load the rules with the sets of table {}", sets.table())
+            }
+            _ => "see docs/firewall.md".into(),
+        }
+    }
+}
+
+/// Whether the kernel sees packets from the source itself. If it is known only by the PROXY
+/// protocol or the script, all its packets come from a balancer.
 fn is_seen(block: &Block) -> bool {
     block.reason == Reason::Manual || block.ways.have(Learnt::Packet)
 }
 
-/// Whether each request from a block's prefix is refused: the kernel knows no
+/// Whether every request from a block's prefix is refused: the kernel makes no
 /// exceptions.
 fn refuses_all(rules: &Rules, block: &Block) -> bool {
     if block.reason == Reason::Manual {

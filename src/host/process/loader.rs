@@ -1,4 +1,4 @@
-//! The process that loads the tables of the database while those of a file serve.
+//! The process that tries to load the database's tables while those of a file serve.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use crate::host::state;
 
 /// Ms between two attempts, unless they take long themselves.
 const PATIENCE: u64 = 10_000;
-/// Share of its time that the process spends on attempts: one of so many.
+/// Attempts take at most one part in so many of the time.
 const SHARE: u64 = 10;
 
 thread_local! {
@@ -16,12 +16,12 @@ thread_local! {
     static DUE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether it is needed; after `init`.
+/// After `init`: whether the process is needed.
 pub fn is_needed() -> bool {
     state::get().is_some_and(|state| state.fallback.is_on())
 }
 
-/// Tries, if it is time; each second, in a process that may wait for a database.
+/// Called each second, in a process that may wait for a database.
 pub fn load() {
     let Some(state) = state::get().filter(|state| state.fallback.is_on()) else { return };
     let started = clock::monotonic();

@@ -3,9 +3,9 @@
 
 pub mod audit;
 pub mod blocklist;
+pub mod blocks_keeper;
 pub mod child;
 pub mod feeder;
-pub mod keeper;
 pub mod loader;
 pub mod longest;
 pub mod reaper;

@@ -1,4 +1,4 @@
-//! Compares leases with dialogs: with correct code it finds nothing.
+//! Compares leases with dialogs. It finds leaks, which only a defect can cause.
 
 use std::cell::RefCell;
 
@@ -10,19 +10,19 @@ use crate::host::state::State;
 use crate::ledger::LeaseInfo;
 use crate::printable::Printable;
 
-/// Records that are looked at in one go: some ms, so that events are not kept waiting.
+/// Records in one slice: some ms, so that events do not wait longer.
 const SLICE: u32 = 5_000;
 
 thread_local! {
     static ROUND: RefCell<Round> = const { RefCell::new(Round { begun: 0, next: None }) };
 }
 
-/// A comparison of all leases, a slice at a time. In one piece millions of leases would
-/// keep the process, and whatever else it has to do, for seconds.
+/// A comparison of all leases, a slice at a time: millions of leases at once would block the
+/// process for seconds.
 struct Round {
     /// Ms of the clock when the last one began.
     begun: u64,
-    /// Where it goes on; None: it is done.
+    /// The next record; None: it is done.
     next: Option<u32>,
 }
 
@@ -43,9 +43,8 @@ impl Round {
     }
 }
 
-/// Called all the time in the recorder, as it may wait for dialogs. Each
-/// `reaper_interval` a comparison begins, which frees what two of them in turn found
-/// leaked.
+/// Called all the time in the recorder, which may wait for dialogs. Each `reaper_interval` a
+/// comparison begins; it frees the leases that the last one found without a dialog too.
 pub fn reap(state: &State, now: u64) {
     let interval = 1000 * u64::try_from(state.values.int(at::REAPER_INTERVAL)).unwrap_or(0);
     if interval == 0 || !dialogs::can_look_up() {
@@ -53,17 +52,14 @@ pub fn reap(state: &State, now: u64) {
     }
     let positions = state.ledger.positions();
     let slice = ROUND.with_borrow_mut(|round| round.slice(positions, now, interval));
-    walk(state, slice, |info, missing| settle(state, info, missing, false));
+    compare_with(state, slice, |info, missing| free_leaked(state, info, missing, false));
 }
 
 /// What a comparison found.
 #[derive(Default)]
 pub struct Reconciled {
-    /// Leases looked at.
     pub leases: u64,
-    /// Leases without a dialog.
     pub missing: u64,
-    /// Leases freed.
     pub freed: u64,
     /// Call-IDs of the first leases without a dialog.
     pub named: Vec<String>,
@@ -74,19 +70,18 @@ const NAMED: usize = 20;
 
 /// Compares all leases with dialogs and changes nothing.
 pub fn compare(state: &State) -> Reconciled {
-    walk(state, 0..state.ledger.positions(), |_, _| false)
+    compare_with(state, 0..state.ledger.positions(), |_, _| false)
 }
 
 /// Compares all leases with dialogs. One without a dialog is freed if the last
-/// comparison missed its dialog too, since a dialog may just be going, or if
-/// `free` says so.
+/// comparison missed its dialog too, since a dialog may just be ending, or with `free`.
 pub fn reconcile(state: &State, free: bool) -> Reconciled {
     let all = 0..state.ledger.positions();
-    walk(state, all, |info, missing| settle(state, info, missing, free))
+    compare_with(state, all, |info, missing| free_leaked(state, info, missing, free))
 }
 
 /// Frees a lease if its dialog is missing again; whether it did.
-fn settle(state: &State, info: &LeaseInfo, missing: bool, free: bool) -> bool {
+fn free_leaked(state: &State, info: &LeaseInfo, missing: bool, free: bool) -> bool {
     let again = state.ledger.note_missing(info.dialog, info.lease, missing);
     let freed = missing && (again || free) && state.ledger.forget_lease(info.dialog, info.lease);
     if freed {
@@ -96,8 +91,9 @@ fn settle(state: &State, info: &LeaseInfo, missing: bool, free: bool) -> bool {
     freed
 }
 
-/// Asks for each lease whether its dialog exists; `act` says whether it freed it.
-fn walk(
+/// Calls `act` for each lease with whether its dialog is missing; `act` returns whether it
+/// freed the lease.
+fn compare_with(
     state: &State,
     positions: std::ops::Range<u32>,
     act: impl Fn(&LeaseInfo, bool) -> bool,
@@ -106,7 +102,7 @@ fn walk(
     for position in positions {
         let Some(info) = state.ledger.at(position) else { continue };
         found.leases += 1;
-        // No lock is held here: the host takes the dialog's own.
+        // Without any lock: the host takes the dialog's own.
         let missing = dialogs::exists(info.dialog) == Some(false);
         found.freed += u64::from(act(&info, missing));
         found.missing += u64::from(missing);

@@ -1,5 +1,5 @@
-//! The process that runs scripts and talks to databases, which may keep it waiting: it
-//! tells of events, and compares calls with dialogs. Nothing that others need waits for it.
+//! The process that may wait: it runs event routes, writes the audit table, and compares calls
+//! with dialogs. Nothing urgent depends on it.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,7 +7,7 @@ use super::audit::Audit;
 use super::route::run_route;
 use super::{longest, reaper, usage};
 use crate::clock;
-use crate::events::{Event, EventKind, Expiry, Reader};
+use crate::events::{Event, EventKind, Expiry, JournalReader};
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
 use crate::host::state::{self, State};
@@ -15,15 +15,15 @@ use crate::printable::Printable;
 
 /// Ms between two looks for repeats of events.
 const REPEATS: u64 = 1000;
-/// Ms for which events are told in one go.
-const TELLING: u64 = 50;
+/// Ms for which events are reported at a time.
+const REPORTING: u64 = 50;
 /// Ms between two slices of a comparison of calls with dialogs.
 const REAPING: u64 = 100;
 
 thread_local! {
     static REPEATED: Cell<u64> = const { Cell::new(0) };
     static REAPED: Cell<u64> = const { Cell::new(0) };
-    static READER: RefCell<Reader> = const { RefCell::new(Reader::NEW) };
+    static READER: RefCell<JournalReader> = const { RefCell::new(JournalReader::NEW) };
     static AUDIT: RefCell<Audit> = const { RefCell::new(Audit::NEW) };
 }
 
@@ -32,9 +32,9 @@ thread_local! {
 pub fn record() -> bool {
     let Some(state) = state::get() else { return false };
     let now = clock::monotonic();
-    let events = guard(Entry::Tell, false, || tell_all(state, now));
+    let events = guard(Entry::Tell, false, || report_all(state, now));
     guard(Entry::Gauges, (), || usage::tell(state, now));
-    // Here, since the host may keep a dialog's lock while it asks a database.
+    // In this process, since the host may keep a dialog's lock while it asks a database.
     if now.saturating_sub(REAPED.get()) >= REAPING {
         REAPED.set(now);
         guard(Entry::Reap, (), || reaper::reap(state, now));
@@ -45,12 +45,12 @@ pub fn record() -> bool {
     events || rows
 }
 
-/// Whether time was up before the last event was told.
-fn tell_all(state: &State, now: u64) -> bool {
+/// True if time was up before the last event.
+fn report_all(state: &State, now: u64) -> bool {
     let mut all = false;
-    while !all && clock::monotonic().saturating_sub(now) < TELLING {
+    while !all && clock::monotonic().saturating_sub(now) < REPORTING {
         let event = READER.with_borrow_mut(|reader| reader.take(&state.journal));
-        event.iter().for_each(|event| tell(state, event));
+        event.iter().for_each(|event| report(state, event));
         all = event.is_none();
     }
     if now.saturating_sub(REPEATED.get()) >= REPEATS {
@@ -59,13 +59,13 @@ fn tell_all(state: &State, now: u64) -> bool {
         READER.with_borrow_mut(|reader| {
             reader.repeats(&state.journal, clock::wall(), |event| repeats.push(*event));
         });
-        repeats.iter().for_each(|event| tell(state, event));
+        repeats.iter().for_each(|event| report(state, event));
     }
     !all
 }
 
-/// Everything that becomes of an event.
-fn tell(state: &State, event: &Event) {
+/// Passes an event to the listings, the audit table and its event route.
+fn report(state: &State, event: &Event) {
     let Some(kind) = event.kind() else { return };
     match kind {
         EventKind::Denied | EventKind::Limit => state.recent.add(event),
@@ -78,10 +78,10 @@ fn tell(state: &State, event: &Event) {
     if state.values.has_audit() {
         AUDIT.with_borrow_mut(|audit| audit.add(event));
     }
-    run_route(state, kind.route(), event);
+    run_route(kind.route(), event);
 }
 
-/// Said here and not where it happens: a dialog may be locked there.
+/// Logged here, since where it happens a dialog may be locked.
 fn log_expired(event: &Event) {
     let call_id = Printable::full(event.call_id());
     let company = Printable::full(event.company());

@@ -1,6 +1,6 @@
-//! Blocks and bans that the tables or settings of now would not have made: a source that
-//! has become exempt, or one of another class. They end when that holds, not only when the
-//! source sends again. What an operator has set stays.
+//! Ends blocks and bans that the current tables and settings would not make: the source has
+//! become exempt, or has another class. They end at once, and not only when the source sends
+//! again. Those of operators stay.
 
 use std::cell::Cell;
 
@@ -22,8 +22,8 @@ thread_local! {
     static LOOKED: Cell<Option<Basis>> = const { Cell::new(None) };
 }
 
-/// Ends what is outdated, if tables or settings are others than at the last call. Called
-/// all the time in the warden.
+/// Ends what is outdated, if tables or settings have changed since the last call. Called all
+/// the time in the warden.
 pub fn revise(state: &State) {
     let basis = (
         state.store.publication().current(),
@@ -35,7 +35,7 @@ pub fn revise(state: &State) {
     }
     with_rules(state, |rules| {
         let is_over = |block: &Block| {
-            // What was blocked under another `flood_ipv6_prefix` is no source of now.
+            // With another `flood_ipv6_prefix` it is not a source any more.
             let prefix = block.prefix;
             let is_source = prefix == rules.source_of(prefix.first());
             let class = class_of(prefix, block.class, rules.company_sources());
@@ -55,9 +55,8 @@ pub fn revise(state: &State) {
     LOOKED.set(Some(basis));
 }
 
-/// The class of a source now, as far as its first and last address tell. A network in
-/// which only some addresses have a class of their own was judged by one that has sent:
-/// it stays what it was, unless all of it is exempt.
+/// The current class of a source, by its first and last address. If those differ, the class
+/// stays as it was: it was decided for the address that has sent.
 fn class_of(
     source: Prefix,
     before: Option<ClassId>,

@@ -1,13 +1,10 @@
-//! Event routes.
-
-use std::ffi::CStr;
+//! Events for the script.
 
 use crate::events::Event;
-use crate::host::contract::process::run_event;
+use crate::host::contract::process::tell_event;
 use crate::host::script::variables;
-use crate::host::state::State;
 
-/// Runs an event route while `$swd` tells of the event.
-pub fn run_route(state: &State, name: &CStr, event: &Event) {
-    variables::with_event(event, || run_event(name, &state.values.event_callback()));
+/// Runs the event's route in the script, with the attributes that `$swd` has of it.
+pub fn run_route(name: &str, event: &Event) {
+    variables::with_attributes(event, |attributes| tell_event(name, attributes));
 }

@@ -2,24 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use super::keeper::SLOW;
+use super::blocks_keeper::SLOW;
 use super::trouble::Trouble;
 use crate::host::contract::log;
-use crate::host::files::Writer;
+use crate::host::files::FileWriter;
 use crate::host::reload::tables_file::refuse_foreign;
 use crate::host::state::{State, with_snapshot};
 use crate::shm::Pinned;
 use crate::snapshot::{self, View};
 
-/// Ms between two looks whether there are new tables, and two attempts after a failure.
+/// Ms between two looks for new tables, and between two attempts after a failure.
 const PERIOD: u64 = 1000;
 const PATIENCE: u64 = 10_000;
 
 /// Writes the file after each publication; one process, the warden.
-pub struct Keeper {
+pub struct TablesKeeper {
     /// The file, as `tables_file` was at the last look.
     path: Option<PathBuf>,
-    writer: Writer,
+    writer: FileWriter,
     /// Generation that is being written, and since when.
     writing: (u64, u64),
     /// Not before then.
@@ -27,16 +27,19 @@ pub struct Keeper {
     trouble: Trouble,
 }
 
-impl Keeper {
-    /// Nothing written yet.
-    pub const NEW: Self =
-        Keeper { path: None, writer: Writer::NEW, writing: (0, 0), due: 0, trouble: Trouble::NONE };
+impl TablesKeeper {
+    pub const NEW: Self = TablesKeeper {
+        path: None,
+        writer: FileWriter::NEW,
+        writing: (0, 0),
+        due: 0,
+        trouble: Trouble::NONE,
+    };
 
-    /// Begins to write the file if there are tables that it does not keep. Waits for
-    /// nothing.
+    /// Begins to write the file if it does not keep the current tables. Never waits.
     pub fn keep(&mut self, state: &State, now: u64) {
         if let Some(done) = self.writer.done() {
-            self.settle(state, done, now);
+            self.set_done(state, done, now);
         }
         if now < self.due {
             return;
@@ -44,11 +47,11 @@ impl Keeper {
         self.due = now + PERIOD;
         let path = state.values.tables_file();
         if self.path != path {
-            // The tables that came from a file stay in it, and are copied to no other.
+            // Tables that came from a file are not copied to another one.
             if self.path.is_some() && !state.fallback.is_on() {
                 state.fallback.keep(0);
             }
-            *self = Keeper { path, due: self.due, ..Keeper::NEW };
+            *self = TablesKeeper { path, due: self.due, ..TablesKeeper::NEW };
         }
         let (_, began) = self.writing;
         if self.writer.is_busy() {
@@ -79,7 +82,7 @@ impl Keeper {
         })
     }
 
-    fn settle(&mut self, state: &State, done: Result<usize, String>, now: u64) {
+    fn set_done(&mut self, state: &State, done: Result<usize, String>, now: u64) {
         let (generation, began) = self.writing;
         match done {
             Ok(bytes) => {
@@ -90,7 +93,7 @@ impl Keeper {
                     "generation {generation} is kept in {path}: {bytes} bytes, {ms} ms"
                 ));
                 if self.trouble.is_over() {
-                    log::info(format_args!("tables_file {path}: written again"));
+                    log::info(format_args!("the tables are kept in {path} again"));
                 }
             }
             Err(error) => {
@@ -104,14 +107,14 @@ impl Keeper {
         if self.trouble.is_due(now) {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             log::error(format_args!(
-                "tables_file {path}: {why}; a start without the database would not have these \
-                 tables (tried again, said once a minute)"
+                "the tables are not kept in {path}: {why}; a start without the database would not \
+                 have them (tried again, said once a minute)"
             ));
         }
     }
 }
 
-/// The snapshot in memory of our own, so that no reload waits while it is written.
+/// A private copy of the snapshot, so that no reload waits while it is written.
 fn copy_of_current() -> Option<(u64, Vec<u128>)> {
     let copy = |pinned: &Pinned<'_>| {
         let chunks = pinned.bytes().as_chunks::<16>().0;

@@ -1,4 +1,4 @@
-//! Companies, brands and scopes for a monitoring system: few at a time, by event routes.
+//! Companies, brands and scopes for a monitoring system: few at a time, by events.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,15 +13,15 @@ use crate::ledger::Direction;
 
 /// Ms between two rounds.
 const PERIOD: u64 = 10_000;
-/// Companies, and brands, that are told in any case: the busiest. Others are told
-/// when they come near to their limit.
+/// The busiest companies, and brands, are always reported. Others are when they come near to
+/// their limit.
 const BUSIEST: usize = 20;
-/// Never more than these within [`LIFE`].
+/// At most so many are reported within [`LIFE`].
 const MOST: usize = 200;
-/// Of these, so many are for those near to their limit.
+/// So many of these are kept for those near to their limit.
 const KEPT_FOR_NEAR: usize = 100;
-/// Ms for which a monitoring system may show what it was told: the minute after which
-/// `http.cfg` forgets, and the round in which it does.
+/// Ms for which a monitoring system may show a reported value: the minute after which
+/// `http.cfg` forgets it, and the round in which it does.
 const LIFE: u64 = 60_000 + 2 * PERIOD;
 
 thread_local! {
@@ -32,16 +32,16 @@ thread_local! {
     static COMPLAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Who was told within [`LIFE`], so that there is room for whoever is told once.
+/// Those reported within [`LIFE`].
 struct Labels {
-    /// Company and brand, and when they were told last.
+    /// Company and brand, and when they were last reported.
     alive: Vec<(Vec<u8>, Vec<u8>, u64)>,
 }
 
 impl Labels {
     const NONE: Self = Labels { alive: Vec::new() };
 
-    /// Those of a ranking that are told at `now`, and how many have no room.
+    /// Those of a ranking to report at `now`, and the number of those without room.
     fn choose<'a>(&mut self, ranked: &'a [Usage<'a>], now: u64) -> (Vec<&'a Usage<'a>>, usize) {
         self.alive.retain(|(.., told)| now.saturating_sub(*told) < LIFE);
         let (mut chosen, mut left_out) = (Vec::new(), 0);
@@ -68,7 +68,7 @@ impl Labels {
     }
 }
 
-/// Runs `event_route[sipwarden:gauge]` for whom it is worth it, now and then.
+/// Runs the event `gauge` in the script for those to report, each [`PERIOD`].
 pub fn tell(state: &State, now: u64) {
     if now.saturating_sub(TOLD.get()) < PERIOD {
         return;
@@ -98,9 +98,9 @@ pub fn tell(state: &State, now: u64) {
             events
         })
     });
-    // The snapshot is let go before the script runs.
+    // The snapshot is unpinned before the script runs.
     for event in events.iter().flatten() {
-        run_route(state, c"sipwarden:gauge", event);
+        run_route("gauge", event);
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
             alive.dedup();
             assert!(alive.len() <= MOST, "{round}: {}", alive.len());
         }
-        // Who stays is told each time, whoever else comes.
+        // One that stays is reported each time.
         let mut labels = Labels::NONE;
         let ranked: Vec<_> = names.iter().map(|name| usage(name, 9)).collect();
         for round in 0..20u64 {

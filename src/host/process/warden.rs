@@ -1,12 +1,13 @@
-//! The process that never blocks: it ends what has run out, keeps the sets of the kernel
-//! and the files, and takes changes of settings over. It runs no script and asks no
-//! database; a file is written by a thread, nft by a process of its own.
+//! The process that never blocks: it ends what has run out, feeds the firewall, keeps the
+//! files, and applies changes of settings. It runs no script and asks no database; threads
+//! write the files, and nft is a process of its own.
 
 use std::cell::{Cell, RefCell};
 
+use super::blocks_keeper::BlocksKeeper;
 use super::feeder::Feeder;
-use super::keeper::Keeper;
-use super::{revision, tables_keeper};
+use super::revision;
+use super::tables_keeper::TablesKeeper;
 use crate::clock;
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
@@ -20,26 +21,26 @@ const SWEEP: u64 = 200;
 
 thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
-    static KEEPER: RefCell<Keeper> = const { RefCell::new(Keeper::NEW) };
-    static TABLES: RefCell<tables_keeper::Keeper> = const { RefCell::new(tables_keeper::Keeper::NEW) };
+    static KEEPER: RefCell<BlocksKeeper> = const { RefCell::new(BlocksKeeper::NEW) };
+    static TABLES: RefCell<TablesKeeper> = const { RefCell::new(TablesKeeper::NEW) };
     static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
-    /// Miscounts that were said.
+    /// Miscounts that were logged.
     static MISCOUNTED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Called all the time in this process only. Each job has a guard of its own: one that
-/// fails each time keeps no other one from its turn.
+/// Called all the time in this process only. Each job has a guard of its own, so that one
+/// which always fails does not stop the others.
 pub fn tick() {
     let Some(state) = state::get() else { return };
     let now = clock::monotonic();
     if now.saturating_sub(SWEPT.get()) >= SWEEP {
         SWEPT.set(now);
         guard(Entry::Sweep, (), || {
-            state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, ended));
+            state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, &ended));
         });
         guard(Entry::SweepBans, (), || {
             with_auth_rules(state, |rules| {
-                state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, ban));
+                state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, &ban));
             });
         });
         guard(Entry::Revise, (), || revision::revise(state));

@@ -1,4 +1,4 @@
-//! From rows to a generation that serves.
+//! From rows to the current generation.
 
 use std::time::Duration;
 
@@ -6,25 +6,22 @@ use crate::clock;
 use crate::host::state::{State, with_snapshot};
 use crate::shm::{PublishError, Published, Writer};
 use crate::snapshot::{self, Blob, View};
-use crate::tables::{BadRows, Broadest, Configuration, Kinds, Limits, Loader, Table};
+use crate::tables::{BadRows, Configuration, Kinds, Limits, Loader, MinPrefix, Table};
 
-/// How long a reload waits for those before it.
+/// How long a reload waits for an earlier one.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A loader of tables with these names, by the settings that hold.
+/// A loader of tables with these names, by the current settings.
 pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRows) -> Loader {
     let flood = state.flood_rules.settings();
     let limits = Limits::new(kinds(), clock::tick());
     Loader::new(names, bad_rows).limits(limits).flood(
         state.settings.classes.clone(),
-        Broadest { v4: flood.common.broadest_v4 as u8, v6: flood.common.broadest_v6 as u8 },
+        MinPrefix { v4: flood.common.min_prefix_v4 as u8, v6: flood.common.min_prefix_v6 as u8 },
     )
 }
 
-/// Publishes what a file keeps, in `mod_init`; the generation.
-///
-/// # Errors
-/// Why it cannot be.
+/// Publishes what a file keeps, at the start; the generation.
 pub fn publish_kept(state: &State, config: Configuration, date: u64) -> Result<u64, String> {
     let busy = |pid| format!("process {pid} is reloading");
     let writer = state.store.writer(PATIENCE).map_err(busy)?;
@@ -51,7 +48,6 @@ fn kinds() -> Kinds {
     with_snapshot(|view, _| view.kinds()).unwrap_or_default()
 }
 
-/// Two random words.
 pub fn hash_key() -> Result<[u64; 2], String> {
     let random = || getrandom::u64().map_err(|e| format!("no random numbers: {e}"));
     Ok([random()?, random()?])

@@ -1,8 +1,8 @@
-//! What happens when the tables cannot be loaded at start-up: those of `tables_file`
-//! serve until the database's can be read again.
+//! If the tables cannot be loaded at start-up, those of `tables_file` serve until the database
+//! can be read again.
 //!
-//! A process of its own tries, and only after such a start: a database that does not
-//! answer may keep it waiting for minutes, which neither a SIP worker nor the warden may.
+//! After such a start a process of its own tries again: a database that does not answer may
+//! block it for minutes, which must happen neither to a SIP worker nor to the warden.
 
 use std::cell::Cell;
 
@@ -50,12 +50,12 @@ thread_local! {
     static SAID: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Says once a minute that the file serves; in the warden.
+/// Logs once a minute that the tables of the file serve; in the warden.
 pub fn tell(state: &State, now: u64) {
     if !state.fallback.is_on() || now < SAID.get() + MINUTE {
         return;
     }
-    // The start has said it for the first minute.
+    // The start has logged it for the first minute.
     if SAID.replace(now) > 0 {
         say(state);
     }

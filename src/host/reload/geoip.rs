@@ -10,9 +10,6 @@ use crate::host::files::check_absolute;
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Whether a file may be the database.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn check(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
     File::open(path).map(drop).map_err(|e| format!("\"{}\" cannot be read: {e}", path.display()))
@@ -29,7 +26,7 @@ pub fn load(path: &Path) -> Result<CountryNetworks, String> {
     if size > MOST_BYTES {
         return Err(wrong(format!("has {size} bytes, more than {MOST_BYTES}")));
     }
-    // Whole, so that a file that is replaced meanwhile is the old one or the new one.
+    // At once, so that a file that is being replaced is the old one or the new one.
     let bytes = fs::read(path).map_err(cannot)?;
     CountryNetworks::read(&bytes).map_err(wrong)
 }

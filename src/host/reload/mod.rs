@@ -1,4 +1,4 @@
-//! From tables to a snapshot that serves.
+//! From the tables to the current snapshot.
 #![forbid(unsafe_code)]
 
 pub mod compile;

@@ -25,7 +25,6 @@ pub fn keep(state: &State, summary: &str, kinds: &[(&str, &Problems)]) {
     state.report.set(&text);
 }
 
-/// The lines kept.
 pub fn last(state: &State) -> Vec<String> {
     state.report.get().lines().map(str::to_owned).collect()
 }

@@ -16,17 +16,13 @@ use crate::tables::{Problem, Problems, Table};
 
 /// A reload that published a generation.
 pub struct Reloaded {
-    /// Number of the generation, from 1.
     pub generation: u64,
-    /// What it holds.
     pub counts: Counts,
     /// The database, without its password.
     pub database: String,
-    /// The database of countries: what it is, and how many networks it tells.
+    /// The database of countries: its type and size.
     pub countries: Option<String>,
-    /// Its size.
     pub bytes: usize,
-    /// Reading the tables.
     pub fetch: Duration,
     /// Checking references, sorting, building the blob.
     pub compile: Duration,
@@ -52,8 +48,8 @@ impl From<String> for Failure {
 
 /// Reloads. Everything found wrong is logged and kept for `sipwarden.problems`.
 ///
-/// The reload lock is held throughout, also while the database answers: only
-/// other reloads ever wait for it, and not for ever.
+/// It has the reload lock throughout, also while the database answers: only other reloads
+/// wait for that lock, and with a timeout.
 ///
 /// # Errors
 /// What is wrong, first of all the table, row and value of the first bad row;
@@ -89,9 +85,9 @@ fn keep_failure(state: &State, failure: &Failure) {
     state.fallback.explain(&failure.summary);
 }
 
-/// Reloads while the tables of a file serve. That it fails again is no news: only why
-/// is kept. No other reload waits for the database that this one waits for: the lock is
-/// taken when all is read, and what somebody else has published meanwhile is as new.
+/// Reloads while the tables of a file serve. If it fails again, only the reason is kept. Other
+/// reloads do not wait for its database: it takes the lock after reading, and gives way if
+/// another reload has published in between.
 pub fn try_again(state: &State) {
     let read = read(state);
     let Ok(writer) = state.store.writer(PATIENCE) else { return };
@@ -124,7 +120,7 @@ fn log_success(done: &Reloaded) {
     let rows = tables.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
     let rows: Vec<_> = rows.collect();
     if let Some(countries) = &done.countries {
-        log::info(format_args!("countries: {countries}"));
+        log::info(format_args!("countries loaded from {countries}"));
     }
     log::info(format_args!(
         "generation {} loaded from {}: {}; {} bytes; fetch {} ms, compile {} ms, publish {} ms",
@@ -138,8 +134,8 @@ fn log_success(done: &Reloaded) {
     ));
 }
 
-/// A database without companies refuses everybody: hardly what anyone wants of
-/// a platform that is running.
+/// A database without companies refuses every call: hardly what an operator wants on a
+/// running platform.
 fn refuse_to_forget_everybody(state: &State, companies: usize, table: &str) -> Result<(), String> {
     if companies > 0 {
         return Ok(());
@@ -170,7 +166,7 @@ fn run(state: &State, writer: &Writer<'_>) -> Result<Reloaded, Failure> {
     serve(state, writer, &blob, read)
 }
 
-/// Reads and compiles; what was read, but for its publication.
+/// Reads and compiles; publishes nothing.
 fn read(state: &State) -> Result<(Blob, Reloaded), Failure> {
     let source = state.values.table_source();
     let started = Instant::now();
@@ -185,7 +181,7 @@ fn read(state: &State) -> Result<(Blob, Reloaded), Failure> {
     let fetched = Instant::now();
 
     let [_, table, ..] = &source.tables;
-    // First, since each row of another table would name a company that is gone.
+    // First, since every row of another table would name a missing company.
     refuse_to_forget_everybody(state, loader.rows_read(Table::Company), table)?;
     let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
     refuse_to_forget_everybody(state, config.companies.len(), table)?;
@@ -233,7 +229,7 @@ fn bad_rows(rows: Problems) -> Failure {
     let first = rows.kept().first().map(Problem::to_string).unwrap_or_default();
     let summary = match rows.count() {
         0 | 1 => first,
-        // First, because JSON-RPC cuts a reason after 127 bytes.
+        // First, because hosts may cut a reason.
         count => format!("{count} bad rows: {first}"),
     };
     Failure { summary, rows }

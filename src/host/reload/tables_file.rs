@@ -13,7 +13,7 @@ use crate::tables::{BadRows, Table, kept};
 /// Bytes of the largest file that is read.
 const MOST_BYTES: u64 = 4 << 30;
 
-/// What was never written by us is not overwritten: a wrong name costs nobody a file.
+/// Only a file of tables is overwritten: a wrong name destroys nothing.
 pub fn refuse_foreign(path: &Path) -> Result<(), String> {
     files::refuse_others(path)?;
     let mut begin = Vec::new();
@@ -27,9 +27,6 @@ pub fn refuse_foreign(path: &Path) -> Result<(), String> {
 }
 
 /// Whether the tables could be kept in a file.
-///
-/// # Errors
-/// A sentence that says why not.
 pub fn check(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
     let cannot = |why| format!("\"{}\" cannot be written: {why}", path.display());
@@ -50,11 +47,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
 }
 
 /// Publishes the tables of a file, with their date; the generation, or None if there is
-/// no file. Rows that are not valid here, for example of a class that is gone, are left
-/// out and logged: without the others nobody would be served.
-///
-/// # Errors
-/// What is wrong with it.
+/// no file. Rows that are no longer valid, for example of a class that is gone, are left out
+/// and logged: the others serve.
 pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     let started = Instant::now();
     let Some(bytes) = read(path)? else { return Ok(None) };
@@ -64,7 +58,7 @@ pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     let (config, skipped) =
         loader.finish().map_err(|bad| format!("{} of its rows are bad", bad.count()))?;
     for problem in skipped.kept() {
-        log::warning(format_args!("tables_file {}: left out: {problem}", path.display()));
+        log::warning(format_args!("a row of {} is left out: {problem}", path.display()));
     }
     let companies = config.companies.len();
     let generation = publish_kept(state, config, file.date)?;
@@ -76,9 +70,6 @@ pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
 }
 
 /// Companies in a file; 0 if there is none.
-///
-/// # Errors
-/// What is wrong with it.
 pub fn companies(state: &State, path: &Path) -> Result<usize, String> {
     let Some(bytes) = read(path)? else { return Ok(0) };
     let names = Table::ALL.map(|table| table.short_name().to_owned());

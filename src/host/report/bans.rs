@@ -1,8 +1,8 @@
-//! What is told of bans: a line, a counter, an event.
+//! Reports of bans: a log line, a counter, an event.
 
-use super::complaint::{Kind, complain};
+use super::complaint::{ComplaintKind, complain};
 use super::events;
-use crate::auth::{Ban, Checked, Outcome, Rules, Turns};
+use crate::auth::{AuthCheck, AuthOutcome, Ban, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
@@ -12,21 +12,21 @@ use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::source::Learnt;
 
-/// Logs and counts what does not happen with every request.
+/// Reports what does not happen with every request.
 pub fn report(
     state: &State,
     rules: &Rules,
-    checked: &Checked,
-    turns: &Turns,
+    checked: &AuthCheck,
+    changes: &BanChanges,
     (learnt, monitored): (Learnt, bool),
 ) {
     if checked.evicted {
         counters::count_own(Own::AuthEvictions);
     }
-    if let Some(ban) = &turns.ended {
+    if let Some(ban) = &changes.ended {
         report_end(state, ban);
     }
-    if let Some(ban) = &turns.started {
+    if let Some(ban) = &changes.started {
         counters::count_own(Own::AuthBansStarted);
         events::ban_started(state, ban, Some((learnt, monitored)));
         let rule = rules.class(ban.class);
@@ -41,9 +41,9 @@ pub fn report(
             if monitored { " (monitored: nobody is refused)" } else { "" },
         ));
     }
-    if checked.outcome == Outcome::Untracked {
+    if checked.outcome == AuthOutcome::Untracked {
         complain(
-            Kind::Logins,
+            ComplaintKind::Logins,
             format_args!(
                 "failures pass uncounted: auth_sources is full of bans (said once a minute)"
             ),
@@ -51,18 +51,18 @@ pub fn report(
     }
 }
 
-/// Logs and counts the end of a ban.
+/// Reports the end of a ban.
 pub fn report_end(state: &State, ban: &Ban) {
     let after = clock::monotonic().saturating_sub(ban.since) / 1000;
     end(state, ban, format_args!("after {after} s"));
 }
 
-/// The same for one that an operator has lifted.
+/// Reports a ban that an operator has lifted.
 pub fn report_lift(state: &State, ban: &Ban) {
     end(state, ban, format_args!("an operator said so"));
 }
 
-/// The same for one whose source is of another class now.
+/// Reports the end of a ban whose source has another class now.
 pub fn report_outdated(state: &State, ban: &Ban, class: Option<ClassId>) {
     let name = state.settings.classes.name(class);
     end(state, ban, format_args!("its class is now {name}, by tables or settings"));
@@ -78,7 +78,7 @@ fn end(state: &State, ban: &Ban, why: std::fmt::Arguments<'_>) {
     ));
 }
 
-/// The AoR of a ban as people see it.
+/// The AoR of a ban, as listings print it.
 pub fn shown(ban: &Ban) -> String {
     let more = if ban.aor.is_cut() { "..." } else { "" };
     format!("{}{more}", Printable::full(ban.aor.bytes()))
@@ -86,29 +86,22 @@ pub fn shown(ban: &Ban) -> String {
 
 /// At start-up: room, and the rules in force.
 pub fn log_start(state: &State) {
-    let memory = state.auth.memory();
+    let usage = state.auth.usage();
     log::info(format_args!(
-        "authentication: up to {} pairs of AoR and source, {} bytes",
-        memory.capacity, memory.bytes
+        "room for {} pairs of AoR and source: {} bytes",
+        usage.capacity, usage.bytes
     ));
     log_rules(state, &Rules::NONE);
 }
 
-/// Logs a line per class that is not as `before`.
+/// Logs the rules that are not as `before`, a line for each class.
 pub fn log_rules(state: &State, before: &Rules) {
     with_auth_rules(state, |rules| {
-        for class in state.settings.classes.ids().map(Some) {
-            let rule = rules.class(class);
-            if rule == before.class(class) {
-                continue;
-            }
+        for (class, rule) in rules.changed(before, &state.settings.classes) {
             log::info(format_args!(
-                "authentication from class {}: {} failures in {} s, bans of {} s, then from {} on",
-                state.settings.classes.name(class),
-                rule.limit,
-                rule.window,
-                rule.block,
-                rule.restart,
+                "authentication from class {class}: {} failures in {} s, bans of {} s, then from \
+                 {} on",
+                rule.limit, rule.window, rule.block, rule.restart,
             ));
         }
     });

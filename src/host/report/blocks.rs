@@ -1,26 +1,41 @@
-//! What is told of blocks and throttling: a line, a counter, an event.
+//! Reports of blocks and throttling: a log line, a counter, an event.
 
-use super::complaint::{Kind, complain};
+use super::complaint::{ComplaintKind, complain};
 use super::events;
 use crate::address::Address;
 use crate::clock;
-use crate::flood::{Block, Checked, Ended, Outcome, Reason, Rules};
+use crate::flood::{Block, Ended, FloodCheck, FloodOutcome, Rules};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::state::State;
 use crate::host::state::rules::with_rules;
-use crate::limiter::ClassId;
+use crate::limiter::{ClassId, Reason};
 use crate::source::Source;
-use crate::tables::Broadest;
+use crate::tables::MinPrefix;
 
-/// Logs and counts what does not happen with every request.
-pub fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
+/// Reports what does not happen with every request.
+#[inline(always)]
+pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
+    let is_news = match checked.outcome {
+        FloodOutcome::Exempt | FloodOutcome::Under | FloodOutcome::Blocked { .. } => {
+            checked.evicted
+        }
+        FloodOutcome::Throttled { begins } => begins || checked.evicted,
+        FloodOutcome::Started { .. } | FloodOutcome::Untracked => true,
+    };
+    if is_news {
+        report_news(state, rules, checked, judged);
+    }
+}
+
+#[cold]
+fn report_news(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
     let Source { address: source, learnt } = judged;
     if checked.evicted {
         counters::count_own(Own::FloodEvictions);
     }
     match checked.outcome {
-        Outcome::Started { until, times } => {
+        FloodOutcome::Started { until, times } => {
             counters::count_own(Own::FloodBlocksStarted);
             let (prefix, since) = (rules.source_of(source), clock::monotonic());
             let reason = Reason::Flood;
@@ -32,15 +47,15 @@ pub fn report(state: &State, rules: &Rules, checked: &Checked, judged: Source) {
             let blocked = format!("; {seconds} s, {times} in a row");
             log_start(state, rules, "block", source, checked.class, &blocked);
         }
-        Outcome::Throttled { begins: true } => {
+        FloodOutcome::Throttled { begins: true } => {
             counters::count_own(Own::FloodThrottlings);
             let prefix = rules.source_of(source);
             let limit = rules.class(checked.class).limit;
             events::throttled(state, (prefix, learnt), checked.class, limit);
             log_start(state, rules, "throttling", source, checked.class, "");
         }
-        Outcome::Untracked => complain(
-            Kind::Sources,
+        FloodOutcome::Untracked => complain(
+            ComplaintKind::Sources,
             format_args!(
                 "sources pass uncounted: flood_sources is full of blocks (said once a minute)"
             ),
@@ -69,26 +84,20 @@ fn log_start(
     ));
 }
 
-/// The broadest ranges that can be blocked, so that a typing error does not stop
-/// the platform.
-pub const BROADEST: Broadest = Broadest { v4: 8, v6: 16 };
+/// Broader ranges cannot be blocked, so that a typing error does not stop the platform.
+pub const MIN_BLOCK_PREFIX: MinPrefix = MinPrefix { v4: 8, v6: 16 };
 
-/// What a block is worth while the monitor is on.
+/// A note in lines about blocks while the monitor is on.
 pub fn monitor_note(rules: &Rules) -> &'static str {
     if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" }
 }
 
-/// Logs the rules in force, a line per class that is not as `before`.
+/// Logs the rules that are not as `before`, a line for each class.
 pub fn log_rules(state: &State, before: &Rules) {
     with_rules(state, |rules| {
-        for class in state.settings.classes.ids().map(Some) {
-            let rule = rules.class(class);
-            if rule == before.class(class) {
-                continue;
-            }
+        for (class, rule) in rules.changed(before, &state.settings.classes) {
             log::info(format_args!(
-                "sources of class {}: {} requests in {} ms, blocks of {} to {} s{}",
-                state.settings.classes.name(class),
+                "sources of class {class}: {} requests in {} ms, blocks of {} to {} s{}",
                 rule.limit,
                 rule.window,
                 rule.block,
@@ -99,7 +108,7 @@ pub fn log_rules(state: &State, before: &Rules) {
     });
 }
 
-/// The same of a block that its source's class of now would not have.
+/// Reports the end of a block that its source's current class does not allow.
 pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
     counters::count_own(Own::FloodBlocksEnded);
     events::block_ended(state, block);
@@ -112,7 +121,7 @@ pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
     ));
 }
 
-/// Logs and counts the end of a block or of throttling.
+/// Reports the end of a block or of throttling.
 pub fn report_end(state: &State, ended: &Ended) {
     match ended {
         Ended::Block(block) => {

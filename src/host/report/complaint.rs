@@ -1,5 +1,5 @@
-//! Complaints about a script or its traffic: each kind at most once a minute and
-//! process, so that one does not hide another.
+//! Complaints about a script or its traffic: each kind at most once a minute and process, so
+//! that one kind does not hide another.
 
 use std::cell::Cell;
 use std::fmt::Arguments;
@@ -12,12 +12,11 @@ use crate::printable::Printable;
 const PERIOD: Duration = Duration::from_secs(60);
 const KINDS: usize = 13;
 
-/// What is complained of.
 #[derive(Clone, Copy)]
-pub enum Kind {
+pub enum ComplaintKind {
     /// An argument that a function cannot use.
     Argument,
-    /// A flag that is none.
+    /// An unknown flag.
     Flag,
     /// A message without a dialog.
     NoDialog,
@@ -27,15 +26,15 @@ pub enum Kind {
     Emergency,
     /// No room for another source.
     Sources,
-    /// An AoR that cannot be counted.
+    /// A failure without an AoR.
     Login,
-    /// No room for another one.
+    /// No room for another AoR.
     Logins,
-    /// A text that is no address.
+    /// A text that is not an address.
     Address,
-    /// A message that nobody has sent.
+    /// A message without a sender.
     NoSource,
-    /// A lock that another process does not give back.
+    /// A lock that another process keeps.
     Lock,
     /// A kind of scope of which no limit was read.
     Scope,
@@ -43,14 +42,14 @@ pub enum Kind {
     Scopes,
 }
 
-const _: () = assert!(Kind::Scopes as usize + 1 == KINDS);
+const _: () = assert!(ComplaintKind::Scopes as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };
 }
 
 /// Logs `what`, unless a complaint of this kind was logged within a minute.
-pub fn complain(kind: Kind, what: Arguments<'_>) {
+pub fn complain(kind: ComplaintKind, what: Arguments<'_>) {
     let due = LAST.with(|last| {
         let Some(last) = last.get(kind as usize) else { return false };
         let due = last.get().is_none_or(|at| at.elapsed() >= PERIOD);
@@ -67,7 +66,7 @@ pub fn complain(kind: Kind, what: Arguments<'_>) {
 /// A request was refused because the script passes what a function cannot use.
 pub fn misused(function: &str, what: Arguments<'_>) {
     complain(
-        Kind::Argument,
+        ComplaintKind::Argument,
         format_args!(
             "{function} refused a request: {what}; is a variable of the script unset? (said once \
              a minute)"
@@ -75,24 +74,24 @@ pub fn misused(function: &str, what: Arguments<'_>) {
     );
 }
 
-/// Logs that a function got a flag that it does not have.
+/// Logs an unknown flag.
 pub fn unknown_flag(function: &str, letter: u8, known: &str) {
     let what = no_such_flag(function, letter, known);
-    complain(Kind::Flag, format_args!("{what}; this one is ignored (said once a minute)"));
+    complain(ComplaintKind::Flag, format_args!("{what}; this one is ignored (said once a minute)"));
 }
 
-/// What is wrong with a flag, and which ones there are.
+/// What is wrong with a flag, and the known ones.
 pub fn no_such_flag(function: &str, letter: u8, known: &str) -> String {
     let letter = [letter];
     let letter = Printable::short(&letter);
     format!("{function} has no flag \"{letter}\"; its flags are {known}")
 }
 
-/// This process has waited for a second for a lock of another one, which is alive.
+/// This process has waited for a second for a lock of a live process.
 pub fn long_wait(owner: u32) {
     counters::count_own(Own::LockWaits);
     complain(
-        Kind::Lock,
+        ComplaintKind::Lock,
         format_args!(
             "process {owner} has not given a lock back for 1 s; is it stopped, or the machine \
              overloaded? (said once a minute)"

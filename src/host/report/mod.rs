@@ -1,4 +1,4 @@
-//! What operators are told: log lines, counters and events.
+//! Reports to operators: log lines, counters and events.
 #![forbid(unsafe_code)]
 
 pub mod bans;

@@ -3,7 +3,7 @@
 use super::arguments::{address, prefix_of, seconds};
 use super::page::Page;
 use crate::address::Address;
-use crate::auth::{Aor, Ban, Reason};
+use crate::auth::{Aor, AuthOutcome, Ban};
 use crate::clock::{self, Moment};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
@@ -12,13 +12,13 @@ use crate::host::report::bans::{report_end, report_lift, shown};
 use crate::host::report::events;
 use crate::host::state::State;
 use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
-use crate::limiter::ClassId;
-use crate::policy::{self, Asked};
+use crate::limiter::{ClassId, Reason};
+use crate::policy::{self, AuthFunction};
 use crate::printable::Printable;
 use crate::tables::has_domain;
 use crate::verdict::Verdict;
 
-/// Bans on a page: ctl bounds the structures of one reply.
+/// Bans on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
 
 /// AoRs that are named for a source.
@@ -33,7 +33,7 @@ pub fn bans(call: &Call, state: &State) -> Result<(), Fault> {
     let mut listed = Vec::new();
     state.auth.bans(clock::monotonic, |ban| {
         if page.has(total) {
-            listed.push(*ban);
+            listed.push(ban);
         }
         total += 1;
     });
@@ -82,13 +82,13 @@ pub fn foretell(state: &State, aor: &[u8], address: Address) -> Foretold {
         let login = state.auth.login(aor, source_of(state, address));
         let (ban, failures) = state.auth.look(&login, class, rules, clock::monotonic);
         let outcome = match (&ban, class) {
-            (Some(_), _) => crate::auth::Outcome::Banned,
-            (None, None) => crate::auth::Outcome::Exempt,
-            (None, Some(_)) => crate::auth::Outcome::Clear,
+            (Some(_), _) => AuthOutcome::Banned,
+            (None, None) => AuthOutcome::Exempt,
+            (None, Some(_)) => AuthOutcome::Clear,
         };
         let rule = rules.class(class);
         Foretold {
-            verdict: policy::auth_verdict(Asked::Check, outcome),
+            verdict: policy::auth_verdict(AuthFunction::Check, outcome),
             watched: is_monitored(state, rules),
             aor: aor.into(),
             class,
@@ -140,7 +140,7 @@ pub fn tell_of_source(reply: &Node<'_>, state: &State, address: Address) {
     let mut banned = Vec::new();
     state.auth.bans(clock::monotonic, |ban| {
         if ban.source == source {
-            banned.push(*ban);
+            banned.push(ban);
         }
     });
     reply.int(c"bans", banned.len() as u64);
@@ -206,7 +206,7 @@ pub fn unban(call: &Call, state: &State) -> Result<(), Fault> {
     let mut hashes = vec![(aor != b"all").then(|| state.auth.aor_hash(&aor))];
     // An AoR that is shown shortened may be given so.
     state.auth.bans(clock::monotonic, |ban| {
-        if ban.aor.is_cut() && shown(ban).as_bytes() == aor {
+        if ban.aor.is_cut() && shown(&ban).as_bytes() == aor {
             hashes.push(Some(ban.aor.hash));
         }
     });
@@ -214,7 +214,7 @@ pub fn unban(call: &Call, state: &State) -> Result<(), Fault> {
     for hash in hashes {
         state.auth.forget(hash, sources, |ban| {
             lifted += 1;
-            report_lift(state, ban);
+            report_lift(state, &ban);
         });
     }
     let reply = call.reply();

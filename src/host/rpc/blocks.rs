@@ -5,23 +5,23 @@ use super::bans;
 use super::page::Page;
 use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
-use crate::flood::{Block, Ended, Reason, Rules, Seen};
+use crate::flood::{Block, Ended, Rules, Seen};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
-use crate::host::report::blocks::{BROADEST, monitor_note, report_end};
+use crate::host::report::blocks::{MIN_BLOCK_PREFIX, monitor_note, report_end};
 use crate::host::report::events;
 use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
-use crate::limiter::ClassId;
+use crate::limiter::{ClassId, Reason};
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, SourceKind, View};
 use crate::source::Ways;
-use crate::tables::Broadest;
+use crate::tables::MinPrefix;
 use crate::verdict::Verdict;
 
-/// Blocks on a page: ctl bounds the structures of one reply.
+/// Blocks on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
 /// Seconds of a block by hand where `flood_block` is 0.
 const DEFAULT_BLOCK: u32 = 300;
@@ -42,9 +42,9 @@ pub fn blocks(call: &Call, state: &State) -> Result<(), Fault> {
     let mut total = 0;
     let mut shown = Vec::new();
     state.flood.blocks(clock::monotonic, |block| {
-        if is_meant(block) {
+        if is_meant(&block) {
             if page.has(total) {
-                shown.push(*block);
+                shown.push(block);
             }
             total += 1;
         }
@@ -171,7 +171,7 @@ fn verdict_on_next(
     class: Option<ClassId>,
     seen: Option<Seen>,
 ) -> Verdict {
-    if block.is_some_and(|block| block.applies_to(class)) {
+    if block.is_some_and(|block| block.reason.applies_to(class)) {
         return Verdict::FloodBlocked;
     }
     if class.is_none() {
@@ -201,8 +201,9 @@ fn class_and_rule(view: &View<'_>, rules: &Rules, source: Address) -> (Option<Cl
 /// Which company's range makes a source one of a company, or why none does.
 fn company_rule(view: &View<'_>, source: Address) -> String {
     let name = |company: &CompanyView<'_>| Printable::full(company.id()).to_string();
-    let broadest = view.broadest();
-    if let Some((company, range)) = view.company_of(source, |range| !broadest.is_exceeded_by(range))
+    let min_prefix = view.min_prefix();
+    if let Some((company, range)) =
+        view.company_of(source, |range| !min_prefix.is_longer_than(range))
     {
         return format!("range {} of company {}", range.name(), name(&company));
     }
@@ -211,7 +212,7 @@ fn company_rule(view: &View<'_>, source: Address) -> String {
             "range {} of company {} is broader than {}",
             range.name(),
             name(&company),
-            Broadest::parameter(&range)
+            MinPrefix::parameter(&range)
         ),
         None => "neither trusted nor in a range of a company".into(),
     }
@@ -220,9 +221,9 @@ fn company_rule(view: &View<'_>, source: Address) -> String {
 /// Blocks a source or range: address|prefix [seconds].
 pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
     let prefix = prefix_of(&call.required("address")?, state)?;
-    if BROADEST.is_exceeded_by(&prefix) {
-        let broadest = BROADEST.of(&prefix);
-        return Err(Fault::argument(format!("{prefix} is broader than /{broadest}")));
+    if MIN_BLOCK_PREFIX.is_longer_than(&prefix) {
+        let min_prefix = MIN_BLOCK_PREFIX.of(&prefix);
+        return Err(Fault::argument(format!("{prefix} is broader than /{min_prefix}")));
     }
     let seconds = seconds(call)?;
     call.no_more()?;
@@ -289,7 +290,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     };
     call.no_more()?;
     let mut lifted = 0;
-    state.flood.forget(prefix, |ended| match ended {
+    state.flood.forget(prefix, |ended| match &ended {
         Ended::Block(block) => {
             lifted += 1;
             counters::count_own(Own::FloodBlocksEnded);
@@ -300,7 +301,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
                 block.seen
             ));
         }
-        Ended::Throttling(..) => report_end(state, ended),
+        Ended::Throttling(..) => report_end(state, &ended),
     });
     let reply = call.reply();
     reply.int(c"lifted", lifted);

@@ -4,6 +4,7 @@ use super::company::tell_if_unknown;
 use super::limits::{named, tell_scopes};
 use super::page::Page;
 use crate::clock;
+use crate::host::contract::abi::host_name;
 use crate::host::contract::rpc::{Call, Fault};
 use crate::host::contract::{dialogs, log};
 use crate::host::process::reaper;
@@ -11,7 +12,7 @@ use crate::host::state::{State, with_snapshot};
 use crate::ledger::{Direction, LeaseInfo, ScopeKind};
 use crate::printable::Printable;
 
-/// Calls on a page: ctl bounds the structures of one reply.
+/// Calls on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
 
 /// Calls that count now, newest records last: [company, or kind=id [page]].
@@ -111,7 +112,10 @@ pub fn reconcile(call: &Call, state: &State) -> Result<(), Fault> {
     };
     call.no_more()?;
     if !dialogs::can_look_up() {
-        return Err(Fault::internal("dialogs cannot be looked up in this Kamailio"));
+        return Err(Fault::internal(format!(
+            "dialogs cannot be looked up in this {}",
+            host_name()
+        )));
     }
     let found = match free {
         true => reaper::reconcile(state, true),

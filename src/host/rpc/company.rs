@@ -10,7 +10,7 @@ use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
 use crate::tables::alike;
 
-/// Ranges on one page: ctl replies are bounded to 8 KB per structure.
+/// Ranges on one page: hosts bound a structure of a reply to 8 KB.
 const PAGE: usize = 50;
 
 pub(super) fn no_snapshot() -> Fault {

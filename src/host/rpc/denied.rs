@@ -18,7 +18,7 @@ use crate::snapshot::View;
 use crate::source::Learnt;
 use crate::verdict::Verdict;
 
-/// Refusals on a page: ctl bounds the structures of one reply.
+/// Refusals on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
 /// Rows of each list that `top` gives without an argument, and at most.
 const ROWS: u32 = 10;

@@ -13,44 +13,136 @@ mod page;
 mod settings;
 mod status;
 
-use crate::host::contract::abi::{
-    SW_RPC_ban, SW_RPC_bans, SW_RPC_block, SW_RPC_blocks, SW_RPC_calls, SW_RPC_check,
-    SW_RPC_company, SW_RPC_denied, SW_RPC_problems, SW_RPC_reconcile, SW_RPC_release,
-    SW_RPC_reload, SW_RPC_set, SW_RPC_settings, SW_RPC_source, SW_RPC_stats, SW_RPC_suggest,
-    SW_RPC_top, SW_RPC_unban, SW_RPC_unblock, SW_RPC_version, sw_rpc_method,
-};
-use crate::host::contract::rpc::{Call, Fault};
-use crate::host::state;
+use std::ffi::CStr;
 
-/// Answers a method.
+use crate::host::contract::method::{Argument, Method};
+use crate::host::contract::rpc::{Call, Fault};
+use crate::host::state::{self, State};
+
+type Answer = fn(&Call, &State) -> Result<(), Fault>;
+
+/// How many arguments must be given, and all of them.
+type Arguments = (usize, &'static [Argument]);
+
+const fn method(
+    name: &'static CStr,
+    (required, arguments): Arguments,
+    meaning: &'static CStr,
+    answer: Answer,
+) -> (Method, Answer) {
+    (Method { name, meaning, arguments, required }, answer)
+}
+
+const NONE: Arguments = (0, &[]);
+const ADDRESS: Argument = Argument::new(c"address");
+const AOR: Argument = Argument::new(c"aor");
+const COMPANY: Argument = Argument::new(c"company");
+const IP: Argument = Argument::new(c"ip");
+const PAGE: Argument = Argument::new(c"page");
+const PREFIX: Argument = Argument::shown(c"address", "<address|prefix>");
+const SECONDS: Argument = Argument::new(c"seconds");
+
+/// All methods.
+static METHODS: [(Method, Answer); 21] = [
+    method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
+    method(
+        c"check",
+        (2, &[COMPANY, IP, AOR, Argument::new(c"scopes")]),
+        c"Explains verdicts, without side effects.",
+        check::check,
+    ),
+    method(c"source", (1, &[ADDRESS]), c"Class, rate and block of a source.", blocks::source),
+    method(
+        c"blocks",
+        (0, &[PAGE, Argument::new(c"text")]),
+        c"Blocked sources, 20 a page, or those with a text.",
+        blocks::blocks,
+    ),
+    method(c"block", (1, &[PREFIX, SECONDS]), c"Blocks a source or range.", blocks::block),
+    method(
+        c"unblock",
+        (1, &[Argument::shown(c"address", "<address|prefix|all>")]),
+        c"Lifts blocks, forgets the evidence.",
+        blocks::unblock,
+    ),
+    method(c"bans", (0, &[PAGE]), c"Banned AoRs and their sources, 20 a page.", bans::bans),
+    method(c"ban", (2, &[AOR, IP, SECONDS]), c"Bans an AoR from a source.", bans::ban),
+    method(
+        c"unban",
+        (1, &[Argument::shown(c"aor", "<aor|all>"), PREFIX]),
+        c"Lifts bans, forgets failures.",
+        bans::unban,
+    ),
+    method(
+        c"company",
+        (1, &[COMPANY, PAGE]),
+        c"Settings and ranges of a company.",
+        company::company,
+    ),
+    method(
+        c"calls",
+        (0, &[Argument::shown(c"company", "<company|kind=id>"), PAGE]),
+        c"Live calls, 20 a page; s: for all companies.",
+        calls::calls,
+    ),
+    method(
+        c"release",
+        (1, &[Argument::new(c"call-id")]),
+        c"Takes a call out of all counts.",
+        calls::release,
+    ),
+    method(
+        c"reconcile",
+        (0, &[Argument::shown(c"free", "free")]),
+        c"Compares calls with dialogs.",
+        calls::reconcile,
+    ),
+    method(
+        c"denied",
+        (0, &[COMPANY, PAGE]),
+        c"The last refusals, blocks and bans, 20 a page.",
+        denied::denied,
+    ),
+    method(
+        c"top",
+        (0, &[Argument::new(c"n")]),
+        c"Companies, brands and scopes near their limits, busy sources.",
+        denied::top,
+    ),
+    method(
+        c"suggest",
+        (1, &[COMPANY]),
+        c"Ranges that the last refused sources would need.",
+        denied::suggest,
+    ),
+    method(c"settings", NONE, c"Settings that can be changed at run time.", settings::settings),
+    method(
+        c"set",
+        (2, &[Argument::new(c"name"), Argument::new(c"value")]),
+        c"Changes a setting at run time.",
+        settings::set,
+    ),
+    method(
+        c"problems",
+        (0, &[PAGE]),
+        c"The bad rows and warnings of the last reload.",
+        status::problems,
+    ),
+    method(c"stats", NONE, c"Sizes, use and counters.", status::stats),
+    method(c"version", NONE, c"Version of the module and its build.", status::version),
+];
+
+/// All methods, in the order of their indexes.
+pub fn methods() -> impl Iterator<Item = &'static Method> {
+    METHODS.iter().map(|(method, _)| method)
+}
+
+/// Answers method number `index`.
 ///
 /// # Errors
 /// The fault with which the call ends.
-pub fn answer(method: sw_rpc_method, call: &Call) -> Result<(), Fault> {
+pub fn answer(index: usize, call: &Call) -> Result<(), Fault> {
     let state = state::get().ok_or_else(|| Fault::internal("not started"))?;
-    #[allow(non_upper_case_globals)]
-    match method {
-        SW_RPC_reload => status::reload(call, state),
-        SW_RPC_check => check::check(call, state),
-        SW_RPC_company => company::company(call, state),
-        SW_RPC_calls => calls::calls(call, state),
-        SW_RPC_release => calls::release(call, state),
-        SW_RPC_reconcile => calls::reconcile(call, state),
-        SW_RPC_source => blocks::source(call, state),
-        SW_RPC_blocks => blocks::blocks(call, state),
-        SW_RPC_block => blocks::block(call, state),
-        SW_RPC_unblock => blocks::unblock(call, state),
-        SW_RPC_bans => bans::bans(call, state),
-        SW_RPC_ban => bans::ban(call, state),
-        SW_RPC_unban => bans::unban(call, state),
-        SW_RPC_denied => denied::denied(call, state),
-        SW_RPC_top => denied::top(call, state),
-        SW_RPC_suggest => denied::suggest(call, state),
-        SW_RPC_settings => settings::settings(call, state),
-        SW_RPC_set => settings::set(call, state),
-        SW_RPC_problems => status::problems(call, state),
-        SW_RPC_stats => status::stats(call, state),
-        SW_RPC_version => status::version(call),
-        _ => Err(Fault::internal("no such method")),
-    }
+    let (_, answer) = METHODS.get(index).ok_or_else(|| Fault::internal("no such method"))?;
+    answer(call, state)
 }

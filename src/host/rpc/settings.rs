@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::host::change;
+use crate::host::contract::abi::host_name;
 use crate::host::contract::process::{change_setting, settings_are_settled};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::{Kind, PARAMS, Param, at};
@@ -99,7 +100,7 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
     let name = call.required("name")?;
     let mut params = PARAMS.iter().enumerate();
     let found = params.find(|(_, param)| param.name.to_bytes() == name);
-    // An empty text arrives from kamcmd as 0: only where a number is due it is one.
+    // A host may take an empty text for 0: only where a number is due it is one.
     let value = match found {
         Some((_, Param { kind: Kind::Int { .. }, .. })) => call.value("value")?,
         _ => call.required("value")?,
@@ -113,8 +114,9 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
     };
     if !param.runtime {
         return Err(Fault::argument(format!(
-            "{} is fixed at start-up: change it in modparam and restart Kamailio",
-            param.name()
+            "{} is fixed at start-up: change it in modparam and restart {}",
+            param.name(),
+            host_name()
         )));
     }
     let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse::<i32>().ok());
@@ -137,6 +139,8 @@ fn change(index: usize, text: Option<Vec<u8>>, number: i32) -> Result<(), Fault>
     let text = text.map_err(|_| Fault::argument("the value has a zero byte"))?;
     match change_setting(index, text.as_deref(), number) {
         true => Ok(()),
-        false => Err(Fault::internal("it was not changed: Kamailio's log says why")),
+        false => {
+            Err(Fault::internal(format!("it was not changed: {}'s log says why", host_name())))
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `sipwarden.reload`, `sipwarden.problems`, `sipwarden.stats`, `sipwarden.version`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use super::page::Page;
@@ -101,16 +101,16 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"calls_room", memory.capacity as u64);
     reply.int(c"call_scopes", memory.scopes);
     reply.int(c"calls_memory", memory.bytes as u64);
-    let sources = state.flood.memory();
+    let sources = state.flood.usage();
     reply.int(c"sources", sources.used);
     reply.int(c"sources_room", sources.capacity as u64);
     reply.int(c"sources_memory", sources.bytes as u64);
     reply.int(c"blocks", sources.blocked);
-    let auth = state.auth.memory();
+    let auth = state.auth.usage();
     reply.int(c"auth_known", auth.used);
     reply.int(c"auth_room", auth.capacity as u64);
     reply.int(c"auth_memory", auth.bytes as u64);
-    reply.int(c"bans", auth.bans);
+    reply.int(c"bans", auth.blocked);
     let firewall = reply.structure(c"firewall");
     firewall.text(c"state", state.firewall.mode().name());
     firewall.int(c"elements", state.firewall.elements());
@@ -123,11 +123,12 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Versions of the module and of the Kamailio it was built for.
-pub fn version(call: &Call) -> Result<(), Fault> {
+/// Versions of the module and of the host it was built for.
+pub fn version(call: &Call, _: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"sipwarden", env!("CARGO_PKG_VERSION"));
-    reply.text(c"kamailio", abi::kamailio_version());
+    let host = CString::new(abi::host_name().to_ascii_lowercase()).unwrap_or_default();
+    reply.text(&host, abi::host_version());
     Ok(())
 }

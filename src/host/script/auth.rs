@@ -1,25 +1,26 @@
 //! `auth_check`, `auth_failed`, `auth_ok`.
 
-use super::judged::judged;
-use super::told::{self, About};
-use crate::auth::{Checked, Rules, Turns};
+use super::answer::{self, About};
+use super::judged::{NoSource, judged};
+use crate::auth::{AuthCheck, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters;
 use crate::host::contract::message::{Attempt, Message};
 use crate::host::report::bans::report;
-use crate::host::report::complaint::{Kind, complain};
-use crate::host::state;
+use crate::host::report::complaint::{ComplaintKind, complain};
 use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
+use crate::host::state::{self, State};
 use crate::limiter::ClassId;
-use crate::policy::{self, Asked, AuthNumbers};
+use crate::policy::{self, AuthFunction, AuthNumbers};
 use crate::printable::Printable;
 use crate::source::Source;
 use crate::unset::is_unset;
 use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
 
 /// `auth_check(aor [, ip])`.
+#[inline(always)]
 pub fn auth_check(msg: Message<'_>, aor: &[u8]) -> Verdict {
-    answer(&AUTH_CHECK, msg, aor, Asked::Check, &[])
+    answer(&AUTH_CHECK, msg, aor, AuthFunction::Check, &[])
 }
 
 /// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
@@ -32,82 +33,111 @@ pub fn auth_failed(attempt: Attempt<'_>, aor: &[u8], given: Option<&[u8]>) -> Ve
         // extra headers hide nothing.
         None => (count > 0, parts.get(..count).unwrap_or_default()),
     };
-    answer(&AUTH_FAILED, attempt.message(), aor, Asked::Failed { credentials: found }, credentials)
+    answer(
+        &AUTH_FAILED,
+        attempt.message(),
+        aor,
+        AuthFunction::Failed { credentials: found },
+        credentials,
+    )
 }
 
 /// `auth_ok(aor [, ip])`.
 pub fn auth_ok(msg: Message<'_>, aor: &[u8]) -> Verdict {
-    answer(&AUTH_OK, msg, aor, Asked::Succeeded, &[])
+    answer(&AUTH_OK, msg, aor, AuthFunction::Succeeded, &[])
 }
 
 fn answer(
     function: &'static Function,
     msg: Message<'_>,
     aor: &[u8],
-    asked: Asked,
+    asked: AuthFunction,
     credentials: &[&[u8]],
 ) -> Verdict {
-    let source = judged(msg, function);
-    let (verdict, told, about) = match source {
-        Ok(source) => decide(function, source, aor, asked, credentials),
-        Err(none) => unjudged(none.pass(Verdict::AuthUntracked)),
-    };
-    counters::count_verdict(function, verdict);
-    if told != verdict {
-        counters::count_verdict(function, told);
+    match (judged(msg, function), state::get()) {
+        (Ok(source), Some(state)) if !is_unset(aor) => {
+            let (told, verdict, numbers) = decide(state, source, aor, asked, credentials);
+            tell(function, msg, (told, verdict), Some(source), About::Auth(numbers))
+        }
+        (source, _) => untracked(function, msg, aor, source),
     }
-    told::answer(msg, function.name, (told, verdict), source.ok(), about)
 }
 
-/// What the script is told where nothing is judged.
-fn unjudged(verdict: Verdict) -> (Verdict, Verdict, About) {
-    (verdict, verdict, About::Nothing)
-}
-
-/// The verdict, what the script is told of it, and the numbers behind it.
-fn decide(
-    function: &Function,
-    Source { address: source, learnt }: Source,
+/// Nothing is judged: there is no address or no AoR, or the module has not started.
+#[cold]
+fn untracked(
+    function: &'static Function,
+    msg: Message<'_>,
     aor: &[u8],
-    asked: Asked,
-    credentials: &[&[u8]],
-) -> (Verdict, Verdict, About) {
-    let Some(state) = state::get() else { return unjudged(Verdict::AuthUntracked) };
-    if is_unset(aor) {
+    source: Result<Source, NoSource>,
+) -> Verdict {
+    let verdict = match source {
+        Ok(_) => Verdict::AuthUntracked,
+        Err(none) => none.pass(Verdict::AuthUntracked),
+    };
+    if source.is_ok() && is_unset(aor) {
         let (name, aor) = (function.name, Printable::short(aor));
         complain(
-            Kind::Login,
+            ComplaintKind::Login,
             format_args!(
                 "{name} passed a request: the AoR is \"{aor}\"; is a variable of the script unset? \
                  (said once a minute)"
             ),
         );
-        return unjudged(Verdict::AuthUntracked);
     }
+    tell(function, msg, (verdict, verdict), source.ok(), About::Nothing)
+}
+
+#[inline(always)]
+fn tell(
+    function: &'static Function,
+    msg: Message<'_>,
+    (told, judged): (Verdict, Verdict),
+    source: Option<Source>,
+    about: About,
+) -> Verdict {
+    counters::count_verdict(function, judged);
+    if told != judged {
+        counters::count_verdict(function, told);
+    }
+    answer::answer(msg, function.name, (told, judged), source, about)
+}
+
+/// The verdict for the script, the verdict without monitor mode, and the numbers behind it.
+#[inline(always)]
+fn decide(
+    state: &State,
+    Source { address: source, learnt }: Source,
+    aor: &[u8],
+    asked: AuthFunction,
+    credentials: &[&[u8]],
+) -> (Verdict, Verdict, AuthNumbers) {
     with_auth_rules(state, |rules| {
         let class = class_of(source, rules.company_sources());
-        let mut turns = Turns::default();
+        let mut changes = BanChanges::default();
         let login = state.auth.login(aor, source_of(state, source));
         let clock = clock::monotonic;
         let checked = match asked {
-            Asked::Failed { credentials: true } => {
+            AuthFunction::Failed { credentials: true } => {
                 let known = credentials.iter().any(|text| !text.is_empty());
                 let print = || state.auth.fingerprint(credentials.iter().copied());
                 let print = known.then(print);
-                state.auth.failed(&login, print, class, rules, clock, &mut turns)
+                state.auth.failed(&login, print, class, rules, clock, &mut changes)
             }
-            Asked::Succeeded => state.auth.succeeded(&login, class, rules, clock, &mut turns),
-            _ => state.auth.check(&login, class, rules, clock, &mut turns),
+            AuthFunction::Succeeded => {
+                state.auth.succeeded(&login, class, rules, clock, &mut changes)
+            }
+            _ => state.auth.check(&login, class, rules, clock, &mut changes),
         };
         let monitored = is_monitored(state, rules);
-        report(state, rules, &checked, &turns, (learnt, monitored));
+        report(state, rules, &checked, &changes, (learnt, monitored));
         let verdict = policy::auth_verdict(asked, checked.outcome);
         let told = policy::watch_auth(verdict, monitored);
-        (verdict, told, About::Auth(numbers(rules, class, &checked)))
+        (told, verdict, numbers(rules, class, &checked))
     })
 }
 
-fn numbers(rules: &Rules, class: Option<ClassId>, checked: &Checked) -> AuthNumbers {
+fn numbers(rules: &Rules, class: Option<ClassId>, checked: &AuthCheck) -> AuthNumbers {
     let left = match checked.until {
         0 => 0,
         until => clock::seconds_left(until, clock::monotonic()),

@@ -1,16 +1,16 @@
 //! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
 
+use super::answer::{About, answer, keep_limited, with_limited};
 use super::flags::bad_scopes;
 use super::judged::judged;
 use super::restored;
-use super::told::{About, answer, keep_limited, with_limited};
 use crate::clock;
 use crate::events::{Expiry, Subject};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::dialogs::{self, DialogRef};
-use crate::host::contract::entries::DialogEvent;
 use crate::host::contract::message::CallRequest;
-use crate::host::report::complaint::{Kind, complain, misused, unknown_flag};
+use crate::host::contract::module::DialogEvent;
+use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::{self, State, with_snapshot};
@@ -59,7 +59,7 @@ pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u
         counters::count_own(Own::EmergencyUncounted);
         let reason = verdict.reason();
         complain(
-            Kind::Emergency,
+            ComplaintKind::Emergency,
             format_args!("an emergency call is allowed but not counted: {reason}"),
         );
         verdict = Verdict::CallEmergency;
@@ -131,12 +131,13 @@ fn enforcement(spared: bool, monitored: bool) -> Enforcement {
     }
 }
 
-/// The same for `cc_limit`: a call that is up is counted, not judged, and of an emergency
-/// only limits with reserved slots ask.
+/// The same for `cc_limit`: a call that was admitted is counted, not judged, and of an
+/// emergency only limits with reserved slots ask.
 fn cc_enforcement(flags: CallFlags, within: bool, monitored: bool) -> Enforcement {
-    match flags.emergency && !within && !monitored {
-        true => Enforcement::Reserved,
-        false => enforcement(flags.emergency || within, monitored),
+    match (within, flags.emergency, monitored) {
+        (true, ..) => Enforcement::Within,
+        (_, true, false) => Enforcement::Reserved,
+        (_, emergency, monitored) => enforcement(emergency, monitored),
     }
 }
 
@@ -274,7 +275,7 @@ impl CallAsked<'_> {
 
 #[cold]
 fn refuse_scopes(bad: &BadScopes<'_>) -> (Verdict, Numbers, Taken) {
-    complain(Kind::Argument, format_args!("{} (said once a minute)", bad_scopes(bad)));
+    complain(ComplaintKind::Argument, format_args!("{} (said once a minute)", bad_scopes(bad)));
     let verdict = match bad {
         BadScopes::TooMany => Verdict::TooManyScopes,
         _ => Verdict::InternalError,
@@ -285,7 +286,7 @@ fn refuse_scopes(bad: &BadScopes<'_>) -> (Verdict, Numbers, Taken) {
 #[cold]
 fn unknown_kind(word: &[u8]) {
     complain(
-        Kind::Scope,
+        ComplaintKind::Scope,
         format_args!(
             "cc_limit does not count \"{}\": limit_table has no row of this kind (said once a \
              minute)",
@@ -330,7 +331,7 @@ fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
 
 fn no_dialog(function: &Function, why: &str) {
     complain(
-        Kind::NoDialog,
+        ComplaintKind::NoDialog,
         format_args!("{} cannot count a call: {why} (said once a minute)", function.name),
     );
 }
@@ -374,7 +375,7 @@ fn no_room(state: &State, outcome: Outcome) {
     let room = state.ledger.memory();
     match outcome {
         Outcome::ScopesFull => complain(
-            Kind::Scopes,
+            ComplaintKind::Scopes,
             format_args!(
                 "calls are refused: there is no room for another id of a scope, beside {} with \
                  calls and {} that rates remember; raise max_calls (said once a minute)",
@@ -382,10 +383,10 @@ fn no_room(state: &State, outcome: Outcome) {
             ),
         ),
         _ => complain(
-            Kind::Full,
+            ComplaintKind::Full,
             format_args!(
                 "calls are refused: all {} records of max_calls are in use (said once a minute)",
-                room.capacity
+                state.ledger.memory().capacity
             ),
         ),
     }

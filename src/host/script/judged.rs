@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::host::contract::message::Message;
-use crate::host::report::complaint::{Kind, complain};
+use crate::host::report::complaint::{ComplaintKind, complain};
 use crate::printable::Printable;
 use crate::source::{Learnt, Source};
 use crate::verdict::{Function, Verdict};
@@ -39,21 +39,18 @@ impl NoSource {
 /// # Errors
 /// Why there is none; complained of. A wrong text never stands for the sender, who
 /// may be a balancer with many clients behind it.
-#[inline]
+#[inline(always)]
 pub fn judged(msg: Message<'_>, function: &Function) -> Result<Source, NoSource> {
-    if let Some(text) = msg.given() {
-        let source = given(function, text)?;
-        // A script may give what it always gives, also for those who send themselves.
-        let sender = msg.sender().filter(|sender| sender.address == source.address);
-        return Ok(sender.unwrap_or(source));
+    match msg.given() {
+        None => msg.sender().ok_or_else(|| nobody(function)),
+        Some(text) => given(msg, function, text),
     }
-    msg.sender().ok_or_else(|| nobody(function))
 }
 
 #[cold]
 fn nobody(function: &Function) -> NoSource {
     complain(
-        Kind::NoSource,
+        ComplaintKind::NoSource,
         format_args!(
             "{} has no source to judge: nobody has sent this message; give an address as the last \
              argument (said once a minute)",
@@ -63,11 +60,12 @@ fn nobody(function: &Function) -> NoSource {
     NoSource::Nobody
 }
 
-fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {
+#[inline(never)]
+fn given(msg: Message<'_>, function: &Function, text: &[u8]) -> Result<Source, NoSource> {
     let address = Address::parse(text).ok_or_else(|| {
         let text = Printable::short(text);
         complain(
-            Kind::Address,
+            ComplaintKind::Address,
             format_args!(
                 "{} has judged nothing: \"{text}\" is not an IP address; give one address, without a \
                  port (said once a minute)",
@@ -76,5 +74,7 @@ fn given(function: &Function, text: &[u8]) -> Result<Source, NoSource> {
         );
         NoSource::Bad
     })?;
-    Ok(Source { address, learnt: Learnt::Script })
+    // A script may always give an address, also that of the sender.
+    let sender = msg.sender().filter(|sender| sender.address == address);
+    Ok(sender.unwrap_or(Source { address, learnt: Learnt::Script }))
 }

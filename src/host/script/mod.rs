@@ -1,6 +1,7 @@
 //! The script's face: its functions and variables.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod auth;
 pub mod calls;
 pub mod flags;
@@ -8,5 +9,4 @@ pub mod flood;
 pub mod judged;
 pub mod restored;
 pub mod sources;
-pub mod told;
 pub mod variables;

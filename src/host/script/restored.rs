@@ -1,7 +1,7 @@
 //! Calls of dialogs that come back after a restart: they count again in all their scopes.
 
-use crate::host::contract::entries::Restored;
 use crate::host::contract::log;
+use crate::host::contract::module::Restored;
 use crate::host::state::{self, State, with_snapshot};
 use crate::ledger::{Call, Enforcement, Outcome, Wanted};
 use crate::policy::{self, CallFlags, CallScopes};

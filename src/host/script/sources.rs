@@ -1,7 +1,7 @@
 //! Script functions about a company's sources.
 
+use super::answer::{About, answer};
 use super::judged::{NoSource, judged};
-use super::told::{About, answer};
 use crate::events::Subject;
 use crate::host::contract::counters;
 use crate::host::contract::message::Message;
@@ -15,6 +15,7 @@ use crate::source::Source;
 use crate::verdict::{CHECK_COMPANY_IP, CHECK_COUNTRY, Verdict};
 
 /// `check_company_ip(company [, ip])`.
+#[inline(always)]
 pub fn check_company_ip(msg: Message<'_>, company: &[u8]) -> Verdict {
     let source = judged(msg, &CHECK_COMPANY_IP);
     let (verdict, monitored) = decide(msg, company, source);

@@ -1,8 +1,6 @@
-//! `$swd(attribute)`: the last verdict in this message, or the event that is told.
+//! `$swd(attribute)`: the last verdict in this message, or what there is to say of an event.
 
-use std::cell::RefCell;
-
-use super::told::{About, ScopeText, Told, last_told, with_limited};
+use super::answer::{About, Answer, ScopeText, last_answer, with_limited};
 use crate::address::Address;
 use crate::events::Event;
 use crate::host::contract::message::Message;
@@ -19,8 +17,8 @@ const PAGE: &str = include_str!("../../../web/index.html");
 enum Context<'a> {
     /// A message in which a function was called, its sender, and the scope whose limit was
     /// named last.
-    Message(Told, Option<Address>, &'a ScopeText),
-    /// An event, in an event route.
+    Message(Answer, Option<Address>, &'a ScopeText),
+    /// An event that the script is told of.
     Event(&'a EventView),
     /// Another message, and its sender.
     Nothing(Option<Address>),
@@ -32,17 +30,14 @@ struct EventView {
     source: String,
 }
 
-thread_local! {
-    /// The event that is told now.
-    static EVENT: RefCell<Option<Box<EventView>>> = const { RefCell::new(None) };
-}
-
-/// Runs `f` while `$swd` tells of an event.
-pub fn with_event(event: &Event, f: impl FnOnce()) {
+/// Gives all attributes that an event has to `f`.
+pub fn with_attributes(event: &Event, f: impl FnOnce(&[(&'static str, Value<'_>)])) {
     let source = event.source().map(|source| source.name()).unwrap_or_default();
-    EVENT.set(Some(Box::new(EventView { event: *event, source })));
-    f();
-    EVENT.set(None);
+    let view = EventView { event: *event, source };
+    let context = Context::Event(&view);
+    let value =
+        |attribute: &'static Attribute| Some((attribute.name, (attribute.value)(&context)?));
+    f(&ATTRIBUTES.iter().filter_map(value).collect::<Vec<_>>());
 }
 
 /// An attribute of `$swd`.
@@ -68,7 +63,7 @@ fn judged(context: &Context<'_>) -> Option<Verdict> {
 }
 
 fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
-    let Context::Message(Told { about: About::Calls(numbers), .. }, _, _) = context else {
+    let Context::Message(Answer { about: About::Calls(numbers), .. }, _, _) = context else {
         return None;
     };
     *numbers.scopes.get(kind.number())?
@@ -83,14 +78,14 @@ fn limit<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
 }
 
 fn flood<'a>(context: &Context<'a>, number: fn(&FloodNumbers) -> u32) -> Option<Value<'a>> {
-    let Context::Message(Told { about: About::Flood(numbers), .. }, _, _) = context else {
+    let Context::Message(Answer { about: About::Flood(numbers), .. }, _, _) = context else {
         return None;
     };
     Some(Value::Int(number(numbers).into()))
 }
 
 fn auth<'a>(context: &Context<'a>, number: fn(&AuthNumbers) -> u32) -> Option<Value<'a>> {
-    let Context::Message(Told { about: About::Auth(numbers), .. }, _, _) = context else {
+    let Context::Message(Answer { about: About::Auth(numbers), .. }, _, _) = context else {
         return None;
     };
     Some(Value::Int(number(numbers).into()))
@@ -111,10 +106,10 @@ fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Va
 
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
-        Context::Message(Told { about: About::Flood(numbers), .. }, _, _) => {
+        Context::Message(Answer { about: About::Flood(numbers), .. }, _, _) => {
             Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
-        Context::Message(Told { about: About::Auth(numbers), .. }, _, _) => {
+        Context::Message(Answer { about: About::Auth(numbers), .. }, _, _) => {
             Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
         Context::Event(view) => {
@@ -127,7 +122,7 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
 
 /// The limit that a verdict names.
 fn hit(context: &Context<'_>) -> Option<Hit> {
-    let Context::Message(Told { about: About::Calls(numbers), .. }, ..) = context else {
+    let Context::Message(Answer { about: About::Calls(numbers), .. }, ..) = context else {
         return None;
     };
     numbers.hit
@@ -145,14 +140,14 @@ fn limited<'a>(context: &Context<'a>) -> Option<(&'a [u8], &'a [u8])> {
 /// The address whose country is told.
 fn address(context: &Context<'_>) -> Option<Address> {
     match context {
-        Context::Message(Told { source: Some(judged), .. }, _, _) => Some(judged.address),
+        Context::Message(Answer { source: Some(judged), .. }, _, _) => Some(judged.address),
         Context::Message(_, source, _) | Context::Nothing(source) => *source,
         Context::Event(view) => Some(view.event.source()?.first()),
     }
 }
 
 /// All attributes.
-pub const ATTRIBUTES: [Attribute; 36] = [
+pub static ATTRIBUTES: [Attribute; 36] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -294,8 +289,9 @@ pub const ATTRIBUTES: [Attribute; 36] = [
     attribute("until", "event: end of the block or ban, seconds since 1970", |c| {
         event_int(c, |event| event.until / 1000)
     }),
-    attribute("page", "the operators' web page, for `xhttp_reply()`", |_| {
-        Some(Value::Static(PAGE.as_bytes()))
+    attribute("page", "the operators' web page, for `xhttp_reply()`", |c| match c {
+        Context::Event(_) => None,
+        _ => Some(Value::Static(PAGE.as_bytes())),
     }),
 ];
 
@@ -307,17 +303,14 @@ pub fn index_of(name: &[u8]) -> Option<usize> {
 /// Gives the value of an attribute to `tell`, if it has one.
 pub fn tell_attribute(msg: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {
     let Some(attribute) = ATTRIBUTES.get(index) else { return };
-    let address = || msg.sender().map(|sender| sender.address);
-    EVENT.with_borrow(|event| {
-        with_limited(|limited| {
-            let context = match (event, last_told(msg)) {
-                (Some(event), _) => Context::Event(event),
-                (None, Some(told)) => Context::Message(told, address(), limited),
-                (None, None) => Context::Nothing(address()),
-            };
-            if let Some(value) = (attribute.value)(&context) {
-                tell(value);
-            }
-        });
+    let address = msg.sender().map(|sender| sender.address);
+    with_limited(|limited| {
+        let context = match last_answer(msg) {
+            Some(told) => Context::Message(told, address, limited),
+            None => Context::Nothing(address),
+        };
+        if let Some(value) = (attribute.value)(&context) {
+            tell(value);
+        }
     });
 }

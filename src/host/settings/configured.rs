@@ -8,21 +8,19 @@ use super::params::{PARAMS, Value, at};
 use super::values::Values;
 use crate::auth::{self, AuthSettings};
 use crate::firewall::Sets;
-use crate::flood::{FloodSettings, parse_class};
+use crate::flood::{self, FloodSettings};
 use crate::limiter::{ClassId, ClassNames, parse};
 
-/// Values as they arrive in mod_init, before [`Settings::take`].
+/// Values as they arrive at the start, before [`Settings::take`].
 static CONFIGURED: Mutex<Vec<(usize, Value)>> = Mutex::new(Vec::new());
 
-/// What is fixed at start-up; the rest lies in [`super::Values`].
+/// What is fixed at start-up; the rest is in [`super::Values`].
 pub struct Settings {
-    /// Bytes for two generations.
     pub snapshot_bytes: usize,
     /// Calls that can be counted at a time.
     pub max_calls: usize,
     /// Sources that can be known at a time.
     pub flood_sources: usize,
-    /// Classes of sources.
     pub classes: ClassNames,
     /// Pairs of AoR and source that can be known at a time.
     pub auth_sources: usize,
@@ -82,8 +80,8 @@ impl Settings {
         }
         let mut flood = FloodSettings::new(1, 1000, 0, 0);
         let mut auth = settings.auth;
-        flood.know(&settings.classes);
-        auth.know(&settings.classes);
+        flood.add_classes(&settings.classes);
+        auth.add_classes(&settings.classes);
         for (index, value) in &*configured {
             if at::is_auth(*index) && *index != at::AUTH_SOURCES {
                 settings.change_auth(&mut auth, *index, value)?;
@@ -108,7 +106,7 @@ impl Settings {
     /// Classes are shared with flood control: a tag names one for both.
     fn add_auth_class(&mut self, value: &Value) -> Result<(), String> {
         let Value::Text(text) = value else { return Ok(()) };
-        let name = auth::parse_class(text)?.name;
+        let name = auth::ParsedClass::parse(text)?.name;
         match self.classes.id(&name) {
             Some(_) => Ok(()),
             None => self.classes.add(name).map_err(|e| format!("parameter auth_class: {e}")),
@@ -139,7 +137,7 @@ impl Settings {
                 }
             }
             (at::AUTH_CLASS, Value::Text(text)) => {
-                let class = auth::parse_class(text)?;
+                let class = auth::ParsedClass::parse(text)?;
                 let ClassId(position) = self
                     .classes
                     .id(&class.name)
@@ -160,7 +158,7 @@ impl Settings {
 
     fn add_class(&mut self, value: &Value) -> Result<(), String> {
         let Value::Text(text) = value else { return Ok(()) };
-        let name = parse_class(text)?.name;
+        let name = flood::ParsedClass::parse(text)?.name;
         self.classes.add(name).map_err(|e| format!("parameter flood_class: {e}"))
     }
 
@@ -192,7 +190,7 @@ impl Settings {
                 flood.default_mut().window = parse::duration(text)?;
             }
             at::FLOOD_CLASS => {
-                let class = parse_class(text)?;
+                let class = flood::ParsedClass::parse(text)?;
                 let ClassId(position) = (self.classes.id(&class.name))
                     .ok_or_else(|| format!("there is no class {}", class.name))?;
                 flood.set_class(position.into(), &class);
@@ -214,8 +212,8 @@ fn set_number(flood: &mut FloodSettings, index: usize, number: u32) {
         at::FLOOD_LIMIT => flood.default_mut().limit = number,
         at::FLOOD_BLOCK => flood.default_mut().block = number,
         at::FLOOD_BLOCK_MAX => flood.default_mut().block_max = number,
-        at::FLOOD_EXEMPT_PREFIX => flood.common.broadest_v4 = number,
-        at::FLOOD_EXEMPT_IPV6_PREFIX => flood.common.broadest_v6 = number,
+        at::FLOOD_EXEMPT_PREFIX => flood.common.min_prefix_v4 = number,
+        at::FLOOD_EXEMPT_IPV6_PREFIX => flood.common.min_prefix_v6 = number,
         at::FLOOD_IPV6_PREFIX => flood.common.ipv6_prefix = number,
         at::FLOOD_MONITOR => flood.monitor = number,
         at::MONITOR => flood.common.monitor_all = number,

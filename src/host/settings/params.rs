@@ -1,9 +1,10 @@
 //! Module parameters: one table of names, types, defaults and bounds.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 
 use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
-use crate::flood::{LONGEST_BLOCK, parse_class};
+use crate::flood::{self, LONGEST_BLOCK};
 use crate::limiter::parse;
 use crate::tables::Table;
 
@@ -14,9 +15,7 @@ pub enum Kind {
     Int {
         /// Value without a modparam.
         default: i32,
-        /// Lowest value.
         min: i32,
-        /// Highest value.
         max: i32,
     },
     /// A text of `min` to `max` bytes.
@@ -28,6 +27,8 @@ pub enum Kind {
         /// Longest value in bytes.
         max: usize,
     },
+    /// A database URL of 1 to 1024 bytes; each host has a default of its own.
+    Database,
     /// A name of a table or view, possibly with schema: letters, digits, `_`, `.`.
     Name {
         /// Value without a modparam; if it is empty, there may be no table.
@@ -37,7 +38,6 @@ pub enum Kind {
     Choice {
         /// Value without a modparam.
         default: &'static CStr,
-        /// All words.
         words: &'static [&'static str],
     },
     /// A window: seconds, or milliseconds as `1500ms`.
@@ -56,13 +56,12 @@ pub enum Kind {
     },
 }
 
-/// A module parameter.
 pub struct Param {
     /// Name in `modparam("sipwarden", name, value)`.
     pub name: &'static CStr,
     /// Type, default and bounds.
     pub kind: Kind,
-    /// Whether `cfg.set_now_int` or `cfg.set_now_string` can change it.
+    /// Whether it can be changed at run time.
     pub runtime: bool,
     /// One sentence for the reference.
     pub meaning: &'static CStr,
@@ -117,6 +116,8 @@ pub mod at {
     }
 }
 
+/// Longest database URL.
+const MAX_URL: usize = 1024;
 /// Longest table name, as databases allow.
 const MAX_NAME: usize = 128;
 
@@ -136,11 +137,10 @@ const fn int(default: i32, min: i32, max: i32) -> Kind {
     Kind::Int { default, min, max }
 }
 
-/// All parameters.
 pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"db_url",
-        Kind::Text { default: c"sqlite:////var/lib/kamailio/sipwarden.sqlite", min: 1, max: 1024 },
+        Kind::Database,
         c"Database with the tables, in the form of Kamailio's database drivers.",
     ),
     table(c"brand_table", c"sipwarden_brand", c"Table or view of the brands."),
@@ -326,17 +326,13 @@ pub const PARAMS: [Param; at::COUNT] = [
     ),
 ];
 
-/// The value of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A number.
     Int(i32),
-    /// A text.
     Text(String),
 }
 
 impl Param {
-    /// Its name as text.
     pub fn name(&self) -> &str {
         self.name.to_str().unwrap_or_default()
     }
@@ -348,6 +344,10 @@ impl Param {
     pub fn check(&self, text: Option<&[u8]>, number: i32) -> Result<Value, String> {
         let refused = |value: &dyn std::fmt::Display, rule: String| {
             Err(format!("parameter {}: {value} {rule}", self.name()).trim_end().to_owned())
+        };
+        let of_length = |text: Cow<'_, str>, min, max| match text.len() {
+            len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
+            len => refused(&len, format!("bytes are not from {min} to {max}")),
         };
         let text = text.map(String::from_utf8_lossy);
         match (self.kind, text) {
@@ -365,19 +365,17 @@ impl Param {
             (_, None) => {
                 refused(&number, format!("is a number; give a text, in quotes: \"{number}\""))
             }
-            (Kind::Text { min, max, .. }, Some(text)) => match text.len() {
-                len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
-                len => refused(&len, format!("bytes are not from {min} to {max}")),
-            },
+            (Kind::Database, Some(text)) => of_length(text, 1, MAX_URL),
+            (Kind::Text { min, max, .. }, Some(text)) => of_length(text, min, max),
             (Kind::Duration { .. }, Some(text)) => match parse::duration(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },
-            (Kind::Classes, Some(text)) => match parse_class(&text) {
+            (Kind::Classes, Some(text)) => match flood::ParsedClass::parse(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },
-            (Kind::AuthClasses, Some(text)) => match auth::parse_class(&text) {
+            (Kind::AuthClasses, Some(text)) => match auth::ParsedClass::parse(&text) {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },
@@ -451,6 +449,7 @@ mod tests {
                 | Kind::Choice { default, .. }
                 | Kind::Duration { default }
                 | Kind::Class { default } => param.check(Some(default.to_bytes()), 0),
+                Kind::Database => param.check(Some(b"sqlite:///x"), 0),
                 Kind::Classes => param.check(Some(b"carrier=limit:2000;window:2;block:0"), 0),
                 Kind::AuthClasses => param.check(Some(b"office=limit:500;block:600"), 0),
             };

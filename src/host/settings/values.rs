@@ -1,7 +1,6 @@
-//! The values of all parameters as they hold now, for whoever is not in a hurry: no
-//! request path reads them. Changes at run time come through the cfg framework.
+//! The current values of all parameters. No request path reads them. Changes at run time come
+//! through the host.
 
-use std::ffi::CString;
 use std::io;
 use std::path::PathBuf;
 
@@ -30,22 +29,18 @@ impl Default for Slot {
 }
 
 /// The values in shared memory, in the order of [`PARAMS`]. Any process may read. After
-/// `mod_init` the warden writes, and those of lists the process that was asked to change
-/// one: with `State::changing` held.
+/// the start the warden writes; values of lists are written by the process that got the
+/// change, under the lock `State::changing`.
 pub struct Values {
     slots: &'static [SharedMutex<Slot>],
 }
 
 impl Values {
     /// Maps them, all empty.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new() -> io::Result<Self> {
         Ok(Values { slots: Area::share_slice(PARAMS.len())? })
     }
 
-    /// Sets the value of parameter `index`.
     pub fn set(&self, index: usize, value: &Value) {
         let Some(slot) = self.slots.get(index) else { return };
         let mut slot = slot.lock();
@@ -59,12 +54,10 @@ impl Values {
         }
     }
 
-    /// The number of parameter `index`.
     pub fn int(&self, index: usize) -> i32 {
         self.slots.get(index).map_or(0, |slot| slot.lock().number)
     }
 
-    /// The text of parameter `index`.
     pub fn text(&self, index: usize) -> String {
         let Some(slot) = self.slots.get(index) else { return String::new() };
         let slot = slot.lock();
@@ -72,7 +65,7 @@ impl Values {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
-    /// Where the tables come from now.
+    /// Where the tables come from.
     pub fn table_source(&self) -> TableSource {
         TableSource {
             db_url: self.text(at::DB_URL),
@@ -97,11 +90,6 @@ impl Values {
     /// File that keeps the last tables.
     pub fn tables_file(&self) -> Option<PathBuf> {
         self.path(at::TABLES_FILE)
-    }
-
-    /// KEMI function for events.
-    pub fn event_callback(&self) -> CString {
-        CString::new(self.text(at::EVENT_CALLBACK)).unwrap_or_default()
     }
 
     /// Whether there is an audit table.

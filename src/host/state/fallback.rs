@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::shm::{Area, SharedText};
 
-/// Bytes kept of why the database's tables do not serve.
+/// Bytes kept of the reason why the database's tables were not loaded.
 const REASON: usize = 512;
 
-/// What all processes know of it.
 pub struct Fallback {
     /// 1 while the tables come from the file.
     on: &'static AtomicU64,
@@ -18,15 +17,11 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// Off; no file.
-    ///
-    /// # Errors
-    /// What the kernel says.
     pub fn new() -> io::Result<Self> {
         Ok(Fallback { on: Area::share()?, kept: Area::share()?, reason: SharedText::new()? })
     }
 
-    /// Whether the tables that serve come from the file.
+    /// Whether the current tables come from the file.
     pub fn is_on(&self) -> bool {
         self.on.load(Relaxed) != 0
     }
@@ -41,8 +36,7 @@ impl Fallback {
         self.reason.set(why);
     }
 
-    /// Those of the file serve as this generation, since the database's could not be
-    /// loaded.
+    /// The tables of the file serve as this generation: the database's could not be loaded.
     pub fn begin(&self, generation: u64, why: &str) {
         self.explain(why);
         self.keep(generation);

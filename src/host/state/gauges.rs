@@ -1,4 +1,4 @@
-//! Statistics: counters, then what is asked for its value.
+//! Statistics: counters, then gauges.
 
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,24 +11,23 @@ use crate::snapshot::View;
 use crate::tables::Table;
 use crate::verdict::{FUNCTIONS, STATISTICS};
 
-/// A statistic that is asked for its value.
+/// A statistic that is computed when it is read.
 pub struct Gauge {
-    /// Its name.
     pub name: &'static CStr,
     value: fn(&State) -> u64,
 }
 
-/// What is asked for its value; follows [`OWN`].
+/// In the statistics, they follow [`OWN`].
 pub const GAUGES: [Gauge; 20] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
-    Gauge { name: c"blocks_active", value: |s| s.flood.memory().blocked.into() },
-    Gauge { name: c"sources_known", value: |s| s.flood.memory().used.into() },
-    Gauge { name: c"sources_room", value: |s| s.flood.memory().capacity as u64 },
-    Gauge { name: c"auth_bans_active", value: |s| s.auth.memory().bans.into() },
-    Gauge { name: c"auth_known", value: |s| s.auth.memory().used.into() },
-    Gauge { name: c"auth_room", value: |s| s.auth.memory().capacity as u64 },
+    Gauge { name: c"blocks_active", value: |s| s.flood.usage().blocked.into() },
+    Gauge { name: c"sources_known", value: |s| s.flood.usage().used.into() },
+    Gauge { name: c"sources_room", value: |s| s.flood.usage().capacity as u64 },
+    Gauge { name: c"auth_bans_active", value: |s| s.auth.usage().blocked.into() },
+    Gauge { name: c"auth_known", value: |s| s.auth.usage().used.into() },
+    Gauge { name: c"auth_room", value: |s| s.auth.usage().capacity as u64 },
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },
@@ -53,13 +52,13 @@ fn snapshot_age(_: &State) -> u64 {
     with_view(|view| clock::age(view.compiled_at()))
 }
 
-/// Whether a file keeps the tables that serve.
+/// Whether a file keeps the current tables.
 fn tables_kept(state: &State) -> u64 {
     let current = state.store.publication().current();
     u64::from(current > 0 && state.fallback.kept() == current)
 }
 
-/// The value of a statistic that is asked for it, by its place among all.
+/// The value of a gauge, by its position among all statistics.
 pub fn value_of(index: usize) -> u64 {
     let gauge = index.checked_sub(STATISTICS + OWN.len()).and_then(|place| GAUGES.get(place));
     gauge.zip(get()).map_or(0, |(gauge, state)| (gauge.value)(state))

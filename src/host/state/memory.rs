@@ -1,4 +1,4 @@
-//! What is mapped at start-up, and what to say when there is no room for it.
+//! The memory that is mapped at start-up, and the error where there is no room for it.
 
 use std::fs;
 use std::io;
@@ -10,18 +10,18 @@ use crate::ledger::Ledger;
 use crate::shm::page_size;
 use crate::system::address_space_limit;
 
-/// Left for all else that Kamailio maps: tables on their way, connections, other modules.
+/// Left for everything else that the host maps: a reload, connections, other modules.
 const REST: usize = 64 << 20;
-/// So many of each are mapped to see what one takes.
+/// So many entries of each table are mapped to measure the size of one.
 const TRIAL: usize = 4096;
 
-/// A parameter that says how much is mapped.
+/// A parameter that sets the size of a mapping.
 struct Size {
     index: usize,
     value: usize,
     /// Of what, in its unit.
     unit: &'static str,
-    /// Bytes of one.
+    /// Bytes of one unit.
     each: usize,
     /// Whether it is rounded up to a power of two.
     rounded: bool,
@@ -49,7 +49,7 @@ impl Size {
     }
 }
 
-/// What is to be mapped, and the room for it; made before anything is mapped.
+/// The planned mappings, and the room for them.
 pub struct Plan {
     sizes: [Size; 4],
     /// Bytes of address space, where it is limited.
@@ -57,7 +57,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Where address space is limited, some more of it is taken for a trial.
+    /// Measures with trial mappings where address space is limited.
     pub fn new(settings: &Settings) -> Self {
         let room = room();
         let each = |bytes: &dyn Fn() -> io::Result<usize>| {
@@ -65,8 +65,8 @@ impl Plan {
         };
         let size = |index, value, unit, each, rounded| Size { index, value, unit, each, rounded };
         let call = each(&|| Ledger::new(TRIAL, [0; 2]).map(|table| table.memory().bytes));
-        let source = each(&|| FloodTable::new(TRIAL, [0; 2]).map(|table| table.memory().bytes));
-        let login = each(&|| AuthTable::new(TRIAL, [0; 2]).map(|table| table.memory().bytes));
+        let source = each(&|| FloodTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
+        let login = each(&|| AuthTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
         let sizes = [
             size(at::SNAPSHOT_MEMORY, settings.snapshot_bytes >> 20, "MiB", 1 << 20, false),
             // Some of its parts are rounded up.
@@ -77,8 +77,7 @@ impl Plan {
         Plan { sizes, room }
     }
 
-    /// Why the mappings failed: the parameter that takes most, in its unit, and a value
-    /// that would do.
+    /// Why the mappings failed: the parameter that takes most, and a value that would fit.
     pub fn explain(&self, error: &io::Error) -> String {
         let most = self.sizes.iter().max_by_key(|size| size.bytes());
         let (Some(room), Some(most)) = (self.room, most) else {

@@ -1,4 +1,4 @@
-//! What all rooms of the host know: set up once in `mod_init`, before the host forks.
+//! The state behind all functions and methods: set up once, before the host forks.
 #![forbid(unsafe_code)]
 
 pub mod fallback;
@@ -30,27 +30,20 @@ pub const REPORT_BYTES: usize = 16384;
 
 /// Everything behind the script functions and RPC methods.
 pub struct State {
-    /// What is fixed.
+    /// Fixed at start-up.
     pub settings: Settings,
-    /// What may change, but for no request path.
+    /// May change; not read on request paths.
     pub values: Values,
-    /// Held while a setting changes, so that the value that is shown is the one in force.
+    /// Locked while a setting changes, so that the value shown is the one in force.
     pub changing: &'static SharedMutex<u8>,
-    /// The snapshots.
     pub store: SnapshotStore,
-    /// The calls.
     pub ledger: Ledger,
-    /// The sources.
     pub flood: FloodTable,
-    /// Limits and block times.
     pub flood_rules: SharedRules,
-    /// Failed authentications.
     pub auth: AuthTable,
-    /// Their limits and bans.
     pub auth_rules: auth::SharedRules,
-    /// What operators are told.
+    /// Events for operators.
     pub journal: Journal,
-    /// The last refusals.
     pub recent: Recent,
     /// The last blocks and bans that began.
     pub starts: Recent,
@@ -60,7 +53,7 @@ pub struct State {
     pub fallback: Fallback,
     /// Lines about the last reload.
     pub report: SharedText<REPORT_BYTES>,
-    /// Companies and brands that had no room among the gauges lately.
+    /// Companies and brands without room among the gauges, at the last round.
     pub gauges_left_out: &'static AtomicU64,
 }
 
@@ -70,7 +63,7 @@ impl State {
     /// Maps what the processes share; `seed` keys hashes, `auth_seed` those of AoRs.
     ///
     /// # Errors
-    /// The parameter for which there is no room, and a value that would do.
+    /// Names the parameter for which there is no room, and a value that would fit.
     pub fn new(
         settings: Settings,
         values: Values,
@@ -110,12 +103,12 @@ impl State {
     }
 }
 
-/// Installs the state; the first call counts.
+/// Installs the state; only the first call has an effect.
 pub fn install(state: State) -> &'static State {
     STATE.get_or_init(|| state)
 }
 
-/// The state; None before mod_init has succeeded in mapping memory.
+/// The state; None before the start has succeeded in mapping memory.
 pub fn get() -> Option<&'static State> {
     STATE.get()
 }

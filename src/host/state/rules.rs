@@ -23,12 +23,12 @@ pub fn with_auth_rules<R>(state: &State, f: impl FnOnce(&auth::Rules) -> R) -> R
     AUTH.with(|copy| copy.with(&state.auth_rules, f))
 }
 
-/// Whether no function refuses anything.
+/// Whether all functions only report.
 pub fn monitors() -> bool {
     get().is_some_and(|state| with_rules(state, |rules| rules.common.monitor_all != 0))
 }
 
-/// Whether brute force protection refuses nothing.
+/// Whether brute force protection only reports.
 pub fn is_monitored(state: &State, rules: &auth::Rules) -> bool {
     rules.monitor != 0 || with_rules(state, |flood| flood.common.monitor_all != 0)
 }
@@ -38,7 +38,7 @@ pub fn source_of(state: &State, address: Address) -> Prefix {
     with_rules(state, |rules| rules.source_of(address))
 }
 
-/// The class of a source by the current snapshot; without one everybody is of `default`.
+/// The class of a source by the current snapshot; `default` without one.
 pub fn class_of(source: Address, company_sources: Option<ClassId>) -> Option<ClassId> {
     with_snapshot(|view, _| policy::source_class(view, source, company_sources).0)
         .unwrap_or(Some(ClassId::DEFAULT))

@@ -6,18 +6,14 @@ use super::State;
 use crate::ledger::{Direction, ScopeKind};
 use crate::snapshot::{CompanyView, View};
 
-/// Share of a limit, in percent, from which on it is near.
+/// Percent of a limit from which on it is near.
 pub const NEAR: u64 = 80;
 
-/// Calls of a company or brand against its limit.
 pub struct Usage<'a> {
     /// Id of the company; empty for a brand.
     pub company: &'a [u8],
-    /// Id of the brand.
     pub brand: &'a [u8],
-    /// Live calls.
     pub calls: u32,
-    /// Its limit, 0 for none.
     pub limit: u32,
 }
 
@@ -47,7 +43,6 @@ fn percent(calls: u32, limit: u32) -> u64 {
 }
 
 impl Usage<'_> {
-    /// Calls in percent of the limit, 0 without one.
     pub fn percent(&self) -> u64 {
         percent(self.calls, self.limit)
     }

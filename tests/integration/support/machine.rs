@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::server::which;
 use super::{Folder, project};
 
 /// Where the project lies in the copy.
@@ -41,6 +42,7 @@ impl Machine {
         }
         let machine = Machine { root, folder };
         machine.copy_project();
+        machine.add_programs();
         machine.ok("ip link set lo up && rm -f /usr/sbin/policy-rc.d");
         machine
     }
@@ -60,6 +62,16 @@ impl Machine {
             assert!(copied.unwrap().success());
         } else if let Ok(sources) = std::env::var("KAMAILIO_SRC") {
             symlink(sources, there.join("target/kamailio")).unwrap();
+        }
+    }
+
+    /// The Kamailio that is tested stands before an installed one.
+    fn add_programs(&self) {
+        for name in ["kamailio", "kamcmd"] {
+            let tested = which(name);
+            self.ok(&format!(
+                "[ \"$(command -v {name})\" = {tested} ] || ln -sf {tested} /usr/local/sbin/{name}"
+            ));
         }
     }
 

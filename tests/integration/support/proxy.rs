@@ -25,12 +25,15 @@ modparam("rr", "enable_full_lr", 1)
 /// X-Do: before the checks `challenge`; after them `drop`, `reply`, `treply`,
 /// `newtran`, `lifetime`, `bye` (lifetime with BYE), `serial`, `parallel`,
 /// `twice`, `implicit` (the script makes no dialog). X-Roadwarrior: the AoR to ask for. X-Flags: of both.
+/// X-Company: whom a re-INVITE is of.
 const ROUTES: &str = r#"
 request_route {
     if (has_totag()) {
         if (loose_route()) {
             if (is_method("INVITE")) {
-                cc_limit("$fd");
+                $var(company) = $fd;
+                if (is_present_hf("X-Company")) { $var(company) = $hdr(X-Company); }
+                cc_limit("$var(company)");
                 xlog("L_NOTICE", "re-INVITE: $swd(reason)\n");
             }
             if (is_method("BYE") && $hdr(X-Do) == "drop") { exit; }

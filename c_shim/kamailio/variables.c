@@ -40,13 +40,16 @@ static int variable_parse(pv_spec_p spec, str *in)
 static int variable_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *res)
 {
 	struct sw_value value = {SW_VALUE_NULL, 0, {NULL, 0}};
+	int index = param->pvn.u.isname.name.n;
 	struct sw_message m;
 	str text;
 
 	if(msg == NULL)
 		return pv_get_null(msg, param, res);
-	sw_message_fill(&m, msg, NULL);
-	sw_rust_module.variable(&m, param->pvn.u.isname.name.n, &value);
+	if(sw_event_told == NULL || !sw_event_value(sw_rust_module.variable_name(index), &value)) {
+		sw_message_fill(&m, msg, NULL);
+		sw_rust_module.variable(&m, index, &value);
+	}
 	switch(value.kind) {
 		case SW_VALUE_INT:
 			return pv_get_sintval(msg, param, res, value.number);

@@ -19,22 +19,15 @@ static str evaluate(struct sip_msg *msg, char *param)
 	return value;
 }
 
-static struct sw_message message_of(const struct sip_msg *msg, const str *given)
-{
-	struct sw_message out;
-
-	sw_message_fill(&out, msg, given);
-	return out;
-}
-
 /*
  * The functions as KEMI calls them. Each has one body, that with all arguments; where
  * one is not given, ip is NULL and flags are empty.
  */
 static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
 {
-	struct sw_message m = message_of(msg, ip);
+	struct sw_message m;
 
+	sw_message_fill(&m, msg, ip);
 	return sw_rust_module.check_company_ip(&m, sw_text_of(company));
 }
 
@@ -45,8 +38,9 @@ static int ki_check_company_ip(sip_msg_t *msg, str *company)
 
 static int ki_check_country_addr(sip_msg_t *msg, str *list, str *ip)
 {
-	struct sw_message m = message_of(msg, ip);
+	struct sw_message m;
 
+	sw_message_fill(&m, msg, ip);
 	return sw_rust_module.check_country(&m, sw_text_of(list));
 }
 
@@ -57,8 +51,9 @@ static int ki_check_country(sip_msg_t *msg, str *list)
 
 static int ki_flood_check_flags_addr(sip_msg_t *msg, str *flags, str *ip)
 {
-	struct sw_message m = message_of(msg, ip);
+	struct sw_message m;
 
+	sw_message_fill(&m, msg, ip);
 	return sw_rust_module.flood_check(&m, sw_text_of(flags));
 }
 
@@ -92,8 +87,9 @@ static int ki_flood_blocked(sip_msg_t *msg)
 
 static int ki_auth_check_addr(sip_msg_t *msg, str *aor, str *ip)
 {
-	struct sw_message m = message_of(msg, ip);
+	struct sw_message m;
 
+	sw_message_fill(&m, msg, ip);
 	return sw_rust_module.auth_check(&m, sw_text_of(aor));
 }
 
@@ -131,8 +127,9 @@ static int ki_auth_failed_credentials(sip_msg_t *msg, str *aor, str *credentials
 
 static int ki_auth_ok_addr(sip_msg_t *msg, str *aor, str *ip)
 {
-	struct sw_message m = message_of(msg, ip);
+	struct sw_message m;
 
+	sw_message_fill(&m, msg, ip);
 	return sw_rust_module.auth_ok(&m, sw_text_of(aor));
 }
 

@@ -59,7 +59,12 @@ static uint32_t run_as(void)
 }
 
 static const struct sw_host host = {
-		.kamailio_version = SER_FULL_VERSION,
+		.name = "Kamailio",
+		.version = SER_FULL_VERSION,
+		.db_url = "sqlite:////var/lib/kamailio/sipwarden.sqlite",
+		.reason_bytes = 127, /* JSON-RPC cuts the rest off */
+		.unusable_argument = "is neither text nor a whole number of 1 to 9 digits: with "
+							 "kamcmd write s: before it",
 		.log = log_line,
 		.log_enabled = log_enabled,
 		.count = sw_count,
@@ -77,7 +82,7 @@ static const struct sw_host host = {
 		.settings_settled = sw_settings_settled,
 		.change_setting = sw_settings_change,
 		.message_names = sw_message_names,
-		.run_event = sw_run_event,
+		.tell_event = sw_tell_event,
 		.run_as = run_as,
 		.db_has_driver = sw_db_has_driver,
 		.audit_open = sw_audit_open,
@@ -96,7 +101,6 @@ static const struct sw_host host = {
 
 static int mod_init(void)
 {
-	sw_rust_module.attach(&host);
 	sw_rpc_init();
 	if(sw_settings_init() != 0 || sw_statistics_register() != 0)
 		return -1;
@@ -197,12 +201,13 @@ struct module_exports exports = {
 		.destroy_mod_f = mod_destroy,
 };
 
-/* Runs before Kamailio reads `exports`, so the parameters can come from the
- * one table that Rust holds. */
+/* Runs before Kamailio reads `exports`, so that parameters and RPC methods can come from
+ * the tables of the Rust side. */
 int mod_register(char *path, int *dlflags, void *p1, void *p2)
 {
 	(void)path, (void)dlflags, (void)p1, (void)p2;
-	if(sw_settings_declare() != 0)
+	sw_rust_module.attach(&host);
+	if(sw_settings_declare() != 0 || sw_rpc_declare() != 0)
 		return -1;
 	return sr_kemi_modules_add(sw_kemi_functions);
 }

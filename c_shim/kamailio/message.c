@@ -10,8 +10,6 @@
 #include "core/parser/parse_cseq.h"
 #include "shim.h"
 
-static str none = {NULL, 0};
-
 /* Whether the packet came from the address of the message: the PROXY protocol puts
  * another one there. */
 static int is_sender(const union sockaddr_union *peer, const struct ip_addr *ip)
@@ -23,51 +21,39 @@ static int is_sender(const union sockaddr_union *peer, const struct ip_addr *ip)
 	return memcmp(&peer->sin6.sin6_addr, ip->u.addr, sizeof(ip->u.addr)) == 0;
 }
 
-/* A request of tm's own, which is said to come from the socket that it leaves by. */
-static __attribute__((noinline)) int is_own_request(const struct receive_info *rcv)
+/* Takes back the source of a message that this Kamailio has made: a fake one of timers
+ * and events has no peer, and a request of tm's own is said to come from the socket that
+ * it leaves by. */
+static __attribute__((noinline)) void forget_own(
+		struct sw_message *out, const struct receive_info *rcv)
 {
-	return get_route_type() == LOCAL_ROUTE
-		   && memcmp(&rcv->src_su, &rcv->bind_address->su,
-					  sockaddru_len(rcv->src_su)) == 0;
+	if(rcv->src_su.s.sa_family == AF_UNSPEC
+			|| (get_route_type() == LOCAL_ROUTE && rcv->bind_address != NULL
+					&& memcmp(&rcv->src_su, &rcv->bind_address->su,
+							   sockaddru_len(rcv->src_su))
+							   == 0))
+		out->source.family = 0;
 }
 
-/* A message that this Kamailio has made; a fake one of timers and events has no peer.
- * The port comes first: it spares nearly all requests of others the rest. */
-static int is_made_here(const struct receive_info *rcv)
-{
-	const struct socket_info *bound = rcv->bind_address;
-
-	if(rcv->src_su.s.sa_family == AF_UNSPEC)
-		return 1;
-	return bound != NULL && rcv->src_su.sin.sin_port == bound->su.sin.sin_port
-		   && is_own_request(rcv);
-}
-
-/* This is in every check: nothing is copied that does not count. */
+/* This is in every check: nothing is called for what others have sent. */
 void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given)
 {
-	const struct ip_addr *ip = &msg->rcv.src_ip;
+	const struct receive_info *rcv = &msg->rcv;
+	const struct ip_addr *ip = &rcv->src_ip;
+	const struct socket_info *bound = rcv->bind_address;
 
 	out->address = msg;
 	out->id = msg->id;
 	out->pid = (int32_t)msg->pid;
-	if(is_made_here(&msg->rcv)) {
-		out->source.family = 0;
-		memset(out->source.bytes, 0, sizeof(out->source.bytes));
-	} else if(ip->af == AF_INET && ip->len == 4) {
-		out->source.family = 4;
-		memcpy(out->source.bytes, ip->u.addr, 4);
-		memset(out->source.bytes + 4, 0, sizeof(out->source.bytes) - 4);
-	} else if(ip->af == AF_INET6 && ip->len == 16) {
-		out->source.family = 6;
-		memcpy(out->source.bytes, ip->u.addr, 16);
-	} else {
-		out->source.family = 0;
-		memset(out->source.bytes, 0, sizeof(out->source.bytes));
-	}
-	out->proxied = !is_sender(&msg->rcv.src_su, ip);
 	out->is_given = given != NULL;
-	out->given = sw_text_of(given != NULL ? given : &none);
+	if(given != NULL)
+		out->given = sw_text_of(given);
+	out->source.family = ip->af == AF_INET ? 4 : ip->af == AF_INET6 ? 6 : 0;
+	memcpy(out->source.bytes, ip->u.addr, sizeof(out->source.bytes));
+	out->proxied = !is_sender(&rcv->src_su, ip);
+	/* Others send from the address that is told, and nearly always from another port. */
+	if(out->proxied || bound == NULL || rcv->src_su.sin.sin_port == bound->su.sin.sin_port)
+		forget_own(out, rcv);
 }
 
 void sw_message_names(const struct sw_message *m, struct sw_text *call_id, struct sw_text *from)

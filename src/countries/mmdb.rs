@@ -8,9 +8,9 @@ use maxminddb::{PathElement, Reader, WithinOptions};
 use super::code::CountryCode;
 use crate::address::Prefix;
 
-/// A tree has one end more than nodes. Parts may be shared, but not so often that a
-/// damaged one, which leads back into itself, is walked for ever.
-const ENDS_PER_NODE: u64 = 16;
+/// A tree has one leaf more than nodes. Leaves may be shared, but not more often than this:
+/// a damaged tree may lead back into itself, and the walk must end.
+const LEAVES_PER_NODE: u64 = 16;
 /// Countries, so that a number fits in a byte.
 const MOST_COUNTRIES: usize = 255;
 
@@ -28,7 +28,7 @@ pub struct CountryNetworks {
     pub codes: Vec<CountryCode>,
     /// When the database was built, seconds since 1970.
     pub built: u64,
-    /// What it calls itself.
+    /// Its `database_type`.
     pub kind: String,
 }
 
@@ -37,9 +37,6 @@ impl CountryNetworks {
     /// addresses are (`country`), else the one in which it is registered
     /// (`registered_country`). Aliases of IPv4 networks in IPv6 (6to4, Teredo) are left
     /// out.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let reader = Reader::from_source(bytes).map_err(|e| format!("is not a MaxMind DB: {e}"))?;
         let metadata = reader.metadata();
@@ -48,11 +45,11 @@ impl CountryNetworks {
             kind: metadata.database_type.clone(),
             ..Self::default()
         };
-        let mut numbers = Numbers::default();
+        let mut numbers = CountryNumbers::default();
         let damaged = |e: maxminddb::MaxMindDbError| format!("is damaged: {e}");
-        // Ends without data are looked at too, so that they count.
+        // Leaves without data too: they count towards the bound.
         let options = WithinOptions::default().include_networks_without_data();
-        let most = (u64::from(metadata.node_count) + 1) * ENDS_PER_NODE;
+        let most = (u64::from(metadata.node_count) + 1) * LEAVES_PER_NODE;
         for (n, network) in (0..).zip(reader.networks(options).map_err(damaged)?) {
             if n >= most {
                 return Err("is damaged: its search tree leads back into itself".into());
@@ -69,8 +66,8 @@ impl CountryNetworks {
                 Ok(None)
             })?;
             if number > 0 {
-                let place = network.network().map_err(damaged)?;
-                found.add(place.network(), place.prefix(), number);
+                let network = network.network().map_err(damaged)?;
+                found.add(network.network(), network.prefix(), number);
             }
         }
         if found.codes.is_empty() {
@@ -87,7 +84,7 @@ impl CountryNetworks {
         }
     }
 
-    /// In words: what it calls itself, its age, and its size.
+    /// Type, age and size, for the log.
     pub fn summary(&self) -> String {
         format!(
             "{} built at {}, {} networks of {} countries",
@@ -98,34 +95,33 @@ impl CountryNetworks {
         )
     }
 
-    /// Networks in all.
     pub fn count(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 }
 
-/// Numbers of countries, by where in the database they stand: many networks share a record.
+/// Numbers of countries by the offset of their record: many networks share one.
 #[derive(Default)]
-struct Numbers {
-    by_place: HashMap<usize, u8>,
+struct CountryNumbers {
+    by_offset: HashMap<usize, u8>,
 }
 
-impl Numbers {
-    /// The number of the country at a place, 0 for none.
+impl CountryNumbers {
+    /// The number of the country at an offset, 0 for none.
     fn at(
         &mut self,
-        place: usize,
+        offset: usize,
         codes: &mut Vec<CountryCode>,
         read: impl FnOnce() -> Result<Option<String>, String>,
     ) -> Result<u8, String> {
-        if let Some(number) = self.by_place.get(&place) {
+        if let Some(number) = self.by_offset.get(&offset) {
             return Ok(*number);
         }
         let number = match read()? {
             Some(name) => number_of(&name, codes)?,
             None => 0,
         };
-        self.by_place.insert(place, number);
+        self.by_offset.insert(offset, number);
         Ok(number)
     }
 }

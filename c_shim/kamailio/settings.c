@@ -114,6 +114,15 @@ static int variable_of(const str *name)
 	return -1;
 }
 
+const char *sw_settings_text(const char *name)
+{
+	str wanted = {(char *)name, strlen(name)};
+	int n = variable_of(&wanted);
+	const char *text = n < 0 ? NULL : *(char **)((char *)cfg_handle + cfg_offsets[n]);
+
+	return text != NULL ? text : "";
+}
+
 /* Before the change, only for texts: bounds of numbers are the framework's. */
 static int on_change(void *unused, str *group, str *name, void **value)
 {

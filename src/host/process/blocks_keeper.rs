@@ -1,5 +1,5 @@
-//! Keeps blocks and bans in a file, and reads them back. Written by one process, whole
-//! and under another name first, so that a reader always finds a whole file.
+//! Keeps blocks and bans in a file, and reads them back. One process writes it, under another
+//! name first, so that a reader always finds a whole file.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,35 +10,34 @@ use super::trouble::Trouble;
 use crate::clock::{self, Moment};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
-use crate::host::files::{self, Writer, check_absolute};
+use crate::host::files::{self, FileWriter, check_absolute};
 use crate::host::state::State;
 use crate::host::state::rules::{with_auth_rules, with_rules};
 use crate::printable::Printable;
 
 /// Ms between two writes of the file.
 const PERIOD: u64 = 1000;
-/// Ms after which a write that goes on is a trouble.
+/// Ms after which an unfinished write is reported.
 pub const SLOW: u64 = 10_000;
 
 /// Writes the file when blocks or bans have changed; one process, the warden.
-pub struct Keeper {
+pub struct BlocksKeeper {
     /// The file, as `flood_persist` was at the last look.
     path: Option<PathBuf>,
-    writer: Writer,
+    writer: FileWriter,
     /// Changes of blocks and of bans in what is being written, and in what was.
     writing: Option<(u64, u64)>,
     written: Option<(u64, u64)>,
-    /// When the last look was, and the last begin.
+    /// When it last looked, and when it last began to write.
     looked: u64,
     began: u64,
     trouble: Trouble,
 }
 
-impl Keeper {
-    /// Nothing written yet.
-    pub const NEW: Self = Keeper {
+impl BlocksKeeper {
+    pub const NEW: Self = BlocksKeeper {
         path: None,
-        writer: Writer::NEW,
+        writer: FileWriter::NEW,
         writing: None,
         written: None,
         looked: 0,
@@ -46,11 +45,11 @@ impl Keeper {
         trouble: Trouble::NONE,
     };
 
-    /// Begins to write the file if a second has passed and blocks or bans have changed
-    /// since. Waits for nothing.
+    /// Begins to write the file if a second has passed and blocks or bans have changed. Never
+    /// waits.
     pub fn keep(&mut self, state: &State, now: u64) {
         if let Some(done) = self.writer.done() {
-            self.settle(done.map(|_| ()), now);
+            self.set_done(done.map(|_| ()), now);
         }
         if now.saturating_sub(self.looked) < PERIOD {
             return;
@@ -59,7 +58,7 @@ impl Keeper {
         let path = state.values.flood_persist();
         if self.path != path {
             // Another file is written from the beginning; the old one stays as it is.
-            *self = Keeper { path, looked: now, ..Keeper::NEW };
+            *self = BlocksKeeper { path, looked: now, ..BlocksKeeper::NEW };
         }
         if self.writer.is_busy() {
             if now.saturating_sub(self.began) >= SLOW {
@@ -79,13 +78,13 @@ impl Keeper {
         }
     }
 
-    fn settle(&mut self, done: Result<(), String>, now: u64) {
+    fn set_done(&mut self, done: Result<(), String>, now: u64) {
         match done {
             Ok(()) => {
                 self.written = self.writing.take();
                 if self.trouble.is_over() {
                     let path = self.path.as_deref().unwrap_or(Path::new(""));
-                    log::info(format_args!("flood_persist {}: written again", path.display()));
+                    log::info(format_args!("blocks and bans are kept in {} again", path.display()));
                 }
             }
             Err(error) => self.complain(&error, now),
@@ -96,8 +95,8 @@ impl Keeper {
         if self.trouble.is_due(now) {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             log::error(format_args!(
-                "flood_persist {path}: {why}; blocks and bans would not survive a restart (tried \
-                 again, said once a minute)"
+                "blocks and bans are not kept in {path}: {why}; they would not survive a restart \
+                 (tried again, said once a minute)"
             ));
         }
     }
@@ -107,18 +106,15 @@ fn whole(state: &State) -> String {
     let now = Moment::now();
     let mut text = format!("{}\n{}", blocklist::HEADER, blocklist::seed_line(state.auth.seed()));
     state.flood.blocks(clock::monotonic, |block| {
-        text.push_str(&blocklist::block_line(&state.settings, now, block));
+        text.push_str(&blocklist::block_line(&state.settings, now, &block));
     });
     state.auth.bans(clock::monotonic, |ban| {
-        text.push_str(&blocklist::ban_line(&state.settings, now, ban));
+        text.push_str(&blocklist::ban_line(&state.settings, now, &ban));
     });
     text
 }
 
 /// Whether blocks could be written to a file.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn check(path: &Path) -> Result<(), String> {
     check_kind(path)?;
     read(path)?;
@@ -126,15 +122,11 @@ pub fn check(path: &Path) -> Result<(), String> {
         .map_err(|why| format!("\"{}\" cannot be written: {why}", path.display()))
 }
 
-/// Whether a path may be meant for blocks, so that only its rights or its disk can be in
-/// the way.
-///
-/// # Errors
-/// A sentence that names it.
+/// Checks that a path makes sense for blocks: only rights or the disk may stop a write.
 pub fn check_kind(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
     let is_other = fs::metadata(path).is_ok_and(|of| !of.is_file());
-    // What cannot be read is said when it is loaded.
+    // An unreadable file is reported when it is loaded.
     if is_other || read(path).ok().flatten().is_some_and(|text| !blocklist::is_ours(&text)) {
         return Err(format!("\"{}\" is not a file of blocks", path.display()));
     }
@@ -150,16 +142,13 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// The seed of the earlier run, by which the bans in its file are known.
+/// The seed of the earlier run, for the hashes of its bans.
 pub fn seed(path: &Path) -> Option<[u64; 2]> {
     blocklist::lines(&fs::read(path).ok()?).find_map(blocklist::parse_seed)
 }
 
-/// Reads the blocks and bans of an earlier run back, with the time that is left of
-/// them; how many of each. A line that is none is logged and left out.
-///
-/// # Errors
-/// The file cannot be read.
+/// Loads the blocks and bans of an earlier run, with the time that is left; the number of
+/// each. Other lines are logged and left out.
 pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
     let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
     let lines = text.iter().flat_map(|text| blocklist::lines(text)).skip(1);
@@ -170,7 +159,7 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
             continue;
         }
         if let Some(ban) = blocklist::parse_ban(state, now, line) {
-            // One whose time has run out ends with the first sweep, and is told.
+            // A ban that has run out ends with the first sweep, which reports it.
             let kept = with_auth_rules(state, |rules| state.auth.ban(&ban, rules, now.monotonic));
             if kept.is_ok() {
                 banned += 1;
@@ -181,7 +170,7 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
         let Some(block) = blocklist::parse_block(&state.settings, now, line) else {
             let line = Printable::short(line);
             log::warning(format_args!(
-                "flood_persist {}: \"{line}\" is not a block or ban; left out",
+                "a line of {} is left out: \"{line}\" is not a block or ban",
                 path.display()
             ));
             continue;

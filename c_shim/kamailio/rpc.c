@@ -44,27 +44,30 @@ static jsonrpc_ctx_t *json_of(rpc_t *rpc, void *ctx)
 /* Largest whole number that a double tells from its neighbours. */
 #define MOST_EXACT 9007199254740992.0
 
-static int json_argument(struct rpc_call *c, struct sw_text *out)
+static enum sw_argument json_argument(
+		struct rpc_call *c, struct sw_text *name, struct sw_text *value)
 {
 	srjson_t *node = c->json->req_node;
 	double n;
 
 	if(node == NULL)
 		return SW_ARGUMENT_NONE;
-	if(node->string != NULL)
-		return SW_ARGUMENT_BY_NAME;
 	c->json->req_node = node->next;
+	if(node->string != NULL) {
+		name->s = node->string;
+		name->len = strlen(node->string);
+	}
 	if(node->type == srjson_String && node->valuestring != NULL) {
-		out->s = node->valuestring;
-		out->len = strlen(node->valuestring);
+		value->s = node->valuestring;
+		value->len = strlen(node->valuestring);
 		return SW_ARGUMENT_TEXT;
 	}
 	n = node->valuedouble;
 	if(node->type != srjson_Number || !(n >= 0 && n <= MOST_EXACT)
 			|| n != (double)(int64_t)n)
 		return SW_ARGUMENT_UNUSABLE;
-	out->len = snprintf(c->number, sizeof(c->number), "%lld", (long long)n);
-	out->s = c->number;
+	value->len = snprintf(c->number, sizeof(c->number), "%lld", (long long)n);
+	value->s = c->number;
 	return SW_ARGUMENT_TEXT;
 }
 
@@ -75,19 +78,19 @@ static int json_argument(struct rpc_call *c, struct sw_text *out)
 
 /* One type after the other: an argument of another type than asked for stays, and one
  * that is not there is neither. */
-static int plain_argument(struct rpc_call *c, struct sw_text *out)
+static enum sw_argument plain_argument(struct rpc_call *c, struct sw_text *value)
 {
 	str text = {0, 0};
 	int number = 0;
 	double other;
 
 	if(c->rpc->scan(c->ctx, "*S", &text) == 1 && text.s != NULL) {
-		*out = sw_text_of(&text);
+		*value = sw_text_of(&text);
 		return SW_ARGUMENT_TEXT;
 	}
 	if(c->rpc->scan(c->ctx, "*d", &number) == 1) {
-		out->len = snprintf(c->number, sizeof(c->number), "%d", number);
-		out->s = c->number;
+		value->len = snprintf(c->number, sizeof(c->number), "%d", number);
+		value->s = c->number;
 		if(number < LEAST_NUMBER || number > MOST_NUMBER)
 			return SW_ARGUMENT_DOUBTFUL;
 		return SW_ARGUMENT_TEXT;
@@ -99,18 +102,19 @@ static int plain_argument(struct rpc_call *c, struct sw_text *out)
 	return SW_ARGUMENT_NONE;
 }
 
-int sw_rpc_argument(void *call, struct sw_text *out)
+enum sw_argument sw_rpc_argument(void *call, struct sw_text *name, struct sw_text *value)
 {
 	struct rpc_call *c = call;
-	int found, converts;
+	enum sw_argument found;
+	int converts;
 
 	if(c->json != NULL)
-		return json_argument(c, out);
+		return json_argument(c, name, value);
 	if(autoconversion == NULL)
-		return plain_argument(c, out);
+		return plain_argument(c, value);
 	converts = *autoconversion;
 	*autoconversion = 0;
-	found = plain_argument(c, out);
+	found = plain_argument(c, value);
 	*autoconversion = converts;
 	return found;
 }
@@ -169,17 +173,51 @@ void sw_rpc_fault(void *call, int code, struct sw_text reason)
 	c->rpc->fault(c->ctx, code, "%.*s", (int)reason.len, reason.s);
 }
 
-#define SW_RPC_USAGE(name, arguments) "sipwarden." #name " " arguments
-#define SW_RPC_ENTRY(name, arguments, doc)                                      \
-	static const char *rpc_##name##_doc[] = {                                   \
-			doc " Usage: " SW_RPC_USAGE(name, arguments), 0};                   \
-	static void rpc_##name(rpc_t *rpc, void *ctx)                               \
-	{                                                                           \
-		struct rpc_call call = {rpc, ctx, json_of(rpc, ctx), ""};               \
-		sw_rust_module.rpc(SW_RPC_##name, SW_RPC_USAGE(name, arguments), &call); \
-	}
-SW_RPC_METHODS(SW_RPC_ENTRY)
+static void answer(uint32_t index, rpc_t *rpc, void *ctx)
+{
+	struct rpc_call call = {rpc, ctx, json_of(rpc, ctx), ""};
 
-#define SW_RPC_EXPORT(name, arguments, doc)                                     \
-	{"sipwarden." #name, rpc_##name, rpc_##name##_doc, 0},
-rpc_export_t sw_rpc_methods[] = {SW_RPC_METHODS(SW_RPC_EXPORT){0, 0, 0, 0}};
+	sw_rust_module.rpc(index, &call);
+}
+
+/* A method is not told which one it is: each has a function of its own. */
+#define SW_MAX_METHODS 32
+#define SW_EACH_METHOD(X)                                                       \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)   \
+	X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25)     \
+	X(26) X(27) X(28) X(29) X(30) X(31)
+#define SW_METHOD(index)                                                        \
+	static void rpc_##index(rpc_t *rpc, void *ctx)                              \
+	{                                                                           \
+		answer(index, rpc, ctx);                                                \
+	}
+SW_EACH_METHOD(SW_METHOD)
+
+#define SW_METHOD_NAME(index) rpc_##index,
+static const rpc_function_t functions[SW_MAX_METHODS] = {SW_EACH_METHOD(SW_METHOD_NAME)};
+
+rpc_export_t sw_rpc_methods[SW_MAX_METHODS + 1];
+
+/* Runs before Kamailio reads the methods. */
+int sw_rpc_declare(void)
+{
+	static char names[SW_MAX_METHODS][64], docs[SW_MAX_METHODS][256];
+	static const char *doc_lists[SW_MAX_METHODS][2];
+	struct sw_rpc_method method;
+	uint32_t i;
+
+	for(i = 0; sw_rust_module.rpc_method(i, &method); i++) {
+		if(i >= SW_MAX_METHODS) {
+			LM_CRIT("BUG: more than %d RPC methods\n", SW_MAX_METHODS);
+			return -1;
+		}
+		snprintf(names[i], sizeof(names[i]), "sipwarden.%s", method.name);
+		snprintf(docs[i], sizeof(docs[i]), "%s Usage: sipwarden.%s", method.meaning,
+				method.usage);
+		doc_lists[i][0] = docs[i];
+		sw_rpc_methods[i].name = names[i];
+		sw_rpc_methods[i].function = functions[i];
+		sw_rpc_methods[i].doc_str = doc_lists[i];
+	}
+	return 0;
+}

@@ -52,6 +52,8 @@ int sw_settings_init(void);
 void sw_settings_update(void);
 /* In any process: whether it has taken all of them over. */
 int sw_settings_settled(void);
+/* The text of a setting as this process has it. */
+const char *sw_settings_text(const char *name);
 /* In any process: changes a setting for all of them. */
 int sw_settings_change(uint32_t index, const char *text, int32_t number);
 
@@ -79,8 +81,9 @@ extern pv_export_t sw_variables[];
 
 /* rpc.c */
 extern rpc_export_t sw_rpc_methods[];
+int sw_rpc_declare(void);
 void sw_rpc_init(void);
-int sw_rpc_argument(void *call, struct sw_text *out);
+enum sw_argument sw_rpc_argument(void *call, struct sw_text *name, struct sw_text *value);
 void *sw_rpc_open(void *call, void *parent, const char *name, int array);
 void sw_rpc_int(void *call, void *parent, const char *name, int64_t value);
 void sw_rpc_text(void *call, void *parent, const char *name, struct sw_text value);
@@ -103,7 +106,10 @@ int sw_audit_write(void *audit, const struct sw_audit *row);
 void sw_audit_close(void *audit);
 
 /* events.c */
-int sw_run_event(const char *name, const char *kemi_callback);
+extern const struct sw_event *sw_event_told; /* NULL for none */
+void sw_tell_event(const struct sw_event *event);
+/* 1 if the event that is told has this attribute. */
+int sw_event_value(struct sw_text name, struct sw_value *out);
 
 /* statistics.c */
 int sw_statistics_register(void);

@@ -1,0 +1,17 @@
+//! A host in Rust: it fills the contract and drives the whole module without a server.
+//! `served` is what the module calls, `door` calls the module, `world` is what this host
+//! knows and is told.
+#![deny(unsafe_code)]
+
+mod alone;
+mod calls;
+mod door;
+mod events;
+mod functions;
+mod methods;
+mod request;
+mod rpc;
+mod served;
+mod settings;
+mod start;
+mod world;

@@ -1,0 +1,103 @@
+//! Calls that end by time or by an operator.
+
+use super::*;
+
+#[test]
+fn lifetime_with_and_without_bye() {
+    let stage = Stage::with_settings(
+        "event_route[sipwarden:expired] {
+    xlog(\"L_NOTICE\", \"told: $swd(event) $swd(reason) $swd(company) $swd(brand) $swd(text)\\n\");
+}
+",
+    );
+    for (doing, said) in [
+        ("lifetime", "no BYE was sent, it may go on uncounted"),
+        ("bye", "both ends were sent a BYE"),
+    ] {
+        let call = stage.call_up(doing);
+        wait_for_calls(&stage.kamailio, "c", 0);
+        let why = format!("the lifetime of its dialog is over; {said}");
+        stage.wait_for_line(&call, "c", &why);
+        let told = format!("told: call_expired lifetime c brand {}", call.call_id);
+        wait_for(&told, || stage.kamailio.log().contains(&told).then_some(()));
+        if doing == "bye" {
+            stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+            stage.caller.reply(&stage.caller.request("BYE"), 200, "f");
+        }
+    }
+    stage.assert_free_after(2);
+}
+
+#[test]
+fn ended_by_an_operator_late_and_early() {
+    let stage = Stage::new();
+    stage.call_up("");
+    let dialogs = stage.kamailio.rpc("dlg.list", json!([]));
+    let (entry, id) = (&dialogs[0]["h_entry"], &dialogs[0]["h_id"]);
+    stage.kamailio.rpc("dlg.end_dlg", json!([entry, id]));
+    wait_for_calls(&stage.kamailio, "c", 0);
+    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    wait_for("the first dialog to go", || {
+        stage
+            .kamailio
+            .rpc("dlg.list", json!([]))
+            .as_array()
+            .is_some_and(Vec::is_empty)
+            .then_some(())
+    });
+    // An early dialog: 5.6 cannot end it, the call rings on and keeps its slot.
+    let mut call = stage.call("");
+    call.invite();
+    let invite = stage.callee.request("INVITE");
+    stage.callee.reply(&invite, 180, "t");
+    let dialogs = wait_for("the dialog to ring", || {
+        let dialogs = stage.kamailio.rpc("dlg.list", json!([]));
+        (dialogs[0]["state"] == 2).then_some(dialogs)
+    });
+    let ended = json!([dialogs[0]["h_entry"], dialogs[0]["h_id"]]);
+    let _ = stage.kamailio.try_rpc("dlg.end_dlg", ended);
+    let cancelled = stage.callee.receive_within(Duration::from_millis(500));
+    assert_eq!(stage.calls(), u64::from(cancelled.is_none()), "{cancelled:?}");
+    stage.callee.reply(&invite, 487, "t");
+    call.final_reply();
+    stage.assert_free();
+}
+
+/// The dialog module's cleaner runs every 90 s.
+#[test]
+fn an_answer_without_ack_expires() {
+    let stage = Stage::new();
+    let mut call = stage.call("");
+    call.invite();
+    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
+    assert_eq!(call.final_reply().status(), Some(200));
+    assert_eq!(stage.calls(), 1);
+    crate::support::wait_up_to(Duration::from_secs(120), "the cleaner", || {
+        (stage.calls() == 0).then_some(())
+    });
+    stage.wait_for_line(&call, "c", "its answer was never acknowledged; no BYE was sent");
+    assert_nothing_left(&stage.kamailio);
+    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
+}
+
+#[test]
+fn what_only_the_cleaner_of_dialogs_ends() {
+    let stage = Stage::with_settings("modparam(\"tm\", \"fr_inv_timer\", 200000)\n");
+    let forgotten = stage.call("newtran");
+    forgotten.invite();
+    wait_for_calls(&stage.kamailio, "c", 1);
+    let other = Endpoint::new("127.0.0.1");
+    let rings = Caller::new(&other, stage.kamailio.address(), "other", "");
+    rings.invite();
+    stage.callee.reply(&stage.callee.request("INVITE"), 180, "t");
+    wait_for_calls(&stage.kamailio, "other", 1);
+    crate::support::wait_up_to(Duration::from_secs(120), "the cleaner", || {
+        let both = calls(&stage.kamailio, "c") + calls(&stage.kamailio, "other");
+        (both == 0).then_some(())
+    });
+    let why = "it was not answered within the dialog module's early_timeout; no BYE was sent";
+    stage.wait_for_line(&forgotten, "c", why);
+    stage.wait_for_line(&rings, "other", why);
+    assert_nothing_left(&stage.kamailio);
+    assert_eq!(stage.kamailio.counter("calls_expired"), 2);
+}
