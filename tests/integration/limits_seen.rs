@@ -144,7 +144,8 @@ fn kemi_names_scopes() {
     let script = folder.join("routes.lua");
     let lua = r#"
 function ksr_request_route()
-    local code = KSR.sipwarden.cc_limit_scopes("a", "i", "did=7;user=" .. KSR.pv.get("$fU"))
+    local scopes = "did=" .. KSR.pv.get("$ci") .. ";user=" .. KSR.pv.get("$fU")
+    local code = KSR.sipwarden.cc_limit_scopes("a", "i", scopes)
     KSR.hdr.append_to_reply("X-Verdict: " .. code .. " " .. KSR.pv.get("$swd(reason)")
         .. " " .. KSR.pv.get("$pp") .. "\r\n")
     KSR.sl.sl_send_reply(200, "OK")
@@ -167,6 +168,6 @@ end
     let first = told("one");
     assert_eq!((first.code, first.reason.as_str()), (1, "call_counted"));
     let second = told("two");
-    // The first one was answered without a dialog; only its rate remembers it.
+    // No limit of calls is reached; the user's rate remembers the first one.
     assert_eq!((second.code, second.reason.as_str()), (-14, "rate"));
 }
