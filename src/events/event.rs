@@ -215,6 +215,12 @@ impl Event {
         self
     }
 
+    /// In monitor mode: it would be so without it.
+    pub fn watched(mut self) -> Self {
+        self.marks |= MONITORED;
+        self
+    }
+
     /// The same event, `count` times, the last one at `time`.
     pub fn repeated(mut self, count: u32, since: u64, time: u64) -> Self {
         (self.count, self.since, self.time) = (count, since, time);

@@ -219,6 +219,16 @@ impl Ledger {
         self.at(position).filter(|info| info.live && info.ends.is_some_and(is_over))
     }
 
+    /// The call may last as long as it likes. Whether it had an end before.
+    pub fn clear_end(&self, dialog: DialogId) -> bool {
+        self.with_lease(dialog, |lease| {
+            let had_end = lease.ends() != 0;
+            lease.set_ends(0);
+            had_end
+        })
+        .unwrap_or(false)
+    }
+
     /// Calls that count now.
     pub fn live_calls(&self) -> u64 {
         self.live.load(Relaxed)
@@ -275,7 +285,7 @@ impl Ledger {
             emergency: lease.is_emergency(),
             live: lease.is_live(),
             started: lease.started(),
-            ends: Some(lease.ends()).filter(|ends| *ends != 0),
+            ends: Some(lease.ends()).filter(|ends| *ends != 0 && !lease.is_emergency()),
         }
     }
 

@@ -256,6 +256,30 @@ fn a_longest_call_is_ended_with_a_bye_to_both_ends() {
     stage.end(vec![long]);
 }
 
+#[test]
+fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
+    let rows = "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
+                    ('carrier', 'x', 1), ('carrier', 'y', 2);";
+    let stage = Stage::new(rows, "");
+    let emergency = stage.scoped("e", "carrier=x").unwrap();
+    let normal = stage.scoped("", "carrier=y").unwrap();
+    let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
+    assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*normal.call_id)));
+    wait_for_calls(&stage.kamailio, "a", 1);
+    stage.end(vec![emergency]);
+
+    let stage = Stage::new(rows, "modparam(\"sipwarden\", \"monitor\", 1)\n");
+    let call = stage.scoped("", "carrier=x").unwrap();
+    wait_for("the event", || {
+        let log = stage.kamailio.log();
+        let told = log.contains("goes on in monitor mode, else it would be ended");
+        (told && log.contains("event call_expired longest of a")).then_some(())
+    });
+    assert_eq!(stage.kamailio.counter("calls_expired"), 0);
+    wait_for_calls(&stage.kamailio, "a", 1);
+    stage.end(vec![call]);
+}
+
 /// Kamailio's own schema of the dialog module.
 fn dialog_database(folder: &Folder) -> Sqlite {
     let db = Sqlite::empty(folder.join("dialogs.sqlite"));

@@ -9,6 +9,7 @@ use crate::host::contract::counters::{self, Own};
 use crate::host::contract::dialogs;
 use crate::host::report::events;
 use crate::host::state::State;
+use crate::host::state::rules::monitors;
 
 /// Ms between two looks.
 const PERIOD: u64 = 500;
@@ -28,6 +29,12 @@ pub fn end_calls(state: &State, now: u64) {
     let time = clock::seconds();
     for position in 0..state.ledger.positions() {
         let Some(call) = state.ledger.overdue(position, time) else { continue };
+        if monitors() {
+            if state.ledger.clear_end(call.dialog) {
+                events::call_would_expire(state, &call, Expiry::Longest);
+            }
+            continue;
+        }
         // No lock is held here: the host takes the dialog's own. One that was not answered
         // is asked for again.
         if dialogs::end(call.dialog) {

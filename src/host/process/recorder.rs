@@ -86,6 +86,13 @@ fn log_expired(event: &Event) {
     let call_id = Printable::full(event.call_id());
     let company = Printable::full(event.company());
     let why = event.expiry().map_or("", Expiry::meaning);
+    if event.is_monitored() {
+        log::warning(format_args!(
+            "the call {call_id} of company \"{company}\" goes on in monitor mode, else it would be \
+             ended: {why}"
+        ));
+        return;
+    }
     let bye = match event.said_bye() {
         true => "both ends were sent a BYE",
         false => "no BYE was sent, it may go on uncounted",

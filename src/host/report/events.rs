@@ -160,10 +160,19 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
 
 /// A call that counted ended although neither end hung up.
 pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
+    state.journal.put(&expired(call, why, said_bye));
+}
+
+/// A call that counts would have been ended, but for monitor mode.
+pub fn call_would_expire(state: &State, call: &LeaseInfo, why: Expiry) {
+    state.journal.put(&expired(call, why, false).watched());
+}
+
+fn expired(call: &LeaseInfo, why: Expiry, said_bye: bool) -> Event {
     let (brand, company) = (call.id(ScopeKind::BRAND), call.id(ScopeKind::COMPANY));
     let subject = Subject { company, brand, call_id: &call.call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
-    state.journal.put(&event.with_expiry(why, said_bye));
+    event.with_expiry(why, said_bye)
 }
 
 /// A call was still counted while its dialog was gone.
