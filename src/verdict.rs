@@ -125,7 +125,12 @@ pub const ENTRIES: [VerdictRow; 49] = [
     ),
     row(Verdict::CallCounted, 1, "call_counted", "the call counts for the company and its brand"),
     row(Verdict::CallHeld, 2, "call_held", "this dialog is counted already"),
-    row(Verdict::CallEmergency, 3, "call_emergency", "flag e: counted, never refused"),
+    row(
+        Verdict::CallEmergency,
+        3,
+        "call_emergency",
+        "flag e: counted; refused only by a limit with reserved slots",
+    ),
     row(
         Verdict::CallUntracked,
         4,

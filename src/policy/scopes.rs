@@ -94,7 +94,7 @@ pub fn call_scopes<'a>(
         if want.limit.calls == 0 {
             want.limit.near = NEAR;
         }
-        want.limit.calls = lower(calls, want.limit.calls);
+        want.limit = within(want.limit, calls);
         want
     };
     [of(ScopeKind::BRAND, brand, limit), of(ScopeKind::COMPANY, company.id(), company.max_calls())]
@@ -104,6 +104,17 @@ fn wanted<'a>(scope: Scope<'a>, limits: &ScopeLimits, direction: Direction) -> W
     let [any, ..] = *limits;
     let directed = limits.get(direction as usize).copied().unwrap_or(Limit::NONE);
     Wanted { scope, direction, limit: any, directed, counts: true }
+}
+
+/// A limit beside one of so many calls, 0 for none: of both the lower one holds, for all
+/// calls and for those that are not emergencies.
+fn within(limit: Limit, calls: u32) -> Limit {
+    let calls = lower(calls, limit.calls);
+    let others = match limit.reserved {
+        0 => calls,
+        reserved => limit.calls.saturating_sub(reserved).min(calls),
+    };
+    Limit { calls, reserved: calls.saturating_sub(others), ..limit }
 }
 
 /// The lower one of two limits, of which 0 is off.
@@ -138,5 +149,22 @@ mod tests {
             [(0, 0), (5, 0), (0, 5), (3, 5), (5, 3)].map(|(a, b)| lower(a, b)),
             [0, 5, 5, 3, 3]
         );
+    }
+
+    #[test]
+    fn of_two_limits_the_lower_one_holds_for_normal_calls_too() {
+        let both = |calls, reserved, own| {
+            let limit = within(Limit { reserved, ..Limit::calls(calls) }, own);
+            (limit.calls, limit.reserved)
+        };
+        assert_eq!(both(100, 10, 0), (100, 10));
+        // All that are not emergencies have 5 and not none.
+        assert_eq!(both(100, 10, 5), (5, 0));
+        assert_eq!(both(100, 10, 90), (90, 0));
+        assert_eq!(both(100, 10, 95), (95, 5));
+        assert_eq!(both(100, 10, 200), (100, 10));
+        assert_eq!((both(0, 0, 5), both(5, 0, 0), both(0, 0, 0)), ((5, 0), (5, 0), (0, 0)));
+        // A row that leaves nothing to normal calls.
+        assert_eq!((both(3, 3, 0), both(3, 3, 2)), ((3, 3), (2, 2)));
     }
 }
