@@ -22,6 +22,9 @@ impl ScopeKind {
     /// So many kinds have words of the operator's own.
     pub const OWN: usize = KINDS - 4;
 
+    /// The words of all kinds that are not the operator's.
+    pub const NAMED: [&[u8]; 4] = [b"brand", b"company", b"roadwarrior", b"user"];
+
     /// The kind of a word that limits may be for and that is not the operator's.
     pub fn named(word: &[u8]) -> Option<Self> {
         [Self::BRAND, Self::COMPANY, Self::USER].into_iter().find(|kind| kind.word() == Some(word))

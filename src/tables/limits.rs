@@ -92,7 +92,7 @@ impl Limits {
         let word = word(kind)?;
         let id = match id {
             Some(ALL_IDS) => None,
-            _ => Some(name("id", id, MAX_AOR).map_err(|e| format!("{e} (kind {})", quoted(word)))?),
+            _ => Some(self::id(word, id).map_err(|e| format!("{e} (kind {})", quoted(word)))?),
         };
         let shown = quoted(id.unwrap_or(ALL_IDS));
         let named = |e: String| format!("{e} (kind {}, id {shown})", quoted(word));
@@ -135,9 +135,30 @@ fn word(kind: Column<'_>) -> Result<&[u8], String> {
         let word = quoted(word);
         return Err(format!("kind {word} is not one word of letters, digits, '_' and '-'"));
     }
-    match word {
-        b"roadwarrior" => Err("kind \"roadwarrior\" has its limit in external_calls".into()),
-        word => Ok(word),
+    let known = ScopeKind::NAMED.iter().find(|known| known.eq_ignore_ascii_case(word));
+    match (known, word) {
+        (Some(known), _) if *known != word => {
+            Err(format!("kind {} must be written {}", quoted(word), quoted(known)))
+        }
+        (_, b"roadwarrior") => Err("kind \"roadwarrior\" has its limit in external_calls".into()),
+        (_, word) => Ok(word),
+    }
+}
+
+/// The id of a scope: of those that scripts name, as their text can have it.
+fn id<'a>(word: &[u8], id: Column<'a>) -> Result<&'a [u8], String> {
+    let id = name("id", id, MAX_AOR)?;
+    if matches!(word, b"company" | b"brand") {
+        return Ok(id);
+    }
+    match id {
+        _ if id.contains(&b';') => {
+            Err(format!("id {} has a ';', which ends a scope of cc_limit", quoted(id)))
+        }
+        _ if id.trim_ascii() != id => {
+            Err(format!("id {} has blanks around it, which cc_limit leaves out", quoted(id)))
+        }
+        id => Ok(id),
     }
 }
 
@@ -198,6 +219,9 @@ mod tests {
         bad([n, "x", n, n, n, n, n, n, n], "kind is NULL");
         bad(["a b", "x", n, n, n, n, n, n, n], "kind \"a b\" is not one word");
         bad(["roadwarrior", "x", n, n, n, n, n, n, n], "external_calls");
+        bad(["Company", "x", n, n, n, n, n, n, n], "kind \"Company\" must be written \"company\"");
+        bad(["did", "7;x", n, n, n, n, n, n, n], "id \"7;x\" has a ';'");
+        bad(["did", " 7", n, n, n, n, n, n, n], "id \" 7\" has blanks around it");
         bad(["did", "", n, n, n, n, n, n, n], "id is empty (kind \"did\")");
         bad(["did", "<null>", n, n, n, n, n, n, n], "id \"<null>\"");
         bad(

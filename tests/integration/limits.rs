@@ -6,6 +6,7 @@ use crate::support::call::{AutoCallee, Caller, Endpoint};
 use crate::support::kamailio::{Config, Kamailio, free_port};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
+use crate::support::stock::block_with;
 use crate::support::{Folder, wait_for};
 use libc::SIGTERM;
 use serde_json::json;
@@ -56,12 +57,16 @@ struct Stage {
 impl Stage {
     /// With these rows of limits, and these settings.
     fn new(rows: &str, settings: &str) -> Self {
+        Self::with_routes(rows, settings, ROUTES)
+    }
+
+    fn with_routes(rows: &str, settings: &str, routes: &str) -> Self {
         let folder = Folder::new();
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(TENANTS);
         db.run(rows);
         let callee = AutoCallee::start("127.0.0.1");
-        let routes = ROUTES.replace("CALLEE", &callee.address.to_string());
+        let routes = routes.replace("CALLEE", &callee.address.to_string());
         let table = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
         let config = config(&db.url(), callee.address)
             .settings(table)
@@ -232,6 +237,35 @@ fn limits_follow_a_reload_and_kinds_keep_their_calls() {
         "{bad}"
     );
     stage.end(up.into_iter().chain([third]).collect());
+}
+
+#[test]
+fn with_the_guides_line_callers_name_no_scopes_of_their_own() {
+    let line = block_with("docs/limits.md", "cc_limit(");
+    let asked = r#"cc_limit("$hdr(X-Company)", "$hdr(X-Flags)", "$hdr(X-Scopes)")"#;
+    let routes = ROUTES.replace(asked, line.trim()).replace(
+        "    t_check_trans();\n",
+        "    t_check_trans();\n    $avp(company) = \"a\";\n    $avp(callee) = $hdr(X-Callee);\n",
+    );
+    let rows = "INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES
+                    ('carrier', '*', 9), ('did', '*', 9), ('user', '*', 9);";
+    let stage = Stage::with_routes(rows, "", &routes);
+    let dial = |user: &str, headers: &str| {
+        let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", headers);
+        call.dial(user);
+        call.invite();
+        assert_eq!(call.final_reply().status(), Some(200));
+        call.ack();
+        call
+    };
+    let count = |scope: &str| {
+        stage.kamailio.rpc("sipwarden.calls", json!([scope]))["total"].as_u64().unwrap()
+    };
+    let sly = dial("7;carrier=north", "X-Callee: bob@a\r\n");
+    assert_eq!(["did=7", "carrier=north", "user=bob@a"].map(count), [1, 0, 1]);
+    let plain = dial("7", "");
+    assert_eq!(["did=7", "user=bob@a", "user=0"].map(count), [2, 1, 0]);
+    stage.end(vec![sly, plain]);
 }
 
 #[test]
