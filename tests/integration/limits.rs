@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::call::{AutoCallee, Caller, Endpoint};
 use crate::support::kamailio::{Config, Kamailio, free_port};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
+use crate::support::servers::Server;
 use crate::support::sqlite::Sqlite;
 use crate::support::stock::block_with;
 use crate::support::{Folder, wait_for};
@@ -57,10 +58,10 @@ struct Stage {
 impl Stage {
     /// With these rows of limits, and these settings.
     fn new(rows: &str, settings: &str) -> Self {
-        Self::with_routes(rows, settings, ROUTES)
+        Self::with(rows, ROUTES, |config| config.settings(settings))
     }
 
-    fn with_routes(rows: &str, settings: &str, routes: &str) -> Self {
+    fn with(rows: &str, routes: &str, change: impl FnOnce(Config) -> Config) -> Self {
         let folder = Folder::new();
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(TENANTS);
@@ -68,11 +69,9 @@ impl Stage {
         let callee = AutoCallee::start("127.0.0.1");
         let routes = routes.replace("CALLEE", &callee.address.to_string());
         let table = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
-        let config = config(&db.url(), callee.address)
-            .settings(table)
-            .settings(settings)
-            .routes(&routes)
-            .port(free_port());
+        let config =
+            config(&db.url(), callee.address).settings(table).routes(&routes).port(free_port());
+        let config = change(config);
         let kamailio = config.start();
         Stage { kamailio, config, endpoint: Endpoint::new("127.0.0.1"), callee, db, folder }
     }
@@ -249,7 +248,7 @@ fn with_the_guides_line_callers_name_no_scopes_of_their_own() {
     );
     let rows = "INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES
                     ('carrier', '*', 9), ('did', '*', 9), ('user', '*', 9);";
-    let stage = Stage::with_routes(rows, "", &routes);
+    let stage = Stage::with(rows, &routes, |config| config);
     let dial = |user: &str, headers: &str| {
         let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", headers);
         call.dial(user);
@@ -365,6 +364,59 @@ fn a_restart_restores_all_scopes_of_a_call() {
     }
     let listed = stage.kamailio.rpc("sipwarden.calls", json!(["b"]));
     assert_eq!(listed["calls"][0]["call_id"], json!(call_id), "{listed}");
+}
+
+/// Servers refuse or cut values that are longer than their columns, which SQLite does not.
+fn long_scopes_come_back(server: &Server, schema: &str, grants: &str) {
+    for name in ["standard", "dialog"] {
+        let file = format!("/usr/share/kamailio/{schema}/{name}-create.sql");
+        server.run(&std::fs::read_to_string(file).unwrap());
+    }
+    server.run(grants);
+    let settings = format!(
+        "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n",
+        server.url()
+    );
+    let rows = "INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('did', '*', 1);";
+    let mut stage = Stage::with(rows, ROUTES, |mut config| {
+        config.modules.insert_str(0, server.driver());
+        config.settings(&settings)
+    });
+    let did = |n: u32| format!("did={n}{}", "x".repeat(130));
+    let scopes = |dids: std::ops::Range<u32>| dids.map(|n| did(n) + ";").collect::<String>();
+    let up = stage
+        .call(&[
+            ("X-Company", "a"),
+            ("X-Flags", "o"),
+            ("X-Scopes", &scopes(0..5)),
+            ("X-Second", "b"),
+            ("X-Scopes2", &scopes(5..8)),
+        ])
+        .unwrap();
+    wait_for("the dialog to be stored", || {
+        let parts = "SELECT COUNT(*) FROM dialog_vars WHERE dialog_key LIKE 'sipwarden_more%';";
+        (server.query(parts).trim() == "3").then_some(())
+    });
+    drop(up);
+    stage.kamailio.stop(SIGTERM);
+    stage.kamailio = stage.config.start();
+    assert_eq!((calls(&stage.kamailio, "a"), calls(&stage.kamailio, "b")), (1, 1));
+    for n in 0..8 {
+        assert_eq!(stage.refusal("", &did(n)), format!("limit -13 {} 1/1", did(n)));
+    }
+}
+
+#[test]
+fn long_scopes_come_back_with_mariadb() {
+    let grants = "GRANT ALL ON sip.* TO sip@'127.0.0.1';";
+    long_scopes_come_back(&Server::mariadb(), "mysql", grants);
+}
+
+#[test]
+fn long_scopes_come_back_with_postgresql() {
+    let grants = "GRANT ALL ON ALL TABLES IN SCHEMA public TO sip;
+                  GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO sip;";
+    long_scopes_come_back(&Server::postgres(), "postgres", grants);
 }
 
 #[test]
