@@ -116,7 +116,7 @@ enum sw_log_level {
 };
 
 /* Most arguments of an RPC method, and bytes of its usage. */
-#define SW_MAX_ARGUMENTS 4
+#define SW_MAX_ARGUMENTS 5
 #define SW_MAX_USAGE 128
 
 /* An RPC method; operators know it as sipwarden.<name>. The texts live as long as the

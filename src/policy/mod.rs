@@ -17,5 +17,5 @@ pub use calls::{
 pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};
 pub use numbers::{AuthNumbers, FloodNumbers, Hit, Numbers};
-pub use scopes::{BadScopes, CallScopes, call_scopes, named_scopes};
+pub use scopes::{BadScopes, CallScopes, call_scopes, limit_of, named_scopes};
 pub use source::{SourceDecision, check_company_ip, check_country, check_source};

@@ -90,14 +90,24 @@ pub fn call_scopes<'a>(
 ) -> [Wanted<'a>; 2] {
     let (brand, limit) = company.brand();
     let of = |kind, id, calls| {
-        let mut want = wanted(Scope { kind, id }, view.limits(kind, id), direction);
-        if want.limit.calls == 0 {
-            want.limit.near = NEAR;
-        }
-        want.limit = within(want.limit, calls);
-        want
+        let want = wanted(Scope { kind, id }, view.limits(kind, id), direction);
+        Wanted { limit: limit_beside(want.limit, calls), ..want }
     };
     [of(ScopeKind::BRAND, brand, limit), of(ScopeKind::COMPANY, company.id(), company.max_calls())]
+}
+
+/// The limit of all calls of a company or brand with so many `max_calls` in its own table.
+pub fn limit_of(view: &View<'_>, kind: ScopeKind, id: &[u8], max_calls: u32) -> Limit {
+    let [any, ..] = *view.limits(kind, id);
+    limit_beside(any, max_calls)
+}
+
+/// A limit of limit_table beside `max_calls` of the company's or brand's own table.
+fn limit_beside(mut limit: Limit, max_calls: u32) -> Limit {
+    if limit.calls == 0 {
+        limit.near = NEAR;
+    }
+    within(limit, max_calls)
 }
 
 fn wanted<'a>(scope: Scope<'a>, limits: &ScopeLimits, direction: Direction) -> Wanted<'a> {

@@ -10,7 +10,7 @@ use sipwarden::host::rpc_methods;
 /// Method, and arguments that it takes.
 const METHODS: [(&str, &[&str]); 21] = [
     ("reload", &[]),
-    ("check", &["7", "192.0.2.7", "alice@example.com", "carrier=x"]),
+    ("check", &["7", "192.0.2.7", "alice@example.com", "carrier=x", "i"]),
     ("source", &["192.0.2.7"]),
     ("blocks", &["1", "192.0.2"]),
     ("block", &["203.0.113.0/24", "60"]),
@@ -177,7 +177,7 @@ fn json_gives_arguments_by_position_or_by_name() {
     assert_eq!(by_name("unban", json!({"address": "192.0.2.7", "aor": "all"}))["lifted"], 1);
     // What may be left out is; what must be there is named.
     let said = |params| kamailio.try_rpc("sipwarden.check", params).unwrap_err();
-    let usage = "400 usage: sipwarden.check <company> <ip> [<aor>]; ";
+    let usage = "400 usage: sipwarden.check <company> <ip> [<aor> [<scopes> [<flags>]]]; ";
     assert_eq!(said(json!({"company": "7", "aor": "a@b"})), format!("{usage}ip is missing"));
     assert_eq!(said(json!({"ip": "192.0.2.7"})), format!("{usage}company is missing"));
     let checked = json!({"ip": "192.0.2.7", "company": "7"});

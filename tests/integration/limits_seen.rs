@@ -14,7 +14,7 @@ INSERT INTO sipwarden_brand VALUES ('x', 0);
 INSERT INTO sipwarden_company VALUES ('a', 'x', 0, 100);
 INSERT INTO sipwarden_limit (kind, id, direction, max_calls, near_percent, longest) VALUES
     ('carrier', 'north', 'any', 2, 50, 3600), ('did', '*', 'in', 1, 0, NULL),
-    ('company', '*', 'in', 40, NULL, NULL);
+    ('company', '*', 'in', 40, NULL, NULL), ('brand', 'x', 'any', 4, NULL, NULL);
 INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES ('user', '*', 1, 3600);
 ";
 
@@ -115,8 +115,11 @@ fn kinds_and_ids_are_told_wherever_limits_are() {
     let carrier = row(&top, "scopes", "kind", "carrier");
     assert_eq!((&carrier["id"], &carrier["percent"]), (&json!("north"), &json!(50)));
 
+    let brand = row(&top, "brands", "brand", "x");
+    assert_eq!((&brand["max_calls"], &brand["percent"]), (&json!(4), &json!(50)), "{brand}");
+
     let company = kamailio.rpc("sipwarden.company", json!(["a"]));
-    let limit = &company["limits"][0];
+    let limit = row(&company, "limits", "kind", "company");
     assert_eq!((&limit["kind"], &limit["direction"]), (&json!("company"), &json!("in")));
     assert_eq!((&limit["calls"], &limit["max_calls"]), (&json!(2), &json!(40)));
 
@@ -129,6 +132,15 @@ fn kinds_and_ids_are_told_wherever_limits_are() {
         (&json!("alice@a"), &json!(1))
     );
     assert_eq!(check("carrier=north;user=bob@a")["verdict"], "allowed");
+    // The limit of the number is for calls to it.
+    let directed = |flags: &str| {
+        kamailio.rpc("sipwarden.check", json!(["a", "127.0.0.1", "", "did=7", flags]))
+    };
+    assert_eq!(directed("o")["verdict"], "allowed");
+    let inbound = directed("i");
+    assert_eq!(inbound["verdict"], "refused by cc_limit: limit (-13)");
+    let of = &inbound["cc_limit"]["scopes"][0];
+    assert_eq!((&of["id"], &of["calls"], &of["max_calls"]), (&json!("7"), &json!(1), &json!(1)));
     let wrong = kamailio.try_rpc("sipwarden.check", json!(["a", "127.0.0.1", "", "carrier"]));
     assert!(wrong.unwrap_err().contains("is not kind=id"));
     for mut call in [first, second] {

@@ -47,7 +47,7 @@ static METHODS: [(Method, Answer); 21] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
-        (2, &[COMPANY, IP, AOR, Argument::new(c"scopes")]),
+        (2, &[COMPANY, IP, AOR, Argument::new(c"scopes"), Argument::new(c"flags")]),
         c"Explains verdicts, without side effects.",
         check::check,
     ),

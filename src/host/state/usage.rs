@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::State;
 use crate::ledger::{Direction, ScopeKind};
+use crate::policy;
 use crate::snapshot::{CompanyView, View};
 
 /// Percent of a limit from which on it is near.
@@ -58,7 +59,7 @@ pub fn companies<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
         company: company.id(),
         brand: company.brand().0,
         calls: state.ledger.live(ScopeKind::COMPANY, company.id()),
-        limit: company.max_calls(),
+        limit: policy::limit_of(view, ScopeKind::COMPANY, company.id(), company.max_calls()).calls,
     };
     ranked(view.companies().map(usage))
 }
@@ -69,7 +70,7 @@ pub fn brands<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
         company: &[],
         brand,
         calls: state.ledger.live(ScopeKind::BRAND, brand),
-        limit,
+        limit: policy::limit_of(view, ScopeKind::BRAND, brand, limit).calls,
     }))
 }
 

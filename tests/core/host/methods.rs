@@ -9,7 +9,7 @@ use super::start::started;
 /// Arguments that each method takes, all of them.
 const METHODS: [(&str, &[&str]); 21] = [
     ("reload", &[]),
-    ("check", &["7", "192.0.2.7", "alice@example.com", "did=7"]),
+    ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
     ("blocks", &["1", "192.0.2"]),
     ("block", &["203.0.113.0/24", "60"]),

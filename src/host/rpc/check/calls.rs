@@ -1,11 +1,12 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
+use super::super::limits::tell_limits;
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
 use crate::clock;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
-use crate::ledger::{Bound, Direction, Exceeded, ScopeKind};
+use crate::ledger::{Bound, Direction, Exceeded, Scope, ScopeKind};
 use crate::policy::{self, BadScopes, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
@@ -85,6 +86,8 @@ pub struct ForetoldCall<'a> {
     calls: u32,
     limit: u32,
     limited: Option<Limited<'a>>,
+    /// Those that were named beside company and brand.
+    named: Vec<Scope<'a>>,
     /// A kind that no limit is for.
     unknown: Option<&'a [u8]>,
 }
@@ -105,9 +108,9 @@ impl<'a> ForetoldCall<'a> {
         state: &State,
         view: &View<'a>,
         company: &CompanyView<'a>,
-        scopes: &'a [u8],
+        (direction, scopes): (Direction, &'a [u8]),
     ) -> Result<Self, BadScopes<'a>> {
-        let scopes = CallScopes::new(view, company, Direction::Any, scopes)?;
+        let scopes = CallScopes::new(view, company, direction, scopes)?;
         let wanted = scopes.wanted();
         let taken = state.ledger.foretell(wanted, clock::monotonic());
         let verdict = policy::call_verdict(&taken, false, false);
@@ -130,12 +133,13 @@ impl<'a> ForetoldCall<'a> {
             calls,
             limit,
             limited,
+            named: wanted.iter().skip(2).map(|want| want.scope).collect(),
             unknown,
         })
     }
 
     /// Its fields, and whether it is asked.
-    pub fn tell(&self, node: &Node<'_>, asked: bool) {
+    pub fn tell(&self, node: &Node<'_>, asked: bool, state: &State, view: &View<'_>) {
         node.int(c"asked", i64::from(asked));
         tell_verdict(node, self.verdict);
         node.int(c"brand_calls", self.brand_calls);
@@ -147,6 +151,10 @@ impl<'a> ForetoldCall<'a> {
             node.text(c"limit_id", Printable::full(limited.id));
             node.int(c"limit_calls", limited.exceeded.calls);
             node.int(c"limit", limited.exceeded.limit);
+        }
+        let list = node.array(c"scopes");
+        for scope in &self.named {
+            tell_limits(&list, state, view, scope.kind, scope.id);
         }
     }
 
