@@ -32,6 +32,8 @@ struct Lease {
     invite: u32,
     scopes: Vec<(Name, Slot)>,
     started: u64,
+    emergency: bool,
+    /// Of an emergency it does not hold.
     ends: Option<u64>,
 }
 
@@ -222,6 +224,7 @@ impl Model {
             ..Lease::default()
         });
         lease.live = true;
+        lease.emergency |= attempt.emergency;
         lease.scopes = after;
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         for (want, direction, limit) in limits(attempt, &adds) {
@@ -480,7 +483,8 @@ proptest! {
         for position in 0..ledger.positions() {
             let Some(info) = ledger.at(position) else { continue };
             let lease = &model.leases[&info.dialog.0];
-            prop_assert_eq!((info.live, info.ends), (lease.live, lease.ends));
+            let ends = lease.ends.filter(|_| !lease.emergency);
+            prop_assert_eq!((info.live, info.ends), (lease.live, ends));
             let mut listed: Vec<_> = info.scopes.iter().map(|scope| {
                 (scope.kind, scope.id[0], scope.counts, scope.inbound, scope.outbound)
             }).collect();
