@@ -223,7 +223,7 @@ impl Ledger {
                 part.reserved = true;
             } else {
                 taken.outcome = Outcome::ScopesFull;
-                self.give_back(attempt);
+                self.give_back(attempt, reserved.as_slice());
                 if old.is_none() {
                     self.leases.give(lease.0);
                 }
@@ -233,10 +233,13 @@ impl Ledger {
         Some(lease)
     }
 
-    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
+    /// Gives back what was reserved for these keys; no part names it any more.
+    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>, reserved: &[(Key, u32)]) {
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
             if part.reserved {
                 self.scopes.give_back(part.adds.position, want.scope.kind);
+            }
+            if reserved.iter().any(|(key, _)| *key == part.key) {
                 (part.reserved, part.known) = (false, false);
             }
         }
