@@ -36,7 +36,7 @@ struct sw_message {
 	struct sw_address source;
 	uint8_t proxied;  /* 1: the packet came from another address, which told this one */
 	uint8_t is_given; /* 1: the script gives what to judge in place of the source */
-	struct sw_text given;
+	struct sw_text given; /* undefined unless is_given */
 };
 
 /* A message that may begin or belong to a call. */

@@ -4,6 +4,7 @@
  */
 #include "core/sr_module.h"
 #include "core/action.h"
+#include "core/cfg/cfg_struct.h"
 #include "core/fmsg.h"
 #include "core/kemi.h"
 #include "core/route.h"
@@ -52,9 +53,14 @@ void sw_tell_event(const struct sw_event *event)
 	sip_msg_t *msg;
 	int route;
 
+	/* A callback that was just set is asked for the next event, however long this
+	 * process has been busy. */
+	cfg_update();
 	/* engines take names for texts that end in NUL */
 	name.len = snprintf(text, sizeof(text), "sipwarden:%.*s", (int)event->name.len,
 			event->name.s);
+	if(name.len < 0 || name.len >= (int)sizeof(text))
+		return;
 	route = route_lookup(&event_rt, text);
 	if(route < 0 || event_rt.rlist[route] == NULL)
 		route = -1;

@@ -179,7 +179,7 @@ impl<E: TableEntry> Lines<E> {
     ) -> Result<(usize, LockedEntry<E>, Insertion<E::Ended>), NoRoom> {
         let mut order = [0; WAYS];
         order.iter_mut().zip(self.candidates(key)).for_each(|(slot, number)| *slot = number);
-        let first = order.iter().min().copied().unwrap_or_default();
+        let first = self.bucket(key);
         let mut guards: [Option<LockedEntry<E>>; WAYS] =
             std::array::from_fn(|n| self.lock(first + n));
         let entry = |number: usize| guards.get(number - first)?.as_deref();

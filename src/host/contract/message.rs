@@ -46,7 +46,7 @@ impl<'a> Message<'a> {
 
     /// What the script gives to judge in place of the sender.
     pub fn given(self) -> Option<&'a [u8]> {
-        // SAFETY: the text lives as long as the message, see `new`.
+        // SAFETY: where it is given, the text lives as long as the message, see `new`.
         (self.0.is_given != 0).then(|| unsafe { self.0.given.bytes() })
     }
 

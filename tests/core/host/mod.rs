@@ -7,6 +7,7 @@ mod alone;
 mod calls;
 mod door;
 mod events;
+mod examples;
 mod functions;
 mod methods;
 mod request;
