@@ -44,7 +44,6 @@ const UPPER: u64 = !0xffff_ffff;
 const SLOT_POSITION: u32 = (1 << 28) - 1;
 const SLOT_INBOUND: u32 = 1 << 28;
 const SLOT_OUTBOUND: u32 = 1 << 29;
-const SLOT_EMERGENCY: u32 = 1 << 30;
 /// The call does not count there: the scope is only shown.
 const SLOT_SHOWN: u32 = 1 << 31;
 
@@ -62,8 +61,6 @@ pub(super) struct Slot {
     pub inbound: bool,
     /// It counts among those from the scope.
     pub outbound: bool,
-    /// It counts among the emergencies.
-    pub emergency: bool,
 }
 
 impl Slot {
@@ -75,17 +72,12 @@ impl Slot {
             any: !on(SLOT_SHOWN),
             inbound: on(SLOT_INBOUND),
             outbound: on(SLOT_OUTBOUND),
-            emergency: on(SLOT_EMERGENCY),
         })
     }
 
     fn bits(self) -> u32 {
-        let flags = [
-            (!self.any, SLOT_SHOWN),
-            (self.inbound, SLOT_INBOUND),
-            (self.outbound, SLOT_OUTBOUND),
-            (self.emergency, SLOT_EMERGENCY),
-        ];
+        let flags =
+            [(!self.any, SLOT_SHOWN), (self.inbound, SLOT_INBOUND), (self.outbound, SLOT_OUTBOUND)];
         let flags = flags.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit);
         flags.fold((self.position + 1) & SLOT_POSITION, |bits, bit| bits | bit)
     }
@@ -137,14 +129,11 @@ impl Lease<'_> {
         }
     }
 
-    /// Adds what another function says of the same call.
-    pub fn note(self, call: &Call<'_>) {
+    /// Adds the direction that another function says of the same call.
+    pub fn note_direction(self, direction: Direction) {
         if self.direction() == Direction::Any {
-            self.set_flag(INBOUND, call.direction == Direction::In);
-            self.set_flag(OUTBOUND, call.direction == Direction::Out);
-        }
-        if call.emergency {
-            self.set_flag(EMERGENCY, true);
+            self.set_flag(INBOUND, direction == Direction::In);
+            self.set_flag(OUTBOUND, direction == Direction::Out);
         }
     }
 
@@ -193,6 +182,11 @@ impl Lease<'_> {
 
     pub fn is_emergency(self) -> bool {
         self.flag(EMERGENCY)
+    }
+
+    /// Counted among the emergencies of all its scopes, and never ended.
+    pub fn set_emergency(self) {
+        self.set_flag(EMERGENCY, true);
     }
 
     pub fn direction(self) -> Direction {

@@ -26,19 +26,39 @@ impl Key {
 
 /// All scopes that leases refer to, and those whose rates remember calls that are over.
 pub(super) struct Scopes {
-    pool: Pool<WORDS>,
-    buckets: Buckets,
+    pub(super) pool: Pool<WORDS>,
+    pub(super) buckets: Buckets,
     seed: [u64; 2],
     /// Records to which no lease refers.
-    idle: &'static AtomicU32,
+    pub(super) idle: &'static AtomicU32,
     /// Records whose ids the script names.
-    named: &'static AtomicU32,
+    pub(super) named: &'static AtomicU32,
     /// As many of them as fit: the others are left for brands, companies and roadwarriors.
     named_room: u32,
     /// Where the next sweep begins.
     cursor: &'static AtomicU32,
     /// Counts that would have gone below zero.
     miscounted: &'static AtomicU64,
+}
+
+/// What changes in a scope.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    calls: i32,
+    emergencies: i32,
+}
+
+impl Change {
+    /// One of its calls turns out to be an emergency.
+    pub const EMERGENCY: Self = Change { calls: 0, emergencies: 1 };
+
+    pub fn one_more(emergency: bool) -> Self {
+        Change { calls: 1, emergencies: i32::from(emergency) }
+    }
+
+    pub fn one_less(emergency: bool) -> Self {
+        Change { calls: -1, emergencies: -i32::from(emergency) }
+    }
 }
 
 /// Locked buckets with their indexes, in ascending order; a bucket once.
@@ -156,17 +176,15 @@ impl Scopes {
         locked.set_first(Some(position));
     }
 
-    /// Counts a call in a scope, or takes it out, in all directions that `slot` names.
-    /// Its bucket is among the locked ones.
-    pub fn count(&self, slot: &Slot, by: i32) {
+    /// Changes the calls of a scope, and the emergencies among them, in all directions that
+    /// `slot` names. Its bucket is among the locked ones.
+    pub fn count(&self, slot: &Slot, by: Change) {
         let Some(record) = self.pool.get(slot.position) else { return };
         let change = |direction: Direction| {
             let Some(word) = record.get(COUNTS + direction as usize) else { return };
-            let (calls, mut emergencies) = halves(word.load(Relaxed));
-            if slot.emergency {
-                emergencies = self.changed(emergencies, by);
-            }
-            word.store(word_of(self.changed(calls, by), emergencies), Relaxed);
+            let (calls, emergencies) = halves(word.load(Relaxed));
+            let calls = self.changed(calls, by.calls);
+            word.store(word_of(calls, self.changed(emergencies, by.emergencies)), Relaxed);
         };
         if slot.any {
             change(Direction::Any);
@@ -258,7 +276,7 @@ impl Scopes {
     }
 
     /// Takes a record without leases out of its chain.
-    fn remove(&self, locks: &LockedScopes, position: u32, record: &Record<WORDS>) {
+    pub(super) fn remove(&self, locks: &LockedScopes, position: u32, record: &Record<WORDS>) {
         let Some(locked) = self.locked(locks, key_of(record)) else { return };
         let after = link(record);
         if locked.first() == Some(position) {
@@ -361,11 +379,11 @@ fn key_of(record: &Record<WORDS>) -> Key {
     Key(record[1].load(Relaxed), record[2].load(Relaxed))
 }
 
-fn kind_of(record: &Record<WORDS>) -> Option<ScopeKind> {
+pub(super) fn kind_of(record: &Record<WORDS>) -> Option<ScopeKind> {
     ScopeKind::of((record[0].load(Relaxed) >> 32 & 0xff) as usize)
 }
 
-fn link(record: &Record<WORDS>) -> Option<u32> {
+pub(super) fn link(record: &Record<WORDS>) -> Option<u32> {
     (record[0].load(Relaxed) as u32).checked_sub(1)
 }
 
@@ -380,11 +398,11 @@ fn is_forgotten(record: &Record<WORDS>, now: u32) -> bool {
     refs == 0 && until != 0 && until <= now
 }
 
-fn halves(word: u64) -> (u32, u32) {
+pub(super) fn halves(word: u64) -> (u32, u32) {
     (word as u32, (word >> 32) as u32)
 }
 
-fn word_of(low: u32, high: u32) -> u64 {
+pub(super) fn word_of(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
 
@@ -401,10 +419,10 @@ mod tests {
         let position = scopes.reserve(scope.kind).unwrap();
         scopes.link(&locks, position, key, &scope);
         let slot = Slot { position, any: true, ..Slot::default() };
-        scopes.count(&slot, 1);
-        scopes.count(&slot, -1);
+        scopes.count(&slot, Change::one_more(false));
+        scopes.count(&slot, Change::one_less(false));
         assert_eq!(scopes.miscounted(), 0);
-        scopes.count(&slot, -1);
+        scopes.count(&slot, Change::one_less(false));
         assert_eq!((scopes.miscounted(), scopes.calls_at(position).any), (1, 0));
     }
 }

@@ -8,7 +8,7 @@ use super::outcome::{Outcome, Taken};
 use super::plan::{Attempt, Part, fits, merged, replaceable};
 use super::rate::{RateOf, seconds};
 use super::scope::{Direction, Few, SCOPES, ScopeKind, USUAL};
-use super::scopes::{Key, LockedScopes, Locks};
+use super::scopes::{Change, Key, LockedScopes, Locks};
 use crate::shm::Locked;
 
 /// Records that an attempt looks through when there is no room for a scope.
@@ -40,9 +40,13 @@ impl Ledger {
         };
         let old = self.find(&chain, call.dialog);
         let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
-        let mut attempt = Attempt::<N> { call, wanted, enforcement, parts: Few::new() };
+        let mut attempt = Attempt::<N>::new(call, wanted, enforcement);
         let mut taken = Taken::nothing(Outcome::Held);
         let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
+        if let Some(lease) = live.filter(|_| existing != Some(Outcome::Duplicate)) {
+            taken.became_emergency = call.emergency && self.becomes_emergency(lease);
+            attempt.emergency = lease.is_emergency();
+        }
         if let Some(outcome) = existing {
             taken.outcome = outcome;
         } else {
@@ -72,7 +76,7 @@ impl Ledger {
     pub fn foretell(&self, wanted: &[Wanted<'_>], came: u64) -> Taken {
         let call = Call { came, ..Call::NONE };
         let enforcement = Enforcement::Full;
-        let mut attempt = Attempt::<SCOPES> { call: &call, wanted, enforcement, parts: Few::new() };
+        let mut attempt = Attempt::<SCOPES>::new(&call, wanted, enforcement);
         let mut taken = Taken::nothing(Outcome::TooMany);
         if wanted.len() <= SCOPES {
             self.plan_new(&mut attempt);
@@ -125,7 +129,7 @@ impl Ledger {
             let replaced = self.commit(lease, &locks, attempt, taken);
             match old {
                 None => chain.set_first(Some(position)),
-                Some(_) => lease.note(attempt.call),
+                Some(_) => lease.note_direction(attempt.call.direction),
             }
             self.set_live(lease, true);
             self.count_changes(attempt, taken);
@@ -177,7 +181,7 @@ impl Ledger {
             }
             let unreserved = limit.calls.saturating_sub(limit.reserved);
             let others = calls.saturating_sub(emergencies);
-            if limit.reserved > 0 && !attempt.call.emergency && others >= unreserved {
+            if limit.reserved > 0 && !attempt.emergency && others >= unreserved {
                 return Some((Bound::Unreserved, others, unreserved));
             }
         }
@@ -265,6 +269,9 @@ impl Ledger {
             } else if own.is_none() {
                 self.scopes.refer(at);
             }
+            // Before its slot: a process that dies in between leaves a count that is too
+            // high, not one that admits a call too many.
+            self.scopes.count(&part.adds, Change::one_more(attempt.emergency));
             if let Some((number, slot)) = own {
                 lease.set_slot(number, merged(slot, part.adds));
             } else {
@@ -275,11 +282,11 @@ impl Ledger {
                 let number = shown.map_or_else(|| lease.slots().count(), |(number, _)| number);
                 lease.set_slot(number, part.adds);
             }
-            self.scopes.count(&part.adds, 1);
             taken.added |= 1 << place;
             directions_only &= !want.counts || own.is_some_and(|(_, slot)| slot.any);
-            taken.second_company |=
-                counts_for_company && want.scope.kind == ScopeKind::COMPANY && part.adds.any;
+            let company = want.scope.kind == ScopeKind::COMPANY && part.adds.any;
+            taken.first_company |= company && !counts_for_company;
+            taken.second_company |= company && counts_for_company;
             for (direction, limit) in limits_added(want, part) {
                 lease.shorten(limit.longest);
                 if taken.exceeded.is_none() && attempt.enforcement.judges_rates() {
