@@ -196,7 +196,18 @@ impl Ledger {
     /// Looks at the next `budget` scopes and frees those whose calls are over and
     /// forgotten at `now`, in ms of the clock of [`super::Call::came`]. How many were freed.
     pub fn sweep(&self, budget: u32, now: u64) -> u32 {
-        self.scopes.sweep(budget, seconds(now))
+        self.sweep_where(budget, now, |_, _| true)
+    }
+
+    /// As [`Ledger::sweep`]; also frees those for which there is no rate any more. `has_rate`
+    /// is asked with kind and id, unless the id is longer than what is kept of it.
+    pub fn sweep_where(
+        &self,
+        budget: u32,
+        now: u64,
+        has_rate: impl Fn(ScopeKind, &[u8]) -> bool,
+    ) -> u32 {
+        self.scopes.sweep(budget, seconds(now), &has_rate)
     }
 
     /// Hash by which a scope is told from others.

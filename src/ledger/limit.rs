@@ -50,7 +50,8 @@ impl Rate {
         &self.counting
     }
 
-    pub(super) fn is_on(&self) -> bool {
+    /// Whether it is one.
+    pub fn is_on(&self) -> bool {
         self.calls > 0
     }
 }

@@ -41,6 +41,9 @@ pub(super) struct Scopes {
     miscounted: &'static AtomicU64,
 }
 
+/// Whether there is a rate for a kind and id.
+pub(super) type HasRate<'a> = &'a dyn Fn(ScopeKind, &[u8]) -> bool;
+
 /// What changes in a scope.
 #[derive(Clone, Copy)]
 pub(super) struct Change {
@@ -246,33 +249,44 @@ impl Scopes {
     }
 
     /// Looks at the next `budget` records, and removes those that no lease refers to and
-    /// whose rates have forgotten their calls at `now`, in s. The caller has locked no
-    /// scope. How many were removed.
-    pub fn sweep(&self, budget: u32, now: u32) -> u32 {
+    /// whose rates have forgotten their calls at `now`, in s, or are none any more. The caller
+    /// has locked no scope. How many were removed.
+    pub fn sweep(&self, budget: u32, now: u32, has_rate: HasRate<'_>) -> u32 {
         let used = self.pool.used_up_to();
         if used == 0 || self.idle.load(Relaxed) == 0 {
             return 0;
         }
         let budget = budget.min(used);
         let first = self.cursor.fetch_add(budget, Relaxed);
-        let removed = |n: &u32| self.remove_forgotten(first.wrapping_add(*n) % used, now);
+        let is_over = |at: u32, until: u32| until <= now || !self.has_rate(at, has_rate);
+        let removed = |n: &u32| self.remove_idle(first.wrapping_add(*n) % used, is_over);
         (0..budget).filter(removed).count() as u32
     }
 
-    fn remove_forgotten(&self, position: u32, now: u32) -> bool {
+    /// Removes a record that only a rate keeps, if that is over by what `is_over` says of its
+    /// position and the time until which it remembers.
+    fn remove_idle(&self, position: u32, is_over: impl Fn(u32, u32) -> bool) -> bool {
         let Some(record) = self.pool.get(position) else { return false };
+        let goes = || idle_until(record).is_some_and(|until| is_over(position, until));
         // Without the lock this only tells where it is worth to look.
-        if !is_forgotten(record, now) {
+        if !goes() {
             return false;
         }
         let key = key_of(record);
         let locks = self.lock::<1>([key].into_iter());
-        let forgotten = self.find(&locks, key) == Some(position) && is_forgotten(record, now);
-        if forgotten {
+        let goes = self.find(&locks, key) == Some(position) && goes();
+        if goes {
             self.idle.fetch_sub(1, Relaxed);
             self.remove(&locks, position, record);
         }
-        forgotten
+        goes
+    }
+
+    /// Whether there is a rate for the scope at a position; true if that cannot be told.
+    fn has_rate(&self, position: u32, has_rate: HasRate<'_>) -> bool {
+        let Some(kind) = self.kind_at(position) else { return true };
+        let (id, length) = self.kept_name(position);
+        id.get(..length).is_none_or(|id| has_rate(kind, id))
     }
 
     /// Takes a record without leases out of its chain.
@@ -336,16 +350,23 @@ impl Scopes {
     /// The id of the scope at a position, with `...` behind it if it is cut. The
     /// caller holds a lease that refers to it, or its lock.
     pub fn name_at(&self, position: u32) -> Vec<u8> {
-        let Some(record) = self.pool.get(position) else { return Vec::new() };
-        let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
-        let words = record.iter().skip(NAME).take(NAME_BYTES / 8);
-        let mut name: Vec<u8> = words.flat_map(|w| w.load(Relaxed).to_ne_bytes()).collect();
-        if length > NAME_BYTES {
-            name.extend_from_slice(b"...");
-        } else {
-            name.truncate(length);
+        let (name, length) = self.kept_name(position);
+        match name.get(..length) {
+            Some(whole) => whole.to_vec(),
+            None => [&name[..], b"..."].concat(),
         }
-        name
+    }
+
+    /// What is kept of the id of the scope at a position, and its length, if that is not
+    /// more.
+    fn kept_name(&self, position: u32) -> ([u8; NAME_BYTES], usize) {
+        let mut name = [0; NAME_BYTES];
+        let Some(record) = self.pool.get(position) else { return (name, 0) };
+        let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
+        for (to, word) in name.as_chunks_mut::<8>().0.iter_mut().zip(record.iter().skip(NAME)) {
+            *to = word.load(Relaxed).to_ne_bytes();
+        }
+        (name, length)
     }
 
     /// Kind, id and live calls of the scope in a record, if there is one with leases.
@@ -392,10 +413,10 @@ fn set_link(record: &Record<WORDS>, next: Option<u32>) {
     record[0].store(kept | next.map_or(0, |p| u64::from(p) + 1), Relaxed);
 }
 
-/// Whether only a rate kept the record, and has forgotten its calls.
-fn is_forgotten(record: &Record<WORDS>, now: u32) -> bool {
+/// Until when a record that only a rate keeps remembers; None: calls keep it, or it is free.
+fn idle_until(record: &Record<WORDS>) -> Option<u32> {
     let (refs, until) = halves(record[REFS].load(Relaxed));
-    refs == 0 && until != 0 && until <= now
+    Some(until).filter(|until| refs == 0 && *until != 0)
 }
 
 pub(super) fn halves(word: u64) -> (u32, u32) {

@@ -57,9 +57,7 @@ impl Ledger {
                 }
             }
             self.attach(&chain, old, &mut attempt, &mut taken);
-            if taken.outcome == Outcome::ScopesFull
-                && self.scopes.sweep(SWEEP, seconds(call.came)) > 0
-            {
+            if taken.outcome == Outcome::ScopesFull && self.sweep(SWEEP, call.came) > 0 {
                 self.attach(&chain, old, &mut attempt, &mut taken);
             }
             // A refusal leaves no trace: a released lease without scopes goes.

@@ -1,8 +1,8 @@
 //! What is added to a call that counts already: another company, a direction, an emergency.
 
 use sipwarden::ledger::{
-    Bound, Call, Calls, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, ScopeKind, Taken,
-    Wanted,
+    Bound, Call, Calls, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, Rate, ScopeKind,
+    Taken, Wanted,
 };
 
 use crate::ledger::{SEED, call, own, try_to, want};
@@ -102,6 +102,28 @@ fn only_the_first_company_of_a_call_is_the_first() {
     ledger.forget(DialogId(1));
     assert!(first(&[of(b"x", b"a"), of(b"y", b"b")].concat()));
     leaves_nothing(&ledger);
+}
+
+/// A reload takes a rate away: what it remembers goes before its window is over.
+#[test]
+fn a_scope_without_calls_goes_when_there_is_no_rate_for_it_any_more() {
+    let ledger = ledger();
+    let limit = Limit { rate: Rate::new(5, 3600, 4).unwrap(), ..Limit::NONE };
+    let long = [b'x'; 40];
+    let ids: [&[u8]; 3] = [b"goes", b"stays", &long];
+    let at_rate = |id| Wanted { limit, ..want(own(0), id, 0) };
+    for (dialog, id) in ids.into_iter().enumerate() {
+        try_to(&ledger, dialog as u64, &[at_rate(id)]);
+    }
+    let has_rate = |kind, id: &[u8]| kind == own(0) && id == b"stays";
+    assert_eq!(ledger.sweep_where(100, 5000, has_rate), 0, "calls keep them");
+    (0..3).for_each(|dialog| assert!(ledger.forget(DialogId(dialog))));
+    assert_eq!(ledger.memory().idle_scopes, 3);
+    // Of an id that is cut nobody knows: it stays for its window.
+    assert_eq!((ledger.sweep_where(100, 5000, has_rate), ledger.memory().idle_scopes), (1, 2));
+    let new = |id: &[u8]| ledger.new_calls(own(0), id, Direction::Any, &limit.rate, 5000);
+    assert_eq!(ids.map(new), [0, 1, 1]);
+    assert_eq!((ledger.sweep(100, 3_700_000), ledger.memory().idle_scopes), (2, 0));
 }
 
 #[test]

@@ -18,7 +18,7 @@ INSERT INTO sipwarden_company VALUES ('a', 'x', 0, 100), ('b', 'y', 0, 100);
 ";
 
 /// Asks what the headers say, and relays. A refusal names what refused.
-const ROUTES: &str = r#"
+pub const ROUTES: &str = r#"
 request_route {
     if (has_totag()) {
         if (loose_route()) { t_relay(); }
@@ -46,10 +46,10 @@ event_route[sipwarden:expired] {
 }
 "#;
 
-struct Stage {
-    kamailio: Kamailio,
-    config: Config,
-    endpoint: Endpoint,
+pub struct Stage {
+    pub kamailio: Kamailio,
+    pub config: Config,
+    pub endpoint: Endpoint,
     callee: AutoCallee,
     db: Sqlite,
     folder: Folder,
@@ -61,7 +61,7 @@ impl Stage {
         Self::with(rows, ROUTES, |config| config.settings(settings))
     }
 
-    fn with(rows: &str, routes: &str, change: impl FnOnce(Config) -> Config) -> Self {
+    pub fn with(rows: &str, routes: &str, change: impl FnOnce(Config) -> Config) -> Self {
         let folder = Folder::new();
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(TENANTS);
@@ -77,7 +77,7 @@ impl Stage {
     }
 
     /// A call with these headers: it is up, or the reason of its refusal.
-    fn call(&self, headers: &[(&str, &str)]) -> Result<Caller<'_>, String> {
+    pub fn call(&self, headers: &[(&str, &str)]) -> Result<Caller<'_>, String> {
         let lines: String =
             headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let mut call = Caller::new(&self.endpoint, self.kamailio.address(), "a", &lines);
@@ -97,7 +97,7 @@ impl Stage {
     }
 
     /// A call of company a with these flags and scopes.
-    fn scoped(&self, flags: &str, scopes: &str) -> Result<Caller<'_>, String> {
+    pub fn scoped(&self, flags: &str, scopes: &str) -> Result<Caller<'_>, String> {
         self.call(&[("X-Company", "a"), ("X-Flags", flags), ("X-Scopes", scopes)])
     }
 
@@ -105,12 +105,12 @@ impl Stage {
         self.scoped(flags, scopes).err().expect("the call was admitted")
     }
 
-    fn hang_up(&self, mut call: Caller<'_>) {
+    pub fn hang_up(&self, mut call: Caller<'_>) {
         call.within("BYE");
     }
 
     /// All calls have gone, and nothing of them is left.
-    fn end(&self, calls: Vec<Caller<'_>>) {
+    pub fn end(&self, calls: Vec<Caller<'_>>) {
         calls.into_iter().for_each(|call| self.hang_up(call));
         wait_for_calls(&self.kamailio, "a", 0);
         wait_for_calls(&self.kamailio, "b", 0);
@@ -314,7 +314,7 @@ fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
 }
 
 /// Kamailio's own schema of the dialog module.
-fn dialog_database(folder: &Folder) -> Sqlite {
+pub fn dialog_database(folder: &Folder) -> Sqlite {
     let db = Sqlite::empty(folder.join("dialogs.sqlite"));
     db.run("PRAGMA journal_mode=WAL;");
     for name in ["standard", "dialog"] {
@@ -324,15 +324,19 @@ fn dialog_database(folder: &Folder) -> Sqlite {
     db
 }
 
+pub fn persistent(dialogs: &Sqlite) -> String {
+    format!(
+        "modparam(\"dialog\", \"db_mode\", 2)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
+         modparam(\"dialog\", \"db_update_period\", 1)\n",
+        dialogs.url()
+    )
+}
+
 #[test]
 fn a_restart_restores_all_scopes_of_a_call() {
     let folder = Folder::new();
     let dialogs = dialog_database(&folder);
-    let settings = format!(
-        "modparam(\"dialog\", \"db_mode\", 2)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
-         modparam(\"dialog\", \"db_update_period\", 1)\n",
-        dialogs.url()
-    );
+    let settings = persistent(&dialogs);
     let mut stage = Stage::new(
         "INSERT INTO sipwarden_limit (kind, id, direction, max_calls, longest) VALUES
              ('carrier', 'x|# %', 'out', 1, NULL), ('did', '*', 'in', 1, 3600),

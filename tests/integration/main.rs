@@ -29,6 +29,7 @@ mod floods;
 mod ivozprovider;
 mod keepalive;
 mod limits;
+mod limits_added;
 mod limits_seen;
 mod logins;
 mod metrics;

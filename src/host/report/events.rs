@@ -169,8 +169,9 @@ pub fn call_would_expire(state: &State, call: &LeaseInfo, why: Expiry) {
 }
 
 fn expired(call: &LeaseInfo, why: Expiry, said_bye: bool) -> Event {
-    let (brand, company) = (call.id(ScopeKind::BRAND), call.id(ScopeKind::COMPANY));
-    let subject = Subject { company, brand, call_id: &call.call_id, ..Subject::default() };
+    let (brand, company) = (call.ids(ScopeKind::BRAND), call.ids(ScopeKind::COMPANY));
+    let (company, brand, call_id) = (&company, &brand, &call.call_id);
+    let subject = Subject { company, brand, call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
     event.with_expiry(why, said_bye)
 }
