@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{ANSWER_VERDICT, Config, Kamailio};
 use crate::support::servers::Server;
 use crate::support::sip::Phone;

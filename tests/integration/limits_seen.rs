@@ -1,7 +1,8 @@
 //! What operators see of limits of their own: events, audit, listings, KEMI.
 
 use crate::support::Folder;
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio};
 use crate::support::proxy::{assert_nothing_left, config, wait_for_calls};
 use crate::support::sip::Phone;

@@ -10,6 +10,7 @@
 pub mod account;
 pub mod browser;
 pub mod call;
+pub mod callee;
 pub mod digest;
 pub mod example;
 pub mod guide;

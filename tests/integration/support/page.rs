@@ -1,7 +1,7 @@
 //! The example configuration with the operators' page.
 
 use super::Folder;
-use super::call::AutoCallee;
+use super::callee::AutoCallee;
 use super::example::Example;
 use super::kamailio::free_port;
 use super::sqlite::Sqlite;
