@@ -76,10 +76,11 @@ impl Slot {
     }
 
     fn bits(self) -> u32 {
-        let flags =
-            [(!self.any, SLOT_SHOWN), (self.inbound, SLOT_INBOUND), (self.outbound, SLOT_OUTBOUND)];
-        let flags = flags.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit);
-        flags.fold((self.position + 1) & SLOT_POSITION, |bits, bit| bits | bit)
+        let flag = |on: bool, bit: u32| if on { bit } else { 0 };
+        (self.position + 1) & SLOT_POSITION
+            | flag(!self.any, SLOT_SHOWN)
+            | flag(self.inbound, SLOT_INBOUND)
+            | flag(self.outbound, SLOT_OUTBOUND)
     }
 }
 
@@ -208,12 +209,13 @@ impl Lease<'_> {
 
     /// The scopes, with the number of their slots.
     pub fn slots(self) -> impl Iterator<Item = (usize, Slot)> {
-        let words = self.0.iter().skip(SLOTS).take(CALL_ID - SLOTS);
-        let halves = words.flat_map(|word| {
-            let word = word.load(Relaxed);
-            [word as u32, (word >> 32) as u32]
-        });
-        halves.map_while(Slot::read).enumerate()
+        (0..SCOPES).map_while(move |number| Some((number, self.slot(number)?)))
+    }
+
+    /// A slot that is used.
+    pub fn slot(self, number: usize) -> Option<Slot> {
+        let word = self.0.get(SLOTS + number / 2).filter(|_| number < SCOPES)?;
+        Slot::read((word.load(Relaxed) >> (32 * (number as u32 % 2))) as u32)
     }
 
     /// Fills a slot: the one after the last, or one that is used.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use ahash::RandomState;
+
 use super::DialogId;
 use super::info::{LeaseInfo, LeaseScope, ScopeInfo};
 use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
@@ -22,7 +24,8 @@ pub struct Ledger {
     pub(super) live: &'static AtomicU64,
     /// Locks that were taken over when calls were counted anew.
     pub(super) recounted: &'static AtomicU64,
-    seed: u64,
+    /// Keyed, and the same in all processes.
+    hasher: RandomState,
 }
 
 /// Scopes for each call that fits: more than calls have in the mean, since most share
@@ -74,7 +77,7 @@ impl Ledger {
             scopes: Scopes::new(scopes, capacity.saturating_mul(KEPT_PER_CALL), seed)?,
             live,
             recounted,
-            seed: seed[0] ^ seed[1],
+            hasher: RandomState::with_seeds(seed[0], seed[1], !seed[0], !seed[1]),
         })
     }
 
@@ -268,8 +271,7 @@ impl Ledger {
 
     /// Hash by which a Call-ID is found.
     pub fn hash(&self, text: &[u8]) -> u64 {
-        let seed = (self.seed, !self.seed);
-        siphasher::sip::SipHasher13::new_with_keys(seed.0, seed.1).hash(text)
+        self.hasher.hash_one(text)
     }
 
     /// Sizes and use.
@@ -372,7 +374,9 @@ impl Ledger {
 
     fn change_in<const N: usize>(&self, lease: Lease<'_>, by: Change) {
         let locks: Locks<N> = self.scopes.lock(self.keys(lease));
-        lease.slots().for_each(|(_, slot)| self.scopes.count(&slot, by));
+        for (_, slot) in lease.slots() {
+            self.scopes.count(&slot, by);
+        }
         drop(locks);
     }
 
@@ -386,13 +390,13 @@ impl Ledger {
     }
 
     fn detach_in<const N: usize>(&self, lease: Lease<'_>) {
-        let locks: Locks<N> = self.scopes.lock(self.keys(lease));
-        let live = lease.is_live();
-        self.set_live(lease, false);
         let mut slots = Few::<Slot, N>::new();
         for (_, slot) in lease.slots() {
             slots.push(slot);
         }
+        let locks: Locks<N> = self.scopes.lock(slots.iter().map(|slot| self.key_of(slot)));
+        let live = lease.is_live();
+        self.set_live(lease, false);
         // A slot must not name a scope that is gone.
         lease.clear_slots();
         for slot in slots.iter() {
@@ -404,8 +408,11 @@ impl Ledger {
     }
 
     fn keys(&self, lease: Lease<'_>) -> impl Iterator<Item = Key> {
-        let key = |slot: Slot| self.scopes.key_at(slot.position).unwrap_or_default();
-        lease.slots().map(move |(_, slot)| key(slot))
+        lease.slots().map(|(_, slot)| self.key_of(&slot))
+    }
+
+    fn key_of(&self, slot: &Slot) -> Key {
+        self.scopes.key_at(slot.position).unwrap_or_default()
     }
 
     /// A lease refers no more to a company that it was only shown for.

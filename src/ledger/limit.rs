@@ -126,6 +126,12 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Whether a limit of calls or a rate is for it.
+    pub(super) fn limits_calls(&self) -> bool {
+        let limits = |limit: &Limit| limit.calls > 0 || limit.rate.is_on();
+        limits(&self.limit) || limits(&self.directed)
+    }
+
     /// The limits that hold, with their directions.
     pub fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
         let directed = (self.direction != Direction::Any).then_some(&self.directed);

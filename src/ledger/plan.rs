@@ -16,8 +16,10 @@ pub(super) struct Part {
     pub adds: Slot,
     /// The scope becomes one that is only shown.
     pub shown: bool,
-    /// The lease has the scope already.
-    pub own: bool,
+    /// The slot of the lease that has the scope already.
+    pub own: Option<u8>,
+    /// A part before adds to the same scope.
+    pub again: bool,
     /// The scope has a record.
     pub known: bool,
     /// The record is reserved for it.
@@ -56,8 +58,9 @@ impl<'a, const N: usize> Attempt<'a, N> {
 
     /// What changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = (usize, &'a Wanted<'a>, &Part)> {
-        let all = self.wanted.iter().zip(self.parts.iter()).enumerate();
-        all.map(|(at, (want, part))| (at, want, part)).filter(|(_, _, part)| part.changes())
+        // Not zipped: that costs more than the look that it saves.
+        let changes = self.parts.iter().enumerate().filter(|(_, part)| part.changes());
+        changes.filter_map(|(at, part)| Some((at, self.wanted.get(at)?, part)))
     }
 
     /// Whether a scope of this kind is planned so far.
@@ -73,6 +76,26 @@ impl<'a, const N: usize> Attempt<'a, N> {
         self.adds(kind) || self.wanted.iter().any(counts)
     }
 
+    /// Whether a scope is named twice.
+    pub fn has_repeats(&self) -> bool {
+        self.parts.iter().any(|part| part.again)
+    }
+
+    /// Parts for the same scope have one record.
+    pub fn share_positions(&mut self) {
+        for at in 0..self.parts.as_slice().len() {
+            let Some(part) = self.parts.as_slice().get(at) else { continue };
+            if !part.again || part.known {
+                continue;
+            }
+            let same = |before: &&Part| before.known && before.key == part.key;
+            let position = self.parts.iter().find(same).and_then(Part::position);
+            if let (Some(position), Some(part)) = (position, self.parts.iter_mut().nth(at)) {
+                part.set_position(position);
+            }
+        }
+    }
+
     fn without_changes(&mut self, outcome: Outcome) -> Outcome {
         self.parts.iter_mut().for_each(|part| *part = nothing_added(part));
         outcome
@@ -86,7 +109,8 @@ impl Ledger {
             let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
             part.shown = !want.counts && !attempt.shows_for(want.scope.kind);
             if want.counts {
-                part.adds = lacking(want, counted_by(&attempt.parts, part.key));
+                part.again = is_planned(&attempt.parts, part.key);
+                part.adds = lacking(want, counted_by(&attempt.parts, &part));
             }
             attempt.parts.push(part);
         }
@@ -103,25 +127,29 @@ impl Ledger {
             slots.push((self.scopes.key_at(slot.position).unwrap_or_default(), slot));
         }
         let kind_of = |slot: &Slot| self.scopes.kind_at(slot.position);
-        let slot_of = |key: Key| slots.iter().find(|(of, _)| *of == key).map(|(_, slot)| *slot);
-        let counts_in = |key: Key| slot_of(key).is_some_and(|slot| slot.any);
+        let slot_of = |key: Key| {
+            let mut all = slots.iter().enumerate();
+            all.find(|(_, (of, _))| *of == key).map(|(number, (_, slot))| (number as u8, *slot))
+        };
+        let counts_in = |key: Key| slot_of(key).is_some_and(|(_, slot)| slot.any);
         let has = |kind: ScopeKind| slots.iter().any(|(_, slot)| kind_of(slot) == Some(kind));
         let mut rest = attempt.wanted;
         while let Some((want, behind)) = rest.split_first() {
             rest = behind;
             let key = self.scopes.key(&want.scope);
-            let own = slot_of(key);
-            let mut part = Part { key, own: own.is_some(), ..Part::default() };
-            if let Some(slot) = own {
+            let (own, slot) = slot_of(key).unzip();
+            let again = is_planned(&attempt.parts, key);
+            let mut part = Part { key, own, again, ..Part::default() };
+            if let Some(slot) = slot {
                 part.set_position(slot.position);
             }
             // The company of a brand is behind it. It may have another one by now: then the
             // call stays where it counts.
             let moved = want.scope.kind == ScopeKind::BRAND
-                && !own.is_some_and(|slot| slot.any)
+                && !slot.is_some_and(|slot| slot.any)
                 && company_in(behind).is_some_and(|company| counts_in(self.scopes.key(&company)));
             if want.counts && !moved {
-                let counted = merged(own.unwrap_or_default(), counted_by(&attempt.parts, key));
+                let counted = merged(slot.unwrap_or_default(), counted_by(&attempt.parts, &part));
                 part.adds = Slot { position: part.adds.position, ..lacking(want, counted) };
             } else if !want.counts {
                 let kind = want.scope.kind;
@@ -160,7 +188,7 @@ pub(super) fn fits<const N: usize>(live: Option<Lease<'_>>, attempt: &Attempt<'_
     let Some(lease) = live else { return true };
     let mut new = Few::<Key>::new();
     let mut replaces = false;
-    for (_, want, part) in attempt.changes().filter(|(_, _, part)| !part.own) {
+    for (_, want, part) in attempt.changes().filter(|(_, _, part)| part.own.is_none()) {
         if !new.iter().any(|key| *key == part.key) {
             new.push(part.key);
         }
@@ -177,7 +205,7 @@ pub(super) fn replaceable<const N: usize>(
     attempt: &Attempt<'_, N>,
 ) -> Option<(usize, Slot)> {
     let counted = |position: u32| {
-        let mut own = attempt.changes().filter(|(_, _, part)| part.own && part.adds.any);
+        let mut own = attempt.changes().filter(|(_, _, part)| part.own.is_some() && part.adds.any);
         own.any(|(_, _, part)| part.adds.position == position)
     };
     lease.slots().find(|(_, slot)| !slot.any && !counted(slot.position))
@@ -193,10 +221,15 @@ fn lacking(want: &Wanted<'_>, counted: Slot) -> Slot {
     }
 }
 
-/// How the parts so far count the call in a scope.
-fn counted_by<const N: usize>(parts: &Few<Part, N>, key: Key) -> Slot {
-    let same = parts.iter().filter(|part| part.key == key).map(|part| part.adds);
-    same.fold(Slot::default(), merged)
+/// Whether one of the parts so far adds to a scope.
+fn is_planned<const N: usize>(parts: &Few<Part, N>, key: Key) -> bool {
+    parts.iter().any(|part| part.key == key && part.changes())
+}
+
+/// How the parts so far count the call in the scope of the next one.
+fn counted_by<const N: usize>(parts: &Few<Part, N>, next: &Part) -> Slot {
+    let same = |part: &&Part| next.again && part.key == next.key;
+    parts.iter().filter(same).map(|part| part.adds).fold(Slot::default(), merged)
 }
 
 pub(super) fn merged(slot: Slot, adds: Slot) -> Slot {

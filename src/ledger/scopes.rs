@@ -1,9 +1,8 @@
 //! The records of scopes: found by kind and id, counted under the lock of their bucket.
 
-use std::hash::Hasher;
 use std::io;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 use super::lease::Slot;
 use super::limit::Calls;
@@ -84,10 +83,8 @@ impl Scopes {
     }
 
     pub fn key(&self, scope: &Scope<'_>) -> Key {
-        let mut hasher = SipHasher13::new_with_keys(self.seed[0], self.seed[1]);
-        hasher.write_u8(scope.kind.number() as u8);
-        hasher.write(scope.id);
-        let hash = hasher.finish128();
+        let kind = scope.kind.number() as u64;
+        let hash = SipHasher13::new_with_keys(self.seed[0] ^ kind, self.seed[1]).hash(scope.id);
         Key(hash.h1, hash.h2)
     }
 
@@ -100,14 +97,16 @@ impl Scopes {
             *index = self.buckets.of(key.0);
             count += 1;
         }
-        let indexes = indexes.get_mut(..count).unwrap_or_default();
-        indexes.sort_unstable();
-        let mut last = None;
-        for (slot, &mut index) in locks.iter_mut().zip(indexes) {
-            if last != Some(index) {
-                *slot = self.buckets.lock(index).map(|locked| (index, locked));
-            }
-            last = Some(index);
+        let indexes = indexes.get(..count).unwrap_or_default();
+        // They are few: to look for the next one is cheaper than to sort them.
+        let after = |last: Option<u32>| {
+            indexes.iter().copied().filter(|index| last.is_none_or(|last| *index > last)).min()
+        };
+        let mut next = after(None);
+        for slot in &mut locks {
+            let Some(index) = next else { break };
+            *slot = self.buckets.lock(index).map(|locked| (index, locked));
+            next = after(next);
         }
         locks
     }
@@ -180,33 +179,33 @@ impl Scopes {
     }
 
     /// Changes the calls of a scope, and the emergencies among them, in all directions that
-    /// `slot` names. Its bucket is among the locked ones.
-    pub fn count(&self, slot: &Slot, by: Change) {
-        let Some(record) = self.pool.get(slot.position) else { return };
-        let change = |direction: Direction| {
-            let Some(word) = record.get(COUNTS + direction as usize) else { return };
+    /// `slot` names. Its bucket is among the locked ones. Its calls then.
+    pub fn count(&self, slot: &Slot, by: Change) -> Calls {
+        let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
+        let [any, inbound, outbound] = [COUNTS, COUNTS + 1, COUNTS + 2].map(|at| &record[at]);
+        let changed = |word: &AtomicU64, on: bool| {
             let (calls, emergencies) = halves(word.load(Relaxed));
+            if !on {
+                return (calls, emergencies);
+            }
             let calls = self.changed(calls, by.calls);
-            word.store(word_of(calls, self.changed(emergencies, by.emergencies)), Relaxed);
+            let emergencies = self.changed(emergencies, by.emergencies);
+            word.store(word_of(calls, emergencies), Relaxed);
+            (calls, emergencies)
         };
-        if slot.any {
-            change(Direction::Any);
-        }
-        if slot.inbound {
-            change(Direction::In);
-        }
-        if slot.outbound {
-            change(Direction::Out);
-        }
+        let (any, emergencies) = changed(any, slot.any);
+        let (inbound, _) = changed(inbound, slot.inbound);
+        let (outbound, _) = changed(outbound, slot.outbound);
+        Calls { any, inbound, outbound, emergencies }
     }
 
     /// A count after a change. One that would go below zero stays there, and is counted:
     /// in silence it would hide that calls are taken out twice.
     fn changed(&self, count: u32, by: i32) -> u32 {
-        if count.checked_add_signed(by).is_none() {
+        count.checked_add_signed(by).unwrap_or_else(|| {
             self.miscounted.fetch_add(1, Relaxed);
-        }
-        count.saturating_add_signed(by)
+            count.saturating_add_signed(by)
+        })
     }
 
     pub fn miscounted(&self) -> u64 {

@@ -7,8 +7,8 @@ use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
 use super::plan::{Attempt, Part, fits, merged, replaceable};
 use super::rate::{RateOf, seconds};
-use super::scope::{Direction, Few, SCOPES, ScopeKind, USUAL};
-use super::scopes::{Change, Key, LockedScopes, Locks};
+use super::scope::{Direction, SCOPES, ScopeKind, USUAL};
+use super::scopes::{Change, LockedScopes, Locks};
 use crate::shm::Locked;
 
 /// Records that an attempt looks through when there is no room for a scope.
@@ -65,7 +65,10 @@ impl Ledger {
                 self.remove(&chain, position, lease);
             }
         }
-        self.add_counts(&attempt, &mut taken);
+        // Of a new call the attempt has noted all, but for a scope that is named twice.
+        if live.is_some() || attempt.has_repeats() {
+            self.add_counts(&attempt, &mut taken);
+        }
         taken
     }
 
@@ -130,7 +133,9 @@ impl Ledger {
                 Some(_) => lease.note_direction(attempt.call.direction),
             }
             self.set_live(lease, true);
-            self.count_changes(attempt, taken);
+            if attempt.has_repeats() {
+                self.count_changes(attempt, taken);
+            }
             drop(locks);
             if let Some(shown) = replaced {
                 self.leave(shown);
@@ -145,7 +150,8 @@ impl Ledger {
     /// refuses it before what does not.
     fn judge<const N: usize>(&self, attempt: &Attempt<'_, N>, taken: &mut Taken) -> bool {
         taken.exceeded = None;
-        for (at, want, part) in attempt.changes() {
+        let limited = |(_, want, _): &(usize, &Wanted<'_>, &Part)| want.limits_calls();
+        for (at, want, part) in attempt.changes().filter(limited) {
             for (direction, limit) in limits_added(want, part) {
                 let Some((bound, calls, admitted)) = self.exceeds(attempt, part, direction, limit)
                 else {
@@ -210,38 +216,30 @@ impl Ledger {
                 (position, Lease(self.leases.get(position)?))
             }
         };
-        let mut reserved = Few::<(Key, u32), N>::new();
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
-            if part.known || !part.changes() {
+            if part.known || part.again || !part.changes() {
                 continue;
             }
-            // A scope that is named twice has one record.
-            let again = reserved.iter().find(|(key, _)| *key == part.key);
-            if let Some((_, position)) = again {
-                part.set_position(*position);
-            } else if let Some(position) = self.scopes.reserve(want.scope.kind) {
-                reserved.push((part.key, position));
-                part.set_position(position);
-                part.reserved = true;
-            } else {
+            let Some(position) = self.scopes.reserve(want.scope.kind) else {
                 taken.outcome = Outcome::ScopesFull;
-                self.give_back(attempt, reserved.as_slice());
+                self.give_back(attempt);
                 if old.is_none() {
                     self.leases.give(lease.0);
                 }
                 return None;
-            }
+            };
+            part.set_position(position);
+            part.reserved = true;
         }
+        attempt.share_positions();
         Some(lease)
     }
 
-    /// Gives back what was reserved for these keys; no part names it any more.
-    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>, reserved: &[(Key, u32)]) {
+    /// Gives back what was reserved.
+    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
             if part.reserved {
                 self.scopes.give_back(part.adds.position, want.scope.kind);
-            }
-            if reserved.iter().any(|(key, _)| *key == part.key) {
                 (part.reserved, part.known) = (false, false);
             }
         }
@@ -258,10 +256,16 @@ impl Ledger {
     ) -> Option<u32> {
         let mut replaced = None;
         let mut directions_only = true;
-        let counts_for_company = self.counts_for_company(lease);
+        let live = lease.is_live();
+        let counts_for_company = live && self.counts_for_company(lease);
+        let mut slots = if live { lease.slots().count() } else { 0 };
         for (place, want, part) in attempt.changes() {
             let at = part.adds.position;
-            let own = lease.slots().find(|(_, slot)| slot.position == at);
+            let own = match part.own {
+                Some(number) => lease.slot(number.into()).map(|slot| (number.into(), slot)),
+                None if part.again => lease.slots().find(|(_, slot)| slot.position == at),
+                None => None,
+            };
             if part.reserved {
                 self.scopes.link(locks, at, part.key, &want.scope);
             } else if own.is_none() {
@@ -269,15 +273,21 @@ impl Ledger {
             }
             // Before its slot: a process that dies in between leaves a count that is too
             // high, not one that admits a call too many.
-            self.scopes.count(&part.adds, Change::one_more(attempt.emergency));
+            let calls = self.scopes.count(&part.adds, Change::one_more(attempt.emergency));
+            if want.counts
+                && let Some(noted) = taken.counts.get_mut(place)
+            {
+                *noted = Some(calls);
+            }
             if let Some((number, slot)) = own {
                 lease.set_slot(number, merged(slot, part.adds));
             } else {
-                let shown = (want.counts && want.scope.kind == ScopeKind::COMPANY)
+                let shown = (live && want.counts && want.scope.kind == ScopeKind::COMPANY)
                     .then(|| replaceable(lease, attempt))
                     .flatten();
                 replaced = replaced.or(shown.map(|(_, slot)| slot.position));
-                let number = shown.map_or_else(|| lease.slots().count(), |(number, _)| number);
+                let number = shown.map_or(slots, |(number, _)| number);
+                slots += usize::from(shown.is_none());
                 lease.set_slot(number, part.adds);
             }
             taken.added |= 1 << place;
@@ -292,7 +302,7 @@ impl Ledger {
                 }
             }
         }
-        let held = directions_only && lease.is_live();
+        let held = directions_only && live;
         taken.outcome = if held { Outcome::Held } else { Outcome::Counted };
         replaced
     }
@@ -336,19 +346,16 @@ impl Ledger {
 }
 
 /// The limits for the counts that a part adds to.
-fn limits_added<'a>(
-    want: &'a Wanted<'_>,
-    part: &Part,
-) -> impl Iterator<Item = (Direction, &'a Limit)> {
-    let adds = part.adds;
-    want.limits().filter(move |(direction, _)| match direction {
-        Direction::Any => adds.any,
-        Direction::In => adds.inbound,
-        Direction::Out => adds.outbound,
-    })
+fn limits_added<'a>(want: &'a Wanted<'_>, part: &Part) -> [(Direction, &'a Limit); 2] {
+    static NONE: Limit = Limit::NONE;
+    let directed = part.adds.inbound || part.adds.outbound;
+    [
+        (Direction::Any, if part.adds.any { &want.limit } else { &NONE }),
+        (want.direction, if directed { &want.directed } else { &NONE }),
+    ]
 }
 
 /// A record that was found may be gone once its lock is left.
 fn forget_positions<const N: usize>(attempt: &mut Attempt<'_, N>) {
-    attempt.parts.iter_mut().for_each(|part| part.known = part.own);
+    attempt.parts.iter_mut().for_each(|part| part.known = part.own.is_some());
 }
