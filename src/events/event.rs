@@ -16,9 +16,9 @@ pub enum EventKind {
     BlockEnded,
     /// A request was refused for its source.
     Denied,
-    /// A call was refused: a roadwarrior, company or brand was at its limit.
+    /// A call was refused: the calls of a scope have reached its limit.
     Limit,
-    /// Calls of a company or brand have come near to its limit.
+    /// Calls of a scope have come near to its limit.
     NearLimit,
     Reload,
     ReloadFailed,
@@ -215,6 +215,12 @@ impl Event {
         self
     }
 
+    /// In monitor mode: it would be so without it.
+    pub fn watched(mut self) -> Self {
+        self.marks |= MONITORED;
+        self
+    }
+
     /// The same event, `count` times, the last one at `time`.
     pub fn repeated(mut self, count: u32, since: u64, time: u64) -> Self {
         (self.count, self.since, self.time) = (count, since, time);
@@ -289,13 +295,39 @@ impl Event {
         if self.marks & TEXT == 0 { self.kept() } else { &[] }
     }
 
-    /// Why a reload failed, the Call-ID of a leak or of a call that expired.
+    /// Why a reload failed, the Call-ID of a leak or of a call that expired, the scope of a
+    /// limit as `kind=id`.
     pub fn text(&self) -> &[u8] {
         match self.kind() {
             Some(EventKind::Leak | EventKind::CallExpired) => self.call_id(),
             _ if self.marks & TEXT != 0 => self.kept(),
             _ => &[],
         }
+    }
+
+    /// Kind and id of the scope whose limit it is about.
+    pub fn limited(&self) -> Option<(&[u8], &[u8])> {
+        if !matches!(self.kind(), Some(EventKind::Limit | EventKind::NearLimit)) {
+            return None;
+        }
+        if self.marks & TEXT != 0 {
+            let at = self.kept().iter().position(|byte| *byte == b'=')?;
+            let (kind, id) = self.kept().split_at_checked(at)?;
+            return Some((kind, id.get(1..)?));
+        }
+        match self.verdict() {
+            Some(Verdict::BrandLimit) => Some((b"brand", self.brand())),
+            Some(Verdict::CompanyLimit) => Some((b"company", self.company())),
+            Some(Verdict::RoadwarriorLimit) => Some((b"roadwarrior", self.aor())),
+            None if self.company().is_empty() => Some((b"brand", self.brand())),
+            None => Some((b"company", self.company())),
+            Some(_) => None,
+        }
+    }
+
+    /// The AoR or text, whichever there is.
+    pub fn about(&self) -> &[u8] {
+        self.kept()
     }
 
     fn kept(&self) -> &[u8] {
@@ -389,6 +421,14 @@ mod tests {
         let why = Subject { text: b"no such table", ..Subject::default() };
         let failed = Event::new(EventKind::ReloadFailed, 1, &why);
         assert_eq!((failed.aor(), failed.text()), (&b""[..], &b"no such table"[..]));
+        let scope = Subject { company: b"c", brand: b"b", text: b"did=7=8", ..Subject::default() };
+        let limit = Event::new(EventKind::Limit, 1, &scope);
+        assert_eq!(limit.limited(), Some((&b"did"[..], &b"7=8"[..])));
+        let near = Event::new(EventKind::NearLimit, 1, &Subject { text: b"", ..scope });
+        assert_eq!(near.limited(), Some((&b"company"[..], &b"c"[..])));
+        let near =
+            Event::new(EventKind::NearLimit, 1, &Subject { text: b"", company: b"", ..scope });
+        assert_eq!(near.limited(), Some((&b"brand"[..], &b"b"[..])));
         let call = Subject { call_id: b"abc", ..Subject::default() };
         let leak = Event::new(EventKind::Leak, 1, &call);
         assert_eq!((leak.aor(), leak.text(), leak.call_id()), (&b""[..], &b"abc"[..], &b"abc"[..]));

@@ -1,5 +1,7 @@
 //! Limits: what a scope admits, and what a call meant for it has exceeded.
 
+use bytemuck::{Pod, Zeroable};
+
 use super::scope::{Direction, Scope, ScopeKind};
 use crate::limiter::Counting;
 
@@ -8,15 +10,17 @@ use crate::limiter::Counting;
 /// No call is refused of a source that sends at most [`Rate::calls`] in every window, and
 /// no span of 13/14 of a window, less one tick of the clock, admits more; 12/14 where calls
 /// are judged after later ones, by up to a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Rate {
-    calls: u32,
     counting: Counting,
+    calls: u32,
+    padding: u32,
 }
 
 impl Rate {
     /// No limit.
-    pub const NONE: Self = Rate { calls: 0, counting: Counting::NONE };
+    pub const NONE: Self = Rate { counting: Counting::NONE, calls: 0, padding: 0 };
     /// The most calls that a window may admit.
     pub const MAX_CALLS: u32 = u16::MAX as u32;
     /// The longest window in seconds: 24 days.
@@ -28,7 +32,8 @@ impl Rate {
         let fits = (1..=Self::MAX_CALLS).contains(&calls)
             && (1..=Self::MAX_WINDOW).contains(&window)
             && tick <= 100;
-        fits.then(|| Rate { calls, counting: Counting::NONE.change(window * 1000, tick) })
+        let counting = || Counting::NONE.change(window * 1000, tick);
+        fits.then(|| Rate { counting: counting(), calls, padding: 0 })
     }
 
     /// Calls that it admits within [`Rate::window`]; 0 is off.
@@ -45,7 +50,8 @@ impl Rate {
         &self.counting
     }
 
-    pub(super) fn is_on(&self) -> bool {
+    /// Whether it is one.
+    pub fn is_on(&self) -> bool {
         self.calls > 0
     }
 }
@@ -57,25 +63,38 @@ impl Default for Rate {
 }
 
 /// What holds for the calls of a scope, in one direction or in any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Limit {
+    /// New calls that it admits.
+    pub rate: Rate,
     /// Live calls that it admits; 0 is off.
     pub calls: u32,
     /// So many of them are left for emergencies.
     pub reserved: u32,
     /// Seconds that a call may last; 0 is off.
     pub longest: u32,
-    /// New calls that it admits.
-    pub rate: Rate,
+    /// Percent of the live calls from which on they are near to it; 0: never. Asked by
+    /// those that tell, not by the ledger.
+    pub near: u32,
 }
 
 impl Limit {
     /// Nothing holds.
     pub const NONE: Self = Limit::calls(0);
 
+    /// Whether the last of so many live calls has brought them near to it.
+    pub fn comes_near(&self, calls: u32) -> bool {
+        let is_near =
+            |calls: u32| u64::from(calls) * 100 >= u64::from(self.calls) * u64::from(self.near);
+        self.calls > 0
+            && self.near > 0
+            && calls.checked_sub(1).is_some_and(|before| is_near(calls) && !is_near(before))
+    }
+
     /// Only of live calls.
     pub const fn calls(calls: u32) -> Self {
-        Limit { calls, reserved: 0, longest: 0, rate: Rate::NONE }
+        Limit { calls, reserved: 0, longest: 0, near: 0, rate: Rate::NONE }
     }
 }
 
@@ -107,8 +126,14 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Whether a limit of calls or a rate is for it.
+    pub(super) fn limits_calls(&self) -> bool {
+        let limits = |limit: &Limit| limit.calls > 0 || limit.rate.is_on();
+        limits(&self.limit) || limits(&self.directed)
+    }
+
     /// The limits that hold, with their directions.
-    pub(super) fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
+    pub fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
         let directed = (self.direction != Direction::Any).then_some(&self.directed);
         [(Direction::Any, Some(&self.limit)), (self.direction, directed)]
             .into_iter()

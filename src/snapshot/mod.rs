@@ -7,13 +7,17 @@
 mod blob;
 mod compile;
 mod ids;
+mod limit_view;
+mod limits;
 mod prefixes;
 mod rows;
 mod sources;
+mod text;
 mod view;
 
 pub use blob::Blob;
 pub use compile::{TooLarge, compile};
+pub use limits::ScopeLimits;
 pub use rows::kept;
 pub use sources::SourceKind;
 pub use view::{CompanyView, Counts, UserView, View};

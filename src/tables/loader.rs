@@ -3,21 +3,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::value::{Column, alike, name, number, prefix, quoted, quoted_or_null, switch, text};
+use super::value::{
+    Column, MAX_AOR, MAX_CALLS, MAX_ID, alike, name, number, prefix, quoted, quoted_or_null,
+    switch, text,
+};
 use super::{
-    BadRows, Brand, Company, Configuration, Country, MinPrefix, Problem, Problems, RangeRow, Table,
-    Trusted, User,
+    BadRows, Brand, Company, Configuration, Country, Limits, MinPrefix, Problem, Problems,
+    RangeRow, Table, Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::{ClassId, ClassNames};
-
-/// Longest id of a brand or company, in bytes.
-pub const MAX_ID: usize = 128;
-/// Longest AoR: a user part of 64, `@`, and a domain of 255 bytes.
-pub const MAX_AOR: usize = 320;
-/// Highest call limit.
-pub const MAX_CALLS: u32 = i32::MAX as u32;
 
 type Ids = HashMap<Box<[u8]>, u32>;
 
@@ -77,6 +73,12 @@ impl Loader {
         self
     }
 
+    /// With the kinds of scopes that are known.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
     /// With the countries of networks.
     pub fn networks(mut self, networks: CountryNetworks) -> Self {
         self.config.networks = networks;
@@ -105,6 +107,9 @@ impl Loader {
             }
             (Table::User, &[aor, company, calls]) => self.user(aor, company, calls, number),
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
+            (Table::Limit, values) if let Ok(values) = values.try_into() => {
+                self.config.limits.row(values)
+            }
             _ => Err(format!(
                 "{} columns where {} are expected",
                 values.len(),

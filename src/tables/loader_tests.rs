@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn names() -> [String; 6] {
+fn names() -> [String; Table::ALL.len()] {
     Table::ALL.map(|t| t.short_name().to_owned())
 }
 

@@ -150,6 +150,7 @@ fn a_second_company_is_added_or_nothing_changes() {
     assert_eq!((live(b"a"), live(b"b"), ledger.live(ScopeKind::BRAND, b"x")), (1, 1, 2));
     let second = take(&ledger, 1, &of(b"x", b"c", 1));
     assert_eq!((second.outcome, second.second_company), (Outcome::Counted, true));
+    assert_eq!(second.raised().map(|(at, _)| at).collect::<Vec<_>>(), [1], "not of the brand");
     // The brand of both counts the call once.
     assert_eq!((live(b"a"), live(b"c"), ledger.live(ScopeKind::BRAND, b"x")), (1, 1, 2));
     assert_eq!(take(&ledger, 3, &of(b"x", b"a", 1)).outcome, Outcome::Refused);

@@ -20,7 +20,9 @@ fn tables_are_read_and_reloaded(mut server: Server, backslash: &str) {
         INSERT INTO sipwarden_company VALUES ('qu''ote%s é', 'b', 0, 0);
         INSERT INTO sipwarden_company_country VALUES ('c7', 'ES');
         INSERT INTO sipwarden_user VALUES ('alice@c7.example', 'c7', 3);
-        INSERT INTO sipwarden_trusted VALUES ('192.0.2.1', NULL, 'exempt'), ('192.0.2.2', 32, NULL);");
+        INSERT INTO sipwarden_trusted VALUES ('192.0.2.1', NULL, 'exempt'), ('192.0.2.2', 32, NULL);
+        INSERT INTO sipwarden_limit VALUES ('company', 'c7', 'in', 120, 10, 60, 5, 3600, NULL);
+        INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES ('did', '*', 3, 1);");
 
     // The schema may be run again: the rows stay, as the log shows below.
     server.create_tables();
@@ -28,17 +30,22 @@ fn tables_are_read_and_reloaded(mut server: Server, backslash: &str) {
     // A text that a driver might take for an escape sequence.
     server.run(&format!("INSERT INTO sipwarden_company VALUES ('{backslash}x37', 'b', 0, 0);"));
 
-    let mut config = Config::new(&server.url());
+    let mut config = Config::new(&server.url())
+        .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
     config.modules = server.driver().into();
     let kamailio = config.start();
     let log = kamailio.log();
     let rows = format!(
-        "1 brands, {} companies, {} ranges, 1 countries, 1 users, 2 trusted",
+        "1 brands, {} companies, {} ranges, 1 countries, 1 users, 2 trusted, 2 limits",
         COMPANIES + 2,
         COMPANIES + 2
     );
     assert!(log.contains(&rows), "{log}");
     assert!(!log.contains("sip:secret@"), "{log}");
+    let limits = kamailio.rpc("sipwarden.company", json!(["c7"]))["limits"].clone();
+    let numbers = ["max_calls", "max_new", "window_seconds", "reserved", "longest", "near_percent"];
+    assert_eq!(numbers.map(|name| limits[0][name].as_u64()), [120, 10, 60, 5, 3600, 80].map(Some));
+    assert_eq!(limits[0]["direction"], "in", "{limits}");
 
     let phone = Phone::new("127.0.1.1", kamailio.address());
     assert_eq!(phone.ask("c7").reason, "granted_range");

@@ -200,7 +200,8 @@ unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u
 /// What cannot be opened or read, without the password.
 pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), String> {
     let connection = Connection::open(&source.db_url)?;
-    for (table, name) in Table::ALL.into_iter().zip(&source.tables) {
+    let named = Table::ALL.into_iter().zip(&source.tables).filter(|(_, name)| !name.is_empty());
+    for (table, name) in named {
         if !connection.read(table, name, loader)? {
             drop(connection);
             return Err(unreadable(&source.db_url, table, name));

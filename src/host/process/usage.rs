@@ -1,4 +1,4 @@
-//! Companies and brands for a monitoring system: few at a time, by events.
+//! Companies, brands and scopes for a monitoring system: few at a time, by events.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,8 +7,9 @@ use super::route::run_route;
 use crate::clock;
 use crate::events::{Event, EventKind, Subject};
 use crate::host::contract::log;
-use crate::host::state::usage::{NEAR, Usage, brands, companies};
+use crate::host::state::usage::{NEAR, Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
+use crate::ledger::Direction;
 
 /// Ms between two rounds.
 const PERIOD: u64 = 10_000;
@@ -25,8 +26,9 @@ const LIFE: u64 = 60_000 + 2 * PERIOD;
 
 thread_local! {
     static TOLD: Cell<u64> = const { Cell::new(0) };
-    /// Companies with their brands, and brands.
-    static LABELS: RefCell<[Labels; 2]> = const { RefCell::new([Labels::NONE, Labels::NONE]) };
+    /// Companies with their brands; brands; ids of other scopes with their kinds.
+    static LABELS: RefCell<[Labels; 3]> =
+        const { RefCell::new([Labels::NONE, Labels::NONE, Labels::NONE]) };
     static COMPLAINED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -76,8 +78,18 @@ pub fn tell(state: &State, now: u64) {
         LABELS.with_borrow_mut(|labels| {
             let mut events = Vec::new();
             let mut all_left_out = 0;
-            let ranked = [companies(state, view), brands(state, view)];
-            for (labels, ranked) in labels.iter_mut().zip(&ranked) {
+            let scopes = scopes(state, view);
+            // The limit of all calls of a scope: those of its directions have no label.
+            let own = scopes.iter().filter(|of| of.direction == Direction::Any && of.limit > 0);
+            let own = own.map(|of| Usage {
+                company: of.word,
+                brand: &of.id,
+                calls: of.calls,
+                limit: of.limit,
+            });
+            let ranked = [companies(state, view), brands(state, view), own.collect()];
+            let events_of: [fn(&Usage<'_>) -> Event; 3] = [event, event, scope_event];
+            for ((labels, ranked), event) in labels.iter_mut().zip(&ranked).zip(events_of) {
                 let (chosen, left_out) = labels.choose(ranked, now);
                 events.extend(chosen.into_iter().map(event));
                 all_left_out += left_out;
@@ -94,8 +106,17 @@ pub fn tell(state: &State, now: u64) {
 
 fn event(usage: &Usage<'_>) -> Event {
     let Usage { company, brand, .. } = *usage;
-    let subject = Subject { company, brand, ..Subject::default() };
-    let mut event = Event::new(EventKind::NearLimit, clock::wall(), &subject);
+    event_of(usage, &Subject { company, brand, ..Subject::default() })
+}
+
+/// That of a scope, whose kind and id stand in place of company and brand.
+fn scope_event(usage: &Usage<'_>) -> Event {
+    let text = [usage.company, b"=", usage.brand].concat();
+    event_of(usage, &Subject { text: &text, ..Subject::default() })
+}
+
+fn event_of(usage: &Usage<'_>, subject: &Subject<'_>) -> Event {
+    let mut event = Event::new(EventKind::NearLimit, clock::wall(), subject);
     (event.calls, event.limit) = (usage.calls, usage.limit);
     event
 }
@@ -104,7 +125,7 @@ fn note_left_out(state: &State, left_out: usize) {
     state.gauges_left_out.store(left_out as u64, Relaxed);
     if left_out > 0 && !COMPLAINED.replace(true) {
         log::warning(format_args!(
-            "{left_out} companies and brands are not told to monitoring: there is room for {MOST} \
+            "{left_out} companies, brands and scopes are not told to monitoring: there is room for {MOST} \
              of each within {} s; gauges_left_out tells how many there are (said once)",
             LIFE / 1000
         ));

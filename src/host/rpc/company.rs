@@ -1,5 +1,6 @@
 //! `sipwarden.company`.
 
+use super::limits::tell_limits;
 use super::page::Page;
 use crate::countries::CountryCode;
 use crate::host::contract::rpc::{Call, Fault, Node};
@@ -65,6 +66,9 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"countries", countries(company.countries()));
         reply.int(c"range_count", company.range_count() as u64);
         page.tell(&reply, company.range_count());
+        let limits = reply.array(c"limits");
+        tell_limits(&limits, state, view, ScopeKind::BRAND, brand);
+        tell_limits(&limits, state, view, ScopeKind::COMPANY, company.id());
         let ranges = reply.array(c"ranges");
         for range in page.of(company.ranges()) {
             ranges.item(range);

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::company::{no_snapshot, tell_if_unknown, unknown};
+use super::limits::tell_usage;
 use super::page::Page;
 use crate::address::Prefix;
 use crate::clock;
 use crate::events::{Event, EventKind};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::rules::with_rules;
-use crate::host::state::usage::{Usage, brands, companies};
+use crate::host::state::usage::{Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
 use crate::limiter::ClassId;
 use crate::printable::Printable;
@@ -88,6 +89,9 @@ fn describe(node: &Node<'_>, state: &State, event: &Event) {
     // Of a block they are requests.
     node.int(c"calls", if is_start { 0 } else { event.calls });
     node.int(c"limit", event.limit);
+    let (kind, id) = event.limited().unwrap_or_default();
+    node.text(c"limit_kind", Printable::full(kind));
+    node.text(c"limit_id", Printable::full(id));
     node.time((c"until", c"until_date"), event.until / 1000);
     node.int(c"monitored", i64::from(event.is_monitored()));
 }
@@ -107,6 +111,10 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
         let list = reply.array(c"brands");
         for usage in brands(state, view).iter().take(rows) {
             add_usage(&list.item_structure(), usage);
+        }
+        let list = reply.array(c"scopes");
+        for usage in scopes(state, view).iter().take(rows) {
+            tell_usage(&list.item_structure(), usage);
         }
     });
     let list = reply.array(c"sources");

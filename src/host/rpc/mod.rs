@@ -8,6 +8,7 @@ mod calls;
 mod check;
 mod company;
 mod denied;
+mod limits;
 mod page;
 mod settings;
 mod status;
@@ -46,7 +47,7 @@ static METHODS: [(Method, Answer); 21] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
-        (2, &[COMPANY, IP, AOR]),
+        (2, &[COMPANY, IP, AOR, Argument::new(c"scopes"), Argument::new(c"flags")]),
         c"Explains verdicts, without side effects.",
         check::check,
     ),
@@ -80,7 +81,7 @@ static METHODS: [(Method, Answer); 21] = [
     ),
     method(
         c"calls",
-        (0, &[COMPANY, PAGE]),
+        (0, &[Argument::shown(c"company", "<company|kind=id>"), PAGE]),
         c"Live calls, 20 a page; s: for all companies.",
         calls::calls,
     ),
@@ -105,7 +106,7 @@ static METHODS: [(Method, Answer); 21] = [
     method(
         c"top",
         (0, &[Argument::new(c"n")]),
-        c"Companies and brands near their limits, busy sources.",
+        c"Companies, brands and scopes near their limits, busy sources.",
         denied::top,
     ),
     method(

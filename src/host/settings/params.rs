@@ -31,7 +31,7 @@ pub enum Kind {
     Database,
     /// A name of a table or view, possibly with schema: letters, digits, `_`, `.`.
     Name {
-        /// Value without a modparam.
+        /// Value without a modparam; if it is empty, there may be no table.
         default: &'static CStr,
     },
     /// One of a few words.
@@ -141,7 +141,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"db_url",
         Kind::Database,
-        c"Database with the six tables, in the form of Kamailio's database drivers.",
+        c"Database with the tables, in the form of Kamailio's database drivers.",
     ),
     table(c"brand_table", c"sipwarden_brand", c"Table or view of the brands."),
     table(c"company_table", c"sipwarden_company", c"Table or view of the companies."),
@@ -160,6 +160,11 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"trusted_table",
         c"sipwarden_trusted",
         c"Table or view of the platform's and its peers' addresses.",
+    ),
+    table(
+        c"limit_table",
+        c"",
+        c"Table or view of limits: of companies and brands by direction, of users, and of kinds of your own such as carriers. Empty: none.",
     ),
     runtime(
         c"reload_bad_rows",
@@ -376,7 +381,10 @@ impl Param {
             },
             // Whether there is such a class is known when all values are.
             (Kind::Class { .. }, Some(text)) => Ok(Value::Text(text.into_owned())),
-            (Kind::Name { .. }, Some(text)) => {
+            (Kind::Name { default }, Some(text)) => {
+                if text.is_empty() && default.is_empty() {
+                    return Ok(Value::Text(String::new()));
+                }
                 let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
                 if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(valid) {
                     return Ok(Value::Text(text.into_owned()));

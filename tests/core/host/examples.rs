@@ -3,7 +3,7 @@
 /// Arguments that each method takes, all of them.
 pub const METHODS: [(&str, &[&str]); 21] = [
     ("reload", &[]),
-    ("check", &["7", "192.0.2.7", "alice@example.com"]),
+    ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
     ("blocks", &["1", "192.0.2"]),
     ("block", &["203.0.113.0/24", "60"]),

@@ -1,12 +1,13 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
+use super::super::limits::tell_limits;
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
 use crate::clock;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
-use crate::ledger::{Direction, ScopeKind};
-use crate::policy::{self, Numbers, Roadwarrior};
+use crate::ledger::{Bound, Direction, Exceeded, Scope, ScopeKind};
+use crate::policy::{self, BadScopes, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
 use crate::verdict::Verdict;
@@ -84,30 +85,77 @@ pub struct ForetoldCall<'a> {
     brand_limit: u32,
     calls: u32,
     limit: u32,
+    limited: Option<Limited<'a>>,
+    /// Those that were named beside company and brand.
+    named: Vec<Scope<'a>>,
+    /// A kind that no limit is for.
+    unknown: Option<&'a [u8]>,
+}
+
+/// The limit that refuses a call.
+struct Limited<'a> {
+    word: &'a [u8],
+    id: &'a [u8],
+    exceeded: Exceeded,
 }
 
 impl<'a> ForetoldCall<'a> {
     /// Of a company.
-    pub fn new(state: &State, company: &CompanyView<'a>) -> Self {
-        let wanted = policy::call_scopes(company, Direction::Any);
-        let taken = state.ledger.foretell(&wanted, clock::monotonic());
+    ///
+    /// # Errors
+    /// What is wrong with the scopes.
+    pub fn new(
+        state: &State,
+        view: &View<'a>,
+        company: &CompanyView<'a>,
+        (direction, scopes): (Direction, &'a [u8]),
+    ) -> Result<Self, BadScopes<'a>> {
+        let scopes = CallScopes::new(view, company, direction, scopes)?;
+        let wanted = scopes.wanted();
+        let taken = state.ledger.foretell(wanted, clock::monotonic());
         let verdict = policy::call_verdict(&taken, false, false);
-        let numbers = Numbers::new(&wanted, &taken);
+        let numbers = Numbers::new(wanted, &taken);
+        let of_scope = |exceeded: Exceeded| {
+            let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
+            Limited { word: view.word_of(exceeded.kind), id, exceeded }
+        };
+        let limited = taken.exceeded.map(of_scope);
+        let unknown = scopes.unknown;
         let of = |kind: ScopeKind| numbers.scopes.get(kind.number()).copied().flatten();
         let (brand_calls, brand_limit) = of(ScopeKind::BRAND).unwrap_or_default();
         let (calls, limit) = of(ScopeKind::COMPANY).unwrap_or_default();
         let (brand, _) = company.brand();
-        ForetoldCall { verdict, brand, brand_calls, brand_limit, calls, limit }
+        Ok(ForetoldCall {
+            verdict,
+            brand,
+            brand_calls,
+            brand_limit,
+            calls,
+            limit,
+            limited,
+            named: wanted.iter().skip(2).map(|want| want.scope).collect(),
+            unknown,
+        })
     }
 
     /// Its fields, and whether it is asked.
-    pub fn tell(&self, node: &Node<'_>, asked: bool) {
+    pub fn tell(&self, node: &Node<'_>, asked: bool, state: &State, view: &View<'_>) {
         node.int(c"asked", i64::from(asked));
         tell_verdict(node, self.verdict);
         node.int(c"brand_calls", self.brand_calls);
         node.int(c"brand_limit", self.brand_limit);
         node.int(c"company_calls", self.calls);
         node.int(c"company_limit", self.limit);
+        if let Some(limited) = &self.limited {
+            node.text(c"limit_kind", Printable::full(limited.word));
+            node.text(c"limit_id", Printable::full(limited.id));
+            node.int(c"limit_calls", limited.exceeded.calls);
+            node.int(c"limit", limited.exceeded.limit);
+        }
+        let list = node.array(c"scopes");
+        for scope in &self.named {
+            tell_limits(&list, state, view, scope.kind, scope.id);
+        }
     }
 
     /// The rule; nothing is counted unless it is asked.
@@ -120,8 +168,17 @@ impl<'a> ForetoldCall<'a> {
             Verdict::CallCounted if asked => "a new call would be counted: ",
             _ => "",
         };
+        let limited = self.limited.as_ref().map_or_else(String::new, |limited| {
+            let (word, id) = (Printable::full(limited.word), Printable::full(limited.id));
+            let (calls, limit) = (limited.exceeded.calls, limited.exceeded.limit);
+            let what = if limited.exceeded.bound == Bound::Rate { "new calls" } else { "calls" };
+            format!("{word} \"{id}\" has {calls} of {limit} {what}: ")
+        });
+        let unknown = self.unknown.map_or_else(String::new, |word| {
+            format!("; limit_table has no row of kind \"{}\"", Printable::full(word))
+        });
         format!(
-            "{counted}the company has {}, brand \"{}\" has {}",
+            "{counted}{limited}the company has {}, brand \"{}\" has {}{unknown}",
             of(self.calls, self.limit),
             Printable::full(self.brand),
             of(self.brand_calls, self.brand_limit)

@@ -8,9 +8,14 @@ use super::company::no_snapshot;
 use super::{bans, blocks};
 use crate::address::Address;
 use crate::host::contract::rpc::{Call, Fault};
+use crate::host::report::complaint::no_such_flag;
+use crate::host::script::flags::bad_scopes;
+use crate::host::settings::at;
 use crate::host::state::rules::monitors;
 use crate::host::state::{State, with_snapshot};
+use crate::policy::CallFlags;
 use crate::printable::Printable;
+use crate::tables::Table;
 use crate::verdict::{
     AUTH_CHECK, CC_LIMIT, CHECK_COMPANY_IP, FLOOD_CHECK, Function, ROADWARRIOR_ACQUIRE, Verdict,
 };
@@ -75,14 +80,20 @@ impl Steps {
 }
 
 /// The verdict of all functions together, then each with the rule behind it: company
-/// ip [aor]. Nothing is counted.
+/// ip [aor [scopes [flags]]]. Nothing is counted.
 pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.required("company")?;
     let ip = call.required("ip")?;
     let ip = Address::parse(&ip).ok_or_else(|| {
         Fault::argument(format!("ip \"{}\" is not an IP address", Printable::short(&ip)))
     })?;
-    let aor = call.argument("aor")?;
+    let aor = call.argument("aor")?.filter(|text| !text.is_empty());
+    let scopes = call.argument("scopes")?.unwrap_or_default();
+    let flags = call.argument("flags")?.unwrap_or_default();
+    let (flags, unknown) = CallFlags::parse(&flags);
+    if let Some(letter) = unknown {
+        return Err(Fault::argument(no_such_flag(CC_LIMIT.name, letter, CallFlags::KNOWN)));
+    }
     call.no_more()?;
     with_snapshot(|view, pinned| {
         let everywhere = monitors();
@@ -92,7 +103,9 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         let login = aor.as_ref().map(|aor| bans::foretell(state, aor, ip));
         let source = source::Foretold::new(view, &company, ip);
         let user = aor.as_ref().map(|aor| calls::ForetoldUser::new(state, view, aor, &company, ip));
-        let limits = known.map(|company| calls::ForetoldCall::new(state, &company));
+        let asked = (flags.direction(), &*scopes);
+        let limits = known.map(|company| calls::ForetoldCall::new(state, view, &company, asked));
+        let limits = limits.transpose().map_err(|bad| Fault::argument(bad_scopes(&bad)))?;
 
         // In the order in which the example configuration asks.
         let mut steps = Steps::default();
@@ -125,7 +138,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
             list.item(step.line());
         }
         if let Some(range) = view.trusted_range(ip) {
-            let [.., table] = state.values.table_source().tables;
+            let table = state.values.text(at::FIRST_TABLE + Table::Trusted.index());
             list.item(format_args!(
                 "trusted: {ip} is in {} of {table}, class {}: for flood control and brute force \
                  protection; the companies' ranges are asked all the same",
@@ -151,14 +164,15 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
             user.tell(&reply.structure(c"roadwarrior"), acquires);
         }
         if let Some(limits) = &limits {
-            limits.tell(&reply.structure(c"cc_limit"), limited);
+            limits.tell(&reply.structure(c"cc_limit"), limited, state, view);
         }
         flood.tell(&reply.structure(c"flood"), state);
         if let Some(login) = &login {
             login.tell(&reply.structure(c"auth"), state);
         }
+        Ok(())
     })
-    .ok_or_else(no_snapshot)
+    .ok_or_else(no_snapshot)?
 }
 
 /// What becomes of the request, in one line.
