@@ -48,7 +48,7 @@ impl Ledger {
     /// With all dialogs locked no lease, and no record of a pool, is changed by others.
     fn recount(&self) -> u32 {
         let chains: Vec<Locked> =
-            (0..self.dialogs.len()).filter_map(|index| self.dialogs.lock(index)).collect();
+            (0..self.dialogs.count()).filter_map(|index| self.dialogs.lock(index)).collect();
         let mut told = vec![Told::default(); self.scopes.positions() as usize];
         let mut used = vec![false; self.leases.used_up_to() as usize];
         let mut live = 0;
@@ -81,7 +81,7 @@ impl Scopes {
     fn correct(&self, told: &[Told]) -> u32 {
         let mut used = vec![false; told.len()];
         let (mut wrong, mut idle, mut named) = (0, 0, 0);
-        for index in 0..self.buckets.len() {
+        for index in 0..self.buckets.count() {
             let locks = [self.buckets.lock(index).map(|locked| (index, locked))];
             let mut next = locks.iter().flatten().find_map(|(_, locked)| locked.first());
             while let Some((position, record)) =

@@ -182,7 +182,7 @@ impl Scopes {
     /// `slot` names. Its bucket is among the locked ones. Its calls then.
     pub fn count(&self, slot: &Slot, by: Change) -> Calls {
         let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
-        let [any, inbound, outbound] = [COUNTS, COUNTS + 1, COUNTS + 2].map(|at| &record[at]);
+        let (any, inbound, outbound) = (&record[COUNTS], &record[COUNTS + 1], &record[COUNTS + 2]);
         let changed = |word: &AtomicU64, on: bool| {
             let (calls, emergencies) = halves(word.load(Relaxed));
             if !on {

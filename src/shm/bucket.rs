@@ -58,7 +58,7 @@ impl Buckets {
     }
 
     /// Their number.
-    pub fn len(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.0.len() as u32
     }
 
