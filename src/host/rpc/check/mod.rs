@@ -131,8 +131,8 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
 
         // In the order in which the example configuration asks.
         let mut steps = Steps::default();
-        let flags = FloodFlags { emergency, peek: false };
-        let verdict = policy::soften(flood.verdict, flags, false);
+        let flood_flags = FloodFlags { emergency, peek: false };
+        let verdict = policy::soften(flood.verdict, flood_flags, false);
         steps.add(&FLOOD_CHECK, (verdict, flood.watched), |_| flood.words(state));
         if let Some(login) = &login {
             let verdict = (login.verdict, login.watched);
@@ -196,7 +196,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         if let Some(limits) = &limits {
             limits.tell(&reply.structure(c"cc_limit"), limited, state, view);
         }
-        flood.tell(&reply.structure(c"flood"), state);
+        flood.tell(&reply.structure(c"flood"), state, flood_flags);
         if let Some(login) = &login {
             login.tell(&reply.structure(c"auth"), state);
         }
