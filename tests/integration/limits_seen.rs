@@ -1,12 +1,12 @@
 //! What operators see of limits of their own: events, audit, listings, KEMI.
 
-use crate::support::Folder;
 use crate::support::call::{AutoCallee, Caller, Endpoint};
 use crate::support::kamailio::{Config, Kamailio};
 use crate::support::proxy::{assert_nothing_left, config, wait_for_calls};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::wait_for;
+use crate::support::{Folder, project};
 use serde_json::{Value, json};
 
 const TABLES: &str = "
@@ -155,6 +155,39 @@ fn kinds_and_ids_are_told_wherever_limits_are() {
     }
     wait_for_calls(&kamailio, "a", 0);
     assert_nothing_left(&kamailio);
+}
+
+/// The rows that the guide shows, and what it says that kamcmd shows of them.
+#[test]
+fn the_guides_rows_are_read_and_its_commands_answer() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('x', 0);
+         INSERT INTO sipwarden_company VALUES ('a', 'x', 0, 100);",
+    );
+    let guide = std::fs::read_to_string(project().join("docs/limits.md")).unwrap();
+    let rows = guide.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    db.run(rows);
+    let settings = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
+    let mut config = Config::new(&db.url()).settings(settings);
+    config.modules.push_str("loadmodule \"dialog.so\"\n");
+    let kamailio = config.start();
+    assert_eq!(kamailio.rpc("sipwarden.limits", json!([]))["total"], 9);
+    let quoted = guide.split('`').map(|part| part.split_whitespace().collect::<Vec<_>>());
+    let lines = quoted.filter(|line| line.first() == Some(&"kamcmd")).map(|line| line.join(" "));
+    let mut run = 0;
+    for line in lines {
+        let line = line.replace("<company>", "a").replace("<ip>", "192.0.2.1");
+        let words: Vec<_> = line.split(' ').skip(1).collect();
+        let answer = kamailio.kamcmd(&words);
+        assert!(!answer.contains("error"), "{line}: {answer}");
+        if line.contains("+34910000001") {
+            assert!(answer.contains("max_calls: 10"), "{answer}");
+        }
+        run += 1;
+    }
+    assert_eq!(run, 7);
 }
 
 /// What `sipwarden.check` says of a call, with flags: its verdict, and the line of cc_limit.
