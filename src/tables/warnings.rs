@@ -104,11 +104,7 @@ impl Loader {
 }
 
 /// What to say of a row of which the `max_calls` of some of these scopes cut the reserved slots.
-fn cut<'a>(
-    row: &LimitRow,
-    word: &str,
-    own: &mut dyn Iterator<Item = (&'a [u8], u32)>,
-) -> Option<String> {
+fn cut(row: &LimitRow, word: &str, own: &mut dyn Iterator<Item = (&[u8], u32)>) -> Option<String> {
     let LimitRow { limit, direction: Direction::Any, .. } = row else { return None };
     if limit.reserved == 0 {
         return None;

@@ -19,7 +19,7 @@ const ALL_IDS: &[u8] = b"*";
 /// A limit, and the calls that it is for.
 type Row<'a> = (ScopeKind, Option<&'a [u8]>, Direction, Limit);
 
-/// The rows of limit_table, or what holds for one id: [kind [id [page]]].
+/// The rows of limit_table, or the limits of one id: [kind [id [page]]].
 pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
     let word = call.argument("kind")?.filter(|text| !text.is_empty());
     let id = call.argument("id")?.filter(|text| !text.is_empty());

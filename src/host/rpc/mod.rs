@@ -88,7 +88,7 @@ static METHODS: [(Method, Answer); 22] = [
     method(
         c"limits",
         (0, &[Argument::new(c"kind"), Argument::new(c"id"), PAGE]),
-        c"Rows of limit_table, 20 a page; with an id what holds for it, and its calls.",
+        c"Rows of limit_table, 20 a page; with an id its limits and calls.",
         limits::limits,
     ),
     method(
