@@ -1,6 +1,6 @@
 //! `sipwarden.limits`, and scopes and their limits in other answers.
 
-use super::company::no_snapshot;
+use super::arguments::no_snapshot;
 use super::page::Page;
 use crate::clock;
 use crate::host::contract::rpc::{Call, Fault, Node};

@@ -4,7 +4,7 @@ mod calls;
 mod source;
 mod words;
 
-use super::company::no_snapshot;
+use super::arguments::no_snapshot;
 use super::{bans, blocks};
 use crate::address::Address;
 use crate::host::contract::rpc::{Call, Fault};
