@@ -72,11 +72,11 @@ impl Ledger {
         taken
     }
 
-    /// What [`Ledger::take`] would say of a new call that came at `came`, if there is room
-    /// for it. Nothing is counted.
-    pub fn foretell(&self, wanted: &[Wanted<'_>], came: u64) -> Taken {
-        let call = Call { came, ..Call::NONE };
-        let enforcement = Enforcement::Full;
+    /// What [`Ledger::take`] would say of a new call that came at `came`, an emergency or
+    /// not, if there is room for it. Nothing is counted.
+    pub fn foretell(&self, wanted: &[Wanted<'_>], emergency: bool, came: u64) -> Taken {
+        let call = Call { came, emergency, ..Call::NONE };
+        let enforcement = if emergency { Enforcement::Reserved } else { Enforcement::Full };
         let mut attempt = Attempt::<SCOPES>::new(&call, wanted, enforcement);
         let mut taken = Taken::nothing(Outcome::TooMany);
         if wanted.len() <= SCOPES {

@@ -424,7 +424,10 @@ fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
         now: attempt.now,
         came: attempt.came,
     };
-    [ledger.foretell(&wanted, attempt.came), ledger.take(&call, &wanted, attempt.enforcement)]
+    [
+        ledger.foretell(&wanted, false, attempt.came),
+        ledger.take(&call, &wanted, attempt.enforcement),
+    ]
 }
 
 proptest! {

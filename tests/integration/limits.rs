@@ -43,7 +43,7 @@ event_route[sipwarden:limit] {
     xlog("L_NOTICE", "event $swd(event) $swd(reason) $swd(limit_kind)=$swd(limit_id) $swd(calls)/$swd(limit)\n");
 }
 event_route[sipwarden:expired] {
-    xlog("L_NOTICE", "event $swd(event) $swd(reason) of $swd(company)\n");
+    xlog("L_NOTICE", "event $swd(event) $swd(reason) of $swd(company) monitored $swd(monitored)\n");
 }
 "#;
 
@@ -281,7 +281,7 @@ fn a_longest_call_is_ended_with_a_bye_to_both_ends() {
     assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*short.call_id)));
     wait_for_calls(&stage.kamailio, "a", 1);
     wait_for("the event", || {
-        stage.kamailio.log().contains("event call_expired longest of a").then_some(())
+        stage.kamailio.log().contains("event call_expired longest of a monitored 0").then_some(())
     });
     wait_for("the log", || {
         stage.kamailio.log().contains("both ends were sent a BYE").then_some(())
@@ -307,7 +307,7 @@ fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
     wait_for("the event", || {
         let log = stage.kamailio.log();
         let told = log.contains("goes on in monitor mode, else it would be ended");
-        (told && log.contains("event call_expired longest of a")).then_some(())
+        (told && log.contains("event call_expired longest of a monitored 1")).then_some(())
     });
     assert_eq!(stage.kamailio.counter("calls_expired"), 0);
     wait_for_calls(&stage.kamailio, "a", 1);
