@@ -98,7 +98,7 @@ fn guesses(kamailio: &Kamailio) -> Vec<u16> {
         let headers = credentials("REGISTER", "alice", password, &nonce);
         phone.request("REGISTER", "alice", &headers).unwrap().status
     };
-    ["a", "b", "c", "d", "e", "f", "right"].map(|password| guess(password)).to_vec()
+    ["a", "b", "c", "d", "e", "f", "right"].map(guess).to_vec()
 }
 
 #[test]
