@@ -6,7 +6,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iproute2 iputils-ping
 
-.PHONY: setup build demo test test-setup lint unit shuttle integration scale bench screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-setup lint unit shuttle integration campaign scale bench screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -46,6 +46,10 @@ integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
+
+# Processes killed after each few of their instructions while they count a call.
+campaign: setup
+	$(CARGO) test --locked --profile checks --test core -- --ignored --nocapture
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build

@@ -97,6 +97,7 @@ struct sw_restored {
 	struct sw_text company; /* empty: not counted by cc_limit */
 	struct sw_text user;    /* empty: not counted by roadwarrior_acquire */
 	struct sw_text flags;
+	struct sw_text more;    /* what dialog_append has kept */
 	uint64_t started;       /* seconds since 1970 */
 };
 
@@ -115,7 +116,7 @@ enum sw_log_level {
 };
 
 /* Most arguments of an RPC method, and bytes of its usage. */
-#define SW_MAX_ARGUMENTS 4
+#define SW_MAX_ARGUMENTS 5
 #define SW_MAX_USAGE 128
 
 /* An RPC method; operators know it as sipwarden.<name>. The texts live as long as the
@@ -232,15 +233,19 @@ struct sw_host {
 	 * Dialogs. support: bits SW_DIALOG_*. hold: the dialog of a message, which is
 	 * made if the message is an initial INVITE, and its name; it stays until
 	 * unhold. NULL if there is none that lives; *why says so then. remember keeps
-	 * a text with a held dialog, also in its database: 1 if it did. exists: 1,
-	 * 0, or -1 if that cannot be told. No lock may be held.
+	 * a text with a held dialog, also in its database: 1 if it did. append adds to
+	 * what it has kept before. exists: 1, 0, or -1 if that cannot be told. end: a
+	 * BYE to both ends of a call that was answered; 1 if they were sent. No lock may
+	 * be held.
 	 */
 	int (*dialog_support)(void);
 	void *(*dialog_hold)(const struct sw_call *call, struct sw_dialog *out,
 			const char **why);
 	void (*dialog_unhold)(void *held);
 	int (*dialog_remember)(void *held, const char *name, struct sw_text value);
+	int (*dialog_append)(void *held, struct sw_text value);
 	int (*dialog_exists)(struct sw_dialog dialog);
+	int (*dialog_end)(struct sw_dialog dialog);
 
 	/* Call-ID of a message and the URI in its From header, as far as it has them; while
 	 * the script function lasts that the message was given to. */
@@ -310,6 +315,8 @@ struct sw_module {
 	/* When the script is read: whether a function has these flags;
 	 * what is wrong is logged. 0: yes. */
 	int (*check_flags)(struct sw_text function, struct sw_text flags);
+	/* The same for the scopes of cc_limit, as the script writes them. */
+	int (*check_scopes)(struct sw_text scopes);
 	/* Then: maps shared memory and loads the tables. 0: ok. */
 	int (*init)(void);
 	/* At the end; also called when init was not or has failed. */
@@ -333,7 +340,7 @@ struct sw_module {
 	int (*roadwarrior_acquire)(const struct sw_call *call, struct sw_text aor,
 			struct sw_text company, struct sw_text flags);
 	int (*cc_limit)(const struct sw_call *call, struct sw_text company,
-			struct sw_text flags);
+			struct sw_text flags, struct sw_text scopes);
 
 	/* Called in any process, with the dialog's lock held or not. */
 	void (*dialog_event)(enum sw_dialog_event event, struct sw_dialog dialog);

@@ -52,6 +52,10 @@ pub enum Verdict {
     LedgerFull,
     BadAddress,
     BadAddressPassed,
+    Limit,
+    Rate,
+    ScopesFull,
+    TooManyScopes,
 }
 
 /// One row of the verdict table.
@@ -74,7 +78,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 45] = [
+pub const ENTRIES: [VerdictRow; 49] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -121,7 +125,12 @@ pub const ENTRIES: [VerdictRow; 45] = [
     ),
     row(Verdict::CallCounted, 1, "call_counted", "the call counts for the company and its brand"),
     row(Verdict::CallHeld, 2, "call_held", "this dialog is counted already"),
-    row(Verdict::CallEmergency, 3, "call_emergency", "flag e: counted, never refused"),
+    row(
+        Verdict::CallEmergency,
+        3,
+        "call_emergency",
+        "flag e: counted; refused only by a limit with reserved slots",
+    ),
     row(
         Verdict::CallUntracked,
         4,
@@ -240,6 +249,30 @@ pub const ENTRIES: [VerdictRow; 45] = [
         "bad_address",
         "the script gave a text that is not an IP address: nothing is judged, fails open",
     ),
+    row(
+        Verdict::Limit,
+        -13,
+        "limit",
+        "the calls of a scope have reached its limit: $swd(limit_kind) and $swd(limit_id) name it",
+    ),
+    row(
+        Verdict::Rate,
+        -14,
+        "rate",
+        "a scope has as many new calls in its window as max_new allows; named as for limit",
+    ),
+    row(
+        Verdict::ScopesFull,
+        -15,
+        "scopes_full",
+        "there is no room for another id of the script's: fails closed",
+    ),
+    row(
+        Verdict::TooManyScopes,
+        -16,
+        "too_many_scopes",
+        "a call counts against at most 12 scopes, its company and brand among them: fails closed",
+    ),
 ];
 
 /// A verdict of a function and the statistic that counts it.
@@ -305,6 +338,10 @@ pub const CC_LIMIT: Function = Function {
         (Verdict::CallDuplicate, c"cc_call_duplicate"),
         (Verdict::BrandLimit, c"cc_brand_limit"),
         (Verdict::CompanyLimit, c"cc_company_limit"),
+        (Verdict::Limit, c"cc_limit"),
+        (Verdict::Rate, c"cc_rate"),
+        (Verdict::ScopesFull, c"cc_scopes_full"),
+        (Verdict::TooManyScopes, c"cc_too_many_scopes"),
         (Verdict::UnknownCompany, c"cc_unknown_company"),
         (Verdict::InternalError, c"cc_internal_error"),
         (Verdict::LedgerFull, c"cc_ledger_full"),
@@ -465,7 +502,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::BadAddressPassed as usize + 1 == ENTRIES.len());
+    assert!(Verdict::TooManyScopes as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

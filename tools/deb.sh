@@ -34,7 +34,7 @@ export SOURCE_DATE_EPOCH
 rm -rf "$out"
 mkdir -p "$tree"
 cp -a debian kamailio-cfg monitoring docs README.md CHANGELOG.md SECURITY.md "$tree/"
-cp "$module" "$tree/"
+cp "$module" target/release/sipwarden-countries "$tree/"
 cat >"$tree/debian/changelog" <<-CHANGELOG
 	kamailio-sipwarden-module ($version) unstable; urgency=medium
 

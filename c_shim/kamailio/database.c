@@ -14,7 +14,7 @@
 #include "shim.h"
 
 #define MAX_SQL 4096
-#define MAX_COLUMNS 8
+#define MAX_COLUMNS 12
 /* Rows converted at a time; even the longest texts fit in private memory. */
 #define FETCH_ROWS 128
 /* Bytes of one page of SQLite rows; private memory is 8 MB by default. */

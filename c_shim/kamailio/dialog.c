@@ -18,6 +18,11 @@
 #define VAR_COMPANY "sipwarden_company"
 #define VAR_USER "sipwarden_user"
 #define VAR_FLAGS "sipwarden_flags"
+/* A text that is added to, over several variables: the dialog module's table has 512 bytes
+ * for the value of one. */
+#define VAR_MORE "sipwarden_more0"
+#define MORE_PARTS 9
+#define PART_BYTES 500
 
 static struct dlg_binds dialog;
 static cmd_function dlg_manage;
@@ -162,9 +167,23 @@ static struct sw_text variable_of(dlg_cell_t *dlg, char *name, char *buf, int si
 	return text;
 }
 
+/* What append has kept, in buf; of all its parts. */
+static struct sw_text more_of(dlg_cell_t *dlg, char *buf)
+{
+	char name[] = VAR_MORE;
+	struct sw_text all = {buf, 0};
+	int part;
+
+	for(part = 0; part < MORE_PARTS; part++) {
+		name[sizeof(name) - 2] = (char)('0' + part);
+		all.len += variable_of(dlg, name, buf + all.len, PART_BYTES).len;
+	}
+	return all;
+}
+
 static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 {
-	char company[512], user[512], flags[16];
+	char company[512], user[512], flags[16], more[MORE_PARTS * PART_BYTES];
 	struct sw_restored restored;
 
 	(void)type, (void)params;
@@ -176,6 +195,7 @@ static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	restored.company = variable_of(dlg, VAR_COMPANY, company, sizeof(company));
 	restored.user = variable_of(dlg, VAR_USER, user, sizeof(user));
 	restored.flags = variable_of(dlg, VAR_FLAGS, flags, sizeof(flags));
+	restored.more = more_of(dlg, more);
 	/* Its requests arrive at the Kamailio that has these sockets: here nobody would
 	 * hear of its end. */
 	if(dlg->bind_addr[DLG_CALLER_LEG] == NULL && dlg->bind_addr[DLG_CALLEE_LEG] == NULL) {
@@ -321,6 +341,43 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 	str key = {(char *)name, strlen(name)}, text = sw_str_of(value);
 
 	return dialog.set_dlg_var(held, &key, &text) == 0;
+}
+
+int sw_dialog_append(void *held, struct sw_text value)
+{
+	char all[MORE_PARTS * PART_BYTES], name[] = VAR_MORE;
+	struct sw_text part, more = more_of(held, all);
+	size_t at = more.len - more.len % PART_BYTES;
+
+	if(value.len > sizeof(all) - more.len)
+		return 0;
+	memcpy(all + more.len, value.s, value.len);
+	more.len += value.len;
+	/* all parts but the last one are full: from there on they change */
+	for(; at < more.len; at += part.len) {
+		name[sizeof(name) - 2] = (char)('0' + at / PART_BYTES);
+		part.s = all + at;
+		part.len = more.len - at < PART_BYTES ? more.len - at : PART_BYTES;
+		if(!sw_dialog_remember(held, name, part))
+			return 0;
+	}
+	return 1;
+}
+
+int sw_dialog_end(struct sw_dialog name)
+{
+	dlg_cell_t *dlg;
+	int ended = 0;
+
+	if(dlg_lookup_by_id == NULL)
+		return 0;
+	dlg = dlg_lookup_by_id(name.entry, name.id);
+	if(dlg == NULL)
+		return 0;
+	if(dlg->state == DLG_STATE_CONFIRMED_NA || dlg->state == DLG_STATE_CONFIRMED)
+		ended = dialog.terminate_dlg(dlg, NULL) >= 0;
+	dialog.release_dlg(dlg);
+	return ended;
 }
 
 int sw_dialog_exists(struct sw_dialog name)

@@ -162,11 +162,17 @@ static int ki_roadwarrior_acquire(sip_msg_t *msg, str *aor, str *company)
 	return ki_roadwarrior_acquire_flags_addr(msg, aor, company, &none, NULL);
 }
 
-static int ki_cc_limit_flags(sip_msg_t *msg, str *company, str *flags)
+static int ki_cc_limit_scopes(sip_msg_t *msg, str *company, str *flags, str *scopes)
 {
 	struct sw_call call = sw_call_of(msg, NULL);
 
-	return sw_rust_module.cc_limit(&call, sw_text_of(company), sw_text_of(flags));
+	return sw_rust_module.cc_limit(
+			&call, sw_text_of(company), sw_text_of(flags), sw_text_of(scopes));
+}
+
+static int ki_cc_limit_flags(sip_msg_t *msg, str *company, str *flags)
+{
+	return ki_cc_limit_scopes(msg, company, flags, &none);
 }
 
 static int ki_cc_limit(sip_msg_t *msg, str *company)
@@ -230,6 +236,7 @@ SW_SCRIPT_3(roadwarrior_acquire_flags)
 SW_SCRIPT_4(roadwarrior_acquire_flags_addr)
 SW_SCRIPT_1(cc_limit)
 SW_SCRIPT_2(cc_limit_flags)
+SW_SCRIPT_3(cc_limit_scopes)
 
 int sw_script_is_fixed;
 
@@ -254,6 +261,17 @@ static int fixup_flags(void **param, int number, const char *function, int place
 SW_FLAGS(flood_check, 1)
 SW_FLAGS(roadwarrior_acquire, 3)
 SW_FLAGS(cc_limit, 2)
+
+/* Its scopes too. */
+static int fixup_cc_limit_scopes(void **param, int number)
+{
+	str scopes = {(char *)*param, strlen((char *)*param)};
+
+	if(number == 3 && !sw_script_is_fixed
+			&& sw_rust_module.check_scopes(sw_text_of(&scopes)) != 0)
+		return -1;
+	return fixup_cc_limit(param, number);
+}
 
 /*
  * Where calls are counted: failure routes for serial forking, and for what goes on after
@@ -321,6 +339,9 @@ cmd_export_t sw_functions[] = {
 		SW_EXPORT("cc_limit", cc_limit, 1, CALL_ROUTES),
 		SW_MISPLACED("cc_limit", cc_limit_flags, 2),
 		SW_EXPORT_FLAGS(cc_limit, cc_limit_flags, 2, CALL_ROUTES),
+		SW_MISPLACED("cc_limit", cc_limit_scopes, 3),
+		{"cc_limit", (cmd_function)(void (*)(void))w_cc_limit_scopes, 3,
+				fixup_cc_limit_scopes, fixup_free_spve_all, CALL_ROUTES},
 		{0, 0, 0, 0, 0, 0}};
 
 /* Types of arguments; those that are not named are SR_KEMIP_NONE, which is 0. */
@@ -359,5 +380,6 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(roadwarrior_acquire_flags_addr, TEXT, TEXT, TEXT, TEXT),
 		SW_KEMI(cc_limit, TEXT),
 		SW_KEMI(cc_limit_flags, TEXT, TEXT),
+		SW_KEMI(cc_limit_scopes, TEXT, TEXT, TEXT),
 		SW_KEMI_END};
 /* clang-format on */

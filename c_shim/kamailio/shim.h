@@ -66,7 +66,9 @@ int sw_dialog_reply(struct sip_msg *msg);
 void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why);
 void sw_dialog_unhold(void *held);
 int sw_dialog_remember(void *held, const char *name, struct sw_text value);
+int sw_dialog_append(void *held, struct sw_text value);
 int sw_dialog_exists(struct sw_dialog dialog);
+int sw_dialog_end(struct sw_dialog dialog);
 
 /* functions.c */
 extern cmd_export_t sw_functions[];

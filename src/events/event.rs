@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::expiry::Expiry;
 use crate::address::Prefix;
+use crate::ledger::Direction;
 use crate::limiter::ClassId;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
@@ -16,9 +17,9 @@ pub enum EventKind {
     BlockEnded,
     /// A request was refused for its source.
     Denied,
-    /// A call was refused: a roadwarrior, company or brand was at its limit.
+    /// A call was refused: the calls of a scope have reached its limit.
     Limit,
-    /// Calls of a company or brand have come near to its limit.
+    /// Calls of a scope have come near to its limit.
     NearLimit,
     Reload,
     ReloadFailed,
@@ -124,7 +125,9 @@ pub struct Event {
     expiry: u8,
     /// Class of the source as a number + 1; 0 if it was not looked up.
     class: u8,
-    padding: [u8; 5],
+    /// Direction of the calls that a limit is for + 1; 0 for none.
+    direction: u8,
+    padding: [u8; 4],
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -208,10 +211,23 @@ impl Event {
         self
     }
 
+    /// About a limit of these calls: how many there are, and what it admits.
+    pub fn with_limit(mut self, direction: Direction, calls: u32, limit: u32) -> Self {
+        self.direction = direction as u8 + 1;
+        (self.calls, self.limit) = (calls, limit);
+        self
+    }
+
     /// With why the call ended, and whether both ends were sent a BYE.
     pub fn with_expiry(mut self, why: Expiry, said_bye: bool) -> Self {
         self.expiry = why as u8 + 1;
         self.marks |= if said_bye { SAID_BYE } else { 0 };
+        self
+    }
+
+    /// In monitor mode: it would be so without it.
+    pub fn watched(mut self) -> Self {
+        self.marks |= MONITORED;
         self
     }
 
@@ -289,13 +305,44 @@ impl Event {
         if self.marks & TEXT == 0 { self.kept() } else { &[] }
     }
 
-    /// Why a reload failed, the Call-ID of a leak or of a call that expired.
+    /// Why a reload failed, the Call-ID of a leak or of a call that expired, the scope of a
+    /// limit as `kind=id`.
     pub fn text(&self) -> &[u8] {
         match self.kind() {
             Some(EventKind::Leak | EventKind::CallExpired) => self.call_id(),
             _ if self.marks & TEXT != 0 => self.kept(),
             _ => &[],
         }
+    }
+
+    /// Kind and id of the scope whose limit it is about.
+    pub fn limited(&self) -> Option<(&[u8], &[u8])> {
+        if !matches!(self.kind(), Some(EventKind::Limit | EventKind::NearLimit)) {
+            return None;
+        }
+        if self.marks & TEXT != 0 {
+            let at = self.kept().iter().position(|byte| *byte == b'=')?;
+            let (kind, id) = self.kept().split_at_checked(at)?;
+            return Some((kind, id.get(1..)?));
+        }
+        match self.verdict() {
+            Some(Verdict::BrandLimit) => Some((b"brand", self.brand())),
+            Some(Verdict::CompanyLimit) => Some((b"company", self.company())),
+            Some(Verdict::RoadwarriorLimit) => Some((b"roadwarrior", self.aor())),
+            None if self.company().is_empty() => Some((b"brand", self.brand())),
+            None => Some((b"company", self.company())),
+            Some(_) => None,
+        }
+    }
+
+    /// The calls that its limit is for.
+    pub fn direction(&self) -> Option<Direction> {
+        Direction::ALL.get(usize::from(self.direction).checked_sub(1)?).copied()
+    }
+
+    /// The AoR or text, whichever there is.
+    pub fn about(&self) -> &[u8] {
+        self.kept()
     }
 
     fn kept(&self) -> &[u8] {
@@ -326,7 +373,7 @@ impl Event {
 
     fn key(&self) -> impl PartialEq {
         let what = (self.kind, self.verdict, self.function, self.marks);
-        let source = (self.source(), self.learnt, self.class);
+        let source = (self.source(), self.learnt, self.class, self.direction);
         (what, source, self.company(), self.brand(), self.kept())
     }
 }
@@ -389,6 +436,14 @@ mod tests {
         let why = Subject { text: b"no such table", ..Subject::default() };
         let failed = Event::new(EventKind::ReloadFailed, 1, &why);
         assert_eq!((failed.aor(), failed.text()), (&b""[..], &b"no such table"[..]));
+        let scope = Subject { company: b"c", brand: b"b", text: b"did=7=8", ..Subject::default() };
+        let limit = Event::new(EventKind::Limit, 1, &scope);
+        assert_eq!(limit.limited(), Some((&b"did"[..], &b"7=8"[..])));
+        let near = Event::new(EventKind::NearLimit, 1, &Subject { text: b"", ..scope });
+        assert_eq!(near.limited(), Some((&b"company"[..], &b"c"[..])));
+        let near =
+            Event::new(EventKind::NearLimit, 1, &Subject { text: b"", company: b"", ..scope });
+        assert_eq!(near.limited(), Some((&b"brand"[..], &b"b"[..])));
         let call = Subject { call_id: b"abc", ..Subject::default() };
         let leak = Event::new(EventKind::Leak, 1, &call);
         assert_eq!((leak.aor(), leak.text(), leak.call_id()), (&b""[..], &b"abc"[..], &b"abc"[..]));

@@ -17,10 +17,12 @@ pub enum Expiry {
     CalleeGone,
     /// It was not answered for longer than dialogs may live without an answer.
     Early,
+    /// It has lasted as long as the limits of its scopes allow.
+    Longest,
 }
 
 impl Expiry {
-    pub const ALL: [Expiry; 7] = [
+    pub const ALL: [Expiry; 8] = [
         Expiry::Lifetime,
         Expiry::NoAck,
         Expiry::CallerSilent,
@@ -28,6 +30,7 @@ impl Expiry {
         Expiry::CallerGone,
         Expiry::CalleeGone,
         Expiry::Early,
+        Expiry::Longest,
     ];
 
     /// As `$swd(reason)` prints it.
@@ -40,6 +43,7 @@ impl Expiry {
             Expiry::CallerGone => "caller_gone",
             Expiry::CalleeGone => "callee_gone",
             Expiry::Early => "not_answered",
+            Expiry::Longest => "longest",
         }
     }
 
@@ -53,6 +57,7 @@ impl Expiry {
             Expiry::CallerGone => "the caller answers the keepalive that the call is gone",
             Expiry::CalleeGone => "the callee answers the keepalive that the call is gone",
             Expiry::Early => "it was not answered within the dialog module's early_timeout",
+            Expiry::Longest => "it has lasted as long as `longest` of limit_table allows",
         }
     }
 }

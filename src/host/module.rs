@@ -14,7 +14,7 @@ use super::process::{blocks_keeper, loader, recorder, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
-use super::script::{auth, calls, flags, flood, sources};
+use super::script::{auth, calls, flags, flood, restored, sources};
 use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
@@ -86,6 +86,10 @@ impl Module for Sipwarden {
         logged("", flags::check_flags(function, flags))
     }
 
+    fn check_scopes(scopes: &[u8]) -> bool {
+        logged("", flags::check_scopes(scopes))
+    }
+
     fn init() -> bool {
         logged("not started: ", start())
     }
@@ -136,8 +140,8 @@ impl Module for Sipwarden {
         calls::roadwarrior_acquire(call, aor, company, flags)
     }
 
-    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict {
-        calls::cc_limit(call, company, flags)
+    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict {
+        calls::cc_limit(call, company, flags, scopes)
     }
 
     fn dialog_event(event: DialogEvent, dialog: DialogId) {
@@ -153,7 +157,7 @@ impl Module for Sipwarden {
     }
 
     fn dialog_restored(restored: &Restored<'_>) {
-        calls::dialog_restored(restored);
+        restored::dialog_restored(restored);
     }
 
     fn tick() {

@@ -1,5 +1,7 @@
 //! Limits: what a scope admits, and what a call meant for it has exceeded.
 
+use bytemuck::{Pod, Zeroable};
+
 use super::scope::{Direction, Scope, ScopeKind};
 use crate::limiter::Counting;
 
@@ -8,15 +10,17 @@ use crate::limiter::Counting;
 /// No call is refused of a source that sends at most [`Rate::calls`] in every window, and
 /// no span of 13/14 of a window, less one tick of the clock, admits more; 12/14 where calls
 /// are judged after later ones, by up to a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Rate {
-    calls: u32,
     counting: Counting,
+    calls: u32,
+    padding: u32,
 }
 
 impl Rate {
     /// No limit.
-    pub const NONE: Self = Rate { calls: 0, counting: Counting::NONE };
+    pub const NONE: Self = Rate { counting: Counting::NONE, calls: 0, padding: 0 };
     /// The most calls that a window may admit.
     pub const MAX_CALLS: u32 = u16::MAX as u32;
     /// The longest window in seconds: 24 days.
@@ -28,7 +32,8 @@ impl Rate {
         let fits = (1..=Self::MAX_CALLS).contains(&calls)
             && (1..=Self::MAX_WINDOW).contains(&window)
             && tick <= 100;
-        fits.then(|| Rate { calls, counting: Counting::NONE.change(window * 1000, tick) })
+        let counting = || Counting::NONE.change(window * 1000, tick);
+        fits.then(|| Rate { counting: counting(), calls, padding: 0 })
     }
 
     /// Calls that it admits within [`Rate::window`]; 0 is off.
@@ -45,7 +50,8 @@ impl Rate {
         &self.counting
     }
 
-    pub(super) fn is_on(&self) -> bool {
+    /// Whether it is one.
+    pub fn is_on(&self) -> bool {
         self.calls > 0
     }
 }
@@ -57,25 +63,78 @@ impl Default for Rate {
 }
 
 /// What holds for the calls of a scope, in one direction or in any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Limit {
+    /// New calls that it admits.
+    pub rate: Rate,
     /// Live calls that it admits; 0 is off.
     pub calls: u32,
     /// So many of them are left for emergencies.
     pub reserved: u32,
     /// Seconds that a call may last; 0 is off.
     pub longest: u32,
-    /// New calls that it admits.
-    pub rate: Rate,
+    /// Percent of the live calls from which on they are near to it, or [`Limit::NEVER`]; 0:
+    /// nobody has said it. Asked by those that tell, not by the ledger.
+    pub near: u32,
 }
 
 impl Limit {
     /// Nothing holds.
     pub const NONE: Self = Limit::calls(0);
 
+    /// Whether anything holds.
+    pub fn is_on(&self) -> bool {
+        self.calls > 0 || self.rate.is_on() || self.longest > 0
+    }
+
+    /// In place of a percentage: live calls never come near. No number of calls is so high.
+    pub const NEVER: u32 = u32::MAX;
+
+    /// `near_percent` as operators write it, for [`Limit::near`].
+    pub const fn near_of(percent: u32) -> u32 {
+        if percent == 0 { Self::NEVER } else { percent }
+    }
+
+    /// Percent from which on calls are near, 0 for never.
+    pub const fn near_percent(&self) -> u32 {
+        if self.near == Self::NEVER { 0 } else { self.near }
+    }
+
+    /// Whether so many live calls are near to it.
+    pub fn is_near(&self, calls: u32) -> bool {
+        self.calls > 0
+            && self.near > 0
+            && u64::from(calls) * 100 >= u64::from(self.calls) * u64::from(self.near)
+    }
+
+    /// Whether the last of so many live calls has brought them near to it.
+    pub fn comes_near(&self, calls: u32) -> bool {
+        calls.checked_sub(1).is_some_and(|before| self.is_near(calls) && !self.is_near(before))
+    }
+
+    /// This one beside another of so many calls, 0 for none: of both the lower one holds, for
+    /// all calls and for those that are not emergencies.
+    pub fn beside(self, calls: u32) -> Self {
+        let calls = lower(calls, self.calls);
+        let others = match self.reserved {
+            0 => calls,
+            reserved => self.calls.saturating_sub(reserved).min(calls),
+        };
+        Limit { calls, reserved: calls.saturating_sub(others), ..self }
+    }
+
     /// Only of live calls.
     pub const fn calls(calls: u32) -> Self {
-        Limit { calls, reserved: 0, longest: 0, rate: Rate::NONE }
+        Limit { calls, reserved: 0, longest: 0, near: 0, rate: Rate::NONE }
+    }
+}
+
+/// The lower one of two limits, of which 0 is off.
+fn lower(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (0, limit) | (limit, 0) => limit,
+        (one, other) => one.min(other),
     }
 }
 
@@ -107,8 +166,14 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Whether a limit of calls or a rate is for it.
+    pub(super) fn limits_calls(&self) -> bool {
+        let limits = |limit: &Limit| limit.calls > 0 || limit.rate.is_on();
+        limits(&self.limit) || limits(&self.directed)
+    }
+
     /// The limits that hold, with their directions.
-    pub(super) fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
+    pub fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
         let directed = (self.direction != Direction::Any).then_some(&self.directed);
         [(Direction::Any, Some(&self.limit)), (self.direction, directed)]
             .into_iter()
@@ -196,5 +261,46 @@ impl Calls {
             Direction::In => self.inbound,
             Direction::Out => self.outbound,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_limit_holds_and_none_is_none() {
+        assert_eq!(
+            [(0, 0), (5, 0), (0, 5), (3, 5), (5, 3)].map(|(a, b)| lower(a, b)),
+            [0, 5, 5, 3, 3]
+        );
+    }
+
+    #[test]
+    fn of_two_limits_the_lower_one_holds_for_normal_calls_too() {
+        let both = |calls, reserved, own| {
+            let limit = Limit { reserved, ..Limit::calls(calls) }.beside(own);
+            (limit.calls, limit.reserved)
+        };
+        assert_eq!(both(100, 10, 0), (100, 10));
+        // All that are not emergencies have 5 and not none.
+        assert_eq!(both(100, 10, 5), (5, 0));
+        assert_eq!(both(100, 10, 90), (90, 0));
+        assert_eq!(both(100, 10, 95), (95, 5));
+        assert_eq!(both(100, 10, 200), (100, 10));
+        assert_eq!((both(0, 0, 5), both(5, 0, 0), both(0, 0, 0)), ((5, 0), (5, 0), (0, 0)));
+        // A row that leaves nothing to normal calls.
+        assert_eq!((both(3, 3, 0), both(3, 3, 2)), ((3, 3), (2, 2)));
+    }
+
+    #[test]
+    fn calls_are_near_from_a_percentage_on_or_never() {
+        let of = |percent| Limit { near: Limit::near_of(percent), ..Limit::calls(10) };
+        let near = |percent| [7, 8, 10, u32::MAX / 200].map(|calls| of(percent).is_near(calls));
+        assert_eq!(near(80), [false, true, true, true]);
+        assert_eq!(near(0), [false; 4]);
+        assert_eq!((of(80).comes_near(8), of(80).comes_near(9)), (true, false));
+        assert_eq!((of(0).near_percent(), of(55).near_percent()), (0, 55));
+        assert!(!Limit::calls(10).is_near(10) && !Limit::NONE.is_on());
     }
 }

@@ -22,6 +22,30 @@ impl ScopeKind {
     /// So many kinds have words of the operator's own.
     pub const OWN: usize = KINDS - 4;
 
+    /// The words of all kinds that are not the operator's.
+    pub const NAMED: [&[u8]; 4] = [b"brand", b"company", b"roadwarrior", b"user"];
+
+    /// The kind of a word that limits may be for and that is not the operator's.
+    pub fn named(word: &[u8]) -> Option<Self> {
+        [Self::BRAND, Self::COMPANY, Self::USER].into_iter().find(|kind| kind.word() == Some(word))
+    }
+
+    /// The word of a kind; None for the operator's own.
+    pub fn word(self) -> Option<&'static [u8]> {
+        match self {
+            Self::BRAND => Some(b"brand"),
+            Self::COMPANY => Some(b"company"),
+            Self::ROADWARRIOR => Some(b"roadwarrior"),
+            Self::USER => Some(b"user"),
+            _ => None,
+        }
+    }
+
+    /// Which of the operator's words it is; None for another kind.
+    pub fn own_number(self) -> Option<usize> {
+        self.number().checked_sub(KINDS - Self::OWN)
+    }
+
     /// The kind of the operator's n-th word, from 0 on; None for [`ScopeKind::OWN`]
     /// and above.
     pub fn own(n: usize) -> Option<Self> {
@@ -67,18 +91,31 @@ pub enum Direction {
 impl Direction {
     /// All, in the order of their numbers.
     pub const ALL: [Direction; 3] = [Direction::Any, Direction::In, Direction::Out];
+
+    /// As tables and answers have it.
+    pub const fn name(self) -> &'static [u8] {
+        match self {
+            Direction::Any => b"any",
+            Direction::In => b"in",
+            Direction::Out => b"out",
+        }
+    }
 }
 
-/// Up to [`SCOPES`] values in a row, without heap.
+/// Scopes that most calls have at most: brand, company, and two more. With these there is
+/// less to set up and to look through.
+pub(super) const USUAL: usize = 4;
+
+/// Up to `N` values in a row, without heap.
 #[derive(Clone, Copy)]
-pub(super) struct Few<T> {
-    items: [T; SCOPES],
+pub(super) struct Few<T, const N: usize = SCOPES> {
+    items: [T; N],
     len: usize,
 }
 
-impl<T: Copy + Default> Few<T> {
+impl<T: Copy + Default, const N: usize> Few<T, N> {
     pub fn new() -> Self {
-        Few { items: [T::default(); SCOPES], len: 0 }
+        Few { items: [T::default(); N], len: 0 }
     }
 
     /// False if there is no room.

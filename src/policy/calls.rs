@@ -3,8 +3,8 @@
 use super::flags::read_letters;
 use super::source::check_company_ip;
 use crate::address::Address;
-use crate::ledger::{Direction, Exceeded, Outcome, ScopeKind, Taken, Wanted};
-use crate::snapshot::{CompanyView, View};
+use crate::ledger::{Bound, Direction, Exceeded, Outcome, ScopeKind, Taken, Wanted};
+use crate::snapshot::View;
 use crate::verdict::Verdict;
 
 /// What the rule of roadwarriors asks for.
@@ -45,14 +45,6 @@ pub fn roadwarrior(
     }
 }
 
-/// The scopes of an external call of a company.
-pub fn call_scopes<'a>(company: &CompanyView<'a>, direction: Direction) -> [Wanted<'a>; 2] {
-    let (brand, limit) = company.brand();
-    let brand = Wanted::new(ScopeKind::BRAND, brand, limit);
-    let company = Wanted::new(ScopeKind::COMPANY, company.id(), company.max_calls());
-    [Wanted { direction, ..brand }, Wanted { direction, ..company }]
-}
-
 /// The scope of a call that a roadwarrior places, and the company whose call it is:
 /// listings show it there, though it does not count for it.
 pub fn roadwarrior_scopes<'a>(aor: &'a [u8], company: &'a [u8], limit: u32) -> [Wanted<'a>; 2] {
@@ -61,8 +53,7 @@ pub fn roadwarrior_scopes<'a>(aor: &'a [u8], company: &'a [u8], limit: u32) -> [
 }
 
 /// What `cc_limit` makes of an attempt. `watched`: a limit that the call exceeds is
-/// told, although it was counted. A refusal of an emergency call means that it could not
-/// be counted; it is allowed all the same.
+/// told, although it was counted.
 pub fn call_verdict(taken: &Taken, emergency: bool, watched: bool) -> Verdict {
     match taken.outcome {
         Outcome::Held => Verdict::CallHeld,
@@ -74,8 +65,9 @@ pub fn call_verdict(taken: &Taken, emergency: bool, watched: bool) -> Verdict {
             _ => Verdict::CallCounted,
         },
         Outcome::Refused => taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict),
-        Outcome::Full | Outcome::ScopesFull => Verdict::LedgerFull,
-        Outcome::TooMany => Verdict::InternalError,
+        Outcome::Full => Verdict::LedgerFull,
+        Outcome::ScopesFull => Verdict::ScopesFull,
+        Outcome::TooMany => Verdict::TooManyScopes,
     }
 }
 
@@ -99,16 +91,18 @@ pub fn roadwarrior_verdict(taken: &Taken, watched: bool) -> Verdict {
 /// The verdict that names a limit.
 fn limit_verdict(exceeded: &Exceeded) -> Verdict {
     match exceeded.kind {
+        _ if exceeded.bound == Bound::Rate => Verdict::Rate,
         ScopeKind::BRAND => Verdict::BrandLimit,
+        ScopeKind::COMPANY => Verdict::CompanyLimit,
         ScopeKind::ROADWARRIOR => Verdict::RoadwarriorLimit,
-        _ => Verdict::CompanyLimit,
+        _ => Verdict::Limit,
     }
 }
 
 /// Flags of `cc_limit` and `roadwarrior_acquire`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallFlags {
-    /// `e`: an emergency, never refused.
+    /// `e`: an emergency. Only a limit with reserved slots refuses it.
     pub emergency: bool,
     /// `i`: to the company.
     pub inbound: bool,
@@ -117,8 +111,25 @@ pub struct CallFlags {
 }
 
 impl CallFlags {
+    /// Where the call goes, from the company's view.
+    pub fn direction(self) -> Direction {
+        match (self.inbound, self.outbound) {
+            (true, _) => Direction::In,
+            (_, true) => Direction::Out,
+            _ => Direction::Any,
+        }
+    }
+
     /// The letters, for messages.
     pub const KNOWN: &str = "e, i, o";
+
+    /// The letters.
+    pub fn letters(self) -> Vec<u8> {
+        [(self.emergency, b'e'), (self.inbound, b'i'), (self.outbound, b'o')]
+            .into_iter()
+            .filter_map(|(on, letter)| on.then_some(letter))
+            .collect()
+    }
 
     /// Reads the letters. The first unknown one is the error; the known ones
     /// stand all the same, so that a typing error refuses no emergency call.

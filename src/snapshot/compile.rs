@@ -4,9 +4,10 @@ use super::blob::{
     Blob, Builder, Section, WORD_BROADEST, WORD_BUILT, WORD_CONTAINED, WORD_COUNTRIES, WORD_KEY,
     WORD_NETWORKS, WORD_ROWS, WORD_SOURCES, WORD_TIME,
 };
-use super::ids;
 use super::prefixes::{self, AddressBits};
 use super::sources::{PrefixBlock, Sources, number_of};
+use super::text::Text;
+use super::{ids, limits};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, Network};
 use crate::tables::{Company, Configuration, RangeRow, Trusted};
@@ -52,6 +53,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
         networks,
         users,
         trusted,
+        limits,
         min_prefix,
         rows,
         warnings: _,
@@ -107,7 +109,6 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     out.section(Section::BrandIndex, &ids::build(&key, brands.iter().map(|b| &*b.id)))?;
     out.section(Section::CompanyIndex, &ids::build(&key, companies.iter().map(|c| &*c.id)))?;
     out.section(Section::UserIndex, &ids::build(&key, users.iter().map(|u| &*u.aor)))?;
-    out.section(Section::Text, &text.bytes)?;
     out.section(Section::RangesV4, &v4.elements)?;
     out.section(Section::RangesV6, &v6.elements)?;
     out.section(Section::Countries, &country_codes)?;
@@ -119,6 +120,9 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     out.section(Section::CountryV4, &countries_v4.elements)?;
     out.section(Section::CountryV6, &countries_v6.elements)?;
     out.section(Section::CountryCodes, &networks.codes)?;
+
+    limits::compile(limits, &key, &mut text, &mut out)?;
+    out.section(Section::Text, &text.bytes)?;
 
     let counts = [
         sources_v4.trusted.count,
@@ -247,20 +251,6 @@ fn trusted_record(trusted: &Trusted) -> [u32; 8] {
     };
     let [a, b, c, d]: [u32; 4] = bytemuck::cast(bits);
     [family, u32::from(len), a, b, c, d, u32::from(number_of(trusted.class)), 0]
-}
-
-#[derive(Default)]
-struct Text {
-    bytes: Vec<u8>,
-}
-
-impl Text {
-    /// Offset of the text; None past 4 GiB.
-    fn add(&mut self, text: &[u8]) -> Option<u32> {
-        let offset = u32::try_from(self.bytes.len()).ok()?;
-        self.bytes.extend_from_slice(text);
-        Some(offset)
-    }
 }
 
 #[cfg(test)]

@@ -3,17 +3,19 @@
 //! A slot is `tag << 32 | position + 1`; 0 is empty. The tag is the upper half
 //! of a keyed hash, so a lookup reads one slot and one record.
 
+use std::hash::Hash;
+
 use ahash::RandomState;
 
 /// HashKey of the hash; drawn per snapshot, the same in all processes.
 pub type HashKey = [u64; 2];
 
-fn hash(key: &HashKey, id: &[u8]) -> u64 {
+fn hash(key: &HashKey, id: impl Hash) -> u64 {
     RandomState::with_seeds(key[0], key[1], !key[0], !key[1]).hash_one(id)
 }
 
 /// Builds the slots for `ids`, which must differ from each other.
-pub fn build<'a>(key: &HashKey, ids: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u64> {
+pub fn build(key: &HashKey, ids: impl ExactSizeIterator<Item: Hash>) -> Vec<u64> {
     let capacity = (ids.len() * 2).next_power_of_two().max(2);
     let mask = capacity - 1;
     let mut slots = vec![0u64; capacity];
@@ -34,7 +36,12 @@ pub fn build<'a>(key: &HashKey, ids: impl ExactSizeIterator<Item = &'a [u8]>) ->
 
 /// Position of `id`, where `is(position)` compares the bytes.
 #[inline(always)]
-pub fn find(slots: &[u64], key: &HashKey, id: &[u8], is: impl Fn(usize) -> bool) -> Option<usize> {
+pub fn find(
+    slots: &[u64],
+    key: &HashKey,
+    id: impl Hash,
+    is: impl Fn(usize) -> bool,
+) -> Option<usize> {
     let mask = slots.len().checked_sub(1)?;
     let h = hash(key, id);
     let mut at = h as usize & mask;
@@ -75,7 +82,7 @@ mod tests {
 
     #[test]
     fn an_empty_index_finds_nothing() {
-        assert_eq!(find(&build(&[0, 0], [].into_iter()), &[0, 0], b"x", |_| true), None);
+        assert_eq!(find(&build(&[0, 0], [b""; 0].into_iter()), &[0, 0], b"x", |_| true), None);
         assert_eq!(find(&[], &[0, 0], b"x", |_| true), None);
     }
 

@@ -7,14 +7,18 @@
 mod blob;
 mod compile;
 mod ids;
+mod limit_view;
+mod limits;
 mod overlaps;
 mod prefixes;
 mod rows;
 mod sources;
+mod text;
 mod view;
 
 pub use blob::Blob;
 pub use compile::{TooLarge, compile};
+pub use limits::ScopeLimits;
 pub use overlaps::overlaps;
 pub use rows::kept;
 pub use sources::SourceKind;

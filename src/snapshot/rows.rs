@@ -8,6 +8,7 @@ use super::view::{CompanyView, View};
 use super::{prefixes, sources};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
+use crate::ledger::Limit;
 use crate::limiter::ClassNames;
 use crate::tables::{Table, kept};
 
@@ -55,7 +56,21 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
         let sources::SourceKind::Trusted(class) = kind else { continue };
         out.row(Table::Trusted, &[text.of(range), None, Some(classes.name(class).as_bytes())]);
     }
+    limits(view, &mut out);
     out.finish(&view.networks(), view.compiled_at())
+}
+
+fn limits(view: &View<'_>, out: &mut kept::RowWriter) {
+    for (kind, id, direction, limit) in view.limit_rows() {
+        let Limit { rate, calls, reserved, longest, .. } = *limit;
+        let near = limit.near_percent();
+        let numbers = [calls, rate.calls(), rate.window(), reserved, longest, near];
+        let [a, b, c, d, e, f] = numbers.map(|number| number.to_string());
+        let [a, b, c, d, e, f] = [&a, &b, &c, &d, &e, &f].map(|text| Some(text.as_bytes()));
+        let (word, id) = (view.word_of(kind), id.unwrap_or(b"*"));
+        let (word, id, direction) = (Some(word), Some(id), Some(direction.name()));
+        out.row(Table::Limit, &[word, id, direction, a, b, c, d, e, f]);
+    }
 }
 
 impl<'a> View<'a> {
@@ -132,6 +147,8 @@ mod tests {
         row(Table::Trusted, &["192.0.2.0", "24", "carrier"]);
         row(Table::Trusted, &["192.0.2.1", "NULL", "exempt"]);
         row(Table::Trusted, &["2001:db8::1", "NULL", "default"]);
+        row(Table::Limit, &["did", "*", "in", "5", "3", "60", "1", "3600", "50"]);
+        row(Table::Limit, &["did", "7", "NULL", "5", "NULL", "NULL", "NULL", "NULL", "NULL"]);
         let spain = vec![CountryCode::parse(b"ES").unwrap()];
         let (v4, v6) = (vec![(0, 0, 1)], vec![(1 << 120, 8, 1)]);
         let networks = CountryNetworks { v4, v6, codes: spain, built: 9, kind: String::new() };
@@ -163,6 +180,8 @@ mod tests {
             assert_eq!(before.country_of(address), after.country_of(address));
         }
         assert_eq!(after.countries_built_at(), 9);
+        let limits = before.limit_rows().collect::<Vec<_>>();
+        assert_eq!((limits.len(), limits), (2, after.limit_rows().collect()));
         // What is kept of a kept one is the same.
         assert!(kept(&after, &classes) == file);
     }

@@ -53,7 +53,7 @@ impl<'a> View<'a> {
         u64::from(self.word(index)) | u64::from(self.word(index + 1)) << 32
     }
 
-    fn key(&self) -> ids::HashKey {
+    pub(super) fn key(&self) -> ids::HashKey {
         [self.wide(blob::WORD_KEY), self.wide(blob::WORD_KEY + 2)]
     }
 

@@ -5,7 +5,7 @@
 //! nothing in the file can be worse than a bad row.
 //!
 //! ```text
-//! sipwarden tables 1 <date of the tables> <bytes of the rows>\n
+//! sipwarden tables 2 <date of the tables> <bytes of the rows>\n
 //! per row: table, then per column its length (u16, little endian; 65535: NULL) and text
 //! after the last row 255, and with a database of countries the CountryNetworks
 //! 8 bytes: SipHash-1-3 of all before
@@ -23,8 +23,10 @@ use crate::countries::{CountryCode, CountryNetworks};
 
 /// Begins every such file, whatever its format.
 pub const MAGIC: &[u8] = b"sipwarden tables ";
-/// Raised with every change of the format.
-const FORMAT: u32 = 1;
+/// Raised with every change of the format. 1 lacked the limits of scopes.
+const FORMAT: u32 = 2;
+/// The oldest one that can be read.
+const OLDEST: u32 = 1;
 /// Most bytes of the first line.
 const LONGEST_HEAD: usize = 128;
 const CHECKSUM: usize = 8;
@@ -33,8 +35,8 @@ const KEY: u64 = 0x5349_5057_4152_444e;
 const END: u8 = u8::MAX;
 const NULL: u16 = u16::MAX;
 
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let mut hasher = SipHasher13::new_with_keys(KEY, u64::from(FORMAT));
+fn checksum(bytes: &[u8], format: u32) -> [u8; CHECKSUM] {
+    let mut hasher = SipHasher13::new_with_keys(KEY, u64::from(format));
     hasher.write(bytes);
     hasher.finish().to_le_bytes()
 }
@@ -68,7 +70,7 @@ impl RowWriter {
         let head = format!("{FORMAT} {date} {}\n", self.rows.len());
         let mut file = self.rows;
         file.splice(0..0, MAGIC.iter().chain(head.as_bytes()).copied());
-        file.extend_from_slice(&checksum(&file));
+        file.extend_from_slice(&checksum(&file, FORMAT));
         file
     }
 
@@ -109,9 +111,11 @@ impl<'a> Kept<'a> {
         let (line, rows) = end.and_then(|end| rest.split_at_checked(end)).ok_or("it is cut off")?;
         let line = std::str::from_utf8(line).unwrap_or_default();
         let numbers: Vec<u64> = line.split(' ').map_while(|word| word.parse().ok()).collect();
-        let format = numbers.first().copied();
-        if format.is_some_and(|format| format != u64::from(FORMAT)) {
-            return Err(format!("its format is {line}, and this version reads {FORMAT}"));
+        let format = numbers.first().map(|format| u32::try_from(*format).unwrap_or(u32::MAX));
+        let format = format.unwrap_or(FORMAT);
+        if !(OLDEST..=FORMAT).contains(&format) {
+            let reads = format!("this version reads {OLDEST} to {FORMAT}");
+            return Err(format!("its format is {line}, and {reads}"));
         }
         let &[_, date, len] = numbers.as_slice() else { return Err("its head is damaged".into()) };
         let rows = rows.get(1..).unwrap_or_default();
@@ -122,7 +126,7 @@ impl<'a> Kept<'a> {
             return Err(format!("it is damaged or cut off: it has {has} {lacks} {len}"));
         }
         let summed = file.get(..file.len().saturating_sub(CHECKSUM)).unwrap_or_default();
-        if sum != checksum(summed) {
+        if sum != checksum(summed, format) {
             return Err("it is damaged: its checksum is wrong".into());
         }
         Ok(Kept { date, rows })
@@ -261,8 +265,8 @@ mod tests {
         assert_eq!(refusal(b""), "it is not a file of tables");
         assert_eq!(refusal(b"root:x:0:0"), "it is not a file of tables");
         assert_eq!(
-            refusal(b"sipwarden tables 2 1 1\n"),
-            "its format is 2 1 1, and this version reads 1"
+            refusal(b"sipwarden tables 3 1 1\n"),
+            "its format is 3 1 1, and this version reads 1 to 2"
         );
         assert_eq!(refusal(b"sipwarden tables 1 17"), "it is cut off");
         assert!(refusal(&whole[..whole.len() - 9]).contains("damaged or cut off"));

@@ -3,23 +3,19 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::value::{Column, alike, name, number, prefix, quoted, quoted_or_null, switch, text};
+use super::value::{
+    Column, MAX_AOR, MAX_CALLS, MAX_ID, alike, name, number, prefix, quoted, quoted_or_null,
+    switch, text,
+};
 use super::{
-    BadRows, Brand, Company, Configuration, Country, MinPrefix, Problem, Problems, RangeRow, Table,
-    Trusted, User,
+    BadRows, Brand, Company, Configuration, Country, Limits, MinPrefix, Problem, Problems,
+    RangeRow, Table, Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::{ClassId, ClassNames};
 
-/// Longest id of a brand or company, in bytes.
-pub const MAX_ID: usize = 128;
-/// Longest AoR: a user part of 64, `@`, and a domain of 255 bytes.
-pub const MAX_AOR: usize = 320;
-/// Highest call limit.
-pub const MAX_CALLS: u32 = i32::MAX as u32;
-
-type Ids = HashMap<Box<[u8]>, u32>;
+pub(super) type Ids = HashMap<Box<[u8]>, u32>;
 
 /// What a company with a filter grants.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,12 +31,14 @@ pub struct Loader {
     bad_rows: BadRows,
     pub(super) config: Configuration,
     problems: Problems,
-    brands: Ids,
-    companies: Ids,
+    pub(super) brands: Ids,
+    pub(super) companies: Ids,
     users: Ids,
     /// Row of each company, and what is listed for it.
     pub(super) granted: Vec<(u64, Granted)>,
     pub(super) country_rows: Vec<u64>,
+    /// Row of each limit.
+    pub(super) limit_rows: Vec<u64>,
     /// Users whose AoR has no domain: row and AoR of the first one, and how many.
     pub(super) first_bare: Option<(u64, Box<[u8]>)>,
     pub(super) bare_users: u64,
@@ -62,6 +60,7 @@ impl Loader {
             users: Ids::new(),
             granted: Vec::new(),
             country_rows: Vec::new(),
+            limit_rows: Vec::new(),
             first_bare: None,
             bare_users: 0,
             classes: ClassNames::default(),
@@ -74,6 +73,12 @@ impl Loader {
     pub fn flood(mut self, classes: ClassNames, min_prefix: MinPrefix) -> Self {
         self.classes = classes;
         self.config.min_prefix = min_prefix;
+        self
+    }
+
+    /// With the kinds of scopes that are known.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
         self
     }
 
@@ -105,6 +110,9 @@ impl Loader {
             }
             (Table::User, &[aor, company, calls]) => self.user(aor, company, calls, number),
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
+            (Table::Limit, values) if let Ok(values) = values.try_into() => {
+                self.config.limits.row(values).map(|()| self.limit_rows.push(number))
+            }
             _ => Err(format!(
                 "{} columns where {} are expected",
                 values.len(),
@@ -128,6 +136,7 @@ impl Loader {
         self.warn_of_empty_filters();
         self.warn_of_useless_countries();
         self.warn_of_bare_users();
+        self.warn_of_limits();
         Ok((self.config, self.problems))
     }
 

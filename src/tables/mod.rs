@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod kept;
+mod limits;
 mod loader;
 mod problems;
 mod rows;
@@ -10,6 +11,7 @@ mod value;
 mod version;
 mod warnings;
 
+pub use limits::{Kinds, LimitRow, Limits};
 pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
@@ -41,21 +43,24 @@ pub enum Table {
     User,
     /// Addresses of the platform and its peers.
     Trusted,
+    /// Limits of scopes. It may be left out.
+    Limit,
 }
 
 impl Table {
     /// All tables, in the order in which they are read.
-    pub const ALL: [Table; 6] = [
+    pub const ALL: [Table; 7] = [
         Table::Brand,
         Table::Company,
         Table::CompanyAddress,
         Table::CompanyCountry,
         Table::User,
         Table::Trusted,
+        Table::Limit,
     ];
 
     /// More columns than any table has.
-    pub const MOST_COLUMNS: usize = 4;
+    pub const MOST_COLUMNS: usize = 9;
 
     /// The columns, in the order in which [`Loader::row`] takes them.
     pub const fn columns(self) -> &'static [&'static str] {
@@ -66,6 +71,17 @@ impl Table {
             Table::CompanyCountry => &["company_id", "country"],
             Table::User => &["aor", "company_id", "external_calls"],
             Table::Trusted => &["ip_addr", "mask", "tag"],
+            Table::Limit => &[
+                "kind",
+                "id",
+                "direction",
+                "max_calls",
+                "max_new",
+                "window_seconds",
+                "reserved",
+                "longest",
+                "near_percent",
+            ],
         }
     }
 
@@ -78,6 +94,7 @@ impl Table {
             Table::CompanyCountry => "countries",
             Table::User => "users",
             Table::Trusted => "trusted",
+            Table::Limit => "limits",
         }
     }
 

@@ -1,6 +1,6 @@
 //! Validated rows, with references resolved to positions.
 
-use super::{Problems, Table};
+use super::{Limits, Problems, Table};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::ClassId;
@@ -113,6 +113,8 @@ pub struct Configuration {
     pub users: Vec<User>,
     /// Platform servers and peers.
     pub trusted: Vec<Trusted>,
+    /// Limits of scopes.
+    pub limits: Limits,
     pub min_prefix: MinPrefix,
     /// Rows read per table, bad ones too.
     pub rows: [u64; Table::ALL.len()],

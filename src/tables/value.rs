@@ -5,6 +5,13 @@ use crate::digits::parse_digits;
 use crate::printable::Printable;
 use crate::unset::is_unset;
 
+/// Longest id of a brand or company, in bytes.
+pub const MAX_ID: usize = 128;
+/// Longest AoR: a user part of 64, `@`, and a domain of 255 bytes.
+pub const MAX_AOR: usize = 320;
+/// Highest call limit.
+pub const MAX_CALLS: u32 = i32::MAX as u32;
+
 /// A column of a row: its text, or None for NULL.
 pub(super) type Column<'a> = Option<&'a [u8]>;
 

@@ -150,6 +150,7 @@ fn a_second_company_is_added_or_nothing_changes() {
     assert_eq!((live(b"a"), live(b"b"), ledger.live(ScopeKind::BRAND, b"x")), (1, 1, 2));
     let second = take(&ledger, 1, &of(b"x", b"c", 1));
     assert_eq!((second.outcome, second.second_company), (Outcome::Counted, true));
+    assert_eq!(second.raised().map(|(at, _)| at).collect::<Vec<_>>(), [1], "not of the brand");
     // The brand of both counts the call once.
     assert_eq!((live(b"a"), live(b"c"), ledger.live(ScopeKind::BRAND, b"x")), (1, 1, 2));
     assert_eq!(take(&ledger, 3, &of(b"x", b"a", 1)).outcome, Outcome::Refused);
@@ -236,9 +237,9 @@ fn a_rate_admits_its_calls_and_no_more_in_a_window() {
     }
     // What is refused, forced, foretold, or an emergency uses nothing up.
     for _ in 0..5 {
-        let foretold = ledger.foretell(&wanted, 11_500);
+        let foretold = ledger.foretell(&wanted, false, 11_500);
         assert_eq!((foretold.outcome, foretold.exceeded.map(|exceeded| exceeded.bound)), refused);
-        assert_eq!(ledger.foretell(&wanted, 12_000).outcome, Outcome::Counted);
+        assert_eq!(ledger.foretell(&wanted, false, 12_000).outcome, Outcome::Counted);
         assert_eq!(attempt(11_500, Enforcement::Full, false), refused);
         let told = (Outcome::Counted, Some(Bound::Rate));
         assert_eq!(attempt(11_500, Enforcement::Monitor, false), told);

@@ -156,7 +156,7 @@ fn json_gives_arguments_by_position_or_by_name() {
     assert_eq!(by_name("unban", json!({"address": "192.0.2.7", "aor": "all"}))["lifted"], 1);
     // What may be left out is; what must be there is named.
     let said = |params| kamailio.try_rpc("sipwarden.check", params).unwrap_err();
-    let usage = "400 usage: sipwarden.check <company> <ip> [<aor>]; ";
+    let usage = "400 usage: sipwarden.check <company> <ip> [<aor> [<scopes> [<flags>]]]; ";
     assert_eq!(said(json!({"company": "7", "aor": "a@b"})), format!("{usage}ip is missing"));
     assert_eq!(said(json!({"ip": "192.0.2.7"})), format!("{usage}company is missing"));
     let checked = json!({"ip": "192.0.2.7", "company": "7"});

@@ -132,6 +132,9 @@ fn parameters() {
             Kind::Text { default, min, max } => {
                 (format!("text, {min} to {max} bytes"), text(default), quoted(text(default)))
             }
+            Kind::Name { default } if default.is_empty() => {
+                ("name of a table or view".into(), "".into(), quoted("sipwarden_limit".into()))
+            }
             Kind::Database => {
                 ("text, 1 to 1024 bytes".into(), default_db_url(), quoted(default_db_url()))
             }
@@ -226,7 +229,7 @@ fn meaning_of(statistic: &str) -> &'static str {
         "country_networks" => "networks whose country is known",
         "firewall_on" => "1 while the firewall's sets are fed",
         "firewall_elements" => "elements in these sets",
-        "gauges_left_out" => "companies and brands for which the metrics page had no room",
+        "gauges_left_out" => "companies, brands and scopes for which the metrics page had no room",
         "calls_expired" => "counted calls that ended without a BYE of theirs",
         "tables_kept" => "1 if `tables_file` keeps the tables in force",
         "tables_from_file" => "1 while the tables of `tables_file` are in force",
@@ -282,7 +285,10 @@ fn tables() {
         let text = fs::read_to_string(project(&file)).unwrap();
         for (table, param) in Table::ALL.iter().zip(&PARAMS[1..]) {
             let Kind::Name { default } = param.kind else { panic!("not a table") };
-            let default = default.to_str().unwrap();
+            let default = match default.to_str().unwrap() {
+                "" => "sipwarden_limit",
+                default => default,
+            };
             let at = text.find(&format!("CREATE TABLE IF NOT EXISTS {default} (")).expect(default);
             let body = &text[at..at + text[at..].find(';').unwrap()];
             for column in table.columns() {

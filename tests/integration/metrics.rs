@@ -117,7 +117,7 @@ fn no_scrape_is_cut_off_and_what_does_not_fit_is_counted_and_said() {
     });
     assert!(first.text.len() > 200_000, "{}", first.text.len());
     // As many as there were at the first look, when not all calls may have been there.
-    let said = "companies and brands are not told to monitoring";
+    let said = "companies, brands and scopes are not told to monitoring";
     wait_for("the log", || (server.example.log().matches(said).count() == 1).then_some(()));
 
     // Their calls end: others have their turn, and no scrape in between is too long.

@@ -116,6 +116,32 @@ fn the_lines_of_the_readme_admit_and_refuse_and_calls_end_from_either_side() {
 }
 
 #[test]
+fn a_rate_of_limit_table_is_refused_like_the_other_limits() {
+    let mut stock = Stock::new();
+    stock.install();
+    stock.serve(&[DOMAIN]);
+    stock.machine.ok(&format!(
+        "sed -i '1i #!define LIMIT_TABLE \"sipwarden_limit\"' /etc/kamailio/sipwarden.cfg
+        sqlite3 /var/lib/kamailio/sipwarden.sqlite \"
+            INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds)
+                VALUES ('company', '{DOMAIN}', 1, 3600), ('did', '*', 9, 1);
+            INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('user', '*', 9)\""
+    ));
+    stock.start();
+    let (alice, bob) = (Endpoint::new(GRANTED), Endpoint::new("192.0.2.8"));
+    assert_eq!(stock.register(&bob, "bob", DOMAIN), 200);
+    let only = call(&stock, &alice, DOMAIN, &bob);
+    let counted = format!("user=alice@{DOMAIN} (out)");
+    let listed = stock.kamcmd(&["sipwarden.calls", DOMAIN]);
+    assert!(listed.contains(&counted), "{listed}");
+    assert_eq!(refused(&stock, &alice, DOMAIN), "SIP/2.0 403 Too many calls");
+    bob.within(&only.ack, "BYE", 1);
+    stock.calls_are(0);
+    let log = stock.log();
+    assert!(log.contains("refused: company acme.example (any) has 1 of 1 call-id="), "{log}");
+}
+
+#[test]
 fn a_carriers_call_counts_for_the_company_that_is_called() {
     let stock = installed();
     let (carrier, bob) = (Endpoint::new(CARRIER), Endpoint::new("192.0.2.8"));

@@ -44,6 +44,23 @@ impl Stage {
         Stage { kamailio: config.start(), callee, folder }
     }
 
+    /// The same; the second field of a row is the scopes of a call, with `+` between them.
+    fn with_scopes(tenants: &str) -> Self {
+        let folder = Folder::new();
+        let db = Sqlite::create(folder.join("tables.sqlite"));
+        db.run(tenants);
+        let callee = AutoCallee::start("127.0.0.1");
+        let mut config = config(&db.url(), callee.address)
+            .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
+        config.workers = WORKERS;
+        let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
+        assert!(config.routes.contains(asked));
+        let scopes = "$(hdr(X-Aor){s.replace,+,;})";
+        let asks = format!("cc_limit(\"$fd\", \"o\", \"{scopes}\")");
+        config.routes = config.routes.replace(asked, &asks);
+        Stage { kamailio: config.start(), callee, folder }
+    }
+
     /// Starts SIPp with calls that take the rows in turn.
     fn sipp(&self, name: &str, rows: &[&str], invites: usize) -> Sipp {
         let fields = self.folder.join(&format!("{name}.csv"));
@@ -146,6 +163,47 @@ fn limit_ten_admits_ten() {
     // SIPp repeats what is not answered at once, and a refusal keeps no state.
     assert!(stage.kamailio.counter("cc_company_limit") >= INVITES as u64 - 10);
     assert_nothing_left(&stage.kamailio);
+}
+
+/// Each domain comes to a limit of another kind, which its own scopes exceed.
+#[test]
+fn several_kinds_at_once_admit_just_their_limits() {
+    let stage = Stage::with_scopes(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0), ('six', 6);
+         INSERT INTO sipwarden_company VALUES ('x', 'b', 0, 0), ('y', 'b', 0, 9), ('z', 'b', 0, 0),
+            ('w', 'b', 0, 0), ('u', 'six', 0, 9), ('s', 'b', 0, 3), ('t', 'b', 0, 9);
+         INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
+            ('carrier', 'north', 'any', 10), ('carrier', 'south', 'out', 7),
+            ('did', '*', 'any', 4), ('group', 'few', 'any', 6), ('group', 'all', 'out', 39),
+            ('user', 't', 'out', 2), ('user', '*', 'any', 5);
+         INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES
+            ('carrier', 'wide', 5, 3600);",
+    );
+    let mut rows = Vec::new();
+    for did in 0..3 {
+        rows.push(format!("x;carrier=north+did=x{did}+group=all"));
+        rows.push(format!("y;carrier=south+did=y{did}+group=all"));
+        rows.push(format!("z;did=z{did}+group=few+group=all"));
+        rows.push(format!("w;carrier=wide+did=w{did}+group=all"));
+        // The brand is reached, then the company, then the user.
+        rows.push(format!("u;user=u{did}+did=u{did}+group=all"));
+        rows.push(format!("s;carrier=east+user=s{did}+group=all"));
+        rows.push(format!("t;carrier=west+user=t+did=t{did}+group=all"));
+    }
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let reached = [("x", 10), ("y", 7), ("z", 6), ("w", 5), ("u", 6), ("s", 3), ("t", 2)];
+    let limits = reached.map(|(company, limit)| (company, "calls", limit));
+    let admitted = stage.storm(&rows, &limits);
+    assert_eq!(reached.map(|(company, _)| (company, admitted[company] as u64)), reached);
+    assert_eq!(stage.kamailio.counter("cc_call_counted"), 39);
+    for refused in ["cc_rate", "cc_limit", "cc_brand_limit", "cc_company_limit"] {
+        assert!(stage.kamailio.counter(refused) > 0, "{refused}");
+    }
+    wait_for("the calls to end", || {
+        (stage.kamailio.rpc("sipwarden.calls", json!([]))["total"] == 0).then_some(())
+    });
+    let top = stage.kamailio.rpc("sipwarden.top", json!([]));
+    assert_eq!(top["scopes"], json!([]), "{top}");
 }
 
 #[test]

@@ -32,6 +32,20 @@ CREATE TABLE IF NOT EXISTS sipwarden_trusted (
     mask    SMALLINT NULL,
     tag     VARCHAR(64) NULL
 ) ENGINE=InnoDB;
+-- Limits of your own; read if the parameter limit_table names this table (docs/limits.md).
+-- NULL or 0 is off.
+CREATE TABLE IF NOT EXISTS sipwarden_limit (
+    kind           VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'company, brand, user, or a word of yours: carrier, did',
+    id             VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT '*: all that are not listed',
+    direction      VARCHAR(3) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'any' COMMENT 'any, in, out',
+    max_calls      INT UNSIGNED NULL COMMENT 'calls at a time',
+    max_new        INT UNSIGNED NULL COMMENT 'new calls within window_seconds',
+    window_seconds INT UNSIGNED NULL,
+    reserved       INT UNSIGNED NULL COMMENT 'of max_calls, for emergencies',
+    longest        INT UNSIGNED NULL COMMENT 'seconds that a call may last',
+    near_percent   TINYINT UNSIGNED NULL COMMENT 'of max_calls: near from here on; NULL: parameter, 0: never',
+    PRIMARY KEY (kind, id, direction)
+) ENGINE=InnoDB;
 
 -- What was refused, blocked and reloaded. Written by the module (audit_url), which
 -- needs SELECT, INSERT and UPDATE here and nothing else. Times: seconds since 1970.
@@ -62,4 +76,5 @@ INSERT IGNORE INTO version (table_name, table_version) VALUES
     ('sipwarden_company_address', 1),
     ('sipwarden_company_country', 1),
     ('sipwarden_user', 1),
-    ('sipwarden_trusted', 1);
+    ('sipwarden_trusted', 1),
+    ('sipwarden_limit', 1);

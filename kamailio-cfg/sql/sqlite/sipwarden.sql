@@ -31,6 +31,20 @@ CREATE TABLE IF NOT EXISTS sipwarden_trusted (
     mask    INTEGER,
     tag     VARCHAR(64)
 );
+-- Limits of your own; read if the parameter limit_table names this table (docs/limits.md).
+-- NULL or 0 is off.
+CREATE TABLE IF NOT EXISTS sipwarden_limit (
+    kind           VARCHAR(32) NOT NULL,            -- company, brand, user, or a word of yours: carrier, did
+    id             VARCHAR(320) NOT NULL,           -- '*': all that are not listed
+    direction      VARCHAR(3) NOT NULL DEFAULT 'any', -- any, in, out
+    max_calls      INTEGER,                         -- calls at a time
+    max_new        INTEGER,                         -- new calls within window_seconds
+    window_seconds INTEGER,
+    reserved       INTEGER,                         -- of max_calls, for emergencies
+    longest        INTEGER,                         -- seconds that a call may last
+    near_percent   INTEGER,                         -- of max_calls: near from here on; NULL: parameter, 0: never
+    PRIMARY KEY (kind, id, direction)
+);
 
 -- What was refused, blocked and reloaded. Written by the module (audit_url), which
 -- needs SELECT, INSERT and UPDATE here and nothing else. Times: seconds since 1970.
@@ -61,4 +75,5 @@ INSERT OR IGNORE INTO version (table_name, table_version) VALUES
     ('sipwarden_company_address', 1),
     ('sipwarden_company_country', 1),
     ('sipwarden_user', 1),
-    ('sipwarden_trusted', 1);
+    ('sipwarden_trusted', 1),
+    ('sipwarden_limit', 1);

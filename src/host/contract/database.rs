@@ -201,7 +201,8 @@ pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), Stri
     let connection = Connection::open(&source.db_url)?;
     let versions = connection.versions(&source.db_url)?;
     let scripts = format!("kamailio-cfg/sql/{}", scheme_of(&source.db_url));
-    for (table, name) in Table::ALL.into_iter().zip(&source.tables) {
+    let named = Table::ALL.into_iter().zip(&source.tables).filter(|(_, name)| !name.is_empty());
+    for (table, name) in named {
         versions.check(table, name, &scripts)?;
         if !connection.read(table, name, loader)? {
             drop(connection);

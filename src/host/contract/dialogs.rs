@@ -82,12 +82,29 @@ impl DialogRef {
             unsafe { remember(self.handle, name.as_ptr(), value.into()) == 1 }
         });
         if !kept {
-            super::log::error(format_args!(
-                "{} cannot be kept with the dialog: after a restart its call is not counted",
-                name.to_string_lossy()
-            ));
+            not_kept(&name.to_string_lossy());
         }
     }
+
+    /// Keeps a text behind those that were kept so before.
+    pub fn append(&self, value: &[u8]) {
+        if !persist() {
+            return;
+        }
+        let kept = self.host.dialog_append.is_some_and(|append| {
+            // SAFETY: the handle is held; the value outlives the call.
+            unsafe { append(self.handle, value.into()) == 1 }
+        });
+        if !kept {
+            not_kept("sipwarden_more");
+        }
+    }
+}
+
+fn not_kept(name: &str) {
+    super::log::error(format_args!(
+        "{name} cannot be kept with the dialog: after a restart its call is not counted there"
+    ));
 }
 
 impl Drop for DialogRef {
@@ -108,4 +125,11 @@ pub fn exists(dialog: DialogId) -> Option<bool> {
         1 => Some(true),
         _ => None,
     }
+}
+
+/// Sends a BYE to both ends of a call that was answered. Whether they were sent.
+pub fn end(dialog: DialogId) -> bool {
+    let Some(end) = abi::host().and_then(|host| host.dialog_end) else { return false };
+    // SAFETY: no lock is held.
+    unsafe { end(dialog.into()) == 1 }
 }

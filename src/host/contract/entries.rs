@@ -31,6 +31,7 @@ pub const fn table<M: Module>() -> sw_module {
         check_setting: Some(check_setting::<M>),
         apply_setting: Some(apply_setting::<M>),
         check_flags: Some(check_flags::<M>),
+        check_scopes: Some(check_scopes::<M>),
         init: Some(init::<M>),
         destroy: Some(destroy),
         can_load: Some(can_load::<M>),
@@ -205,6 +206,13 @@ unsafe extern "C" fn check_flags<M: Module>(function: sw_text, flags: sw_text) -
     })
 }
 
+unsafe extern "C" fn check_scopes<M: Module>(scopes: sw_text) -> i32 {
+    guard(Entry::CheckFlags, status(true), || {
+        // SAFETY: the shim passes a text that outlives the call.
+        status(M::check_scopes(unsafe { scopes.bytes() }))
+    })
+}
+
 unsafe extern "C" fn init<M: Module>() -> i32 {
     guard(Entry::Init, status(false), || status(M::init()))
 }
@@ -307,12 +315,13 @@ unsafe extern "C" fn cc_limit<M: Module>(
     call: *const sw_call,
     company: sw_text,
     flags: sw_text,
+    scopes: sw_text,
 ) -> i32 {
     // SAFETY: the shim passes a call and texts that outlive this one.
-    let (call, company, flags) =
-        unsafe { (CallRequest::new(call), company.bytes(), flags.bytes()) };
+    let (call, company, flags, scopes) =
+        unsafe { (CallRequest::new(call), company.bytes(), flags.bytes(), scopes.bytes()) };
     judge(Entry::CcLimit, failed(flags, Verdict::CallEmergency), || {
-        Some(M::cc_limit(call?, company, flags))
+        Some(M::cc_limit(call?, company, flags, scopes))
     })
 }
 
@@ -351,6 +360,7 @@ unsafe extern "C" fn dialog_restored<M: Module>(restored: *const sw_restored) {
                 company: restored.company.bytes(),
                 user: restored.user.bytes(),
                 flags: restored.flags.bytes(),
+                more: restored.more.bytes(),
                 started: restored.started,
             }
         };

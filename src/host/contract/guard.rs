@@ -57,6 +57,7 @@ pub enum Entry {
     CanLoad,
     Load,
     CheckFlags,
+    EndCalls,
 }
 
 /// One bit per entry that has panicked in any process.

@@ -57,6 +57,8 @@ pub struct Restored<'a> {
     pub user: &'a [u8],
     /// Flags of that function.
     pub flags: &'a [u8],
+    /// What [`super::dialogs::DialogRef::append`] has kept.
+    pub more: &'a [u8],
     /// Seconds since 1970.
     pub started: u64,
 }
@@ -85,6 +87,8 @@ pub trait Module {
     fn apply_setting(index: usize, text: Option<&[u8]>, number: i32);
     /// Whether a function has these flags; what is wrong is logged.
     fn check_flags(function: &[u8], flags: &[u8]) -> bool;
+    /// Whether scopes can be as the script writes them; logs what is wrong.
+    fn check_scopes(scopes: &[u8]) -> bool;
     /// Starts, before the host forks; what is wrong is logged.
     fn init() -> bool;
     /// Whether the tables are those of a file.
@@ -110,8 +114,8 @@ pub trait Module {
         company: &[u8],
         flags: &[u8],
     ) -> Verdict;
-    /// `cc_limit(company [, flags])`.
-    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict;
+    /// `cc_limit(company [, flags [, scopes]])`.
+    fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict;
     /// What became of a dialog, which may be locked.
     fn dialog_event(event: DialogEvent, dialog: DialogId);
     /// A dialog ended although neither end hung up: why (`sw_expiry`), and whether both

@@ -127,7 +127,9 @@ impl Audit {
             Printable::full(bytes).to_string().chars().take(most).collect::<String>()
         };
         let company = text(event.company(), ID);
-        let (brand, aor) = (text(event.brand(), ID), text(event.aor(), AOR));
+        // Of a limit it is the scope.
+        let whose = if event.limited().is_some() { event.about() } else { event.aor() };
+        let (brand, aor) = (text(event.brand(), ID), text(whose, AOR));
         let seconds = i64::try_from(event.time / 1000).unwrap_or(i64::MAX);
         connection.write(&Row {
             reason: &reason,

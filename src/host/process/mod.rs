@@ -7,6 +7,7 @@ pub mod blocks_keeper;
 pub mod child;
 pub mod feeder;
 pub mod loader;
+pub mod longest;
 pub mod reaper;
 pub mod recorder;
 pub mod revision;

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use super::audit::Audit;
 use super::route::run_route;
-use super::{reaper, usage};
+use super::{longest, reaper, usage};
 use crate::clock;
 use crate::events::{Event, EventKind, Expiry, JournalReader};
 use crate::host::contract::guard::{Entry, guard};
@@ -37,8 +37,10 @@ pub fn record() -> bool {
     // In this process, since the host may keep a dialog's lock while it asks a database.
     if now.saturating_sub(REAPED.get()) >= REAPING {
         REAPED.set(now);
+        guard(Entry::Reap, (), || reaper::recount(state));
         guard(Entry::Reap, (), || reaper::reap(state, now));
     }
+    guard(Entry::EndCalls, (), || longest::end_calls(state, now));
     let write = || AUDIT.with_borrow_mut(|audit| audit.write(&state.values, now));
     let rows = guard(Entry::Audit, false, write);
     events || rows
@@ -85,6 +87,13 @@ fn log_expired(event: &Event) {
     let call_id = Printable::full(event.call_id());
     let company = Printable::full(event.company());
     let why = event.expiry().map_or("", Expiry::meaning);
+    if event.is_monitored() {
+        log::warning(format_args!(
+            "the call {call_id} of company \"{company}\" goes on in monitor mode, else it would be \
+             ended: {why}"
+        ));
+        return;
+    }
     let bye = match event.said_bye() {
         true => "both ends were sent a BYE",
         false => "no BYE was sent, it may go on uncounted",

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::host::state::State;
+use crate::clock;
+use crate::host::settings::at;
+use crate::host::state::{State, with_snapshot};
 use crate::shm::{PublishError, Published, Writer};
-use crate::snapshot::{self, Blob};
-use crate::tables::{BadRows, Configuration, Loader, MinPrefix, Table};
+use crate::snapshot::{self, Blob, View};
+use crate::tables::{BadRows, Configuration, Kinds, Limits, Loader, MinPrefix, Table};
 
 /// How long a reload waits for an earlier one.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -13,7 +15,9 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A loader of tables with these names, by the current settings.
 pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRows) -> Loader {
     let flood = state.flood_rules.settings();
-    Loader::new(names, bad_rows).flood(
+    let near_percent = u32::try_from(state.values.int(at::NEAR_PERCENT)).unwrap_or(0);
+    let limits = Limits::new(kinds(), near_percent, clock::tick());
+    Loader::new(names, bad_rows).limits(limits).flood(
         state.settings.classes.clone(),
         MinPrefix { v4: flood.common.min_prefix_v4 as u8, v6: flood.common.min_prefix_v6 as u8 },
     )
@@ -35,7 +39,15 @@ pub fn compile(config: Configuration, date: u64) -> Result<Blob, String> {
 
 pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
     let bytes = blob.bytes();
+    if !View::new(bytes).is_some_and(|view| view.kinds().continues(&kinds())) {
+        return Err("another reload has brought a new kind of limit meanwhile".into());
+    }
     writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))
+}
+
+/// The kinds of scopes that are known: the ledger counts calls under their numbers.
+fn kinds() -> Kinds {
+    with_snapshot(|view, _| view.kinds()).unwrap_or_default()
 }
 
 pub fn hash_key() -> Result<[u64; 2], String> {

@@ -114,7 +114,11 @@ fn tell_success(state: &State, done: &Reloaded) {
 }
 
 fn log_success(done: &Reloaded) {
-    let rows = Table::ALL.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
+    // The table of limits is one that most do without.
+    let is_told = |table: &Table| *table != Table::Limit || done.counts.rows_of(*table) > 0;
+    let tables = Table::ALL.into_iter().filter(is_told);
+    let rows = tables.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
+    let rows: Vec<_> = rows.collect();
     if let Some(countries) = &done.countries {
         log::info(format_args!("countries loaded from {countries}"));
     }

@@ -10,7 +10,7 @@ use crate::host::contract::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 11;
+const KINDS: usize = 13;
 
 #[derive(Clone, Copy)]
 pub enum ComplaintKind {
@@ -36,9 +36,13 @@ pub enum ComplaintKind {
     NoSource,
     /// A lock that another process keeps.
     Lock,
+    /// A kind of scope of which no limit was read.
+    Scope,
+    /// No room for another scope.
+    Scopes,
 }
 
-const _: () = assert!(ComplaintKind::Lock as usize + 1 == KINDS);
+const _: () = assert!(ComplaintKind::Scopes as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };

@@ -7,12 +7,11 @@ use crate::clock::{self, Moment};
 use crate::events::{Event, EventKind, Expiry, Subject};
 use crate::flood::Block;
 use crate::host::contract::message::Message;
-use crate::host::state::usage::NEAR;
 use crate::host::state::{self, State};
-use crate::ledger::{LeaseInfo, ScopeKind};
+use crate::ledger::{Direction, LeaseInfo, Scope, ScopeKind, Taken, Wanted};
 use crate::limiter::{ClassId, Reason};
 use crate::policy::Numbers;
-use crate::snapshot::CompanyView;
+use crate::snapshot::{CompanyView, View};
 use crate::source::{Learnt, Source};
 use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
 
@@ -35,44 +34,54 @@ pub fn refused(
 ) {
     let Some(state) = state::get() else { return };
     let now = clock::wall();
-    let Subject { source, learnt, company: id, aor, .. } = *subject;
+    let Subject { source, learnt, company: id, aor, text, .. } = *subject;
     let what = (function.place(), verdict as u8, monitored, learnt.map(|way| way as u8));
-    let key = (what, source, id, aor);
+    let key = (what, source, id, (aor, text));
     state.journal.put_folded(&key, now, || {
         let limited = numbers.hit.is_some() || verdict == Verdict::LedgerFull;
         let kind = if limited { EventKind::Limit } else { EventKind::Denied };
         let brand = company.map_or(&[][..], |company| company.brand().0);
         let [call_id, from] = msg.names();
         let subject = Subject { brand, call_id, from, ..*subject };
-        let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
-        (event.calls, event.limit) = numbers.hit.map_or((0, 0), |hit| (hit.calls, hit.limit));
-        event
+        let event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
+        numbers.hit.map_or(event, |hit| event.with_limit(hit.direction, hit.calls, hit.limit))
     });
 }
 
-/// A call was counted: tells if that has brought a company or brand near to its
-/// limit.
-pub fn counted(company: &[u8], brand: &[u8], numbers: &Numbers) {
-    let near = |calls: u32, limit: u32| u64::from(calls) * 100 >= u64::from(limit) * NEAR;
-    let subjects = [
-        (ScopeKind::BRAND, Subject { brand, ..Subject::default() }),
-        (ScopeKind::COMPANY, Subject { company, brand, ..Subject::default() }),
-    ];
-    for (kind, subject) in subjects {
-        let Some(Some((calls, limit))) = numbers.scopes.get(kind.number()).copied() else {
-            continue;
-        };
-        let Some(before) = calls.checked_sub(1).filter(|_| limit > 0) else { continue };
-        let begins = near(calls, limit) && !near(before, limit);
-        if let Some(state) = state::get().filter(|_| begins) {
-            let now = clock::wall();
-            state.journal.put_folded(&(kind.number() as u8, company, brand), now, || {
-                let mut event = Event::new(EventKind::NearLimit, now, &subject);
-                (event.calls, event.limit) = (calls, limit);
-                event
-            });
+/// A call was counted: tells which scopes that has brought near to a limit.
+pub fn counted(view: &View<'_>, company: &CompanyView<'_>, wanted: &[Wanted<'_>], taken: &Taken) {
+    for (at, calls) in taken.raised() {
+        let Some(want) = wanted.get(at) else { continue };
+        for (direction, limit) in want.limits() {
+            let calls = calls.of(direction);
+            if limit.comes_near(calls) {
+                near(view, company, want, (direction, calls, limit.calls));
+            }
         }
     }
+}
+
+#[cold]
+fn near(
+    view: &View<'_>,
+    company: &CompanyView<'_>,
+    want: &Wanted<'_>,
+    (direction, calls, limit): (Direction, u32, u32),
+) {
+    let Some(state) = state::get() else { return };
+    let Scope { kind, id } = want.scope;
+    let now = clock::wall();
+    let key = (kind.number() as u8, id, direction as u8, limit);
+    state.journal.put_folded(&key, now, || {
+        let (brand, _) = company.brand();
+        let text = [view.word_of(kind), b"=", id].concat();
+        let subject = match kind {
+            ScopeKind::BRAND => Subject { brand, ..Subject::default() },
+            ScopeKind::COMPANY => Subject { company: id, brand, ..Subject::default() },
+            _ => Subject { company: company.id(), brand, text: &text, ..Subject::default() },
+        };
+        Event::new(EventKind::NearLimit, now, &subject).with_limit(direction, calls, limit)
+    });
 }
 
 /// A source is blocked from now on.
@@ -154,10 +163,20 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
 
 /// A call that counted ended although neither end hung up.
 pub fn call_expired(state: &State, call: &LeaseInfo, why: Expiry, said_bye: bool) {
-    let (brand, company) = (call.id(ScopeKind::BRAND), call.id(ScopeKind::COMPANY));
-    let subject = Subject { company, brand, call_id: &call.call_id, ..Subject::default() };
+    state.journal.put(&expired(call, why, said_bye));
+}
+
+/// A call that counts would have been ended, but for monitor mode.
+pub fn call_would_expire(state: &State, call: &LeaseInfo, why: Expiry) {
+    state.journal.put(&expired(call, why, false).watched());
+}
+
+fn expired(call: &LeaseInfo, why: Expiry, said_bye: bool) -> Event {
+    let (brand, company) = (call.ids(ScopeKind::BRAND), call.ids(ScopeKind::COMPANY));
+    let (company, brand, call_id) = (&company, &brand, &call.call_id);
+    let subject = Subject { company, brand, call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
-    state.journal.put(&event.with_expiry(why, said_bye));
+    event.with_expiry(why, said_bye)
 }
 
 /// A call was still counted while its dialog was gone.

@@ -1,25 +1,26 @@
 //! `sipwarden.calls`, `sipwarden.release` and `sipwarden.reconcile`.
 
 use super::company::tell_if_unknown;
+use super::limits::{named, tell_scopes};
 use super::page::Page;
 use crate::clock;
 use crate::host::contract::abi::host_name;
 use crate::host::contract::rpc::{Call, Fault};
 use crate::host::contract::{dialogs, log};
 use crate::host::process::reaper;
-use crate::host::state::State;
+use crate::host::state::{State, with_snapshot};
 use crate::ledger::{Direction, LeaseInfo, ScopeKind};
 use crate::printable::Printable;
 
 /// Calls on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
 
-/// Calls that count now, newest records last: [company [page]].
+/// Calls that count now, newest records last: [company, or kind=id [page]].
 pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let company = call.argument("company")?.filter(|text| !text.is_empty());
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
-    let hash = company.as_ref().map(|id| state.ledger.scope_hash(ScopeKind::COMPANY, id));
+    let hash = company.as_ref().map(|text| hash_of(state, text));
     let wanted = |info: &LeaseInfo| hash.is_none_or(|hash| info.names(hash));
     let all = (0..state.ledger.positions())
         .filter_map(|position| state.ledger.at(position))
@@ -36,13 +37,13 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.int(c"total", total as u64);
     page.tell(&reply, total);
-    if let Some(company) = &company {
+    if let Some(company) = company.as_ref().filter(|text| !text.contains(&b'=')) {
         tell_if_unknown(&reply, company);
     }
     let list = reply.array(c"calls");
     for info in shown {
         let entry = list.item_structure();
-        let shown = |kind: ScopeKind| Printable::full(info.id(kind)).to_string();
+        let shown = |kind: ScopeKind| Printable::full(&info.ids(kind)).to_string();
         entry.text(c"call_id", Printable::full(&info.call_id));
         entry.text(c"company", shown(ScopeKind::COMPANY));
         entry.int(c"counts_for_company", i64::from(info.counts_for_company()));
@@ -57,8 +58,24 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
         entry.text(c"direction", direction);
         entry.int(c"emergency", i64::from(info.emergency));
         entry.int(c"age_seconds", clock::age(info.started));
+        entry.int(
+            c"seconds_left",
+            info.ends.map_or(0, |ends| ends.saturating_sub(clock::seconds())),
+        );
+        let scopes = entry.array(c"scopes");
+        with_snapshot(|view, _| tell_scopes(&scopes, view, &info));
     }
     Ok(())
+}
+
+/// By what the calls of a company, or of a scope as `kind=id`, are found.
+fn hash_of(state: &State, text: &[u8]) -> u128 {
+    let scope = with_snapshot(|view, _| match view.company(text) {
+        Some(_) => None,
+        None => named(view, text),
+    });
+    let (kind, id) = scope.flatten().unwrap_or((ScopeKind::COMPANY, text));
+    state.ledger.scope_hash(kind, id)
 }
 
 /// Takes a call out of all counts; the operator's last resort.

@@ -1,5 +1,7 @@
 //! `sipwarden.company`.
 
+use super::arguments::no_snapshot;
+use super::limits::tell_limits;
 use super::page::Page;
 use crate::countries::CountryCode;
 use crate::host::contract::rpc::{Call, Fault, Node};
@@ -11,10 +13,6 @@ use crate::tables::alike;
 
 /// Ranges on one page: hosts bound a structure of a reply to 8 KB.
 const PAGE: usize = 50;
-
-pub(super) fn no_snapshot() -> Fault {
-    Fault::internal("no snapshot is loaded")
-}
 
 pub(super) fn filter(company: &CompanyView<'_>) -> &'static str {
     match (company.ip_filter(), company.monitor()) {
@@ -65,6 +63,9 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"countries", countries(company.countries()));
         reply.int(c"range_count", company.range_count() as u64);
         page.tell(&reply, company.range_count());
+        let limits = reply.array(c"limits");
+        tell_limits(&limits, state, view, ScopeKind::BRAND, brand);
+        tell_limits(&limits, state, view, ScopeKind::COMPANY, company.id());
         let ranges = reply.array(c"ranges");
         for range in page.of(company.ranges()) {
             ranges.item(range);

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::company::{no_snapshot, tell_if_unknown, unknown};
+use super::arguments::no_snapshot;
+use super::company::{tell_if_unknown, unknown};
+use super::limits::{tell_load, tell_usage};
 use super::page::Page;
 use crate::address::Prefix;
 use crate::clock;
 use crate::events::{Event, EventKind};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::rules::with_rules;
-use crate::host::state::usage::{Usage, brands, companies};
+use crate::host::state::usage::{Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
+use crate::ledger::Direction;
 use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::snapshot::View;
@@ -88,6 +91,11 @@ fn describe(node: &Node<'_>, state: &State, event: &Event) {
     // Of a block they are requests.
     node.int(c"calls", if is_start { 0 } else { event.calls });
     node.int(c"limit", event.limit);
+    let (kind, id) = event.limited().unwrap_or_default();
+    node.text(c"limit_kind", Printable::full(kind));
+    node.text(c"limit_id", Printable::full(id));
+    let direction = event.direction().map_or(&b""[..], Direction::name);
+    node.text(c"limit_direction", Printable::full(direction));
     node.time((c"until", c"until_date"), event.until / 1000);
     node.int(c"monitored", i64::from(event.is_monitored()));
 }
@@ -108,6 +116,10 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
         for usage in brands(state, view).iter().take(rows) {
             add_usage(&list.item_structure(), usage);
         }
+        let list = reply.array(c"scopes");
+        for usage in scopes(state, view).iter().take(rows) {
+            tell_usage(&list.item_structure(), usage);
+        }
     });
     let list = reply.array(c"sources");
     for (requests, prefix, class) in busy_sources(state, rows) {
@@ -125,9 +137,7 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
 
 fn add_usage(node: &Node<'_>, usage: &Usage<'_>) {
     node.text(c"brand", Printable::full(usage.brand));
-    node.int(c"calls", usage.calls);
-    node.int(c"max_calls", usage.limit);
-    node.int(c"percent", usage.percent());
+    tell_load(node, &usage.load);
 }
 
 fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>)> {

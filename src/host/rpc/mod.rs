@@ -8,6 +8,7 @@ mod calls;
 mod check;
 mod company;
 mod denied;
+mod limits;
 mod lint;
 mod listing;
 mod page;
@@ -45,11 +46,11 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 25] = [
+static METHODS: [(Method, Answer); 26] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
-        (2, &[COMPANY, IP, AOR]),
+        (2, &[COMPANY, IP, AOR, Argument::new(c"scopes"), Argument::new(c"flags")]),
         c"Explains verdicts, without side effects.",
         check::check,
     ),
@@ -102,9 +103,15 @@ static METHODS: [(Method, Answer); 25] = [
     ),
     method(
         c"calls",
-        (0, &[COMPANY, PAGE]),
+        (0, &[Argument::shown(c"company", "<company|kind=id>"), PAGE]),
         c"Live calls, 20 a page; s: for all companies.",
         calls::calls,
+    ),
+    method(
+        c"limits",
+        (0, &[Argument::new(c"kind"), Argument::new(c"id"), PAGE]),
+        c"Rows of limit_table, 20 a page; with an id its limits and calls.",
+        limits::limits,
     ),
     method(
         c"release",
@@ -127,7 +134,7 @@ static METHODS: [(Method, Answer); 25] = [
     method(
         c"top",
         (0, &[Argument::new(c"n")]),
-        c"Companies and brands near their limits, busy sources.",
+        c"Companies, brands and scopes near their limits, busy sources.",
         denied::top,
     ),
     method(

@@ -12,9 +12,11 @@ use crate::host::reload::problems::last as last_problems;
 use crate::host::reload::tables;
 use crate::host::state::{State, gauges, with_snapshot};
 use crate::snapshot::Counts;
+use crate::tables::Table;
 
 /// Names of the row counts, in the order of `Table::ALL`.
-const ROWS: [&CStr; 6] = [c"brands", c"companies", c"ranges", c"countries", c"users", c"trusted"];
+const ROWS: [&CStr; Table::ALL.len()] =
+    [c"brands", c"companies", c"ranges", c"countries", c"users", c"trusted", c"limits"];
 
 /// Warnings in the answer of a reload; `sipwarden.problems` has more.
 const SHOWN_WARNINGS: usize = 10;
@@ -98,6 +100,7 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"calls", memory.leases);
     reply.int(c"calls_room", memory.capacity as u64);
     reply.int(c"call_scopes", memory.scopes);
+    reply.int(c"call_scopes_idle", memory.idle_scopes);
     reply.int(c"calls_memory", memory.bytes as u64);
     let sources = state.flood.usage();
     reply.int(c"sources", sources.used);

@@ -1,6 +1,6 @@
 //! One script call: the message it is for, and what it was told last.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::host::contract::log;
 use crate::host::contract::message::{Message, MessageKey};
@@ -34,6 +34,31 @@ pub struct Answer {
     pub about: About,
 }
 
+/// A scope as text, `kind=id`.
+#[derive(Default)]
+pub struct ScopeText {
+    text: Vec<u8>,
+    /// Length of the kind.
+    kind: usize,
+}
+
+impl ScopeText {
+    /// The whole.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Word of its kind.
+    pub fn kind(&self) -> &[u8] {
+        self.text.get(..self.kind).unwrap_or_default()
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &[u8] {
+        self.text.get(self.kind + 1..).unwrap_or_default()
+    }
+}
+
 /// What was told last, in parts: so a function stores what it knows, and no more.
 struct Last {
     key: Cell<Option<MessageKey>>,
@@ -55,6 +80,8 @@ enum Kind {
 }
 
 thread_local! {
+    static LIMITED: RefCell<ScopeText> =
+        const { RefCell::new(ScopeText { text: Vec::new(), kind: 0 }) };
     static LAST: Last = const {
         Last {
             key: Cell::new(None),
@@ -127,6 +154,22 @@ pub fn answer(
 #[cold]
 fn log_verdict(function: &str, verdict: Verdict) {
     log::debug(format_args!("{function}: {} ({})", verdict.reason(), verdict.code()));
+}
+
+/// Keeps the scope whose limit a verdict names, by the word of its kind and its id.
+pub fn keep_limited(word: &[u8], id: &[u8]) {
+    LIMITED.with_borrow_mut(|scope| {
+        scope.text.clear();
+        scope.text.extend_from_slice(word);
+        scope.text.push(b'=');
+        scope.text.extend_from_slice(id);
+        scope.kind = word.len();
+    });
+}
+
+/// Gives the scope whose limit was named last to `f`.
+pub fn with_limited<R>(f: impl FnOnce(&ScopeText) -> R) -> R {
+    LIMITED.with_borrow(f)
 }
 
 /// What was told last in this message.

@@ -1,21 +1,23 @@
 //! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
 
-use super::answer::{About, answer};
+use super::answer::{About, answer, keep_limited, with_limited};
+use super::flags::bad_scopes;
 use super::judged::judged;
+use super::restored;
 use crate::clock;
 use crate::events::{Expiry, Subject};
 use crate::host::contract::counters::{self, Own};
-use crate::host::contract::dialogs::DialogRef;
-use crate::host::contract::log;
+use crate::host::contract::dialogs::{self, DialogRef};
 use crate::host::contract::message::CallRequest;
-use crate::host::contract::module::{DialogEvent, Restored};
+use crate::host::contract::module::DialogEvent;
 use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::{self, State, with_snapshot};
 use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
-use crate::policy::{self, CallFlags, Numbers, Roadwarrior};
+use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
+use crate::snapshot::{CompanyView, View};
 use crate::source::Source;
 use crate::unset::is_unset;
 use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
@@ -46,12 +48,13 @@ pub fn roadwarrior_acquire(
     finish(&ROADWARRIOR_ACQUIRE, call, &asked, (verdict, numbers))
 }
 
-/// `cc_limit(company [, flags])`.
-pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8]) -> Verdict {
+/// `cc_limit(company [, flags [, scopes]])`.
+pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict {
     let flags = read_flags(&CC_LIMIT, flags);
+    let scopes = if is_unset(scopes) { &[] } else { scopes };
     let monitored = monitors();
-    let (mut verdict, numbers) = decide_cc_limit(call, company, flags, monitored);
-    if flags.emergency && verdict.code() < 0 {
+    let (mut verdict, numbers) = decide_cc_limit(call, company, flags, scopes, monitored);
+    if flags.emergency && verdict.code() < 0 && numbers.hit.is_none() {
         // Not counted: no company, no dialog or no room. Allowed all the same.
         counters::count_own(Own::EmergencyUncounted);
         let reason = verdict.reason();
@@ -100,10 +103,15 @@ fn report_refusal(
 ) {
     with_snapshot(|view, _| {
         let &Asked { source, aor, company, monitored } = asked;
-        let subject = Subject { company, aor, ..subject(source) };
         let known = view.company(company);
         let known = known.as_ref();
-        events::refused(known, call.message(), function, verdict, monitored, &subject, numbers);
+        with_limited(|scope| {
+            // Other verdicts name the company, its brand or the user.
+            let is_named = matches!(verdict, Verdict::Limit | Verdict::Rate);
+            let text = if is_named { scope.text() } else { &[] };
+            let subject = Subject { company, aor, text, ..subject(source) };
+            events::refused(known, call.message(), function, verdict, monitored, &subject, numbers);
+        });
     });
 }
 
@@ -120,6 +128,16 @@ fn enforcement(spared: bool, monitored: bool) -> Enforcement {
         (true, _) => Enforcement::Off,
         (_, true) => Enforcement::Monitor,
         _ => Enforcement::Full,
+    }
+}
+
+/// The same for `cc_limit`: a call that was admitted is counted, not judged, and of an
+/// emergency only limits with reserved slots ask.
+fn cc_enforcement(flags: CallFlags, within: bool, monitored: bool) -> Enforcement {
+    match (within, flags.emergency, monitored) {
+        (true, ..) => Enforcement::Within,
+        (_, true, false) => Enforcement::Reserved,
+        (_, emergency, monitored) => enforcement(emergency, monitored),
     }
 }
 
@@ -157,8 +175,14 @@ fn decide_roadwarrior(
             let wanted = policy::roadwarrior_scopes(aor, company, limit);
             let enforcement = enforcement(flags.emergency, monitored);
             let taken = take(call, &dialog, &wanted, flags, enforcement);
+            if taken.exceeded.is_some() || taken.outcome == Outcome::HeldByOther {
+                keep_limited(b"roadwarrior", aor);
+            }
             if taken.outcome == Outcome::Counted {
                 dialog.remember(c"sipwarden_user", aor);
+            }
+            if flags.emergency && (taken.outcome == Outcome::Counted || taken.became_emergency) {
+                dialog.append(&restored::emergency());
             }
             let watched = monitored && !flags.emergency;
             (policy::roadwarrior_verdict(&taken, watched), Numbers::new(&wanted, &taken))
@@ -170,6 +194,7 @@ fn decide_cc_limit(
     call: CallRequest<'_>,
     company_id: &[u8],
     flags: CallFlags,
+    scopes: &[u8],
     monitored: bool,
 ) -> Decision {
     if is_unset(company_id) {
@@ -196,57 +221,111 @@ fn decide_cc_limit(
             return ERROR;
         }
     };
+    let asked = CallAsked { call, dialog: &dialog, flags, within, monitored };
     let decision = with_snapshot(|view, _| {
         let company = view.company(company_id)?;
-        let wanted = policy::call_scopes(&company, direction(flags));
-        // A call that is up is counted, not judged.
-        let spared = flags.emergency || within;
-        let enforcement = match within {
-            true => Enforcement::Within,
-            false => enforcement(flags.emergency, monitored),
-        };
-        let taken = take(call, &dialog, &wanted, flags, enforcement);
-        let numbers = Numbers::new(&wanted, &taken);
-        let verdict = policy::call_verdict(&taken, flags.emergency, monitored && !spared);
-        if taken.outcome == Outcome::Counted {
-            events::counted(company_id, company.brand().0, &numbers);
+        if scopes.is_empty() {
+            let wanted = policy::call_scopes(view, &company, flags.direction());
+            return Some(asked.count(view, &company, &wanted));
         }
-        Some((verdict, numbers, taken))
+        Some(match CallScopes::new(view, &company, flags.direction(), scopes) {
+            Ok(scopes) => {
+                scopes.unknown.iter().for_each(|word| unknown_kind(word));
+                asked.count(view, &company, scopes.wanted())
+            }
+            Err(bad) => refuse_scopes(&bad),
+        })
     });
     let Some((verdict, numbers, taken)) = decision.flatten() else { return ERROR };
-    if taken.outcome == Outcome::Counted {
+    if taken.first_company {
         count_direction(flags);
-        // The dialog keeps one company: after a restart the call counts for the first.
-        if !taken.second_company {
-            dialog.remember(c"sipwarden_company", company_id);
-            if flags != CallFlags::default() {
-                dialog.remember(c"sipwarden_flags", &flag_letters(flags));
-            }
-        }
     }
+    remember(&dialog, (company_id, flags, scopes), &taken);
     (verdict, numbers)
 }
 
-fn count_direction(flags: CallFlags) {
-    match direction(flags) {
-        Direction::In => counters::count_own(Own::CallsInbound),
-        Direction::Out => counters::count_own(Own::CallsOutbound),
-        Direction::Any => {}
+/// A call that `cc_limit` was asked about.
+struct CallAsked<'a> {
+    call: CallRequest<'a>,
+    dialog: &'a DialogRef,
+    flags: CallFlags,
+    within: bool,
+    monitored: bool,
+}
+
+impl CallAsked<'_> {
+    /// Counts it against these scopes of a company, or tells why not.
+    fn count(
+        &self,
+        view: &View<'_>,
+        company: &CompanyView<'_>,
+        wanted: &[Wanted<'_>],
+    ) -> (Verdict, Numbers, Taken) {
+        let enforcement = cc_enforcement(self.flags, self.within, self.monitored);
+        let taken = take(self.call, self.dialog, wanted, self.flags, enforcement);
+        if let Some(exceeded) = &taken.exceeded {
+            let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
+            keep_limited(view.word_of(exceeded.kind), id);
+        }
+        if taken.added != 0 {
+            events::counted(view, company, wanted, &taken);
+        }
+        let watched = enforcement == Enforcement::Monitor;
+        let verdict = policy::call_verdict(&taken, self.flags.emergency, watched);
+        (verdict, Numbers::new(wanted, &taken), taken)
     }
 }
 
-fn flag_letters(flags: CallFlags) -> Vec<u8> {
-    [(flags.emergency, b'e'), (flags.inbound, b'i'), (flags.outbound, b'o')]
-        .into_iter()
-        .filter_map(|(on, letter)| on.then_some(letter))
-        .collect()
+#[cold]
+fn refuse_scopes(bad: &BadScopes<'_>) -> (Verdict, Numbers, Taken) {
+    complain(ComplaintKind::Argument, format_args!("{} (said once a minute)", bad_scopes(bad)));
+    let verdict = match bad {
+        BadScopes::TooMany => Verdict::TooManyScopes,
+        _ => Verdict::InternalError,
+    };
+    (verdict, Numbers::NONE, Taken::nothing(Outcome::TooMany))
 }
 
-fn direction(flags: CallFlags) -> Direction {
-    match (flags.inbound, flags.outbound) {
-        (true, _) => Direction::In,
-        (_, true) => Direction::Out,
-        _ => Direction::Any,
+#[cold]
+fn unknown_kind(word: &[u8]) {
+    complain(
+        ComplaintKind::Scope,
+        format_args!(
+            "cc_limit does not count \"{}\": limit_table has no row of this kind (said once a \
+             minute)",
+            Printable::short(word)
+        ),
+    );
+}
+
+/// Keeps with the dialog what a restart needs to count the call again.
+fn remember(
+    dialog: &DialogRef,
+    (company, flags, scopes): (&[u8], CallFlags, &[u8]),
+    taken: &Taken,
+) {
+    if !dialogs::persist() {
+        return;
+    }
+    if taken.became_emergency {
+        dialog.append(&restored::emergency());
+    }
+    if taken.first_company {
+        dialog.remember(c"sipwarden_company", company);
+        if flags != CallFlags::default() {
+            dialog.remember(c"sipwarden_flags", &flags.letters());
+        }
+    }
+    if taken.added != 0 && (!taken.first_company || !scopes.is_empty()) {
+        dialog.append(&restored::record(company, flags, scopes));
+    }
+}
+
+fn count_direction(flags: CallFlags) {
+    match flags.direction() {
+        Direction::In => counters::count_own(Own::CallsInbound),
+        Direction::Out => counters::count_own(Own::CallsOutbound),
+        Direction::Any => {}
     }
 }
 
@@ -289,33 +368,41 @@ fn take(
         &Call {
             dialog: dialog.id,
             call_id: call.call_id(),
-            direction: direction(flags),
+            direction: flags.direction(),
             invite,
             emergency: flags.emergency,
             now: clock::seconds(),
-            came: 0,
+            came: clock::monotonic(),
         },
         wanted,
         enforcement,
     );
-    match taken.outcome {
-        Outcome::Full => complain(
+    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
+        no_room(state, taken.outcome);
+    }
+    taken
+}
+
+#[cold]
+fn no_room(state: &State, outcome: Outcome) {
+    let room = state.ledger.memory();
+    match outcome {
+        Outcome::ScopesFull => complain(
+            ComplaintKind::Scopes,
+            format_args!(
+                "calls are refused: there is no room for another id of a scope, beside {} with \
+                 calls and {} that rates remember; raise max_calls (said once a minute)",
+                room.scopes, room.idle_scopes
+            ),
+        ),
+        _ => complain(
             ComplaintKind::Full,
             format_args!(
                 "calls are refused: all {} records of max_calls are in use (said once a minute)",
                 state.ledger.memory().capacity
             ),
         ),
-        Outcome::ScopesFull => complain(
-            ComplaintKind::Full,
-            format_args!(
-                "calls are refused: all records of brands, companies and users with calls are in \
-                 use; max_calls gives their number (said once a minute)"
-            ),
-        ),
-        _ => {}
     }
-    taken
 }
 
 /// A dialog ended, turned out to live, or is gone.
@@ -348,51 +435,4 @@ pub fn dialog_expired(dialog: DialogId, why: usize, said_bye: bool) {
 /// Whether the call of a dialog counts.
 pub fn dialog_counts(dialog: DialogId) -> bool {
     state::get().is_some_and(|state| state.ledger.is_live(dialog))
-}
-
-/// Counts the call of a dialog that comes back after a restart, unconditionally.
-pub fn dialog_restored(restored: &Restored<'_>) {
-    let Some(state) = state::get() else { return };
-    let (flags, _) = CallFlags::parse(restored.flags);
-    let call = Call {
-        dialog: restored.dialog,
-        call_id: restored.call_id,
-        direction: direction(flags),
-        invite: 0,
-        emergency: flags.emergency,
-        now: restored.started,
-        came: 0,
-    };
-    restore(state, &call, restored.company, restored.user);
-}
-
-fn restore(state: &State, call: &Call<'_>, company_id: &[u8], user: &[u8]) {
-    if !user.is_empty() {
-        let company = with_snapshot(|view, _| Some(view.user(user)?.company.id().to_vec()));
-        let company = company.flatten();
-        let scopes = policy::roadwarrior_scopes(user, company.as_deref().unwrap_or_default(), 0);
-        let known = if company.is_some() { &scopes[..] } else { &scopes[..1] };
-        state.ledger.take(call, known, Enforcement::Off);
-    }
-    if company_id.is_empty() {
-        return;
-    }
-    let counted = with_snapshot(|view, _| {
-        view.company(company_id).map(|company| {
-            let scopes = policy::call_scopes(&company, call.direction);
-            state.ledger.take(call, &scopes, Enforcement::Off)
-        })
-    });
-    match counted.flatten().map(|taken| taken.outcome) {
-        Some(Outcome::Counted | Outcome::Held) => {}
-        Some(_) => log::error(format_args!(
-            "max_calls is too small: the restored call {} is not counted",
-            Printable::short(call.call_id)
-        )),
-        None => log::warning(format_args!(
-            "company \"{}\" is gone: its restored call {} is not counted",
-            Printable::short(company_id),
-            Printable::short(call.call_id)
-        )),
-    }
 }

@@ -7,5 +7,6 @@ pub mod calls;
 pub mod flags;
 pub mod flood;
 pub mod judged;
+pub mod restored;
 pub mod sources;
 pub mod variables;

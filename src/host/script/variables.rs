@@ -1,13 +1,13 @@
 //! `$swd(attribute)`: the last verdict in this message, or what there is to say of an event.
 
-use super::answer::{About, Answer, last_answer};
+use super::answer::{About, Answer, ScopeText, last_answer, with_limited};
 use crate::address::Address;
 use crate::events::Event;
 use crate::host::contract::message::Message;
 use crate::host::contract::values::Value;
 use crate::host::state::{self, with_snapshot};
 use crate::ledger::ScopeKind;
-use crate::policy::{AuthNumbers, FloodNumbers};
+use crate::policy::{AuthNumbers, FloodNumbers, Hit};
 use crate::verdict::Verdict;
 
 /// The operators' page, whole.
@@ -15,8 +15,9 @@ const PAGE: &str = include_str!("../../../web/index.html");
 
 /// What `$swd` is about.
 enum Context<'a> {
-    /// A message in which a function was called, and its sender.
-    Message(Answer, Option<Address>),
+    /// A message in which a function was called, its sender, and the scope whose limit was
+    /// named last.
+    Message(Answer, Option<Address>, &'a ScopeText),
     /// An event that the script is told of.
     Event(&'a EventView),
     /// Another message, and its sender.
@@ -58,11 +59,11 @@ const fn attribute(
 
 /// The verdict without monitor mode.
 fn judged(context: &Context<'_>) -> Option<Verdict> {
-    if let Context::Message(told, _) = context { Some(told.judged) } else { None }
+    if let Context::Message(told, _, _) = context { Some(told.judged) } else { None }
 }
 
 fn scope(context: &Context<'_>, kind: ScopeKind) -> Option<(u32, u32)> {
-    let Context::Message(Answer { about: About::Calls(numbers), .. }, _) = context else {
+    let Context::Message(Answer { about: About::Calls(numbers), .. }, _, _) = context else {
         return None;
     };
     *numbers.scopes.get(kind.number())?
@@ -77,14 +78,14 @@ fn limit<'a>(context: &Context<'a>, kind: ScopeKind) -> Option<Value<'a>> {
 }
 
 fn flood<'a>(context: &Context<'a>, number: fn(&FloodNumbers) -> u32) -> Option<Value<'a>> {
-    let Context::Message(Answer { about: About::Flood(numbers), .. }, _) = context else {
+    let Context::Message(Answer { about: About::Flood(numbers), .. }, _, _) = context else {
         return None;
     };
     Some(Value::Int(number(numbers).into()))
 }
 
 fn auth<'a>(context: &Context<'a>, number: fn(&AuthNumbers) -> u32) -> Option<Value<'a>> {
-    let Context::Message(Answer { about: About::Auth(numbers), .. }, _) = context else {
+    let Context::Message(Answer { about: About::Auth(numbers), .. }, _, _) = context else {
         return None;
     };
     Some(Value::Int(number(numbers).into()))
@@ -105,10 +106,10 @@ fn event_text<'a>(context: &Context<'a>, text: fn(&Event) -> &[u8]) -> Option<Va
 
 fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     match context {
-        Context::Message(Answer { about: About::Flood(numbers), .. }, _) => {
+        Context::Message(Answer { about: About::Flood(numbers), .. }, _, _) => {
             Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
-        Context::Message(Answer { about: About::Auth(numbers), .. }, _) => {
+        Context::Message(Answer { about: About::Auth(numbers), .. }, _, _) => {
             Some(Value::Static(state::get()?.settings.classes.name(numbers.class).as_bytes()))
         }
         Context::Event(view) => {
@@ -119,26 +120,43 @@ fn class<'a>(context: &Context<'a>) -> Option<Value<'a>> {
     }
 }
 
+/// The limit that a verdict names.
+fn hit(context: &Context<'_>) -> Option<Hit> {
+    let Context::Message(Answer { about: About::Calls(numbers), .. }, ..) = context else {
+        return None;
+    };
+    numbers.hit
+}
+
+/// Kind and id of the scope whose limit was reached.
+fn limited<'a>(context: &Context<'a>) -> Option<(&'a [u8], &'a [u8])> {
+    match context {
+        Context::Message(.., scope) => hit(context).map(|_| (scope.kind(), scope.id())),
+        Context::Event(view) => view.event.limited(),
+        Context::Nothing(_) => None,
+    }
+}
+
 /// The address whose country is told.
 fn address(context: &Context<'_>) -> Option<Address> {
     match context {
-        Context::Message(Answer { source: Some(judged), .. }, _) => Some(judged.address),
-        Context::Message(_, source) | Context::Nothing(source) => *source,
+        Context::Message(Answer { source: Some(judged), .. }, _, _) => Some(judged.address),
+        Context::Message(_, source, _) | Context::Nothing(source) => *source,
         Context::Event(view) => Some(view.event.source()?.first()),
     }
 }
 
 /// All attributes.
-pub static ATTRIBUTES: [Attribute; 34] = [
+pub static ATTRIBUTES: [Attribute; 38] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
-        Context::Message(told, _) => Some(Value::Int(told.verdict.code().into())),
+        Context::Message(told, _, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
     }),
     attribute(
         "reason",
         "reason of the last verdict in this message, or of the event",
         |c| match c {
-            Context::Message(told, _) => Some(Value::Static(told.verdict.reason().as_bytes())),
+            Context::Message(told, _, _) => Some(Value::Static(told.verdict.reason().as_bytes())),
             _ => Some(Value::Text(event_of(c)?.reason().as_bytes())),
         },
     ),
@@ -197,7 +215,7 @@ pub static ATTRIBUTES: [Attribute; 34] = [
         "the address that the last function in this message has judged (`cc_limit`: the sender's); of \
          an event, its source, an address or prefix",
         |c| match c {
-            Context::Message(told, _) => Some(Value::Address(told.source?.address)),
+            Context::Message(told, _, _) => Some(Value::Address(told.source?.address)),
             Context::Event(view) if !view.source.is_empty() => {
                 Some(Value::Text(view.source.as_bytes()))
             }
@@ -210,7 +228,7 @@ pub static ATTRIBUTES: [Attribute; 34] = [
          argument)",
         |c| {
             let learnt = match c {
-                Context::Message(told, _) => told.source?.learnt,
+                Context::Message(told, _, _) => told.source?.learnt,
                 _ => event_of(c)?.learnt()?,
             };
             Some(Value::Static(learnt.name().as_bytes()))
@@ -230,7 +248,8 @@ pub static ATTRIBUTES: [Attribute; 34] = [
     attribute("aor", "event: AoR of the user", |c| event_text(c, Event::aor)),
     attribute(
         "text",
-        "event: why a reload failed, the Call-ID of a leak or of a call that expired",
+        "event: why a reload failed, the Call-ID of a leak or of a call that expired, the scope of a \
+         limit as `kind=id`",
         |c| event_text(c, Event::text),
     ),
     attribute("call_id", "event: Call-ID of the request or call", |c| {
@@ -244,12 +263,45 @@ pub static ATTRIBUTES: [Attribute; 34] = [
     }),
     attribute(
         "calls",
-        "event: live calls, requests refused in a block or ban, or the generation of a reload",
-        |c| event_int(c, |event| event.calls.into()),
+        "calls of the scope that `limit_kind` and `limit_id` name; event: live calls, requests \
+         refused in a block or ban, or the generation of a reload",
+        |c| match hit(c) {
+            Some(hit) => Some(Value::Int(hit.calls.into())),
+            None => event_int(c, |event| event.calls.into()),
+        },
     ),
-    attribute("limit", "event: the limit that was reached or is near", |c| {
-        event_int(c, |event| event.limit.into())
+    attribute("limit", "its limit; event: the limit that was reached or is near", |c| {
+        match hit(c) {
+            Some(hit) => Some(Value::Int(hit.limit.into())),
+            None => event_int(c, |event| event.limit.into()),
+        }
     }),
+    attribute(
+        "limit_kind",
+        "kind of the scope whose limit was reached, in the last verdict or the event: `brand`, \
+         `company`, `roadwarrior`, `user`, or a word of your own",
+        |c| limited(c).map(|(kind, _)| Value::Text(kind)),
+    ),
+    attribute("limit_id", "its id", |c| limited(c).map(|(_, id)| Value::Text(id))),
+    attribute(
+        "limit_direction",
+        "the calls that this limit is for: `any`, `in` (to the scope) or `out` (from it)",
+        |c| {
+            let direction = hit(c).map(|hit| hit.direction).or_else(|| event_of(c)?.direction())?;
+            Some(Value::Static(direction.name()))
+        },
+    ),
+    attribute(
+        "monitored",
+        "1 if monitor mode lets pass what would be refused, or lets a call go on that would be ended; \
+         else 0",
+        |c| match c {
+            Context::Message(told, _, _) => {
+                Some(Value::Int(i64::from(told.verdict == Verdict::Monitored)))
+            }
+            _ => event_int(c, |event| event.is_monitored().into()),
+        },
+    ),
     attribute("since", "event: start of the block or ban, seconds since 1970", |c| {
         event_int(c, |event| event.since / 1000)
     }),
@@ -271,11 +323,13 @@ pub fn index_of(name: &[u8]) -> Option<usize> {
 pub fn tell_attribute(msg: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {
     let Some(attribute) = ATTRIBUTES.get(index) else { return };
     let address = msg.sender().map(|sender| sender.address);
-    let context = match last_answer(msg) {
-        Some(told) => Context::Message(told, address),
-        None => Context::Nothing(address),
-    };
-    if let Some(value) = (attribute.value)(&context) {
-        tell(value);
-    }
+    with_limited(|limited| {
+        let context = match last_answer(msg) {
+            Some(told) => Context::Message(told, address, limited),
+            None => Context::Nothing(address),
+        };
+        if let Some(value) = (attribute.value)(&context) {
+            tell(value);
+        }
+    });
 }

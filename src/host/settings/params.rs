@@ -31,7 +31,7 @@ pub enum Kind {
     Database,
     /// A name of a table or view, possibly with schema: letters, digits, `_`, `.`.
     Name {
-        /// Value without a modparam.
+        /// Value without a modparam; if it is empty, there may be no table.
         default: &'static CStr,
     },
     /// One of a few words.
@@ -80,7 +80,8 @@ pub mod at {
     pub const SNAPSHOT_MEMORY: usize = TABLES_FILE + 1;
     pub const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
     pub const REAPER_INTERVAL: usize = MAX_CALLS + 1;
-    pub const FLOOD_LIMIT: usize = REAPER_INTERVAL + 1;
+    pub const NEAR_PERCENT: usize = REAPER_INTERVAL + 1;
+    pub const FLOOD_LIMIT: usize = NEAR_PERCENT + 1;
     pub const FLOOD_WINDOW: usize = FLOOD_LIMIT + 1;
     pub const FLOOD_BLOCK: usize = FLOOD_WINDOW + 1;
     pub const FLOOD_BLOCK_MAX: usize = FLOOD_BLOCK + 1;
@@ -141,7 +142,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"db_url",
         Kind::Database,
-        c"Database with the six tables, in the form of Kamailio's database drivers.",
+        c"Database with the tables, in the form of Kamailio's database drivers.",
     ),
     table(c"brand_table", c"sipwarden_brand", c"Table or view of the brands."),
     table(c"company_table", c"sipwarden_company", c"Table or view of the companies."),
@@ -160,6 +161,11 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"trusted_table",
         c"sipwarden_trusted",
         c"Table or view of the platform's and its peers' addresses.",
+    ),
+    table(
+        c"limit_table",
+        c"",
+        c"Table or view of limits: of companies and brands by direction, of users, and of kinds of your own such as carriers. Empty: none.",
     ),
     runtime(
         c"reload_bad_rows",
@@ -190,6 +196,11 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"reaper_interval",
         int(60, 0, 86_400),
         c"Seconds between two comparisons of the counted calls with the dialogs. 0: no comparison.",
+    ),
+    runtime(
+        c"near_percent",
+        int(80, 0, 100),
+        c"Percent of a limit of calls from which on the calls are near to it, for limits that do not say it in `limit_table`. 0: never. A change takes effect with the next reload.",
     ),
     runtime(
         c"flood_limit",
@@ -376,7 +387,10 @@ impl Param {
             },
             // Whether there is such a class is known when all values are.
             (Kind::Class { .. }, Some(text)) => Ok(Value::Text(text.into_owned())),
-            (Kind::Name { .. }, Some(text)) => {
+            (Kind::Name { default }, Some(text)) => {
+                if text.is_empty() && default.is_empty() {
+                    return Ok(Value::Text(String::new()));
+                }
                 let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
                 if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(valid) {
                     return Ok(Value::Text(text.into_owned()));

@@ -229,7 +229,11 @@ pub fn roadwarrior_acquire(request: &Request, aor: &str, company: &str, flags: &
 }
 
 pub fn cc_limit(request: &Request, company: &str, flags: &str) -> i32 {
-    call!(cc_limit(&call_of(request), text(company), text(flags)))
+    cc_limit_scopes(request, company, flags, "")
+}
+
+pub fn cc_limit_scopes(request: &Request, company: &str, flags: &str, scopes: &str) -> i32 {
+    call!(cc_limit(&call_of(request), text(company), text(flags), text(scopes)))
 }
 
 /// All attributes of the script's variable.
@@ -270,6 +274,7 @@ pub fn dialog_restored(name: (u32, u32), call_id: &str, [company, user, flags]: 
         company: text(company),
         user: text(user),
         flags: text(flags),
+        more: none(),
         started: 1_000_000,
     };
     call!(dialog_restored(&raw const restored));

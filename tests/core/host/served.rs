@@ -113,6 +113,19 @@ extern "C" fn dialog_remember(held: *mut c_void, name: *const c_char, value: sw_
     1
 }
 
+extern "C" fn dialog_append(held: *mut c_void, value: sw_text) -> c_int {
+    let dialog = &mut world().dialogs[place(held).unwrap()];
+    dialog.remembers.entry("more".into()).or_default().push_str(&string(value));
+    1
+}
+
+extern "C" fn dialog_end(dialog: sw_dialog) -> c_int {
+    let name = (dialog.entry, dialog.id);
+    let mut world = world();
+    let found = world.dialogs.iter_mut().find(|dialog| dialog.name == name && !dialog.is_gone);
+    found.map(|dialog| dialog.is_gone = true).is_some().into()
+}
+
 extern "C" fn dialog_exists(dialog: sw_dialog) -> c_int {
     let name = (dialog.entry, dialog.id);
     world().dialogs.iter().any(|dialog| dialog.name == name && !dialog.is_gone).into()
@@ -236,6 +249,8 @@ pub static HOST: sw_host = sw_host {
     dialog_hold: Some(dialog_hold),
     dialog_unhold: Some(dialog_unhold),
     dialog_remember: Some(dialog_remember),
+    dialog_append: Some(dialog_append),
+    dialog_end: Some(dialog_end),
     dialog_exists: Some(dialog_exists),
     message_names: Some(message_names),
     tell_event: Some(tell_event),

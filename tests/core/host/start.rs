@@ -62,7 +62,8 @@ fn defaults_are_those_of_the_module_and_of_the_host() {
         assert!(settings.to_string().contains("\"db_url\":\"mysql://fake/tables\""), "{settings}");
         let stats = door::ask("stats", json!([]));
         let loaded = json!({
-            "brands": 1, "companies": 2, "ranges": 2, "countries": 0, "users": 1, "trusted": 1
+            "brands": 1, "companies": 2, "ranges": 2, "countries": 0, "users": 1, "trusted": 1,
+            "limits": 0
         });
         assert_eq!(stats["rows"], loaded, "{stats}");
         let version = door::ask("version", json!([]));

@@ -70,6 +70,7 @@ pub fn rows(table: Table, rows: &[&[&str]]) {
         Table::CompanyCountry => "sipwarden_company_country",
         Table::User => "sipwarden_user",
         Table::Trusted => "sipwarden_trusted",
+        Table::Limit => "sipwarden_limit",
     };
     world().tables.insert(name.into(), (table.columns(), rows));
 }

@@ -1,12 +1,13 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
+use super::super::limits::tell_limits;
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
 use crate::clock;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
-use crate::ledger::{Direction, ScopeKind};
-use crate::policy::{self, Numbers, Roadwarrior};
+use crate::ledger::{Bound, Direction, Exceeded, Limit, Outcome, Scope, ScopeKind, Wanted};
+use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
 use crate::verdict::Verdict;
@@ -30,16 +31,19 @@ impl<'a> ForetoldUser<'a> {
         aor: &'a [u8],
         company: &'a [u8],
         ip: Address,
+        emergency: bool,
     ) -> Self {
         let calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
         let verdict = match policy::roadwarrior(view, aor, company, ip, true) {
             Roadwarrior::Decided(verdict) => verdict,
             Roadwarrior::Slot { limit } => {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);
-                let taken = state.ledger.foretell(&wanted, clock::monotonic());
+                let taken = state.ledger.foretell(&wanted, false, clock::monotonic());
                 policy::roadwarrior_verdict(&taken, false)
             }
         };
+        let passes = emergency && verdict.code() < 0;
+        let verdict = if passes { Verdict::RoadwarriorEmergency } else { verdict };
         let limit = view.user(aor).map_or(0, |user| user.external_calls);
         ForetoldUser { verdict, view, aor, company, calls, limit }
     }
@@ -70,9 +74,22 @@ impl<'a> ForetoldUser<'a> {
             Verdict::RoadwarriorCounted if asked => format!(
                 "it would be counted: \"{aor}\" has {calls} of {limit} calls from elsewhere"
             ),
+            Verdict::RoadwarriorEmergency => {
+                format!(
+                    "an emergency passes: \"{aor}\" has {calls} of {limit} calls from elsewhere"
+                )
+            }
             _ => format!("\"{aor}\" has {calls} of {limit} calls from elsewhere"),
         }
     }
+}
+
+/// What a new call asks for, besides its company.
+pub struct AskedCall<'a> {
+    /// Its flags.
+    pub flags: CallFlags,
+    /// Its scopes, as the script names them.
+    pub scopes: &'a [u8],
 }
 
 /// The verdict on a call of a company, and its live calls and limits.
@@ -84,30 +101,87 @@ pub struct ForetoldCall<'a> {
     brand_limit: u32,
     calls: u32,
     limit: u32,
+    limited: Option<Limited<'a>>,
+    /// Those that were named beside company and brand.
+    named: Vec<Scope<'a>>,
+    /// What else there is to say, each part with a `; ` before it.
+    more: String,
+}
+
+/// The limit that refuses a call.
+struct Limited<'a> {
+    word: &'a [u8],
+    id: &'a [u8],
+    exceeded: Exceeded,
+    limit: Limit,
 }
 
 impl<'a> ForetoldCall<'a> {
     /// Of a company.
-    pub fn new(state: &State, company: &CompanyView<'a>) -> Self {
-        let wanted = policy::call_scopes(company, Direction::Any);
-        let taken = state.ledger.foretell(&wanted, clock::monotonic());
-        let verdict = policy::call_verdict(&taken, false, false);
-        let numbers = Numbers::new(&wanted, &taken);
+    ///
+    /// # Errors
+    /// What is wrong with the scopes.
+    pub fn new(
+        state: &State,
+        view: &View<'a>,
+        company: &CompanyView<'a>,
+        asked: &AskedCall<'a>,
+    ) -> Result<Self, BadScopes<'a>> {
+        let AskedCall { flags, scopes } = *asked;
+        let scopes = CallScopes::new(view, company, flags.direction(), scopes)?;
+        let (wanted, now) = (scopes.wanted(), clock::monotonic());
+        let taken = state.ledger.foretell(wanted, flags.emergency, now);
+        let verdict = policy::call_verdict(&taken, flags.emergency, false);
+        let numbers = Numbers::new(wanted, &taken);
+        let limited = taken.exceeded.filter(|_| taken.outcome == Outcome::Refused);
+        let limited = limited.and_then(|exceeded| {
+            let want = wanted.get(exceeded.at)?;
+            let limit = want.limits().find(|(direction, _)| *direction == exceeded.direction);
+            let (word, id) = (view.word_of(exceeded.kind), want.scope.id);
+            Some(Limited { word, id, exceeded, limit: *limit?.1 })
+        });
         let of = |kind: ScopeKind| numbers.scopes.get(kind.number()).copied().flatten();
         let (brand_calls, brand_limit) = of(ScopeKind::BRAND).unwrap_or_default();
         let (calls, limit) = of(ScopeKind::COMPANY).unwrap_or_default();
         let (brand, _) = company.brand();
-        ForetoldCall { verdict, brand, brand_calls, brand_limit, calls, limit }
+        let named = || wanted.iter().skip(2);
+        let mut more: String = named().map(|want| usage(state, view, want, now)).collect();
+        more.extend(wanted.iter().filter_map(|want| not_asked(view, want)));
+        if let Some(word) = scopes.unknown {
+            more += &format!("; limit_table has no row of kind \"{}\"", Printable::full(word));
+        }
+        Ok(ForetoldCall {
+            verdict,
+            brand,
+            brand_calls,
+            brand_limit,
+            calls,
+            limit,
+            limited,
+            named: named().map(|want| want.scope).collect(),
+            more,
+        })
     }
 
     /// Its fields, and whether it is asked.
-    pub fn tell(&self, node: &Node<'_>, asked: bool) {
+    pub fn tell(&self, node: &Node<'_>, asked: bool, state: &State, view: &View<'_>) {
         node.int(c"asked", i64::from(asked));
         tell_verdict(node, self.verdict);
         node.int(c"brand_calls", self.brand_calls);
         node.int(c"brand_limit", self.brand_limit);
         node.int(c"company_calls", self.calls);
         node.int(c"company_limit", self.limit);
+        if let Some(limited) = &self.limited {
+            node.text(c"limit_kind", Printable::full(limited.word));
+            node.text(c"limit_id", Printable::full(limited.id));
+            node.text(c"limit_direction", Printable::full(limited.exceeded.direction.name()));
+            node.int(c"limit_calls", limited.exceeded.calls);
+            node.int(c"limit", limited.exceeded.limit);
+        }
+        let list = node.array(c"scopes");
+        for scope in &self.named {
+            tell_limits(&list, state, view, scope.kind, scope.id);
+        }
     }
 
     /// The rule; nothing is counted unless it is asked.
@@ -118,13 +192,85 @@ impl<'a> ForetoldCall<'a> {
         };
         let counted = match self.verdict {
             Verdict::CallCounted if asked => "a new call would be counted: ",
+            Verdict::CallEmergency => {
+                "an emergency passes above every limit without reserved slots: "
+            }
             _ => "",
         };
+        let limited = self.limited.as_ref().map_or_else(String::new, Limited::words);
         format!(
-            "{counted}the company has {}, brand \"{}\" has {}",
+            "{counted}{limited}the company has {}, brand \"{}\" has {}{}",
             of(self.calls, self.limit),
             Printable::full(self.brand),
-            of(self.brand_calls, self.brand_limit)
+            of(self.brand_calls, self.brand_limit),
+            self.more
         )
     }
+}
+
+impl Limited<'_> {
+    fn words(&self) -> String {
+        let (word, id) = (Printable::full(self.word), Printable::full(self.id));
+        let Exceeded { direction, bound, calls, limit, .. } = self.exceeded;
+        let of =
+            format!("{word} \"{id}\" has {calls} of {limit} {}", kind_of_calls(direction, bound));
+        match bound {
+            Bound::Rate => format!("{of} within {} s: ", self.limit.rate.window()),
+            Bound::Unreserved => {
+                format!("{of}, {} more are reserved for emergencies: ", self.limit.reserved)
+            }
+            Bound::Calls if self.limit.reserved > 0 => {
+                format!("{of}, with those reserved for emergencies: ")
+            }
+            Bound::Calls => format!("{of}: "),
+        }
+    }
+}
+
+fn kind_of_calls(direction: Direction, bound: Bound) -> &'static str {
+    match (direction, bound == Bound::Rate) {
+        (Direction::Any, false) => "calls",
+        (Direction::Any, true) => "new calls",
+        (Direction::In, false) => "inbound calls",
+        (Direction::In, true) => "new inbound calls",
+        (Direction::Out, false) => "outbound calls",
+        (Direction::Out, true) => "new outbound calls",
+    }
+}
+
+/// The calls of a scope that the script names, against the limits that are asked.
+fn usage(state: &State, view: &View<'_>, want: &Wanted<'_>, now: u64) -> String {
+    let Scope { kind, id } = want.scope;
+    let calls = state.ledger.calls(kind, id);
+    let mut parts = Vec::new();
+    for (direction, limit) in want.limits() {
+        if limit.calls > 0 {
+            let what = kind_of_calls(direction, Bound::Calls);
+            parts.push(format!("{} of {} {what}", calls.of(direction), limit.calls));
+        }
+        if limit.rate.calls() > 0 {
+            let what = kind_of_calls(direction, Bound::Rate);
+            let new = state.ledger.new_calls(kind, id, direction, &limit.rate, now);
+            let (most, window) = (limit.rate.calls(), limit.rate.window());
+            parts.push(format!("{new} of {most} {what} within {window} s"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push(format!("{} calls, without a limit", calls.any));
+    }
+    let (word, id) = (Printable::full(view.word_of(kind)), Printable::full(id));
+    format!("; {word} \"{id}\" has {}", parts.join(", "))
+}
+
+/// Says that a call without a direction is not judged by the limits of one.
+fn not_asked(view: &View<'_>, want: &Wanted<'_>) -> Option<String> {
+    let Scope { kind, id } = want.scope;
+    let [_, inbound, outbound] = view.limits(kind, id);
+    let skips = want.direction == Direction::Any && (inbound.is_on() || outbound.is_on());
+    let (word, id) = (Printable::full(view.word_of(kind)), Printable::full(id));
+    skips.then(|| {
+        format!(
+            "; the limits of {word} \"{id}\" for one direction are not asked without flag i or o"
+        )
+    })
 }
