@@ -40,15 +40,16 @@ impl Ledger {
         if self.recounted.load(Relaxed) == takeovers() {
             return None;
         }
-        let wrong = self.recount();
-        self.recounted.store(takeovers(), Relaxed);
-        Some(wrong)
+        Some(self.recount())
     }
 
     /// With all dialogs locked no lease, and no record of a pool, is changed by others.
     fn recount(&self) -> u32 {
         let chains: Vec<Locked> =
             (0..self.dialogs.count()).filter_map(|index| self.dialogs.lock(index)).collect();
+        // While nobody else can be in the midst of a change: who dies after this is seen the
+        // next time.
+        self.recounted.store(takeovers(), Relaxed);
         let mut told = vec![Told::default(); self.scopes.positions() as usize];
         let mut used = vec![false; self.leases.used_up_to() as usize];
         let mut live = 0;

@@ -6,8 +6,7 @@ use crate::support::kamailio::{Config, Kamailio};
 use crate::support::proxy::{assert_nothing_left, config, wait_for_calls};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
-use crate::support::wait_for;
-use crate::support::{Folder, project};
+use crate::support::{Folder, project, wait_for};
 use serde_json::{Value, json};
 
 const TABLES: &str = "
