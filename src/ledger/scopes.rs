@@ -362,8 +362,8 @@ impl Scopes {
         let mut name = [0; NAME_BYTES];
         let Some(record) = self.pool.get(position) else { return (name, 0) };
         let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
-        for (to, word) in name.as_chunks_mut::<8>().0.iter_mut().zip(record.iter().skip(NAME)) {
-            *to = word.load(Relaxed).to_ne_bytes();
+        for (to, word) in name.chunks_exact_mut(8).zip(record.iter().skip(NAME)) {
+            to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
         }
         (name, length)
     }

@@ -1,6 +1,6 @@
 //! `sipwarden.lint`: ranges that look like a mistake, though each row is valid.
 
-use super::company::no_snapshot;
+use super::arguments::no_snapshot;
 use super::page::Page;
 use crate::address::Prefix;
 use crate::host::contract::rpc::{Call, Fault};

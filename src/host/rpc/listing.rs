@@ -1,6 +1,7 @@
 //! What is loaded: `sipwarden.companies`, `sipwarden.users`, `sipwarden.trusted`.
 
-use super::company::{filter, no_snapshot};
+use super::arguments::no_snapshot;
+use super::company::filter;
 use super::page::Page;
 use crate::address::Prefix;
 use crate::host::contract::rpc::{Call, Fault, Node};
