@@ -64,6 +64,8 @@ CREATE TABLE IF NOT EXISTS sipwarden_audit (
 
 -- Versions of the tables above, in the table that Kamailio has for those of its own.
 -- At start and reload a version that does not fit is refused. A row that is missing is not.
+-- Kamailio's own tables in the same database: create those first, their script stops at a table
+-- that is there.
 CREATE TABLE IF NOT EXISTS version (
     id            INT(10) UNSIGNED AUTO_INCREMENT PRIMARY KEY NOT NULL,
     table_name    VARCHAR(32) NOT NULL,
