@@ -8,7 +8,7 @@ use crate::host::contract::message::Message;
 use crate::host::report::complaint::misused;
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
-use crate::host::state::with_snapshot;
+use crate::host::state::{uses, with_snapshot};
 use crate::policy::{self, Numbers};
 use crate::printable::Printable;
 use crate::source::Source;
@@ -65,14 +65,16 @@ fn decide_country(list: &[u8], source: Source) -> Option<Verdict> {
 
 /// The verdict, and whether refusals are only watched.
 fn decide(msg: Message<'_>, id: &[u8], source: Result<Source, NoSource>) -> (Verdict, bool) {
-    let decided = with_snapshot(|view, _| {
+    let decided = with_snapshot(|view, pinned| {
         let company = view.company(id);
         let company = company.as_ref();
-        let verdict = match source {
-            Ok(source) => policy::check_source(company, id, source.address).verdict,
-            Err(none) => none.refusal(),
+        let decision = match source {
+            Ok(source) => policy::check_source(company, id, source.address),
+            Err(none) => none.refusal().into(),
         };
+        let verdict = decision.verdict;
         if verdict.code() > 0 {
+            uses::note(pinned, decision.place);
             return (verdict, false);
         }
         let monitored = policy::is_filter_monitored(company, monitors());

@@ -7,6 +7,7 @@ mod memory;
 pub mod reader;
 pub mod rules;
 pub mod usage;
+pub mod uses;
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -22,6 +23,7 @@ use crate::ledger::Ledger;
 use crate::shm::{Area, SharedMutex, SharedText, SnapshotStore};
 use fallback::Fallback;
 use memory::Plan;
+use uses::Uses;
 
 pub use reader::with_snapshot;
 
@@ -51,6 +53,8 @@ pub struct State {
     pub firewall: Status,
     /// Whether the tables come from a file.
     pub fallback: Fallback,
+    /// When ranges were last used.
+    pub uses: Uses,
     /// Lines about the last reload.
     pub report: SharedText<REPORT_BYTES>,
     /// Companies and brands without room among the gauges, at the last round.
@@ -96,6 +100,7 @@ impl State {
             starts: Recent::new()?,
             firewall: Status::new()?,
             fallback: Fallback::new()?,
+            uses: Uses::new()?,
             report: SharedText::new()?,
             gauges_left_out: Area::share()?,
             settings,

@@ -34,7 +34,8 @@ impl<'a> ForetoldUser<'a> {
         emergency: bool,
     ) -> Self {
         let calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
-        let verdict = match policy::roadwarrior(view, aor, company, ip, true) {
+        let source = policy::check_company_ip(view, company, ip);
+        let verdict = match policy::roadwarrior(view, aor, company, &source, true) {
             Roadwarrior::Decided(verdict) => verdict,
             Roadwarrior::Slot { limit } => {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);
