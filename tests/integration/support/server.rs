@@ -29,9 +29,13 @@ pub fn search_path() -> String {
     format!("{}/:{}/", modules.trim(), ours.parent().unwrap().display())
 }
 
+/// Where a Kamailio with this folder listens for kamcmd.
+pub fn control(folder: &Path) -> String {
+    format!("unix:{}/ctl", folder.display())
+}
+
 /// What an operator types; standard output and error. `folder` has the socket `ctl`.
 pub fn kamcmd(folder: &Path, args: &[&str]) -> String {
-    let socket = format!("unix:{}/ctl", folder.display());
-    let out = program("kamcmd").args(["-s", &socket]).args(args).output().unwrap();
+    let out = program("kamcmd").args(["-s", &control(folder)]).args(args).output().unwrap();
     format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
 }
