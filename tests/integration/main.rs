@@ -46,6 +46,7 @@ mod page_layout;
 mod panics;
 #[path = "../core/random.rs"]
 mod random;
+mod reference;
 mod refusals;
 mod reload;
 mod restart;

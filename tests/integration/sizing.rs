@@ -127,7 +127,7 @@ fn tables_take_at_most_what_the_formula_says() {
         assert!(used <= sum && sum <= 1.3 * used, "{}: {used} bytes, {sum} said", shown[0]);
         let said = 1e6 * number(&shown[1]);
         assert!((sum - said).abs() <= 60_000.0, "{}: {sum}, {said} said", shown[0]);
-        assert_eq!(memory, (3.0 * sum / 1_048_576.0).ceil(), "{}", shown[0]);
+        assert_eq!(memory, (3.0 * sum / 1_048_576.0).ceil().max(2.0), "{}", shown[0]);
         kamailio.rpc("sipwarden.reload", json!([]));
     }
 }
@@ -149,7 +149,7 @@ fn rooms_take_the_address_space_that_is_said() {
             assert_eq!(of("room"), room as f64, "{name}");
             let said = number(&row[1]) * of("room");
             let told = of("memory");
-            assert!(told <= said && said <= 1.02 * told, "{name}: {told} bytes, {said} said");
+            assert!(told <= said && said <= 1.03 * told, "{name}: {told} bytes, {said} said");
         }
     }
 }

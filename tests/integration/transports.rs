@@ -79,7 +79,7 @@ impl Wire {
             .args(["s_client", "-quiet", "-connect", &to.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn();
         Wire::Tls(client.expect("openssl is installed by make test"))
     }
@@ -240,13 +240,15 @@ fn each_transport_is_judged_and_counted_alike() {
     let secure: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     let [key, certificate] = certificate(&folder);
     let settings = format!(
-        "{DIALOG}enable_tls=yes\nlisten=tls:{secure}\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
+        "{DIALOG}listen=tls:{secure}\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
          modparam(\"tls\", \"certificate\", \"{certificate}\")\n"
     );
     let routes = ROUTES.replace("CALLEE", &callee.address.to_string());
     let mut config = Config::new(&db.url()).settings(&settings).routes(&routes);
     config.http = false;
-    config.modules.insert_str(0, "loadmodule \"tls.so\"\n");
+    config
+        .modules
+        .insert_str(0, "enable_tls=yes\nloadmodule \"tls.so\"\nloadmodule \"nathelper.so\"\n");
     config.modules.push_str("loadmodule \"dialog.so\"\nloadmodule \"websocket.so\"\n");
     let kamailio = config.start();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();

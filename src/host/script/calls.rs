@@ -13,7 +13,7 @@ use crate::host::contract::module::DialogEvent;
 use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
-use crate::host::state::{self, State, uses, with_snapshot};
+use crate::host::state::{self, State, note_use, with_snapshot};
 use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
@@ -159,7 +159,7 @@ fn decide_roadwarrior(
     let initial = call.is_initial_invite();
     let rule = with_snapshot(|view, pinned| {
         let decision = policy::check_company_ip(view, company, source);
-        uses::note(pinned, decision.place);
+        note_use(pinned, decision.place);
         policy::roadwarrior(view, aor, company, &decision, initial)
     });
     match rule {

@@ -8,7 +8,7 @@ use crate::host::contract::message::Message;
 use crate::host::report::complaint::misused;
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
-use crate::host::state::{uses, with_snapshot};
+use crate::host::state::{note_use, with_snapshot};
 use crate::policy::{self, Numbers};
 use crate::printable::Printable;
 use crate::source::Source;
@@ -74,7 +74,7 @@ fn decide(msg: Message<'_>, id: &[u8], source: Result<Source, NoSource>) -> (Ver
         };
         let verdict = decision.verdict;
         if verdict.code() > 0 {
-            uses::note(pinned, decision.place);
+            note_use(pinned, decision.place);
             return (verdict, false);
         }
         let monitored = policy::is_filter_monitored(company, monitors());

@@ -25,7 +25,7 @@ use fallback::Fallback;
 use memory::Plan;
 use uses::Uses;
 
-pub use reader::with_snapshot;
+pub use reader::{note_use, with_snapshot};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;

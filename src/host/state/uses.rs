@@ -3,9 +3,8 @@
 use std::io;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 
-use super::get;
 use crate::clock;
-use crate::shm::{Area, Pinned};
+use crate::shm::Area;
 use crate::snapshot::Mark;
 
 pub struct Uses {
@@ -32,20 +31,18 @@ impl Uses {
         self.changes.load(Relaxed)
     }
 
+    /// Notes a use.
+    #[inline]
+    pub fn note(&self, slot: &AtomicU16) {
+        let today = self.today.load(Relaxed) as u16;
+        if slot.load(Relaxed) != today {
+            self.set(slot, today);
+        }
+    }
+
     #[cold]
     fn set(&self, slot: &AtomicU16, today: u16) {
         slot.store(today, Relaxed);
         self.changes.fetch_add(1, Relaxed);
-    }
-}
-
-/// Notes that the range at a place of the snapshot has granted a request.
-#[inline]
-pub fn note(pinned: &Pinned<'_>, place: Option<usize>) {
-    let slot = place.and_then(|place| pinned.marks().get(place));
-    let Some((slot, state)) = slot.zip(get()) else { return };
-    let today = state.uses.today.load(Relaxed) as u16;
-    if slot.load(Relaxed) != today {
-        state.uses.set(slot, today);
     }
 }

@@ -85,7 +85,8 @@ fn beside(kind: &'static str) {
     shell.run(OLD);
     shell.run_block("keep");
     let kamailio = platform.config(0).start();
-    shell.program("kamcmd", &format!("kamcmd -s {}", kamailio.control()));
+    let kamcmd = kamailio.kamcmd_command();
+    shell.program("kamcmd", &format!("env PATH=/usr/sbin:/usr/bin:/sbin:/bin {kamcmd}"));
     wait_for_status(&kamailio, "on");
     let (flooder, other) = (platform.phone("10.77.0.2", V4), platform.phone("10.77.0.3", V4));
     let banned = platform.phone("10.77.0.4", V4);

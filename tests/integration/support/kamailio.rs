@@ -314,9 +314,9 @@ impl Kamailio {
             .unwrap_or_else(|e| panic!("{method} {params}: {e}\n{}", self.log()))
     }
 
-    /// Where it listens for kamcmd.
-    pub fn control(&self) -> String {
-        server::control(self.folder.path())
+    /// The command by which a script asks it.
+    pub fn kamcmd_command(&self) -> String {
+        server::kamcmd_of(self.folder.path())
     }
 
     /// What an operator types; standard output and error.

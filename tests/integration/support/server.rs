@@ -30,8 +30,14 @@ pub fn search_path() -> String {
 }
 
 /// Where a Kamailio with this folder listens for kamcmd.
-pub fn control(folder: &Path) -> String {
+fn control(folder: &Path) -> String {
     format!("unix:{}/ctl", folder.display())
+}
+
+/// The command that asks it, for scripts.
+pub fn kamcmd_of(folder: &Path) -> String {
+    let kamcmd = program("kamcmd");
+    format!("{} -s {}", kamcmd.get_program().to_string_lossy(), control(folder))
 }
 
 /// What an operator types; standard output and error. `folder` has the socket `ctl`.
