@@ -1,6 +1,7 @@
 //! `sipwarden.company`.
 
 use super::arguments::no_snapshot;
+use super::grants;
 use super::limits::tell_limits;
 use super::page::Page;
 use crate::countries::CountryCode;
@@ -63,6 +64,7 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"countries", countries(company.countries()));
         reply.int(c"range_count", company.range_count() as u64);
         page.tell(&reply, company.range_count());
+        grants::tell_of_company(&reply, state, company.id());
         let limits = reply.array(c"limits");
         tell_limits(&limits, state, view, ScopeKind::BRAND, brand);
         tell_limits(&limits, state, view, ScopeKind::COMPANY, company.id());
