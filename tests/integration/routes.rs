@@ -373,6 +373,7 @@ fn sources_are_judged_in_every_kind_of_route() {
             "auth_check(\"alice@office\")",
             "auth_failed(\"alice@office\", \"token\")",
             "auth_ok(\"alice@office\")",
+            "grant(\"office\", \"60\", \"192.0.2.1\")",
         ]
         .map(one)
         .concat()
@@ -424,6 +425,7 @@ fn sources_are_judged_in_every_kind_of_route() {
         line("check_co", if sent { "denied_no_ranges" } else { "internal_error" });
         line("auth_che", if sent { "auth_clear" } else { "auth_untracked" });
         line("auth_fai", if sent { "auth_counted" } else { "auth_untracked" });
+        line("grant(\"o", "grant_given");
         line("auth_ok(", if sent { "auth_cleared" } else { "auth_untracked" });
     }
 }

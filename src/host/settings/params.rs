@@ -265,7 +265,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_persist",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"File that keeps blocks and bans over a restart. Empty: a restart forgets them.",
+        c"File that keeps blocks, bans and grants over a restart. Empty: a restart forgets them.",
     ),
     runtime(
         c"monitor",
