@@ -1,4 +1,4 @@
-//! Grants: a company may be called from a source until a time, without a row in a table.
+//! Grants: a company may send from a source until a time, without a row in a table.
 //!
 //! A fixed pool of records in shared memory, in chains by company. A grant matters only
 //! where the tables refuse a source, so that no other request looks here.

@@ -1,7 +1,6 @@
 //! `sipwarden.grants`, `sipwarden.allow`, `sipwarden.disallow`.
 
-use super::arguments::{no_snapshot, prefix_of};
-use super::company::unknown;
+use super::arguments::{no_snapshot, prefix_of, tell_if_unknown, unknown};
 use super::page::Page;
 use crate::clock::{self, Moment};
 use crate::grants::{Grant, GrantedBy, MAX_NOTE};
@@ -143,7 +142,7 @@ pub fn disallow(call: &Call, state: &State) -> Result<(), Fault> {
     reply.text(c"company", Printable::full(&company));
     reply.int(c"ended", ended);
     if ended == 0 {
-        super::company::tell_if_unknown(&reply, &company);
+        tell_if_unknown(&reply, &company);
     }
     Ok(())
 }
