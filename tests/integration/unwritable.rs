@@ -102,7 +102,7 @@ fn assert_serves(kamailio: &Kamailio) {
 fn assert_complains(kamailio: &Kamailio, site: &Site, why: &str) {
     change(kamailio);
     assert_serves(kamailio);
-    for (what, file) in [("the tables", "tables"), ("blocks and bans", "blocks")] {
+    for (what, file) in [("the tables", "tables"), ("blocks, bans and grants", "blocks")] {
         let begin = format!("{what} are not kept in {}: ", site.state.join(file).display());
         let line = wait_for(&format!("a complaint about {file}"), || {
             let log = kamailio.log();
