@@ -59,6 +59,8 @@ pub enum Entry {
     Load,
     CheckFlags,
     EndCalls,
+    Grant,
+    SweepGrants,
 }
 
 /// One bit per entry that has panicked in any process.

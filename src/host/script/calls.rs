@@ -13,6 +13,7 @@ use crate::host::contract::module::DialogEvent;
 use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
+use crate::host::state::sources::judge_source;
 use crate::host::state::{self, State, note_use, with_snapshot};
 use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
@@ -158,9 +159,10 @@ fn decide_roadwarrior(
 ) -> Decision {
     let initial = call.is_initial_invite();
     let rule = with_snapshot(|view, pinned| {
-        let decision = policy::check_company_ip(view, company, source);
+        let known = view.company(company);
+        let decision = judge_source(known.as_ref(), company, source, true);
         note_use(pinned, decision.place);
-        policy::roadwarrior(view, aor, company, &decision, initial)
+        policy::roadwarrior(view, aor, company, decision.verdict, initial)
     });
     match rule {
         None => ERROR,
