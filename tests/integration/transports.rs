@@ -79,7 +79,7 @@ impl Wire {
             .args(["s_client", "-quiet", "-connect", &to.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn();
         Wire::Tls(client.expect("openssl is installed by make test"))
     }
@@ -240,7 +240,7 @@ fn each_transport_is_judged_and_counted_alike() {
     let secure: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     let [key, certificate] = certificate(&folder);
     let settings = format!(
-        "{DIALOG}listen=tls:{secure}\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
+        "{DIALOG}listen=tls:{secure}\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
          modparam(\"tls\", \"certificate\", \"{certificate}\")\n"
     );
     let routes = ROUTES.replace("CALLEE", &callee.address.to_string());
