@@ -14,6 +14,8 @@ use crate::snapshot::{View, uses};
 const PERIOD: u64 = 1000;
 /// Ms between two files: so much of what a range was used for may be lost.
 const PATIENCE: u64 = 300_000;
+/// Ms between two attempts after a failure.
+const RETRY: u64 = 10_000;
 /// Bytes of the largest file that is read.
 const MOST_BYTES: u64 = 1 << 30;
 
@@ -46,7 +48,9 @@ impl UsesKeeper {
     pub fn keep(&mut self, state: &State, now: u64) {
         match self.writer.done() {
             Some(Err(why)) => {
+                // Seen as changed.
                 self.written.0 = self.written.0.wrapping_sub(1);
+                self.due = now + RETRY;
                 self.complain(&why, now);
             }
             Some(Ok(_)) if self.trouble.is_over() => {
@@ -69,6 +73,10 @@ impl UsesKeeper {
             return;
         }
         let changes = (state.uses.changes(), state.store.publication().current());
+        // What is in the way of the tables' file is in the way of this one, and is said there.
+        if state.fallback.kept() != changes.1 {
+            return;
+        }
         // New tables are kept at once, as in the file beside.
         let is_new = changes.1 != self.written.1;
         if self.written == changes || (now < self.due && !is_new) {
