@@ -41,4 +41,6 @@ mod random;
 #[cfg(not(shuttle))]
 mod rooms;
 #[cfg(not(shuttle))]
+mod review;
+#[cfg(not(shuttle))]
 mod tried;

@@ -494,3 +494,58 @@ fn a_storm_with_several_kinds_admits_just_what_all_of_them_allow() {
     }
     assert!(stage.kamailio.counter("cc_limit") > 0);
 }
+
+#[test]
+fn review_longest_with_a_contact_that_cannot_be_reached() {
+    let stage = Stage::new(
+        "INSERT INTO sipwarden_limit (kind, id, longest) VALUES ('carrier', 'x', 2);",
+        "",
+    );
+    let lines = "X-Company: a\r\nX-Scopes: carrier=x\r\n";
+    let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", lines);
+    call.contact = Some("sip:alice@df7jal23ls0d.invalid".into());
+    call.invite();
+    println!("{}", call.final_reply().line);
+    call.ack();
+    println!("counted {}", calls(&stage.kamailio, "a"));
+    std::thread::sleep(Duration::from_secs(8));
+    println!("counted {}", calls(&stage.kamailio, "a"));
+    println!("expired {}", stage.kamailio.counter("calls_expired"));
+    println!("dialogs {}", stage.kamailio.rpc("dlg.list", json!([])));
+    for line in stage.kamailio.log().lines().rev().take(14).collect::<Vec<_>>().into_iter().rev() {
+        println!("{line}");
+    }
+    // Hung up, it is still there.
+    call.within("BYE");
+    println!("BYE {:?}", stage.endpoint.receive_within(Duration::from_secs(5)).map(|(m, _)| m.line));
+}
+
+#[test]
+fn review_longest_with_two_contacts_that_cannot_be_reached() {
+    let bob = Endpoint::new("127.0.0.1");
+    let routes = ROUTES.replace("CALLEE", &bob.address().to_string());
+    let stage = Stage::with(
+        "INSERT INTO sipwarden_limit (kind, id, longest) VALUES ('carrier', 'x', 2);",
+        &routes,
+        |config| config,
+    );
+    let lines = "X-Company: a\r\nX-Scopes: carrier=x\r\n";
+    let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", lines);
+    call.contact = Some("sip:alice@df7jal23ls0d.invalid".into());
+    call.invite();
+    let (invite, from) = bob.request("INVITE");
+    let contact = "<sip:bob@xx7jal23ls0d.invalid>";
+    bob.send(&crate::support::call::answer(&invite, 200, "b", contact), from);
+    println!("{}", call.final_reply().line);
+    call.ack();
+    println!("counted {}", calls(&stage.kamailio, "a"));
+    std::thread::sleep(Duration::from_secs(15));
+    println!("counted {}", calls(&stage.kamailio, "a"));
+    println!("expired {}", stage.kamailio.counter("calls_expired"));
+    let dialogs = stage.kamailio.rpc("dlg.list", json!([]));
+    println!("dialogs {} state {}", dialogs.as_array().map_or(0, Vec::len), dialogs[0]["state"]);
+    println!("reconcile {}", stage.kamailio.rpc("sipwarden.reconcile", json!([])));
+    for line in stage.kamailio.log().lines().rev().take(8).collect::<Vec<_>>().into_iter().rev() {
+        println!("{line}");
+    }
+}
