@@ -358,8 +358,8 @@ impl Ledger {
     pub(super) fn becomes_emergency(&self, lease: Lease<'_>) -> bool {
         let becomes = !lease.is_emergency();
         if becomes {
-            lease.set_emergency();
             self.change(lease, Change::EMERGENCY);
+            lease.set_emergency();
         }
         becomes
     }

@@ -47,9 +47,6 @@ impl Ledger {
     fn recount(&self) -> u32 {
         let chains: Vec<Locked> =
             (0..self.dialogs.count()).filter_map(|index| self.dialogs.lock(index)).collect();
-        // While nobody else can be in the midst of a change: who dies after this is seen the
-        // next time.
-        self.recounted.store(takeovers(), Relaxed);
         let mut told = vec![Told::default(); self.scopes.positions() as usize];
         let mut used = vec![false; self.leases.used_up_to() as usize];
         let mut live = 0;
@@ -73,7 +70,12 @@ impl Ledger {
         }
         let wrong = self.scopes.correct(&told);
         self.leases.repair(&used);
-        wrong + u32::from(self.live.swap(live, Relaxed) != live)
+        let wrong = wrong + u32::from(self.live.swap(live, Relaxed) != live);
+        // While all dialogs are locked: who dies after this is seen the next time. Locks of
+        // scopes that were taken over just now are those of processes that died before.
+        self.recounted.store(takeovers(), Relaxed);
+        drop(chains);
+        wrong
     }
 }
 
