@@ -294,9 +294,9 @@ impl Ledger {
                 kind: self.scopes.kind_at(slot.position)?,
                 id: self.scopes.name_at(slot.position),
                 hash: self.scopes.key_at(slot.position)?.hash(),
-                counts: slot.any,
-                inbound: slot.inbound,
-                outbound: slot.outbound,
+                counts: slot.is_counted(),
+                inbound: slot.counts.has(Direction::In),
+                outbound: slot.counts.has(Direction::Out),
             })
         };
         LeaseInfo {
