@@ -42,6 +42,8 @@ pub struct Taken {
     pub second_company: bool,
     /// It counted before, and is an emergency from now on.
     pub became_emergency: bool,
+    /// It counted before, and is an emergency.
+    pub is_emergency: bool,
 }
 
 impl Taken {
@@ -55,6 +57,7 @@ impl Taken {
             first_company: false,
             second_company: false,
             became_emergency: false,
+            is_emergency: false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use parking_lot::lock_api::RawMutex;
 
 use super::area::{Area, Shared};
-use super::atomic::{AtomicU32, Ordering::Relaxed};
+use super::atomic::{AtomicU32, Ordering::Relaxed, keep_order};
 use super::mutex::RawSharedMutex;
 
 /// One bucket. All zero: free and empty.
@@ -66,6 +66,15 @@ impl Buckets {
         all
     }
 
+    /// Takes those of a part over whose owners have ended, and frees them.
+    pub fn free_left(&self, part: std::ops::Range<u32>) {
+        let part = self.0.get(part.start as usize..part.end as usize).unwrap_or_default();
+        for bucket in part.iter().filter(|bucket| bucket.lock.is_left()) {
+            bucket.lock.lock();
+            drop(Locked { bucket });
+        }
+    }
+
     /// Their number.
     pub fn count(&self) -> u32 {
         self.0.len() as u32
@@ -84,6 +93,7 @@ impl Locked {
 
     /// Makes another record the first one.
     pub fn set_first(&self, position: Option<u32>) {
+        keep_order();
         self.bucket.head.store(position.map_or(0, |p| p + 1), Relaxed);
     }
 }
@@ -106,6 +116,7 @@ impl<const N: usize> LockedSet<N> {
     /// Makes another record the first one of a chain whose bucket is locked.
     pub fn set_first(&self, index: u32, position: Option<u32>) {
         if let Some(bucket) = self.bucket(index) {
+            keep_order();
             bucket.head.store(position.map_or(0, |p| p + 1), Relaxed);
         }
     }

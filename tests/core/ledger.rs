@@ -11,8 +11,8 @@ pub fn call(dialog: u64) -> Call<'static> {
         direction: Direction::Out,
         invite: 0,
         emergency: false,
-        now: 1,
         came: 0,
+        began: 1,
     }
 }
 
@@ -223,7 +223,7 @@ mod plain {
         let long = [b'x'; 200];
         let wanted = [want(ScopeKind::COMPANY, &long, 0), want(ScopeKind::ROADWARRIOR, b"u@d", 3)];
         let call =
-            Call { call_id: &long, direction: Direction::In, emergency: true, now: 77, ..call(9) };
+            Call { call_id: &long, direction: Direction::In, emergency: true, began: 77, ..call(9) };
         ledger.take(&call, &wanted, Enforcement::Full);
         let info = (0..ledger.positions()).find_map(|p| ledger.at(p)).unwrap();
         assert_eq!(info.call_id, [&long[..64], b"..."].concat());

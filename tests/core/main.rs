@@ -28,6 +28,8 @@ mod ledger;
 #[cfg(not(shuttle))]
 mod ledger_added;
 #[cfg(not(shuttle))]
+mod ledger_deaths;
+#[cfg(not(shuttle))]
 mod ledger_forked;
 #[cfg(shuttle)]
 mod ledger_interleaved;
@@ -39,8 +41,8 @@ mod ledger_model;
 mod ledger_scopes;
 mod random;
 #[cfg(not(shuttle))]
-mod rooms;
+mod ring_deaths;
 #[cfg(not(shuttle))]
-mod review;
+mod rooms;
 #[cfg(not(shuttle))]
 mod tried;

@@ -268,52 +268,6 @@ fn with_the_guides_line_callers_name_no_scopes_of_their_own() {
     stage.end(vec![sly, plain]);
 }
 
-#[test]
-fn a_longest_call_is_ended_with_a_bye_to_both_ends() {
-    let stage = Stage::new(
-        "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
-             ('carrier', 'x', 2), ('company', 'a', 3600);",
-        "",
-    );
-    let long = stage.scoped("", "").unwrap();
-    let short = stage.scoped("", "carrier=x").unwrap();
-    let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
-    assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*short.call_id)));
-    wait_for_calls(&stage.kamailio, "a", 1);
-    wait_for("the event", || {
-        stage.kamailio.log().contains("event call_expired longest of a monitored 0").then_some(())
-    });
-    wait_for("the log", || {
-        stage.kamailio.log().contains("both ends were sent a BYE").then_some(())
-    });
-    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
-    stage.end(vec![long]);
-}
-
-#[test]
-fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
-    let rows = "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
-                    ('carrier', 'x', 1), ('carrier', 'y', 2);";
-    let stage = Stage::new(rows, "");
-    let emergency = stage.scoped("e", "carrier=x").unwrap();
-    let normal = stage.scoped("", "carrier=y").unwrap();
-    let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
-    assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*normal.call_id)));
-    wait_for_calls(&stage.kamailio, "a", 1);
-    stage.end(vec![emergency]);
-
-    let stage = Stage::new(rows, "modparam(\"sipwarden\", \"monitor\", 1)\n");
-    let call = stage.scoped("", "carrier=x").unwrap();
-    wait_for("the event", || {
-        let log = stage.kamailio.log();
-        let told = log.contains("goes on in monitor mode, else it would be ended");
-        (told && log.contains("event call_expired longest of a monitored 1")).then_some(())
-    });
-    assert_eq!(stage.kamailio.counter("calls_expired"), 0);
-    wait_for_calls(&stage.kamailio, "a", 1);
-    stage.end(vec![call]);
-}
-
 /// Kamailio's own schema of the dialog module.
 pub fn dialog_database(folder: &Folder) -> Sqlite {
     let db = Sqlite::empty(folder.join("dialogs.sqlite"));
@@ -493,59 +447,4 @@ fn a_storm_with_several_kinds_admits_just_what_all_of_them_allow() {
         assert!(of(&format!("user={n}")) <= 7);
     }
     assert!(stage.kamailio.counter("cc_limit") > 0);
-}
-
-#[test]
-fn review_longest_with_a_contact_that_cannot_be_reached() {
-    let stage = Stage::new(
-        "INSERT INTO sipwarden_limit (kind, id, longest) VALUES ('carrier', 'x', 2);",
-        "",
-    );
-    let lines = "X-Company: a\r\nX-Scopes: carrier=x\r\n";
-    let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", lines);
-    call.contact = Some("sip:alice@df7jal23ls0d.invalid".into());
-    call.invite();
-    println!("{}", call.final_reply().line);
-    call.ack();
-    println!("counted {}", calls(&stage.kamailio, "a"));
-    std::thread::sleep(Duration::from_secs(8));
-    println!("counted {}", calls(&stage.kamailio, "a"));
-    println!("expired {}", stage.kamailio.counter("calls_expired"));
-    println!("dialogs {}", stage.kamailio.rpc("dlg.list", json!([])));
-    for line in stage.kamailio.log().lines().rev().take(14).collect::<Vec<_>>().into_iter().rev() {
-        println!("{line}");
-    }
-    // Hung up, it is still there.
-    call.within("BYE");
-    println!("BYE {:?}", stage.endpoint.receive_within(Duration::from_secs(5)).map(|(m, _)| m.line));
-}
-
-#[test]
-fn review_longest_with_two_contacts_that_cannot_be_reached() {
-    let bob = Endpoint::new("127.0.0.1");
-    let routes = ROUTES.replace("CALLEE", &bob.address().to_string());
-    let stage = Stage::with(
-        "INSERT INTO sipwarden_limit (kind, id, longest) VALUES ('carrier', 'x', 2);",
-        &routes,
-        |config| config,
-    );
-    let lines = "X-Company: a\r\nX-Scopes: carrier=x\r\n";
-    let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", lines);
-    call.contact = Some("sip:alice@df7jal23ls0d.invalid".into());
-    call.invite();
-    let (invite, from) = bob.request("INVITE");
-    let contact = "<sip:bob@xx7jal23ls0d.invalid>";
-    bob.send(&crate::support::call::answer(&invite, 200, "b", contact), from);
-    println!("{}", call.final_reply().line);
-    call.ack();
-    println!("counted {}", calls(&stage.kamailio, "a"));
-    std::thread::sleep(Duration::from_secs(15));
-    println!("counted {}", calls(&stage.kamailio, "a"));
-    println!("expired {}", stage.kamailio.counter("calls_expired"));
-    let dialogs = stage.kamailio.rpc("dlg.list", json!([]));
-    println!("dialogs {} state {}", dialogs.as_array().map_or(0, Vec::len), dialogs[0]["state"]);
-    println!("reconcile {}", stage.kamailio.rpc("sipwarden.reconcile", json!([])));
-    for line in stage.kamailio.log().lines().rev().take(8).collect::<Vec<_>>().into_iter().rev() {
-        println!("{line}");
-    }
 }

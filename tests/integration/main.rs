@@ -31,6 +31,7 @@ mod ivozprovider;
 mod keepalive;
 mod limits;
 mod limits_added;
+mod limits_longest;
 mod limits_seen;
 mod logins;
 mod metrics;

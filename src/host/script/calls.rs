@@ -41,7 +41,7 @@ pub fn roadwarrior_acquire(
         Ok(source) => decide_roadwarrior(call, source, (aor, company), flags, monitored),
         Err(none) => (none.refusal(), Numbers::NONE),
     };
-    if flags.emergency && verdict.code() < 0 {
+    if (flags.emergency || numbers.emergency) && verdict.code() < 0 {
         verdict = Verdict::RoadwarriorEmergency;
     }
     let asked = Asked { source: source.ok(), aor, company, monitored };
@@ -55,7 +55,8 @@ pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u
     let monitored = monitors();
     let (mut verdict, numbers) =
         decide_cc_limit(&CallAsked { call, company, flags, scopes, monitored });
-    if flags.emergency && verdict.code() < 0 && numbers.hit.is_none() {
+    let emergency = flags.emergency || numbers.emergency;
+    if emergency && verdict.code() < 0 && numbers.hit.is_none() {
         // Not counted: no company, no dialog or no room. Allowed all the same.
         counters::count_own(Own::EmergencyUncounted);
         let reason = verdict.reason();
@@ -185,7 +186,7 @@ fn decide_roadwarrior(
             if flags.emergency && (taken.outcome == Outcome::Counted || taken.became_emergency) {
                 dialog.append(&restored::emergency());
             }
-            let watched = monitored && !flags.emergency;
+            let watched = monitored && !flags.emergency && !taken.is_emergency;
             (policy::roadwarrior_verdict(&taken, watched), Numbers::new(&wanted, &taken))
         }
     }
@@ -292,8 +293,9 @@ impl CallAsked<'_> {
         if taken.first_company {
             count_direction(self.flags);
         }
-        let watched = enforcement == Enforcement::Monitor;
-        let verdict = policy::call_verdict(&taken, self.flags.emergency, watched);
+        let emergency = self.flags.emergency || taken.is_emergency;
+        let watched = enforcement == Enforcement::Monitor && !emergency;
+        let verdict = policy::call_verdict(&taken, emergency, watched);
         let news = News {
             emergency: taken.became_emergency,
             company: taken.first_company,
@@ -383,6 +385,7 @@ fn take(
         false => 0,
         true => state.ledger.hash((cseq, branch)) as u32 | 1,
     };
+    let came = clock::monotonic();
     let taken = state.ledger.take(
         &Call {
             dialog: dialog.id,
@@ -390,8 +393,8 @@ fn take(
             direction: flags.direction(),
             invite,
             emergency: flags.emergency,
-            now: clock::seconds(),
-            came: clock::monotonic(),
+            came,
+            began: clock::whole_seconds(came),
         },
         wanted,
         enforcement,
