@@ -111,21 +111,16 @@ pub struct LockedSet<const N: usize> {
 }
 
 impl<const N: usize> LockedSet<N> {
-    /// Position of the first record of a chain; None if its bucket is not locked.
+    /// Position of the first record of a chain. Its bucket is among the locked ones.
     pub fn first(&self, index: u32) -> Option<u32> {
-        self.bucket(index)?.head.load(Relaxed).checked_sub(1)
+        self.buckets.get(index as usize)?.head.load(Relaxed).checked_sub(1)
     }
 
-    /// Makes another record the first one of a chain whose bucket is locked.
+    /// Makes another record the first one of a chain. Its bucket is among the locked ones.
     pub fn set_first(&self, index: u32, position: Option<u32>) {
-        if let Some(bucket) = self.bucket(index) {
+        if let Some(bucket) = self.buckets.get(index as usize) {
             bucket.head.store(position.map_or(0, |p| p + 1), Relaxed);
         }
-    }
-
-    fn bucket(&self, index: u32) -> Option<&'static Bucket> {
-        let is_locked = self.indexes.iter().take(self.locked).any(|locked| *locked == index);
-        self.buckets.get(index as usize).filter(|_| is_locked)
     }
 
     fn bucket_at(&self, number: usize) -> Option<&'static Bucket> {
