@@ -91,6 +91,12 @@ impl Ledger {
         Some(info)
     }
 
+    /// Says that a dialog's call is about to be counted. Its bucket is in no cache, since the
+    /// hash spreads dialogs: this way it is fetched while the call is looked at.
+    pub fn expect(&self, dialog: DialogId) {
+        self.dialogs.prefetch(self.bucket_of(dialog));
+    }
+
     /// Whether the call of a dialog counts now.
     pub fn is_live(&self, dialog: DialogId) -> bool {
         self.with_lease(dialog, |lease| lease.is_live()).unwrap_or(false)

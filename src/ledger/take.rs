@@ -353,11 +353,7 @@ impl Ledger {
 fn limits_added<'a>(want: &'a Wanted<'_>, part: &Part) -> [(Direction, &'a Limit); 2] {
     static NONE: Limit = Limit::NONE;
     let adds = |direction: Direction| part.adds.counts.has(direction);
-    let directed = want.direction != Direction::Any && adds(want.direction);
-    [
-        (Direction::Any, if adds(Direction::Any) { &want.limit } else { &NONE }),
-        (want.direction, if directed { &want.directed } else { &NONE }),
-    ]
+    want.limits().map(|(direction, limit)| (direction, if adds(direction) { limit } else { &NONE }))
 }
 
 /// A record that was found may be gone once its lock is left.

@@ -249,8 +249,8 @@ impl CallAsked<'_> {
             let wanted = policy::call_scopes(view, &company, direction);
             self.count(view, &company, &dialog, &wanted)
         } else {
-            let scopes = CallScopes::new(view, &company, direction, self.scopes);
-            let scopes = scopes.map_err(|bad| refuse_scopes(&bad))?;
+            let mut scopes = CallScopes::new(view, &company, direction);
+            scopes.add_named(view, direction, self.scopes).map_err(|bad| refuse_scopes(&bad))?;
             scopes.unknown.iter().for_each(|word| unknown_kind(word));
             self.count(view, &company, &dialog, scopes.wanted())
         };
@@ -262,7 +262,7 @@ impl CallAsked<'_> {
             no_dialog(&CC_LIMIT, MISPLACED);
             return Err(Verdict::InternalError);
         }
-        DialogRef::of(self.call).map_err(|why| {
+        dialog_of(self.call).map_err(|why| {
             // A call that began before this Kamailio did, or elsewhere.
             if self.call.is_within_dialog() {
                 return Verdict::CallUntracked;
@@ -360,7 +360,16 @@ fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
         no_dialog(function, MISPLACED);
         return None;
     }
-    DialogRef::of(call).map_err(|why| no_dialog(function, why)).ok()
+    dialog_of(call).map_err(|why| no_dialog(function, why)).ok()
+}
+
+/// The dialog of a message whose call is about to be counted; why there is none.
+fn dialog_of(call: CallRequest<'_>) -> Result<DialogRef, &'static str> {
+    let dialog = DialogRef::of(call)?;
+    if let Some(state) = state::get() {
+        state.ledger.expect(dialog.id);
+    }
+    Ok(dialog)
 }
 
 fn no_dialog(function: &Function, why: &str) {
