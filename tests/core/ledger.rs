@@ -222,8 +222,13 @@ mod plain {
         let ledger = Ledger::new(4, SEED).unwrap();
         let long = [b'x'; 200];
         let wanted = [want(ScopeKind::COMPANY, &long, 0), want(ScopeKind::ROADWARRIOR, b"u@d", 3)];
-        let call =
-            Call { call_id: &long, direction: Direction::In, emergency: true, began: 77, ..call(9) };
+        let call = Call {
+            call_id: &long,
+            direction: Direction::In,
+            emergency: true,
+            began: 77,
+            ..call(9)
+        };
         ledger.take(&call, &wanted, Enforcement::Full);
         let info = (0..ledger.positions()).find_map(|p| ledger.at(p)).unwrap();
         assert_eq!(info.call_id, [&long[..64], b"..."].concat());

@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use sipwarden::ledger::{
-    Call, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, Rate, ScopeKind, Wanted,
+    Call, DialogId, Direction, Enforcement, LeaseScope, Ledger, Limit, Outcome, Rate, ScopeKind,
+    Wanted,
 };
 use sipwarden::shm::{Area, takeovers};
 
@@ -73,7 +74,9 @@ fn look_at_all(ledger: &Ledger) {
     (0..ledger.positions()).for_each(|at| drop(ledger.at(at)));
     (0..ledger.scope_positions()).for_each(|at| drop(ledger.scope_at(at)));
     let dids = (0..8u64).flat_map(|did| [1, 2].map(|kind| (own(kind), did.to_ne_bytes())));
-    dids.for_each(|(kind, id)| drop(ledger.live(kind, &id)));
+    dids.for_each(|(kind, id)| {
+        ledger.live(kind, &id);
+    });
     while ledger.recount_if_due().is_some() {}
 }
 
@@ -82,12 +85,9 @@ fn check(ledger: &Ledger) {
     look_at_all(ledger);
     let leases: Vec<_> = (0..ledger.positions()).filter_map(|at| ledger.at(at)).collect();
     for scope in (0..ledger.scope_positions()).filter_map(|at| ledger.scope_at(at)) {
-        let of_scope = leases.iter().filter(|lease| {
-            let same = |own: &&sipwarden::ledger::LeaseScope| {
-                (own.kind, &own.id, own.counts) == (scope.kind, &scope.id, true)
-            };
-            lease.live && lease.scopes.iter().any(|own| same(&own))
-        });
+        let same =
+            |own: &LeaseScope| (own.kind, &own.id, own.counts) == (scope.kind, &scope.id, true);
+        let of_scope = leases.iter().filter(|lease| lease.live && lease.scopes.iter().any(same));
         let emergencies = of_scope.clone().filter(|lease| lease.emergency).count();
         let counted = (scope.calls.any as usize, scope.calls.emergencies as usize);
         assert_eq!(counted, (of_scope.count(), emergencies), "{scope:?}");
@@ -130,7 +130,9 @@ fn kill_among_others(ledger: &Ledger, kills: u64, mut look: impl FnMut()) {
 #[test]
 fn limits_hold_among_processes_that_are_killed() {
     let ledger = Ledger::with_scopes(CAPACITY, 200, SEED).unwrap();
-    kill_among_others(&ledger, 300, || drop(ledger.recount_if_due()));
+    kill_among_others(&ledger, 300, || {
+        ledger.recount_if_due();
+    });
     check(&ledger);
 }
 

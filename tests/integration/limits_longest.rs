@@ -143,8 +143,9 @@ fn a_date_that_is_set_forward_ends_no_call() {
     let folder = Folder::new();
     let [source, library, tomorrow] = ["clock.c", "clock.so", "tomorrow"].map(|n| folder.join(n));
     std::fs::write(&source, STEPPING_CLOCK).unwrap();
-    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
-    assert!(compiled.status().unwrap().success());
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
+    assert!(compiler.status().unwrap().success());
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let rows = "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
                     ('carrier', 'x', 3600), ('carrier', 'y', 1);";

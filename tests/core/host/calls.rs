@@ -133,7 +133,10 @@ fn record_until(is_so: impl Fn() -> bool) {
 #[test]
 fn a_longest_call_that_cannot_be_ended_counts_on_and_is_told_once() {
     alone(|| {
-        rows(Table::Limit, &[&["company", "7", "any", "NULL", "NULL", "NULL", "NULL", "1", "NULL"]]);
+        rows(
+            Table::Limit,
+            &[&["company", "7", "any", "NULL", "NULL", "NULL", "NULL", "1", "NULL"]],
+        );
         started(&[("limit_table", json!("sipwarden_limit"))]);
         world().is_mute = true;
         assert_eq!(door::cc_limit(&invite("long"), "7", ""), 1);
@@ -159,9 +162,8 @@ fn an_emergency_is_one_also_where_it_is_asked_about_again() {
         let hard = ["carrier", "x", "any", "1", "NULL", "NULL", "NULL", "NULL", "NULL"];
         rows(Table::Limit, &[&hard]);
         started(&[("limit_table", json!("sipwarden_limit"))]);
-        let ask = |call_id: &str, flags| {
-            door::cc_limit_scopes(&invite(call_id), "7", flags, "carrier=x")
-        };
+        let ask =
+            |call_id: &str, flags| door::cc_limit_scopes(&invite(call_id), "7", flags, "carrier=x");
         assert_eq!((ask("first", ""), ask("second", "")), (1, -13));
         assert_eq!(door::cc_limit(&invite("third"), "7", "e"), 3);
         // In a failure route, say, where the script has no flag.
