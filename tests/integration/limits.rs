@@ -1,7 +1,5 @@
 //! Limits of an operator's own kinds: carriers, called numbers, users' received calls.
 
-use std::time::Duration;
-
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio, free_port};
