@@ -56,6 +56,10 @@ pub enum Verdict {
     Rate,
     ScopesFull,
     TooManyScopes,
+    GrantedTemporarily,
+    GrantGiven,
+    GrantNeedless,
+    GrantsFull,
 }
 
 /// One row of the verdict table.
@@ -78,7 +82,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 49] = [
+pub const ENTRIES: [VerdictRow; 53] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -273,6 +277,25 @@ pub const ENTRIES: [VerdictRow; 49] = [
         "too_many_scopes",
         "a call counts against at most 12 scopes, its company and brand among them: fails closed",
     ),
+    row(
+        Verdict::GrantedTemporarily,
+        8,
+        "granted_temporarily",
+        "a grant that has not ended allows the source: sipwarden.grants",
+    ),
+    row(
+        Verdict::GrantGiven,
+        1,
+        "grant_given",
+        "the source is allowed for the company until the grant ends",
+    ),
+    row(
+        Verdict::GrantNeedless,
+        2,
+        "grant_needless",
+        "the company's tables allow the source: nothing is kept",
+    ),
+    row(Verdict::GrantsFull, -17, "grants_full", "there is no room for another grant"),
 ];
 
 /// A verdict of a function and the statistic that counts it.
@@ -294,6 +317,7 @@ pub const CHECK_COMPANY_IP: Function = Function {
         (Verdict::GrantedRange, c"check_granted_range"),
         (Verdict::FilterOff, c"check_filter_off"),
         (Verdict::GrantedCountry, c"check_granted_country"),
+        (Verdict::GrantedTemporarily, c"check_granted_temporarily"),
         (Verdict::Monitored, c"check_monitored"),
         (Verdict::DeniedSource, c"check_denied_source"),
         (Verdict::DeniedNoRanges, c"check_denied_no_ranges"),
@@ -310,6 +334,7 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
         (Verdict::GrantedRange, c"roadwarrior_granted_range"),
         (Verdict::FilterOff, c"roadwarrior_filter_off"),
         (Verdict::GrantedCountry, c"roadwarrior_granted_country"),
+        (Verdict::GrantedTemporarily, c"roadwarrior_granted_temporarily"),
         (Verdict::RoadwarriorCounted, c"roadwarrior_counted"),
         (Verdict::RoadwarriorHeld, c"roadwarrior_held"),
         (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
@@ -418,8 +443,21 @@ pub const AUTH_OK: Function = Function {
     ],
 };
 
+pub const GRANT: Function = Function {
+    name: "grant",
+    place: 8,
+    verdicts: &[
+        (Verdict::GrantGiven, c"grant_given"),
+        (Verdict::GrantNeedless, c"grant_needless"),
+        (Verdict::UnknownCompany, c"grant_unknown_company"),
+        (Verdict::GrantsFull, c"grant_full"),
+        (Verdict::InternalError, c"grant_internal_error"),
+        (Verdict::BadAddress, c"grant_bad_address"),
+    ],
+};
+
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 8] = [
+pub const FUNCTIONS: [&Function; 9] = [
     &CHECK_COMPANY_IP,
     &ROADWARRIOR_ACQUIRE,
     &CC_LIMIT,
@@ -428,6 +466,7 @@ pub const FUNCTIONS: [&Function; 8] = [
     &AUTH_CHECK,
     &AUTH_FAILED,
     &AUTH_OK,
+    &GRANT,
 ];
 
 /// Number of the first statistic of each function; the last one is their count.
@@ -502,7 +541,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::TooManyScopes as usize + 1 == ENTRIES.len());
+    assert!(Verdict::GrantsFull as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ pub enum Entry {
     Load,
     CheckFlags,
     EndCalls,
+    Grant,
+    SweepGrants,
 }
 
 impl Entry {
