@@ -46,7 +46,8 @@ const REASONS: [(&str, &str); 13] = [
     ),
     (
         "memory per live call",
-        "152 bytes a lease, as it names up to 12 scopes, and its share of the hash tables, which are touched page by page.",
+        "152 bytes a lease, as it names up to 12 scopes, and its share of the hash tables, which are \
+         touched page by page.",
     ),
     (
         "CPU per whole call, sipwarden",
@@ -64,9 +65,13 @@ const REASONS: [(&str, &str); 13] = [
     ),
     (
         "cc_limit and release, no live calls, against profiles",
-        "Both have the same floor (see the table). Above it a profile adds a link to one list that is \
-         short when no call is live; cc_limit finds the dialog, hashes brand and company, locks three \
-         buckets, compares and raises two counts, writes a lease, and keeps the verdict for `$swd`.",
+        "By instructions (callgrind) both are near: about 4,500, and 700 for the release, against \
+         3,900 and 500. A profile adds a link to one list that is short when no call is live, in \
+         memory that `dlg_manage()` has just used. cc_limit locks three buckets, takes three records, \
+         hashes brand and company with a key, and writes a lease: code and data that the making of \
+         the dialog has pushed out of the first caches (simulated misses: 320 of code and 110 of \
+         data, against 100 and 20), and some ten atomic exchanges. With live calls the list grows; \
+         the work of cc_limit does not.",
     ),
     (
         "six scopes and a rate",
