@@ -373,9 +373,10 @@ impl Scopes {
 }
 
 fn calls_in(record: &Record<WORDS>) -> Calls {
-    let of = |direction: Direction| halves(record[COUNTS + direction as usize].load(Relaxed));
-    let (any, emergencies) = of(Direction::Any);
-    Calls { any, inbound: of(Direction::In).0, outbound: of(Direction::Out).0, emergencies }
+    let of = |word: &AtomicU64| halves(word.load(Relaxed));
+    let (any, emergencies) = of(&record[COUNTS]);
+    let (inbound, outbound) = (of(&record[COUNTS + 1]).0, of(&record[COUNTS + 2]).0);
+    Calls { any, inbound, outbound, emergencies }
 }
 
 fn key_of(record: &Record<WORDS>) -> Key {
