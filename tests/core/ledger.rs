@@ -231,7 +231,7 @@ mod plain {
         assert_eq!(info.id(ScopeKind::ROADWARRIOR), b"u@d");
         assert_eq!(info.first(ScopeKind::BRAND), None);
         assert_eq!((info.direction, info.emergency, info.started), (Direction::In, true, 77));
-        assert_eq!(info.call_id_hash, ledger.hash(&long));
+        assert_eq!(info.call_id_hash, ledger.hash(long));
     }
 
     #[test]
