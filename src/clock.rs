@@ -52,6 +52,11 @@ pub fn date(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
+/// The day of a time in seconds since 1970, in UTC.
+pub fn day(seconds: u64) -> String {
+    date(seconds).split(' ').next().unwrap_or_default().to_owned()
+}
+
 fn coarse(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: fills the structure; these clocks exist on every Linux.

@@ -29,5 +29,5 @@ pub use pool::{Pool, Record};
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
 pub use reader::{NoReader, own_reader};
 pub use ring::Ring;
-pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};
+pub use store::{Generation, Pinned, PublishError, Published, SnapshotStore, Writer};
 pub use text::SharedText;

@@ -13,7 +13,7 @@ use bytemuck::Pod;
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 /// Header size in words.
 pub const HEADER_WORDS: usize = 96;
 /// Sections begin at multiples of a pair of cache lines, which many processors

@@ -14,6 +14,7 @@ mod prefixes;
 mod rows;
 mod sources;
 mod text;
+pub mod uses;
 mod view;
 
 pub use blob::Blob;
@@ -22,4 +23,5 @@ pub use limits::ScopeLimits;
 pub use overlaps::overlaps;
 pub use rows::kept;
 pub use sources::SourceKind;
+pub use uses::Mark;
 pub use view::{CompanyView, Counts, UserView, View};

@@ -42,6 +42,7 @@ pub enum Entry {
     Reap,
     KeepBlocks,
     KeepTables,
+    KeepUses,
     Say,
     Feed,
     Record,

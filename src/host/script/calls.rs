@@ -14,7 +14,7 @@ use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_f
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::sources::judge_source;
-use crate::host::state::{self, State, with_snapshot};
+use crate::host::state::{self, State, note_use, with_snapshot};
 use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
@@ -160,10 +160,11 @@ fn decide_roadwarrior(
     monitored: bool,
 ) -> Decision {
     let initial = call.is_initial_invite();
-    let rule = with_snapshot(|view, _| {
+    let rule = with_snapshot(|view, pinned| {
         let known = view.company(company);
-        let verdict = judge_source(known.as_ref(), company, source, true).verdict;
-        policy::roadwarrior(view, aor, company, verdict, initial)
+        let decision = judge_source(known.as_ref(), company, source, true);
+        note_use(pinned, decision.place);
+        policy::roadwarrior(view, aor, company, decision.verdict, initial)
     });
     match rule {
         None => ERROR,

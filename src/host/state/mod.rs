@@ -8,6 +8,7 @@ pub mod reader;
 pub mod rules;
 pub mod sources;
 pub mod usage;
+pub mod uses;
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -24,8 +25,9 @@ use crate::ledger::Ledger;
 use crate::shm::{Area, SharedMutex, SharedText, SnapshotStore};
 use fallback::Fallback;
 use memory::Plan;
+use uses::Uses;
 
-pub use reader::with_snapshot;
+pub use reader::{note_use, with_snapshot};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;
@@ -54,6 +56,8 @@ pub struct State {
     pub firewall: Status,
     /// Whether the tables come from a file.
     pub fallback: Fallback,
+    /// When ranges were last used.
+    pub uses: Uses,
     /// Lines about the last reload.
     pub report: SharedText<REPORT_BYTES>,
     /// Companies and brands without room among the gauges, at the last round.
@@ -100,6 +104,7 @@ impl State {
             starts: Recent::new()?,
             firewall: Status::new()?,
             fallback: Fallback::new()?,
+            uses: Uses::new()?,
             report: SharedText::new()?,
             gauges_left_out: Area::share()?,
             settings,
