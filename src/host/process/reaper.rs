@@ -152,8 +152,8 @@ fn report(info: &LeaseInfo) {
         ));
     } else {
         log::warning(format_args!(
-            "the call {call_id} was still {was} while its dialog was gone: a process may have ended \
-             before it was done; freed"
+            "the call {call_id} was still {was} while its dialog was gone; freed. A process had ended, \
+             or a panic was caught, before"
         ));
     }
 }
