@@ -98,7 +98,7 @@ fn call(dialog: u64) -> Call<'static> {
         direction: Direction::Out,
         invite: 0,
         emergency: false,
-        now: 1,
+        began: 1,
         came: 0,
     }
 }

@@ -20,8 +20,10 @@ mod text;
 
 pub use area::{Area, page_size};
 pub use bitset::{BitSet, bits};
-pub use bucket::{Buckets, Locked};
-pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, on_long_wait, takeovers};
+pub use bucket::{Buckets, Locked, LockedSet};
+pub use mutex::{
+    RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, count_takeover, on_long_wait, takeovers,
+};
 pub use owner::process_id;
 pub use pool::{Pool, Record};
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};

@@ -30,6 +30,8 @@ mod ledger;
 #[cfg(not(shuttle))]
 mod ledger_added;
 #[cfg(not(shuttle))]
+mod ledger_deaths;
+#[cfg(not(shuttle))]
 mod ledger_forked;
 #[cfg(shuttle)]
 mod ledger_interleaved;
@@ -40,6 +42,8 @@ mod ledger_model;
 #[cfg(not(shuttle))]
 mod ledger_scopes;
 mod random;
+#[cfg(not(shuttle))]
+mod ring_deaths;
 #[cfg(not(shuttle))]
 mod rooms;
 #[cfg(not(shuttle))]

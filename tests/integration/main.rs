@@ -32,6 +32,7 @@ mod ivozprovider;
 mod keepalive;
 mod limits;
 mod limits_added;
+mod limits_longest;
 mod limits_seen;
 mod listing;
 mod logins;

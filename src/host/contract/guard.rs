@@ -9,7 +9,7 @@ use once_cell::sync::OnceCell;
 
 use super::counters::{Own, count_own};
 use super::log;
-use crate::shm::Area;
+use crate::shm::{Area, count_takeover};
 
 /// Entries from C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,24 @@ pub enum Entry {
     SweepGrants,
 }
 
+impl Entry {
+    /// Whether it changes what is counted of calls.
+    fn counts_calls(self) -> bool {
+        use Entry::*;
+        matches!(
+            self,
+            RoadwarriorAcquire
+                | CcLimit
+                | DialogEvent
+                | DialogExpired
+                | DialogRestored
+                | Reap
+                | EndCalls
+                | Rpc
+        )
+    }
+}
+
 /// One bit per entry that has panicked in any process.
 static PANICKED: OnceCell<&'static AtomicU64> = OnceCell::new();
 
@@ -92,6 +110,10 @@ pub fn guard<R>(entry: Entry, failed: R, f: impl FnOnce() -> R) -> R {
 
 fn report(entry: Entry) {
     count_own(Own::Panics);
+    if entry.counts_calls() {
+        // Unwinding has freed its locks, whatever it was in the midst of.
+        count_takeover();
+    }
     if is_first_in(entry) {
         let message = MESSAGE.with_borrow_mut(std::mem::take);
         log::critical(format_args!(
