@@ -1,5 +1,7 @@
 //! Authorized ranges: may this company's user send from this address?
 
+use std::num::NonZeroU32;
+
 use crate::address::{Address, Prefix};
 use crate::countries::{CountryCode, countries_of};
 use crate::snapshot::{CompanyView, View};
@@ -11,8 +13,8 @@ use crate::verdict::Verdict;
 pub struct SourceDecision {
     pub verdict: Verdict,
     pub range: Option<Prefix>,
-    /// Place of the range among those of all companies.
-    pub place: Option<usize>,
+    /// Place of the range among those of all companies, from 1.
+    pub place: Option<NonZeroU32>,
     pub country: Option<CountryCode>,
 }
 
@@ -45,7 +47,7 @@ pub fn check_source(
         return Verdict::FilterOff.into();
     }
     if let Some((place, range)) = company.locate(source) {
-        let (range, place) = (Some(range), Some(place));
+        let (range, place) = (Some(range), NonZeroU32::new(place.wrapping_add(1)));
         return SourceDecision { range, place, ..Verdict::GrantedRange.into() };
     }
     match company.country_granted(source) {

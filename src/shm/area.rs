@@ -115,6 +115,20 @@ impl Area {
         self.len == 0
     }
 
+    /// The atomic at an offset; None if it is not inside, or the offset is odd.
+    ///
+    /// # Safety
+    /// While the result lives, these two bytes are accessed as atomics only.
+    #[inline]
+    pub unsafe fn atomic(&self, offset: usize) -> Option<&AtomicU16> {
+        if offset >= self.len || offset % 2 != 0 {
+            return None;
+        }
+        // SAFETY: inside the mapping, whose length is even, and aligned, as its base is; any
+        // bytes are a value; the caller keeps other accesses away.
+        Some(unsafe { self.base.add(offset).cast().as_ref() })
+    }
+
     /// A part of it; None if it is not inside.
     pub fn part(&self, offset: usize, len: usize) -> Option<Part<'_>> {
         let end = offset.checked_add(len)?;

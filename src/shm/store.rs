@@ -256,6 +256,20 @@ impl Pinned<'_> {
         }
     }
 
+    /// One of its marks, as [`Pinned::marks`] has them: in fewer steps, for requests.
+    #[inline]
+    pub fn mark(&self, at: usize) -> Option<&AtomicU16> {
+        let store = self.store;
+        let count = store.mark_count_of(self.generation).load(Relaxed) as usize;
+        let len = store.len_of(self.generation).load(Relaxed) as usize;
+        let half = (self.generation % 2) as usize * store.half;
+        if at >= count {
+            return None;
+        }
+        // SAFETY: as in `marks`.
+        unsafe { store.area.atomic(half + marks_at(len) + 2 * at) }
+    }
+
     /// Its marks, which any reader may set.
     #[inline]
     pub fn marks(&self) -> &[AtomicU16] {
@@ -303,6 +317,8 @@ mod tests {
             store.writer(NOW).unwrap().publish(&[n as u8; 64], 3, carry).unwrap();
             let pinned = store.pin(slot).unwrap();
             assert_eq!(pinned.marks()[2].fetch_add(1, Relaxed), n - 1);
+            assert_eq!(pinned.mark(2).map(|mark| mark.load(Relaxed)), Some(n));
+            assert!(pinned.mark(3).is_none());
         }
     }
 

@@ -206,7 +206,7 @@ mod tests {
 
     fn place(view: &View<'_>, company: &str, address: &str) -> usize {
         let address = Address::parse(address.as_bytes()).unwrap();
-        view.company(company.as_bytes()).unwrap().locate(address).unwrap().0
+        view.company(company.as_bytes()).unwrap().locate(address).unwrap().0 as usize
     }
 
     #[test]

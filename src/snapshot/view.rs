@@ -340,18 +340,19 @@ impl<'a> CompanyView<'a> {
 
     /// The same, with its place among the ranges of all companies.
     #[inline]
-    pub fn locate(&self, address: Address) -> Option<(usize, Prefix)> {
-        let first = self.first_range();
+    pub fn locate(&self, address: Address) -> Option<(u32, Prefix)> {
+        let first = self.record[FIRST_RANGE];
         match address {
             Address::V4(bits) => {
                 let (block, count) = self.v4();
                 let (at, start, len) = prefixes::locate(block, count, bits)?;
-                Some((first + at, Prefix::V4(start, len)))
+                Some((first.wrapping_add(at as u32), Prefix::V4(start, len)))
             }
             Address::V6(bits) => {
                 let (block, count) = self.v6();
                 let (at, start, len) = prefixes::locate(block, count, bits)?;
-                Some((first + self.record[5] as usize + at, Prefix::V6(start, len)))
+                let first = first.wrapping_add(self.record[5]);
+                Some((first.wrapping_add(at as u32), Prefix::V6(start, len)))
             }
         }
     }

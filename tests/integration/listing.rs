@@ -96,7 +96,7 @@ fn uses_of(company: &str, ranges: &[&str], days_ago: u64) -> Vec<u8> {
     let mut marks = vec![Mark::known(then).bits(); view.range_count()];
     let used = view.company(company.as_bytes()).unwrap();
     let first = sipwarden::address::Prefix::parse(ranges[0], None).unwrap().first();
-    marks[used.locate(first).unwrap().0] = Mark::used(then).bits();
+    marks[used.locate(first).unwrap().0 as usize] = Mark::used(then).bits();
     uses::file(&view, &marks)
 }
 
