@@ -56,6 +56,12 @@ pub enum Verdict {
     Rate,
     ScopesFull,
     TooManyScopes,
+    FloodUnproven,
+    FloodBudget,
+    FloodBudgetSilent,
+    Spraying,
+    NoScanner,
+    Scanner,
 }
 
 /// One row of the verdict table.
@@ -78,7 +84,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 49] = [
+pub const ENTRIES: [VerdictRow; 55] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -273,6 +279,32 @@ pub const ENTRIES: [VerdictRow; 49] = [
         "too_many_scopes",
         "a call counts against at most 12 scopes, its company and brand among them: fails closed",
     ),
+    row(
+        Verdict::FloodUnproven,
+        -17,
+        "flood_unproven",
+        "the source is above the limit by requests that anybody may have forged: refused while the rate lasts, never blocked",
+    ),
+    row(
+        Verdict::FloodBudget,
+        -18,
+        "flood_budget",
+        "the unknown sources of the class have sent all requests of its budget: answer 503 with Retry-After",
+    ),
+    row(
+        Verdict::FloodBudgetSilent,
+        -19,
+        "flood_budget_silent",
+        "the same for more than 10 seconds: send no answer",
+    ),
+    row(
+        Verdict::Spraying,
+        -20,
+        "spraying",
+        "with this failure the source passes a limit of spraying: it is blocked from now on",
+    ),
+    row(Verdict::NoScanner, 1, "no_scanner", "the request does not look like one of a known scanner"),
+    row(Verdict::Scanner, -1, "scanner", "the request calls itself as a known scanner does"),
 ];
 
 /// A verdict of a function and the statistic that counts it.
@@ -360,6 +392,9 @@ pub const FLOOD_CHECK: Function = Function {
         (Verdict::FloodStarted, c"flood_started"),
         (Verdict::FloodBlocked, c"flood_blocked"),
         (Verdict::FloodThrottled, c"flood_throttled"),
+        (Verdict::FloodUnproven, c"flood_unproven"),
+        (Verdict::FloodBudget, c"flood_budget"),
+        (Verdict::FloodBudgetSilent, c"flood_budget_silent"),
         (Verdict::BadAddressPassed, c"flood_bad_address"),
     ],
 };
@@ -401,6 +436,7 @@ pub const AUTH_FAILED: Function = Function {
         (Verdict::AuthChallenge, c"auth_failed_challenge"),
         (Verdict::AuthBanStarted, c"auth_failed_ban_started"),
         (Verdict::AuthBanned, c"auth_failed_banned"),
+        (Verdict::Spraying, c"auth_failed_spraying"),
         (Verdict::BadAddressPassed, c"auth_failed_bad_address"),
     ],
 };
@@ -418,8 +454,18 @@ pub const AUTH_OK: Function = Function {
     ],
 };
 
+pub const SCANNER_CHECK: Function = Function {
+    name: "scanner_check",
+    place: 8,
+    verdicts: &[
+        (Verdict::NoScanner, c"scanner_check_clear"),
+        (Verdict::Monitored, c"scanner_check_monitored"),
+        (Verdict::Scanner, c"scanner_check_scanner"),
+    ],
+};
+
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 8] = [
+pub const FUNCTIONS: [&Function; 9] = [
     &CHECK_COMPANY_IP,
     &ROADWARRIOR_ACQUIRE,
     &CC_LIMIT,
@@ -428,6 +474,7 @@ pub const FUNCTIONS: [&Function; 8] = [
     &AUTH_CHECK,
     &AUTH_FAILED,
     &AUTH_OK,
+    &SCANNER_CHECK,
 ];
 
 /// Number of the first statistic of each function; the last one is their count.
@@ -502,7 +549,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::TooManyScopes as usize + 1 == ENTRIES.len());
+    assert!(Verdict::Scanner as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod prefixes;
 mod rows;
 mod sources;
 mod text;
+mod tool_view;
+mod tools;
 mod view;
 
 pub use blob::Blob;
@@ -20,4 +22,5 @@ pub use compile::{TooLarge, compile};
 pub use limits::ScopeLimits;
 pub use rows::kept;
 pub use sources::SourceKind;
+pub use tool_view::ToolsView;
 pub use view::{CompanyView, Counts, UserView, View};

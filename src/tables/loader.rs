@@ -9,7 +9,7 @@ use super::value::{
 };
 use super::{
     BadRows, Brand, Company, Configuration, Country, Limits, MinPrefix, Problem, Problems,
-    RangeRow, Table, Trusted, User,
+    RangeRow, Table, Tool, Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
@@ -112,6 +112,10 @@ impl Loader {
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
             (Table::Limit, values) if let Ok(values) = values.try_into() => {
                 self.config.limits.row(values).map(|()| self.limit_rows.push(number))
+            }
+            (Table::Tool, &[header, kind, pattern]) => {
+                Tool::row([header, kind, pattern], self.config.tools.len())
+                    .map(|tool| self.config.tools.push(tool))
             }
             _ => Err(format!(
                 "{} columns where {} are expected",

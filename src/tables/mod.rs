@@ -7,6 +7,7 @@ mod loader;
 mod problems;
 mod rows;
 mod source;
+mod tools;
 mod value;
 mod warnings;
 
@@ -15,6 +16,7 @@ pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
 pub use source::TableSource;
+pub use tools::{Tool, ToolHeader, ToolMatch};
 pub use value::alike;
 
 /// What to do with bad rows of a load.
@@ -43,11 +45,13 @@ pub enum Table {
     Trusted,
     /// Limits of scopes. It may be left out.
     Limit,
+    /// Patterns of scanners. It may be left out.
+    Tool,
 }
 
 impl Table {
     /// All tables, in the order in which they are read.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 8] = [
         Table::Brand,
         Table::Company,
         Table::CompanyAddress,
@@ -55,6 +59,7 @@ impl Table {
         Table::User,
         Table::Trusted,
         Table::Limit,
+        Table::Tool,
     ];
 
     /// More columns than any table has.
@@ -80,6 +85,7 @@ impl Table {
                 "longest",
                 "near_percent",
             ],
+            Table::Tool => &["header", "kind", "pattern"],
         }
     }
 
@@ -93,6 +99,7 @@ impl Table {
             Table::User => "users",
             Table::Trusted => "trusted",
             Table::Limit => "limits",
+            Table::Tool => "tools",
         }
     }
 

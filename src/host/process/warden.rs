@@ -9,6 +9,7 @@ use super::feeder::Feeder;
 use super::revision;
 use super::tables_keeper::TablesKeeper;
 use crate::clock;
+use crate::flood::Ended;
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
 use crate::host::reload::fallback;
@@ -37,6 +38,11 @@ pub fn tick() {
         SWEPT.set(now);
         guard(Entry::Sweep, (), || {
             state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, &ended));
+            state.streams.sweep(clock::monotonic, |ended| {
+                if let Ended::Throttling(..) = ended {
+                    blocks::report_end(state, &ended);
+                }
+            });
         });
         guard(Entry::SweepBans, (), || {
             with_auth_rules(state, |rules| {

@@ -4,13 +4,16 @@
 mod arguments;
 mod bans;
 mod blocks;
+mod budgets;
 mod calls;
 mod check;
 mod company;
 mod denied;
 mod limits;
 mod page;
+mod proofs;
 mod settings;
+mod spraying;
 mod status;
 
 use std::ffi::CStr;

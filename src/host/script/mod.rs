@@ -8,5 +8,7 @@ pub mod flags;
 pub mod flood;
 pub mod judged;
 pub mod restored;
+pub mod scanner;
 pub mod sources;
+pub mod spraying;
 pub mod variables;

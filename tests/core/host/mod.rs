@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 mod alone;
+mod attackers;
 mod calls;
 mod door;
 mod events;
