@@ -9,6 +9,7 @@ mod rows;
 mod source;
 mod tools;
 mod value;
+mod version;
 mod warnings;
 
 pub use limits::{Kinds, LimitRow, Limits};
@@ -18,6 +19,7 @@ pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trus
 pub use source::TableSource;
 pub use tools::{Tool, ToolHeader, ToolMatch};
 pub use value::alike;
+pub use version::{VERSION_COLUMNS, VERSIONS, Versions};
 
 /// What to do with bad rows of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
