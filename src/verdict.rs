@@ -303,7 +303,12 @@ pub const ENTRIES: [VerdictRow; 55] = [
         "spraying",
         "with this failure the source passes a limit of spraying: it is blocked from now on",
     ),
-    row(Verdict::NoScanner, 1, "no_scanner", "the request does not look like one of a known scanner"),
+    row(
+        Verdict::NoScanner,
+        1,
+        "no_scanner",
+        "the request does not look like one of a known scanner",
+    ),
     row(Verdict::Scanner, -1, "scanner", "the request calls itself as a known scanner does"),
 ];
 

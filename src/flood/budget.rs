@@ -23,7 +23,10 @@ pub struct Budgets(&'static [AtomicU64]);
 pub enum Spending {
     Admitted,
     /// Above the budget, since `since` without a pause.
-    Refused { since: u64, begins: bool },
+    Refused {
+        since: u64,
+        begins: bool,
+    },
 }
 
 impl Budgets {
@@ -84,9 +87,7 @@ fn spent(words: &[AtomicU64; WORDS], slice: u64) -> u64 {
 }
 
 fn add_one(word: &AtomicU64, slice: u64) {
-    let new = |before: u64| {
-        Some(if before >> 32 == slice { before + 1 } else { slice << 32 | 1 })
-    };
+    let new = |before: u64| Some(if before >> 32 == slice { before + 1 } else { slice << 32 | 1 });
     let _ = word.fetch_update(Relaxed, Relaxed, new);
 }
 

@@ -162,12 +162,8 @@ impl SourceEntry {
     pub fn block(&mut self, reason: Reason, term: Term, times: u8, ways: Ways) {
         self.tally.begin_term(reason == Reason::Manual);
         self.tally.own = times;
-        *self.blocking_mut() = Blocking {
-            term,
-            ways: ways.bits(),
-            reason: reason as u32,
-            padding: [0; 2],
-        };
+        *self.blocking_mut() =
+            Blocking { term, ways: ways.bits(), reason: reason as u32, padding: [0; 2] };
     }
 
     /// Counts a refused request of a blocked source.

@@ -74,8 +74,7 @@ impl Values for ClassValues {
         block_unproven: 1,
     };
     const COMPANY_SOURCES: Option<ClassId> = None;
-    const UNSET: Self =
-        ClassValues { limit: 0, window: 0, block: 0, block_max: 0, budget: 0 };
+    const UNSET: Self = ClassValues { limit: 0, window: 0, block: 0, block_max: 0, budget: 0 };
 
     fn window_ms(&self) -> u32 {
         self.window

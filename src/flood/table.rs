@@ -162,8 +162,7 @@ impl FloodTable {
         let evicted;
         (*ended, evicted) = self.take(line, how);
         self.set_class(line, &mut entry, class, generation, rules, ended);
-        let mut checked =
-            self.judge((line, &mut entry), rules, clock(), learnt, may_block, ended);
+        let mut checked = self.judge((line, &mut entry), rules, clock(), learnt, may_block, ended);
         checked.evicted = evicted;
         checked
     }

@@ -119,13 +119,7 @@ impl SprayTable {
     }
 
     /// What a source of a class has failed at, without any effect.
-    pub fn look(
-        &self,
-        source: Prefix,
-        class: Option<ClassId>,
-        rules: &Rules,
-        now: u64,
-    ) -> Counts {
+    pub fn look(&self, source: Prefix, class: Option<ClassId>, rules: &Rules, now: u64) -> Counts {
         let key = PrefixKey::from(source).hashed(self.seed);
         let entry = self.lines.find(&key).map(|(_, entry)| *entry);
         let entry = entry.filter(|entry| class.is_some() && entry.tally.class() == class);

@@ -111,8 +111,9 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
     with_rules(state, |rules| {
         let now = Moment::now();
         let (block, seen) = state.flood.look(source, rules, clock::monotonic);
-        let (class, class_rule) = with_snapshot(|view, _| class_and_rule(state, view, rules, source))
-            .unwrap_or((Some(ClassId::DEFAULT), "no snapshot is loaded".into()));
+        let (class, class_rule) =
+            with_snapshot(|view, _| class_and_rule(state, view, rules, source))
+                .unwrap_or((Some(ClassId::DEFAULT), "no snapshot is loaded".into()));
         let rule = rules.class(class);
         let (_, streamed) = state.streams.look(source, rules, clock::monotonic);
         let proven = proofs::of(state, rules, source);

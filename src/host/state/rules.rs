@@ -62,9 +62,8 @@ pub fn prove(state: &State, source: Address, proof: Proof) {
 /// The class of a source for flood control by the current snapshot, and whether nobody has
 /// listed it.
 pub fn flood_class(state: &State, rules: &Rules, source: Address) -> (Option<ClassId>, bool) {
-    let listed = with_snapshot(|view, _| {
-        policy::source_class(view, source, rules.company_sources())
-    });
+    let listed =
+        with_snapshot(|view, _| policy::source_class(view, source, rules.company_sources()));
     match listed {
         Some((class, SourceKind::Trusted(_) | SourceKind::Company)) => (class, false),
         _ if is_proven(state, rules, source) => (Some(rules.proven_class()), true),

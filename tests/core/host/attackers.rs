@@ -169,10 +169,7 @@ fn proven_sources_have_a_class_of_their_own() {
 #[test]
 fn unknown_sources_have_a_budget_and_the_others_do_not_notice() {
     alone(|| {
-        started(&[
-            ("flood_budget", json!(50)),
-            ("flood_window", json!("60")),
-        ]);
+        started(&[("flood_budget", json!(50)), ("flood_window", json!("60"))]);
         let bot = |n: u32| Request::from(&format!("100.64.{}.{}", n / 200, n % 200));
         let told: Vec<_> = (0..300).map(|n| floods(&bot(n))).collect();
         assert!(told[..50].iter().all(|told| told.1 == "under_limit"));
