@@ -30,7 +30,8 @@ impl Proof {
 pub struct Proofs(u8);
 
 impl Proofs {
-    pub fn add(self, proof: Proof) -> Self {
+    /// With one more.
+    pub fn with(self, proof: Proof) -> Self {
         Proofs(self.0 | 1 << proof as u8)
     }
 

@@ -121,7 +121,7 @@ impl ProvenTable {
             let before = details.load(Relaxed);
             let (proofs, _) = details_of(before);
             if !proofs.have(proof) {
-                let with = u64::from(proofs.add(proof).bits()) << 32 | before & 0xffff_ffff;
+                let with = u64::from(proofs.with(proof).bits()) << 32 | before & 0xffff_ffff;
                 let _ = details.compare_exchange(before, with, Relaxed, Relaxed);
             }
         }
@@ -156,7 +156,7 @@ impl ProvenTable {
             let before = slot.load(Relaxed);
             let new = Word::new(tag, second).0;
             if slot.compare_exchange(before, new, Relaxed, Relaxed).is_ok() {
-                let proofs = Proofs::default().add(proof);
+                let proofs = Proofs::default().with(proof);
                 details.store(u64::from(proofs.bits()) << 32 | u64::from(second), Relaxed);
                 return;
             }

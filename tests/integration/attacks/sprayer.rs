@@ -10,6 +10,7 @@ fn a_sprayer_is_stopped_and_neither_a_phone_nor_an_office_beside_it_notices() {
             &login::SCRIPT
                 .replace("$var(aor) = $au", "if (!flood_check()) { exit; }\n    $var(aor) = $au"),
         )
+        .settings(&login::set("flood_limit", 10_000))
         .start();
     let [bot, honest, office] =
         ["127.60.0.1", "127.60.0.2", "127.60.0.3"].map(|from| Phone::new(from, kamailio.address()));
