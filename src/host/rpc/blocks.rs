@@ -135,6 +135,11 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
 }
 
 impl Foretold {
+    /// Whether, how and since when the source is proven.
+    pub fn proof_words(&self) -> String {
+        proofs::words(self.source, self.proven, self.now)
+    }
+
     /// Its class; None: exempt.
     pub fn class(&self) -> Option<ClassId> {
         self.class
@@ -175,13 +180,12 @@ impl Foretold {
             count => format!(" and {count} over connections"),
         };
         format!(
-            "class {} ({}), {} of {} requests in {} ms{streamed}, {}{blocked}",
+            "class {} ({}), {} of {} requests in {} ms{streamed}{blocked}",
             state.settings.classes.name(self.class),
             self.class_rule,
             self.requests,
             self.limit,
-            self.window,
-            proofs::words(self.proven, self.now),
+            self.window
         )
     }
 }

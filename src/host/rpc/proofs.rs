@@ -1,6 +1,6 @@
 //! What RPC methods say of proofs.
 
-use crate::address::Address;
+use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
 use crate::flood::Rules;
 use crate::host::contract::rpc::Node;
@@ -26,11 +26,12 @@ pub fn tell(reply: &Node<'_>, state: &State, source: Address) {
 }
 
 /// The same in words.
-pub fn words(proven: Option<Proven>, now: Moment) -> String {
+pub fn words(source: Prefix, proven: Option<Proven>, now: Moment) -> String {
+    let source = source.name();
     match proven {
-        None => "not proven".into(),
+        None => format!("proof: {source} has not proven that it receives what is sent to it"),
         Some(proven) => format!(
-            "proven since {} ({})",
+            "proof: {source} is proven since {} ({})",
             clock::date(now.date(proven.since) / 1000),
             proven.proofs.names()
         ),

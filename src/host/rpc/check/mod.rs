@@ -167,6 +167,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         for step in &steps {
             list.item(step.line());
         }
+        list.item(flood.proof_words());
         list.item(spraying::words(state, ip));
         if let Some(budget) = budgets::words(state, flood.class()) {
             list.item(budget);
