@@ -62,6 +62,10 @@ pub enum Verdict {
     Spraying,
     NoScanner,
     Scanner,
+    GrantedTemporarily,
+    GrantGiven,
+    GrantNeedless,
+    GrantsFull,
 }
 
 /// One row of the verdict table.
@@ -84,7 +88,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 55] = [
+pub const ENTRIES: [VerdictRow; 59] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -310,6 +314,25 @@ pub const ENTRIES: [VerdictRow; 55] = [
         "the request does not look like one of a known scanner",
     ),
     row(Verdict::Scanner, -1, "scanner", "the request calls itself as a known scanner does"),
+    row(
+        Verdict::GrantedTemporarily,
+        8,
+        "granted_temporarily",
+        "a grant that has not ended allows the source: sipwarden.grants",
+    ),
+    row(
+        Verdict::GrantGiven,
+        1,
+        "grant_given",
+        "the source is allowed for the company until the grant ends",
+    ),
+    row(
+        Verdict::GrantNeedless,
+        2,
+        "grant_needless",
+        "the company's tables allow the source: nothing is kept",
+    ),
+    row(Verdict::GrantsFull, -17, "grants_full", "there is no room for another grant"),
 ];
 
 /// A verdict of a function and the statistic that counts it.
@@ -331,6 +354,7 @@ pub const CHECK_COMPANY_IP: Function = Function {
         (Verdict::GrantedRange, c"check_granted_range"),
         (Verdict::FilterOff, c"check_filter_off"),
         (Verdict::GrantedCountry, c"check_granted_country"),
+        (Verdict::GrantedTemporarily, c"check_granted_temporarily"),
         (Verdict::Monitored, c"check_monitored"),
         (Verdict::DeniedSource, c"check_denied_source"),
         (Verdict::DeniedNoRanges, c"check_denied_no_ranges"),
@@ -347,6 +371,7 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
         (Verdict::GrantedRange, c"roadwarrior_granted_range"),
         (Verdict::FilterOff, c"roadwarrior_filter_off"),
         (Verdict::GrantedCountry, c"roadwarrior_granted_country"),
+        (Verdict::GrantedTemporarily, c"roadwarrior_granted_temporarily"),
         (Verdict::RoadwarriorCounted, c"roadwarrior_counted"),
         (Verdict::RoadwarriorHeld, c"roadwarrior_held"),
         (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
@@ -469,8 +494,21 @@ pub const SCANNER_CHECK: Function = Function {
     ],
 };
 
+pub const GRANT: Function = Function {
+    name: "grant",
+    place: 9,
+    verdicts: &[
+        (Verdict::GrantGiven, c"grant_given"),
+        (Verdict::GrantNeedless, c"grant_needless"),
+        (Verdict::UnknownCompany, c"grant_unknown_company"),
+        (Verdict::GrantsFull, c"grant_full"),
+        (Verdict::InternalError, c"grant_internal_error"),
+        (Verdict::BadAddress, c"grant_bad_address"),
+    ],
+};
+
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 9] = [
+pub const FUNCTIONS: [&Function; 10] = [
     &CHECK_COMPANY_IP,
     &ROADWARRIOR_ACQUIRE,
     &CC_LIMIT,
@@ -480,6 +518,7 @@ pub const FUNCTIONS: [&Function; 9] = [
     &AUTH_FAILED,
     &AUTH_OK,
     &SCANNER_CHECK,
+    &GRANT,
 ];
 
 /// Number of the first statistic of each function; the last one is their count.
@@ -554,7 +593,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::Scanner as usize + 1 == ENTRIES.len());
+    assert!(Verdict::GrantsFull as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub const fn table<M: Module>() -> sw_module {
         auth_failed: Some(auth_failed::<M>),
         auth_ok: Some(auth_ok::<M>),
         scanner_check: Some(scanner_check::<M>),
+        grant: Some(grant::<M>),
         roadwarrior_acquire: Some(roadwarrior_acquire::<M>),
         cc_limit: Some(cc_limit::<M>),
         dialog_request: Some(dialog_request::<M>),
@@ -308,6 +309,19 @@ unsafe extern "C" fn dialog_request<M: Module>(msg: *const sw_message) {
             M::dialog_request(message);
         }
     });
+}
+
+unsafe extern "C" fn grant<M: Module>(
+    msg: *const sw_message,
+    company: sw_text,
+    seconds: sw_text,
+) -> i32 {
+    judge(Entry::Grant, Verdict::InternalError, || {
+        // SAFETY: the shim passes a message and texts that outlive the call.
+        let (message, company, seconds) =
+            unsafe { (Message::new(msg)?, company.bytes(), seconds.bytes()) };
+        Some(M::grant(message, company, seconds))
+    })
 }
 
 /// What a panic answers: an emergency is allowed all the same.

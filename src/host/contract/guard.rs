@@ -60,6 +60,8 @@ pub enum Entry {
     EndCalls,
     ScannerCheck,
     DialogRequest,
+    Grant,
+    SweepGrants,
 }
 
 /// One bit per entry that has panicked in any process.

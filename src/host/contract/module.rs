@@ -109,6 +109,8 @@ pub trait Module {
     fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict;
     /// `scanner_check()`.
     fn scanner_check(message: Message<'_>) -> Verdict;
+    /// `grant(company, seconds [, ip])`.
+    fn grant(message: Message<'_>, company: &[u8], seconds: &[u8]) -> Verdict;
     /// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
     fn roadwarrior_acquire(
         call: CallRequest<'_>,

@@ -9,6 +9,7 @@ mod calls;
 mod check;
 mod company;
 mod denied;
+mod grants;
 mod limits;
 mod lint;
 mod listing;
@@ -49,7 +50,7 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 26] = [
+static METHODS: [(Method, Answer); 29] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
@@ -79,6 +80,19 @@ static METHODS: [(Method, Answer); 26] = [
         c"Lifts bans, forgets failures.",
         bans::unban,
     ),
+    method(
+        c"grants",
+        (0, &[PAGE, COMPANY]),
+        c"Sources that companies may use for a time, 20 a page.",
+        grants::grants,
+    ),
+    method(
+        c"allow",
+        (2, &[COMPANY, PREFIX, SECONDS, Argument::new(c"note")]),
+        c"Allows a company a source for a time.",
+        grants::allow,
+    ),
+    method(c"disallow", (1, &[COMPANY, PREFIX]), c"Ends grants of a company.", grants::disallow),
     method(
         c"company",
         (1, &[COMPANY, PAGE]),

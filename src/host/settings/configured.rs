@@ -26,6 +26,8 @@ pub struct Settings {
     pub auth_sources: usize,
     /// Brute force protection, as configured.
     pub auth: AuthSettings,
+    /// Grants that there may be at a time.
+    pub grants: usize,
     /// Sets of nftables for blocked sources.
     pub firewall: Option<Sets>,
     /// The program that feeds them.
@@ -69,6 +71,7 @@ impl Settings {
             classes: ClassNames::default(),
             auth_sources: int(at::AUTH_SOURCES),
             auth: AuthSettings::new(1, 1, 1, 0),
+            grants: int(at::GRANTS),
             firewall: firewall(text(at::FIREWALL))?,
             firewall_nft: text(at::FIREWALL_NFT).into(),
         };

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 
 use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW, MOST_AORS};
 use crate::flood::{self, LONGEST_BLOCK, MOST_BUDGET};
+use crate::grants::LONGEST_GRANT;
 use crate::limiter::parse;
 use crate::tables::Table;
 
@@ -117,7 +118,11 @@ pub mod at {
     pub const SPRAY_PASSWORDS: usize = SPRAY_UNKNOWN_WINDOW + 1;
     pub const SPRAY_PASSWORDS_WINDOW: usize = SPRAY_PASSWORDS + 1;
     pub const SPRAY_BLOCK: usize = SPRAY_PASSWORDS_WINDOW + 1;
-    pub const FIREWALL: usize = SPRAY_BLOCK + 1;
+    pub const GRANTS: usize = SPRAY_BLOCK + 1;
+    pub const GRANT_LONGEST: usize = GRANTS + 1;
+    pub const GRANT_PREFIX: usize = GRANT_LONGEST + 1;
+    pub const GRANT_IPV6_PREFIX: usize = GRANT_PREFIX + 1;
+    pub const FIREWALL: usize = GRANT_IPV6_PREFIX + 1;
     pub const FIREWALL_AFTER: usize = FIREWALL + 1;
     pub const FIREWALL_NFT: usize = FIREWALL_AFTER + 1;
     pub const COUNT: usize = FIREWALL_NFT + 1;
@@ -299,7 +304,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_persist",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"File that keeps blocks and bans over a restart. Empty: a restart forgets them.",
+        c"File that keeps blocks, bans and grants over a restart. Empty: a restart forgets them.",
     ),
     runtime(
         c"monitor",
@@ -376,6 +381,26 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"spray_block",
         int(3600, 1, LONGEST_BAN as i32),
         c"Seconds that a source is blocked for spraying.",
+    ),
+    fixed(
+        c"grants",
+        int(1024, 0, 65_536),
+        c"Grants that there may be at a time: sources that companies may use until a time. Each takes 264 bytes. 0: none.",
+    ),
+    runtime(
+        c"grant_longest",
+        int(86_400, 1, LONGEST_GRANT as i32),
+        c"Longest grant in seconds. `sipwarden.allow` refuses a longer one, `grant()` shortens it.",
+    ),
+    runtime(
+        c"grant_prefix",
+        int(24, 8, 32),
+        c"A grant for an IPv4 range that is broader than this is refused.",
+    ),
+    runtime(
+        c"grant_ipv6_prefix",
+        int(56, 16, 128),
+        c"A grant for an IPv6 range that is broader than this is refused.",
     ),
     fixed(
         c"firewall",

@@ -7,6 +7,7 @@ pub mod gauges;
 mod memory;
 pub mod reader;
 pub mod rules;
+pub mod sources;
 pub mod usage;
 
 use std::io;
@@ -18,6 +19,7 @@ use crate::auth::{self, AuthTable};
 use crate::events::{Journal, Recent};
 use crate::firewall::Status;
 use crate::flood::{Budgets, FloodSettings, FloodTable, SharedRules};
+use crate::grants::GrantTable;
 use crate::host::settings::{Settings, Values};
 use crate::ledger::Ledger;
 use crate::proven::ProvenTable;
@@ -51,6 +53,7 @@ pub struct State {
     pub auth: AuthTable,
     pub auth_rules: auth::SharedRules,
     pub spraying: SprayTable,
+    pub grants: GrantTable,
     /// Events for operators.
     pub journal: Journal,
     pub recent: Recent,
@@ -104,6 +107,7 @@ impl State {
             auth: AuthTable::new(settings.auth_sources, auth_seed)?,
             auth_rules: auth::SharedRules::new(settings.auth)?,
             spraying: SprayTable::new(settings.auth_sources / SPRAYERS, seed)?,
+            grants: GrantTable::new(settings.grants, seed)?,
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
             starts: Recent::new()?,
