@@ -238,8 +238,9 @@ struct sw_host {
 	 * unhold. NULL if there is none that lives; *why says so then. remember keeps
 	 * a text with a held dialog, also in its database: 1 if it did. append adds to
 	 * what it has kept before. exists: 1, 0, or -1 if that cannot be told. end: a
-	 * BYE to both ends of a call that was answered; 1 if they were sent. No lock may
-	 * be held.
+	 * BYE to both ends of a call that was answered: 1 if they were sent, and the call
+	 * was told to have ended; -1 if not both could be; 0 if it was not answered or is
+	 * gone. No lock may be held.
 	 */
 	int (*dialog_support)(void);
 	void *(*dialog_hold)(const struct sw_call *call, struct sw_dialog *out,
@@ -358,7 +359,7 @@ struct sw_module {
 	void (*dialog_request)(const struct sw_message *msg);
 	/* Called in any process, with the dialog's lock held or not. */
 	void (*dialog_event)(enum sw_dialog_event event, struct sw_dialog dialog);
-	/* As SW_DIALOG_ENDED; said_bye: 1 if both ends were sent a BYE. */
+	/* As SW_DIALOG_ENDED; said_bye: 1 if both ends get a BYE. */
 	void (*dialog_expired)(struct sw_dialog dialog, enum sw_expiry why, int said_bye);
 	/* Whether the call of a dialog counts. */
 	int (*dialog_counts)(struct sw_dialog dialog);

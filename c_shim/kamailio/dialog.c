@@ -10,6 +10,7 @@
 #include "core/timer_ticks.h"
 #include "modules/dialog/dlg_load.h"
 #include "modules/dialog/dlg_hash.h"
+#include "modules/dialog/dlg_var.h"
 #include "core/parser/parse_cseq.h"
 #include "core/parser/parse_to.h"
 #include "shim.h"
@@ -26,9 +27,10 @@
 
 static struct dlg_binds dialog;
 static cmd_function dlg_manage;
-/* Not in the module's API, so taken from its library; may be missing. Its type is that
- * of the header: another one does not compile. */
+/* Not in the module's API, so taken from its library; may be missing. Their types are those
+ * of the headers: others do not compile. */
 static __typeof__(&dlg_lookup) dlg_lookup_by_id;
+static __typeof__(&dlg_get_ctx_dialog) dlg_of_script;
 static int support;
 /* dlg_match_mode 0: requests name their dialog by a parameter of Record-Route alone. */
 static int is_strict;
@@ -81,16 +83,15 @@ static enum sw_expiry expiry_of(const dlg_cell_t *dlg, int acknowledged)
 	return SW_EXPIRY_LIFETIME;
 }
 
-/* Both ends are about to be sent a BYE: by the dialog's timer, or by somebody who
- * asked for it. Only the timer takes a dialog out of its list first; the flag alone is
- * also one of profiles in 5.6. */
+/* Both ends are about to be sent a BYE: by the dialog's timer, after which the dialog goes
+ * in any case, or by somebody who asked for it. Then it is not known yet whether they can
+ * be reached: the call counts until one of them has answered. Only the timer takes a
+ * dialog out of its list first; the flag alone is also one of profiles in 5.6. */
 static void on_terminated(dlg_cell_t *dlg)
 {
 	if((dlg->dflags & DLG_FLAG_EXPIRED) && dlg->tl.timeout == 0)
 		sw_rust_module.dialog_expired(name_of(dlg),
 				expiry_of(dlg, dlg->state == DLG_STATE_CONFIRMED), 1);
-	else
-		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 }
 
 /* A dialog goes that was never answered: the dialog module's cleaner drops it, and
@@ -136,6 +137,11 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 			if(dlg->state == DLG_STATE_CONFIRMED)
 				tell_request(params->req);
 			break;
+		case DLGCB_TERMINATED_CONFIRMED:
+			/* an answer to a BYE of the dialog module's own, or none in time */
+			if(params->req == NULL)
+				sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			break;
 		case DLGCB_FAILED:
 			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 			resume(dlg);
@@ -159,7 +165,8 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 static void watch(dlg_cell_t *dlg)
 {
 	int types = DLGCB_FAILED | DLGCB_TERMINATED | DLGCB_EXPIRED | DLGCB_DESTROY
-				| DLGCB_CONFIRMED_NA | DLGCB_CONFIRMED | DLGCB_REQ_WITHIN;
+				| DLGCB_CONFIRMED_NA | DLGCB_CONFIRMED | DLGCB_REQ_WITHIN
+				| DLGCB_TERMINATED_CONFIRMED;
 
 	if(dialog.register_dlgcb(dlg, types, on_dialog, NULL, NULL) != 0)
 		LM_ERR("a dialog cannot be watched: its call leaves the counts late\n");
@@ -270,6 +277,7 @@ int sw_dialog_init(void)
 	dlg_lookup_by_id = dlsym(module->handle, "dlg_lookup");
 	if(dlg_lookup_by_id != NULL)
 		support |= SW_DIALOG_LOOKUP;
+	dlg_of_script = dlsym(module->handle, "dlg_get_ctx_dialog");
 	return 0;
 }
 
@@ -315,8 +323,12 @@ static dlg_cell_t *find_or_make(struct sip_msg *msg, int *made)
 		if(dlg != NULL)
 			dialog.release_dlg(dlg);
 	}
-	/* Without looking first: an INVITE that is repeated after a failure would get the
-	 * dialog that is about to go. Fails if the script has made one. */
+	/* The script may have made it, or a function before this one. */
+	dlg = dlg_of_script != NULL ? dlg_of_script() : NULL;
+	if(dlg != NULL)
+		return dlg;
+	/* Without looking by Call-ID first: an INVITE that is repeated after a failure would
+	 * get the dialog that is about to go. Fails if the script has made one. */
 	*made = dlg_manage(msg, NULL, NULL);
 	return dialog.get_dlg(msg);
 }
@@ -393,7 +405,9 @@ int sw_dialog_end(struct sw_dialog name)
 	if(dlg == NULL)
 		return 0;
 	if(dlg->state == DLG_STATE_CONFIRMED_NA || dlg->state == DLG_STATE_CONFIRMED)
-		ended = dialog.terminate_dlg(dlg, NULL) >= 0;
+		ended = dialog.terminate_dlg(dlg, NULL) >= 0 ? 1 : -1;
+	if(ended == 1)
+		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name);
 	dialog.release_dlg(dlg);
 	return ended;
 }

@@ -11,7 +11,7 @@ use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
 use super::process::blocks_keeper::Loaded;
-use super::process::{blocks_keeper, loader, recorder, warden};
+use super::process::{blocks_keeper, loader, recorder, uses_keeper, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
@@ -244,6 +244,7 @@ fn start() -> Result<(), String> {
         ));
     }
     fallback::start(state)?;
+    uses_keeper::load(state);
     if let Some(path) = state.values.flood_persist() {
         match blocks_keeper::load(state, &path) {
             Ok(Loaded { blocks, bans, grants }) => log::info(format_args!(

@@ -3,19 +3,19 @@
 use super::scope::{Direction, SCOPES};
 use super::{Call, DialogId};
 use crate::shm::Record;
-use crate::shm::atomic::Ordering::Relaxed;
+use crate::shm::atomic::{Ordering::Relaxed, keep_order};
 
 /// Words of a lease record:
 ///
 /// ```text
 /// 0       next in the chain (low half; the pool's while the record is free) |
-///         start, seconds since 1970 << 32
+///         start, s of a clock that never steps back, signed << 32
 /// 1       dialog
 /// 2       flags | length of the Call-ID << 8 | generation << 32
 /// 3       hash of the whole Call-ID
-/// 4       the INVITE's name (low half) | when it must end, seconds since 1970 << 32
-/// 5..11   slots of 32 bits, one for each scope: position of its record + 1 (28 bits), how
-///         the call counts there (4 bits); those that are used come first
+/// 4       the INVITE's name (low half) | when it must end, as its start, 0 for never << 32
+/// 5..11   slots of 32 bits, one for each scope: position of its record + 1 (28 bits), the
+///         directions in which the call counts there; those that are used come first
 /// 11..19  the Call-ID, cut after 64 bytes, for listings
 /// ```
 pub(super) const WORDS: usize = 19;
@@ -37,15 +37,14 @@ const OUTBOUND: u64 = 1 << 3;
 const SUSPECT: u64 = 1 << 4;
 /// The record is a lease, not free.
 const USED: u64 = 1 << 5;
+/// It had to end, and a BYE to both ends could not be sent.
+const STUCK: u64 = 1 << 6;
 const LENGTH_SHIFT: u32 = 8;
 const UPPER: u64 = !0xffff_ffff;
 
-/// Bits of a slot above the position.
-const SLOT_POSITION: u32 = (1 << 28) - 1;
-const SLOT_INBOUND: u32 = 1 << 28;
-const SLOT_OUTBOUND: u32 = 1 << 29;
-/// The call does not count there: the scope is only shown.
-const SLOT_SHOWN: u32 = 1 << 31;
+/// Bits of a slot below the directions.
+const SLOT_BITS: u32 = 28;
+const SLOT_POSITION: u32 = (1 << SLOT_BITS) - 1;
 
 /// Records of scopes that slots can name.
 pub(super) const MOST_SCOPES: usize = SLOT_POSITION as usize;
@@ -55,32 +54,50 @@ pub(super) const MOST_SCOPES: usize = SLOT_POSITION as usize;
 pub(super) struct Slot {
     /// Position of the scope's record.
     pub position: u32,
-    /// It counts; otherwise the scope is only shown.
-    pub any: bool,
-    /// It counts among those to the scope.
-    pub inbound: bool,
-    /// It counts among those from the scope.
-    pub outbound: bool,
+    /// Where it counts; in none if the scope is only shown.
+    pub counts: Directions,
 }
 
 impl Slot {
     fn read(bits: u32) -> Option<Self> {
         let position = (bits & SLOT_POSITION).checked_sub(1)?;
-        let on = |bit: u32| bits & bit != 0;
-        Some(Slot {
-            position,
-            any: !on(SLOT_SHOWN),
-            inbound: on(SLOT_INBOUND),
-            outbound: on(SLOT_OUTBOUND),
-        })
+        Some(Slot { position, counts: Directions(bits >> SLOT_BITS) })
     }
 
     fn bits(self) -> u32 {
-        let flag = |on: bool, bit: u32| if on { bit } else { 0 };
-        (self.position + 1) & SLOT_POSITION
-            | flag(!self.any, SLOT_SHOWN)
-            | flag(self.inbound, SLOT_INBOUND)
-            | flag(self.outbound, SLOT_OUTBOUND)
+        (self.position + 1) & SLOT_POSITION | self.counts.0 << SLOT_BITS
+    }
+
+    /// It counts; otherwise the scope is only shown.
+    pub fn is_counted(self) -> bool {
+        self.counts.has(Direction::Any)
+    }
+}
+
+/// A set of directions in which a call counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Directions(u32);
+
+impl Directions {
+    /// All calls, and those of this direction.
+    pub fn of(direction: Direction) -> Self {
+        Directions(1 << Direction::Any as u32 | 1 << direction as u32)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn has(self, direction: Direction) -> bool {
+        self.0 & 1 << direction as u32 != 0
+    }
+
+    pub fn and(self, others: Self) -> Self {
+        Directions(self.0 | others.0)
+    }
+
+    pub fn without(self, others: Self) -> Self {
+        Directions(self.0 & !others.0)
     }
 }
 
@@ -96,6 +113,17 @@ pub struct LeaseRef {
 /// A position in a chain; 0 is its end.
 fn link(next: Option<u32>) -> u64 {
     next.map_or(0, |position| u64::from(position) + 1)
+}
+
+/// A time in s as half a word: 68 years on either side of the clock's start.
+fn seconds(time: i64) -> u64 {
+    let bound = |time: i64| time.clamp(i32::MIN.into(), i32::MAX.into());
+    u64::from(bound(time) as i32 as u32)
+}
+
+/// The time in the upper half of a word.
+fn upper(word: u64) -> i64 {
+    i64::from((word >> 32) as u32 as i32)
 }
 
 /// Typed access to a record; the caller holds the lock of the dialog's bucket.
@@ -119,8 +147,7 @@ impl Lease<'_> {
         record[2].store(generation | length | direction | emergency | USED, Relaxed);
         record[3].store(call_id_hash, Relaxed);
         record[4].store(u64::from(call.invite), Relaxed);
-        let started = u32::try_from(call.now).unwrap_or(u32::MAX);
-        record[0].store(u64::from(started) << 32 | link(next), Relaxed);
+        record[0].store(seconds(call.began) << 32 | link(next), Relaxed);
         self.clear_slots();
         let mut shown = [0u8; CALL_ID_BYTES];
         shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
@@ -223,17 +250,20 @@ impl Lease<'_> {
         let Some(word) = self.0.get(SLOTS + number / 2).filter(|_| number < SCOPES) else { return };
         let shift = 32 * (number as u32 % 2);
         let kept = word.load(Relaxed) & !(0xffff_ffff << shift);
+        keep_order();
         word.store(kept | u64::from(slot.bits()) << shift, Relaxed);
     }
 
     pub fn clear_slots(self) {
+        keep_order();
         let words = self.0.iter().skip(SLOTS).take(CALL_ID - SLOTS);
         words.for_each(|word| word.store(0, Relaxed));
+        keep_order();
     }
 
-    /// Seconds since 1970 at which the call must end; 0: whenever it likes.
-    pub fn ends(self) -> u64 {
-        self.0[4].load(Relaxed) >> 32
+    /// When the call must end, as [`Lease::started`]; None: whenever it likes.
+    pub fn ends(self) -> Option<i64> {
+        Some(upper(self.0[4].load(Relaxed))).filter(|end| *end != 0)
     }
 
     /// The call may last at most so many seconds; 0 is off.
@@ -241,20 +271,31 @@ impl Lease<'_> {
         if longest == 0 {
             return;
         }
-        let end = self.started().saturating_add(longest.into()).min(u32::MAX.into());
-        let before = self.ends();
-        if before == 0 || end < before {
-            self.set_ends(end);
+        let end = self.started().saturating_add(longest.into());
+        if self.ends().is_none_or(|before| end < before) {
+            self.set_ends(Some(end));
         }
     }
 
-    pub fn set_ends(self, end: u64) {
+    pub fn set_ends(self, end: Option<i64>) {
         let invite = self.0[4].load(Relaxed) & !UPPER;
+        // The one end that would read as none is a second later.
+        let end = end.map_or(0, |end| seconds(if end == 0 { 1 } else { end }));
         self.0[4].store(invite | end << 32, Relaxed);
     }
 
-    pub fn started(self) -> u64 {
-        self.0[0].load(Relaxed) >> 32
+    /// In s of [`Call::began`]'s clock.
+    pub fn started(self) -> i64 {
+        upper(self.0[0].load(Relaxed))
+    }
+
+    /// Whether its end was tried, and could not be brought about.
+    pub fn is_stuck(self) -> bool {
+        self.flag(STUCK)
+    }
+
+    pub fn set_stuck(self) {
+        self.set_flag(STUCK, true);
     }
 
     /// Whether an initial INVITE is another one than that of the lease.

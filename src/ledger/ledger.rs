@@ -1,5 +1,6 @@
 //! The ledger itself: releasing, forgetting, listing.
 
+use std::hash::Hash;
 use std::io;
 
 use ahash::RandomState;
@@ -11,7 +12,7 @@ use super::limit::{Calls, Rate};
 use super::rate::{RateOf, seconds};
 use super::scope::{Direction, Few, SCOPES, Scope, ScopeKind, USUAL};
 use super::scopes::{Change, Key, Locks, Scopes};
-use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::shm::atomic::{AtomicU64, Ordering::Relaxed, keep_order};
 use crate::shm::{Area, Buckets, Locked, Pool, Record, takeovers};
 
 /// All leases and scopes, in shared memory.
@@ -88,6 +89,12 @@ impl Ledger {
         let info = self.info(position, lease);
         self.count_no_more(lease);
         Some(info)
+    }
+
+    /// Says that a dialog's call is about to be counted. Its bucket is in no cache, since the
+    /// hash spreads dialogs: this way it is fetched while the call is looked at.
+    pub fn expect(&self, dialog: DialogId) {
+        self.dialogs.prefetch(self.bucket_of(dialog));
     }
 
     /// Whether the call of a dialog counts now.
@@ -229,20 +236,28 @@ impl Ledger {
     }
 
     /// The lease in a record, if its call is live and must have ended by `now`, in
-    /// seconds since 1970. Costs one look where that is not so.
-    pub fn overdue(&self, position: u32, now: u64) -> Option<LeaseInfo> {
-        let is_over = |ends: u64| ends != 0 && ends <= now;
+    /// s of [`super::Call::began`]'s clock. Costs one look where that is not so.
+    pub fn overdue(&self, position: u32, now: i64) -> Option<LeaseInfo> {
+        let is_over = |ends: Option<i64>| ends.is_some_and(|ends| ends <= now);
         if !is_over(Lease(self.leases.get(position)?).ends()) {
             return None;
         }
-        self.at(position).filter(|info| info.live && info.ends.is_some_and(is_over))
+        self.at(position).filter(|info| info.live && is_over(info.ends))
+    }
+
+    /// A call that had to end could not be ended: it must end at `until`.
+    pub fn postpone_end(&self, dialog: DialogId, until: i64) {
+        self.with_lease(dialog, |lease| {
+            lease.set_ends(Some(until));
+            lease.set_stuck();
+        });
     }
 
     /// The call may last as long as it likes. Whether it had an end before.
     pub fn clear_end(&self, dialog: DialogId) -> bool {
         self.with_lease(dialog, |lease| {
-            let had_end = lease.ends() != 0;
-            lease.set_ends(0);
+            let had_end = lease.ends().is_some();
+            lease.set_ends(None);
             had_end
         })
         .unwrap_or(false)
@@ -269,8 +284,8 @@ impl Ledger {
         self.leases.used_up_to()
     }
 
-    /// Hash by which a Call-ID is found.
-    pub fn hash(&self, text: &[u8]) -> u64 {
+    /// Hash by which a Call-ID is found, or an INVITE told from others.
+    pub fn hash(&self, text: impl Hash) -> u64 {
         self.hasher.hash_one(text)
     }
 
@@ -293,9 +308,9 @@ impl Ledger {
                 kind: self.scopes.kind_at(slot.position)?,
                 id: self.scopes.name_at(slot.position),
                 hash: self.scopes.key_at(slot.position)?.hash(),
-                counts: slot.any,
-                inbound: slot.inbound,
-                outbound: slot.outbound,
+                counts: slot.is_counted(),
+                inbound: slot.counts.has(Direction::In),
+                outbound: slot.counts.has(Direction::Out),
             })
         };
         LeaseInfo {
@@ -308,7 +323,8 @@ impl Ledger {
             emergency: lease.is_emergency(),
             live: lease.is_live(),
             started: lease.started(),
-            ends: Some(lease.ends()).filter(|ends| *ends != 0 && !lease.is_emergency()),
+            ends: lease.ends().filter(|_| !lease.is_emergency()),
+            is_stuck: lease.is_stuck(),
         }
     }
 
@@ -350,6 +366,7 @@ impl Ledger {
         // First: a process that dies in between leaves counts that are too high, not some
         // that are taken out twice.
         self.set_live(lease, false);
+        keep_order();
         self.change(lease, Change::one_less(lease.is_emergency()));
     }
 
@@ -358,8 +375,10 @@ impl Ledger {
     pub(super) fn becomes_emergency(&self, lease: Lease<'_>) -> bool {
         let becomes = !lease.is_emergency();
         if becomes {
-            lease.set_emergency();
+            // First: a process that dies in between leaves counts that are too high.
             self.change(lease, Change::EMERGENCY);
+            keep_order();
+            lease.set_emergency();
         }
         becomes
     }
@@ -386,7 +405,7 @@ impl Ledger {
             ..=USUAL => self.detach_in::<USUAL>(lease),
             _ => self.detach_in::<SCOPES>(lease),
         }
-        lease.set_ends(0);
+        lease.set_ends(None);
     }
 
     fn detach_in<const N: usize>(&self, lease: Lease<'_>) {
@@ -458,8 +477,8 @@ mod tests {
             invite: 1,
             direction: Direction::Any,
             emergency: false,
-            now: 1,
             came: 0,
+            began: 1,
         };
         let wanted = [Wanted::new(ScopeKind::COMPANY, b"c", 0)];
         assert_eq!(ledger.take(&call, &wanted, Enforcement::Full).outcome, Outcome::Counted);

@@ -9,7 +9,8 @@ use crate::limiter::Counting;
 ///
 /// No call is refused of a source that sends at most [`Rate::calls`] in every window, and
 /// no span of 13/14 of a window, less one tick of the clock, admits more; 12/14 where calls
-/// are judged after later ones, by up to a slice.
+/// are judged after later ones, by up to a slice. A call that is judged a whole window after it
+/// came passes besides, and is not counted.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Rate {
@@ -172,12 +173,11 @@ impl<'a> Wanted<'a> {
         limits(&self.limit) || limits(&self.directed)
     }
 
-    /// The limits that hold, with their directions.
-    pub fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
-        let directed = (self.direction != Direction::Any).then_some(&self.directed);
-        [(Direction::Any, Some(&self.limit)), (self.direction, directed)]
-            .into_iter()
-            .filter_map(|(direction, limit)| Some((direction, limit?)))
+    /// The limits that may hold, with their directions.
+    pub fn limits(&self) -> [(Direction, &Limit); 2] {
+        static NONE: Limit = Limit::NONE;
+        let directed = if self.direction == Direction::Any { &NONE } else { &self.directed };
+        [(Direction::Any, &self.limit), (self.direction, directed)]
     }
 }
 
@@ -204,6 +204,15 @@ impl Enforcement {
             Enforcement::Full => true,
             Enforcement::Reserved => limit.reserved > 0 && bound == Bound::Calls,
             Enforcement::Monitor | Enforcement::Off | Enforcement::Within => false,
+        }
+    }
+
+    /// The same for a call that was told to be an emergency before.
+    pub(super) fn of_emergency(self) -> Self {
+        match self {
+            Enforcement::Full => Enforcement::Reserved,
+            Enforcement::Monitor => Enforcement::Off,
+            other => other,
         }
     }
 

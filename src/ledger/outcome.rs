@@ -42,6 +42,8 @@ pub struct Taken {
     pub second_company: bool,
     /// It counted before, and is an emergency from now on.
     pub became_emergency: bool,
+    /// It counted before, and is an emergency.
+    pub is_emergency: bool,
 }
 
 impl Taken {
@@ -55,12 +57,13 @@ impl Taken {
             first_company: false,
             second_company: false,
             became_emergency: false,
+            is_emergency: false,
         }
     }
 
     /// The live calls of the wanted scopes whose count rose, with their places.
     pub fn raised(&self) -> impl Iterator<Item = (usize, &Calls)> {
-        let all = self.counts.iter().enumerate();
+        let all = self.counts.iter().enumerate().take_while(|(at, _)| self.added >> at != 0);
         all.filter(|(at, _)| self.added & 1 << at != 0)
             .filter_map(|(at, calls)| Some((at, calls.as_ref()?)))
     }

@@ -11,12 +11,14 @@ use crate::verdict::Verdict;
 pub struct SourceDecision {
     pub verdict: Verdict,
     pub range: Option<Prefix>,
+    /// Place of the range among those of all companies.
+    pub place: Option<usize>,
     pub country: Option<CountryCode>,
 }
 
 impl From<Verdict> for SourceDecision {
     fn from(verdict: Verdict) -> Self {
-        SourceDecision { verdict, range: None, country: None }
+        SourceDecision { verdict, range: None, place: None, country: None }
     }
 }
 
@@ -42,8 +44,9 @@ pub fn check_source(
     if !company.ip_filter() {
         return Verdict::FilterOff.into();
     }
-    if let Some(range) = company.range_of(source) {
-        return SourceDecision { range: Some(range), ..Verdict::GrantedRange.into() };
+    if let Some((place, range)) = company.locate(source) {
+        let (range, place) = (Some(range), Some(place));
+        return SourceDecision { range, place, ..Verdict::GrantedRange.into() };
     }
     match company.country_granted(source) {
         Some(country) => {

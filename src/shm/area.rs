@@ -3,6 +3,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU16;
 
 use once_cell::sync::OnceCell;
 
@@ -135,6 +136,29 @@ pub struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// A part of it; None if it is not inside.
+    pub fn part(self, offset: usize, len: usize) -> Option<Part<'a>> {
+        if offset.checked_add(len)? > self.len {
+            return None;
+        }
+        // SAFETY: offset is inside the mapping.
+        Some(Part { base: unsafe { self.base.add(offset) }, len, area: PhantomData })
+    }
+
+    /// The part as atomics; empty if it is not aligned.
+    ///
+    /// # Safety
+    /// While the slice lives, the part is accessed as atomics only.
+    pub unsafe fn atomics(self) -> &'a [AtomicU16] {
+        let base: *const AtomicU16 = self.base.as_ptr().cast();
+        if !base.is_aligned() {
+            return &[];
+        }
+        // SAFETY: inside the mapping, aligned, any bytes are a value; the caller keeps other
+        // accesses away.
+        unsafe { std::slice::from_raw_parts(base, self.len / size_of::<AtomicU16>()) }
+    }
+
     /// The bytes.
     ///
     /// # Safety

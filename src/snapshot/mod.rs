@@ -16,6 +16,7 @@ mod sources;
 mod text;
 mod tool_view;
 mod tools;
+pub mod uses;
 mod view;
 
 pub use blob::Blob;
@@ -25,4 +26,5 @@ pub use overlaps::overlaps;
 pub use rows::kept;
 pub use sources::SourceKind;
 pub use tool_view::ToolsView;
+pub use uses::Mark;
 pub use view::{CompanyView, Counts, UserView, View};

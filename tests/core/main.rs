@@ -30,6 +30,8 @@ mod ledger;
 #[cfg(not(shuttle))]
 mod ledger_added;
 #[cfg(not(shuttle))]
+mod ledger_deaths;
+#[cfg(not(shuttle))]
 mod ledger_forked;
 #[cfg(shuttle)]
 mod ledger_interleaved;
@@ -42,6 +44,8 @@ mod ledger_scopes;
 #[cfg(not(shuttle))]
 mod proven;
 mod random;
+#[cfg(not(shuttle))]
+mod ring_deaths;
 #[cfg(not(shuttle))]
 mod rooms;
 #[cfg(not(shuttle))]

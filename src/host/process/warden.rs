@@ -8,6 +8,7 @@ use super::blocks_keeper::BlocksKeeper;
 use super::feeder::Feeder;
 use super::revision;
 use super::tables_keeper::TablesKeeper;
+use super::uses_keeper::UsesKeeper;
 use crate::clock;
 use crate::flood::Ended;
 use crate::host::contract::guard::{Entry, guard};
@@ -24,6 +25,7 @@ thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
     static KEEPER: RefCell<BlocksKeeper> = const { RefCell::new(BlocksKeeper::NEW) };
     static TABLES: RefCell<TablesKeeper> = const { RefCell::new(TablesKeeper::NEW) };
+    static USES: RefCell<UsesKeeper> = const { RefCell::new(UsesKeeper::NEW) };
     static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     /// Miscounts that were logged.
     static MISCOUNTED: Cell<u64> = const { Cell::new(0) };
@@ -53,6 +55,7 @@ pub fn tick() {
             state.grants.sweep(clock::monotonic(), |grant| grants::report_end(state, &grant));
         });
         guard(Entry::Revise, (), || revision::revise(state));
+        state.uses.turn();
     }
     if let Some(sets) = &state.settings.firewall {
         guard(Entry::Feed, (), || {
@@ -61,6 +64,7 @@ pub fn tick() {
     }
     guard(Entry::KeepBlocks, (), || KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now)));
     guard(Entry::KeepTables, (), || TABLES.with_borrow_mut(|keeper| keeper.keep(state, now)));
+    guard(Entry::KeepUses, (), || USES.with_borrow_mut(|keeper| keeper.keep(state, now)));
     guard(Entry::Say, (), || {
         fallback::tell(state, now);
         say_miscounted(state);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::clock;
 use crate::host::settings::at;
 use crate::host::state::{State, with_snapshot};
-use crate::shm::{PublishError, Published, Writer};
-use crate::snapshot::{self, Blob, View};
+use crate::shm::{Generation, PublishError, Published, Writer};
+use crate::snapshot::{self, Blob, View, uses};
 use crate::tables::{BadRows, Configuration, Kinds, Limits, Loader, MinPrefix, Table};
 
 /// How long a reload waits for an earlier one.
@@ -39,10 +39,18 @@ pub fn compile(config: Configuration, date: u64) -> Result<Blob, String> {
 
 pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
     let bytes = blob.bytes();
-    if !View::new(bytes).is_some_and(|view| view.kinds().continues(&kinds())) {
+    let view = View::new(bytes).filter(|view| view.kinds().continues(&kinds()));
+    let Some(view) = view else {
         return Err("another reload has brought a new kind of limit meanwhile".into());
-    }
-    writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))
+    };
+    let ranges = view.range_count();
+    let carry = |old: Option<Generation<'_>>, new: &Generation<'_>| {
+        let old = old.as_ref().and_then(|old| Some((View::new(old.bytes)?, old.marks)));
+        let old = old.as_ref().map(|(view, marks)| (view, *marks));
+        uses::carry(old, &view, new.marks, clock::seconds());
+    };
+    let error = |error| not_published(&error, bytes.len() + size_of::<u16>() * ranges);
+    writer.publish(bytes, ranges, carry).map_err(error)
 }
 
 /// The kinds of scopes that are known: the ledger counts calls under their numbers.

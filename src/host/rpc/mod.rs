@@ -114,8 +114,8 @@ static METHODS: [(Method, Answer); 29] = [
     ),
     method(
         c"lint",
-        (0, &[PAGE]),
-        c"Ranges that companies share or that are too broad.",
+        (0, &[PAGE, Argument::new(c"days")]),
+        c"Ranges that companies share, that are too broad, or that nobody has used for days (90).",
         lint::lint,
     ),
     method(

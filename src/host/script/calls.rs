@@ -14,7 +14,7 @@ use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_f
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::sources::judge_source;
-use crate::host::state::{self, State, with_snapshot};
+use crate::host::state::{self, State, note_use, with_snapshot};
 use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
@@ -42,7 +42,7 @@ pub fn roadwarrior_acquire(
         Ok(source) => decide_roadwarrior(call, source, (aor, company), flags, monitored),
         Err(none) => (none.refusal(), Numbers::NONE),
     };
-    if flags.emergency && verdict.code() < 0 {
+    if (flags.emergency || numbers.emergency) && verdict.code() < 0 {
         verdict = Verdict::RoadwarriorEmergency;
     }
     let asked = Asked { source: source.ok(), aor, company, monitored };
@@ -54,8 +54,10 @@ pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u
     let flags = read_flags(&CC_LIMIT, flags);
     let scopes = if is_unset(scopes) { &[] } else { scopes };
     let monitored = monitors();
-    let (mut verdict, numbers) = decide_cc_limit(call, company, flags, scopes, monitored);
-    if flags.emergency && verdict.code() < 0 && numbers.hit.is_none() {
+    let (mut verdict, numbers) =
+        decide_cc_limit(&CallAsked { call, company, flags, scopes, monitored });
+    let emergency = flags.emergency || numbers.emergency;
+    if emergency && verdict.code() < 0 && numbers.hit.is_none() {
         // Not counted: no company, no dialog or no room. Allowed all the same.
         counters::count_own(Own::EmergencyUncounted);
         let reason = verdict.reason();
@@ -158,10 +160,11 @@ fn decide_roadwarrior(
     monitored: bool,
 ) -> Decision {
     let initial = call.is_initial_invite();
-    let rule = with_snapshot(|view, _| {
+    let rule = with_snapshot(|view, pinned| {
         let known = view.company(company);
-        let verdict = judge_source(known.as_ref(), company, source, true).verdict;
-        policy::roadwarrior(view, aor, company, verdict, initial)
+        let decision = judge_source(known.as_ref(), company, source, true);
+        note_use(pinned, decision.place);
+        policy::roadwarrior(view, aor, company, decision.verdict, initial)
     });
     match rule {
         None => ERROR,
@@ -189,85 +192,103 @@ fn decide_roadwarrior(
             if flags.emergency && (taken.outcome == Outcome::Counted || taken.became_emergency) {
                 dialog.append(&restored::emergency());
             }
-            let watched = monitored && !flags.emergency;
+            let watched = monitored && !flags.emergency && !taken.is_emergency;
             (policy::roadwarrior_verdict(&taken, watched), Numbers::new(&wanted, &taken))
         }
     }
 }
 
-fn decide_cc_limit(
-    call: CallRequest<'_>,
-    company_id: &[u8],
-    flags: CallFlags,
-    scopes: &[u8],
-    monitored: bool,
-) -> Decision {
-    if is_unset(company_id) {
-        misused(CC_LIMIT.name, format_args!("the company is \"{}\"", Printable::short(company_id)));
-        return ERROR;
-    }
-    let known = with_snapshot(|view, _| view.company(company_id).is_some());
-    match known {
-        None => return ERROR,
-        Some(false) => return (Verdict::UnknownCompany, Numbers::NONE),
-        Some(true) => {}
-    }
-    let within = call.is_within_dialog();
-    if call.is_misplaced() {
-        no_dialog(&CC_LIMIT, MISPLACED);
-        return ERROR;
-    }
-    let dialog = match DialogRef::of(call) {
-        Ok(dialog) => dialog,
-        // A call that began before this Kamailio did, or elsewhere.
-        Err(_) if within => return (Verdict::CallUntracked, Numbers::NONE),
-        Err(why) => {
-            no_dialog(&CC_LIMIT, why);
-            return ERROR;
-        }
-    };
-    let asked = CallAsked { call, dialog: &dialog, flags, within, monitored };
-    let decision = with_snapshot(|view, _| {
-        let company = view.company(company_id)?;
-        if scopes.is_empty() {
-            let wanted = policy::call_scopes(view, &company, flags.direction());
-            return Some(asked.count(view, &company, &wanted));
-        }
-        Some(match CallScopes::new(view, &company, flags.direction(), scopes) {
-            Ok(scopes) => {
-                scopes.unknown.iter().for_each(|word| unknown_kind(word));
-                asked.count(view, &company, scopes.wanted())
-            }
-            Err(bad) => refuse_scopes(&bad),
-        })
-    });
-    let Some((verdict, numbers, taken)) = decision.flatten() else { return ERROR };
-    if taken.first_company {
-        count_direction(flags);
-    }
-    remember(&dialog, (company_id, flags, scopes), &taken);
-    (verdict, numbers)
-}
-
-/// A call that `cc_limit` was asked about.
+/// What `cc_limit` is asked about a call.
 struct CallAsked<'a> {
     call: CallRequest<'a>,
-    dialog: &'a DialogRef,
+    company: &'a [u8],
     flags: CallFlags,
-    within: bool,
+    /// Those that the script names.
+    scopes: &'a [u8],
     monitored: bool,
+}
+
+/// A call that was counted, or refused by a limit.
+struct Judged {
+    /// It stays until the call is remembered.
+    dialog: DialogRef,
+    decision: Decision,
+    news: News,
+}
+
+/// What is new of a call, and to be kept with its dialog.
+struct News {
+    emergency: bool,
+    company: bool,
+    scopes: bool,
+}
+
+fn decide_cc_limit(asked: &CallAsked<'_>) -> Decision {
+    if is_unset(asked.company) {
+        let company = Printable::short(asked.company);
+        misused(CC_LIMIT.name, format_args!("the company is \"{company}\""));
+        return ERROR;
+    }
+    match with_snapshot(|view, _| asked.judge(view)) {
+        Some(Ok(Judged { dialog, decision, news })) => {
+            // It may wait for a database, so no snapshot is kept meanwhile.
+            if dialogs::persist() {
+                asked.remember(&dialog, &news);
+            }
+            decision
+        }
+        Some(Err(verdict)) => (verdict, Numbers::NONE),
+        None => ERROR,
+    }
 }
 
 impl CallAsked<'_> {
+    /// Judges the call, and counts it.
+    ///
+    /// # Errors
+    /// The verdict of one that cannot be judged.
+    fn judge(&self, view: &View<'_>) -> Result<Judged, Verdict> {
+        let company = view.company(self.company).ok_or(Verdict::UnknownCompany)?;
+        let dialog = self.dialog()?;
+        let direction = self.flags.direction();
+        let (decision, news) = if self.scopes.is_empty() {
+            let wanted = policy::call_scopes(view, &company, direction);
+            self.count(view, &company, &dialog, &wanted)
+        } else {
+            let mut scopes = CallScopes::new(view, &company, direction);
+            scopes.add_named(view, direction, self.scopes).map_err(|bad| refuse_scopes(&bad))?;
+            scopes.unknown.iter().for_each(|word| unknown_kind(word));
+            self.count(view, &company, &dialog, scopes.wanted())
+        };
+        Ok(Judged { dialog, decision, news })
+    }
+
+    fn dialog(&self) -> Result<DialogRef, Verdict> {
+        if self.call.is_misplaced() {
+            no_dialog(&CC_LIMIT, MISPLACED);
+            return Err(Verdict::InternalError);
+        }
+        dialog_of(self.call).map_err(|why| {
+            // A call that began before this Kamailio did, or elsewhere.
+            if self.call.is_within_dialog() {
+                return Verdict::CallUntracked;
+            }
+            no_dialog(&CC_LIMIT, why);
+            Verdict::InternalError
+        })
+    }
+
     /// Counts it against these scopes of a company, or tells why not.
     fn count(
         &self,
         view: &View<'_>,
         company: &CompanyView<'_>,
+        dialog: &DialogRef,
         wanted: &[Wanted<'_>],
-    ) -> (Verdict, Numbers, Taken) {
-        let enforcement = cc_enforcement(self.flags, self.within, self.monitored);
-        let taken = take(self.call, self.dialog, wanted, self.flags, enforcement);
+    ) -> (Decision, News) {
+        let within = self.call.is_within_dialog();
+        let enforcement = cc_enforcement(self.flags, within, self.monitored);
+        let taken = take(self.call, dialog, wanted, self.flags, enforcement);
         if let Some(exceeded) = &taken.exceeded {
             let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
             keep_limited(view.word_of(exceeded.kind), id);
@@ -275,20 +296,44 @@ impl CallAsked<'_> {
         if taken.added != 0 {
             events::counted(view, company, wanted, &taken);
         }
-        let watched = enforcement == Enforcement::Monitor;
-        let verdict = policy::call_verdict(&taken, self.flags.emergency, watched);
-        (verdict, Numbers::new(wanted, &taken), taken)
+        if taken.first_company {
+            count_direction(self.flags);
+        }
+        let emergency = self.flags.emergency || taken.is_emergency;
+        let watched = enforcement == Enforcement::Monitor && !emergency;
+        let verdict = policy::call_verdict(&taken, emergency, watched);
+        let news = News {
+            emergency: taken.became_emergency,
+            company: taken.first_company,
+            scopes: taken.added != 0 && (!taken.first_company || !self.scopes.is_empty()),
+        };
+        ((verdict, Numbers::new(wanted, &taken)), news)
+    }
+
+    /// Keeps with the dialog what a restart needs to count the call again.
+    fn remember(&self, dialog: &DialogRef, news: &News) {
+        if news.emergency {
+            dialog.append(&restored::emergency());
+        }
+        if news.company {
+            dialog.remember(c"sipwarden_company", self.company);
+            if self.flags != CallFlags::default() {
+                dialog.remember(c"sipwarden_flags", &self.flags.letters());
+            }
+        }
+        if news.scopes {
+            dialog.append(&restored::record(self.company, self.flags, self.scopes));
+        }
     }
 }
 
 #[cold]
-fn refuse_scopes(bad: &BadScopes<'_>) -> (Verdict, Numbers, Taken) {
+fn refuse_scopes(bad: &BadScopes<'_>) -> Verdict {
     complain(ComplaintKind::Argument, format_args!("{} (said once a minute)", bad_scopes(bad)));
-    let verdict = match bad {
+    match bad {
         BadScopes::TooMany => Verdict::TooManyScopes,
         _ => Verdict::InternalError,
-    };
-    (verdict, Numbers::NONE, Taken::nothing(Outcome::TooMany))
+    }
 }
 
 #[cold]
@@ -301,29 +346,6 @@ fn unknown_kind(word: &[u8]) {
             Printable::short(word)
         ),
     );
-}
-
-/// Keeps with the dialog what a restart needs to count the call again.
-fn remember(
-    dialog: &DialogRef,
-    (company, flags, scopes): (&[u8], CallFlags, &[u8]),
-    taken: &Taken,
-) {
-    if !dialogs::persist() {
-        return;
-    }
-    if taken.became_emergency {
-        dialog.append(&restored::emergency());
-    }
-    if taken.first_company {
-        dialog.remember(c"sipwarden_company", company);
-        if flags != CallFlags::default() {
-            dialog.remember(c"sipwarden_flags", &flags.letters());
-        }
-    }
-    if taken.added != 0 && (!taken.first_company || !scopes.is_empty()) {
-        dialog.append(&restored::record(company, flags, scopes));
-    }
 }
 
 fn count_direction(flags: CallFlags) {
@@ -344,7 +366,16 @@ fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
         no_dialog(function, MISPLACED);
         return None;
     }
-    DialogRef::of(call).map_err(|why| no_dialog(function, why)).ok()
+    dialog_of(call).map_err(|why| no_dialog(function, why)).ok()
+}
+
+/// The dialog of a message whose call is about to be counted; why there is none.
+fn dialog_of(call: CallRequest<'_>) -> Result<DialogRef, &'static str> {
+    let dialog = DialogRef::of(call)?;
+    if let Some(state) = state::get() {
+        state.ledger.expect(dialog.id);
+    }
+    Ok(dialog)
 }
 
 fn no_dialog(function: &Function, why: &str) {
@@ -367,8 +398,9 @@ fn take(
     let [cseq, branch] = call.transaction();
     let invite = match call.is_initial_invite() {
         false => 0,
-        true => state.ledger.hash(&[cseq, b" ", branch].concat()) as u32 | 1,
+        true => state.ledger.hash((cseq, branch)) as u32 | 1,
     };
+    let came = clock::monotonic();
     let taken = state.ledger.take(
         &Call {
             dialog: dialog.id,
@@ -376,8 +408,8 @@ fn take(
             direction: flags.direction(),
             invite,
             emergency: flags.emergency,
-            now: clock::seconds(),
-            came: clock::monotonic(),
+            came,
+            began: clock::whole_seconds(came),
         },
         wanted,
         enforcement,

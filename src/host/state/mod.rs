@@ -9,6 +9,7 @@ pub mod reader;
 pub mod rules;
 pub mod sources;
 pub mod usage;
+pub mod uses;
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -27,8 +28,9 @@ use crate::shm::{Area, SharedMutex, SharedText, SnapshotStore};
 use crate::spraying::SprayTable;
 use fallback::Fallback;
 use memory::{Plan, SPRAYERS, STREAMS};
+use uses::Uses;
 
-pub use reader::with_snapshot;
+pub use reader::{note_use, with_snapshot};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;
@@ -63,6 +65,8 @@ pub struct State {
     pub firewall: Status,
     /// Whether the tables come from a file.
     pub fallback: Fallback,
+    /// When ranges were last used.
+    pub uses: Uses,
     /// Lines about the last reload.
     pub report: SharedText<REPORT_BYTES>,
     /// Companies and brands without room among the gauges, at the last round.
@@ -113,6 +117,7 @@ impl State {
             starts: Recent::new()?,
             firewall: Status::new()?,
             fallback: Fallback::new()?,
+            uses: Uses::new()?,
             report: SharedText::new()?,
             gauges_left_out: Area::share()?,
             settings,

@@ -26,3 +26,12 @@ pub fn with_snapshot<R>(f: impl FnOnce(&View<'_>, &Pinned<'_>) -> R) -> Option<R
     let pinned = get()?.store.pin(reader()?)?;
     View::new(pinned.bytes()).map(|view| f(&view, &pinned))
 }
+
+/// Notes that the range at a place of the snapshot has granted a request.
+#[inline]
+pub fn note_use(pinned: &Pinned<'_>, place: Option<usize>) {
+    let slot = place.and_then(|place| pinned.marks().get(place));
+    if let Some((slot, state)) = slot.zip(get()) {
+        state.uses.note(slot);
+    }
+}

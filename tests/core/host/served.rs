@@ -122,7 +122,11 @@ extern "C" fn dialog_append(held: *mut c_void, value: sw_text) -> c_int {
 extern "C" fn dialog_end(dialog: sw_dialog) -> c_int {
     let name = (dialog.entry, dialog.id);
     let mut world = world();
+    let is_mute = world.is_mute;
     let found = world.dialogs.iter_mut().find(|dialog| dialog.name == name && !dialog.is_gone);
+    if is_mute && found.is_some() {
+        return -1;
+    }
     found.map(|dialog| dialog.is_gone = true).is_some().into()
 }
 

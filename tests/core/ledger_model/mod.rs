@@ -1,6 +1,8 @@
 //! The call ledger against the plainest model of it: kinds, directions, reserved slots,
 //! rates, longest calls, a second company, scopes that are added to a live call.
 
+mod steps;
+
 use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
@@ -8,6 +10,7 @@ use sipwarden::ledger::{
     Bound, Call, Calls, DialogId, Direction, Enforcement, Exceeded, Ledger, Limit, Outcome, Rate,
     SCOPES, ScopeKind, Taken, Wanted,
 };
+use steps::{Step, step};
 
 const SEED: [u64; 2] = [11, 12];
 const CAPACITY: usize = 8;
@@ -30,10 +33,10 @@ struct Lease {
     live: bool,
     invite: u32,
     scopes: Vec<(Name, Slot)>,
-    started: u64,
+    started: i64,
     emergency: bool,
     /// Of an emergency it does not hold.
-    ends: Option<u64>,
+    ends: Option<i64>,
 }
 
 /// New calls of a scope and direction: length of the window, and their slices.
@@ -45,16 +48,18 @@ struct Window {
 }
 
 impl Window {
-    /// As it is at `now`, and the slice in which a call of that time counts. Windows
-    /// are of 14 s and more, a multiple of that, so slices are whole seconds.
-    fn at(&self, rate: &Rate, now: u64) -> (Window, u64) {
+    /// As it is at `now`, and the slice in which a call of that time counts; none for one
+    /// from before the window. Windows are of 14 s and more, a multiple of that, so slices
+    /// are whole seconds.
+    fn at(&self, rate: &Rate, now: u64) -> (Window, Option<u64>) {
         let slice = now / 1000 / u64::from(rate.window() / 14);
         if self.seconds != rate.window() {
-            return (Window { seconds: rate.window(), newest: slice, slices: vec![] }, slice);
+            return (Window { seconds: rate.window(), newest: slice, slices: vec![] }, Some(slice));
         }
         let newest = self.newest.max(slice);
         let slices = self.slices.iter().copied().filter(|s| s + 14 > newest).collect();
-        (Window { seconds: self.seconds, newest, slices }, slice.max(newest.saturating_sub(13)))
+        let slice = (slice + 14 > newest).then_some(slice);
+        (Window { seconds: self.seconds, newest, slices }, slice)
     }
 }
 
@@ -84,8 +89,17 @@ struct Attempt {
     /// ms
     came: u64,
     /// s
-    now: u64,
+    began: i64,
 }
+
+impl Attempt {
+    fn with(&self, enforcement: Enforcement) -> Self {
+        Attempt { enforcement, ..self.clone() }
+    }
+}
+
+/// ms that a call may wait before it is judged: longer than a window.
+const LATEST: u64 = 40_000;
 
 impl Model {
     fn calls(&self, name: Name) -> Calls {
@@ -128,9 +142,15 @@ impl Model {
         // That a call is an emergency holds for all of it, whatever becomes of the attempt.
         let emergency = attempt.emergency || live.as_ref().is_some_and(|lease| lease.emergency);
         let live = live.map(|lease| Lease { emergency, ..lease });
+        let is_known_emergency = live.is_some() && emergency;
         if let Some(lease) = &live {
             self.leases.insert(attempt.dialog, lease.clone());
         }
+        let attempt = &match attempt.enforcement {
+            Enforcement::Full if is_known_emergency => attempt.with(Enforcement::Reserved),
+            Enforcement::Monitor if is_known_emergency => attempt.with(Enforcement::Off),
+            _ => attempt.clone(),
+        };
         let before = live.as_ref().map(|lease| lease.scopes.clone()).unwrap_or_default();
         let has = |kind: ScopeKind| before.iter().any(|((of, _), _)| *of == kind);
         let counts_in = |name: Name| before.iter().any(|(of, slot)| *of == name && slot.any);
@@ -226,7 +246,7 @@ impl Model {
         let held = live.is_some() && !adds.iter().any(counted_anew);
         let mut lease = live.unwrap_or(Lease {
             invite: attempt.invite,
-            started: attempt.now,
+            started: attempt.began,
             ..Lease::default()
         });
         lease.live = true;
@@ -235,13 +255,13 @@ impl Model {
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         for (want, direction, limit) in limits(attempt, &adds) {
             if limit.longest > 0 {
-                let end = lease.started + u64::from(limit.longest);
+                let end = lease.started + i64::from(limit.longest);
                 lease.ends = Some(lease.ends.map_or(end, |ends| ends.min(end)));
             }
             if limit.rate.calls() > 0 && judged && exceeded.is_none() {
                 let window = self.windows.entry((want.name, direction)).or_default();
                 let (mut moved, slice) = window.at(&limit.rate, attempt.came);
-                moved.slices.push(slice);
+                moved.slices.extend(slice);
                 *window = moved;
             }
         }
@@ -298,7 +318,8 @@ impl Model {
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         if judged && limit.rate.calls() > 0 {
             let window = self.windows.get(&(name, direction)).cloned().unwrap_or_default();
-            let new = window.at(&limit.rate, attempt.came).0.slices.len() as u32;
+            let (window, slice) = window.at(&limit.rate, attempt.came);
+            let new = slice.map_or(0, |_| window.slices.len() as u32);
             if new >= limit.rate.calls() {
                 return Some((Bound::Rate, new, limit.rate.calls()));
             }
@@ -327,79 +348,6 @@ fn kind(n: usize) -> ScopeKind {
     ScopeKind::of(n).unwrap()
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Take { attempt: Attempt, later: u64, late: u64 },
-    Release(u64),
-    Resume(u64),
-    Forget(u64),
-    Expire(u64),
-    Sweep,
-}
-
-fn rate() -> impl Strategy<Value = Rate> {
-    let on = (1u32..4, prop_oneof![Just(14u32), Just(28)]);
-    prop_oneof![
-        2 => Just(Rate::NONE),
-        1 => on.prop_map(|(calls, window)| Rate::new(calls, window, 0).unwrap()),
-    ]
-}
-
-fn limit() -> impl Strategy<Value = Limit> {
-    let longest = prop_oneof![4 => Just(0u32), 1 => 1u32..100];
-    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate()).prop_map(
-        |(calls, reserved, longest, rate)| Limit { calls, reserved, longest, near: 0, rate },
-    )
-}
-
-fn want() -> impl Strategy<Value = Want> {
-    let direction = prop_oneof![Just(Direction::Any), Just(Direction::In), Just(Direction::Out)];
-    (0..KINDS, 0..IDS, direction, limit(), limit(), prop::bool::weighted(0.2)).prop_map(
-        |(n, id, direction, limit, directed, shown)| Want {
-            name: (kind(n), id),
-            direction,
-            limit,
-            directed,
-            counts: kind(n) != ScopeKind::COMPANY || !shown,
-        },
-    )
-}
-
-fn attempt() -> impl Strategy<Value = Attempt> {
-    let enforcement = prop_oneof![
-        6 => Just(Enforcement::Full),
-        1 => Just(Enforcement::Monitor),
-        1 => Just(Enforcement::Reserved),
-        1 => Just(Enforcement::Off),
-        1 => Just(Enforcement::Within),
-    ];
-    let wants = prop::collection::vec(want(), 0..6);
-    let invite = prop_oneof![3 => Just(0u32), 1 => 1u32..3];
-    (0..DIALOGS, invite, wants, enforcement, prop::bool::weighted(0.2)).prop_map(
-        |(dialog, invite, wants, enforcement, emergency)| Attempt {
-            dialog,
-            invite,
-            wants,
-            enforcement,
-            emergency,
-            came: 0,
-            now: 0,
-        },
-    )
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        12 => (attempt(), 0u64..3000, prop_oneof![3 => Just(0u64), 1 => 0u64..4000])
-            .prop_map(|(attempt, later, late)| Step::Take { attempt, later, late }),
-        2 => (0..DIALOGS).prop_map(Step::Release),
-        2 => (0..DIALOGS).prop_map(Step::Resume),
-        3 => (0..DIALOGS).prop_map(Step::Forget),
-        1 => (0..DIALOGS).prop_map(Step::Expire),
-        1 => Just(Step::Sweep),
-    ]
-}
-
 /// What the ledger would say of the call if it were new, and what it says.
 fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
     let ids: Vec<[u8; 1]> = attempt.wants.iter().map(|want| [want.name.1]).collect();
@@ -421,8 +369,8 @@ fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
         direction: Direction::Any,
         invite: attempt.invite,
         emergency: attempt.emergency,
-        now: attempt.now,
         came: attempt.came,
+        began: attempt.began,
     };
     [
         ledger.foretell(&wanted, false, attempt.came),
@@ -441,7 +389,7 @@ proptest! {
             match step {
                 Step::Take { mut attempt, later, late } => {
                     time += later;
-                    (attempt.came, attempt.now) = (time - late, time / 1000);
+                    (attempt.came, attempt.began) = (time - late, time as i64 / 1000);
                     let is_new = !model.leases.contains_key(&attempt.dialog);
                     let expected = model.take(&attempt);
                     let [foretold, taken] = take(&ledger, &attempt);
@@ -476,8 +424,7 @@ proptest! {
                     let gone = model.leases.remove(&dialog).is_some();
                     prop_assert_eq!(ledger.forget(DialogId(dialog)), gone);
                 }
-                // As late as a call may be.
-                Step::Sweep => { ledger.sweep(1000, time - 5000); }
+                Step::Sweep => { ledger.sweep(1000, time - LATEST); }
             }
             let names = (0..KINDS).flat_map(|n| (0..IDS).map(move |id| (kind(n), id)));
             for name in names {
