@@ -35,6 +35,7 @@ struct sw_message {
 	/* Of no family if nobody has sent the message: one that the host has made. */
 	struct sw_address source;
 	uint8_t proxied;  /* 1: the packet came from another address, which told this one */
+	uint8_t stream;   /* 1: it came over a connection, so its sender receives what is sent */
 	uint8_t is_given; /* 1: the script gives what to judge in place of the source */
 	struct sw_text given; /* undefined unless is_given */
 };
@@ -64,6 +65,8 @@ struct sw_attempt {
 	struct sw_message msg;
 	struct sw_text credentials[SW_MAX_CREDENTIALS];
 	uint32_t credential_count;
+	/* What the host's function returned, as text; empty if the script does not say. */
+	struct sw_text code;
 };
 
 /* The host's name of a dialog. */
@@ -253,6 +256,11 @@ struct sw_host {
 	void (*message_names)(const struct sw_message *msg, struct sw_text *call_id,
 			struct sw_text *from);
 
+	/* What a message claims to be, as far as it says so: its User-Agent, and the whole
+	 * bodies of From and To; as above. */
+	void (*message_claims)(const struct sw_message *msg, struct sw_text *user_agent,
+			struct sw_text *from, struct sw_text *to);
+
 	/* Tells the script of an event, if it wants to know. Within record only. */
 	void (*tell_event)(const struct sw_event *event);
 	/* User that the host's processes run as, once all have started. */
@@ -338,6 +346,7 @@ struct sw_module {
 	int (*auth_failed)(const struct sw_attempt *attempt, struct sw_text aor,
 			const struct sw_text *credentials);
 	int (*auth_ok)(const struct sw_message *msg, struct sw_text aor);
+	int (*scanner_check)(const struct sw_message *msg);
 	/* seconds: a number, as text. */
 	int (*grant)(const struct sw_message *msg, struct sw_text company,
 			struct sw_text seconds);
@@ -346,6 +355,8 @@ struct sw_module {
 	int (*cc_limit)(const struct sw_call *call, struct sw_text company,
 			struct sw_text flags, struct sw_text scopes);
 
+	/* A request of a dialog that counts has come: its sender has received our tag. */
+	void (*dialog_request)(const struct sw_message *msg);
 	/* Called in any process, with the dialog's lock held or not. */
 	void (*dialog_event)(enum sw_dialog_event event, struct sw_dialog dialog);
 	/* As SW_DIALOG_ENDED; said_bye: 1 if both ends get a BYE. */

@@ -102,6 +102,17 @@ static int is_dropped_early(const dlg_cell_t *dlg)
 		   && dlg->init_ts < (unsigned int)time(NULL) - (unsigned int)early_timeout;
 }
 
+/* The sender of a request within an answered call has received our tag. */
+static void tell_request(const struct sip_msg *msg)
+{
+	struct sw_message m;
+
+	if(msg == NULL || msg == FAKED_REPLY || msg->first_line.type != SIP_REQUEST)
+		return;
+	sw_message_fill(&m, msg, NULL);
+	sw_rust_module.dialog_request(&m);
+}
+
 /*
  * Runs in any process, for DESTROY with the lock of the dialog's entry held:
  * touches the ledger only.
@@ -113,11 +124,18 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 		return;
 	switch(type) {
 		case DLGCB_TERMINATED:
-			if(params->req != NULL || params->rpl != NULL)
+			if(params->req != NULL || params->rpl != NULL) {
+				tell_request(params->req);
 				sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			}
 			/* else dlg.end_dlg on an early dialog: the call may ring on */
 			else if(dlg->state >= DLG_STATE_CONFIRMED_NA)
 				on_terminated(dlg);
+			break;
+		case DLGCB_CONFIRMED: /* ACK */
+		case DLGCB_REQ_WITHIN:
+			if(dlg->state == DLG_STATE_CONFIRMED)
+				tell_request(params->req);
 			break;
 		case DLGCB_TERMINATED_CONFIRMED:
 			/* an answer to a BYE of the dialog module's own, or none in time */
@@ -147,7 +165,8 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 static void watch(dlg_cell_t *dlg)
 {
 	int types = DLGCB_FAILED | DLGCB_TERMINATED | DLGCB_EXPIRED | DLGCB_DESTROY
-				| DLGCB_CONFIRMED_NA | DLGCB_TERMINATED_CONFIRMED;
+				| DLGCB_CONFIRMED_NA | DLGCB_CONFIRMED | DLGCB_REQ_WITHIN
+				| DLGCB_TERMINATED_CONFIRMED;
 
 	if(dialog.register_dlgcb(dlg, types, on_dialog, NULL, NULL) != 0)
 		LM_ERR("a dialog cannot be watched: its call leaves the counts late\n");

@@ -15,7 +15,7 @@ use super::process::{blocks_keeper, loader, recorder, uses_keeper, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
-use super::script::{auth, calls, flags, flood, grants, restored, sources};
+use super::script::{auth, calls, flags, flood, grants, restored, scanner, sources};
 use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
@@ -132,6 +132,10 @@ impl Module for Sipwarden {
         auth::auth_ok(message, aor)
     }
 
+    fn scanner_check(message: Message<'_>) -> Verdict {
+        scanner::scanner_check(message)
+    }
+
     fn grant(message: Message<'_>, company: &[u8], seconds: &[u8]) -> Verdict {
         grants::grant(message, company, seconds)
     }
@@ -147,6 +151,10 @@ impl Module for Sipwarden {
 
     fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict {
         calls::cc_limit(call, company, flags, scopes)
+    }
+
+    fn dialog_request(message: Message<'_>) {
+        flood::dialog_request(message);
     }
 
     fn dialog_event(event: DialogEvent, dialog: DialogId) {

@@ -7,7 +7,7 @@ use super::blob::{
 use super::prefixes::{self, AddressBits};
 use super::sources::{PrefixBlock, Sources, number_of};
 use super::text::Text;
-use super::{ids, limits};
+use super::{ids, limits, tools};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, Network};
 use crate::tables::{Company, Configuration, RangeRow, Trusted};
@@ -54,6 +54,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
         users,
         trusted,
         limits,
+        tools,
         min_prefix,
         rows,
         warnings: _,
@@ -126,6 +127,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     out.section(Section::CountryCodes, &networks.codes)?;
 
     limits::compile(limits, &key, &mut text, &mut out)?;
+    tools::compile(&tools, &mut text, &mut out)?;
     out.section(Section::Text, &text.bytes)?;
 
     let counts = [

@@ -41,10 +41,14 @@ mod ledger_killed;
 mod ledger_model;
 #[cfg(not(shuttle))]
 mod ledger_scopes;
+#[cfg(not(shuttle))]
+mod proven;
 mod random;
 #[cfg(not(shuttle))]
 mod ring_deaths;
 #[cfg(not(shuttle))]
 mod rooms;
+#[cfg(not(shuttle))]
+mod spraying;
 #[cfg(not(shuttle))]
 mod tried;

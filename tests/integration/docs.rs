@@ -238,6 +238,10 @@ fn meaning_of(statistic: &str) -> &'static str {
         "tables_kept" => "1 if `tables_file` keeps the tables in force",
         "tables_from_file" => "1 while the tables of `tables_file` are in force",
         "events_lost" => "events for which there was no room, since the start",
+        "sources_proven" => "sources that are proven",
+        "budget_percent" => "percent of the budget of which most is spent, 0 without budgets",
+        "spraying_known" => "sources whose failures count for spraying",
+        "spraying_room" => "sources that there is room for, a quarter of `auth_sources`",
         "companies" => "companies in the tables in force",
         _ => panic!("{statistic} needs a meaning"),
     }
@@ -290,6 +294,7 @@ fn tables() {
         for (table, param) in Table::ALL.iter().zip(&PARAMS[1..]) {
             let Kind::Name { default } = param.kind else { panic!("not a table") };
             let default = match default.to_str().unwrap() {
+                "" if *table == Table::Tool => "sipwarden_tool",
                 "" => "sipwarden_limit",
                 default => default,
             };

@@ -10,6 +10,7 @@
 
 mod addresses;
 mod arguments;
+mod attacks;
 mod balancers;
 mod bans;
 mod calls;

@@ -59,6 +59,8 @@ pub enum Entry {
     Load,
     CheckFlags,
     EndCalls,
+    ScannerCheck,
+    DialogRequest,
     Grant,
     SweepGrants,
 }

@@ -168,7 +168,8 @@ pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
         since: now.monotonic(since).min(now.monotonic),
         until,
         seen: seen.parse().ok()?,
-        reason: Reason::from_name(reason).filter(|reason| *reason != Reason::Flood)?,
+        reason: Reason::from_name(reason)
+            .filter(|reason| !matches!(reason, Reason::Flood | Reason::Spraying))?,
     })
 }
 

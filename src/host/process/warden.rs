@@ -10,6 +10,7 @@ use super::revision;
 use super::tables_keeper::TablesKeeper;
 use super::uses_keeper::UsesKeeper;
 use crate::clock;
+use crate::flood::Ended;
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
 use crate::host::reload::fallback;
@@ -39,6 +40,11 @@ pub fn tick() {
         SWEPT.set(now);
         guard(Entry::Sweep, (), || {
             state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, &ended));
+            state.streams.sweep(clock::monotonic, |ended| {
+                if let Ended::Throttling(..) = ended {
+                    blocks::report_end(state, &ended);
+                }
+            });
         });
         guard(Entry::SweepBans, (), || {
             with_auth_rules(state, |rules| {

@@ -4,6 +4,7 @@
 mod arguments;
 mod bans;
 mod blocks;
+mod budgets;
 mod calls;
 mod check;
 mod company;
@@ -13,7 +14,9 @@ mod limits;
 mod lint;
 mod listing;
 mod page;
+mod proofs;
 mod settings;
+mod spraying;
 mod status;
 
 use std::ffi::CStr;

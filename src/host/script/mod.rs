@@ -9,5 +9,7 @@ pub mod flood;
 pub mod grants;
 pub mod judged;
 pub mod restored;
+pub mod scanner;
 pub mod sources;
+pub mod spraying;
 pub mod variables;

@@ -3,7 +3,8 @@
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{State, get, with_snapshot};
+use super::rules::with_rules;
+use super::{State, budgets, get, with_snapshot};
 use crate::clock;
 use crate::firewall::Mode;
 use crate::host::contract::counters::{OWN, counted};
@@ -18,13 +19,17 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 22] = [
+pub const GAUGES: [Gauge; 26] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.usage().blocked.into() },
     Gauge { name: c"sources_known", value: |s| s.flood.usage().used.into() },
     Gauge { name: c"sources_room", value: |s| s.flood.usage().capacity as u64 },
+    Gauge { name: c"sources_proven", value: proven },
+    Gauge { name: c"budget_percent", value: budgets::percent },
+    Gauge { name: c"spraying_known", value: |s| s.spraying.usage().used.into() },
+    Gauge { name: c"spraying_room", value: |s| s.spraying.usage().capacity as u64 },
     Gauge { name: c"auth_bans_active", value: |s| s.auth.usage().blocked.into() },
     Gauge { name: c"auth_known", value: |s| s.auth.usage().used.into() },
     Gauge { name: c"auth_room", value: |s| s.auth.usage().capacity as u64 },
@@ -48,6 +53,12 @@ pub const GAUGES: [Gauge; 22] = [
 
 fn with_view(value: impl FnOnce(&View<'_>) -> u64) -> u64 {
     with_snapshot(|view, _| value(view)).unwrap_or(0)
+}
+
+/// Sources that are proven.
+fn proven(state: &State) -> u64 {
+    let keep = with_rules(state, |rules| rules.common.proven_keep);
+    state.proven.count(keep, clock::monotonic()) as u64
 }
 
 fn snapshot_age(_: &State) -> u64 {

@@ -1,6 +1,7 @@
 //! The state behind all functions and methods: set up once, before the host forks.
 #![forbid(unsafe_code)]
 
+pub mod budgets;
 pub mod fallback;
 pub mod gauges;
 mod memory;
@@ -18,13 +19,15 @@ use once_cell::sync::OnceCell;
 use crate::auth::{self, AuthTable};
 use crate::events::{Journal, Recent};
 use crate::firewall::Status;
-use crate::flood::{FloodSettings, FloodTable, SharedRules};
+use crate::flood::{Budgets, FloodSettings, FloodTable, SharedRules};
 use crate::grants::GrantTable;
 use crate::host::settings::{Settings, Values};
 use crate::ledger::Ledger;
+use crate::proven::ProvenTable;
 use crate::shm::{Area, SharedMutex, SharedText, SnapshotStore};
+use crate::spraying::SprayTable;
 use fallback::Fallback;
-use memory::Plan;
+use memory::{Plan, SPRAYERS, STREAMS};
 use uses::Uses;
 
 pub use reader::{note_use, with_snapshot};
@@ -44,8 +47,14 @@ pub struct State {
     pub ledger: Ledger,
     pub flood: FloodTable,
     pub flood_rules: SharedRules,
+    /// What sources send over connections, which cannot be forged. A block that follows is in
+    /// [`State::flood`].
+    pub streams: FloodTable,
+    pub proven: ProvenTable,
+    pub budgets: Budgets,
     pub auth: AuthTable,
     pub auth_rules: auth::SharedRules,
+    pub spraying: SprayTable,
     pub grants: GrantTable,
     /// Events for operators.
     pub journal: Journal,
@@ -96,8 +105,12 @@ impl State {
             ledger: Ledger::new(settings.max_calls, seed)?,
             flood: FloodTable::new(settings.flood_sources, seed)?,
             flood_rules: SharedRules::new(flood)?,
+            streams: FloodTable::new(settings.flood_sources / STREAMS, seed)?,
+            proven: ProvenTable::new(settings.flood_sources, seed)?,
+            budgets: Budgets::new()?,
             auth: AuthTable::new(settings.auth_sources, auth_seed)?,
             auth_rules: auth::SharedRules::new(settings.auth)?,
+            spraying: SprayTable::new(settings.auth_sources / SPRAYERS, seed)?,
             grants: GrantTable::new(settings.grants, seed)?,
             journal: Journal::new(seed)?,
             recent: Recent::new()?,

@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 pub mod alone;
+mod attackers;
 mod calls;
 mod door;
 mod events;

@@ -135,6 +135,18 @@ extern "C" fn dialog_exists(dialog: sw_dialog) -> c_int {
     world().dialogs.iter().any(|dialog| dialog.name == name && !dialog.is_gone).into()
 }
 
+extern "C" fn message_claims(
+    msg: *const sw_message,
+    agent: *mut sw_text,
+    from: *mut sw_text,
+    to: *mut sw_text,
+) {
+    let request = at(at(msg).address.cast::<Request>());
+    *at_mut(agent) = text(&request.user_agent);
+    *at_mut(from) = text(&request.from);
+    *at_mut(to) = text("");
+}
+
 extern "C" fn message_names(msg: *const sw_message, call_id: *mut sw_text, from: *mut sw_text) {
     // The address of a message is that of its request, which outlives the function.
     let request = at(at(msg).address.cast::<Request>());
@@ -257,6 +269,7 @@ pub static HOST: sw_host = sw_host {
     dialog_end: Some(dialog_end),
     dialog_exists: Some(dialog_exists),
     message_names: Some(message_names),
+    message_claims: Some(message_claims),
     tell_event: Some(tell_event),
     run_as: Some(run_as),
     settings_settled: Some(settings_settled),

@@ -74,6 +74,7 @@ pub fn rows(table: Table, rows: &[&[&str]]) {
         Table::User => "sipwarden_user",
         Table::Trusted => "sipwarden_trusted",
         Table::Limit => "sipwarden_limit",
+        Table::Tool => "sipwarden_tool",
     };
     world().tables.insert(name.into(), (table.columns(), rows));
 }
