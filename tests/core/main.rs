@@ -43,6 +43,7 @@ mod ledger_model;
 mod ledger_scopes;
 #[cfg(not(shuttle))]
 mod proven;
+#[cfg(not(shuttle))]
 mod random;
 #[cfg(not(shuttle))]
 mod ring_deaths;
