@@ -37,7 +37,7 @@ impl<'a> Shell<'a> {
         let etc = self.platform.rules.folder().join("sipwarden").display().to_string();
         let lines = lines
             .replace("/etc/sipwarden", &etc)
-            .replace("/root/", &format!("{}/", self.programs.path().display()));
+            .replace("/var/backups/", &format!("{}/", self.programs.path().display()));
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.programs.path().display());
         Command::new("sh")
             .args(["-euc", &lines])
@@ -107,7 +107,7 @@ fn beside(kind: &'static str) {
         shell.run("iptables -vxnL INPUT 1").trim().starts_with('1').then_some(())
     });
     assert_eq!(judged(&kamailio), judged_before);
-    shell.run("iptables-save >/root/now; iptables -F; iptables-restore </root/now");
+    shell.run("iptables-save >/var/backups/now; iptables -F; iptables-restore </var/backups/now");
     shell.run("nft -f /etc/sipwarden/blocked.nft");
     drops(&flooder);
 
