@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
-use super::params::{PARAMS, Value, at};
+use super::at;
+use super::params::{PARAMS, Value};
 use super::values::Values;
 use crate::auth::{self, AuthSettings};
 use crate::firewall::Sets;

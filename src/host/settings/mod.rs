@@ -1,11 +1,11 @@
 //! Parameters and their values: data only; asks no disk and no host.
 #![forbid(unsafe_code)]
 
+pub mod at;
 mod configured;
 mod params;
 mod values;
 
 pub use configured::{Settings, configure};
-pub use params::{Kind, PARAMS, Param};
-pub use params::{Value, at};
+pub use params::{Kind, PARAMS, Param, Value};
 pub use values::Values;
