@@ -6,6 +6,7 @@
 pub mod address;
 pub mod auth;
 pub mod clock;
+pub mod cluster;
 pub mod countries;
 pub mod digits;
 pub mod events;

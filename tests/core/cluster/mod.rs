@@ -1,0 +1,12 @@
+//! The protocol by which nodes share limits: explored exhaustively, walked at random, and
+//! compared with the script of the server.
+
+mod calls;
+mod check;
+mod instances;
+mod messages;
+mod nemesis;
+mod redis;
+mod rest;
+mod server;
+mod world;
