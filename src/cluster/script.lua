@@ -125,8 +125,11 @@ if mode == 'join' then
     for n in pairs(expected) do redis.call('HSET', M, 'e:' .. n, 1) end
     members = {}
   end
+  local own
   for n, member in pairs(members) do
-    if member.n == name and member.i ~= instance then
+    if member.i == instance then
+      own = n
+    elseif member.n == name then
       if (now - tonumber(member.b)) * 2 <= 5 * BEAT then return {'taken'} end
       remove(n)
       members[n] = nil
@@ -137,8 +140,13 @@ if mode == 'join' then
   end
   local mine = redis.call('HINCRBY', M, 'next', 1)
   session = text(mine)
-  -- One without a record in its incarnation was given up: what it had claimed is void.
-  if number == '0' or (incarnation == inc and not members[number]) then number = session end
+  -- A JOIN that comes late makes no second record of an instance. One without a record in its
+  -- incarnation was given up: what it had claimed is void.
+  if own then
+    number = own
+  elseif number == '0' or (incarnation == inc and not members[number]) then
+    number = session
+  end
   if not members[number] then
     newest = math.max(newest, mine)
     members[number] = {}

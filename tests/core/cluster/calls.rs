@@ -18,7 +18,8 @@ impl Instance {
     /// An ordinary call was counted: whether the limit allows it.
     pub fn allowed(&self, world: &World, at: usize, kind: usize) -> bool {
         if world.proxies[at].buried {
-            return true;
+            // Its slots were given to others.
+            return false;
         }
         self.scopes_of(kind).all(|scope| {
             let there = || world.proxies.iter().filter(|proxy| !proxy.buried);

@@ -8,7 +8,7 @@ use super::instances::{Instance, QUICK, spoilt, whole};
 use super::world::{Step, World};
 
 /// States beyond which an exploration stops.
-const MOST: usize = 12_000_000;
+const MOST: usize = 6_000_000;
 
 struct Found {
     what: &'static str,

@@ -9,4 +9,5 @@ mod nemesis;
 mod redis;
 mod rest;
 mod server;
+mod walk;
 mod world;

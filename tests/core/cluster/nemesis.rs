@@ -60,7 +60,8 @@ impl Instance {
         let dead_number = dead.map(|at| world.proxies[at].number());
         let server = Rc::make_mut(&mut next.servers[world.current]);
         for (number, member) in &mut server.members {
-            if Some(*number) != dead_number {
+            let beats = world.proxies.iter().any(|proxy| proxy.number() == *number);
+            if beats && Some(*number) != dead_number {
                 member.heartbeat = clock;
             }
         }
@@ -73,7 +74,9 @@ impl Instance {
             server.whole = false;
         }
         for at in gone {
-            next.proxy(at).now += TIMES.dead + 1;
+            if self.node.clock_sees_sleep || !world.proxies[at].frozen {
+                next.proxy(at).now += TIMES.dead + 1;
+            }
             next.proxy(at).buried = true;
         }
         Some(next)

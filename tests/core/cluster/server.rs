@@ -15,8 +15,6 @@ pub struct Rules {
     pub waits_for_published: bool,
     /// Claims of the session before go on counting until they are published anew.
     pub keeps_claims: bool,
-    /// Only the last portion ends a publication.
-    pub waits_for_all_portions: bool,
     /// Burial removes the record, so that the session is over.
     pub buries_records: bool,
     /// If all that join may know too little, the barrier lasts as long as nodes may be silent.
@@ -37,7 +35,6 @@ impl Rules {
         barrier: true,
         waits_for_published: true,
         keeps_claims: true,
-        waits_for_all_portions: true,
         buries_records: true,
         fresh_waits: true,
         force_raises: true,
@@ -113,7 +110,7 @@ impl Server {
             member.knows = member.knows.max(stamp.knows);
         }
         match request {
-            Request::Publish(_, claims) => self.publish(stamp, claims, rules),
+            Request::Publish(_, claims) => self.publish(stamp, claims),
             Request::Published(_) => self.published(stamp, now, times, rules),
             Request::Beat(_) => self.beat(stamp, now, times, rules),
             Request::Batch { lowers, forces, takes, .. } => {
@@ -169,15 +166,16 @@ impl Server {
         }
         self.next += 1;
         let session = self.next;
-        let number = match join.number {
-            // It was given up in this incarnation: what it had claimed is void.
-            Some(number)
-                if join.incarnation == self.incarnation && !self.members.contains_key(&number) =>
-            {
-                session
-            }
-            Some(number) => number,
-            None => session,
+        // A JOIN that comes late makes no second record of an instance.
+        let own = self.members.iter().find(|(_, member)| member.instance == join.instance);
+        let is_void = |number: &u64| {
+            join.incarnation == self.incarnation && !self.members.contains_key(number)
+        };
+        let number = match (own, join.number) {
+            (Some((&number, _)), _) => number,
+            // Without a record in its incarnation it was given up: what it had claimed is void.
+            (None, Some(number)) if !is_void(&number) => number,
+            _ => session,
         };
         let published = !rules.waits_for_published;
         let member = self.members.entry(number).or_insert(Member {
@@ -200,6 +198,9 @@ impl Server {
                 }
             }
             self.whole &= join.fresh;
+        }
+        if !rules.waits_for_published {
+            self.expected.remove(&number);
         }
         if !rules.keeps_claims {
             self.scopes.values_mut().for_each(|scope| _ = scope.claims.remove(&number));
@@ -229,12 +230,9 @@ impl Server {
         };
     }
 
-    fn publish(&mut self, stamp: Stamp, claims: &[Claim], rules: &Rules) -> Reply {
+    fn publish(&mut self, stamp: Stamp, claims: &[Claim]) -> Reply {
         for claim in claims {
             self.set(claim.key, stamp.number, claim.slots);
-        }
-        if !rules.waits_for_all_portions {
-            self.end_publication(stamp.number);
         }
         Reply::Set
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use sipwarden::cluster::{Books, Counts, Key, Node, Phase, Reply, Request, Times};
 
-use super::instances::Instance;
+use super::instances::{Instance, Start};
 use super::server::Server;
 
 pub const TIMES: Times = Times { beat: 1_000, trust: 3_000, dead: 10_000 };
@@ -191,12 +191,25 @@ impl World {
             left: Faults::default(),
             over: 0,
         };
-        if !instance.starts_apart {
-            world = instance.settle(world).expect("the first state is reached");
-            (0..instance.nodes).for_each(|at| world.proxy(at).now = 100_000);
+        let mut first = instance.clone();
+        match instance.starts {
+            Start::Together => {}
+            Start::Alone => first.nodes = 1,
+            Start::Apart => first.nodes = 0,
+        }
+        world = first.settle(world).expect("the first state is reached");
+        for at in 0..instance.nodes {
+            let proxy = world.proxy(at);
+            (proxy.now, proxy.buried) = (100_000, false);
         }
         world.left = instance.faults;
         world.replica = world.servers[0].clone();
+        let mut out = Vec::new();
+        for step in &instance.prefix {
+            instance.next(&world, &mut out);
+            let next = out.drain(..).find_map(|(s, next)| next.ok().filter(|_| s == *step));
+            world = next.unwrap_or_else(|| panic!("{step:?} is not possible"));
+        }
         world
     }
 
