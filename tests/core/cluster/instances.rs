@@ -148,9 +148,9 @@ pub fn whole() -> Vec<Instance> {
         small("no faults", [0, 0, 0, 0, 0, 0, 0]),
         instance("limit 2", 2, &[2], ONE, 2, 1, [0, 0, 0, 0, 0, 0, 0]),
         small("break", [1, 0, 0, 0, 0, 0, 0]),
-        instance("brand 2 and company 1", 2, &[2, 1], NESTED, 1, 1, [0, 0, 0, 0, 0, 0, 0]),
         instance("emergency", 2, &[1], ONE, 2, 1, [0, 0, 0, 0, 0, 0, 1]),
         // From here on it takes longer.
+        instance("brand 2 and company 1", 2, &[2, 1], NESTED, 1, 1, [0, 0, 0, 0, 0, 0, 0]),
         instance("two workers", 2, &[1], ONE, 1, 2, [0, 0, 0, 0, 0, 0, 0]),
         small("flush", [0, 0, 1, 0, 0, 0, 0]),
         small("freeze, death", [0, 0, 0, 0, 1, 1, 0]),
@@ -198,7 +198,7 @@ pub fn whole() -> Vec<Instance> {
 }
 
 /// How many of [`whole`] are quick.
-pub const QUICK: usize = 5;
+pub const QUICK: usize = 4;
 
 /// Each rule left out, in a world in which it is missed.
 pub fn spoilt() -> Vec<Instance> {

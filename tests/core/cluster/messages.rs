@@ -41,7 +41,7 @@ impl Instance {
             proxy.sent = proxy.node.asks().iter().fold(0, |ids, ask| ids | 1 << ask.id);
             let (to, sent) = (proxy.to, proxy.now);
             proxy.claims = Some(Message { request, to, sent, reply: None, proven: false });
-        } else if answers.is_empty() {
+        } else if answers.is_empty() && *proxy == *world.proxies[at] {
             return None;
         }
         let allowed = self.tell(&mut next, at, answers);
@@ -135,13 +135,13 @@ impl Instance {
                 Reply::Member(_) | Reply::Beaten { .. } => self.back(world, at),
                 Reply::Batch { .. } => {
                     self.back(world, at);
-                    if let Request::Batch { forces, .. } = &message.request {
-                        if !forces.is_empty() {
-                            let claim = world.server().claim(key(0), world.proxies[at].number());
-                            let proxy = world.proxy(at);
-                            let bare = proxy.count(0).saturating_sub(claim);
-                            proxy.fresh_forced = proxy.fresh_forced.min(bare);
-                        }
+                    if let Request::Batch { forces, .. } = &message.request
+                        && !forces.is_empty()
+                    {
+                        let claim = world.server().claim(key(0), world.proxies[at].number());
+                        let proxy = world.proxy(at);
+                        let bare = proxy.count(0).saturating_sub(claim);
+                        proxy.fresh_forced = proxy.fresh_forced.min(bare);
                     }
                 }
                 _ => {}
