@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::asks::{Answer, Ask};
+use super::books::Books;
 use super::counts::Change;
 use super::key::Key;
 use super::message::{Claim, Group};
 use super::mirror::Mirror;
-use super::node::Books;
 
 /// Claims in one request, and calls: a server that serves others in between is never busy
 /// for long.

@@ -9,6 +9,7 @@
 
 mod asks;
 mod batch;
+mod books;
 mod breaker;
 mod counts;
 mod key;
@@ -21,18 +22,21 @@ mod publication;
 mod reserved;
 mod script;
 mod session;
+mod setup;
 mod trust;
 
 pub use asks::{Answer, Ask, Want};
+pub use books::Books;
 pub use breaker::Breaker;
 pub use counts::{Change, Counts};
 pub use key::{Key, Keys, Part};
 pub use message::{Claim, Group, Join, Reply, Request, Seen, Stamp, Take};
 pub use mirror::Mirror;
-pub use node::{Books, Event, Node, Outcome, Setup};
+pub use node::{Event, Node, Outcome};
 pub use pace::Pace;
 pub use policy::{Judgement, Outage, Share};
 pub use reserved::{emergency_is_refused, parts};
 pub use script::{SCRIPT, Value, decode, encode};
 pub use session::{Phase, Session};
+pub use setup::Setup;
 pub use trust::{Times, Trust};

@@ -4,37 +4,15 @@ use std::collections::BTreeSet;
 
 use super::asks::{Answer, Ask};
 use super::batch::Batch;
+use super::books::Books;
 use super::counts::Counts;
 use super::key::Key;
 use super::message::{Claim, Reply, Request, Take};
 use super::mirror::Mirror;
 use super::publication::Publication;
 use super::session::{Phase, Session};
+use super::setup::Setup;
 use super::trust::{Times, Trust};
-
-/// What does not change while the node runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Setup {
-    /// Names this start: drawn at random.
-    pub instance: u128,
-    /// The node's name.
-    pub name: String,
-    /// Of the secret and all settings that must agree.
-    pub fingerprint: u128,
-    /// The cluster's times.
-    pub times: Times,
-}
-
-/// The scopes of the node that are shared.
-pub trait Books {
-    /// Changes the numbers of a scope under its lock. A scope that is not there has none, and
-    /// what becomes of them is lost.
-    fn with<R>(&mut self, key: Key, change: impl FnOnce(&mut Counts) -> R) -> R;
-    /// Adds the scopes that are marked.
-    fn marked(&mut self, into: &mut BTreeSet<Key>);
-    /// All that have calls, or workers that wait.
-    fn all(&self) -> Vec<Key>;
-}
 
 /// What operators are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::batch::MOST;
+use super::books::Books;
 use super::key::Key;
 use super::message::Claim;
-use super::node::Books;
 
 /// What is still to be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

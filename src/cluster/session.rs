@@ -1,7 +1,7 @@
 //! The session of a node: from JOIN to member, and over at the first doubt.
 
 use super::message::{Join, Seen, Stamp};
-use super::node::Setup;
+use super::setup::Setup;
 use super::trust::{Times, Trust};
 
 /// How far a session is.

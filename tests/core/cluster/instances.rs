@@ -188,6 +188,10 @@ pub fn whole() -> Vec<Instance> {
     let mut apart = small("all start", [0, 0, 0, 0, 0, 0, 0]);
     apart.starts = Start::Apart;
     all.push(apart);
+    // A node forces a claim only to more than it has, so the server's rule is a second lock.
+    let mut sets = instance("FORCE sets", 2, &[2], ONE, 3, 1, [0, 0, 0, 0, 0, 0, 1]);
+    sets.server.force_raises = false;
+    all.push(sets);
     let mut alone = small("one is there, flush", [0, 0, 1, 0, 0, 0, 0]);
     alone.starts = Start::Alone;
     all.push(alone);
@@ -241,9 +245,6 @@ pub fn spoilt() -> Vec<Instance> {
         (i.starts, i.admissions_only) = (Start::Alone, true);
         i.prefix = [joins(1), sends(1), a_call(1), vec![Step::Flush], joins_again(0)].concat();
         i.server.known_by_all = false;
-    });
-    without("FORCE only raises", instance("", 2, &[2], ONE, 3, 1, [0, 0, 0, 0, 0, 0, 1]), |i| {
-        i.server.force_raises = false;
     });
     without(
         "lowers and forces before takes",

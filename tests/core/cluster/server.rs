@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sipwarden::cluster::{Claim, Group, Join, Key, Reply, Request, Seen, Stamp, Take, Times};
 
-/// Rules that the checker may leave out. Each must be missed.
+/// Rules that the checker may leave out. Each must be missed, but for `force_raises` and
+/// `one_instance`, without which no limit is exceeded.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Requests of another session or incarnation are refused.
