@@ -4,9 +4,9 @@ MODULE = target/release/sipwarden.so
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
-	mariadb-server postgresql sipvicious chromium chromium-driver nftables iproute2 iputils-ping redis-server
+	mariadb-server postgresql sipvicious chromium chromium-driver prometheus nftables iproute2 iputils-ping redis-server
 
-.PHONY: setup build demo test lint unit shuttle integration scale bench cluster-check screenshot matrix first-hour install clean
+.PHONY: setup build demo test lint unit shuttle integration campaign scale bench cluster-check screenshot matrix first-hour install clean
 
 setup:
 	@mkdir -p target
@@ -50,6 +50,10 @@ integration: build
 	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh)
 
+# Processes killed after each few of their instructions while they count a call.
+campaign: setup
+	$(CARGO) test --locked --profile checks --test core -- --ignored --nocapture
+
 # 100,000 companies with 1,000,000 ranges.
 scale: build
 	$(CARGO) build --locked --release --examples
@@ -85,6 +89,7 @@ install:
 	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE) $$modules/sl.so && \
 		install -D -m 644 $(MODULE) $(DESTDIR)$$modules/sipwarden.so && \
 		echo "install: $(DESTDIR)$$modules/sipwarden.so"
+	@install -D -m 755 target/release/sipwarden-countries $(DESTDIR)/usr/local/bin/sipwarden-countries
 	@if [ -d $(STATE) ]; then :; elif [ "$$(id -u)" = 0 ] && id $(KAMAILIO_USER) >/dev/null 2>&1; then \
 		install -d -m 750 -o $(KAMAILIO_USER) -g $$(id -gn $(KAMAILIO_USER)) $(STATE) && \
 		echo "install: $(STATE), of user $(KAMAILIO_USER)"; \

@@ -42,6 +42,11 @@ struct Measured {
     limit: Way,
     roadwarrior: Way,
     profiles: Way,
+    /// cc_limit with six scopes, one of them with a rate; with many companies only, as one
+    /// would come to the rate.
+    six_scopes: Option<Way>,
+    /// A function that evaluates the same argument and does nothing, ns.
+    floor: f64,
     /// cc_limit in 1, 2 and 4 processes at once.
     together: [Sample; 3],
     bytes: Option<f64>,
@@ -49,6 +54,12 @@ struct Measured {
 
 const DIALOGS: &str = "modparam(\"dialog\", \"profiles_with_value\", \"brand;company\")\n\
      modparam(\"dialog\", \"early_timeout\", 86400)\n";
+
+/// Limits that no call comes to.
+const LIMITS: &str = "INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
+    ('did', '*', 'out', 1000000), ('group', '*', 'any', 1000000), ('user', '*', 'out', 1000000);
+INSERT INTO sipwarden_limit (kind, id, max_calls, max_new, window_seconds) VALUES
+    ('carrier', '*', 1000000, 65535, 1);";
 
 fn host(config: Config) -> Host {
     let mut config = config.settings(DIALOGS);
@@ -82,15 +93,24 @@ fn measure(live: u64, companies: u32) -> Measured {
     let bytes = (live > 1_000).then(|| (sipwarden.touched() - before) / live as f64);
     let limit = Way::new(&sipwarden.run(&order("cc_limit")).all(1));
     let roadwarrior = Way::new(&sipwarden.run(&order("roadwarrior_acquire")).all(4));
+    let floor = sipwarden.run(&order("floor")).all(1).call.p50;
     let together = [1, 2, 4].map(|n| sipwarden.run(&order("cc_limit").processes(n)).all(1));
     drop(sipwarden);
+
+    let six_scopes = (companies > 1).then(|| {
+        db.run(LIMITS);
+        let table = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
+        let sipwarden = host(Config::new(&db.url()).settings(table));
+        hold(&sipwarden, "six_scopes", &order("six_scopes"), live);
+        Way::new(&sipwarden.run(&order("six_scopes")).all(1))
+    });
 
     let mut config = Config::new("");
     config.sipwarden = false;
     let stock = host(config);
     hold(&stock, "set_profiles", &order("set_profiles"), live);
     let profiles = Way::new(&stock.run(&order("profiles")));
-    Measured { live, companies, limit, roadwarrior, profiles, together, bytes }
+    Measured { live, companies, limit, roadwarrior, profiles, six_scopes, floor, together, bytes }
 }
 
 pub fn section() -> Section {
@@ -103,7 +123,9 @@ pub fn section() -> Section {
          default 4,096 slots. profiles: `get_profile_size` and `set_dlg_profile` for brand and \
          company, in a Kamailio without sipwarden. The columns \"dialog\" tell what making and \
          ending a dialog that nobody counts costs in either Kamailio: sipwarden watches all \
-         dialogs. One counter read is in each time. Kamailio's allocator is \
+         dialogs. One counter read is in each time. The \
+         floor is a function of the benchmarks' own module that evaluates the company and does nothing: \
+         no check can cost less. Kamailio's allocator is \
          `-x fm` here. roadwarrior_acquire takes a slot of a user who \
          is not granted.",
     );
@@ -165,9 +187,45 @@ pub fn section() -> Section {
         ],
         rows,
     );
+    floors(&mut section, &all);
     chart(&mut section, &all);
     figures(&mut section, &all);
     section
+}
+
+/// What is above the call of a function that does nothing.
+fn floors(section: &mut Section, all: &[Measured]) {
+    let rows = all.iter().map(|m| {
+        let name = format!("{} live calls, {} companies", m.live, m.companies);
+        section.value(format!("floor, {name}"), m.floor, "ns");
+        let above = |way: &Way| number((way.cost() - m.floor).max(0.0));
+        let six = m.six_scopes.as_ref();
+        if let Some(six) = six {
+            section.value(format!("six scopes and release, {name}"), six.cost(), "ns");
+        }
+        vec![
+            number(m.live as f64),
+            number(f64::from(m.companies)),
+            number(m.floor),
+            above(&m.limit),
+            six.map_or_else(String::new, above),
+            six.map_or_else(String::new, |six| number(six.cost() / m.limit.cost()) + " x"),
+            above(&m.profiles),
+        ]
+    });
+    let rows = rows.collect();
+    section.table(
+        &[
+            "live calls",
+            "companies",
+            "floor, ns",
+            "cc_limit above it",
+            "six scopes and a rate above it",
+            "six scopes / cc_limit",
+            "profiles above it",
+        ],
+        rows,
+    );
 }
 
 fn chart(section: &mut Section, all: &[Measured]) {
@@ -205,6 +263,28 @@ fn figures(section: &mut Section, all: &[Measured]) {
         section
             .note(format!("one company; {:.2} with 10,000", many.limit.cost() / none.limit.cost()));
     }
+    section.figure(
+        "cc_limit and release, no live calls, against profiles",
+        none.map(|none| none.limit.cost() / none.profiles.cost()),
+        "times",
+        Bound::AtMost(1.0),
+    );
+    if let Some(none) = none {
+        let above = |way: &Way| number((way.cost() - none.floor).max(0.0));
+        section.note(format!(
+            "above the floor of {} ns: {} against {} ns",
+            number(none.floor),
+            above(&none.limit),
+            above(&none.profiles)
+        ));
+    }
+    section.figure(
+        "six scopes and a rate, against company and brand",
+        at(0, 10_000).and_then(|m| Some(m.six_scopes.as_ref()?.cost() / m.limit.cost())),
+        "times",
+        Bound::AtMost(2.5),
+    );
+    section.note("no live calls, 10,000 companies");
     section.figure(
         "cc_limit and release, 50,000 live calls, against profiles",
         many.map(|m| m.profiles.cost() / m.limit.cost()),

@@ -34,6 +34,21 @@ CREATE TABLE IF NOT EXISTS sipwarden_watched_company (
     company_id INT UNSIGNED NOT NULL PRIMARY KEY
 ) ENGINE=InnoDB;
 
+-- Limits of the operator's own, with SIPWARDEN_LIMITS (docs/limits.md): numbers that are
+-- called, DDI providers, companies by direction, calls per second.
+CREATE TABLE IF NOT EXISTS sipwarden_operator_limit (
+    kind           VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'did, ddiprovider, company, brand',
+    id             VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT '*: all that are not listed',
+    direction      ENUM('any', 'in', 'out') NOT NULL DEFAULT 'any',
+    max_calls      INT UNSIGNED NULL,
+    max_new        INT UNSIGNED NULL,
+    window_seconds INT UNSIGNED NULL,
+    reserved       INT UNSIGNED NULL,
+    longest        INT UNSIGNED NULL,
+    near_percent   TINYINT UNSIGNED NULL,
+    PRIMARY KEY (kind, id, direction)
+) ENGINE=InnoDB;
+
 -- What was refused, blocked and reloaded; written by both proxies.
 CREATE TABLE IF NOT EXISTS sipwarden_audit (
     reason     VARCHAR(64) CHARACTER SET ascii NOT NULL,
@@ -147,6 +162,29 @@ FROM (SELECT LOWER(CONVERT(CONCAT(TRIM(t.name), '@', TRIM(d.domain)) USING utf8m
       JOIN `ivozprovider`.Domains AS d ON d.id = t.domainId
       WHERE TRIM(t.name) <> '' AND TRIM(d.domain) <> '') AS n
 GROUP BY n.aor, n.company;
+
+-- ---------------------------------------------------------------- limits
+
+-- The operator's, and Users.maxCalls: calls that a user receives. AoRs as in sipwarden_user; two
+-- users on one terminal get the lower number. A row of the operator's for an AoR replaces it.
+CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_limit AS
+SELECT o.kind AS kind, o.id AS id, CONVERT(o.direction USING utf8mb4) COLLATE utf8mb4_bin AS direction,
+       o.max_calls AS max_calls, o.max_new AS max_new, o.window_seconds AS window_seconds,
+       o.reserved AS reserved, o.longest AS longest, o.near_percent AS near_percent
+FROM sipwarden_operator_limit AS o
+UNION ALL
+SELECT CONVERT('user' USING utf8mb4) COLLATE utf8mb4_bin, n.aor,
+       CONVERT('in' USING utf8mb4) COLLATE utf8mb4_bin, MIN(n.calls), NULL, NULL, NULL, NULL, NULL
+FROM (SELECT LOWER(CONVERT(CONCAT(TRIM(t.name), '@', TRIM(d.domain)) USING utf8mb4)) COLLATE utf8mb4_bin AS aor,
+             LEAST(u.maxCalls, 2147483647) AS calls
+      FROM `ivozprovider`.Users AS u
+      JOIN `ivozprovider`.Companies AS c ON c.id = u.companyId
+      JOIN `ivozprovider`.Terminals AS t ON t.id = u.terminalId
+      JOIN `ivozprovider`.Domains AS d ON d.id = t.domainId
+      WHERE u.maxCalls > 0 AND TRIM(t.name) <> '' AND TRIM(d.domain) <> '') AS n
+LEFT JOIN sipwarden_operator_limit AS l ON l.kind = 'user' AND l.id = n.aor AND l.direction = 'in'
+WHERE l.id IS NULL
+GROUP BY n.aor;
 
 -- ---------------------------------------------------------------- flood control
 

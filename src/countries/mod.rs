@@ -3,6 +3,8 @@
 
 mod code;
 mod mmdb;
+mod sets;
 
 pub use code::{CountryCode, countries_of};
 pub use mmdb::{CountryNetworks, Network};
+pub use sets::country_sets;

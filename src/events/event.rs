@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::expiry::Expiry;
 use crate::address::Prefix;
+use crate::ledger::Direction;
 use crate::limiter::ClassId;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
@@ -124,7 +125,9 @@ pub struct Event {
     expiry: u8,
     /// Class of the source as a number + 1; 0 if it was not looked up.
     class: u8,
-    padding: [u8; 5],
+    /// Direction of the calls that a limit is for + 1; 0 for none.
+    direction: u8,
+    padding: [u8; 4],
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -205,6 +208,13 @@ impl Event {
     /// With the class of the source; None: exempt.
     pub fn with_class(mut self, class: Option<ClassId>) -> Self {
         self.class = ClassId::to_number(class).saturating_add(1);
+        self
+    }
+
+    /// About a limit of these calls: how many there are, and what it admits.
+    pub fn with_limit(mut self, direction: Direction, calls: u32, limit: u32) -> Self {
+        self.direction = direction as u8 + 1;
+        (self.calls, self.limit) = (calls, limit);
         self
     }
 
@@ -325,6 +335,11 @@ impl Event {
         }
     }
 
+    /// The calls that its limit is for.
+    pub fn direction(&self) -> Option<Direction> {
+        Direction::ALL.get(usize::from(self.direction).checked_sub(1)?).copied()
+    }
+
     /// The AoR or text, whichever there is.
     pub fn about(&self) -> &[u8] {
         self.kept()
@@ -358,7 +373,7 @@ impl Event {
 
     fn key(&self) -> impl PartialEq {
         let what = (self.kind, self.verdict, self.function, self.marks);
-        let source = (self.source(), self.learnt, self.class);
+        let source = (self.source(), self.learnt, self.class, self.direction);
         (what, source, self.company(), self.brand(), self.kept())
     }
 }

@@ -41,6 +41,13 @@ impl LeaseInfo {
         self.first(kind).map_or(&[], |scope| &scope.id)
     }
 
+    /// Ids of its scopes of a kind, in the order in which they were taken, with `, ` between
+    /// them: a call between two companies has two.
+    pub fn ids(&self, kind: ScopeKind) -> Vec<u8> {
+        let of_kind = self.scopes.iter().filter(|scope| scope.kind == kind);
+        of_kind.map(|scope| scope.id.as_slice()).collect::<Vec<_>>().join(&b", "[..])
+    }
+
     /// Whether the scope with this [`super::Ledger::scope_hash`] is among its own.
     pub fn names(&self, hash: u128) -> bool {
         self.scopes.iter().any(|scope| scope.hash == hash)

@@ -44,7 +44,6 @@ const UPPER: u64 = !0xffff_ffff;
 const SLOT_POSITION: u32 = (1 << 28) - 1;
 const SLOT_INBOUND: u32 = 1 << 28;
 const SLOT_OUTBOUND: u32 = 1 << 29;
-const SLOT_EMERGENCY: u32 = 1 << 30;
 /// The call does not count there: the scope is only shown.
 const SLOT_SHOWN: u32 = 1 << 31;
 
@@ -62,8 +61,6 @@ pub(super) struct Slot {
     pub inbound: bool,
     /// It counts among those from the scope.
     pub outbound: bool,
-    /// It counts among the emergencies.
-    pub emergency: bool,
 }
 
 impl Slot {
@@ -75,19 +72,15 @@ impl Slot {
             any: !on(SLOT_SHOWN),
             inbound: on(SLOT_INBOUND),
             outbound: on(SLOT_OUTBOUND),
-            emergency: on(SLOT_EMERGENCY),
         })
     }
 
     fn bits(self) -> u32 {
-        let flags = [
-            (!self.any, SLOT_SHOWN),
-            (self.inbound, SLOT_INBOUND),
-            (self.outbound, SLOT_OUTBOUND),
-            (self.emergency, SLOT_EMERGENCY),
-        ];
-        let flags = flags.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit);
-        flags.fold((self.position + 1) & SLOT_POSITION, |bits, bit| bits | bit)
+        let flag = |on: bool, bit: u32| if on { bit } else { 0 };
+        (self.position + 1) & SLOT_POSITION
+            | flag(!self.any, SLOT_SHOWN)
+            | flag(self.inbound, SLOT_INBOUND)
+            | flag(self.outbound, SLOT_OUTBOUND)
     }
 }
 
@@ -137,14 +130,11 @@ impl Lease<'_> {
         }
     }
 
-    /// Adds what another function says of the same call.
-    pub fn note(self, call: &Call<'_>) {
+    /// Adds the direction that another function says of the same call.
+    pub fn note_direction(self, direction: Direction) {
         if self.direction() == Direction::Any {
-            self.set_flag(INBOUND, call.direction == Direction::In);
-            self.set_flag(OUTBOUND, call.direction == Direction::Out);
-        }
-        if call.emergency {
-            self.set_flag(EMERGENCY, true);
+            self.set_flag(INBOUND, direction == Direction::In);
+            self.set_flag(OUTBOUND, direction == Direction::Out);
         }
     }
 
@@ -195,6 +185,11 @@ impl Lease<'_> {
         self.flag(EMERGENCY)
     }
 
+    /// Counted among the emergencies of all its scopes, and never ended.
+    pub fn set_emergency(self) {
+        self.set_flag(EMERGENCY, true);
+    }
+
     pub fn direction(self) -> Direction {
         match (self.flag(INBOUND), self.flag(OUTBOUND)) {
             (true, _) => Direction::In,
@@ -214,12 +209,13 @@ impl Lease<'_> {
 
     /// The scopes, with the number of their slots.
     pub fn slots(self) -> impl Iterator<Item = (usize, Slot)> {
-        let words = self.0.iter().skip(SLOTS).take(CALL_ID - SLOTS);
-        let halves = words.flat_map(|word| {
-            let word = word.load(Relaxed);
-            [word as u32, (word >> 32) as u32]
-        });
-        halves.map_while(Slot::read).enumerate()
+        (0..SCOPES).map_while(move |number| Some((number, self.slot(number)?)))
+    }
+
+    /// A slot that is used.
+    pub fn slot(self, number: usize) -> Option<Slot> {
+        let word = self.0.get(SLOTS + number / 2).filter(|_| number < SCOPES)?;
+        Slot::read((word.load(Relaxed) >> (32 * (number as u32 % 2))) as u32)
     }
 
     /// Fills a slot: the one after the last, or one that is used.

@@ -2,15 +2,17 @@
 
 use std::io;
 
+use ahash::RandomState;
+
 use super::DialogId;
 use super::info::{LeaseInfo, LeaseScope, ScopeInfo};
 use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
 use super::limit::{Calls, Rate};
 use super::rate::{RateOf, seconds};
-use super::scope::{Direction, SCOPES, Scope, ScopeKind, USUAL};
-use super::scopes::{Key, Locks, Scopes};
+use super::scope::{Direction, Few, SCOPES, Scope, ScopeKind, USUAL};
+use super::scopes::{Change, Key, Locks, Scopes};
 use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
-use crate::shm::{Area, Buckets, Locked, Pool, Record};
+use crate::shm::{Area, Buckets, Locked, Pool, Record, takeovers};
 
 /// All leases and scopes, in shared memory.
 pub struct Ledger {
@@ -19,8 +21,11 @@ pub struct Ledger {
     pub(super) scopes: Scopes,
     /// Leases that count. A lease is changed under the lock of its dialog's bucket, so
     /// each of its changes is counted once.
-    live: &'static AtomicU64,
-    seed: u64,
+    pub(super) live: &'static AtomicU64,
+    /// Locks that were taken over when calls were counted anew.
+    pub(super) recounted: &'static AtomicU64,
+    /// Keyed, and the same in all processes.
+    hasher: RandomState,
 }
 
 /// Scopes for each call that fits: more than calls have in the mean, since most share
@@ -62,12 +67,17 @@ impl Ledger {
         if scopes > MOST_SCOPES {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let [live, recounted] = Area::share_slice::<AtomicU64>(2)? else {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
+        recounted.store(takeovers(), Relaxed);
         Ok(Ledger {
             leases: Pool::new(capacity)?,
             dialogs: Buckets::new(capacity)?,
             scopes: Scopes::new(scopes, capacity.saturating_mul(KEPT_PER_CALL), seed)?,
-            live: Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?,
-            seed: seed[0] ^ seed[1],
+            live,
+            recounted,
+            hasher: RandomState::with_seeds(seed[0], seed[1], !seed[0], !seed[1]),
         })
     }
 
@@ -76,8 +86,7 @@ impl Ledger {
         let chain = self.dialogs.lock(self.bucket_of(dialog))?;
         let (position, lease) = self.find(&chain, dialog).filter(|(_, lease)| lease.is_live())?;
         let info = self.info(position, lease);
-        self.change(lease, -1);
-        self.set_live(lease, false);
+        self.count_no_more(lease);
         Some(info)
     }
 
@@ -91,8 +100,7 @@ impl Ledger {
         self.with_lease(dialog, |lease| {
             let live = lease.is_live();
             if live {
-                self.change(lease, -1);
-                self.set_live(lease, false);
+                self.count_no_more(lease);
             }
             live
         })
@@ -105,7 +113,7 @@ impl Ledger {
         self.with_lease(dialog, |lease| {
             let released = !lease.is_live();
             if released {
-                self.change(lease, 1);
+                self.change(lease, Change::one_more(lease.is_emergency()));
                 self.set_live(lease, true);
             }
             released
@@ -191,7 +199,18 @@ impl Ledger {
     /// Looks at the next `budget` scopes and frees those whose calls are over and
     /// forgotten at `now`, in ms of the clock of [`super::Call::came`]. How many were freed.
     pub fn sweep(&self, budget: u32, now: u64) -> u32 {
-        self.scopes.sweep(budget, seconds(now))
+        self.sweep_where(budget, now, |_, _| true)
+    }
+
+    /// As [`Ledger::sweep`]; also frees those for which there is no rate any more. `has_rate`
+    /// is asked with kind and id, unless the id is longer than what is kept of it.
+    pub fn sweep_where(
+        &self,
+        budget: u32,
+        now: u64,
+        has_rate: impl Fn(ScopeKind, &[u8]) -> bool,
+    ) -> u32 {
+        self.scopes.sweep(budget, seconds(now), &has_rate)
     }
 
     /// Hash by which a scope is told from others.
@@ -229,6 +248,11 @@ impl Ledger {
         .unwrap_or(false)
     }
 
+    /// A call that counts is an emergency.
+    pub fn note_emergency(&self, dialog: DialogId) {
+        self.with_lease(dialog, |lease| lease.is_live() && self.becomes_emergency(lease));
+    }
+
     /// Calls that count now.
     pub fn live_calls(&self) -> u64 {
         self.live.load(Relaxed)
@@ -247,8 +271,7 @@ impl Ledger {
 
     /// Hash by which a Call-ID is found.
     pub fn hash(&self, text: &[u8]) -> u64 {
-        let seed = (self.seed, !self.seed);
-        siphasher::sip::SipHasher13::new_with_keys(seed.0, seed.1).hash(text)
+        self.hasher.hash_one(text)
     }
 
     /// Sizes and use.
@@ -322,18 +345,38 @@ impl Ledger {
         lease.set_live(live);
     }
 
-    /// Counts the call of a lease in all its scopes, or takes it out; its dialog's bucket
-    /// is locked.
-    fn change(&self, lease: Lease<'_>, by: i32) {
+    /// Takes a live call out of all its scopes; its dialog's bucket is locked.
+    fn count_no_more(&self, lease: Lease<'_>) {
+        // First: a process that dies in between leaves counts that are too high, not some
+        // that are taken out twice.
+        self.set_live(lease, false);
+        self.change(lease, Change::one_less(lease.is_emergency()));
+    }
+
+    /// A live call is an emergency from now on. False if it was one before. Its dialog's
+    /// bucket is locked.
+    pub(super) fn becomes_emergency(&self, lease: Lease<'_>) -> bool {
+        let becomes = !lease.is_emergency();
+        if becomes {
+            lease.set_emergency();
+            self.change(lease, Change::EMERGENCY);
+        }
+        becomes
+    }
+
+    /// Changes all scopes of a lease; its dialog's bucket is locked.
+    fn change(&self, lease: Lease<'_>, by: Change) {
         match lease.slots().count() {
             ..=USUAL => self.change_in::<USUAL>(lease, by),
             _ => self.change_in::<SCOPES>(lease, by),
         }
     }
 
-    fn change_in<const N: usize>(&self, lease: Lease<'_>, by: i32) {
+    fn change_in<const N: usize>(&self, lease: Lease<'_>, by: Change) {
         let locks: Locks<N> = self.scopes.lock(self.keys(lease));
-        lease.slots().for_each(|(_, slot)| self.scopes.count(&slot, by));
+        for (_, slot) in lease.slots() {
+            self.scopes.count(&slot, by);
+        }
         drop(locks);
     }
 
@@ -343,24 +386,33 @@ impl Ledger {
             ..=USUAL => self.detach_in::<USUAL>(lease),
             _ => self.detach_in::<SCOPES>(lease),
         }
-        self.set_live(lease, false);
-        lease.clear_slots();
         lease.set_ends(0);
     }
 
     fn detach_in<const N: usize>(&self, lease: Lease<'_>) {
-        let locks: Locks<N> = self.scopes.lock(self.keys(lease));
+        let mut slots = Few::<Slot, N>::new();
         for (_, slot) in lease.slots() {
-            if lease.is_live() {
-                self.scopes.count(&slot, -1);
+            slots.push(slot);
+        }
+        let locks: Locks<N> = self.scopes.lock(slots.iter().map(|slot| self.key_of(slot)));
+        let live = lease.is_live();
+        self.set_live(lease, false);
+        // A slot must not name a scope that is gone.
+        lease.clear_slots();
+        for slot in slots.iter() {
+            if live {
+                self.scopes.count(slot, Change::one_less(lease.is_emergency()));
             }
             self.scopes.leave(&locks, slot.position);
         }
     }
 
     fn keys(&self, lease: Lease<'_>) -> impl Iterator<Item = Key> {
-        let key = |slot: Slot| self.scopes.key_at(slot.position).unwrap_or_default();
-        lease.slots().map(move |(_, slot)| key(slot))
+        lease.slots().map(|(_, slot)| self.key_of(&slot))
+    }
+
+    fn key_of(&self, slot: &Slot) -> Key {
+        self.scopes.key_at(slot.position).unwrap_or_default()
     }
 
     /// A lease refers no more to a company that it was only shown for.

@@ -50,7 +50,8 @@ impl Rate {
         &self.counting
     }
 
-    pub(super) fn is_on(&self) -> bool {
+    /// Whether it is one.
+    pub fn is_on(&self) -> bool {
         self.calls > 0
     }
 }
@@ -73,8 +74,8 @@ pub struct Limit {
     pub reserved: u32,
     /// Seconds that a call may last; 0 is off.
     pub longest: u32,
-    /// Percent of the live calls from which on they are near to it; 0: never. Asked by
-    /// those that tell, not by the ledger.
+    /// Percent of the live calls from which on they are near to it, or [`Limit::NEVER`]; 0:
+    /// nobody has said it. Asked by those that tell, not by the ledger.
     pub near: u32,
 }
 
@@ -82,18 +83,58 @@ impl Limit {
     /// Nothing holds.
     pub const NONE: Self = Limit::calls(0);
 
-    /// Whether the last of so many live calls has brought them near to it.
-    pub fn comes_near(&self, calls: u32) -> bool {
-        let is_near =
-            |calls: u32| u64::from(calls) * 100 >= u64::from(self.calls) * u64::from(self.near);
+    /// Whether anything holds.
+    pub fn is_on(&self) -> bool {
+        self.calls > 0 || self.rate.is_on() || self.longest > 0
+    }
+
+    /// In place of a percentage: live calls never come near. No number of calls is so high.
+    pub const NEVER: u32 = u32::MAX;
+
+    /// `near_percent` as operators write it, for [`Limit::near`].
+    pub const fn near_of(percent: u32) -> u32 {
+        if percent == 0 { Self::NEVER } else { percent }
+    }
+
+    /// Percent from which on calls are near, 0 for never.
+    pub const fn near_percent(&self) -> u32 {
+        if self.near == Self::NEVER { 0 } else { self.near }
+    }
+
+    /// Whether so many live calls are near to it.
+    pub fn is_near(&self, calls: u32) -> bool {
         self.calls > 0
             && self.near > 0
-            && calls.checked_sub(1).is_some_and(|before| is_near(calls) && !is_near(before))
+            && u64::from(calls) * 100 >= u64::from(self.calls) * u64::from(self.near)
+    }
+
+    /// Whether the last of so many live calls has brought them near to it.
+    pub fn comes_near(&self, calls: u32) -> bool {
+        calls.checked_sub(1).is_some_and(|before| self.is_near(calls) && !self.is_near(before))
+    }
+
+    /// This one beside another of so many calls, 0 for none: of both the lower one holds, for
+    /// all calls and for those that are not emergencies.
+    pub fn beside(self, calls: u32) -> Self {
+        let calls = lower(calls, self.calls);
+        let others = match self.reserved {
+            0 => calls,
+            reserved => self.calls.saturating_sub(reserved).min(calls),
+        };
+        Limit { calls, reserved: calls.saturating_sub(others), ..self }
     }
 
     /// Only of live calls.
     pub const fn calls(calls: u32) -> Self {
         Limit { calls, reserved: 0, longest: 0, near: 0, rate: Rate::NONE }
+    }
+}
+
+/// The lower one of two limits, of which 0 is off.
+fn lower(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (0, limit) | (limit, 0) => limit,
+        (one, other) => one.min(other),
     }
 }
 
@@ -123,6 +164,12 @@ impl<'a> Wanted<'a> {
             directed: Limit::NONE,
             counts: true,
         }
+    }
+
+    /// Whether a limit of calls or a rate is for it.
+    pub(super) fn limits_calls(&self) -> bool {
+        let limits = |limit: &Limit| limit.calls > 0 || limit.rate.is_on();
+        limits(&self.limit) || limits(&self.directed)
     }
 
     /// The limits that hold, with their directions.
@@ -214,5 +261,46 @@ impl Calls {
             Direction::In => self.inbound,
             Direction::Out => self.outbound,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_limit_holds_and_none_is_none() {
+        assert_eq!(
+            [(0, 0), (5, 0), (0, 5), (3, 5), (5, 3)].map(|(a, b)| lower(a, b)),
+            [0, 5, 5, 3, 3]
+        );
+    }
+
+    #[test]
+    fn of_two_limits_the_lower_one_holds_for_normal_calls_too() {
+        let both = |calls, reserved, own| {
+            let limit = Limit { reserved, ..Limit::calls(calls) }.beside(own);
+            (limit.calls, limit.reserved)
+        };
+        assert_eq!(both(100, 10, 0), (100, 10));
+        // All that are not emergencies have 5 and not none.
+        assert_eq!(both(100, 10, 5), (5, 0));
+        assert_eq!(both(100, 10, 90), (90, 0));
+        assert_eq!(both(100, 10, 95), (95, 5));
+        assert_eq!(both(100, 10, 200), (100, 10));
+        assert_eq!((both(0, 0, 5), both(5, 0, 0), both(0, 0, 0)), ((5, 0), (5, 0), (0, 0)));
+        // A row that leaves nothing to normal calls.
+        assert_eq!((both(3, 3, 0), both(3, 3, 2)), ((3, 3), (2, 2)));
+    }
+
+    #[test]
+    fn calls_are_near_from_a_percentage_on_or_never() {
+        let of = |percent| Limit { near: Limit::near_of(percent), ..Limit::calls(10) };
+        let near = |percent| [7, 8, 10, u32::MAX / 200].map(|calls| of(percent).is_near(calls));
+        assert_eq!(near(80), [false, true, true, true]);
+        assert_eq!(near(0), [false; 4]);
+        assert_eq!((of(80).comes_near(8), of(80).comes_near(9)), (true, false));
+        assert_eq!((of(0).near_percent(), of(55).near_percent()), (0, 55));
+        assert!(!Limit::calls(10).is_near(10) && !Limit::NONE.is_on());
     }
 }

@@ -20,6 +20,7 @@ mod outcome;
 mod plan;
 mod rate;
 mod record;
+mod recount;
 mod scope;
 mod scopes;
 mod take;

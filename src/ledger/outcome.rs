@@ -4,12 +4,12 @@ use super::limit::{Calls, Exceeded};
 use super::scope::SCOPES;
 
 /// How an attempt to count a call ended. But for the first, no count and no rate has
-/// changed; [`Outcome::Held`] may have added directions.
+/// changed; where a call counts already, that it is an emergency is noted whatever the outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It counts in all wanted scopes now; it may have counted in some before.
     Counted,
-    /// It counted in all of them already.
+    /// It counted in all of them already; now it may count in more directions of them.
     Held,
     /// It counts for another roadwarrior already.
     HeldByOther,
@@ -36,14 +36,26 @@ pub struct Taken {
     pub counts: [Option<Calls>; SCOPES],
     /// Bits of the places in what was wanted where a count rose.
     pub added: u16,
-    /// It was counted, and counts for another company besides.
+    /// It counts for a company, and did not before.
+    pub first_company: bool,
+    /// It counts for a company, and did for another one before.
     pub second_company: bool,
+    /// It counted before, and is an emergency from now on.
+    pub became_emergency: bool,
 }
 
 impl Taken {
     /// Nothing was looked at.
     pub const fn nothing(outcome: Outcome) -> Self {
-        Taken { outcome, exceeded: None, counts: [None; SCOPES], added: 0, second_company: false }
+        Taken {
+            outcome,
+            exceeded: None,
+            counts: [None; SCOPES],
+            added: 0,
+            first_company: false,
+            second_company: false,
+            became_emergency: false,
+        }
     }
 
     /// The live calls of the wanted scopes whose count rose, with their places.

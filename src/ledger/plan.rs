@@ -5,7 +5,7 @@ use super::lease::{Lease, Slot};
 use super::ledger::Ledger;
 use super::limit::{Enforcement, Wanted};
 use super::outcome::Outcome;
-use super::scope::{Direction, Few, SCOPES, ScopeKind};
+use super::scope::{Direction, Few, SCOPES, Scope, ScopeKind};
 use super::scopes::Key;
 
 /// What shall be added for one of the wanted scopes.
@@ -16,8 +16,10 @@ pub(super) struct Part {
     pub adds: Slot,
     /// The scope becomes one that is only shown.
     pub shown: bool,
-    /// The lease has the scope already.
-    pub own: bool,
+    /// The slot of the lease that has the scope already.
+    pub own: Option<u8>,
+    /// A part before adds to the same scope.
+    pub again: bool,
     /// The scope has a record.
     pub known: bool,
     /// The record is reserved for it.
@@ -44,20 +46,54 @@ pub(super) struct Attempt<'a, const N: usize> {
     pub call: &'a Call<'a>,
     pub wanted: &'a [Wanted<'a>],
     pub enforcement: Enforcement,
+    /// The call is an emergency, or was one before.
+    pub emergency: bool,
     pub parts: Few<Part, N>,
 }
 
 impl<'a, const N: usize> Attempt<'a, N> {
+    pub fn new(call: &'a Call<'a>, wanted: &'a [Wanted<'a>], enforcement: Enforcement) -> Self {
+        Attempt { call, wanted, enforcement, emergency: call.emergency, parts: Few::new() }
+    }
+
     /// What changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = (usize, &'a Wanted<'a>, &Part)> {
-        let all = self.wanted.iter().zip(self.parts.iter()).enumerate();
-        all.map(|(at, (want, part))| (at, want, part)).filter(|(_, _, part)| part.changes())
+        // Not zipped: that costs more than the look that it saves.
+        let changes = self.parts.iter().enumerate().filter(|(_, part)| part.changes());
+        changes.filter_map(|(at, part)| Some((at, self.wanted.get(at)?, part)))
     }
 
     /// Whether a scope of this kind is planned so far.
     fn adds(&self, kind: ScopeKind) -> bool {
         self.changes()
             .any(|(_, want, part)| want.scope.kind == kind && (part.adds.any || part.shown))
+    }
+
+    /// Whether the attempt shows the call for a scope of this kind already, or shall count it
+    /// in one.
+    fn shows_for(&self, kind: ScopeKind) -> bool {
+        let counts = |want: &Wanted<'_>| want.counts && want.scope.kind == kind;
+        self.adds(kind) || self.wanted.iter().any(counts)
+    }
+
+    /// Whether a scope is named twice.
+    pub fn has_repeats(&self) -> bool {
+        self.parts.iter().any(|part| part.again)
+    }
+
+    /// Parts for the same scope have one record.
+    pub fn share_positions(&mut self) {
+        for at in 0..self.parts.as_slice().len() {
+            let Some(part) = self.parts.as_slice().get(at) else { continue };
+            if !part.again || part.known {
+                continue;
+            }
+            let same = |before: &&Part| before.known && before.key == part.key;
+            let position = self.parts.iter().find(same).and_then(Part::position);
+            if let (Some(position), Some(part)) = (position, self.parts.iter_mut().nth(at)) {
+                part.set_position(position);
+            }
+        }
     }
 
     fn without_changes(&mut self, outcome: Outcome) -> Outcome {
@@ -71,10 +107,10 @@ impl Ledger {
     pub(super) fn plan_new<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
         for want in attempt.wanted {
             let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
-            part.shown = !want.counts && !attempt.adds(want.scope.kind);
+            part.shown = !want.counts && !attempt.shows_for(want.scope.kind);
             if want.counts {
-                part.adds = lacking(want, counted_by(&attempt.parts, part.key));
-                part.adds.emergency = attempt.call.emergency;
+                part.again = is_planned(&attempt.parts, part.key);
+                part.adds = lacking(want, counted_by(&attempt.parts, &part));
             }
             attempt.parts.push(part);
         }
@@ -91,31 +127,33 @@ impl Ledger {
             slots.push((self.scopes.key_at(slot.position).unwrap_or_default(), slot));
         }
         let kind_of = |slot: &Slot| self.scopes.kind_at(slot.position);
-        let slot_of = |key: Key| slots.iter().find(|(of, _)| *of == key).map(|(_, slot)| *slot);
+        let slot_of = |key: Key| {
+            let mut all = slots.iter().enumerate();
+            all.find(|(_, (of, _))| *of == key).map(|(number, (_, slot))| (number as u8, *slot))
+        };
+        let counts_in = |key: Key| slot_of(key).is_some_and(|(_, slot)| slot.any);
         let has = |kind: ScopeKind| slots.iter().any(|(_, slot)| kind_of(slot) == Some(kind));
-        for want in attempt.wanted {
+        let mut rest = attempt.wanted;
+        while let Some((want, behind)) = rest.split_first() {
+            rest = behind;
             let key = self.scopes.key(&want.scope);
-            let mut part = Part { key, ..Part::default() };
-            let own = slot_of(key);
-            if let Some(slot) = own {
+            let (own, slot) = slot_of(key).unzip();
+            let again = is_planned(&attempt.parts, key);
+            let mut part = Part { key, own, again, ..Part::default() };
+            if let Some(slot) = slot {
                 part.set_position(slot.position);
-                part.own = true;
             }
-            if want.counts {
-                let mut counted = counted_by(&attempt.parts, key);
-                if let Some(slot) = own {
-                    counted.any |= slot.any;
-                    counted.inbound |= slot.inbound;
-                    counted.outbound |= slot.outbound;
-                }
-                let lacks = lacking(want, counted);
-                part.adds = Slot { position: part.adds.position, ..lacks };
-                // A call is an emergency in all directions of a scope or in none.
-                let before = own.filter(|slot| slot.any).map(|slot| slot.emergency);
-                part.adds.emergency = before.unwrap_or(attempt.call.emergency);
-            } else {
+            // The company of a brand is behind it. It may have another one by now: then the
+            // call stays where it counts.
+            let moved = want.scope.kind == ScopeKind::BRAND
+                && !slot.is_some_and(|slot| slot.any)
+                && company_in(behind).is_some_and(|company| counts_in(self.scopes.key(&company)));
+            if want.counts && !moved {
+                let counted = merged(slot.unwrap_or_default(), counted_by(&attempt.parts, &part));
+                part.adds = Slot { position: part.adds.position, ..lacking(want, counted) };
+            } else if !want.counts {
                 let kind = want.scope.kind;
-                part.shown = !has(kind) && !attempt.adds(kind);
+                part.shown = !has(kind) && !attempt.shows_for(kind);
             }
             attempt.parts.push(part);
         }
@@ -132,27 +170,17 @@ impl Ledger {
         {
             return Err(attempt.without_changes(Outcome::HeldByOther));
         }
-        self.keep_brand(attempt, &slots);
         match attempt.changes().next() {
             Some(_) => Ok(()),
             None => Err(Outcome::Held),
         }
     }
+}
 
-    /// The company of a call may have another brand by now: the call stays where it counts.
-    fn keep_brand<const N: usize>(&self, attempt: &mut Attempt<'_, N>, slots: &Few<(Key, Slot)>) {
-        let counts = |key: Key| slots.iter().any(|(of, slot)| *of == key && slot.any);
-        let mut companies = attempt.wanted.iter().zip(attempt.parts.iter());
-        let held = companies.any(|(want, part)| {
-            want.scope.kind == ScopeKind::COMPANY && want.counts && counts(part.key)
-        });
-        if held {
-            let brands = attempt.wanted.iter().zip(attempt.parts.iter_mut());
-            for (_, part) in brands.filter(|(want, _)| want.scope.kind == ScopeKind::BRAND) {
-                *part = nothing_added(part);
-            }
-        }
-    }
+/// The first company that a call shall count for.
+fn company_in<'a>(wanted: &[Wanted<'a>]) -> Option<Scope<'a>> {
+    let company = |want: &&Wanted<'a>| want.counts && want.scope.kind == ScopeKind::COMPANY;
+    wanted.iter().find(company).map(|want| want.scope)
 }
 
 /// Whether the lease has room for the scopes that are new.
@@ -160,7 +188,7 @@ pub(super) fn fits<const N: usize>(live: Option<Lease<'_>>, attempt: &Attempt<'_
     let Some(lease) = live else { return true };
     let mut new = Few::<Key>::new();
     let mut replaces = false;
-    for (_, want, part) in attempt.changes().filter(|(_, _, part)| !part.own) {
+    for (_, want, part) in attempt.changes().filter(|(_, _, part)| part.own.is_none()) {
         if !new.iter().any(|key| *key == part.key) {
             new.push(part.key);
         }
@@ -177,7 +205,7 @@ pub(super) fn replaceable<const N: usize>(
     attempt: &Attempt<'_, N>,
 ) -> Option<(usize, Slot)> {
     let counted = |position: u32| {
-        let mut own = attempt.changes().filter(|(_, _, part)| part.own && part.adds.any);
+        let mut own = attempt.changes().filter(|(_, _, part)| part.own.is_some() && part.adds.any);
         own.any(|(_, _, part)| part.adds.position == position)
     };
     lease.slots().find(|(_, slot)| !slot.any && !counted(slot.position))
@@ -190,14 +218,18 @@ fn lacking(want: &Wanted<'_>, counted: Slot) -> Slot {
         any: !counted.any,
         inbound: want.direction == Direction::In && !counted.inbound,
         outbound: want.direction == Direction::Out && !counted.outbound,
-        emergency: false,
     }
 }
 
-/// How the parts so far count the call in a scope.
-fn counted_by<const N: usize>(parts: &Few<Part, N>, key: Key) -> Slot {
-    let same = parts.iter().filter(|part| part.key == key).map(|part| part.adds);
-    same.fold(Slot::default(), merged)
+/// Whether one of the parts so far adds to a scope.
+fn is_planned<const N: usize>(parts: &Few<Part, N>, key: Key) -> bool {
+    parts.iter().any(|part| part.key == key && part.changes())
+}
+
+/// How the parts so far count the call in the scope of the next one.
+fn counted_by<const N: usize>(parts: &Few<Part, N>, next: &Part) -> Slot {
+    let same = |part: &&Part| next.again && part.key == next.key;
+    parts.iter().filter(same).map(|part| part.adds).fold(Slot::default(), merged)
 }
 
 pub(super) fn merged(slot: Slot, adds: Slot) -> Slot {
@@ -206,7 +238,6 @@ pub(super) fn merged(slot: Slot, adds: Slot) -> Slot {
         any: slot.any || adds.any,
         inbound: slot.inbound || adds.inbound,
         outbound: slot.outbound || adds.outbound,
-        emergency: adds.emergency,
     }
 }
 

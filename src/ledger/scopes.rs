@@ -1,9 +1,8 @@
 //! The records of scopes: found by kind and id, counted under the lock of their bucket.
 
-use std::hash::Hasher;
 use std::io;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 use super::lease::Slot;
 use super::limit::Calls;
@@ -26,19 +25,42 @@ impl Key {
 
 /// All scopes that leases refer to, and those whose rates remember calls that are over.
 pub(super) struct Scopes {
-    pool: Pool<WORDS>,
-    buckets: Buckets,
+    pub(super) pool: Pool<WORDS>,
+    pub(super) buckets: Buckets,
     seed: [u64; 2],
     /// Records to which no lease refers.
-    idle: &'static AtomicU32,
+    pub(super) idle: &'static AtomicU32,
     /// Records whose ids the script names.
-    named: &'static AtomicU32,
+    pub(super) named: &'static AtomicU32,
     /// As many of them as fit: the others are left for brands, companies and roadwarriors.
     named_room: u32,
     /// Where the next sweep begins.
     cursor: &'static AtomicU32,
     /// Counts that would have gone below zero.
     miscounted: &'static AtomicU64,
+}
+
+/// Whether there is a rate for a kind and id.
+pub(super) type HasRate<'a> = &'a dyn Fn(ScopeKind, &[u8]) -> bool;
+
+/// What changes in a scope.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    calls: i32,
+    emergencies: i32,
+}
+
+impl Change {
+    /// One of its calls turns out to be an emergency.
+    pub const EMERGENCY: Self = Change { calls: 0, emergencies: 1 };
+
+    pub fn one_more(emergency: bool) -> Self {
+        Change { calls: 1, emergencies: i32::from(emergency) }
+    }
+
+    pub fn one_less(emergency: bool) -> Self {
+        Change { calls: -1, emergencies: -i32::from(emergency) }
+    }
 }
 
 /// Locked buckets with their indexes, in ascending order; a bucket once.
@@ -61,10 +83,8 @@ impl Scopes {
     }
 
     pub fn key(&self, scope: &Scope<'_>) -> Key {
-        let mut hasher = SipHasher13::new_with_keys(self.seed[0], self.seed[1]);
-        hasher.write_u8(scope.kind.number() as u8);
-        hasher.write(scope.id);
-        let hash = hasher.finish128();
+        let kind = scope.kind.number() as u64;
+        let hash = SipHasher13::new_with_keys(self.seed[0] ^ kind, self.seed[1]).hash(scope.id);
         Key(hash.h1, hash.h2)
     }
 
@@ -77,14 +97,16 @@ impl Scopes {
             *index = self.buckets.of(key.0);
             count += 1;
         }
-        let indexes = indexes.get_mut(..count).unwrap_or_default();
-        indexes.sort_unstable();
-        let mut last = None;
-        for (slot, &mut index) in locks.iter_mut().zip(indexes) {
-            if last != Some(index) {
-                *slot = self.buckets.lock(index).map(|locked| (index, locked));
-            }
-            last = Some(index);
+        let indexes = indexes.get(..count).unwrap_or_default();
+        // They are few: to look for the next one is cheaper than to sort them.
+        let after = |last: Option<u32>| {
+            indexes.iter().copied().filter(|index| last.is_none_or(|last| *index > last)).min()
+        };
+        let mut next = after(None);
+        for slot in &mut locks {
+            let Some(index) = next else { break };
+            *slot = self.buckets.lock(index).map(|locked| (index, locked));
+            next = after(next);
         }
         locks
     }
@@ -156,36 +178,34 @@ impl Scopes {
         locked.set_first(Some(position));
     }
 
-    /// Counts a call in a scope, or takes it out, in all directions that `slot` names.
-    /// Its bucket is among the locked ones.
-    pub fn count(&self, slot: &Slot, by: i32) {
-        let Some(record) = self.pool.get(slot.position) else { return };
-        let change = |direction: Direction| {
-            let Some(word) = record.get(COUNTS + direction as usize) else { return };
-            let (calls, mut emergencies) = halves(word.load(Relaxed));
-            if slot.emergency {
-                emergencies = self.changed(emergencies, by);
+    /// Changes the calls of a scope, and the emergencies among them, in all directions that
+    /// `slot` names. Its bucket is among the locked ones. Its calls then.
+    pub fn count(&self, slot: &Slot, by: Change) -> Calls {
+        let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
+        let (any, inbound, outbound) = (&record[COUNTS], &record[COUNTS + 1], &record[COUNTS + 2]);
+        let changed = |word: &AtomicU64, on: bool| {
+            let (calls, emergencies) = halves(word.load(Relaxed));
+            if !on {
+                return (calls, emergencies);
             }
-            word.store(word_of(self.changed(calls, by), emergencies), Relaxed);
+            let calls = self.changed(calls, by.calls);
+            let emergencies = self.changed(emergencies, by.emergencies);
+            word.store(word_of(calls, emergencies), Relaxed);
+            (calls, emergencies)
         };
-        if slot.any {
-            change(Direction::Any);
-        }
-        if slot.inbound {
-            change(Direction::In);
-        }
-        if slot.outbound {
-            change(Direction::Out);
-        }
+        let (any, emergencies) = changed(any, slot.any);
+        let (inbound, _) = changed(inbound, slot.inbound);
+        let (outbound, _) = changed(outbound, slot.outbound);
+        Calls { any, inbound, outbound, emergencies }
     }
 
     /// A count after a change. One that would go below zero stays there, and is counted:
     /// in silence it would hide that calls are taken out twice.
     fn changed(&self, count: u32, by: i32) -> u32 {
-        if count.checked_add_signed(by).is_none() {
+        count.checked_add_signed(by).unwrap_or_else(|| {
             self.miscounted.fetch_add(1, Relaxed);
-        }
-        count.saturating_add_signed(by)
+            count.saturating_add_signed(by)
+        })
     }
 
     pub fn miscounted(&self) -> u64 {
@@ -228,37 +248,48 @@ impl Scopes {
     }
 
     /// Looks at the next `budget` records, and removes those that no lease refers to and
-    /// whose rates have forgotten their calls at `now`, in s. The caller has locked no
-    /// scope. How many were removed.
-    pub fn sweep(&self, budget: u32, now: u32) -> u32 {
+    /// whose rates have forgotten their calls at `now`, in s, or are none any more. The caller
+    /// has locked no scope. How many were removed.
+    pub fn sweep(&self, budget: u32, now: u32, has_rate: HasRate<'_>) -> u32 {
         let used = self.pool.used_up_to();
         if used == 0 || self.idle.load(Relaxed) == 0 {
             return 0;
         }
         let budget = budget.min(used);
         let first = self.cursor.fetch_add(budget, Relaxed);
-        let removed = |n: &u32| self.remove_forgotten(first.wrapping_add(*n) % used, now);
+        let is_over = |at: u32, until: u32| until <= now || !self.has_rate(at, has_rate);
+        let removed = |n: &u32| self.remove_idle(first.wrapping_add(*n) % used, is_over);
         (0..budget).filter(removed).count() as u32
     }
 
-    fn remove_forgotten(&self, position: u32, now: u32) -> bool {
+    /// Removes a record that only a rate keeps, if that is over by what `is_over` says of its
+    /// position and the time until which it remembers.
+    fn remove_idle(&self, position: u32, is_over: impl Fn(u32, u32) -> bool) -> bool {
         let Some(record) = self.pool.get(position) else { return false };
+        let goes = || idle_until(record).is_some_and(|until| is_over(position, until));
         // Without the lock this only tells where it is worth to look.
-        if !is_forgotten(record, now) {
+        if !goes() {
             return false;
         }
         let key = key_of(record);
         let locks = self.lock::<1>([key].into_iter());
-        let forgotten = self.find(&locks, key) == Some(position) && is_forgotten(record, now);
-        if forgotten {
+        let goes = self.find(&locks, key) == Some(position) && goes();
+        if goes {
             self.idle.fetch_sub(1, Relaxed);
             self.remove(&locks, position, record);
         }
-        forgotten
+        goes
+    }
+
+    /// Whether there is a rate for the scope at a position; true if that cannot be told.
+    fn has_rate(&self, position: u32, has_rate: HasRate<'_>) -> bool {
+        let Some(kind) = self.kind_at(position) else { return true };
+        let (id, length) = self.kept_name(position);
+        id.get(..length).is_none_or(|id| has_rate(kind, id))
     }
 
     /// Takes a record without leases out of its chain.
-    fn remove(&self, locks: &LockedScopes, position: u32, record: &Record<WORDS>) {
+    pub(super) fn remove(&self, locks: &LockedScopes, position: u32, record: &Record<WORDS>) {
         let Some(locked) = self.locked(locks, key_of(record)) else { return };
         let after = link(record);
         if locked.first() == Some(position) {
@@ -318,16 +349,23 @@ impl Scopes {
     /// The id of the scope at a position, with `...` behind it if it is cut. The
     /// caller holds a lease that refers to it, or its lock.
     pub fn name_at(&self, position: u32) -> Vec<u8> {
-        let Some(record) = self.pool.get(position) else { return Vec::new() };
-        let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
-        let words = record.iter().skip(NAME).take(NAME_BYTES / 8);
-        let mut name: Vec<u8> = words.flat_map(|w| w.load(Relaxed).to_ne_bytes()).collect();
-        if length > NAME_BYTES {
-            name.extend_from_slice(b"...");
-        } else {
-            name.truncate(length);
+        let (name, length) = self.kept_name(position);
+        match name.get(..length) {
+            Some(whole) => whole.to_vec(),
+            None => [&name[..], b"..."].concat(),
         }
-        name
+    }
+
+    /// What is kept of the id of the scope at a position, and its length, if that is not
+    /// more.
+    fn kept_name(&self, position: u32) -> ([u8; NAME_BYTES], usize) {
+        let mut name = [0; NAME_BYTES];
+        let Some(record) = self.pool.get(position) else { return (name, 0) };
+        let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
+        for (to, word) in name.as_chunks_mut::<8>().0.iter_mut().zip(record.iter().skip(NAME)) {
+            *to = word.load(Relaxed).to_ne_bytes();
+        }
+        (name, length)
     }
 
     /// Kind, id and live calls of the scope in a record, if there is one with leases.
@@ -361,11 +399,11 @@ fn key_of(record: &Record<WORDS>) -> Key {
     Key(record[1].load(Relaxed), record[2].load(Relaxed))
 }
 
-fn kind_of(record: &Record<WORDS>) -> Option<ScopeKind> {
+pub(super) fn kind_of(record: &Record<WORDS>) -> Option<ScopeKind> {
     ScopeKind::of((record[0].load(Relaxed) >> 32 & 0xff) as usize)
 }
 
-fn link(record: &Record<WORDS>) -> Option<u32> {
+pub(super) fn link(record: &Record<WORDS>) -> Option<u32> {
     (record[0].load(Relaxed) as u32).checked_sub(1)
 }
 
@@ -374,17 +412,17 @@ fn set_link(record: &Record<WORDS>, next: Option<u32>) {
     record[0].store(kept | next.map_or(0, |p| u64::from(p) + 1), Relaxed);
 }
 
-/// Whether only a rate kept the record, and has forgotten its calls.
-fn is_forgotten(record: &Record<WORDS>, now: u32) -> bool {
+/// Until when a record that only a rate keeps remembers; None: calls keep it, or it is free.
+fn idle_until(record: &Record<WORDS>) -> Option<u32> {
     let (refs, until) = halves(record[REFS].load(Relaxed));
-    refs == 0 && until != 0 && until <= now
+    Some(until).filter(|until| refs == 0 && *until != 0)
 }
 
-fn halves(word: u64) -> (u32, u32) {
+pub(super) fn halves(word: u64) -> (u32, u32) {
     (word as u32, (word >> 32) as u32)
 }
 
-fn word_of(low: u32, high: u32) -> u64 {
+pub(super) fn word_of(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
 
@@ -401,10 +439,10 @@ mod tests {
         let position = scopes.reserve(scope.kind).unwrap();
         scopes.link(&locks, position, key, &scope);
         let slot = Slot { position, any: true, ..Slot::default() };
-        scopes.count(&slot, 1);
-        scopes.count(&slot, -1);
+        scopes.count(&slot, Change::one_more(false));
+        scopes.count(&slot, Change::one_less(false));
         assert_eq!(scopes.miscounted(), 0);
-        scopes.count(&slot, -1);
+        scopes.count(&slot, Change::one_less(false));
         assert_eq!((scopes.miscounted(), scopes.calls_at(position).any), (1, 0));
     }
 }

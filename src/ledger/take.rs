@@ -7,8 +7,8 @@ use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
 use super::plan::{Attempt, Part, fits, merged, replaceable};
 use super::rate::{RateOf, seconds};
-use super::scope::{Direction, Few, SCOPES, ScopeKind, USUAL};
-use super::scopes::{Key, LockedScopes, Locks};
+use super::scope::{Direction, SCOPES, ScopeKind, USUAL};
+use super::scopes::{Change, LockedScopes, Locks};
 use crate::shm::Locked;
 
 /// Records that an attempt looks through when there is no room for a scope.
@@ -40,9 +40,13 @@ impl Ledger {
         };
         let old = self.find(&chain, call.dialog);
         let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
-        let mut attempt = Attempt::<N> { call, wanted, enforcement, parts: Few::new() };
+        let mut attempt = Attempt::<N>::new(call, wanted, enforcement);
         let mut taken = Taken::nothing(Outcome::Held);
         let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
+        if let Some(lease) = live.filter(|_| existing != Some(Outcome::Duplicate)) {
+            taken.became_emergency = call.emergency && self.becomes_emergency(lease);
+            attempt.emergency = lease.is_emergency();
+        }
         if let Some(outcome) = existing {
             taken.outcome = outcome;
         } else {
@@ -53,9 +57,7 @@ impl Ledger {
                 }
             }
             self.attach(&chain, old, &mut attempt, &mut taken);
-            if taken.outcome == Outcome::ScopesFull
-                && self.scopes.sweep(SWEEP, seconds(call.came)) > 0
-            {
+            if taken.outcome == Outcome::ScopesFull && self.sweep(SWEEP, call.came) > 0 {
                 self.attach(&chain, old, &mut attempt, &mut taken);
             }
             // A refusal leaves no trace: a released lease without scopes goes.
@@ -63,16 +65,19 @@ impl Ledger {
                 self.remove(&chain, position, lease);
             }
         }
-        self.add_counts(&attempt, &mut taken);
+        // Of a new call the attempt has noted all, but for a scope that is named twice.
+        if live.is_some() || attempt.has_repeats() {
+            self.add_counts(&attempt, &mut taken);
+        }
         taken
     }
 
-    /// What [`Ledger::take`] would say of a new call that came at `came`, if there is room
-    /// for it. Nothing is counted.
-    pub fn foretell(&self, wanted: &[Wanted<'_>], came: u64) -> Taken {
-        let call = Call { came, ..Call::NONE };
-        let enforcement = Enforcement::Full;
-        let mut attempt = Attempt::<SCOPES> { call: &call, wanted, enforcement, parts: Few::new() };
+    /// What [`Ledger::take`] would say of a new call that came at `came`, an emergency or
+    /// not, if there is room for it. Nothing is counted.
+    pub fn foretell(&self, wanted: &[Wanted<'_>], emergency: bool, came: u64) -> Taken {
+        let call = Call { came, emergency, ..Call::NONE };
+        let enforcement = if emergency { Enforcement::Reserved } else { Enforcement::Full };
+        let mut attempt = Attempt::<SCOPES>::new(&call, wanted, enforcement);
         let mut taken = Taken::nothing(Outcome::TooMany);
         if wanted.len() <= SCOPES {
             self.plan_new(&mut attempt);
@@ -125,10 +130,12 @@ impl Ledger {
             let replaced = self.commit(lease, &locks, attempt, taken);
             match old {
                 None => chain.set_first(Some(position)),
-                Some(_) => lease.note(attempt.call),
+                Some(_) => lease.note_direction(attempt.call.direction),
             }
             self.set_live(lease, true);
-            self.count_changes(attempt, taken);
+            if attempt.has_repeats() {
+                self.count_changes(attempt, taken);
+            }
             drop(locks);
             if let Some(shown) = replaced {
                 self.leave(shown);
@@ -143,7 +150,8 @@ impl Ledger {
     /// refuses it before what does not.
     fn judge<const N: usize>(&self, attempt: &Attempt<'_, N>, taken: &mut Taken) -> bool {
         taken.exceeded = None;
-        for (at, want, part) in attempt.changes() {
+        let limited = |(_, want, _): &(usize, &Wanted<'_>, &Part)| want.limits_calls();
+        for (at, want, part) in attempt.changes().filter(limited) {
             for (direction, limit) in limits_added(want, part) {
                 let Some((bound, calls, admitted)) = self.exceeds(attempt, part, direction, limit)
                 else {
@@ -177,7 +185,7 @@ impl Ledger {
             }
             let unreserved = limit.calls.saturating_sub(limit.reserved);
             let others = calls.saturating_sub(emergencies);
-            if limit.reserved > 0 && !attempt.call.emergency && others >= unreserved {
+            if limit.reserved > 0 && !attempt.emergency && others >= unreserved {
                 return Some((Bound::Unreserved, others, unreserved));
             }
         }
@@ -208,38 +216,30 @@ impl Ledger {
                 (position, Lease(self.leases.get(position)?))
             }
         };
-        let mut reserved = Few::<(Key, u32), N>::new();
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
-            if part.known || !part.changes() {
+            if part.known || part.again || !part.changes() {
                 continue;
             }
-            // A scope that is named twice has one record.
-            let again = reserved.iter().find(|(key, _)| *key == part.key);
-            if let Some((_, position)) = again {
-                part.set_position(*position);
-            } else if let Some(position) = self.scopes.reserve(want.scope.kind) {
-                reserved.push((part.key, position));
-                part.set_position(position);
-                part.reserved = true;
-            } else {
+            let Some(position) = self.scopes.reserve(want.scope.kind) else {
                 taken.outcome = Outcome::ScopesFull;
-                self.give_back(attempt, reserved.as_slice());
+                self.give_back(attempt);
                 if old.is_none() {
                     self.leases.give(lease.0);
                 }
                 return None;
-            }
+            };
+            part.set_position(position);
+            part.reserved = true;
         }
+        attempt.share_positions();
         Some(lease)
     }
 
-    /// Gives back what was reserved for these keys; no part names it any more.
-    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>, reserved: &[(Key, u32)]) {
+    /// Gives back what was reserved.
+    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
             if part.reserved {
                 self.scopes.give_back(part.adds.position, want.scope.kind);
-            }
-            if reserved.iter().any(|(key, _)| *key == part.key) {
                 (part.reserved, part.known) = (false, false);
             }
         }
@@ -256,30 +256,45 @@ impl Ledger {
     ) -> Option<u32> {
         let mut replaced = None;
         let mut directions_only = true;
-        let counts_for_company = self.counts_for_company(lease);
+        let live = lease.is_live();
+        let counts_for_company = live && self.counts_for_company(lease);
+        let mut slots = if live { lease.slots().count() } else { 0 };
         for (place, want, part) in attempt.changes() {
             let at = part.adds.position;
-            let own = lease.slots().find(|(_, slot)| slot.position == at);
+            let own = match part.own {
+                Some(number) => lease.slot(number.into()).map(|slot| (number.into(), slot)),
+                None if part.again => lease.slots().find(|(_, slot)| slot.position == at),
+                None => None,
+            };
             if part.reserved {
                 self.scopes.link(locks, at, part.key, &want.scope);
             } else if own.is_none() {
                 self.scopes.refer(at);
             }
+            // Before its slot: a process that dies in between leaves a count that is too
+            // high, not one that admits a call too many.
+            let calls = self.scopes.count(&part.adds, Change::one_more(attempt.emergency));
+            if want.counts
+                && let Some(noted) = taken.counts.get_mut(place)
+            {
+                *noted = Some(calls);
+            }
             if let Some((number, slot)) = own {
                 lease.set_slot(number, merged(slot, part.adds));
             } else {
-                let shown = (want.counts && want.scope.kind == ScopeKind::COMPANY)
+                let shown = (live && want.counts && want.scope.kind == ScopeKind::COMPANY)
                     .then(|| replaceable(lease, attempt))
                     .flatten();
                 replaced = replaced.or(shown.map(|(_, slot)| slot.position));
-                let number = shown.map_or_else(|| lease.slots().count(), |(number, _)| number);
+                let number = shown.map_or(slots, |(number, _)| number);
+                slots += usize::from(shown.is_none());
                 lease.set_slot(number, part.adds);
             }
-            self.scopes.count(&part.adds, 1);
             taken.added |= 1 << place;
             directions_only &= !want.counts || own.is_some_and(|(_, slot)| slot.any);
-            taken.second_company |=
-                counts_for_company && want.scope.kind == ScopeKind::COMPANY && part.adds.any;
+            let company = want.scope.kind == ScopeKind::COMPANY && part.adds.any;
+            taken.first_company |= company && !counts_for_company;
+            taken.second_company |= company && counts_for_company;
             for (direction, limit) in limits_added(want, part) {
                 lease.shorten(limit.longest);
                 if taken.exceeded.is_none() && attempt.enforcement.judges_rates() {
@@ -287,7 +302,7 @@ impl Ledger {
                 }
             }
         }
-        let held = directions_only && lease.is_live();
+        let held = directions_only && live;
         taken.outcome = if held { Outcome::Held } else { Outcome::Counted };
         replaced
     }
@@ -331,19 +346,16 @@ impl Ledger {
 }
 
 /// The limits for the counts that a part adds to.
-fn limits_added<'a>(
-    want: &'a Wanted<'_>,
-    part: &Part,
-) -> impl Iterator<Item = (Direction, &'a Limit)> {
-    let adds = part.adds;
-    want.limits().filter(move |(direction, _)| match direction {
-        Direction::Any => adds.any,
-        Direction::In => adds.inbound,
-        Direction::Out => adds.outbound,
-    })
+fn limits_added<'a>(want: &'a Wanted<'_>, part: &Part) -> [(Direction, &'a Limit); 2] {
+    static NONE: Limit = Limit::NONE;
+    let directed = part.adds.inbound || part.adds.outbound;
+    [
+        (Direction::Any, if part.adds.any { &want.limit } else { &NONE }),
+        (want.direction, if directed { &want.directed } else { &NONE }),
+    ]
 }
 
 /// A record that was found may be gone once its lock is left.
 fn forget_positions<const N: usize>(attempt: &mut Attempt<'_, N>) {
-    attempt.parts.iter_mut().for_each(|part| part.known = part.own);
+    attempt.parts.iter_mut().for_each(|part| part.known = part.own.is_some());
 }

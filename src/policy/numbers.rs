@@ -1,6 +1,6 @@
 //! The numbers behind a verdict.
 
-use crate::ledger::{Bound, Outcome, ScopeKind, Taken, Wanted};
+use crate::ledger::{Bound, Direction, Outcome, ScopeKind, Taken, Wanted};
 use crate::limiter::ClassId;
 
 /// Live calls and limits of the scopes that a verdict is about.
@@ -17,6 +17,8 @@ pub struct Numbers {
 pub struct Hit {
     /// Kind of the scope.
     pub kind: ScopeKind,
+    /// The calls that the limit is for.
+    pub direction: Direction,
     /// What is exceeded.
     pub bound: Bound,
     /// Calls there, this one included if it was counted.
@@ -34,6 +36,7 @@ impl Hit {
         let exceeded = taken.exceeded.filter(|_| judged)?;
         Some(Hit {
             kind: exceeded.kind,
+            direction: exceeded.direction,
             bound: exceeded.bound,
             calls: exceeded.calls + u32::from(taken.outcome == Outcome::Counted),
             limit: exceeded.limit,
@@ -45,7 +48,8 @@ impl Hit {
         let kind = ScopeKind::ROADWARRIOR;
         let at = wanted.iter().position(|want| want.scope.kind == kind)?;
         let calls = taken.counts.get(at).copied().flatten()?.any;
-        Some(Hit { kind, bound: Bound::Calls, calls, limit: wanted.get(at)?.limit.calls })
+        let limit = wanted.get(at)?.limit.calls;
+        Some(Hit { kind, direction: Direction::Any, bound: Bound::Calls, calls, limit })
     }
 }
 

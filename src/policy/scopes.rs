@@ -2,7 +2,6 @@
 
 use crate::ledger::{Direction, Limit, SCOPES, Scope, ScopeKind, Wanted};
 use crate::snapshot::{CompanyView, ScopeLimits, View};
-use crate::tables::NEAR;
 use crate::unset::is_unset;
 
 /// What is wrong with a text of scopes.
@@ -91,7 +90,7 @@ pub fn call_scopes<'a>(
     let (brand, limit) = company.brand();
     let of = |kind, id, calls| {
         let want = wanted(Scope { kind, id }, view.limits(kind, id), direction);
-        Wanted { limit: limit_beside(want.limit, calls), ..want }
+        Wanted { limit: limit_beside(view, want.limit, calls), ..want }
     };
     [of(ScopeKind::BRAND, brand, limit), of(ScopeKind::COMPANY, company.id(), company.max_calls())]
 }
@@ -99,40 +98,20 @@ pub fn call_scopes<'a>(
 /// The limit of all calls of a company or brand with so many `max_calls` in its own table.
 pub fn limit_of(view: &View<'_>, kind: ScopeKind, id: &[u8], max_calls: u32) -> Limit {
     let [any, ..] = *view.limits(kind, id);
-    limit_beside(any, max_calls)
+    limit_beside(view, any, max_calls)
 }
 
-/// A limit of limit_table beside `max_calls` of the company's or brand's own table.
-fn limit_beside(mut limit: Limit, max_calls: u32) -> Limit {
-    if limit.calls == 0 {
-        limit.near = NEAR;
-    }
-    within(limit, max_calls)
+/// A limit of limit_table beside `max_calls` of the company's or brand's own table. Where
+/// limit_table does not say when calls are near, the parameter does.
+fn limit_beside(view: &View<'_>, limit: Limit, max_calls: u32) -> Limit {
+    let near = if limit.near == 0 { view.near() } else { limit.near };
+    Limit { near, ..limit }.beside(max_calls)
 }
 
 fn wanted<'a>(scope: Scope<'a>, limits: &ScopeLimits, direction: Direction) -> Wanted<'a> {
     let [any, ..] = *limits;
     let directed = limits.get(direction as usize).copied().unwrap_or(Limit::NONE);
     Wanted { scope, direction, limit: any, directed, counts: true }
-}
-
-/// A limit beside one of so many calls, 0 for none: of both the lower one holds, for all
-/// calls and for those that are not emergencies.
-fn within(limit: Limit, calls: u32) -> Limit {
-    let calls = lower(calls, limit.calls);
-    let others = match limit.reserved {
-        0 => calls,
-        reserved => limit.calls.saturating_sub(reserved).min(calls),
-    };
-    Limit { calls, reserved: calls.saturating_sub(others), ..limit }
-}
-
-/// The lower one of two limits, of which 0 is off.
-fn lower(one: u32, other: u32) -> u32 {
-    match (one, other) {
-        (0, limit) | (limit, 0) => limit,
-        (one, other) => one.min(other),
-    }
 }
 
 #[cfg(test)]
@@ -151,30 +130,5 @@ mod tests {
         assert_eq!(read("did=7;x"), Err(BadScopes::NotAScope(b"x")));
         assert_eq!(read("=7"), Err(BadScopes::NotAScope(b"=7")));
         assert_eq!(read("company=7"), Err(BadScopes::NotNamed(b"company")));
-    }
-
-    #[test]
-    fn the_lower_limit_holds_and_none_is_none() {
-        assert_eq!(
-            [(0, 0), (5, 0), (0, 5), (3, 5), (5, 3)].map(|(a, b)| lower(a, b)),
-            [0, 5, 5, 3, 3]
-        );
-    }
-
-    #[test]
-    fn of_two_limits_the_lower_one_holds_for_normal_calls_too() {
-        let both = |calls, reserved, own| {
-            let limit = within(Limit { reserved, ..Limit::calls(calls) }, own);
-            (limit.calls, limit.reserved)
-        };
-        assert_eq!(both(100, 10, 0), (100, 10));
-        // All that are not emergencies have 5 and not none.
-        assert_eq!(both(100, 10, 5), (5, 0));
-        assert_eq!(both(100, 10, 90), (90, 0));
-        assert_eq!(both(100, 10, 95), (95, 5));
-        assert_eq!(both(100, 10, 200), (100, 10));
-        assert_eq!((both(0, 0, 5), both(5, 0, 0), both(0, 0, 0)), ((5, 0), (5, 0), (0, 0)));
-        // A row that leaves nothing to normal calls.
-        assert_eq!((both(3, 3, 0), both(3, 3, 2)), ((3, 3), (2, 2)));
     }
 }

@@ -57,6 +57,11 @@ impl Buckets {
         self.0.get(index as usize).is_some_and(|bucket| std::ptr::eq(bucket, locked.bucket))
     }
 
+    /// Their number.
+    pub fn count(&self) -> u32 {
+        self.0.len() as u32
+    }
+
     pub fn bytes(&self) -> usize {
         size_of_val(self.0)
     }

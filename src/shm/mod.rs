@@ -21,9 +21,7 @@ mod text;
 pub use area::{Area, page_size};
 pub use bitset::{BitSet, bits};
 pub use bucket::{Buckets, Locked};
-#[cfg(not(shuttle))]
-pub use mutex::takeovers;
-pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, on_long_wait};
+pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, on_long_wait, takeovers};
 pub use owner::process_id;
 pub use pool::{Pool, Record};
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};

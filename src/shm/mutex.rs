@@ -13,7 +13,11 @@ use std::time::Instant;
 use once_cell::sync::OnceCell;
 use parking_lot::lock_api::{GuardNoSend, Mutex, MutexGuard, RawMutex};
 
+#[cfg(not(shuttle))]
+use super::area::Area;
 use super::area::Shared;
+#[cfg(not(shuttle))]
+use super::atomic::AtomicU64;
 use super::atomic::{AtomicU32, Ordering::*};
 use super::owner::{id_of, own_process};
 #[cfg(not(shuttle))]
@@ -37,9 +41,9 @@ const LONG: Duration = Duration::from_secs(1);
 
 /// Called in a process that has waited for a lock for more than a second.
 static ON_LONG_WAIT: OnceCell<fn(u32)> = OnceCell::new();
-/// Locks that this process has taken over.
+/// Locks that were taken over by all processes that were forked since the first look.
 #[cfg(not(shuttle))]
-static TAKEOVERS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+static TAKEOVERS: OnceCell<&'static AtomicU64> = OnceCell::new();
 
 /// Sets what runs, with the id of the owner, where a wait for a lock lasts longer than a
 /// second. Only the first call has an effect.
@@ -47,10 +51,24 @@ pub fn on_long_wait(run: fn(owner: u32)) {
     let _ = ON_LONG_WAIT.set(run);
 }
 
-/// Locks that this process has taken over from owners that had ended.
+/// Locks that were taken over from owners that had ended, by this process or by those that
+/// share its first look with it. 0 if there is no memory to count them.
 #[cfg(not(shuttle))]
 pub fn takeovers() -> u64 {
-    TAKEOVERS.load(Relaxed)
+    TAKEOVERS.get_or_try_init(Area::share_atomic::<AtomicU64>).map_or(0, |all| all.load(Relaxed))
+}
+
+/// The scheduler's threads do not die.
+#[cfg(shuttle)]
+pub fn takeovers() -> u64 {
+    0
+}
+
+#[cfg(not(shuttle))]
+fn count_takeover() {
+    if let Some(all) = TAKEOVERS.get() {
+        all.fetch_add(1, Relaxed);
+    }
 }
 
 /// A wait for a lock.
@@ -166,7 +184,9 @@ impl RawSharedMutex {
             if seen == 0 || wait.has_ended(seen & !WAITERS) {
                 // Others may wait too, so the flag is kept with the lock.
                 if self.0.compare_exchange(seen, me | WAITERS, Acquire, Relaxed).is_ok() {
-                    TAKEOVERS.fetch_add(u64::from(seen != 0), Relaxed);
+                    if seen != 0 {
+                        count_takeover();
+                    }
                     return true;
                 }
                 continue;
@@ -234,7 +254,7 @@ impl RawShortMutex {
                 && wait.has_ended(owner)
                 && self.0.compare_exchange(owner, own_process(), Acquire, Relaxed).is_ok()
             {
-                TAKEOVERS.fetch_add(1, Relaxed);
+                count_takeover();
                 return;
             }
         }

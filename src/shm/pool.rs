@@ -88,6 +88,21 @@ where
         self.free.unused.fetch_update(Relaxed, Relaxed, raise).ok()
     }
 
+    /// Frees all records that are not in use, whatever processes that have died left of the
+    /// list. `in_use` is by position; nobody else takes or gives meanwhile.
+    pub fn repair(&self, in_use: &[bool]) {
+        let mut first = 0;
+        let free = in_use.iter().enumerate().filter(|(_, in_use)| !**in_use);
+        for (position, record) in free.filter_map(|(at, _)| Some((at, self.records.get(at)?))) {
+            record[0].store(first, Relaxed);
+            first = position as u64 + 1;
+        }
+        let head = self.free.head.load(Relaxed);
+        self.free.head.store(next_tag(head) | first, Release);
+        let live = in_use.iter().filter(|in_use| **in_use).count();
+        self.free.live.store(live as u32, Relaxed);
+    }
+
     /// The record at a position.
     pub fn get(&self, position: u32) -> Option<&'static Record<N>> {
         self.records.get(position as usize)

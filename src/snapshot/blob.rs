@@ -4,8 +4,8 @@
 //! word 0      magic          word 3..5   time of compilation (low, high)
 //! word 1      layout version word 5..7   hash key (4 words from 8)
 //! word 2      bytes in all   word 12..19 rows read per table, 19..25 of sources,
-//!                            25..30 of countries, 30 of ranges, 31 of limits
-//! word 32+2i  offset of section i in bytes, word 33+2i its length in bytes
+//!                            25..30 of countries, 30 of ranges, 31..33 of limits
+//! word 33+2i  offset of section i in bytes, word 34+2i its length in bytes
 //! ```
 
 use bytemuck::Pod;
@@ -13,7 +13,7 @@ use bytemuck::Pod;
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 /// Header size in words.
 pub const HEADER_WORDS: usize = 96;
 /// Sections begin at multiples of a pair of cache lines, which many processors
@@ -45,7 +45,9 @@ pub const WORD_NETWORKS: usize = 29;
 pub const WORD_CONTAINED: usize = 30;
 /// Header word: a bit for each kind of scope of which ids are listed.
 pub const WORD_LISTED: usize = 31;
-const WORD_SECTIONS: usize = 32;
+/// Header word: percent from which on calls are near a limit, where no row says it.
+pub const WORD_NEAR: usize = 32;
+const WORD_SECTIONS: usize = 33;
 
 /// Parts of the blob.
 #[derive(Clone, Copy)]

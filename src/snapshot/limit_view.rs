@@ -1,6 +1,6 @@
 //! Looks limits of scopes up.
 
-use super::blob::{Section, WORD_LISTED};
+use super::blob::{Section, WORD_LISTED, WORD_NEAR};
 use super::ids;
 use super::limits::{LimitRecord, NONE, ScopeLimits};
 use super::view::View;
@@ -18,6 +18,11 @@ impl<'a> View<'a> {
         }
         let defaults: &[ScopeLimits] = self.section(Section::KindLimits);
         defaults.get(kind.number()).unwrap_or(NONE)
+    }
+
+    /// [`Limit::near`] where no row of limits says it.
+    pub fn near(&self) -> u32 {
+        self.word(WORD_NEAR)
     }
 
     fn listed(&self, kind: ScopeKind, id: &[u8]) -> Option<&'a LimitRecord> {

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::blob::{Builder, Section, WORD_LISTED};
+use super::blob::{Builder, Section, WORD_LISTED, WORD_NEAR};
 use super::ids;
 use super::text::Text;
 use crate::ledger::{Direction, KINDS, Limit, ScopeKind};
@@ -49,7 +49,7 @@ pub(super) fn compile(
     text: &mut Text,
     out: &mut Builder,
 ) -> Option<()> {
-    let Limits { kinds, mut rows, .. } = limits;
+    let Limits { kinds, mut rows, near_percent, .. } = limits;
     let words = kinds.own().map(|word| Some([text.add(word)?, word.len() as u32]));
     out.section(Section::Kinds, &words.collect::<Option<Vec<[u32; 2]>>>()?)?;
     let of_kinds = rows.iter().any(|row| row.id.is_none());
@@ -86,5 +86,6 @@ pub(super) fn compile(
     out.section(Section::LimitIndex, &ids::build(key, ids.into_iter()))?;
     out.section(Section::KindLimits, if of_kinds { &defaults[..] } else { &[] })?;
     out.word(WORD_LISTED, listed);
+    out.word(WORD_NEAR, Limit::near_of(near_percent));
     Some(())
 }

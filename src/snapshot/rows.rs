@@ -62,7 +62,8 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
 
 fn limits(view: &View<'_>, out: &mut kept::RowWriter) {
     for (kind, id, direction, limit) in view.limit_rows() {
-        let Limit { rate, calls, reserved, longest, near } = *limit;
+        let Limit { rate, calls, reserved, longest, .. } = *limit;
+        let near = limit.near_percent();
         let numbers = [calls, rate.calls(), rate.window(), reserved, longest, near];
         let [a, b, c, d, e, f] = numbers.map(|number| number.to_string());
         let [a, b, c, d, e, f] = [&a, &b, &c, &d, &e, &f].map(|text| Some(text.as_bytes()));

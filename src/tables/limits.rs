@@ -9,9 +9,6 @@ use crate::ledger::{Direction, Limit, Rate, ScopeKind};
 const MAX_KIND: usize = 32;
 /// Stands for all ids of a kind that are not listed.
 const ALL_IDS: &[u8] = b"*";
-/// Percent of a limit from which on it is near, where a row does not say it.
-pub const NEAR: u32 = 80;
-
 /// The words of kinds. Those of the operator keep their numbers as long as Kamailio runs:
 /// live calls are counted under them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +69,8 @@ pub struct Limits {
     pub kinds: Kinds,
     /// The rows.
     pub rows: Vec<LimitRow>,
+    /// Percent of a limit from which on it is near, where no row says it; 0: never.
+    pub near_percent: u32,
     /// Ms by which the clock may show too early a time.
     tick: u32,
     seen: HashSet<Place>,
@@ -79,8 +78,8 @@ pub struct Limits {
 
 impl Limits {
     /// None, where these words are known.
-    pub fn new(kinds: Kinds, tick: u32) -> Self {
-        Limits { kinds, tick, ..Limits::default() }
+    pub fn new(kinds: Kinds, near_percent: u32, tick: u32) -> Self {
+        Limits { kinds, near_percent, tick, ..Limits::default() }
     }
 
     /// Takes a row; its values stand in the order of the table's columns.
@@ -99,12 +98,15 @@ impl Limits {
         let direction = self::direction(direction).map_err(named)?;
         let of = |column: &str, value, most| number(column, value, most).map_err(named);
         let calls = of("max_calls", calls, MAX_CALLS)?;
-        let near = if near.is_none() { NEAR } else { of("near_percent", near, 100)? };
+        let near = match near {
+            None => self.near_percent,
+            _ => of("near_percent", near, 100)?,
+        };
         let limit = Limit {
             calls,
             reserved: of("reserved", reserved, calls)?,
             longest: of("longest", longest, MAX_CALLS)?,
-            near,
+            near: Limit::near_of(near),
             rate: self.rate(new, window).map_err(named)?,
         };
         let kind = self.kinds.kind(word)?;
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_null_is_off_and_words_get_numbers_in_turn() {
-        let mut limits = Limits::new(Kinds::of([&b"did"[..]].into_iter()), 4);
+        let mut limits = Limits::new(Kinds::of([&b"did"[..]].into_iter()), 80, 4);
         let nothing = ["NULL"; 7];
         let with = |kind, id| {
             let [a, b, c, d, e, f, g] = nothing;
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_bad_row_is_named() {
-        let mut limits = Limits::new(Kinds::default(), 4);
+        let mut limits = Limits::new(Kinds::default(), 80, 4);
         let mut bad = |values: [&str; 9], wrong: &str| {
             let error = error(&mut limits, values);
             assert!(error.contains(wrong), "{error} lacks {wrong}");
@@ -237,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_scope_has_one_row_for_a_direction_and_there_are_twelve_words() {
-        let mut limits = Limits::new(Kinds::default(), 4);
+        let mut limits = Limits::new(Kinds::default(), 80, 4);
         let n = "NULL";
         for n in 0..12 {
             let word = format!("w{n}");

@@ -15,7 +15,7 @@ use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::{ClassId, ClassNames};
 
-type Ids = HashMap<Box<[u8]>, u32>;
+pub(super) type Ids = HashMap<Box<[u8]>, u32>;
 
 /// What a company with a filter grants.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,12 +31,14 @@ pub struct Loader {
     bad_rows: BadRows,
     pub(super) config: Configuration,
     problems: Problems,
-    brands: Ids,
-    companies: Ids,
+    pub(super) brands: Ids,
+    pub(super) companies: Ids,
     users: Ids,
     /// Row of each company, and what is listed for it.
     pub(super) granted: Vec<(u64, Granted)>,
     pub(super) country_rows: Vec<u64>,
+    /// Row of each limit.
+    pub(super) limit_rows: Vec<u64>,
     /// Users whose AoR has no domain: row and AoR of the first one, and how many.
     pub(super) first_bare: Option<(u64, Box<[u8]>)>,
     pub(super) bare_users: u64,
@@ -58,6 +60,7 @@ impl Loader {
             users: Ids::new(),
             granted: Vec::new(),
             country_rows: Vec::new(),
+            limit_rows: Vec::new(),
             first_bare: None,
             bare_users: 0,
             classes: ClassNames::default(),
@@ -108,7 +111,7 @@ impl Loader {
             (Table::User, &[aor, company, calls]) => self.user(aor, company, calls, number),
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
             (Table::Limit, values) if let Ok(values) = values.try_into() => {
-                self.config.limits.row(values)
+                self.config.limits.row(values).map(|()| self.limit_rows.push(number))
             }
             _ => Err(format!(
                 "{} columns where {} are expected",
@@ -133,6 +136,7 @@ impl Loader {
         self.warn_of_empty_filters();
         self.warn_of_useless_countries();
         self.warn_of_bare_users();
+        self.warn_of_limits();
         Ok((self.config, self.problems))
     }
 

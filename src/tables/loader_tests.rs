@@ -213,3 +213,45 @@ fn null_numbers_are_zero_and_a_null_filter_is_off() {
     assert!(!config.companies[1].ip_filter);
     assert_eq!(config.companies[1].max_calls, 0);
 }
+
+#[test]
+fn reserved_slots_that_are_cut_and_limits_of_nobody_are_warned_of() {
+    fn of<'a>(
+        kind: &'a [u8],
+        id: &'a [u8],
+        direction: &'a [u8],
+        calls: &'a [u8],
+    ) -> [Column<'a>; 9] {
+        let reserved: &[u8] = b"5";
+        let (kind, id, direction) = (Some(kind), Some(id), Some(direction));
+        [kind, id, direction, Some(calls), None, None, Some(reserved), None, None]
+    }
+    let small = [Some(&b"small"[..]), Some(b"b1"), None, Some(b"7")];
+    let tiny = [Some(&b"tiny"[..]), Some(b"b1"), None, Some(b"3")];
+    let loader = load(
+        BadRows::Fail,
+        &[
+            (Table::Company, &small),
+            (Table::Company, &tiny),
+            (Table::Limit, &of(b"company", b"*", b"any", b"10")),
+            (Table::Limit, &of(b"company", b"small", b"in", b"10")),
+            (Table::Limit, &of(b"brand", b"b1", b"any", b"12")),
+            (Table::Limit, &of(b"company", b"gone", b"any", b"10")),
+            (Table::Limit, &of(b"carrier", b"north", b"any", b"10")),
+            (Table::Limit, &of(b"company", b"c1", b"any", b"10")),
+        ],
+    );
+    let Ok((config, _)) = loader.finish() else { panic!("bad rows") };
+    let texts: Vec<_> = config.warnings.kept().iter().map(|p| p.to_string()).collect();
+    let of_limits: Vec<_> = texts.iter().filter(|text| text.starts_with("limits")).collect();
+    assert_eq!(
+        of_limits,
+        [
+            "limits row 1: company \"small\": 2 of 5 reserved slots can be used, since its own \
+             max_calls 7 is lower than 10 (and 1 more like it)",
+            "limits row 3: brand \"b1\": 3 of 5 reserved slots can be used, since its own max_calls \
+             10 is lower than 12",
+            "limits row 4: company \"gone\" is not known, so nothing is limited",
+        ]
+    );
+}

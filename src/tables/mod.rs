@@ -10,7 +10,7 @@ mod source;
 mod value;
 mod warnings;
 
-pub use limits::{Kinds, LimitRow, Limits, NEAR};
+pub use limits::{Kinds, LimitRow, Limits};
 pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};

@@ -1,8 +1,11 @@
 //! Rows that are valid but look like a mistake, found when all tables are read.
 
-use super::loader::{Granted, Loader};
+use std::collections::HashSet;
+
+use super::loader::{Granted, Ids, Loader};
 use super::value::quoted;
-use super::{Problem, Table};
+use super::{LimitRow, Problem, Table};
+use crate::ledger::{Direction, ScopeKind};
 
 impl Loader {
     /// A filter under which nothing is listed rejects everything.
@@ -46,6 +49,44 @@ impl Loader {
         self.config.warnings.add(|| Problem { table, row: *row, text });
     }
 
+    /// Limits of companies and brands that are not there, or whose slots for emergencies are
+    /// cut by a lower `max_calls` in the table of companies or brands.
+    pub(super) fn warn_of_limits(&mut self) {
+        let companies: Vec<_> =
+            self.config.companies.iter().map(|c| (&*c.id, c.max_calls)).collect();
+        let brands: Vec<_> = self.config.brands.iter().map(|b| (&*b.id, b.max_calls)).collect();
+        let mut found = self.limits_to_warn_of(ScopeKind::COMPANY, &self.companies, &companies);
+        found.extend(self.limits_to_warn_of(ScopeKind::BRAND, &self.brands, &brands));
+        found.sort_unstable();
+        let table = self.table_name(Table::Limit);
+        for (row, text) in found {
+            self.config.warnings.add(|| Problem { table: table.clone(), row, text });
+        }
+    }
+
+    fn limits_to_warn_of(
+        &self,
+        kind: ScopeKind,
+        known: &Ids,
+        own: &[(&[u8], u32)],
+    ) -> Vec<(u64, String)> {
+        let all = self.config.limits.rows.iter().zip(&self.limit_rows);
+        let all = all.filter(|(row, _)| row.kind == kind);
+        let listed = all.clone().filter(|(row, _)| row.direction == Direction::Any);
+        let listed: HashSet<&[u8]> = listed.filter_map(|(row, _)| row.id.as_deref()).collect();
+        let word = String::from_utf8_lossy(kind.word().unwrap_or_default());
+        let warning = |row: &LimitRow| match &row.id {
+            Some(id) => match known.get(id).and_then(|at| own.get(*at as usize)) {
+                None => Some(format!("{word} {} is not known, so nothing is limited", quoted(id))),
+                Some(own) => cut(row, &word, &mut [*own].into_iter()),
+            },
+            None => {
+                cut(row, &word, &mut own.iter().filter(|(id, _)| !listed.contains(id)).copied())
+            }
+        };
+        all.filter_map(|(row, number)| Some((*number, warning(row)?))).collect()
+    }
+
     /// Scripts ask for `user@domain`, which is not found where only the user is listed.
     pub(super) fn warn_of_bare_users(&mut self) {
         let Some((row, aor)) = self.first_bare.take() else { return };
@@ -60,4 +101,27 @@ impl Loader {
         );
         self.config.warnings.add(|| Problem { table, row, text });
     }
+}
+
+/// What to say of a row of which the `max_calls` of some of these scopes cut the reserved slots.
+fn cut(row: &LimitRow, word: &str, own: &mut dyn Iterator<Item = (&[u8], u32)>) -> Option<String> {
+    let LimitRow { limit, direction: Direction::Any, .. } = row else { return None };
+    if limit.reserved == 0 {
+        return None;
+    }
+    let left = |calls: u32| limit.beside(calls).reserved;
+    let mut cut = own.filter(|(_, calls)| left(*calls) < limit.reserved);
+    let (id, calls) = cut.next()?;
+    let more = match cut.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more like it)"),
+    };
+    Some(format!(
+        "{word} {}: {} of {} reserved slots can be used, since its own max_calls {calls} is lower \
+         than {}{more}",
+        quoted(id),
+        left(calls),
+        limit.reserved,
+        limit.calls
+    ))
 }

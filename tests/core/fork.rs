@@ -43,3 +43,39 @@ pub fn fork_all(count: usize, act: impl Fn(usize) -> bool) {
     let children: Vec<_> = (0..count).map(|n| Child::start(|| i32::from(!act(n)))).collect();
     children.into_iter().for_each(Child::wait);
 }
+
+/// A forked process that goes on by instructions.
+pub struct Stepped(Child);
+
+impl Stepped {
+    /// As [`Child::start`]; it waits before `act`.
+    pub fn start(act: impl FnOnce() -> i32) -> Self {
+        let null = std::ptr::null_mut::<libc::c_void>();
+        let child = Child::start(|| {
+            // SAFETY: system calls of this process about itself.
+            unsafe {
+                libc::ptrace(libc::PTRACE_TRACEME, 0, null, null);
+                libc::raise(libc::SIGSTOP);
+            }
+            act()
+        });
+        let status = child.status();
+        assert!(libc::WIFSTOPPED(status), "it cannot be traced: {status}");
+        Stepped(child)
+    }
+
+    /// Executes so many instructions, and kills it. Whether it had ended before.
+    pub fn step_and_kill(self, instructions: usize) -> bool {
+        let Stepped(child) = self;
+        let null = std::ptr::null_mut::<libc::c_void>();
+        for _ in 0..instructions {
+            // SAFETY: the child is traced by this thread, and stopped.
+            unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, child.0, null, null) };
+            if libc::WIFEXITED(child.status()) {
+                return true;
+            }
+        }
+        child.kill();
+        false
+    }
+}

@@ -23,7 +23,6 @@ struct Slot {
     any: bool,
     inbound: bool,
     outbound: bool,
-    emergency: bool,
 }
 
 #[derive(Clone, Default)]
@@ -96,7 +95,7 @@ impl Model {
                 calls.any += 1;
                 calls.inbound += u32::from(slot.inbound);
                 calls.outbound += u32::from(slot.outbound);
-                calls.emergencies += u32::from(slot.emergency);
+                calls.emergencies += u32::from(lease.emergency);
             }
         }
         calls
@@ -109,14 +108,12 @@ impl Model {
             Direction::In => slot.inbound,
             Direction::Out => slot.outbound,
         };
-        let slots: Vec<_> = self
-            .leases
-            .values()
-            .filter(|lease| lease.live)
-            .flat_map(|lease| lease.scopes.iter().filter(|(of, s)| *of == name && counts(s)))
-            .collect();
-        let others = slots.iter().filter(|(_, slot)| !slot.emergency).count();
-        (slots.len() as u32, others as u32)
+        let in_it = |lease: &&Lease| {
+            lease.live && lease.scopes.iter().any(|(of, slot)| *of == name && counts(slot))
+        };
+        let leases = || self.leases.values().filter(in_it);
+        let others = leases().filter(|lease| !lease.emergency).count();
+        (leases().count() as u32, others as u32)
     }
 
     fn take(&mut self, attempt: &Attempt) -> (Outcome, Option<Exceeded>) {
@@ -128,24 +125,34 @@ impl Model {
         }) {
             return (Outcome::Duplicate, None);
         }
+        // That a call is an emergency holds for all of it, whatever becomes of the attempt.
+        let emergency = attempt.emergency || live.as_ref().is_some_and(|lease| lease.emergency);
+        let live = live.map(|lease| Lease { emergency, ..lease });
+        if let Some(lease) = &live {
+            self.leases.insert(attempt.dialog, lease.clone());
+        }
         let before = live.as_ref().map(|lease| lease.scopes.clone()).unwrap_or_default();
         let has = |kind: ScopeKind| before.iter().any(|((of, _), _)| *of == kind);
-        let held_company = attempt.wants.iter().any(|want| {
-            want.name.0 == ScopeKind::COMPANY
-                && want.counts
-                && before.iter().any(|(of, slot)| *of == want.name && slot.any)
-        });
+        let counts_in = |name: Name| before.iter().any(|(of, slot)| *of == name && slot.any);
         // What each wanted scope adds, in order.
         let mut after = before.clone();
         let mut adds = Vec::new();
         for (at, want) in attempt.wants.iter().enumerate() {
             let kind = want.name.0;
-            if kind == ScopeKind::BRAND && held_company {
+            // A brand's company is the next one. The call stays in the brand that it had.
+            let mut next = attempt.wants[at..].iter();
+            let company = next.find(|want| want.counts && want.name.0 == ScopeKind::COMPANY);
+            if kind == ScopeKind::BRAND
+                && company.is_some_and(|company| counts_in(company.name))
+                && !counts_in(want.name)
+            {
                 continue;
             }
             let own = after.iter_mut().find(|(of, _)| *of == want.name);
             if !want.counts {
-                if !after.iter().any(|((of, _), _)| *of == kind) {
+                let counts = |want: &Want| want.counts && want.name.0 == kind;
+                let is_shown = after.iter().any(|((of, _), _)| *of == kind);
+                if !is_shown && !attempt.wants.iter().any(counts) {
                     after.push((want.name, Slot::default()));
                     adds.push((at, vec![], true));
                 }
@@ -155,7 +162,6 @@ impl Model {
             let mut directions = Vec::new();
             if !slot.any {
                 slot.any = true;
-                slot.emergency = attempt.emergency;
                 directions.push(Direction::Any);
             }
             for (direction, on) in
@@ -206,7 +212,7 @@ impl Model {
         if after.len() > SCOPES {
             return (Outcome::TooMany, None);
         }
-        let exceeded = match self.judge(attempt, &adds) {
+        let exceeded = match self.judge(attempt, &adds, emergency) {
             Ok(exceeded) => exceeded,
             Err(refused) => return (Outcome::Refused, Some(refused)),
         };
@@ -224,7 +230,7 @@ impl Model {
             ..Lease::default()
         });
         lease.live = true;
-        lease.emergency |= attempt.emergency;
+        lease.emergency = emergency;
         lease.scopes = after;
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         for (want, direction, limit) in limits(attempt, &adds) {
@@ -247,13 +253,14 @@ impl Model {
         &self,
         attempt: &Attempt,
         adds: &[(usize, Vec<Direction>, bool)],
+        emergency: bool,
     ) -> Result<Option<Exceeded>, Exceeded> {
         let mut first = None;
         for (at, directions, _) in adds {
             let want = &attempt.wants[*at];
             for (_, direction, limit) in limits_of(want, directions) {
                 let Some((bound, calls, admitted)) =
-                    self.exceeds(want.name, direction, &limit, attempt)
+                    self.exceeds(want.name, direction, &limit, (attempt, emergency))
                 else {
                     continue;
                 };
@@ -278,14 +285,14 @@ impl Model {
         name: Name,
         direction: Direction,
         limit: &Limit,
-        attempt: &Attempt,
+        (attempt, emergency): (&Attempt, bool),
     ) -> Option<(Bound, u32, u32)> {
         let (calls, others) = self.counted(name, direction);
         let unreserved = limit.calls.saturating_sub(limit.reserved);
         if limit.calls > 0 && calls >= limit.calls {
             return Some((Bound::Calls, calls, limit.calls));
         }
-        if limit.calls > 0 && limit.reserved > 0 && !attempt.emergency && others >= unreserved {
+        if limit.calls > 0 && limit.reserved > 0 && !emergency && others >= unreserved {
             return Some((Bound::Unreserved, others, unreserved));
         }
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
@@ -417,7 +424,10 @@ fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
         now: attempt.now,
         came: attempt.came,
     };
-    [ledger.foretell(&wanted, attempt.came), ledger.take(&call, &wanted, attempt.enforcement)]
+    [
+        ledger.foretell(&wanted, false, attempt.came),
+        ledger.take(&call, &wanted, attempt.enforcement),
+    ]
 }
 
 proptest! {

@@ -237,9 +237,9 @@ fn a_rate_admits_its_calls_and_no_more_in_a_window() {
     }
     // What is refused, forced, foretold, or an emergency uses nothing up.
     for _ in 0..5 {
-        let foretold = ledger.foretell(&wanted, 11_500);
+        let foretold = ledger.foretell(&wanted, false, 11_500);
         assert_eq!((foretold.outcome, foretold.exceeded.map(|exceeded| exceeded.bound)), refused);
-        assert_eq!(ledger.foretell(&wanted, 12_000).outcome, Outcome::Counted);
+        assert_eq!(ledger.foretell(&wanted, false, 12_000).outcome, Outcome::Counted);
         assert_eq!(attempt(11_500, Enforcement::Full, false), refused);
         let told = (Outcome::Counted, Some(Bound::Rate));
         assert_eq!(attempt(11_500, Enforcement::Monitor, false), told);

@@ -28,9 +28,13 @@ mod host;
 mod imports;
 mod ledger;
 #[cfg(not(shuttle))]
+mod ledger_added;
+#[cfg(not(shuttle))]
 mod ledger_forked;
 #[cfg(shuttle)]
 mod ledger_interleaved;
+#[cfg(not(shuttle))]
+mod ledger_killed;
 #[cfg(not(shuttle))]
 mod ledger_model;
 #[cfg(not(shuttle))]

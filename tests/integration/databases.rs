@@ -338,7 +338,8 @@ fn the_guides_views_of_a_table_of_tenants_load() {
     let mut blocks = guide.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     server.run(
         "SET foreign_key_checks = 0; DROP TABLE sipwarden_brand, sipwarden_company,
-        sipwarden_company_address, sipwarden_company_country, sipwarden_user, sipwarden_trusted;",
+        sipwarden_company_address, sipwarden_company_country, sipwarden_user, sipwarden_trusted,
+        sipwarden_limit;",
     );
     server.run(blocks.next().unwrap());
     server.run(
@@ -346,16 +347,18 @@ fn the_guides_views_of_a_table_of_tenants_load() {
             (8, 'eight.example', 3, NULL, NULL, 1), (9, 'gone.example', 3, 1, NULL, 0);
         INSERT INTO tenant_ips VALUES (7, '127.0.1.0/24'), (7, '2001:db8::/32'), (9, '127.0.9.0/24');
         INSERT INTO extensions VALUES (1, 7, 'alice', 1), (2, 8, 'bob', 0), (3, 9, 'eve', 1);
-        INSERT INTO carriers VALUES ('192.0.2.1');",
+        INSERT INTO carriers VALUES ('192.0.2.1', 30), ('192.0.2.2', NULL);",
     );
+    server.run(blocks.next().unwrap());
     server.run(blocks.next().unwrap());
     let class =
         "modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:2000;window:2;block:0\")\n";
-    let mut config = Config::new(&server.url()).settings(class);
+    let table = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
+    let mut config = Config::new(&server.url()).settings(class).settings(table);
     config.modules = server.driver().into();
     let kamailio = config.start();
     let log = kamailio.log();
-    let rows = "2 brands, 2 companies, 2 ranges, 0 countries, 2 users, 1 trusted";
+    let rows = "2 brands, 2 companies, 2 ranges, 0 countries, 2 users, 2 trusted, 2 limits";
     assert!(log.contains(rows), "{log}");
     let phone = Phone::new("127.0.1.1", kamailio.address());
     assert_eq!(phone.ask("7").reason, "granted_range");

@@ -86,9 +86,9 @@ const AORS: usize = 300;
 /// How often each does.
 const TIMES: usize = 2;
 
-fn two_proxies_share_the_audit_table(server: &Server) {
+fn two_proxies_share_the_audit_table(server: &Server, patience: &str) {
     server.run("INSERT INTO sipwarden_brand VALUES ('b', 0); INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);");
-    let proxies = [server.audited().start(), server.audited().start()];
+    let proxies = [(); 2].map(|()| server.audited().settings(patience).start());
     let ask = |kamailio: &Kamailio| {
         let phone = Phone::new("127.9.0.1", kamailio.address());
         for n in 0..TIMES * AORS {
@@ -123,10 +123,12 @@ fn two_proxies_share_the_audit_table(server: &Server) {
 
 #[test]
 fn mariadb_is_shared() {
-    two_proxies_share_the_audit_table(&Server::mariadb());
+    // With its two seconds the driver repeats, on a busy machine, what has been written.
+    let patience = "modparam(\"db_mysql\", \"timeout_interval\", 30)\n";
+    two_proxies_share_the_audit_table(&Server::mariadb(), patience);
 }
 
 #[test]
 fn postgresql_is_shared() {
-    two_proxies_share_the_audit_table(&Server::postgres());
+    two_proxies_share_the_audit_table(&Server::postgres(), "");
 }

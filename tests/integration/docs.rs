@@ -14,7 +14,7 @@ fn project(file: &str) -> std::path::PathBuf {
 }
 
 /// The text between the markers of `name` must be `expected`.
-fn check(file: &str, name: &str, expected: &str) {
+pub fn check(file: &str, name: &str, expected: &str) {
     let path = project(file);
     let text = fs::read_to_string(&path).unwrap();
     let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));

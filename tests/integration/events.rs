@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{ANSWER_VERDICT, Config, Kamailio};
 use crate::support::servers::Server;
 use crate::support::sip::Phone;
@@ -418,9 +419,11 @@ fn a_monitored_call_above_the_limit_is_counted_and_reported() {
     assert_eq!(kamailio.counter("cc_monitored"), 1);
     assert_eq!(kamailio.counter("roadwarrior_limit"), 2);
     let top = kamailio.rpc("sipwarden.top", json!([5]));
-    let company = json!({"company": "c", "brand": "b", "calls": 3, "max_calls": 2, "percent": 150});
+    let load = |max_calls, percent, near| json!({"brand": "b", "calls": 3, "max_calls": max_calls, "percent": percent, "near_percent": 80, "near": near});
+    let mut company = load(2, 150, 1);
+    company["company"] = json!("c");
     assert_eq!(top["companies"], json!([company]));
-    assert_eq!(top["brands"], json!([{"brand": "b", "calls": 3, "max_calls": 0, "percent": 0}]));
+    assert_eq!(top["brands"], json!([load(0, 0, 0)]));
     let reasons = wait_for("both reports", || {
         let denied = kamailio.rpc("sipwarden.denied", json!([]));
         let list = denied["denied"].as_array().unwrap().clone();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio, free_port};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::servers::Server;
@@ -18,7 +19,7 @@ INSERT INTO sipwarden_company VALUES ('a', 'x', 0, 100), ('b', 'y', 0, 100);
 ";
 
 /// Asks what the headers say, and relays. A refusal names what refused.
-const ROUTES: &str = r#"
+pub const ROUTES: &str = r#"
 request_route {
     if (has_totag()) {
         if (loose_route()) { t_relay(); }
@@ -42,14 +43,14 @@ event_route[sipwarden:limit] {
     xlog("L_NOTICE", "event $swd(event) $swd(reason) $swd(limit_kind)=$swd(limit_id) $swd(calls)/$swd(limit)\n");
 }
 event_route[sipwarden:expired] {
-    xlog("L_NOTICE", "event $swd(event) $swd(reason) of $swd(company)\n");
+    xlog("L_NOTICE", "event $swd(event) $swd(reason) of $swd(company) monitored $swd(monitored)\n");
 }
 "#;
 
-struct Stage {
-    kamailio: Kamailio,
-    config: Config,
-    endpoint: Endpoint,
+pub struct Stage {
+    pub kamailio: Kamailio,
+    pub config: Config,
+    pub endpoint: Endpoint,
     callee: AutoCallee,
     db: Sqlite,
     folder: Folder,
@@ -61,7 +62,7 @@ impl Stage {
         Self::with(rows, ROUTES, |config| config.settings(settings))
     }
 
-    fn with(rows: &str, routes: &str, change: impl FnOnce(Config) -> Config) -> Self {
+    pub fn with(rows: &str, routes: &str, change: impl FnOnce(Config) -> Config) -> Self {
         let folder = Folder::new();
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(TENANTS);
@@ -77,7 +78,7 @@ impl Stage {
     }
 
     /// A call with these headers: it is up, or the reason of its refusal.
-    fn call(&self, headers: &[(&str, &str)]) -> Result<Caller<'_>, String> {
+    pub fn call(&self, headers: &[(&str, &str)]) -> Result<Caller<'_>, String> {
         let lines: String =
             headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let mut call = Caller::new(&self.endpoint, self.kamailio.address(), "a", &lines);
@@ -97,7 +98,7 @@ impl Stage {
     }
 
     /// A call of company a with these flags and scopes.
-    fn scoped(&self, flags: &str, scopes: &str) -> Result<Caller<'_>, String> {
+    pub fn scoped(&self, flags: &str, scopes: &str) -> Result<Caller<'_>, String> {
         self.call(&[("X-Company", "a"), ("X-Flags", flags), ("X-Scopes", scopes)])
     }
 
@@ -105,12 +106,12 @@ impl Stage {
         self.scoped(flags, scopes).err().expect("the call was admitted")
     }
 
-    fn hang_up(&self, mut call: Caller<'_>) {
+    pub fn hang_up(&self, mut call: Caller<'_>) {
         call.within("BYE");
     }
 
     /// All calls have gone, and nothing of them is left.
-    fn end(&self, calls: Vec<Caller<'_>>) {
+    pub fn end(&self, calls: Vec<Caller<'_>>) {
         calls.into_iter().for_each(|call| self.hang_up(call));
         wait_for_calls(&self.kamailio, "a", 0);
         wait_for_calls(&self.kamailio, "b", 0);
@@ -280,7 +281,7 @@ fn a_longest_call_is_ended_with_a_bye_to_both_ends() {
     assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*short.call_id)));
     wait_for_calls(&stage.kamailio, "a", 1);
     wait_for("the event", || {
-        stage.kamailio.log().contains("event call_expired longest of a").then_some(())
+        stage.kamailio.log().contains("event call_expired longest of a monitored 0").then_some(())
     });
     wait_for("the log", || {
         stage.kamailio.log().contains("both ends were sent a BYE").then_some(())
@@ -306,7 +307,7 @@ fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
     wait_for("the event", || {
         let log = stage.kamailio.log();
         let told = log.contains("goes on in monitor mode, else it would be ended");
-        (told && log.contains("event call_expired longest of a")).then_some(())
+        (told && log.contains("event call_expired longest of a monitored 1")).then_some(())
     });
     assert_eq!(stage.kamailio.counter("calls_expired"), 0);
     wait_for_calls(&stage.kamailio, "a", 1);
@@ -314,7 +315,7 @@ fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
 }
 
 /// Kamailio's own schema of the dialog module.
-fn dialog_database(folder: &Folder) -> Sqlite {
+pub fn dialog_database(folder: &Folder) -> Sqlite {
     let db = Sqlite::empty(folder.join("dialogs.sqlite"));
     db.run("PRAGMA journal_mode=WAL;");
     for name in ["standard", "dialog"] {
@@ -324,15 +325,19 @@ fn dialog_database(folder: &Folder) -> Sqlite {
     db
 }
 
+pub fn persistent(dialogs: &Sqlite) -> String {
+    format!(
+        "modparam(\"dialog\", \"db_mode\", 2)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
+         modparam(\"dialog\", \"db_update_period\", 1)\n",
+        dialogs.url()
+    )
+}
+
 #[test]
 fn a_restart_restores_all_scopes_of_a_call() {
     let folder = Folder::new();
     let dialogs = dialog_database(&folder);
-    let settings = format!(
-        "modparam(\"dialog\", \"db_mode\", 2)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
-         modparam(\"dialog\", \"db_update_period\", 1)\n",
-        dialogs.url()
-    );
+    let settings = persistent(&dialogs);
     let mut stage = Stage::new(
         "INSERT INTO sipwarden_limit (kind, id, direction, max_calls, longest) VALUES
              ('carrier', 'x|# %', 'out', 1, NULL), ('did', '*', 'in', 1, 3600),

@@ -336,7 +336,7 @@ fn the_example_bans_who_guesses_at_subscribers() {
         "INSERT INTO subscriber (username, domain, password) VALUES ('phone', 'test.invalid', 'right'),
             ('bob', 'test.invalid', 'secret');",
     );
-    let gateway = crate::support::call::AutoCallee::start("127.0.0.1");
+    let gateway = crate::support::callee::AutoCallee::start("127.0.0.1");
     let defines = [("WITH_AUTH", "1".into()), ("AUTH_DB_URL", format!("\"{}\"", db.url()))];
     // auth_check with two arguments is ours, with three auth_db's.
     let edits = [

@@ -8,7 +8,7 @@ use crate::random::next;
 use crate::support::call::{Caller, Endpoint, Message};
 use crate::support::proxy::{assert_nothing_left, config};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, Going, wait_up_to};
+use crate::support::{Folder, Going, wait_for, wait_up_to};
 use serde_json::json;
 
 const CALLS: usize = 10_000;
@@ -153,12 +153,22 @@ fn ten_thousand_random_endings_leave_nothing() {
     let db = Sqlite::create(folder.join("tables.sqlite"));
     db.run(
         "INSERT INTO sipwarden_brand VALUES ('b', 0);
-            INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);
-            INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 3);",
+            INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0), ('d', 'b', 1, 0);
+            INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 3);
+            INSERT INTO sipwarden_limit (kind, id, direction, max_calls, max_new, window_seconds)
+                VALUES ('carrier', '*', 'any', 1000, 60000, 1), ('did', '*', 'in', 1000, 60000, 2),
+                ('user', '*', 'out', 1000, NULL, NULL), ('company', '*', 'in', 1000, NULL, NULL);",
     );
     let callee_end = Endpoint::new("127.0.0.1");
-    let mut config = config(&db.url(), callee_end.address());
+    let mut config = config(&db.url(), callee_end.address())
+        .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
     config.workers = 8;
+    // Two companies, a carrier, a user, and a called number on the way in.
+    let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
+    assert_eq!(config.routes.matches(asked).count(), 1);
+    let asks = "cc_limit(\"$fd\", \"o\", \"carrier=$hdr(X-Carrier);user=$fU@$fd\") \
+                || !cc_limit(\"d\", \"i\", \"did=$hdr(X-Did)\")";
+    config.routes = config.routes.replace(asked, asks);
     let kamailio = config.start();
     let calls = Going::begin();
     let mut tally: HashMap<String, usize> = HashMap::new();
@@ -184,7 +194,11 @@ fn ten_thousand_random_endings_leave_nothing() {
                     &caller,
                     kamailio.address(),
                     "c",
-                    &format!("X-Plan: {plan:?}\r\n{doing}"),
+                    &format!(
+                        "X-Plan: {plan:?}\r\n{doing}X-Carrier: {}\r\nX-Did: {}\r\n",
+                        begun % 3,
+                        begun % 97
+                    ),
                 );
                 call.invite();
                 begun += 1;
@@ -219,4 +233,11 @@ fn ten_thousand_random_endings_leave_nothing() {
         (kamailio.rpc("sipwarden.stats", json!([]))["calls"] == 0).then_some(())
     });
     assert_nothing_left(&kamailio);
+    for company in ["c", "d"] {
+        assert_eq!(kamailio.rpc("sipwarden.company", json!([company]))["calls"], 0);
+    }
+    // The records of carriers and numbers go when their rates have forgotten all calls.
+    wait_for("all scopes to go", || {
+        (kamailio.rpc("sipwarden.stats", json!([]))["call_scopes_idle"] == 0).then_some(())
+    });
 }

@@ -174,6 +174,112 @@ fn the_page_shows_what_is_going_on_and_unblocks() {
     assert_eq!(browser.text("#state"), "no answer");
 }
 
+#[test]
+fn limits_of_your_own_are_shown_with_kinds_ids_and_directions() {
+    let server = Server::start(&format!(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 4), ('filtered', 'b', 1, 0);
+        INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt');
+        INSERT INTO sipwarden_limit (kind, id, direction, max_calls, near_percent, reserved, longest) VALUES
+            ('carrier', 'north', 'any', 4, 50, 1, 7200), ('did', '*', 'out', 2, NULL, NULL, NULL),
+            ('carrier', '{}', 'any', 9, NULL, NULL, NULL);
+        INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES ('user', '*', 3, 60);",
+        HOSTILE.replace('\'', "''")
+    ));
+    let phone = Endpoint::new("127.50.0.1");
+    let dial = |scopes: &str| {
+        let headers = headers("c", "alice") + &format!("X-Scopes: {scopes}\r\n");
+        let mut caller = Caller::new(&phone, server.example.address(), "x.example", &headers);
+        caller.invite();
+        if caller.final_reply().status() == Some(200) {
+            caller.ack();
+        }
+        caller
+    };
+    dial("carrier=north;did=+341;user=bob@c");
+    dial("carrier=north;did=+341");
+    dial(&format!("carrier={HOSTILE}"));
+    dial("did=+341");
+    let browser = Browser::open(1200, 1000);
+    browser.go(&server.page());
+    let bar = |table: &str, name: &str| {
+        let body = "const row = [...document.querySelectorAll(arguments[0] + ' tbody tr')] \
+            .find(r => r.cells[0].textContent === arguments[1]); \
+            return row ? row.querySelector('.bar').className : '';";
+        browser.script(body, json!([table, name]))
+    };
+    // Near by the limit's own threshold, and by the usual one.
+    let row = wait_for("the carrier", || browser.row("#scopes", "carrier north"));
+    assert_eq!(row, ["carrier north", "all", "2 of 4", "50 %"]);
+    assert_eq!(bar("#scopes", "carrier north"), "bar high");
+    let row = browser.script(
+        "return [...document.querySelectorAll('#scopes tbody tr')] \
+            .map(r => [...r.cells].map(c => c.textContent)) \
+            .find(r => r[0] === 'did +341' && r[1] === 'out');",
+        json!([]),
+    );
+    assert_eq!(row, json!(["did +341", "out", "2 of 2, limit reached", "100 %"]));
+    assert_eq!(browser.row("#companies", "c").unwrap()[2], "3 of 4");
+    assert_eq!(bar("#companies", "c"), "bar");
+    let denied = wait_for("the refusal", || browser.row("#denied", "limit (-13)"));
+    assert!(denied[1].ends_with(": did +341 (out), 2 of 2"), "{denied:?}");
+
+    // All rows, those of a kind, and what holds for an id.
+    browser.click("#all-limits summary");
+    assert_eq!(browser.text("#all-limits summary"), "All rows of sipwarden_limit");
+    let row = wait_for("the rows", || browser.row("#limits", "did *"));
+    assert_eq!(row, ["did *", "out", "up to 2 each", "–", "–", "–", "from 80 %"]);
+    let row = browser.row("#limits", "carrier north").unwrap();
+    assert_eq!(row, ["carrier north", "all", "2 of 4", "–", "1", "2 h", "from 50 %"]);
+    browser.fill("#limits-kind", "user");
+    browser.fill("#limits-id", "bob@c");
+    browser.click("#find-limits button");
+    let row = wait_for("what holds for bob", || browser.row("#limits", "user bob@c"));
+    assert_eq!(row, ["user bob@c", "all", "1, no limit", "1 of 3 in 60 s", "–", "–", "–"]);
+    browser.fill("#limits-kind", HOSTILE);
+    browser.click("#find-limits button");
+    wait_for("the fault", || {
+        browser.text("#limits-fault").contains("no row of kind").then_some(())
+    });
+    browser.fill("#limits-kind", "did");
+    browser.fill("#limits-id", "+341");
+    browser.click("#find-limits button");
+    wait_for("what holds for the number", || browser.row("#limits", "did +341"));
+    // A browser tells of the fault, each time that it comes.
+    let complaints = browser.complaints();
+    assert!(complaints.iter().all(|line| line.contains("404 (limit_table")), "{complaints:?}");
+
+    // The calls of a scope, with all that they count for.
+    browser.click("#live-calls summary");
+    browser.fill("#calls-of", "carrier=north");
+    browser.click("#find-calls button");
+    let rows = || browser.texts("#calls tbody tr td:nth-child(3)");
+    let counted = wait_for("its calls", || Some(rows()).filter(|rows| rows.len() == 2));
+    let all = counted.join("\n");
+    assert!(all.contains("carrier north (out), did +341 (out), user bob@c (out)"), "{all}");
+
+    // Asked beforehand: with scopes, a direction, and as an emergency.
+    let ask = |company: &str, scopes: &str, flags: &str| {
+        browser.script("document.querySelector('#answer').replaceChildren();", json!([]));
+        browser.fill("#why-company", company);
+        browser.fill("#why-ip", "127.50.0.3");
+        browser.fill("#why-scopes", scopes);
+        browser.fill("#why-flags", flags);
+        browser.click("#why-ask");
+        wait_for("the verdict", || browser.texts("#answer .verdict").pop())
+    };
+    let said = ask("c", "did=+341", "o");
+    assert!(said.contains("would be refused: the calls of a carrier, number"), "{said}");
+    let steps = browser.texts("#answer li").join("\n");
+    assert!(steps.contains("did +341 (out): 2 of 2 calls"), "{steps}");
+    assert!(ask("c", "did=+341", "i").ends_with("would pass."));
+    assert!(ask("filtered", "", "").contains("would be refused"));
+    assert!(ask("filtered", "did=+341", "oe").ends_with("would pass."));
+    let steps = browser.texts("#answer li").join("\n");
+    assert!(steps.contains("an emergency passes above every limit"), "{steps}");
+    assert_harmless(&browser);
+}
+
 /// Answers with a page that tries what a stranger can, until the test ends.
 fn hostile_site() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

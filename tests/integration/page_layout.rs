@@ -69,7 +69,10 @@ fn start() -> (Server, Browser) {
         "INSERT INTO sipwarden_brand VALUES ('{brand}', 1), ('b', 3);
         INSERT INTO sipwarden_company VALUES ('{company}', '{brand}', 0, 1), ('acme', 'b', 0, 3),
             ('acme.example', 'b', 0, 1);
-        INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt'), ('127.50.0.1', NULL, 'exempt');"
+        INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt'), ('127.50.0.1', NULL, 'exempt');
+        INSERT INTO sipwarden_limit VALUES ('carrier', '{carrier}', 'any', 9999, 65535, 86400, 100, 604800, 100),
+            ('carrier', 'north', 'any', 120, NULL, NULL, 10, 7200, NULL), ('did', '*', 'in', 5, 10, 1, NULL, NULL, 0);",
+        carrier = long('k')
     ));
     let phone = Endpoint::new("127.50.0.1");
     let aor = format!("{}@{}", long('u'), long('d'));
@@ -77,7 +80,8 @@ fn start() -> (Server, Browser) {
     for ((company, aor), status) in
         [(odd, 200), (odd, 503), (("acme", &*aor), 200), (usual, 200), (usual, 503)]
     {
-        let headers = headers(company, aor);
+        let scopes = format!("X-Scopes: carrier={};did=+34910000001\r\n", long('k'));
+        let headers = headers(company, aor) + &scopes;
         let mut caller = Caller::new(&phone, server.example.address(), &long('d'), &headers);
         caller.invite();
         let reply = caller.final_reply();
@@ -98,12 +102,19 @@ fn start() -> (Server, Browser) {
     ));
     assert_eq!(made, BLOCKS);
     browser.click("#live-calls summary");
+    browser.click("#all-limits summary");
+    browser.fill("#why-scopes", &format!("carrier={};did=+34910000001", long('k')));
+    browser.fill("#why-flags", "oe");
     browser.fill("#why-company", &company);
     browser.fill("#why-ip", "2001:db8:1234:5678:9abc:def0:1234:5678");
     browser.click("#why-ask");
-    for part in
-        ["#answer li", "#calls tbody tr", "#denied tbody tr", "#blocks tbody tr:nth-child(20)"]
-    {
+    for part in [
+        "#answer li",
+        "#calls tbody tr",
+        "#limits tbody tr",
+        "#denied tbody tr",
+        "#blocks tbody tr:nth-child(20)",
+    ] {
         wait_for(part, || browser.texts(part).pop());
     }
     (server, browser)
@@ -136,7 +147,16 @@ fn nothing_is_cut_off_and_all_can_be_done_by_keyboard() {
         .map(t => t.parentNode.id + (t.matches('.cards') ? ' is a list' : ''));";
     assert_eq!(
         browser.script(wide, json!([])),
-        json!(["brands", "companies", "calls", "blocks", "bans", "denied"])
+        json!([
+            "brands",
+            "companies",
+            "scopes",
+            "limits is a list",
+            "calls",
+            "blocks",
+            "bans",
+            "denied"
+        ])
     );
 
     // One source among them is found, by its text or by an address in it.

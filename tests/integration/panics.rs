@@ -1,6 +1,7 @@
 //! A panic in any entry from C leaves Kamailio serving and is logged once.
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, faulty_module};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;

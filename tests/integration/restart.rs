@@ -4,7 +4,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio, free_port};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::sqlite::Sqlite;

@@ -1,6 +1,7 @@
 //! Settings that are changed while Kamailio runs.
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio, faulty_module};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;

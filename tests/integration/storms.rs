@@ -1,14 +1,17 @@
 //! Limits hold exactly under storms of INVITEs from SIPp, in 16 workers.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
-use crate::support::call::{AutoCallee, Caller, Endpoint};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Kamailio, free_port};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, Going, project, wait_for};
+use crate::support::{Folder, Going, project, wait_for, wait_up_to};
 use serde_json::json;
 
 const WORKERS: u32 = 16;
@@ -17,7 +20,7 @@ const INVITES: usize = 5000;
 /// A proxy with 16 workers, and a callee that answers everything.
 struct Stage {
     kamailio: Kamailio,
-    _callee: AutoCallee,
+    callee: AutoCallee,
     folder: Folder,
 }
 
@@ -38,7 +41,7 @@ impl Stage {
             }
             if (is_present_hf(\"X-Roadwarrior\"))",
         );
-        Stage { kamailio: config.start(), _callee: callee, folder }
+        Stage { kamailio: config.start(), callee, folder }
     }
 
     /// The same; the second field of a row is the scopes of a call, with `+` between them.
@@ -55,7 +58,7 @@ impl Stage {
         let scopes = "$(hdr(X-Aor){s.replace,+,;})";
         let asks = format!("cc_limit(\"$fd\", \"o\", \"{scopes}\")");
         config.routes = config.routes.replace(asked, &asks);
-        Stage { kamailio: config.start(), _callee: callee, folder }
+        Stage { kamailio: config.start(), callee, folder }
     }
 
     /// Starts SIPp with calls that take the rows in turn.
@@ -63,6 +66,7 @@ impl Stage {
         let fields = self.folder.join(&format!("{name}.csv"));
         std::fs::write(&fields, format!("SEQUENTIAL\n{}\n", rows.join("\n"))).unwrap();
         let log = self.folder.join(&format!("{name}.log"));
+        let errors = self.folder.join(&format!("{name}.errors"));
         let child = Command::new("sipp")
             .arg(self.kamailio.address().to_string())
             .arg("-sf")
@@ -71,13 +75,17 @@ impl Stage {
             .arg(fields)
             .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-m", &invites.to_string()])
             .args(["-r", "4000", "-l", "6000", "-nostdin", "-timeout", "300", "-timeout_error"])
+            // A request may be lost often on a machine with much else to do.
+            .args(["-max_invite_retrans", "30", "-max_non_invite_retrans", "30"])
             .args(["-trace_logs", "-log_file"])
             .arg(&log)
+            .args(["-trace_err", "-error_file"])
+            .arg(&errors)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Sipp { child, log }
+        Sipp { child, log, errors }
     }
 
     /// Runs one storm while the counters are sampled; what SIPp saw admitted,
@@ -97,7 +105,10 @@ impl Stage {
                 }
             });
             let end = storm.while_held();
-            let seen = self.sipp("storm", rows, INVITES).finish();
+            let sipp = self.sipp("storm", rows, INVITES);
+            sipp.wait_for_judged(INVITES);
+            self.callee.hang_up();
+            let seen = sipp.finish();
             drop(end);
             sampler.join().unwrap();
             assert!(samples.load(SeqCst) > 100, "{} samples", samples.load(SeqCst));
@@ -109,7 +120,8 @@ impl Stage {
 
 struct Sipp {
     child: Child,
-    log: std::path::PathBuf,
+    log: PathBuf,
+    errors: PathBuf,
 }
 
 struct Seen {
@@ -118,8 +130,18 @@ struct Seen {
 }
 
 impl Sipp {
+    /// Waits until so many calls were admitted or refused.
+    fn wait_for_judged(&self, calls: usize) {
+        wait_up_to(Duration::from_secs(240), "all calls to be judged", || {
+            let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+            (text.lines().count() >= calls).then_some(())
+        });
+    }
+
     fn finish(mut self) -> Seen {
-        assert!(self.child.wait().unwrap().success(), "SIPp saw a call fail");
+        let went_well = self.child.wait().unwrap().success();
+        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
+        assert!(went_well, "SIPp saw a call fail: {errors}");
         let text = std::fs::read_to_string(&self.log).unwrap();
         let mut admitted = HashMap::new();
         for domain in text.lines().filter_map(|l| l.strip_prefix("admitted=")) {
@@ -147,12 +169,13 @@ fn limit_ten_admits_ten() {
 #[test]
 fn several_kinds_at_once_admit_just_their_limits() {
     let stage = Stage::with_scopes(
-        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        "INSERT INTO sipwarden_brand VALUES ('b', 0), ('six', 6);
          INSERT INTO sipwarden_company VALUES ('x', 'b', 0, 0), ('y', 'b', 0, 9), ('z', 'b', 0, 0),
-            ('w', 'b', 0, 0);
+            ('w', 'b', 0, 0), ('u', 'six', 0, 9), ('s', 'b', 0, 3), ('t', 'b', 0, 9);
          INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
             ('carrier', 'north', 'any', 10), ('carrier', 'south', 'out', 7),
-            ('did', '*', 'any', 4), ('group', 'few', 'any', 6), ('group', 'all', 'out', 28);
+            ('did', '*', 'any', 4), ('group', 'few', 'any', 6), ('group', 'all', 'out', 39),
+            ('user', 't', 'out', 2), ('user', '*', 'any', 5);
          INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES
             ('carrier', 'wide', 5, 3600);",
     );
@@ -162,13 +185,20 @@ fn several_kinds_at_once_admit_just_their_limits() {
         rows.push(format!("y;carrier=south+did=y{did}+group=all"));
         rows.push(format!("z;did=z{did}+group=few+group=all"));
         rows.push(format!("w;carrier=wide+did=w{did}+group=all"));
+        // The brand is reached, then the company, then the user.
+        rows.push(format!("u;user=u{did}+did=u{did}+group=all"));
+        rows.push(format!("s;carrier=east+user=s{did}+group=all"));
+        rows.push(format!("t;carrier=west+user=t+did=t{did}+group=all"));
     }
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    let limits = [("x", "calls", 10), ("y", "calls", 7), ("z", "calls", 6), ("w", "calls", 5)];
+    let reached = [("x", 10), ("y", 7), ("z", 6), ("w", 5), ("u", 6), ("s", 3), ("t", 2)];
+    let limits = reached.map(|(company, limit)| (company, "calls", limit));
     let admitted = stage.storm(&rows, &limits);
-    assert_eq!(["x", "y", "z", "w"].map(|company| admitted[company]), [10, 7, 6, 5]);
-    assert_eq!(stage.kamailio.counter("cc_call_counted"), 28);
-    assert!(stage.kamailio.counter("cc_rate") > 0 && stage.kamailio.counter("cc_limit") > 0);
+    assert_eq!(reached.map(|(company, _)| (company, admitted[company] as u64)), reached);
+    assert_eq!(stage.kamailio.counter("cc_call_counted"), 39);
+    for refused in ["cc_rate", "cc_limit", "cc_brand_limit", "cc_company_limit"] {
+        assert!(stage.kamailio.counter(refused) > 0, "{refused}");
+    }
     wait_for("the calls to end", || {
         (stage.kamailio.rpc("sipwarden.calls", json!([]))["total"] == 0).then_some(())
     });
@@ -228,8 +258,11 @@ fn refused_calls_cause_no_refusals() {
     wait_for_calls(&stage.kamailio, "full", 1);
     let storm = stage.sipp("storm", &["full;-"], 3000);
     let roomy = stage.sipp("roomy", &["roomy;-"], 9);
-    assert_eq!(roomy.finish().admitted["roomy"], 9);
+    roomy.wait_for_judged(9);
+    storm.wait_for_judged(3000);
+    stage.callee.hang_up();
     let seen = storm.finish();
+    assert_eq!(roomy.finish().admitted["roomy"], 9);
     first.finish();
     assert!(seen.refused >= 2000, "{} refused", seen.refused);
     assert_nothing_left(&stage.kamailio);

@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS sipwarden_limit (
     window_seconds INT UNSIGNED NULL,
     reserved       INT UNSIGNED NULL COMMENT 'of max_calls, for emergencies',
     longest        INT UNSIGNED NULL COMMENT 'seconds that a call may last',
-    near_percent   TINYINT UNSIGNED NULL COMMENT 'of max_calls, when an event tells; NULL: 80',
+    near_percent   TINYINT UNSIGNED NULL COMMENT 'of max_calls: near from here on; NULL: parameter, 0: never',
     PRIMARY KEY (kind, id, direction)
 ) ENGINE=InnoDB;
 

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS sipwarden_limit (
     window_seconds INTEGER,
     reserved       INTEGER,                         -- of max_calls, for emergencies
     longest        INTEGER,                         -- seconds that a call may last
-    near_percent   SMALLINT,                        -- of max_calls, when an event tells; NULL: 80
+    near_percent   SMALLINT,                        -- of max_calls: near from here on; NULL: parameter, 0: never
     PRIMARY KEY (kind, id, direction)
 );
 

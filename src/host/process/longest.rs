@@ -1,5 +1,5 @@
 //! Ends calls that have lasted as long as the limits of their scopes allow, and forgets
-//! scopes whose calls are over when their rates have.
+//! scopes whose calls are over when their rates have, or are in limit_table no more.
 
 use std::cell::Cell;
 
@@ -8,8 +8,8 @@ use crate::events::Expiry;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::dialogs;
 use crate::host::report::events;
-use crate::host::state::State;
 use crate::host::state::rules::monitors;
+use crate::host::state::{State, with_snapshot};
 
 /// Ms between two looks.
 const PERIOD: u64 = 500;
@@ -42,5 +42,8 @@ pub fn end_calls(state: &State, now: u64) {
             events::call_expired(state, &call, Expiry::Longest, true);
         }
     }
-    state.ledger.sweep(SWEPT, now);
+    with_snapshot(|view, _| {
+        let has_rate = |kind, id: &[u8]| view.limits(kind, id).iter().any(|l| l.rate.is_on());
+        state.ledger.sweep_where(SWEPT, now, has_rate)
+    });
 }

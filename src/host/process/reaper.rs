@@ -43,6 +43,16 @@ impl Round {
     }
 }
 
+/// Counts all calls anew after a process has died with a lock.
+pub fn recount(state: &State) {
+    if let Some(wrong) = state.ledger.recount_if_due() {
+        log::warning(format_args!(
+            "all calls were counted anew: a process had ended while it had a lock; counts that were \
+             wrong: {wrong}"
+        ));
+    }
+}
+
 /// Called all the time in the recorder, which may wait for dialogs. Each `reaper_interval` a
 /// comparison begins; it frees the leases that the last one found without a dialog too.
 pub fn reap(state: &State, now: u64) {

@@ -37,6 +37,7 @@ pub fn record() -> bool {
     // In this process, since the host may keep a dialog's lock while it asks a database.
     if now.saturating_sub(REAPED.get()) >= REAPING {
         REAPED.set(now);
+        guard(Entry::Reap, (), || reaper::recount(state));
         guard(Entry::Reap, (), || reaper::reap(state, now));
     }
     guard(Entry::EndCalls, (), || longest::end_calls(state, now));

@@ -7,7 +7,7 @@ use super::route::run_route;
 use crate::clock;
 use crate::events::{Event, EventKind, Subject};
 use crate::host::contract::log;
-use crate::host::state::usage::{NEAR, Usage, brands, companies, scopes};
+use crate::host::state::usage::{Load, Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::Direction;
 
@@ -26,43 +26,58 @@ const LIFE: u64 = 60_000 + 2 * PERIOD;
 
 thread_local! {
     static TOLD: Cell<u64> = const { Cell::new(0) };
-    /// Companies with their brands; brands; ids of other scopes with their kinds.
+    /// Companies, brands, and other limits.
     static LABELS: RefCell<[Labels; 3]> =
         const { RefCell::new([Labels::NONE, Labels::NONE, Labels::NONE]) };
     static COMPLAINED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// One to report: it is found again by its texts and its direction.
+struct Gauge<'a> {
+    /// Company and brand; of another scope kind and id.
+    names: [&'a [u8]; 2],
+    direction: Direction,
+    load: Load,
+}
+
+impl<'a> From<&Usage<'a>> for Gauge<'a> {
+    fn from(usage: &Usage<'a>) -> Self {
+        let names = [usage.company, usage.brand];
+        Gauge { names, direction: Direction::Any, load: usage.load }
+    }
+}
+
 /// Those reported within [`LIFE`].
 struct Labels {
-    /// Company and brand, and when they were last reported.
-    alive: Vec<(Vec<u8>, Vec<u8>, u64)>,
+    /// Names and direction, and when they were last reported.
+    alive: Vec<([Vec<u8>; 2], Direction, u64)>,
 }
 
 impl Labels {
     const NONE: Self = Labels { alive: Vec::new() };
 
     /// Those of a ranking to report at `now`, and the number of those without room.
-    fn choose<'a>(&mut self, ranked: &'a [Usage<'a>], now: u64) -> (Vec<&'a Usage<'a>>, usize) {
+    fn choose<'a>(&mut self, ranked: &'a [Gauge<'a>], now: u64) -> (Vec<&'a Gauge<'a>>, usize) {
         self.alive.retain(|(.., told)| now.saturating_sub(*told) < LIFE);
         let (mut chosen, mut left_out) = (Vec::new(), 0);
-        for (n, usage) in ranked.iter().enumerate() {
-            let is_near = usage.percent() >= NEAR;
+        for (n, gauge) in ranked.iter().enumerate() {
+            let is_near = gauge.load.is_near();
             if n >= BUSIEST && !is_near {
                 continue;
             }
             let room = if is_near { MOST } else { MOST - KEPT_FOR_NEAR };
-            let known = |(company, brand, _): &&mut (Vec<u8>, Vec<u8>, u64)| {
-                company == usage.company && brand == usage.brand
+            let known = |(names, direction, _): &&mut ([Vec<u8>; 2], Direction, u64)| {
+                *names == gauge.names && *direction == gauge.direction
             };
             if let Some((.., told)) = self.alive.iter_mut().find(known) {
                 *told = now;
             } else if self.alive.len() < room {
-                self.alive.push((usage.company.to_vec(), usage.brand.to_vec(), now));
+                self.alive.push((gauge.names.map(<[u8]>::to_vec), gauge.direction, now));
             } else {
                 left_out += 1;
                 continue;
             }
-            chosen.push(usage);
+            chosen.push(gauge);
         }
         (chosen, left_out)
     }
@@ -79,16 +94,16 @@ pub fn tell(state: &State, now: u64) {
             let mut events = Vec::new();
             let mut all_left_out = 0;
             let scopes = scopes(state, view);
-            // The limit of all calls of a scope: those of its directions have no label.
-            let own = scopes.iter().filter(|of| of.direction == Direction::Any && of.limit > 0);
-            let own = own.map(|of| Usage {
-                company: of.word,
-                brand: &of.id,
-                calls: of.calls,
-                limit: of.limit,
+            let limited = scopes.iter().filter(|scope| scope.load.limit.calls > 0);
+            let limited = limited.map(|scope| Gauge {
+                names: [scope.word, &scope.id],
+                direction: scope.direction,
+                load: scope.load,
             });
-            let ranked = [companies(state, view), brands(state, view), own.collect()];
-            let events_of: [fn(&Usage<'_>) -> Event; 3] = [event, event, scope_event];
+            let [companies, brands] = [companies(state, view), brands(state, view)];
+            let [companies, brands] = [&companies, &brands].map(|all| all.iter().map(Gauge::from));
+            let ranked: [Vec<_>; 3] = [companies.collect(), brands.collect(), limited.collect()];
+            let events_of: [fn(&Gauge<'_>) -> Event; 3] = [event, event, scope_event];
             for ((labels, ranked), event) in labels.iter_mut().zip(&ranked).zip(events_of) {
                 let (chosen, left_out) = labels.choose(ranked, now);
                 events.extend(chosen.into_iter().map(event));
@@ -104,21 +119,21 @@ pub fn tell(state: &State, now: u64) {
     }
 }
 
-fn event(usage: &Usage<'_>) -> Event {
-    let Usage { company, brand, .. } = *usage;
-    event_of(usage, &Subject { company, brand, ..Subject::default() })
+fn event(gauge: &Gauge<'_>) -> Event {
+    let [company, brand] = gauge.names;
+    event_of(gauge, &Subject { company, brand, ..Subject::default() })
 }
 
-/// That of a scope, whose kind and id stand in place of company and brand.
-fn scope_event(usage: &Usage<'_>) -> Event {
-    let text = [usage.company, b"=", usage.brand].concat();
-    event_of(usage, &Subject { text: &text, ..Subject::default() })
+/// That of another scope.
+fn scope_event(gauge: &Gauge<'_>) -> Event {
+    let text = gauge.names.join(&b'=');
+    event_of(gauge, &Subject { text: &text, ..Subject::default() })
 }
 
-fn event_of(usage: &Usage<'_>, subject: &Subject<'_>) -> Event {
-    let mut event = Event::new(EventKind::NearLimit, clock::wall(), subject);
-    (event.calls, event.limit) = (usage.calls, usage.limit);
-    event
+fn event_of(gauge: &Gauge<'_>, subject: &Subject<'_>) -> Event {
+    let Load { calls, limit } = gauge.load;
+    let event = Event::new(EventKind::NearLimit, clock::wall(), subject);
+    event.with_limit(gauge.direction, calls, limit.calls)
 }
 
 fn note_left_out(state: &State, left_out: usize) {
@@ -135,9 +150,12 @@ fn note_left_out(state: &State, left_out: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Limit;
 
-    fn usage(company: &str, calls: u32) -> Usage<'_> {
-        Usage { company: company.as_bytes(), brand: b"b", calls, limit: 10 }
+    fn gauge(company: &str, calls: u32) -> Gauge<'_> {
+        let limit = Limit { near: 80, ..Limit::calls(10) };
+        let names = [company.as_bytes(), b"b"];
+        Gauge { names, direction: Direction::Any, load: Load { calls, limit } }
     }
 
     #[test]
@@ -148,13 +166,13 @@ mod tests {
         for round in 0..100usize {
             let now = 1000 + round as u64 * PERIOD;
             // Others are busy in each round, and one comes near to its limit.
-            let busy = names.iter().cycle().skip(round * 37).take(50).map(|name| usage(name, 3));
+            let busy = names.iter().cycle().skip(round * 37).take(50).map(|name| gauge(name, 3));
             let near = format!("near {round}");
-            let ranked: Vec<_> = [usage(&near, 9)].into_iter().chain(busy).collect();
+            let ranked: Vec<_> = [gauge(&near, 9)].into_iter().chain(busy).collect();
             let (chosen, left_out) = labels.choose(&ranked, now);
-            assert!(chosen.iter().any(|usage| usage.company == near.as_bytes()), "{round}");
+            assert!(chosen.iter().any(|gauge| gauge.names[0] == near.as_bytes()), "{round}");
             assert_eq!(chosen.len() + left_out, BUSIEST, "{round}");
-            told.extend(chosen.iter().map(|usage| (usage.company.to_vec(), now)));
+            told.extend(chosen.iter().map(|gauge| (gauge.names[0].to_vec(), now)));
             let mut alive: Vec<_> =
                 told.iter().filter(|(_, at)| now - at < LIFE).map(|(name, _)| name).collect();
             alive.sort();
@@ -163,11 +181,11 @@ mod tests {
         }
         // One that stays is reported each time.
         let mut labels = Labels::NONE;
-        let ranked: Vec<_> = names.iter().map(|name| usage(name, 9)).collect();
+        let ranked: Vec<_> = names.iter().map(|name| gauge(name, 9)).collect();
         for round in 0..20u64 {
             let (chosen, left_out) = labels.choose(&ranked, round * PERIOD);
             assert_eq!((chosen.len(), left_out), (MOST, 2000 - MOST));
-            assert_eq!(chosen[0].company, b"0");
+            assert_eq!(chosen[0].names[0], b"0");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock;
+use crate::host::settings::at;
 use crate::host::state::{State, with_snapshot};
 use crate::shm::{PublishError, Published, Writer};
 use crate::snapshot::{self, Blob, View};
@@ -14,7 +15,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A loader of tables with these names, by the current settings.
 pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRows) -> Loader {
     let flood = state.flood_rules.settings();
-    let limits = Limits::new(kinds(), clock::tick());
+    let near_percent = u32::try_from(state.values.int(at::NEAR_PERCENT)).unwrap_or(0);
+    let limits = Limits::new(kinds(), near_percent, clock::tick());
     Loader::new(names, bad_rows).limits(limits).flood(
         state.settings.classes.clone(),
         MinPrefix { v4: flood.common.min_prefix_v4 as u8, v6: flood.common.min_prefix_v6 as u8 },

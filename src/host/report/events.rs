@@ -8,7 +8,7 @@ use crate::events::{Event, EventKind, Expiry, Subject};
 use crate::flood::Block;
 use crate::host::contract::message::Message;
 use crate::host::state::{self, State};
-use crate::ledger::{LeaseInfo, Scope, ScopeKind, Taken, Wanted};
+use crate::ledger::{Direction, LeaseInfo, Scope, ScopeKind, Taken, Wanted};
 use crate::limiter::{ClassId, Reason};
 use crate::policy::Numbers;
 use crate::snapshot::{CompanyView, View};
@@ -43,9 +43,8 @@ pub fn refused(
         let brand = company.map_or(&[][..], |company| company.brand().0);
         let [call_id, from] = msg.names();
         let subject = Subject { brand, call_id, from, ..*subject };
-        let mut event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
-        (event.calls, event.limit) = numbers.hit.map_or((0, 0), |hit| (hit.calls, hit.limit));
-        event
+        let event = Event::new(kind, now, &subject).with_verdict(function, verdict, monitored);
+        numbers.hit.map_or(event, |hit| event.with_limit(hit.direction, hit.calls, hit.limit))
     });
 }
 
@@ -56,18 +55,24 @@ pub fn counted(view: &View<'_>, company: &CompanyView<'_>, wanted: &[Wanted<'_>]
         for (direction, limit) in want.limits() {
             let calls = calls.of(direction);
             if limit.comes_near(calls) {
-                near(view, company, want, (calls, limit.calls));
+                near(view, company, want, (direction, calls, limit.calls));
             }
         }
     }
 }
 
 #[cold]
-fn near(view: &View<'_>, company: &CompanyView<'_>, want: &Wanted<'_>, (calls, limit): (u32, u32)) {
+fn near(
+    view: &View<'_>,
+    company: &CompanyView<'_>,
+    want: &Wanted<'_>,
+    (direction, calls, limit): (Direction, u32, u32),
+) {
     let Some(state) = state::get() else { return };
     let Scope { kind, id } = want.scope;
     let now = clock::wall();
-    state.journal.put_folded(&(kind.number() as u8, id, limit), now, || {
+    let key = (kind.number() as u8, id, direction as u8, limit);
+    state.journal.put_folded(&key, now, || {
         let (brand, _) = company.brand();
         let text = [view.word_of(kind), b"=", id].concat();
         let subject = match kind {
@@ -75,9 +80,7 @@ fn near(view: &View<'_>, company: &CompanyView<'_>, want: &Wanted<'_>, (calls, l
             ScopeKind::COMPANY => Subject { company: id, brand, ..Subject::default() },
             _ => Subject { company: company.id(), brand, text: &text, ..Subject::default() },
         };
-        let mut event = Event::new(EventKind::NearLimit, now, &subject);
-        (event.calls, event.limit) = (calls, limit);
-        event
+        Event::new(EventKind::NearLimit, now, &subject).with_limit(direction, calls, limit)
     });
 }
 
@@ -169,8 +172,9 @@ pub fn call_would_expire(state: &State, call: &LeaseInfo, why: Expiry) {
 }
 
 fn expired(call: &LeaseInfo, why: Expiry, said_bye: bool) -> Event {
-    let (brand, company) = (call.id(ScopeKind::BRAND), call.id(ScopeKind::COMPANY));
-    let subject = Subject { company, brand, call_id: &call.call_id, ..Subject::default() };
+    let (brand, company) = (call.ids(ScopeKind::BRAND), call.ids(ScopeKind::COMPANY));
+    let (company, brand, call_id) = (&company, &brand, &call.call_id);
+    let subject = Subject { company, brand, call_id, ..Subject::default() };
     let event = Event::new(EventKind::CallExpired, clock::wall(), &subject);
     event.with_expiry(why, said_bye)
 }

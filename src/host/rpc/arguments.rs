@@ -1,4 +1,4 @@
-//! Arguments that several methods take.
+//! Arguments that several methods take, and a fault that they share.
 
 use crate::address::{Address, Prefix};
 use crate::flood::LONGEST_BLOCK;
@@ -6,6 +6,11 @@ use crate::host::contract::rpc::{Call, Fault};
 use crate::host::state::State;
 use crate::host::state::rules::source_of;
 use crate::printable::Printable;
+
+/// What to answer while no tables are loaded.
+pub fn no_snapshot() -> Fault {
+    Fault::internal("no snapshot is loaded")
+}
 
 /// The next argument: seconds of a block or ban.
 pub fn seconds(call: &Call) -> Result<Option<u32>, Fault> {

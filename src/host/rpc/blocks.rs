@@ -79,7 +79,7 @@ pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"ip", source);
-    foretell(state, source).tell(&reply, state);
+    foretell(state, source).tell(&reply, state, FloodFlags::default());
     bans::tell_of_source(&reply, state, source);
     Ok(())
 }
@@ -130,8 +130,8 @@ impl Foretold {
     }
 
     /// Its fields; the verdict is what the script would be told.
-    pub fn tell(&self, reply: &Node<'_>, state: &State) {
-        let told = policy::soften(self.verdict, FloodFlags::default(), self.watched);
+    pub fn tell(&self, reply: &Node<'_>, state: &State, flags: FloodFlags) {
+        let told = policy::soften(self.verdict, flags, self.watched);
         reply.text(c"source", self.source.name());
         reply.int(c"code", told.code());
         reply.text(c"reason", told.reason());

@@ -43,7 +43,7 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
     let list = reply.array(c"calls");
     for info in shown {
         let entry = list.item_structure();
-        let shown = |kind: ScopeKind| Printable::full(info.id(kind)).to_string();
+        let shown = |kind: ScopeKind| Printable::full(&info.ids(kind)).to_string();
         entry.text(c"call_id", Printable::full(&info.call_id));
         entry.text(c"company", shown(ScopeKind::COMPANY));
         entry.int(c"counts_for_company", i64::from(info.counts_for_company()));

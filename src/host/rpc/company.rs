@@ -1,5 +1,6 @@
 //! `sipwarden.company`.
 
+use super::arguments::no_snapshot;
 use super::limits::tell_limits;
 use super::page::Page;
 use crate::countries::CountryCode;
@@ -12,10 +13,6 @@ use crate::tables::alike;
 
 /// Ranges on one page: hosts bound a structure of a reply to 8 KB.
 const PAGE: usize = 50;
-
-pub(super) fn no_snapshot() -> Fault {
-    Fault::internal("no snapshot is loaded")
-}
 
 pub(super) fn filter(company: &CompanyView<'_>) -> &'static str {
     match (company.ip_filter(), company.monitor()) {

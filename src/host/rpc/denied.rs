@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::company::{no_snapshot, tell_if_unknown, unknown};
-use super::limits::tell_usage;
+use super::arguments::no_snapshot;
+use super::company::{tell_if_unknown, unknown};
+use super::limits::{tell_load, tell_usage};
 use super::page::Page;
 use crate::address::Prefix;
 use crate::clock;
@@ -12,6 +13,7 @@ use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::rules::with_rules;
 use crate::host::state::usage::{Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
+use crate::ledger::Direction;
 use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::snapshot::View;
@@ -92,6 +94,8 @@ fn describe(node: &Node<'_>, state: &State, event: &Event) {
     let (kind, id) = event.limited().unwrap_or_default();
     node.text(c"limit_kind", Printable::full(kind));
     node.text(c"limit_id", Printable::full(id));
+    let direction = event.direction().map_or(&b""[..], Direction::name);
+    node.text(c"limit_direction", Printable::full(direction));
     node.time((c"until", c"until_date"), event.until / 1000);
     node.int(c"monitored", i64::from(event.is_monitored()));
 }
@@ -133,9 +137,7 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
 
 fn add_usage(node: &Node<'_>, usage: &Usage<'_>) {
     node.text(c"brand", Printable::full(usage.brand));
-    node.int(c"calls", usage.calls);
-    node.int(c"max_calls", usage.limit);
-    node.int(c"percent", usage.percent());
+    tell_load(node, &usage.load);
 }
 
 fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>)> {

@@ -1,54 +1,141 @@
-//! Scopes and their limits in answers.
+//! `sipwarden.limits`, and scopes and their limits in other answers.
 
+use super::arguments::no_snapshot;
+use super::page::Page;
 use crate::clock;
-use crate::host::contract::rpc::Node;
-use crate::host::state::State;
-use crate::host::state::usage::ScopeUsage;
-use crate::ledger::{Calls, Direction, LeaseInfo, LeaseScope, Limit, ScopeKind};
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::state::usage::{Load, ScopeUsage};
+use crate::host::state::{State, with_snapshot};
+use crate::ledger::{Direction, LeaseInfo, LeaseScope, Limit, ScopeKind};
+use crate::policy;
 use crate::printable::Printable;
-use crate::snapshot::View;
+use crate::snapshot::{ScopeLimits, View};
+
+/// Limits on a page: hosts bound the structures of one reply.
+const PAGE: usize = 20;
+/// Stands for all ids that are not listed.
+const ALL_IDS: &[u8] = b"*";
+
+/// A limit, and the calls that it is for.
+type Row<'a> = (ScopeKind, Option<&'a [u8]>, Direction, Limit);
+
+/// The rows of limit_table, or the limits of one id: [kind [id [page]]].
+pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
+    let word = call.argument("kind")?.filter(|text| !text.is_empty());
+    let id = call.argument("id")?.filter(|text| !text.is_empty());
+    let page = Page::read(call, PAGE)?;
+    call.no_more()?;
+    if word.is_none() && id.is_some() {
+        return Err(Fault::argument("an id has a kind: sipwarden.limits carrier north"));
+    }
+    with_snapshot(|view, _| {
+        let kind = word.as_deref().map(|word| kind_of(view, word)).transpose()?;
+        let rows: Vec<Row<'_>> = match (kind, id.as_deref()) {
+            (Some(kind), Some(id)) if id != ALL_IDS => {
+                let limits = in_force(view, kind, id);
+                let each = Direction::ALL.into_iter().zip(limits);
+                let each = each.filter(|(_, limit)| limit.is_on());
+                each.map(|(direction, limit)| (kind, Some(id), direction, limit)).collect()
+            }
+            (kind, id) => {
+                let rows = view.limit_rows().map(|(kind, id, of, limit)| (kind, id, of, *limit));
+                let wanted = rows.filter(|(of, row, ..)| {
+                    kind.is_none_or(|kind| kind == *of) && (id.is_none() || row.is_none())
+                });
+                wanted.collect()
+            }
+        };
+        page.check(rows.len())?;
+        let reply = call.reply();
+        reply.int(c"total", rows.len() as u64);
+        page.tell(&reply, rows.len());
+        let list = reply.array(c"limits");
+        for row in page.of(rows.iter()) {
+            tell_limit(&list.item_structure(), state, view, row);
+        }
+        Ok(())
+    })
+    .ok_or_else(no_snapshot)?
+}
+
+/// The kind of a word that limits may be for.
+fn kind_of(view: &View<'_>, word: &[u8]) -> Result<ScopeKind, Fault> {
+    view.kind(word).ok_or_else(|| {
+        let known = view.own_kinds().map(|word| Printable::short(word).to_string());
+        let known: Vec<_> = known.collect();
+        let word = Printable::short(word);
+        Fault::unknown(format!(
+            "limit_table has no row of kind \"{word}\"; there are brand, company, user{}{}",
+            if known.is_empty() { "" } else { ", " },
+            known.join(", ")
+        ))
+    })
+}
+
+/// What holds for an id, by directions; for all calls of a company or brand together with
+/// its own table.
+fn in_force(view: &View<'_>, kind: ScopeKind, id: &[u8]) -> ScopeLimits {
+    let [any, inbound, outbound] = *view.limits(kind, id);
+    let max_calls = match kind {
+        ScopeKind::COMPANY => view.company(id).map(|company| company.max_calls()),
+        ScopeKind::BRAND => view.brands().find(|(brand, _)| *brand == id).map(|(_, calls)| calls),
+        _ => None,
+    };
+    let any = max_calls.map_or(any, |max_calls| policy::limit_of(view, kind, id, max_calls));
+    [any, inbound, outbound]
+}
 
 /// Tells the calls of a scope against its limit.
 pub fn tell_usage(node: &Node<'_>, usage: &ScopeUsage<'_>) {
     node.text(c"kind", Printable::full(usage.word));
     node.text(c"id", Printable::full(&usage.id));
     node.text(c"direction", Printable::full(usage.direction.name()));
-    node.int(c"calls", usage.calls);
-    node.int(c"max_calls", usage.limit);
-    node.int(c"percent", usage.percent());
+    tell_load(node, &usage.load);
+}
+
+/// Tells live calls against a limit.
+pub fn tell_load(node: &Node<'_>, load: &Load) {
+    node.int(c"calls", load.calls);
+    node.int(c"max_calls", load.limit.calls);
+    node.int(c"percent", load.percent());
+    node.int(c"near_percent", load.limit.near_percent());
+    node.int(c"near", i64::from(load.is_near()));
 }
 
 /// The limits of a scope in limit_table, with its calls.
 pub fn tell_limits(list: &Node<'_>, state: &State, view: &View<'_>, kind: ScopeKind, id: &[u8]) {
-    let calls = state.ledger.calls(kind, id);
     for (direction, limit) in Direction::ALL.into_iter().zip(view.limits(kind, id)) {
         if *limit != Limit::NONE {
-            tell_limit(&list.item_structure(), state, (view, kind, id), (direction, limit, calls));
+            tell_limit(&list.item_structure(), state, view, &(kind, Some(id), direction, *limit));
         }
     }
 }
 
-fn tell_limit(
-    node: &Node<'_>,
-    state: &State,
-    (view, kind, id): (&View<'_>, ScopeKind, &[u8]),
-    (direction, limit, calls): (Direction, &Limit, Calls),
-) {
+/// Tells a limit; its calls too, unless it stands for many ids.
+fn tell_limit(node: &Node<'_>, state: &State, view: &View<'_>, row: &Row<'_>) {
+    let (kind, id, direction, limit) = *row;
     node.text(c"kind", Printable::full(view.word_of(kind)));
-    node.text(c"id", Printable::full(id));
+    node.text(c"id", Printable::full(id.unwrap_or(ALL_IDS)));
     node.text(c"direction", Printable::full(direction.name()));
-    node.int(c"calls", calls.of(direction));
-    node.int(c"max_calls", limit.calls);
-    let new = match limit.rate.calls() {
-        0 => 0,
-        _ => state.ledger.new_calls(kind, id, direction, &limit.rate, clock::monotonic()),
-    };
-    node.int(c"new_calls", new);
+    match id {
+        Some(id) => {
+            let calls = state.ledger.calls(kind, id).of(direction);
+            tell_load(node, &Load { calls, limit });
+            let new = match limit.rate.calls() {
+                0 => 0,
+                _ => state.ledger.new_calls(kind, id, direction, &limit.rate, clock::monotonic()),
+            };
+            node.int(c"new_calls", new);
+        }
+        None => {
+            node.int(c"max_calls", limit.calls);
+            node.int(c"near_percent", limit.near_percent());
+        }
+    }
     node.int(c"max_new", limit.rate.calls());
     node.int(c"window_seconds", limit.rate.window());
     node.int(c"reserved", limit.reserved);
     node.int(c"longest", limit.longest);
-    node.int(c"near_percent", limit.near);
 }
 
 /// The scopes that a call counts against, as texts.

@@ -43,7 +43,7 @@ const PREFIX: Argument = Argument::shown(c"address", "<address|prefix>");
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 21] = [
+static METHODS: [(Method, Answer); 22] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
@@ -84,6 +84,12 @@ static METHODS: [(Method, Answer); 21] = [
         (0, &[Argument::shown(c"company", "<company|kind=id>"), PAGE]),
         c"Live calls, 20 a page; s: for all companies.",
         calls::calls,
+    ),
+    method(
+        c"limits",
+        (0, &[Argument::new(c"kind"), Argument::new(c"id"), PAGE]),
+        c"Rows of limit_table, 20 a page; with an id its limits and calls.",
+        limits::limits,
     ),
     method(
         c"release",

@@ -100,6 +100,7 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"calls", memory.leases);
     reply.int(c"calls_room", memory.capacity as u64);
     reply.int(c"call_scopes", memory.scopes);
+    reply.int(c"call_scopes_idle", memory.idle_scopes);
     reply.int(c"calls_memory", memory.bytes as u64);
     let sources = state.flood.usage();
     reply.int(c"sources", sources.used);

@@ -181,6 +181,9 @@ fn decide_roadwarrior(
             if taken.outcome == Outcome::Counted {
                 dialog.remember(c"sipwarden_user", aor);
             }
+            if flags.emergency && (taken.outcome == Outcome::Counted || taken.became_emergency) {
+                dialog.append(&restored::emergency());
+            }
             let watched = monitored && !flags.emergency;
             (policy::roadwarrior_verdict(&taken, watched), Numbers::new(&wanted, &taken))
         }
@@ -234,10 +237,10 @@ fn decide_cc_limit(
         })
     });
     let Some((verdict, numbers, taken)) = decision.flatten() else { return ERROR };
-    if taken.outcome == Outcome::Counted {
+    if taken.first_company {
         count_direction(flags);
-        remember(&dialog, (company_id, flags, scopes), taken.second_company);
     }
+    remember(&dialog, (company_id, flags, scopes), &taken);
     (verdict, numbers)
 }
 
@@ -264,7 +267,7 @@ impl CallAsked<'_> {
             let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
             keep_limited(view.word_of(exceeded.kind), id);
         }
-        if taken.outcome == Outcome::Counted {
+        if taken.added != 0 {
             events::counted(view, company, wanted, &taken);
         }
         let watched = enforcement == Enforcement::Monitor;
@@ -296,14 +299,24 @@ fn unknown_kind(word: &[u8]) {
 }
 
 /// Keeps with the dialog what a restart needs to count the call again.
-fn remember(dialog: &DialogRef, (company, flags, scopes): (&[u8], CallFlags, &[u8]), second: bool) {
-    if !second {
+fn remember(
+    dialog: &DialogRef,
+    (company, flags, scopes): (&[u8], CallFlags, &[u8]),
+    taken: &Taken,
+) {
+    if !dialogs::persist() {
+        return;
+    }
+    if taken.became_emergency {
+        dialog.append(&restored::emergency());
+    }
+    if taken.first_company {
         dialog.remember(c"sipwarden_company", company);
         if flags != CallFlags::default() {
             dialog.remember(c"sipwarden_flags", &flags.letters());
         }
     }
-    if (second || !scopes.is_empty()) && dialogs::persist() {
+    if taken.added != 0 && (!taken.first_company || !scopes.is_empty()) {
         dialog.append(&restored::record(company, flags, scopes));
     }
 }

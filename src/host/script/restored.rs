@@ -25,6 +25,12 @@ pub fn record(company: &[u8], flags: CallFlags, scopes: &[u8]) -> Vec<u8> {
     record
 }
 
+/// The record of a call that became an emergency later than it was counted.
+pub fn emergency() -> Vec<u8> {
+    let flags = CallFlags { emergency: true, ..CallFlags::default() };
+    record(b"", flags, b"")
+}
+
 /// Writes as `%` and two digits what a database may refuse, or take for something else.
 fn encode(text: &[u8], out: &mut Vec<u8>) {
     let digit = |half: u8| b"0123456789abcdef".get(usize::from(half)).copied().unwrap_or(b'0');
@@ -79,7 +85,11 @@ pub fn dialog_restored(restored: &Restored<'_>) {
         count_company(state, &call(flags), restored.company, b"");
     }
     for (company, flags, scopes) in records(restored.more) {
-        count_company(state, &call(flags), &company, &scopes);
+        if company.is_empty() {
+            state.ledger.note_emergency(restored.dialog);
+        } else {
+            count_company(state, &call(flags), &company, &scopes);
+        }
     }
 }
 

@@ -147,7 +147,7 @@ fn address(context: &Context<'_>) -> Option<Address> {
 }
 
 /// All attributes.
-pub static ATTRIBUTES: [Attribute; 36] = [
+pub static ATTRIBUTES: [Attribute; 38] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -283,6 +283,25 @@ pub static ATTRIBUTES: [Attribute; 36] = [
         |c| limited(c).map(|(kind, _)| Value::Text(kind)),
     ),
     attribute("limit_id", "its id", |c| limited(c).map(|(_, id)| Value::Text(id))),
+    attribute(
+        "limit_direction",
+        "the calls that this limit is for: `any`, `in` (to the scope) or `out` (from it)",
+        |c| {
+            let direction = hit(c).map(|hit| hit.direction).or_else(|| event_of(c)?.direction())?;
+            Some(Value::Static(direction.name()))
+        },
+    ),
+    attribute(
+        "monitored",
+        "1 if monitor mode lets pass what would be refused, or lets a call go on that would be ended; \
+         else 0",
+        |c| match c {
+            Context::Message(told, _, _) => {
+                Some(Value::Int(i64::from(told.verdict == Verdict::Monitored)))
+            }
+            _ => event_int(c, |event| event.is_monitored().into()),
+        },
+    ),
     attribute("since", "event: start of the block or ban, seconds since 1970", |c| {
         event_int(c, |event| event.since / 1000)
     }),

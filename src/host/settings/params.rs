@@ -80,7 +80,8 @@ pub mod at {
     pub const SNAPSHOT_MEMORY: usize = TABLES_FILE + 1;
     pub const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
     pub const REAPER_INTERVAL: usize = MAX_CALLS + 1;
-    pub const FLOOD_LIMIT: usize = REAPER_INTERVAL + 1;
+    pub const NEAR_PERCENT: usize = REAPER_INTERVAL + 1;
+    pub const FLOOD_LIMIT: usize = NEAR_PERCENT + 1;
     pub const FLOOD_WINDOW: usize = FLOOD_LIMIT + 1;
     pub const FLOOD_BLOCK: usize = FLOOD_WINDOW + 1;
     pub const FLOOD_BLOCK_MAX: usize = FLOOD_BLOCK + 1;
@@ -195,6 +196,11 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"reaper_interval",
         int(60, 0, 86_400),
         c"Seconds between two comparisons of the counted calls with the dialogs. 0: no comparison.",
+    ),
+    runtime(
+        c"near_percent",
+        int(80, 0, 100),
+        c"Percent of a limit of calls from which on the calls are near to it, for limits that do not say it in `limit_table`. 0: never. A change takes effect with the next reload.",
     ),
     runtime(
         c"flood_limit",

@@ -1,24 +1,23 @@
-//! Calls of companies and brands against their limits.
+//! Calls of companies, brands and other scopes against their limits.
 
 use std::cmp::Reverse;
 
 use super::State;
-use crate::ledger::{Direction, ScopeKind};
+use crate::ledger::{Direction, Limit, ScopeInfo, ScopeKind};
 use crate::policy;
 use crate::snapshot::{CompanyView, View};
 
-/// Percent of a limit from which on it is near.
-pub const NEAR: u64 = 80;
-
+/// Live calls of a company or brand against its limit.
 pub struct Usage<'a> {
     /// Id of the company; empty for a brand.
     pub company: &'a [u8],
+    /// Id of the brand.
     pub brand: &'a [u8],
-    pub calls: u32,
-    pub limit: u32,
+    /// Live calls, and what holds for them.
+    pub load: Load,
 }
 
-/// Live calls of a scope in one direction against their limit.
+/// Live calls of a scope in one direction against its limit.
 pub struct ScopeUsage<'a> {
     /// Word of its kind.
     pub word: &'a [u8],
@@ -26,78 +25,89 @@ pub struct ScopeUsage<'a> {
     pub id: Vec<u8>,
     /// The calls that are counted.
     pub direction: Direction,
+    /// Those calls, and what holds for them.
+    pub load: Load,
+}
+
+/// Live calls, and the limit that holds for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
     /// Live calls.
     pub calls: u32,
-    /// Their limit, 0 for none.
-    pub limit: u32,
+    /// The limit.
+    pub limit: Limit,
 }
 
-impl ScopeUsage<'_> {
+impl Load {
     /// Calls in percent of the limit, 0 without one.
     pub fn percent(&self) -> u64 {
-        percent(self.calls, self.limit)
-    }
-}
-
-fn percent(calls: u32, limit: u32) -> u64 {
-    (u64::from(calls) * 100).checked_div(limit.into()).unwrap_or(0)
-}
-
-impl Usage<'_> {
-    pub fn percent(&self) -> u64 {
-        percent(self.calls, self.limit)
+        (u64::from(self.calls) * 100).checked_div(self.limit.calls.into()).unwrap_or(0)
     }
 
-    fn rank(&self) -> Reverse<(u64, u32)> {
-        Reverse((self.percent(), self.calls))
+    /// Whether the calls are near to the limit.
+    pub fn is_near(&self) -> bool {
+        self.limit.is_near(self.calls)
+    }
+
+    /// Those that are near come first, then the others by what they use.
+    fn rank(&self) -> Reverse<(bool, u64, u32)> {
+        Reverse((self.is_near(), self.percent(), self.calls))
     }
 }
 
 /// Companies with calls, those nearest to their limit first.
 pub fn companies<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
-    let usage = |company: CompanyView<'a>| Usage {
+    ranked(view.companies().map(|company: CompanyView<'a>| Usage {
         company: company.id(),
         brand: company.brand().0,
-        calls: state.ledger.live(ScopeKind::COMPANY, company.id()),
-        limit: policy::limit_of(view, ScopeKind::COMPANY, company.id(), company.max_calls()).calls,
-    };
-    ranked(view.companies().map(usage))
+        load: load(state, view, (ScopeKind::COMPANY, company.id()), company.max_calls()),
+    }))
 }
 
 /// Brands with calls, those nearest to their limit first.
 pub fn brands<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
-    ranked(view.brands().map(|(brand, limit)| Usage {
+    ranked(view.brands().map(|(brand, max_calls)| Usage {
         company: &[],
         brand,
-        calls: state.ledger.live(ScopeKind::BRAND, brand),
-        limit: policy::limit_of(view, ScopeKind::BRAND, brand, limit).calls,
+        load: load(state, view, (ScopeKind::BRAND, brand), max_calls),
     }))
 }
 
+fn load(state: &State, view: &View<'_>, (kind, id): (ScopeKind, &[u8]), max_calls: u32) -> Load {
+    let calls = state.ledger.live(kind, id);
+    Load { calls, limit: policy::limit_of(view, kind, id, max_calls) }
+}
+
 fn ranked<'a>(all: impl Iterator<Item = Usage<'a>>) -> Vec<Usage<'a>> {
-    let mut busy: Vec<_> = all.filter(|usage| usage.calls > 0).collect();
-    busy.sort_by_key(Usage::rank);
+    let mut busy: Vec<_> = all.filter(|usage| usage.load.calls > 0).collect();
+    busy.sort_by_key(|usage| usage.load.rank());
     busy
 }
 
-/// Scopes with calls besides brands, companies and roadwarriors, those nearest to a limit
-/// first.
+/// Other scopes with calls, and limits of companies and brands for one direction, those
+/// nearest to a limit first.
 pub fn scopes<'a>(state: &State, view: &View<'a>) -> Vec<ScopeUsage<'a>> {
     let positions = 0..state.ledger.scope_positions();
-    let mut all = Vec::new();
-    for scope in positions.filter_map(|position| state.ledger.scope_at(position)) {
-        if scope.kind < ScopeKind::USER {
-            continue;
-        }
-        let limits = view.limits(scope.kind, &scope.id);
-        for (direction, limit) in Direction::ALL.into_iter().zip(limits) {
-            let calls = scope.calls.of(direction);
-            if calls > 0 && (direction == Direction::Any || limit.calls > 0) {
-                let (word, id) = (view.word_of(scope.kind), scope.id.clone());
-                all.push(ScopeUsage { word, id, direction, calls, limit: limit.calls });
-            }
-        }
-    }
-    all.sort_by_key(|usage| Reverse((usage.percent(), usage.calls)));
+    let known = positions.filter_map(|position| state.ledger.scope_at(position));
+    let mut all: Vec<_> = known.flat_map(|scope| usages(view, &scope)).collect();
+    all.sort_by_key(|usage| usage.load.rank());
     all
+}
+
+fn usages<'a>(view: &View<'a>, scope: &ScopeInfo) -> Vec<ScopeUsage<'a>> {
+    let listed_elsewhere = scope.kind < ScopeKind::USER;
+    let limits = view.limits(scope.kind, &scope.id);
+    let of = |(direction, limit): (Direction, &Limit)| {
+        let load = Load { calls: scope.calls.of(direction), limit: *limit };
+        let counts_all = direction == Direction::Any && !listed_elsewhere;
+        let is_told =
+            load.calls > 0 && (counts_all || (direction != Direction::Any && limit.calls > 0));
+        is_told.then(|| ScopeUsage {
+            word: view.word_of(scope.kind),
+            id: scope.id.clone(),
+            direction,
+            load,
+        })
+    };
+    Direction::ALL.into_iter().zip(limits).filter_map(of).collect()
 }

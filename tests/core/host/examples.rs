@@ -1,7 +1,7 @@
 //! Arguments for each RPC method, also for the tests in a real Kamailio.
 
 /// Arguments that each method takes, all of them.
-pub const METHODS: [(&str, &[&str]); 21] = [
+pub const METHODS: [(&str, &[&str]); 22] = [
     ("reload", &[]),
     ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
@@ -13,6 +13,7 @@ pub const METHODS: [(&str, &[&str]); 21] = [
     ("unban", &["all", "192.0.2.0/24"]),
     ("company", &["7", "1"]),
     ("calls", &["7", "1"]),
+    ("limits", &["company", "7", "1"]),
     ("release", &["nobody@192.0.2.7"]),
     ("reconcile", &["free"]),
     ("denied", &["7", "1"]),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::kamailio::{Config, Kamailio, free_port};
 use crate::support::sip::{Phone, Told};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, project, wait_for};
+use crate::support::{Folder, project, wait_for, wait_up_to};
 use serde_json::{Value, json};
 
 /// Drops what is refused without a word; answers what passes with the verdict. Who asks

@@ -297,6 +297,43 @@ fn limits_of_company_and_brand_hold_for_calls_out_in_and_bounced() {
 }
 
 #[test]
+fn limits_of_the_operators_own_hold_on_trunks() {
+    let world = World::start(Kind::Sipwarden, &[("SIPWARDEN_LIMITS", "")]);
+    world.platform.run(
+        "INSERT INTO sipwarden.sipwarden_operator_limit (kind, id, direction, max_calls) VALUES
+            ('did', '+34911111111', 'in', 1), ('company', '7', 'out', 1);",
+    );
+    world.proxies.reload();
+    let trunks = &world.proxies.trunks;
+    let mut inbound = world.carrier_call(&world.carrier);
+    inbound.invite();
+    let ringing = world.server.request("INVITE");
+    world.server.reply(&ringing, 200, "a");
+    assert_eq!(inbound.final_reply().status(), Some(200));
+    inbound.ack();
+    world.server.request("ACK");
+    // The number is taken: busy for the carrier, refused for the inside.
+    let mut second = world.carrier_call(&world.carrier);
+    second.invite();
+    assert_eq!(second.final_reply().line, "SIP/2.0 486 Busy");
+    let mut bounced = world.external(8, "+34911111111");
+    assert_eq!(bounced.final_reply().line, "SIP/2.0 403 Maxcalls exceeded");
+    let said = "refused: did +34911111111 (in) has 1 of 1";
+    assert!(trunks.log().contains(said), "{}", trunks.log());
+    trunks.wait_until(&["sipwarden.calls", "did=+34911111111"], "total: 1");
+    // Calls out have a limit of their own.
+    let mut out = world.external(7, "+34600000000");
+    world.carrier_answers(&mut out);
+    let mut more = world.external(7, "+34600000000");
+    assert_eq!(more.final_reply().line, "SIP/2.0 403 Maxcalls exceeded");
+    world.hang_up(out, &world.carrier);
+    inbound.within("BYE");
+    let bye = world.server.request("BYE");
+    world.server.reply(&bye, 200, "a");
+    world.calls_of_company_are("7", 0);
+}
+
+#[test]
 fn of_many_calls_at_once_exactly_so_many_get_through_as_the_limit_says() {
     let world = World::start(Kind::Sipwarden, &[]);
     world.platform.run("UPDATE Companies SET maxCalls = 5 WHERE id = 11;");

@@ -94,6 +94,36 @@ fn small() -> Platform {
 }
 
 #[test]
+fn limits_of_the_operator_and_of_received_calls_are_read() {
+    let platform = small();
+    platform.run(
+        "INSERT INTO Terminals (id, name, domainId, companyId) VALUES
+            (1, 'Alice', 1, 1), (2, 'bob', 1, 1), (3, 'carol', NULL, 1), (4, 'dave', 1, 1);
+         INSERT INTO Users (id, companyId, terminalId, maxCalls) VALUES
+            (1, 1, 1, 3), (2, 1, 1, 2), (3, 1, 2, 0), (4, 1, 3, 1), (5, 1, 4, 4294967295),
+            (6, 1, NULL, 1);
+         INSERT INTO sipwarden.sipwarden_operator_limit (kind, id, direction, max_calls, max_new, window_seconds)
+            VALUES ('did', '*', 'in', 5, 10, 1), ('user', 'dave@c1.example', 'in', 4, NULL, NULL);",
+    );
+    let table = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
+    let kamailio = platform.config("sipwarden_trusted_trunks").settings(table).start();
+    let limits = |asked: Value| kamailio.rpc("sipwarden.limits", asked);
+    let all = limits(json!([]));
+    assert_eq!(all["total"], 3, "{all}");
+    let of = |kind: &str, id: &str| limits(json!([kind, id]))["limits"].clone();
+    let alice = of("user", "alice@c1.example");
+    assert_eq!((&alice[0]["max_calls"], &alice[0]["direction"]), (&json!(2), &json!("in")));
+    assert_eq!(of("user", "dave@c1.example")[0]["max_calls"], 4);
+    assert_eq!(of("user", "bob@c1.example"), json!([]));
+    let number = of("did", "+34911111111");
+    assert_eq!((&number[0]["max_calls"], &number[0]["max_new"]), (&json!(5), &json!(10)));
+    // The login of the views reads the operator's table through the view alone.
+    let direct = "SELECT * FROM sipwarden.sipwarden_operator_limit";
+    let denied = platform.server.try_query_as("sipwarden", "shown", direct).unwrap_err();
+    assert!(denied.contains("denied"), "{denied}");
+}
+
+#[test]
 fn every_trap_of_the_data_is_read_as_the_platform_means_it() {
     let platform = small();
     platform.run(
@@ -436,7 +466,7 @@ fn views_hold_under_every_collation_and_accents_make_two_of_one() {
         let names = platform.server.query(
             "SELECT table_name FROM information_schema.views WHERE table_schema = 'sipwarden'",
         );
-        assert_eq!(names.lines().count(), 14, "{names}");
+        assert_eq!(names.lines().count(), 15, "{names}");
         for view in names.lines() {
             platform.server.query(&format!("SELECT * FROM sipwarden.{view}"));
         }

@@ -55,6 +55,8 @@ impl Machine {
             assert!(done.unwrap().success(), "{name}");
         }
         fs::copy(super::kamailio::module(), there.join("target/release/sipwarden.so")).unwrap();
+        let tool = "target/release/sipwarden-countries";
+        fs::copy(project().join(tool), there.join(tool)).unwrap();
         let headers = project().join("target/kamailio");
         if headers.exists() {
             let copied =

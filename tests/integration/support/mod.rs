@@ -10,6 +10,7 @@
 pub mod account;
 pub mod browser;
 pub mod call;
+pub mod callee;
 pub mod digest;
 pub mod example;
 pub mod guide;
@@ -23,6 +24,7 @@ pub mod nft;
 pub mod page;
 pub mod party;
 pub mod platform;
+pub mod prometheus;
 pub mod proxies;
 pub mod proxy;
 pub mod server;

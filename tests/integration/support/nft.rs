@@ -1,6 +1,7 @@
 //! The shipped rules, and what the kernel says of them, in the thread's namespace.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -38,6 +39,11 @@ impl Rules {
     pub fn countries(&self, name: &str, text: &str) -> &Self {
         fs::write(self.folder.join("sipwarden").join(name), text).unwrap();
         self
+    }
+
+    /// The file of countries that is made by a tool.
+    pub fn countries_file(&self) -> PathBuf {
+        self.folder.join("sipwarden/countries.nft")
     }
 
     /// Checks the rules, then loads them.

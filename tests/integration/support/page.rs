@@ -1,7 +1,7 @@
 //! The example configuration with the operators' page.
 
 use super::Folder;
-use super::call::AutoCallee;
+use super::callee::AutoCallee;
 use super::example::Example;
 use super::kamailio::free_port;
 use super::sqlite::Sqlite;
@@ -23,10 +23,18 @@ impl Server {
         db.run(tables);
         let gateway = AutoCallee::start("127.0.0.99");
         let http = free_port();
-        let defines = [("WITH_HTTP", "1".into()), ("HTTP_PORT", http.to_string())];
+        let defines = [
+            ("WITH_HTTP", "1".into()),
+            ("HTTP_PORT", http.to_string()),
+            ("LIMIT_TABLE", "\"sipwarden_limit\"".into()),
+        ];
         let edits = [
             ("$avp(company) = $(fd{s.tolower});", "$avp(company) = $hdr(X-Company);"),
             ("\"$fU@$fd\"", "\"$hdr(X-User)\""),
+            (
+                "\"carrier=gateway;number=$(rU{s.select,0,;});user=$(fU{s.select,0,;})@$(fd{s.select,0,;})\"",
+                "\"$hdr(X-Scopes)\"",
+            ),
         ];
         let example = Example::start_with(&db, gateway.address, &defines, &edits);
         Server { example, http, _gateway: gateway, _folder: folder }

@@ -6,8 +6,8 @@ use crate::address::Address;
 use crate::clock;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
-use crate::ledger::{Bound, Direction, Exceeded, Scope, ScopeKind};
-use crate::policy::{self, BadScopes, CallScopes, Numbers, Roadwarrior};
+use crate::ledger::{Bound, Direction, Exceeded, Limit, Outcome, Scope, ScopeKind, Wanted};
+use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
 use crate::verdict::Verdict;
@@ -31,16 +31,19 @@ impl<'a> ForetoldUser<'a> {
         aor: &'a [u8],
         company: &'a [u8],
         ip: Address,
+        emergency: bool,
     ) -> Self {
         let calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
         let verdict = match policy::roadwarrior(view, aor, company, ip, true) {
             Roadwarrior::Decided(verdict) => verdict,
             Roadwarrior::Slot { limit } => {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);
-                let taken = state.ledger.foretell(&wanted, clock::monotonic());
+                let taken = state.ledger.foretell(&wanted, false, clock::monotonic());
                 policy::roadwarrior_verdict(&taken, false)
             }
         };
+        let passes = emergency && verdict.code() < 0;
+        let verdict = if passes { Verdict::RoadwarriorEmergency } else { verdict };
         let limit = view.user(aor).map_or(0, |user| user.external_calls);
         ForetoldUser { verdict, view, aor, company, calls, limit }
     }
@@ -71,9 +74,22 @@ impl<'a> ForetoldUser<'a> {
             Verdict::RoadwarriorCounted if asked => format!(
                 "it would be counted: \"{aor}\" has {calls} of {limit} calls from elsewhere"
             ),
+            Verdict::RoadwarriorEmergency => {
+                format!(
+                    "an emergency passes: \"{aor}\" has {calls} of {limit} calls from elsewhere"
+                )
+            }
             _ => format!("\"{aor}\" has {calls} of {limit} calls from elsewhere"),
         }
     }
+}
+
+/// What a new call asks for, besides its company.
+pub struct AskedCall<'a> {
+    /// Its flags.
+    pub flags: CallFlags,
+    /// Its scopes, as the script names them.
+    pub scopes: &'a [u8],
 }
 
 /// The verdict on a call of a company, and its live calls and limits.
@@ -88,8 +104,8 @@ pub struct ForetoldCall<'a> {
     limited: Option<Limited<'a>>,
     /// Those that were named beside company and brand.
     named: Vec<Scope<'a>>,
-    /// A kind that no limit is for.
-    unknown: Option<&'a [u8]>,
+    /// What else there is to say, each part with a `; ` before it.
+    more: String,
 }
 
 /// The limit that refuses a call.
@@ -97,6 +113,7 @@ struct Limited<'a> {
     word: &'a [u8],
     id: &'a [u8],
     exceeded: Exceeded,
+    limit: Limit,
 }
 
 impl<'a> ForetoldCall<'a> {
@@ -108,23 +125,31 @@ impl<'a> ForetoldCall<'a> {
         state: &State,
         view: &View<'a>,
         company: &CompanyView<'a>,
-        (direction, scopes): (Direction, &'a [u8]),
+        asked: &AskedCall<'a>,
     ) -> Result<Self, BadScopes<'a>> {
-        let scopes = CallScopes::new(view, company, direction, scopes)?;
-        let wanted = scopes.wanted();
-        let taken = state.ledger.foretell(wanted, clock::monotonic());
-        let verdict = policy::call_verdict(&taken, false, false);
+        let AskedCall { flags, scopes } = *asked;
+        let scopes = CallScopes::new(view, company, flags.direction(), scopes)?;
+        let (wanted, now) = (scopes.wanted(), clock::monotonic());
+        let taken = state.ledger.foretell(wanted, flags.emergency, now);
+        let verdict = policy::call_verdict(&taken, flags.emergency, false);
         let numbers = Numbers::new(wanted, &taken);
-        let of_scope = |exceeded: Exceeded| {
-            let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
-            Limited { word: view.word_of(exceeded.kind), id, exceeded }
-        };
-        let limited = taken.exceeded.map(of_scope);
-        let unknown = scopes.unknown;
+        let limited = taken.exceeded.filter(|_| taken.outcome == Outcome::Refused);
+        let limited = limited.and_then(|exceeded| {
+            let want = wanted.get(exceeded.at)?;
+            let limit = want.limits().find(|(direction, _)| *direction == exceeded.direction);
+            let (word, id) = (view.word_of(exceeded.kind), want.scope.id);
+            Some(Limited { word, id, exceeded, limit: *limit?.1 })
+        });
         let of = |kind: ScopeKind| numbers.scopes.get(kind.number()).copied().flatten();
         let (brand_calls, brand_limit) = of(ScopeKind::BRAND).unwrap_or_default();
         let (calls, limit) = of(ScopeKind::COMPANY).unwrap_or_default();
         let (brand, _) = company.brand();
+        let named = || wanted.iter().skip(2);
+        let mut more: String = named().map(|want| usage(state, view, want, now)).collect();
+        more.extend(wanted.iter().filter_map(|want| not_asked(view, want)));
+        if let Some(word) = scopes.unknown {
+            more += &format!("; limit_table has no row of kind \"{}\"", Printable::full(word));
+        }
         Ok(ForetoldCall {
             verdict,
             brand,
@@ -133,8 +158,8 @@ impl<'a> ForetoldCall<'a> {
             calls,
             limit,
             limited,
-            named: wanted.iter().skip(2).map(|want| want.scope).collect(),
-            unknown,
+            named: named().map(|want| want.scope).collect(),
+            more,
         })
     }
 
@@ -149,6 +174,7 @@ impl<'a> ForetoldCall<'a> {
         if let Some(limited) = &self.limited {
             node.text(c"limit_kind", Printable::full(limited.word));
             node.text(c"limit_id", Printable::full(limited.id));
+            node.text(c"limit_direction", Printable::full(limited.exceeded.direction.name()));
             node.int(c"limit_calls", limited.exceeded.calls);
             node.int(c"limit", limited.exceeded.limit);
         }
@@ -166,22 +192,85 @@ impl<'a> ForetoldCall<'a> {
         };
         let counted = match self.verdict {
             Verdict::CallCounted if asked => "a new call would be counted: ",
+            Verdict::CallEmergency => {
+                "an emergency passes above every limit without reserved slots: "
+            }
             _ => "",
         };
-        let limited = self.limited.as_ref().map_or_else(String::new, |limited| {
-            let (word, id) = (Printable::full(limited.word), Printable::full(limited.id));
-            let (calls, limit) = (limited.exceeded.calls, limited.exceeded.limit);
-            let what = if limited.exceeded.bound == Bound::Rate { "new calls" } else { "calls" };
-            format!("{word} \"{id}\" has {calls} of {limit} {what}: ")
-        });
-        let unknown = self.unknown.map_or_else(String::new, |word| {
-            format!("; limit_table has no row of kind \"{}\"", Printable::full(word))
-        });
+        let limited = self.limited.as_ref().map_or_else(String::new, Limited::words);
         format!(
-            "{counted}{limited}the company has {}, brand \"{}\" has {}{unknown}",
+            "{counted}{limited}the company has {}, brand \"{}\" has {}{}",
             of(self.calls, self.limit),
             Printable::full(self.brand),
-            of(self.brand_calls, self.brand_limit)
+            of(self.brand_calls, self.brand_limit),
+            self.more
         )
     }
+}
+
+impl Limited<'_> {
+    fn words(&self) -> String {
+        let (word, id) = (Printable::full(self.word), Printable::full(self.id));
+        let Exceeded { direction, bound, calls, limit, .. } = self.exceeded;
+        let of =
+            format!("{word} \"{id}\" has {calls} of {limit} {}", kind_of_calls(direction, bound));
+        match bound {
+            Bound::Rate => format!("{of} within {} s: ", self.limit.rate.window()),
+            Bound::Unreserved => {
+                format!("{of}, {} more are reserved for emergencies: ", self.limit.reserved)
+            }
+            Bound::Calls if self.limit.reserved > 0 => {
+                format!("{of}, with those reserved for emergencies: ")
+            }
+            Bound::Calls => format!("{of}: "),
+        }
+    }
+}
+
+fn kind_of_calls(direction: Direction, bound: Bound) -> &'static str {
+    match (direction, bound == Bound::Rate) {
+        (Direction::Any, false) => "calls",
+        (Direction::Any, true) => "new calls",
+        (Direction::In, false) => "inbound calls",
+        (Direction::In, true) => "new inbound calls",
+        (Direction::Out, false) => "outbound calls",
+        (Direction::Out, true) => "new outbound calls",
+    }
+}
+
+/// The calls of a scope that the script names, against the limits that are asked.
+fn usage(state: &State, view: &View<'_>, want: &Wanted<'_>, now: u64) -> String {
+    let Scope { kind, id } = want.scope;
+    let calls = state.ledger.calls(kind, id);
+    let mut parts = Vec::new();
+    for (direction, limit) in want.limits() {
+        if limit.calls > 0 {
+            let what = kind_of_calls(direction, Bound::Calls);
+            parts.push(format!("{} of {} {what}", calls.of(direction), limit.calls));
+        }
+        if limit.rate.calls() > 0 {
+            let what = kind_of_calls(direction, Bound::Rate);
+            let new = state.ledger.new_calls(kind, id, direction, &limit.rate, now);
+            let (most, window) = (limit.rate.calls(), limit.rate.window());
+            parts.push(format!("{new} of {most} {what} within {window} s"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push(format!("{} calls, without a limit", calls.any));
+    }
+    let (word, id) = (Printable::full(view.word_of(kind)), Printable::full(id));
+    format!("; {word} \"{id}\" has {}", parts.join(", "))
+}
+
+/// Says that a call without a direction is not judged by the limits of one.
+fn not_asked(view: &View<'_>, want: &Wanted<'_>) -> Option<String> {
+    let Scope { kind, id } = want.scope;
+    let [_, inbound, outbound] = view.limits(kind, id);
+    let skips = want.direction == Direction::Any && (inbound.is_on() || outbound.is_on());
+    let (word, id) = (Printable::full(view.word_of(kind)), Printable::full(id));
+    skips.then(|| {
+        format!(
+            "; the limits of {word} \"{id}\" for one direction are not asked without flag i or o"
+        )
+    })
 }

@@ -4,7 +4,7 @@ mod calls;
 mod source;
 mod words;
 
-use super::company::no_snapshot;
+use super::arguments::no_snapshot;
 use super::{bans, blocks};
 use crate::address::Address;
 use crate::host::contract::rpc::{Call, Fault};
@@ -13,7 +13,7 @@ use crate::host::script::flags::bad_scopes;
 use crate::host::settings::at;
 use crate::host::state::rules::monitors;
 use crate::host::state::{State, with_snapshot};
-use crate::policy::CallFlags;
+use crate::policy::{CallFlags, FloodFlags};
 use crate::printable::Printable;
 use crate::tables::Table;
 use crate::verdict::{
@@ -30,6 +30,8 @@ struct Step {
     watched: bool,
     /// Whether the request gets so far: the script asks nothing after a refusal.
     asked: bool,
+    /// Whether the example configurations do not ask it of an emergency.
+    spared: bool,
     /// The rule behind it.
     words: String,
 }
@@ -38,6 +40,9 @@ impl Step {
     /// As the list of steps shows it.
     fn line(&self) -> String {
         let (name, words) = (self.name(), &self.words);
+        if self.spared {
+            return format!("{}: not asked of an emergency, {words}", self.function.name);
+        }
         match (self.asked, self.refuses()) {
             (true, _) => format!("{name}, {words}"),
             (false, false) => format!("{}: not asked, {words}", self.function.name),
@@ -51,7 +56,7 @@ impl Step {
     }
 
     fn refuses(&self) -> bool {
-        self.verdict.code() < 0
+        self.verdict.code() < 0 && !self.spared
     }
 
     /// The function and its verdict.
@@ -74,8 +79,22 @@ impl Steps {
         words: impl FnOnce(bool) -> String,
     ) -> bool {
         let asked = !self.0.iter().any(|step| step.refuses() && !step.watched);
-        self.0.push(Step { function, verdict, watched, asked, words: words(asked) });
+        self.0.push(Step { function, verdict, watched, asked, spared: false, words: words(asked) });
         asked
+    }
+
+    /// Adds one that emergencies are spared.
+    fn add_unless(
+        &mut self,
+        emergency: bool,
+        function: &'static Function,
+        (verdict, watched): (Verdict, bool),
+        words: impl FnOnce() -> String,
+    ) {
+        self.add(function, (verdict, watched), |_| words());
+        if let Some(step) = self.0.last_mut() {
+            step.spared = emergency;
+        }
     }
 }
 
@@ -102,22 +121,29 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         let flood = blocks::foretell(state, ip);
         let login = aor.as_ref().map(|aor| bans::foretell(state, aor, ip));
         let source = source::Foretold::new(view, &company, ip);
-        let user = aor.as_ref().map(|aor| calls::ForetoldUser::new(state, view, aor, &company, ip));
-        let asked = (flags.direction(), &*scopes);
-        let limits = known.map(|company| calls::ForetoldCall::new(state, view, &company, asked));
+        let emergency = flags.emergency;
+        let user = aor.as_ref();
+        let user =
+            user.map(|aor| calls::ForetoldUser::new(state, view, aor, &company, ip, emergency));
+        let asked = calls::AskedCall { flags, scopes: &scopes };
+        let limits = known.map(|company| calls::ForetoldCall::new(state, view, &company, &asked));
         let limits = limits.transpose().map_err(|bad| Fault::argument(bad_scopes(&bad)))?;
 
         // In the order in which the example configuration asks.
         let mut steps = Steps::default();
-        steps.add(&FLOOD_CHECK, (flood.verdict, flood.watched), |_| flood.words(state));
+        let flood_flags = FloodFlags { emergency, peek: false };
+        let verdict = policy::soften(flood.verdict, flood_flags, false);
+        steps.add(&FLOOD_CHECK, (verdict, flood.watched), |_| flood.words(state));
         if let Some(login) = &login {
-            steps.add(&AUTH_CHECK, (login.verdict, login.watched), |_| login.words(state));
+            let verdict = (login.verdict, login.watched);
+            steps.add_unless(emergency, &AUTH_CHECK, verdict, || login.words(state));
         }
         // The roadwarriors' rule asks for the address itself.
         let acquires = match &user {
             None => {
                 let verdict = (source.verdict(), filter_watched);
-                steps.add(&CHECK_COMPANY_IP, verdict, |_| source.words())
+                steps.add_unless(emergency, &CHECK_COMPANY_IP, verdict, || source.words());
+                false
             }
             Some(user) => {
                 let verdict = (user.verdict, filter_watched);
@@ -129,6 +155,10 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         let limited = limits.as_ref().is_some_and(|limits| {
             steps.add(&CC_LIMIT, (limits.verdict, everywhere), |asked| limits.words(asked))
         });
+        if limits.is_none() && emergency {
+            let words = "an emergency passes, but does not count: there is no such company";
+            steps.add(&CC_LIMIT, (Verdict::CallEmergency, false), |_| words.into());
+        }
         let Steps(steps) = steps;
 
         let reply = call.reply();
@@ -166,7 +196,7 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         if let Some(limits) = &limits {
             limits.tell(&reply.structure(c"cc_limit"), limited, state, view);
         }
-        flood.tell(&reply.structure(c"flood"), state);
+        flood.tell(&reply.structure(c"flood"), state, flood_flags);
         if let Some(login) = &login {
             login.tell(&reply.structure(c"auth"), state);
         }

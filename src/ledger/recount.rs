@@ -1,0 +1,117 @@
+//! Counts all calls anew, after a process has died while it counted one.
+//!
+//! Such a process leaves locks, which others take over, and whatever it had written by then:
+//! counts that are too high, records that nobody refers to. Chains are whole at each step, and
+//! slots never name a record that is not linked, so leases say what the counts must be.
+
+use super::lease::{Lease, Slot};
+use super::ledger::Ledger;
+use super::record::{COUNTS, REFS};
+use super::scopes::{Scopes, halves, kind_of, link, word_of};
+use crate::shm::Locked;
+use crate::shm::atomic::Ordering::Relaxed;
+use crate::shm::takeovers;
+
+/// What leases say of a scope.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    refs: u32,
+    /// Calls and emergencies: in any direction, in, out.
+    counts: [(u32, u32); 3],
+}
+
+impl Told {
+    fn add(&mut self, slot: &Slot, live: bool, emergency: bool) {
+        self.refs += 1;
+        for (on, (calls, emergencies)) in
+            [slot.any, slot.inbound, slot.outbound].into_iter().zip(&mut self.counts)
+        {
+            *calls += u32::from(on && live);
+            *emergencies += u32::from(on && live && emergency);
+        }
+    }
+}
+
+impl Ledger {
+    /// Counts anew if a lock was taken over from a process that has died since the last time.
+    /// How many numbers were wrong; None: nobody has died. Called by the process that
+    /// [sweeps](Ledger::sweep), without any lock.
+    pub fn recount_if_due(&self) -> Option<u32> {
+        if self.recounted.load(Relaxed) == takeovers() {
+            return None;
+        }
+        Some(self.recount())
+    }
+
+    /// With all dialogs locked no lease, and no record of a pool, is changed by others.
+    fn recount(&self) -> u32 {
+        let chains: Vec<Locked> =
+            (0..self.dialogs.count()).filter_map(|index| self.dialogs.lock(index)).collect();
+        // While nobody else can be in the midst of a change: who dies after this is seen the
+        // next time.
+        self.recounted.store(takeovers(), Relaxed);
+        let mut told = vec![Told::default(); self.scopes.positions() as usize];
+        let mut used = vec![false; self.leases.used_up_to() as usize];
+        let mut live = 0;
+        for chain in &chains {
+            let mut next = chain.first();
+            while let Some((position, record)) =
+                next.and_then(|position| Some((position, self.leases.get(position)?)))
+            {
+                let lease = Lease(record);
+                for (_, slot) in lease.slots() {
+                    if let Some(scope) = told.get_mut(slot.position as usize) {
+                        scope.add(&slot, lease.is_live(), lease.is_emergency());
+                    }
+                }
+                live += u64::from(lease.is_live());
+                if let Some(used) = used.get_mut(position as usize) {
+                    *used = true;
+                }
+                next = lease.next();
+            }
+        }
+        let wrong = self.scopes.correct(&told);
+        self.leases.repair(&used);
+        wrong + u32::from(self.live.swap(live, Relaxed) != live)
+    }
+}
+
+impl Scopes {
+    /// Makes all records what leases say of them. How many were not.
+    fn correct(&self, told: &[Told]) -> u32 {
+        let mut used = vec![false; told.len()];
+        let (mut wrong, mut idle, mut named) = (0, 0, 0);
+        for index in 0..self.buckets.count() {
+            let locks = [self.buckets.lock(index).map(|locked| (index, locked))];
+            let mut next = locks.iter().flatten().find_map(|(_, locked)| locked.first());
+            while let Some((position, record)) =
+                next.and_then(|position| Some((position, self.pool.get(position)?)))
+            {
+                next = link(record);
+                let said = told.get(position as usize).copied().unwrap_or_default();
+                let (refs, until) = halves(record[REFS].load(Relaxed));
+                let counts = record.iter().skip(COUNTS).zip(said.counts);
+                let differ = counts.filter(|(word, (calls, emergencies))| {
+                    let right = word_of(*calls, *emergencies);
+                    word.swap(right, Relaxed) != right
+                });
+                wrong += u32::from(differ.count() > 0 || refs != said.refs);
+                record[REFS].store(word_of(said.refs, until), Relaxed);
+                if said.refs == 0 && until == 0 {
+                    self.remove(&locks, position, record);
+                    continue;
+                }
+                idle += u32::from(said.refs == 0);
+                named += u32::from(kind_of(record).is_some_and(|kind| kind.is_named_by_script()));
+                if let Some(used) = used.get_mut(position as usize) {
+                    *used = true;
+                }
+            }
+        }
+        self.idle.store(idle, Relaxed);
+        self.named.store(named, Relaxed);
+        self.pool.repair(&used);
+        wrong
+    }
+}

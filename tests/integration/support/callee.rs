@@ -1,0 +1,141 @@
+//! A callee that answers by itself. For storms in which only the proxy is of interest.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::call::{Endpoint, Message};
+
+/// Times of RFC 3261, 13.3.1.4: an answer is repeated after T1, then after
+/// twice as long, up to T2, until the ACK is there or 64 * T1 have passed.
+const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+
+/// Answers every request as it comes with 200, in a thread, until dropped.
+pub struct AutoCallee {
+    pub address: SocketAddr,
+    told: Arc<Told>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread is told.
+#[derive(Default)]
+struct Told {
+    stop: AtomicBool,
+    hang_up: AtomicBool,
+}
+
+impl AutoCallee {
+    pub fn start(ip: &str) -> Self {
+        let endpoint = Endpoint::new(ip);
+        let address = endpoint.address();
+        let told = Arc::new(Told::default());
+        let told_thread = Arc::clone(&told);
+        let thread = std::thread::spawn(move || {
+            let mut calls = Calls::default();
+            while !told_thread.stop.load(Relaxed) {
+                if let Some(got) = endpoint.receive_within(Duration::from_millis(100)) {
+                    calls.take(&endpoint, got);
+                }
+                calls.repeat(&endpoint, told_thread.hang_up.load(Relaxed));
+            }
+        });
+        AutoCallee { address, told, thread: Some(thread) }
+    }
+
+    /// Ends all its calls, and from now on each new one.
+    pub fn hang_up(&self) {
+        self.told.hang_up.store(true, Relaxed);
+    }
+}
+
+impl Drop for AutoCallee {
+    fn drop(&mut self) {
+        self.told.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Calls that live, by Call-ID. What the callee has said is repeated until it
+/// is answered: nobody else in the call repeats it when it was lost.
+#[derive(Default)]
+struct Calls {
+    live: HashMap<String, Call>,
+    looked: Option<Instant>,
+}
+
+struct Call {
+    invite: (Message, SocketAddr),
+    acknowledged: bool,
+    hung_up: bool,
+    next: Instant,
+    pause: Duration,
+    end: Instant,
+}
+
+impl Calls {
+    fn take(&mut self, endpoint: &Endpoint, got: (Message, SocketAddr)) {
+        let id = got.0.header("Call-ID").unwrap_or_default().to_owned();
+        if got.0.status().is_some() {
+            self.live.remove(&id);
+            return;
+        }
+        let now = Instant::now();
+        match got.0.method() {
+            "ACK" => {
+                self.live.entry(id).and_modify(|call| call.acknowledged = true);
+                return;
+            }
+            "INVITE" => {
+                let call = Call {
+                    invite: got.clone(),
+                    acknowledged: false,
+                    hung_up: false,
+                    next: now + T1,
+                    pause: T1,
+                    end: now + 64 * T1,
+                };
+                self.live.entry(id).or_insert(call);
+            }
+            "BYE" => drop(self.live.remove(&id)),
+            _ => {}
+        }
+        endpoint.reply(&got, 200, "t");
+    }
+
+    fn repeat(&mut self, endpoint: &Endpoint, hang_up: bool) {
+        let now = Instant::now();
+        if self.looked.is_some_and(|looked| now < looked + T1 / 10) {
+            return;
+        }
+        self.looked = Some(now);
+        for call in self.live.values_mut() {
+            call.repeat(endpoint, hang_up, now);
+        }
+    }
+}
+
+impl Call {
+    fn repeat(&mut self, endpoint: &Endpoint, hang_up: bool, now: Instant) {
+        if hang_up && !self.hung_up {
+            self.hung_up = true;
+            (self.next, self.pause, self.end) = (now, T1, now + 64 * T1);
+        }
+        let waits = self.hung_up || !self.acknowledged;
+        if !waits || now < self.next || now > self.end {
+            return;
+        }
+        if self.hung_up {
+            endpoint.hang_up(&self.invite);
+        } else {
+            endpoint.reply(&self.invite, 200, "t");
+        }
+        self.next = now + self.pause;
+        self.pause = T2.min(self.pause * 2);
+    }
+}
