@@ -56,6 +56,10 @@ pub enum Verdict {
     Rate,
     ScopesFull,
     TooManyScopes,
+    CallCountedAlone,
+    RoadwarriorCountedAlone,
+    ClusterWait,
+    ClusterDown,
 }
 
 /// One row of the verdict table.
@@ -78,7 +82,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 49] = [
+pub const ENTRIES: [VerdictRow; 53] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -273,6 +277,30 @@ pub const ENTRIES: [VerdictRow; 49] = [
         "too_many_scopes",
         "a call counts against at most 12 scopes, its company and brand among them: fails closed",
     ),
+    row(
+        Verdict::CallCountedAlone,
+        6,
+        "call_counted_alone",
+        "counted by cluster_policy: the other proxies cannot be asked",
+    ),
+    row(
+        Verdict::RoadwarriorCountedAlone,
+        8,
+        "roadwarrior_counted_alone",
+        "the same for a slot of the user: counted by cluster_policy_user",
+    ),
+    row(
+        Verdict::ClusterWait,
+        -17,
+        "cluster_wait",
+        "the cluster gave no answer in time: ask the caller to try again",
+    ),
+    row(
+        Verdict::ClusterDown,
+        -18,
+        "cluster_down",
+        "the other proxies cannot be asked, and the policy for that admits no more calls here",
+    ),
 ];
 
 /// A verdict of a function and the statistic that counts it.
@@ -315,7 +343,10 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
         (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
         (Verdict::RoadwarriorEmergency, c"roadwarrior_emergency"),
         (Verdict::Monitored, c"roadwarrior_monitored"),
+        (Verdict::RoadwarriorCountedAlone, c"roadwarrior_counted_alone"),
         (Verdict::CallDuplicate, c"roadwarrior_call_duplicate"),
+        (Verdict::ClusterWait, c"roadwarrior_cluster_wait"),
+        (Verdict::ClusterDown, c"roadwarrior_cluster_down"),
         (Verdict::RoadwarriorNone, c"roadwarrior_none"),
         (Verdict::RoadwarriorLimit, c"roadwarrior_limit"),
         (Verdict::UnknownCompany, c"roadwarrior_unknown_company"),
@@ -335,7 +366,10 @@ pub const CC_LIMIT: Function = Function {
         (Verdict::CallUntracked, c"cc_call_untracked"),
         (Verdict::CallHeldByOther, c"cc_call_held_by_other"),
         (Verdict::Monitored, c"cc_monitored"),
+        (Verdict::CallCountedAlone, c"cc_call_counted_alone"),
         (Verdict::CallDuplicate, c"cc_call_duplicate"),
+        (Verdict::ClusterWait, c"cc_cluster_wait"),
+        (Verdict::ClusterDown, c"cc_cluster_down"),
         (Verdict::BrandLimit, c"cc_brand_limit"),
         (Verdict::CompanyLimit, c"cc_company_limit"),
         (Verdict::Limit, c"cc_limit"),
@@ -502,7 +536,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::TooManyScopes as usize + 1 == ENTRIES.len());
+    assert!(Verdict::ClusterDown as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

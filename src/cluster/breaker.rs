@@ -11,6 +11,16 @@ pub struct Breaker {
 const TIMEOUTS: u32 = 3;
 
 impl Breaker {
+    /// As one word, for shared memory; all zero is a closed one.
+    pub fn bits(self) -> u64 {
+        u64::from(self.timeouts) << 1 | u64::from(self.open)
+    }
+
+    /// From such a word.
+    pub fn of(bits: u64) -> Self {
+        Breaker { timeouts: u32::try_from(bits >> 1).unwrap_or(u32::MAX), open: bits & 1 != 0 }
+    }
+
     /// Whether workers do not wait.
     pub fn is_open(&self) -> bool {
         self.open

@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// Stands for a shared scope.
+/// Stands for a shared scope: kind, id, direction and part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub u128);
 
@@ -15,6 +15,34 @@ pub enum Part {
     All,
     /// All but emergencies.
     Others,
+}
+
+impl Part {
+    /// Both, in the order of their numbers.
+    pub const BOTH: [Part; 2] = [Part::All, Part::Others];
+}
+
+/// Shared scopes of one kind and id: three directions, two parts each. Their numbers are the
+/// lowest bits of their keys.
+pub const PLACES: usize = 6;
+const PLACE: u128 = 7;
+
+impl Key {
+    /// The key of kind and id, which `hash` stands for, in one of [`PLACES`]: twice the
+    /// number of the direction (any, in, out) and the part's.
+    pub fn new(hash: u128, place: usize) -> Self {
+        Key(hash & !PLACE | place as u128 & PLACE)
+    }
+
+    /// Which of [`PLACES`] it is for.
+    pub fn place(self) -> usize {
+        (self.0 & PLACE) as usize
+    }
+
+    /// Whether it is one for kind and id with this hash.
+    pub fn is_of(self, hash: u128) -> bool {
+        (self.0 ^ hash) & !PLACE == 0
+    }
 }
 
 /// Version of the way in which keys are made and scripts are called. Nodes of other versions
@@ -33,13 +61,10 @@ impl Keys {
         Keys { seed: halves(hash((0, 0), &[b"seed", secret])) }
     }
 
-    /// The key of the calls of a scope in a direction: all of them words.
-    pub fn scope(&self, kind: &[u8], direction: &[u8], part: Part, id: &[u8]) -> Key {
-        let part: &[u8] = match part {
-            Part::All => b"all",
-            Part::Others => b"others",
-        };
-        Key(hash(self.seed, &[b"scope", kind, direction, part, id]))
+    /// Seed of the hashes of ids, for a kind by its word: the same on all nodes, whatever
+    /// number it has there.
+    pub fn kind(&self, word: &[u8]) -> [u64; 2] {
+        halves(hash(self.seed, &[b"kind", word])).into()
     }
 
     /// Of the secret, of the way in which keys are made, and of settings that must agree.
@@ -69,14 +94,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_tell_words_apart_and_are_the_same_on_all_nodes() {
-        let keys = Keys::new(b"secret");
-        let key = keys.scope(b"company", b"any", Part::All, b"ab");
-        assert_eq!(key, Keys::new(b"secret").scope(b"company", b"any", Part::All, b"ab"));
-        assert_ne!(key, Keys::new(b"Secret").scope(b"company", b"any", Part::All, b"ab"));
-        assert_ne!(key, keys.scope(b"company", b"any", Part::Others, b"ab"));
-        assert_ne!(key, keys.scope(b"companya", b"ny", Part::All, b"ab"));
-        assert_ne!(key, keys.scope(b"company", b"in", Part::All, b"ab"));
+    fn kinds_are_told_apart_by_their_words_and_the_secret() {
+        let seed = |secret: &[u8], word: &[u8]| Keys::new(secret).kind(word);
+        assert_eq!(seed(b"secret", b"company"), seed(b"secret", b"company"));
+        assert_ne!(seed(b"secret", b"company"), seed(b"Secret", b"company"));
+        assert_ne!(seed(b"secret", b"company"), seed(b"secret", b"companya"));
+    }
+
+    #[test]
+    fn a_key_is_of_one_hash_and_one_place() {
+        let hash = 0x1234_5678_9abc_def0_1234_5678_9abc_deff;
+        let keys: Vec<_> = (0..PLACES).map(|place| Key::new(hash, place)).collect();
+        for (place, key) in keys.iter().enumerate() {
+            assert_eq!((key.place(), key.is_of(hash), key.is_of(hash ^ 8)), (place, true, false));
+        }
+        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
     }
 
     #[test]

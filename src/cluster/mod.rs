@@ -29,7 +29,7 @@ pub use asks::{Answer, Ask, Want};
 pub use books::Books;
 pub use breaker::Breaker;
 pub use counts::{Change, Counts};
-pub use key::{Key, Keys, Part};
+pub use key::{Key, Keys, PLACES, Part};
 pub use message::{Claim, Group, Join, Reply, Request, Seen, Stamp, Take};
 pub use mirror::Mirror;
 pub use node::{Event, Node, Outcome};

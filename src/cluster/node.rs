@@ -174,7 +174,9 @@ impl Node {
 
     fn batch(&mut self, books: &mut impl Books) -> (Option<Request>, Vec<(u64, Answer)>) {
         let mut batch = Batch::default();
-        books.marked(&mut self.due);
+        if !books.marked(&mut self.due) {
+            self.due.extend(self.mirror.keys().chain(books.all()));
+        }
         batch.settle(&mut self.due, &self.mirror, books);
         batch.assert(&mut self.again, books);
         let answers = batch.take(&self.asks, &self.full, books);

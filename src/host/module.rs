@@ -9,13 +9,14 @@ use super::contract::method::Method;
 use super::contract::module::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
+use super::cluster::broker;
 use super::contract::{dialogs, log};
 use super::process::{blocks_keeper, loader, recorder, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
 use super::script::{auth, calls, flags, flood, restored, sources};
-use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
+use super::settings::{ClusterSettings, Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
 use crate::clock;
@@ -100,6 +101,14 @@ impl Module for Sipwarden {
 
     fn load() {
         loader::load();
+    }
+
+    fn can_serve() -> bool {
+        broker::is_needed()
+    }
+
+    fn serve() {
+        broker::serve();
     }
 
     #[inline(always)]
@@ -190,6 +199,7 @@ fn start() -> Result<(), String> {
     change::check_configured()?;
     let values = Values::new().map_err(|e| format!("no address space: {e}"))?;
     Settings::publish(&values);
+    settings.cluster = ClusterSettings::take(&values)?;
     let auth_seed = match values.flood_persist().as_deref().and_then(blocks_keeper::seed) {
         Some(seed) => seed,
         None => compile::hash_key()?,

@@ -207,6 +207,16 @@ impl Enforcement {
         }
     }
 
+    /// Whether a call is admitted only with a slot that other nodes leave to this one.
+    pub(super) fn asks(self, limit: &Limit) -> bool {
+        limit.calls > 0
+            && match self {
+                Enforcement::Full => true,
+                Enforcement::Reserved => limit.reserved > 0,
+                Enforcement::Monitor | Enforcement::Off | Enforcement::Within => false,
+            }
+    }
+
     pub(super) fn judges_rates(self) -> bool {
         matches!(self, Enforcement::Full | Enforcement::Monitor)
     }

@@ -23,6 +23,10 @@ pub enum Outcome {
     ScopesFull,
     /// With these the call would have more than [`SCOPES`] scopes.
     TooMany,
+    /// It lacks slots that this node has to ask other nodes for.
+    Ask,
+    /// Nobody can say what other nodes have, and this one admits no more by itself.
+    Down,
 }
 
 /// An outcome, and what was seen right then.
@@ -42,6 +46,8 @@ pub struct Taken {
     pub second_company: bool,
     /// It counted before, and is an emergency from now on.
     pub became_emergency: bool,
+    /// It was counted without knowing what other nodes have.
+    pub alone: bool,
 }
 
 impl Taken {
@@ -55,6 +61,7 @@ impl Taken {
             first_company: false,
             second_company: false,
             became_emergency: false,
+            alone: false,
         }
     }
 

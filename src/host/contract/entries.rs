@@ -36,6 +36,8 @@ pub const fn table<M: Module>() -> sw_module {
         destroy: Some(destroy),
         can_load: Some(can_load::<M>),
         load: Some(load::<M>),
+        can_serve: Some(can_serve::<M>),
+        serve: Some(serve::<M>),
         check_company_ip: Some(check_company_ip::<M>),
         check_country: Some(check_country::<M>),
         flood_check: Some(flood_check::<M>),
@@ -230,6 +232,14 @@ unsafe extern "C" fn can_load<M: Module>() -> i32 {
 
 unsafe extern "C" fn load<M: Module>() {
     guard(Entry::Load, (), M::load);
+}
+
+unsafe extern "C" fn can_serve<M: Module>() -> i32 {
+    guard(Entry::CanServe, 0, || M::can_serve().into())
+}
+
+unsafe extern "C" fn serve<M: Module>() {
+    guard(Entry::Serve, (), M::serve);
 }
 
 /// The code of a verdict; that of `failed` after a panic, or where C passes nothing.

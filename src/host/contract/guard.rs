@@ -58,6 +58,8 @@ pub enum Entry {
     Load,
     CheckFlags,
     EndCalls,
+    CanServe,
+    Serve,
 }
 
 /// One bit per entry that has panicked in any process.

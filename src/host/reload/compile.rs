@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::host::settings::at;
-use crate::host::state::{State, with_snapshot};
+use crate::host::state::{self, State, with_snapshot};
+use crate::ledger::ScopeKind;
 use crate::shm::{PublishError, Published, Writer};
 use crate::snapshot::{self, Blob, View};
 use crate::tables::{BadRows, Configuration, Kinds, Limits, Loader, MinPrefix, Table};
@@ -42,7 +43,18 @@ pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
     if !View::new(bytes).is_some_and(|view| view.kinds().continues(&kinds())) {
         return Err("another reload has brought a new kind of limit meanwhile".into());
     }
+    name_kinds(bytes);
     writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))
+}
+
+/// Before the first call of a new kind: other nodes may know it by another number.
+fn name_kinds(bytes: &[u8]) {
+    let (Some(state), Some(view)) = (state::get(), View::new(bytes)) else { return };
+    for (number, word) in view.own_kinds().enumerate() {
+        if let Some(kind) = ScopeKind::own(number) {
+            state.ledger.name_kind(kind, word);
+        }
+    }
 }
 
 /// The kinds of scopes that are known: the ledger counts calls under their numbers.

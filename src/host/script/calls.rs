@@ -4,6 +4,7 @@ use super::answer::{About, answer, keep_limited, with_limited};
 use super::flags::bad_scopes;
 use super::judged::judged;
 use super::restored;
+use super::shared::{self, Later};
 use crate::clock;
 use crate::events::{Expiry, Subject};
 use crate::host::contract::counters::{self, Own};
@@ -24,6 +25,9 @@ use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
 
 /// A verdict and the live calls and limits behind it.
 type Decision = (Verdict, Numbers);
+
+/// The same, and what the ledger said.
+type Told = (Verdict, Numbers, Taken);
 
 const ERROR: Decision = (Verdict::InternalError, Numbers::NONE);
 
@@ -233,10 +237,15 @@ fn decide_cc_limit(
                 scopes.unknown.iter().for_each(|word| unknown_kind(word));
                 asked.count(view, &company, scopes.wanted())
             }
-            Err(bad) => refuse_scopes(&bad),
+            Err(bad) => Ok(refuse_scopes(&bad)),
         })
     });
-    let Some((verdict, numbers, taken)) = decision.flatten() else { return ERROR };
+    let told = match decision.flatten() {
+        None => return ERROR,
+        Some(Ok(told)) => told,
+        Some(Err(later)) => asked.wait(company_id, later),
+    };
+    let (verdict, numbers, taken) = told;
     if taken.first_company {
         count_direction(flags);
     }
@@ -255,14 +264,46 @@ struct CallAsked<'a> {
 
 impl CallAsked<'_> {
     /// Counts it against these scopes of a company, or tells why not.
+    ///
+    /// # Errors
+    /// It has to wait.
     fn count(
         &self,
         view: &View<'_>,
         company: &CompanyView<'_>,
         wanted: &[Wanted<'_>],
-    ) -> (Verdict, Numbers, Taken) {
-        let enforcement = cc_enforcement(self.flags, self.within, self.monitored);
-        let taken = take(self.call, self.dialog, wanted, self.flags, enforcement);
+    ) -> Result<Told, Later> {
+        let taken = begin(self.call, self.dialog, wanted, self.flags, self.enforcement())?;
+        Ok(self.tell(view, company, wanted, taken))
+    }
+
+    /// Counts it after a wait, in which nobody reads the tables.
+    #[cold]
+    fn wait(&self, company_id: &[u8], later: Later) -> Told {
+        let (taken, later) = wait_for(self.call, self.dialog, self.flags, later);
+        let wanted = later.wanted();
+        let tell = |view: &View<'_>| Some(self.tell(view, &view.company(company_id)?, &wanted, taken));
+        let told = with_snapshot(|view, _| tell(view)).flatten();
+        // The company may be gone by now.
+        told.unwrap_or_else(|| (self.verdict(&taken), Numbers::new(&wanted, &taken), taken))
+    }
+
+    fn enforcement(&self) -> Enforcement {
+        cc_enforcement(self.flags, self.within, self.monitored)
+    }
+
+    fn verdict(&self, taken: &Taken) -> Verdict {
+        let watched = self.enforcement() == Enforcement::Monitor;
+        policy::call_verdict(taken, self.flags.emergency, watched)
+    }
+
+    fn tell(
+        &self,
+        view: &View<'_>,
+        company: &CompanyView<'_>,
+        wanted: &[Wanted<'_>],
+        taken: Taken,
+    ) -> Told {
         if let Some(exceeded) = &taken.exceeded {
             let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
             keep_limited(view.word_of(exceeded.kind), id);
@@ -270,14 +311,12 @@ impl CallAsked<'_> {
         if taken.added != 0 {
             events::counted(view, company, wanted, &taken);
         }
-        let watched = enforcement == Enforcement::Monitor;
-        let verdict = policy::call_verdict(&taken, self.flags.emergency, watched);
-        (verdict, Numbers::new(wanted, &taken), taken)
+        (self.verdict(&taken), Numbers::new(wanted, &taken), taken)
     }
 }
 
 #[cold]
-fn refuse_scopes(bad: &BadScopes<'_>) -> (Verdict, Numbers, Taken) {
+fn refuse_scopes(bad: &BadScopes<'_>) -> Told {
     complain(ComplaintKind::Argument, format_args!("{} (said once a minute)", bad_scopes(bad)));
     let verdict = match bad {
         BadScopes::TooMany => Verdict::TooManyScopes,
@@ -358,29 +397,73 @@ fn take(
     flags: CallFlags,
     enforcement: Enforcement,
 ) -> Taken {
-    let Some(state) = state::get() else { return Taken::nothing(Outcome::Full) };
+    begin(call, dialog, wanted, flags, enforcement)
+        .unwrap_or_else(|later| wait_for(call, dialog, flags, later).0)
+}
+
+/// The same for a call that need not wait.
+///
+/// # Errors
+/// It has to: [`wait_for`].
+fn begin(
+    call: CallRequest<'_>,
+    dialog: &DialogRef,
+    wanted: &[Wanted<'_>],
+    flags: CallFlags,
+    enforcement: Enforcement,
+) -> Result<Taken, Later> {
+    let Some(state) = state::get() else { return Ok(Taken::nothing(Outcome::Full)) };
+    let call = named(state, call, dialog, flags);
+    let taken = match &state.desk {
+        None => state.ledger.take(&call, wanted, enforcement),
+        Some(desk) => shared::begin(state, desk, &call, wanted, enforcement)?,
+    };
+    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
+        no_room(state, taken.outcome);
+    }
+    Ok(taken)
+}
+
+#[cold]
+fn wait_for(
+    call: CallRequest<'_>,
+    dialog: &DialogRef,
+    flags: CallFlags,
+    later: Later,
+) -> (Taken, Later) {
+    let state = state::get();
+    let Some((state, desk)) = state.and_then(|state| Some((state, state.desk.as_ref()?))) else {
+        return (Taken::nothing(Outcome::Down), later);
+    };
+    let (taken, later) = later.finish(state, desk, &named(state, call, dialog, flags));
+    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
+        no_room(state, taken.outcome);
+    }
+    (taken, later)
+}
+
+/// A call as the ledger knows it.
+#[inline(always)]
+fn named<'a>(
+    state: &State,
+    call: CallRequest<'a>,
+    dialog: &DialogRef,
+    flags: CallFlags,
+) -> Call<'a> {
     let [cseq, branch] = call.transaction();
     let invite = match call.is_initial_invite() {
         false => 0,
         true => state.ledger.hash(&[cseq, b" ", branch].concat()) as u32 | 1,
     };
-    let taken = state.ledger.take(
-        &Call {
-            dialog: dialog.id,
-            call_id: call.call_id(),
-            direction: flags.direction(),
-            invite,
-            emergency: flags.emergency,
-            now: clock::seconds(),
-            came: clock::monotonic(),
-        },
-        wanted,
-        enforcement,
-    );
-    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
-        no_room(state, taken.outcome);
+    Call {
+        dialog: dialog.id,
+        call_id: call.call_id(),
+        direction: flags.direction(),
+        invite,
+        emergency: flags.emergency,
+        now: clock::seconds(),
+        came: clock::monotonic(),
     }
-    taken
 }
 
 #[cold]

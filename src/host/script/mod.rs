@@ -8,5 +8,6 @@ pub mod flags;
 pub mod flood;
 pub mod judged;
 pub mod restored;
+mod shared;
 pub mod sources;
 pub mod variables;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
+use super::cluster::ClusterSettings;
 use super::params::{PARAMS, Value, at};
 use super::values::Values;
 use crate::auth::{self, AuthSettings};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub firewall: Option<Sets>,
     /// The program that feeds them.
     pub firewall_nft: PathBuf,
+    /// The cluster whose nodes share limits.
+    pub cluster: Option<ClusterSettings>,
 }
 
 /// Checks and keeps the value of parameter `index`; values come in order, those
@@ -71,6 +74,7 @@ impl Settings {
             auth: AuthSettings::new(1, 1, 1, 0),
             firewall: firewall(text(at::FIREWALL))?,
             firewall_nft: text(at::FIREWALL_NFT).into(),
+            cluster: None,
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
             settings.add_class(value)?;

@@ -28,9 +28,10 @@ impl Books for Ledger {
         change(&mut self.0[key.0 as usize])
     }
 
-    fn marked(&mut self, into: &mut BTreeSet<Key>) {
+    fn marked(&mut self, into: &mut BTreeSet<Key>) -> bool {
         let marked = self.0.iter().enumerate().filter(|(_, counts)| counts.marked);
         into.extend(marked.map(|(at, _)| key(at)));
+        true
     }
 
     fn all(&self) -> Vec<Key> {
