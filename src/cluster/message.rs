@@ -105,6 +105,20 @@ pub enum Take {
     Busy,
 }
 
+impl Reply {
+    /// The server's state, if the answer tells it.
+    pub fn seen(&self) -> Option<Seen> {
+        match *self {
+            Reply::Joined { seen, .. }
+            | Reply::Member(seen)
+            | Reply::Unknown(seen)
+            | Reply::Beaten { seen, .. }
+            | Reply::Batch { seen, .. } => Some(seen),
+            _ => None,
+        }
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {

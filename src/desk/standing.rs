@@ -12,6 +12,8 @@ use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
 enum Of {
     AdmitsUntil,
     RefusesUntil,
+    /// Nothing is granted to anybody yet.
+    Barrier,
     Breaker,
     /// Members seen at a time, the most.
     Nodes,
@@ -109,6 +111,16 @@ impl Standing {
     pub fn set_trust(&self, trust: Trust) {
         self.set(Of::AdmitsUntil, trust.admits_until);
         self.set(Of::RefusesUntil, trust.refuses_until);
+    }
+
+    /// Whether the server grants nothing, as its last answer says.
+    pub fn set_barrier(&self, barrier: bool) {
+        self.set(Of::Barrier, barrier.into());
+    }
+
+    /// Whether calls are judged by all nodes' numbers at `now`.
+    pub fn is_exact(&self, now: u64) -> bool {
+        self.trust().admits(now) && self.get(Of::Barrier) == 0
     }
 
     /// An outage for a call that got no answer at `since`; `barrier`: nobody gets any.

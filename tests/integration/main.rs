@@ -13,6 +13,7 @@ mod arguments;
 mod balancers;
 mod bans;
 mod calls;
+mod cluster;
 mod countries;
 mod databases;
 mod databases_calls;

@@ -168,6 +168,7 @@ impl Broker {
                 return;
             }
         };
+        room.see(&reply);
         let published = matches!(request, Request::Published(_));
         let outcome = inner.node.reply(reply, &mut &room.state.ledger);
         if published && inner.node.session().phase() == Phase::Publishing {

@@ -127,6 +127,7 @@ impl Control {
         if inner.epoch != epoch {
             return Ok(());
         }
+        room.see(&reply);
         let outcome = inner.node.beaten(reply, proven, sent);
         if inner.node.session().phase() >= Phase::Publishing {
             room.desk.standing.break_with(|breaker| breaker.answered());

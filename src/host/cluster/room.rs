@@ -3,7 +3,7 @@
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock;
-use crate::cluster::{Answer, Event, Node, Outcome, Pace, Phase};
+use crate::cluster::{Answer, Event, Node, Outcome, Pace, Phase, Reply};
 use crate::desk::Desk;
 use crate::host::settings::ClusterSettings;
 use crate::host::state::State;
@@ -65,6 +65,13 @@ impl Room {
                 self.state.ledger.hear(key, total);
             }
             self.desk.answer(id, answer);
+        }
+    }
+
+    /// Notes what an answer says of the server.
+    pub fn see(&self, reply: &Reply) {
+        if let Some(seen) = reply.seen() {
+            self.desk.standing.set_barrier(seen.barrier);
         }
     }
 
