@@ -4,9 +4,9 @@ MODULE = target/release/sipwarden.so
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
-	mariadb-server postgresql sipvicious chromium chromium-driver prometheus nftables iproute2 iputils-ping redis-server
+	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iproute2 iputils-ping redis-server
 
-.PHONY: setup build demo test lint unit shuttle integration campaign scale bench cluster-check screenshot matrix first-hour install clean
+.PHONY: setup build demo test test-setup lint unit shuttle integration campaign scale bench cluster-check screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -26,6 +26,9 @@ demo: build
 test integration scale bench: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
 test: lint unit shuttle integration
+
+test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
+test-setup: setup
 
 lint: setup
 	$(CARGO) fmt --check
@@ -48,7 +51,7 @@ shuttle: setup
 integration: build
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples
-	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh)
+	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 
 # Processes killed after each few of their instructions while they count a call.
 campaign: setup
@@ -72,10 +75,20 @@ screenshot: build
 		$(CARGO) test --locked --release --test integration screenshot:: -- --ignored'
 	pngquant --force --speed 1 --output docs/page.png 96 docs/page.png
 
-# The integration tests with the Kamailio of other Debian releases, in chroots.
-RELEASES ?= trixie
-matrix: build
+# The integration tests in clean Debian systems, TESTS="SUBJECT:: ..." some of them.
+RELEASES ?= bookworm trixie
+matrix:
 	tools/matrix.sh $(RELEASES)
+
+# A Debian package for the Kamailio that is installed or given.
+deb: export SETUP_EXTRA = debhelper
+deb: build
+	@tools/deb.sh
+
+# Builds it with the compiler of each release and tries it there, each in a clean Debian.
+PACKAGE_RELEASES ?= bookworm trixie
+package-test:
+	tools/package-test.sh $(PACKAGE_RELEASES)
 
 # The README followed on a clean Debian, each step timed.
 first-hour:

@@ -7,7 +7,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::exit;
+use std::process::{Command, exit};
 
 const SHIM: [&str; 11] = [
     "module.c",
@@ -29,18 +29,44 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=c_shim");
 
+    tell_revision();
     generate_contract();
     let reference = modules_dir().join("sl.so");
     println!("cargo:rerun-if-changed={}", reference.display());
     let strings = printable_strings(&reference);
     compile_shim(&Abi::from_strings(&strings, &reference), &headers_dir());
 
+    // GNU's linker takes no list of symbols beside rustc's own, which has none of the shim's.
+    // From Rust 1.90 on lld is the default.
+    println!("cargo:rustc-cdylib-link-arg=-fuse-ld=lld");
     let map = shim_dir().join("exports.map");
     println!("cargo:rustc-cdylib-link-arg=-Wl,--version-script={}", map.display());
 }
 
 fn manifest_dir() -> PathBuf {
     PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default())
+}
+
+/// The revision of the sources, for `sipwarden.version` and the log. A build of the module
+/// follows each commit; those of tests do not, as no test looks at it.
+fn tell_revision() {
+    println!("cargo:rerun-if-env-changed=SIPWARDEN_REVISION");
+    let git = |arguments: &[&str]| {
+        let out = Command::new("git").args(arguments).current_dir(manifest_dir()).output().ok()?;
+        let text = String::from_utf8(out.stdout).ok().filter(|_| out.status.success())?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    if out.components().any(|part| part.as_os_str() == "release") {
+        let log =
+            git(&["rev-parse", "--git-path", "logs/HEAD"]).map(|log| manifest_dir().join(log));
+        if let Some(log) = log.filter(|log| log.exists()) {
+            println!("cargo:rerun-if-changed={}", log.display());
+        }
+    }
+    let given = env::var("SIPWARDEN_REVISION").ok().filter(|given| !given.is_empty());
+    let revision = given.or_else(|| git(&["rev-parse", "--short=12", "HEAD"]));
+    println!("cargo:rustc-env=SIPWARDEN_REVISION={}", revision.as_deref().unwrap_or("unknown"));
 }
 
 /// Everything that includes a header of the host.

@@ -197,6 +197,8 @@ struct sw_host {
 	/* Its name, as operators write it, and the version that the shim was compiled for. */
 	const char *name;
 	const char *version;
+	/* Its flags that the shim was compiled with. */
+	const char *build_flags;
 	/* Where the tables are unless the operator says so. */
 	const char *db_url;
 	/* Bytes of a fault's reason that reach the operator; 0: all. */

@@ -44,6 +44,13 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// The beginning of a text: whole characters, of so many bytes at most.
+pub fn beginning(text: &str, most: usize) -> &str {
+    let ends = |at: &usize| text.is_char_boundary(*at);
+    let end = (0..=most.min(text.len())).rev().find(ends).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
+
 /// A database URL without its password.
 pub fn without_password(url: &str) -> String {
     // scheme://user:password@host; a password may contain any of these signs.
@@ -64,6 +71,11 @@ mod tests {
     fn control_characters_and_invalid_bytes_are_escaped() {
         let shown = Printable::short(b"a\x1b[2J\"\n\xff\xc3\xa9").to_string();
         assert_eq!(shown, "a\\u{1b}[2J\\\"\\n\\xffé");
+    }
+
+    #[test]
+    fn a_beginning_has_whole_characters() {
+        assert_eq!([0, 1, 2, 3, 9].map(|most| beginning("aé!", most)), ["", "a", "a", "aé", "aé!"]);
     }
 
     #[test]

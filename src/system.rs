@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -37,6 +37,16 @@ pub fn memory_file(label: &CStr) -> io::Result<File> {
     }
     // SAFETY: just made, and owned by nothing else.
     Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Locks a file for this process, until it is closed. False if another one has locked it.
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: a system call on a descriptor that is open.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) }
 }
 
 /// Makes a program end with this process, and gives it none of its sockets.

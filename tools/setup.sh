@@ -17,19 +17,41 @@ die() {
 	exit 1
 }
 
-# Cargo, new enough, also if only the user that called sudo has it.
+# is_enough VERSION: whether a cargo of this version can build.
+is_enough() {
+	[ "$(printf '%s\n' "$wanted" "$1" | sort -V | head -n 1)" = "$wanted" ]
+}
+
+# The first of this Debian's packages with a cargo that is new enough.
+cargo_package() {
+	for package in cargo cargo-web; do
+		offered=$(LC_ALL=C apt-cache policy "$package" 2>/dev/null | sed -n 's/^  Candidate: \([0-9.]*[0-9]\).*/\1/p')
+		if [ -n "$offered" ] && is_enough "$offered"; then
+			echo "$package"
+			return
+		fi
+	done
+}
+
+# Cargo, new enough, also if only the user that called sudo has it. Debian's is
+# installed where there is none.
 check_cargo() {
 	wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+	with_cargo=yes
 	if ! command -v cargo >/dev/null; then
 		home=$(getent passwd "${SUDO_USER:-}" 2>/dev/null | cut -d: -f6)
 		[ -z "$home" ] || [ ! -x "$home/.cargo/bin/cargo" ] ||
 			die "root has no cargo, but $SUDO_USER has: run sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" make ..."
-		die "no cargo: install Rust $wanted or later, from https://rustup.rs"
+		with_cargo=
+		return
 	fi
 	version=$(cargo --version 2>&1) || die "cargo does not run: $version"
 	version=$(echo "$version" | sed -n 's/^cargo \([0-9.]*\).*/\1/p')
-	[ "$(printf '%s\n' "$wanted" "$version" | sort -V | head -n 1)" = "$wanted" ] ||
-		die "cargo is $version ($(command -v cargo)), and $wanted or later is needed: https://rustup.rs"
+	is_enough "$version" || {
+		package=$(cargo_package)
+		die "cargo is $version ($(command -v cargo)), and $wanted or later is needed:" \
+			"${package:+apt-get install $package, or }https://rustup.rs"
+	}
 }
 
 # Services that the next start of the machine would start.
@@ -68,11 +90,20 @@ apt_get() {
 
 install_packages() {
 	command -v apt-get >/dev/null || die "no apt-get; install by hand:$*"
-	[ "$(id -u)" = 0 ] || die "not root; run: sudo apt-get install --no-install-recommends $*"
+	if [ "$(id -u)" != 0 ]; then
+		[ -n "$with_cargo" ] || set -- "$(cargo_package | grep . || echo cargo)" ca-certificates "$@"
+		die "not root; run: sudo apt-get install --no-install-recommends $*"
+	fi
 	export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 	: >"$log"
 	echo "setup: asking apt for what is missing"
 	apt_get update || die "apt-get update failed: $(grep '^[EW]:' "$log" | head -n 1) (see $log)"
+	if [ -z "$with_cargo" ]; then
+		package=$(cargo_package)
+		[ -n "$package" ] || die "no cargo, nor has apt one: install Rust $wanted or later, from https://rustup.rs"
+		# Cargo loads over HTTPS.
+		set -- "$package" ca-certificates "$@"
+	fi
 	apt_get install -y --print-uris --no-install-recommends "$@" ||
 		die "apt-get cannot install $*: $(grep '^E:' "$log" | head -n 1) (see $log)"
 	count=$(sed -n 's/^[0-9]* upgraded, \([0-9]*\) newly.*/\1/p' "$log")
@@ -94,7 +125,7 @@ install_packages() {
 }
 
 check_cargo
-packages="gcc libc6-dev binutils make libclang-dev ${SETUP_EXTRA:-}"
+packages="gcc libc6-dev binutils lld make libclang-dev ${SETUP_EXTRA:-}"
 [ -n "${KAMAILIO_MODULES:-}" ] || packages="$packages kamailio"
 [ -n "${KAMAILIO_SRC:-}" ] || packages="$packages patch xz-utils"
 missing=
@@ -104,6 +135,6 @@ for package in $packages; do
 done
 remove_policy
 # shellcheck disable=SC2086
-[ -z "$missing" ] || install_packages $missing
+[ -n "$with_cargo" ] && [ -z "$missing" ] || install_packages $missing
 
 [ -n "${KAMAILIO_SRC:-}" ] || tools/kamailio-headers.sh

@@ -29,6 +29,7 @@ while [ "$dir" != / ] && [ "$dir" != . ]; do
 done
 ! "$server" -v | grep -q 'kamailio 5\.' ||
 	skip "this is Kamailio 5" _in_kamailio_6
+[ -z "${KAMAILIO_MODULES:-}" ] || skip "this Kamailio is not Debian's" package::
 # A Kamailio that was built from source may have few modules.
 modules=$(tools/kamailio-modules.sh)
 needs() {

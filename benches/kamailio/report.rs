@@ -114,7 +114,7 @@ pub fn number(value: f64) -> String {
         };
         let mut grouped = String::new();
         for (n, digit) in digits.chars().enumerate() {
-            if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            if n > 0 && (digits.len() - n) % 3 == 0 {
                 grouped.push(',');
             }
             grouped.push(digit);

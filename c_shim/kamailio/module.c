@@ -63,6 +63,7 @@ static uint32_t run_as(void)
 static const struct sw_host host = {
 		.name = "Kamailio",
 		.version = SER_FULL_VERSION,
+		.build_flags = SER_COMPILE_FLAGS,
 		.db_url = "sqlite:////var/lib/kamailio/sipwarden.sqlite",
 		.reason_bytes = 127, /* JSON-RPC cuts the rest off */
 		.unusable_argument = "is neither text nor a whole number of 1 to 9 digits: with "

@@ -263,9 +263,8 @@ impl FloodTable {
 
     /// Counts a request from within a blocked range.
     fn refuse(&self, block: &Block, class: Option<ClassId>, learnt: Learnt) -> FloodCheck {
-        if let Some((_, mut entry)) = self.find(block.prefix)
-            && entry.tally.has_term()
-        {
+        let found = self.find(block.prefix).filter(|(_, entry)| entry.tally.has_term());
+        if let Some((_, mut entry)) = found {
             entry.refuse(learnt);
         }
         FloodCheck::new(FloodOutcome::Blocked { until: block.until }, class)
@@ -400,9 +399,7 @@ impl FloodTable {
         self.lines.visit(self.taken.iter(), look, |(mut copy, now)| {
             let class = copy.class();
             let requests = copy.count(&rules.class(class).counting, now);
-            if requests > 0
-                && let Some(prefix) = copy.source()
-            {
+            if let Some(prefix) = copy.source().filter(|_| requests > 0) {
                 source(prefix, class, requests);
             }
         });

@@ -1,7 +1,7 @@
 //! Files that the module keeps up to date: replaced whole, and only if they are its own.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::host::contract::abi::host_name;
 use crate::host::contract::process;
+use crate::system;
 
 /// Bytes of the stack of a thread that writes.
 const STACK: usize = 1 << 20;
@@ -116,14 +117,14 @@ fn lock_of(path: &Path) -> Result<File, String> {
         }
         _ => cannot(&path, &e),
     })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!(
+    match system::try_lock(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(format!(
             "another process writes it, and has locked {}: give each {} a file of its own",
             path.display(),
             host_name()
         )),
-        Err(TryLockError::Error(e)) => Err(cannot(&path, &e)),
+        Err(e) => Err(cannot(&path, &e)),
     }
 }
 

@@ -192,7 +192,13 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 
 fn start() -> Result<(), String> {
     on_long_wait(complaint::long_wait);
-    log::info(format_args!("sipwarden {} for {}", env!("CARGO_PKG_VERSION"), abi::host_version()));
+    log::info(format_args!(
+        "sipwarden {} for {}, revision {}, flags {}",
+        env!("CARGO_PKG_VERSION"),
+        abi::host_version(),
+        env!("SIPWARDEN_REVISION"),
+        abi::host_flags()
+    ));
     let (mut settings, mut flood) = Settings::take()?;
     flood.tick = clock::tick();
     settings.auth.tick = clock::tick();

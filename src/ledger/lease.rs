@@ -124,7 +124,7 @@ impl Lease<'_> {
         self.clear_slots();
         let mut shown = [0u8; CALL_ID_BYTES];
         shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
-        let (words, _) = shown.as_chunks::<8>();
+        let words: &[[u8; 8]] = bytemuck::cast_slice(&shown);
         for (to, from) in record.iter().skip(CALL_ID).zip(words) {
             to.store(u64::from_ne_bytes(*from), Relaxed);
         }

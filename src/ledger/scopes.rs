@@ -192,7 +192,7 @@ impl Scopes {
         let shown = scope.id.get(..NAME_BYTES).unwrap_or(scope.id);
         let mut name = [0u8; NAME_BYTES];
         name.iter_mut().zip(shown).for_each(|(to, from)| *to = *from);
-        let (words, _) = name.as_chunks::<8>();
+        let words: &[[u8; 8]] = bytemuck::cast_slice(&name);
         for (to, from) in record.iter().skip(NAME).zip(words) {
             to.store(u64::from_ne_bytes(*from), Relaxed);
         }
@@ -399,8 +399,8 @@ impl Scopes {
         let mut name = [0; NAME_BYTES];
         let Some(record) = self.pool.get(position) else { return (name, 0) };
         let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
-        for (to, word) in name.as_chunks_mut::<8>().0.iter_mut().zip(record.iter().skip(NAME)) {
-            *to = word.load(Relaxed).to_ne_bytes();
+        for (to, word) in name.chunks_exact_mut(8).zip(record.iter().skip(NAME)) {
+            to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
         }
         (name, length)
     }

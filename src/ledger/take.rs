@@ -289,10 +289,10 @@ impl Ledger {
             // Before its slot: a process that dies in between leaves a count that is too
             // high, not one that admits a call too many.
             let calls = self.scopes.count(&part.adds, Change::one_more(attempt.emergency));
-            if want.counts
-                && let Some(noted) = taken.counts.get_mut(place)
-            {
-                *noted = Some(calls);
+            if want.counts {
+                if let Some(noted) = taken.counts.get_mut(place) {
+                    *noted = Some(calls);
+                }
             }
             if let Some((number, slot)) = own {
                 lease.set_slot(number, merged(slot, part.adds));

@@ -142,7 +142,7 @@ pub struct Window {
 }
 
 // It fits into words of 8 bytes.
-const _: () = assert!(size_of::<Window>().is_multiple_of(8));
+const _: () = assert!(size_of::<Window>() % 8 == 0);
 
 impl Window {
     pub const NONE: Self = Window { newest: 0, words: [0; SLICES / 2] };

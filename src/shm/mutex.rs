@@ -107,9 +107,8 @@ impl Wait {
         if is_gone(owner) {
             return true;
         }
-        if std::mem::take(&mut self.reports)
-            && let Some(report) = ON_LONG_WAIT.get()
-        {
+        let reports = std::mem::take(&mut self.reports);
+        if let Some(report) = ON_LONG_WAIT.get().filter(|_| reports) {
             report(id_of(owner));
         }
         false

@@ -123,7 +123,7 @@ impl SnapshotStore {
 
     fn len_of(&self, generation: u64) -> &AtomicU64 {
         let [even, odd] = &self.control.lens;
-        if generation.is_multiple_of(2) { even } else { odd }
+        if generation % 2 == 0 { even } else { odd }
     }
 
     /// Waits until no process reads a stale generation; the pid of one that

@@ -153,24 +153,18 @@ impl Builder {
     }
 
     fn append(&mut self, bytes: &[u8]) {
-        let (whole, rest) = bytes.as_chunks::<16>();
-        self.words.extend(whole.iter().map(|c| u128::from_ne_bytes(*c)));
-        if !rest.is_empty() {
-            let mut last = [0u8; 16];
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            self.words.push(u128::from_ne_bytes(last));
-        }
-        while !self.words.len().is_multiple_of(ALIGN / 16) {
-            self.words.push(0);
-        }
+        let at = self.words.len();
+        self.words.resize((at + bytes.len().div_ceil(16)).next_multiple_of(ALIGN / 16), 0);
+        let room: &mut [u8] =
+            bytemuck::cast_slice_mut(self.words.get_mut(at..).unwrap_or_default());
+        room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         self.len = self.words.len() * 16;
     }
 
     pub fn finish(mut self) -> Blob {
         self.word(WORD_BYTES, self.len as u32);
-        for (to, from) in self.words.iter_mut().zip(self.header.as_chunks::<4>().0) {
-            *to = bytemuck::cast(*from);
-        }
+        let words: &mut [u32] = bytemuck::cast_slice_mut(&mut self.words);
+        words.iter_mut().zip(self.header).for_each(|(to, from)| *to = from);
         Blob { words: self.words, len: self.len }
     }
 }

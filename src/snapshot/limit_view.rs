@@ -11,10 +11,10 @@ impl<'a> View<'a> {
     /// The limits of a scope.
     #[inline]
     pub fn limits(&self, kind: ScopeKind, id: &[u8]) -> &'a ScopeLimits {
-        if self.word(WORD_LISTED) & 1 << kind.number() != 0
-            && let Some(record) = self.listed(kind, id)
-        {
-            return &record.limits;
+        if self.word(WORD_LISTED) & 1 << kind.number() != 0 {
+            if let Some(record) = self.listed(kind, id) {
+                return &record.limits;
+            }
         }
         let defaults: &[ScopeLimits] = self.section(Section::KindLimits);
         defaults.get(kind.number()).unwrap_or(NONE)

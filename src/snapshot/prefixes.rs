@@ -87,7 +87,9 @@ pub fn flatten<K: AddressBits>(mut prefixes: Vec<(K, u8, u8)>) -> Vec<(K, u8)> {
         _ => out.push((start, value)),
     };
     let close = |open: &mut Vec<(K, u8)>, before: Option<K>, put: &mut dyn FnMut(K, u8)| {
-        while let Some((end, _)) = open.pop_if(|(end, _)| before.is_none_or(|b| *end < b)) {
+        let ends = |(end, _): &(K, u8)| before.is_none_or(|before| *end < before);
+        while let Some((end, _)) = open.last().copied().filter(ends) {
+            open.pop();
             if let Some(next) = end.next() {
                 put(next, open.last().map_or(0, |outer| outer.1));
             }

@@ -52,8 +52,8 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
     for (aor, company, calls) in view.users() {
         out.row(Table::User, &[Some(aor), Some(company.id()), text.of(calls)]);
     }
-    for (range, number) in view.trusted_ranges() {
-        let Some(sources::SourceKind::Trusted(class)) = sources::class_of(number) else { continue };
+    for (range, kind) in view.trusted_ranges() {
+        let sources::SourceKind::Trusted(class) = kind else { continue };
         out.row(Table::Trusted, &[text.of(range), None, Some(classes.name(class).as_bytes())]);
     }
     limits(view, &mut out);
@@ -74,7 +74,8 @@ fn limits(view: &View<'_>, out: &mut kept::RowWriter) {
 }
 
 impl<'a> View<'a> {
-    fn users(&self) -> impl Iterator<Item = (&'a [u8], CompanyView<'a>, u32)> {
+    /// Each user: AoR, company, calls from elsewhere.
+    pub fn users(&self) -> impl Iterator<Item = (&'a [u8], CompanyView<'a>, u32)> + use<'a> {
         let records: &[[u32; 4]] = self.section(Section::Users);
         let companies: &[CompanyRecord] = self.section(Section::Companies);
         let view = *self;
@@ -84,10 +85,11 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Each trusted range, and the number of its class.
-    fn trusted_ranges(&self) -> impl Iterator<Item = (Prefix, u8)> {
+    /// Each trusted range, and its class.
+    pub fn trusted_ranges(&self) -> impl Iterator<Item = (Prefix, sources::SourceKind)> {
         let numbers = self.section::<[u32; 8]>(Section::Trusted).iter();
-        self.trusted().zip(numbers.map(|record| record[6] as u8))
+        let kinds = numbers.map(|record| sources::class_of(record[6] as u8));
+        self.trusted().zip(kinds).filter_map(|(range, kind)| Some((range, kind?)))
     }
 
     /// The countries of all networks.

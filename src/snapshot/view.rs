@@ -134,9 +134,8 @@ impl View<'_> {
         family: usize,
     ) -> SourceKind {
         let count = |section: usize| self.word(blob::WORD_SOURCES + 2 * section + family) as usize;
-        if let Some((_, number)) = prefixes::last_at(self.section(trusted), count(0), bits)
-            && let Some(kind) = sources::class_of(number)
-        {
+        let trusted = prefixes::last_at(self.section(trusted), count(0), bits);
+        if let Some(kind) = trusted.and_then(|(_, number)| sources::class_of(number)) {
             return kind;
         }
         match prefixes::find(self.section(companies), count(1), bits) {
@@ -334,7 +333,7 @@ impl<'a> CompanyView<'a> {
     }
 
     /// Its ranges: IPv4, then IPv6, each ascending; no range within another.
-    pub fn ranges(&self) -> impl Iterator<Item = Prefix> + 'a {
+    pub fn ranges(&self) -> impl Iterator<Item = Prefix> + use<'a> {
         let ((v4, n4), (v6, n6)) = (self.v4(), self.v6());
         let v4 = prefixes::iter(v4, n4).map(|(start, len)| Prefix::V4(start, len));
         v4.chain(prefixes::iter(v6, n6).map(|(start, len)| Prefix::V6(start, len)))

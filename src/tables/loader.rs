@@ -110,14 +110,11 @@ impl Loader {
             }
             (Table::User, &[aor, company, calls]) => self.user(aor, company, calls, number),
             (Table::Trusted, &[ip, mask, tag]) => self.trusted(ip, mask, tag, number),
-            (Table::Limit, values) if let Ok(values) = values.try_into() => {
-                self.config.limits.row(values).map(|()| self.limit_rows.push(number))
-            }
-            _ => Err(format!(
-                "{} columns where {} are expected",
-                values.len(),
-                table.columns().len()
-            )),
+            (Table::Limit, values) => match values.try_into() {
+                Ok(values) => self.config.limits.row(values).map(|()| self.limit_rows.push(number)),
+                Err(_) => Err(wrong_count(table, values)),
+            },
+            _ => Err(wrong_count(table, values)),
         };
         if let Err(text) = result {
             let table = self.table_name(table);
@@ -299,9 +296,7 @@ impl Loader {
     ) -> Result<(), String> {
         let prefix = prefix(ip, mask)?;
         let class = self.class_of_tag(tag).map_err(|e| format!("{prefix}: {e}"))?;
-        if let Some(before) = self.trusted.insert(prefix, class)
-            && before != class
-        {
+        if self.trusted.insert(prefix, class).is_some_and(|before| before != class) {
             return Err(format!("{prefix} stands twice, with different tags"));
         }
         if class.is_none() && self.config.min_prefix.is_longer_than(&prefix) {
@@ -333,6 +328,10 @@ impl Loader {
 /// Whether an AoR has a domain.
 pub fn has_domain(aor: &[u8]) -> bool {
     aor.iter().rposition(|byte| *byte == b'@').is_some_and(|at| at + 1 < aor.len())
+}
+
+fn wrong_count(table: Table, values: &[Column<'_>]) -> String {
+    format!("{} columns where {} are expected", values.len(), table.columns().len())
 }
 
 /// What is wrong, and with which row.

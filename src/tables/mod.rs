@@ -8,6 +8,7 @@ mod problems;
 mod rows;
 mod source;
 mod value;
+mod version;
 mod warnings;
 
 pub use limits::{Kinds, LimitRow, Limits};
@@ -16,6 +17,7 @@ pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
 pub use source::TableSource;
 pub use value::alike;
+pub use version::{VERSION_COLUMNS, VERSIONS, Versions};
 
 /// What to do with bad rows of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

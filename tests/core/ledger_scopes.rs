@@ -322,7 +322,7 @@ fn a_rate_is_one_sided_and_its_surplus_bounded() {
         // Neighbours are judged in either order.
         let mut order = times.clone();
         for at in 1..order.len() {
-            if order[at] - order[at - 1] < 40 && next(&mut state).is_multiple_of(2) {
+            if order[at] - order[at - 1] < 40 && next(&mut state) % 2 == 0 {
                 order.swap(at, at - 1);
             }
         }

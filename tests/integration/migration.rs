@@ -43,8 +43,7 @@ fn permissions() {
     let folder = Folder::new();
     let db = Sqlite::create(folder.join("tables.sqlite"));
     db.run(
-        "CREATE TABLE version (table_name VARCHAR(32) PRIMARY KEY NOT NULL, table_version INTEGER NOT NULL);
-        INSERT INTO version VALUES ('address', 6);
+        "INSERT INTO version (table_name, table_version) VALUES ('address', 6);
         CREATE TABLE address (id INTEGER PRIMARY KEY NOT NULL, grp INTEGER DEFAULT 1 NOT NULL,
             ip_addr VARCHAR(50) NOT NULL, mask INTEGER DEFAULT 32 NOT NULL,
             port SMALLINT DEFAULT 0 NOT NULL, tag VARCHAR(64));

@@ -89,7 +89,7 @@ fn screenshot() {
                 drop(scanner.send("REGISTER", "100", &headers("203.0.113.1", "100@203.0.113.1")))
             });
         }
-        if turn.is_multiple_of(3 + turn / 40 % 4) {
+        if turn % (3 + turn / 40 % 4) == 0 {
             call(2).within("BYE");
         }
         if turn % 50 == 7 {

@@ -6,7 +6,8 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/probe.service";
 
 /// A machine whose only source of packages is a folder of ours: `probe` brings an
-/// enabled service, `broken` cannot be configured, `killer` kills set-up.
+/// enabled service, `broken` cannot be configured, `killer` kills set-up. Of its two packages
+/// with cargo only `cargo-web` is new enough.
 fn machine() -> Machine {
     let machine = Machine::new();
     machine.write(
@@ -14,14 +15,18 @@ fn machine() -> Machine {
         "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
     );
     let enable = "cp /srv/probe.service /lib/systemd/system/ && deb-systemd-helper enable probe.service >/dev/null\n";
-    for (name, configure) in [
-        ("probe", enable),
-        ("broken", "exit 1\n"),
-        ("killer", "kill -TERM $(cat /srv/setup.pid)\n"),
-        ("slayer", "kill -KILL $(cat /srv/setup.pid)\n"),
+    let cargo =
+        "printf '#!/bin/sh\necho cargo 1.999.0\n' >/usr/bin/cargo && chmod +x /usr/bin/cargo\n";
+    for (name, version, configure) in [
+        ("probe", "1", enable),
+        ("broken", "1", "exit 1\n"),
+        ("killer", "1", "kill -TERM $(cat /srv/setup.pid)\n"),
+        ("slayer", "1", "kill -KILL $(cat /srv/setup.pid)\n"),
+        ("cargo", "0.66.0+ds1-1", "exit 1\n"),
+        ("cargo-web", "1.999.0+dfsg1-1~deb12u2", cargo),
     ] {
         let control = format!(
-            "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@test.invalid>\n\
+            "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: nobody <nobody@test.invalid>\n\
              Description: of a test\n"
         );
         machine.write(&format!("/repository/{name}/DEBIAN/control"), &control);
@@ -29,7 +34,7 @@ fn machine() -> Machine {
         machine.write(&format!("/repository/{name}/DEBIAN/postinst"), &script);
     }
     machine.ok("cd /repository
-        for name in probe broken killer slayer; do
+        for name in probe broken killer slayer cargo cargo-web; do
             chmod 755 $name/DEBIAN/postinst
             dpkg-deb --build --root-owner-group $name >/dev/null
             dpkg-deb -f $name.deb >>Packages
@@ -101,11 +106,10 @@ fn it_asks_for_what_it_needs_and_names_the_remedy() {
     let machine = machine();
     let path = "export PATH=/usr/sbin:/usr/bin:/sbin:/bin;";
     let needed = env!("CARGO_PKG_RUST_VERSION");
-    let said = machine.fails(&format!("{path} {}", setup("probe")));
-    assert!(
-        said.contains(&format!("install Rust {needed} or later, from https://rustup.rs")),
-        "{said}"
-    );
+    let later = "sed -i 's/^rust-version = .*/rust-version = \"2.0\"/' Cargo.toml;";
+    let said = machine.fails(&format!("{path} {later} {}", setup("probe")));
+    assert!(said.contains("nor has apt one: install Rust 2.0 or later, from https://rustup.rs"));
+    machine.ok(&format!("sed -i 's/^rust-version = .*/rust-version = \"{needed}\"/' Cargo.toml"));
 
     // Cargo's own word on its version is all that is asked of it.
     machine.write("/old/cargo", "#!/bin/sh\necho 'cargo 1.65.0'\n");
@@ -115,6 +119,7 @@ fn it_asks_for_what_it_needs_and_names_the_remedy() {
         said.contains(&format!("cargo is 1.65.0 (/old/cargo), and {needed} or later")),
         "{said}"
     );
+    assert!(said.contains("is needed: apt-get install cargo-web, or https://rustup.rs"), "{said}");
 
     machine.ok("useradd -m dev && install -D /old/cargo /home/dev/.cargo/bin/cargo");
     let said = machine.fails(&format!("{path} export SUDO_USER=dev; {}", setup("probe")));
@@ -129,6 +134,16 @@ fn it_asks_for_what_it_needs_and_names_the_remedy() {
         said.contains("not root; run: sudo apt-get install --no-install-recommends probe"),
         "{said}"
     );
+}
+
+#[test]
+fn the_compiler_of_the_release_is_installed_where_there_is_no_cargo() {
+    let machine = machine();
+    let path = "export PATH=/usr/sbin:/usr/bin:/sbin:/bin;";
+    machine.fails(&format!("{path} cargo --version"));
+    machine.ok(&format!("{path} {}", setup("")));
+    assert_eq!(machine.ok(&format!("{path} cargo --version")), "cargo 1.999.0\n");
+    assert_eq!(machine.ok(&format!("{path} {}", setup(""))), "");
 }
 
 #[test]

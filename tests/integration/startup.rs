@@ -32,6 +32,18 @@ fn it_says_its_version_its_memory_and_its_rows() {
     ] {
         assert_eq!(log.matches(&line).count(), 1, "{line} in {log}");
     }
+    // The same by RPC, and what Kamailio compares when it loads a module.
+    let told = kamailio.rpc("sipwarden.version", serde_json::json!([]));
+    let of = |name: &str| told[name].as_str().unwrap_or_else(|| panic!("{told}")).to_owned();
+    assert_eq!(of("sipwarden"), version);
+    let line = format!(
+        "sipwarden {version} for {}, revision {}, flags {}",
+        of("kamailio"),
+        of("revision"),
+        of("flags")
+    );
+    assert!(log.contains(&line) && of("flags").contains("SHM_MMAP"), "{line} in {log}");
+    assert!(of("revision").len() >= 7, "{told}");
 }
 
 #[test]

@@ -61,3 +61,22 @@ CREATE TABLE IF NOT EXISTS sipwarden_audit (
     PRIMARY KEY (reason, source, company, brand, aor),
     KEY (last_time)
 ) ENGINE=InnoDB;
+
+-- Versions of the tables above, in the table that Kamailio has for those of its own.
+-- At start and reload a version that does not fit is refused. A row that is missing is not.
+-- Kamailio's own tables in the same database: create those first, their script stops at a table
+-- that is there.
+CREATE TABLE IF NOT EXISTS version (
+    id            INT(10) UNSIGNED AUTO_INCREMENT PRIMARY KEY NOT NULL,
+    table_name    VARCHAR(32) NOT NULL,
+    table_version INT UNSIGNED DEFAULT 0 NOT NULL,
+    CONSTRAINT table_name_idx UNIQUE (table_name)
+);
+INSERT IGNORE INTO version (table_name, table_version) VALUES
+    ('sipwarden_brand', 1),
+    ('sipwarden_company', 1),
+    ('sipwarden_company_address', 1),
+    ('sipwarden_company_country', 1),
+    ('sipwarden_user', 1),
+    ('sipwarden_trusted', 1),
+    ('sipwarden_limit', 1);

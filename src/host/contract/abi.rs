@@ -43,6 +43,11 @@ pub fn host_version() -> &'static str {
     constant(|host| host.version, c"unknown").to_str().unwrap_or_default()
 }
 
+/// The host's flags that the shim was compiled with.
+pub fn host_flags() -> &'static str {
+    constant(|host| host.build_flags, c"unknown").to_str().unwrap_or_default()
+}
+
 /// Where the tables are unless the operator says so.
 pub fn default_db_url() -> &'static CStr {
     constant(|host| host.db_url, c"")

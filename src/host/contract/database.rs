@@ -8,7 +8,7 @@ use std::ptr;
 use super::abi::{self, sw_host, sw_text};
 use super::guard::{Entry, guard};
 use crate::printable::without_password;
-use crate::tables::{Loader, Table, TableSource};
+use crate::tables::{Loader, Table, TableSource, VERSION_COLUMNS, VERSIONS, Versions};
 
 /// Returned to the shim when a row cannot be taken at all.
 const STOP: i32 = 1;
@@ -44,9 +44,7 @@ impl Connection {
 
     /// Reads a table; whether it could be.
     fn read(&self, table: Table, name: &str, loader: &mut Loader) -> Result<bool, String> {
-        let mut reading = Reading { table, loader };
-        // SAFETY: `take_row` gets `reading` back.
-        match unsafe { self.rows(name, table.columns(), take_row, (&raw mut reading).cast()) } {
+        match self.each(name, table.columns(), &mut |row| loader.row(table, row)) {
             0 => Ok(true),
             STOP => Err(format!("table {name}: a row cannot be taken")),
             _ => Ok(false),
@@ -55,29 +53,36 @@ impl Connection {
 
     /// Whether a table has a column.
     fn has(&self, name: &str, column: &str) -> bool {
-        // SAFETY: `skip_row` reads nothing.
-        unsafe {
-            self.rows(&format!("{name} WHERE 1=0"), &[column], skip_row, ptr::null_mut()) == 0
-        }
+        self.each(&format!("{name} WHERE 1=0"), &[column], &mut |_| ()) == 0
+    }
+
+    /// What the table of versions says, if there is one of Kamailio's structure. It is not
+    /// asked where there is none: that would be an error in the driver's log.
+    fn versions(&self, db_url: &str) -> Result<Versions, String> {
+        let mut found = false;
+        let (columns, name) = columns_of_versions(db_url);
+        self.each(columns, &[name], &mut |_| found = true);
+        let mut versions = Versions::default();
+        let read = !found
+            || self.each(VERSIONS, &VERSION_COLUMNS, &mut |row| {
+                if let [Some(name), Some(version)] = row {
+                    versions.add(name, version);
+                }
+            }) == 0;
+        let unreadable =
+            || format!("table {VERSIONS} cannot be read: {}'s log says why", abi::host_name());
+        read.then_some(versions).ok_or_else(unreadable)
     }
 
     /// Gives each row to `take`; what the shim answers.
-    ///
-    /// # Safety
-    /// `take` may be called with `ctx`.
-    unsafe fn rows(
-        &self,
-        name: &str,
-        columns: &[&str],
-        take: unsafe extern "C" fn(*mut c_void, *const sw_text, u32) -> i32,
-        ctx: *mut c_void,
-    ) -> i32 {
+    fn each(&self, name: &str, columns: &[&str], mut take: Take<'_>) -> i32 {
         let (Some(rows), Ok(name)) = (self.host.db_rows, CString::new(name)) else { return -1 };
         let columns: Vec<CString> = columns.iter().filter_map(|c| CString::new(*c).ok()).collect();
         let pointers: Vec<_> = columns.iter().map(|c| c.as_ptr()).collect();
         let count = pointers.len() as u32;
-        // SAFETY: all pointers outlive the call; of the others the caller says so.
-        unsafe { rows(self.handle, name.as_ptr(), pointers.as_ptr(), count, Some(take), ctx) }
+        let ctx = (&raw mut take).cast();
+        // SAFETY: all pointers outlive the call; `take_row` gets `take` back.
+        unsafe { rows(self.handle, name.as_ptr(), pointers.as_ptr(), count, Some(take_row), ctx) }
     }
 }
 
@@ -164,19 +169,13 @@ fn unreadable(db_url: &str, table: Table, name: &str) -> String {
     }
 }
 
-struct Reading<'a> {
-    table: Table,
-    loader: &'a mut Loader,
-}
-
-unsafe extern "C" fn skip_row(_: *mut c_void, _: *const sw_text, _: u32) -> i32 {
-    0
-}
+/// Takes a row.
+type Take<'a> = &'a mut dyn FnMut(&[Option<&[u8]>]);
 
 unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u32) -> i32 {
     guard(Entry::Row, STOP, || {
-        // SAFETY: the context that `read` passed, not used elsewhere meanwhile.
-        let Some(reading) = (unsafe { ctx.cast::<Reading<'_>>().as_mut() }) else {
+        // SAFETY: the context that `each` passed, not used elsewhere meanwhile.
+        let Some(take) = (unsafe { ctx.cast::<Take<'_>>().as_mut() }) else {
             return STOP;
         };
         if values.is_null() {
@@ -189,7 +188,7 @@ unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u
             // SAFETY: as above; NULL stands for a NULL column.
             .map(|text| (!text.s.is_null()).then(|| unsafe { text.bytes() }))
             .collect();
-        reading.loader.row(reading.table, &row);
+        take(&row);
         0
     })
 }
@@ -200,8 +199,11 @@ unsafe extern "C" fn take_row(ctx: *mut c_void, values: *const sw_text, count: u
 /// What cannot be opened or read, without the password.
 pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), String> {
     let connection = Connection::open(&source.db_url)?;
+    let versions = connection.versions(&source.db_url)?;
+    let scripts = format!("kamailio-cfg/sql/{}", scheme_of(&source.db_url));
     let named = Table::ALL.into_iter().zip(&source.tables).filter(|(_, name)| !name.is_empty());
     for (table, name) in named {
+        versions.check(table, name, &scripts)?;
         if !connection.read(table, name, loader)? {
             drop(connection);
             return Err(unreadable(&source.db_url, table, name));
@@ -214,6 +216,27 @@ pub fn read_tables(source: &TableSource, loader: &mut Loader) -> Result<(), Stri
     Ok(())
 }
 
+fn scheme_of(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
+}
+
+/// Where a database lists the columns of the table of versions, and a column there.
+fn columns_of_versions(db_url: &str) -> (&'static str, &'static str) {
+    match scheme_of(db_url) {
+        "sqlite" => ("pragma_table_info('version') WHERE name='table_version'", "name"),
+        "mysql" => (
+            "information_schema.columns WHERE table_schema=DATABASE() AND table_name='version' \
+             AND column_name='table_version'",
+            "column_name",
+        ),
+        _ => (
+            "information_schema.columns WHERE table_schema=ANY(current_schemas(false)) AND \
+             table_name='version' AND column_name='table_version'",
+            "column_name",
+        ),
+    }
+}
+
 /// Schemes that the shim knows the SQL of.
 const SCHEMES: [&str; 3] = ["sqlite", "mysql", "postgres"];
 
@@ -223,7 +246,7 @@ const SCHEMES: [&str; 3] = ["sqlite", "mysql", "postgres"];
 /// # Errors
 /// A sentence that names its scheme, and what to do.
 pub fn check_driver(url: &str) -> Result<(), String> {
-    let scheme = url.split(':').next().unwrap_or_default();
+    let scheme = scheme_of(url);
     if !SCHEMES.contains(&scheme) || !url.contains(':') {
         let instead = match scheme {
             "cluster" => "name one server; for several of them that of a TCP proxy before them",

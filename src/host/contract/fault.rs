@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 
 use super::abi::{self, sw_host};
+use crate::printable::beginning;
 
 /// Why a call fails.
 pub struct Fault {
@@ -24,8 +25,7 @@ impl Fault {
             return Fault::internal(reason);
         }
         let hint = format!(" ...; all of it: {whole}");
-        let end = reason.floor_char_boundary(most.saturating_sub(hint.len()));
-        let shown = reason.get(..end).unwrap_or_default();
+        let shown = beginning(&reason, most.saturating_sub(hint.len()));
         // Between words: half a value would be taken for another one.
         let shown = shown.rsplit_once(' ').map_or(shown, |(words, _)| words);
         Fault::internal(shown.to_owned() + &hint)
@@ -46,8 +46,7 @@ impl Fault {
     /// # Safety
     /// `handle` is that of a call that has not ended.
     pub(super) unsafe fn send(&self, host: &sw_host, handle: *mut c_void) {
-        let end = self.reason.floor_char_boundary(abi::reason_bytes());
-        let reason = self.reason.get(..end).unwrap_or_default();
+        let reason = beginning(&self.reason, abi::reason_bytes());
         if let Some(send) = host.rpc_fault {
             // SAFETY: as the caller guarantees; the text is valid during the call.
             unsafe { send(handle, self.code, reason.as_bytes().into()) };

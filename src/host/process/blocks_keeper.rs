@@ -67,9 +67,7 @@ impl BlocksKeeper {
             return;
         }
         let changes = (state.flood.changes(), state.auth.changes());
-        if self.written != Some(changes)
-            && let Some(path) = &self.path
-        {
+        if let Some(path) = self.path.as_ref().filter(|_| self.written != Some(changes)) {
             let bytes = whole(state).into_bytes();
             (self.writing, self.began) = (Some(changes), now);
             if let Err(why) = self.writer.start(path, files::refuse_others, move || Ok(bytes)) {

@@ -64,9 +64,8 @@ impl TablesKeeper {
         if state.fallback.is_on() || state.fallback.kept() == current {
             return;
         }
-        if let Some(path) = self.path.clone()
-            && let Err(why) = self.begin(state, &path, now)
-        {
+        let Some(path) = self.path.clone() else { return };
+        if let Err(why) = self.begin(state, &path, now) {
             self.complain(&why, now);
         }
     }
@@ -117,8 +116,11 @@ impl TablesKeeper {
 /// A private copy of the snapshot, so that no reload waits while it is written.
 fn copy_of_current() -> Option<(u64, Vec<u128>)> {
     let copy = |pinned: &Pinned<'_>| {
-        let chunks = pinned.bytes().as_chunks::<16>().0;
-        (pinned.generation(), chunks.iter().map(|chunk| u128::from_ne_bytes(*chunk)).collect())
+        let bytes = pinned.bytes();
+        let mut words = vec![0u128; bytes.len() / 16];
+        let to: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        to.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        (pinned.generation(), words)
     };
     with_snapshot(|_, pinned| copy(pinned))
 }

@@ -9,6 +9,8 @@ mod check;
 mod company;
 mod denied;
 mod limits;
+mod lint;
+mod listing;
 mod page;
 mod settings;
 mod status;
@@ -40,10 +42,11 @@ const COMPANY: Argument = Argument::new(c"company");
 const IP: Argument = Argument::new(c"ip");
 const PAGE: Argument = Argument::new(c"page");
 const PREFIX: Argument = Argument::shown(c"address", "<address|prefix>");
+const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 22] = [
+static METHODS: [(Method, Answer); 26] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
@@ -78,6 +81,25 @@ static METHODS: [(Method, Answer); 22] = [
         (1, &[COMPANY, PAGE]),
         c"Settings and ranges of a company.",
         company::company,
+    ),
+    method(
+        c"companies",
+        (0, LISTED),
+        c"Companies, 20 a page, or those with a text.",
+        listing::companies,
+    ),
+    method(c"users", (0, LISTED), c"Users, 20 a page, or those with a text.", listing::users),
+    method(
+        c"trusted",
+        (0, LISTED),
+        c"Trusted ranges, 20 a page, or those with a text.",
+        listing::trusted,
+    ),
+    method(
+        c"lint",
+        (0, &[PAGE]),
+        c"Ranges that companies share or that are too broad.",
+        lint::lint,
     ),
     method(
         c"calls",

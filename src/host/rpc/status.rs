@@ -124,12 +124,14 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Versions of the module and of the host it was built for.
+/// Versions of the module and of the host it was built for, and how.
 pub fn version(call: &Call, _: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     reply.text(c"sipwarden", env!("CARGO_PKG_VERSION"));
+    reply.text(c"revision", env!("SIPWARDEN_REVISION"));
     let host = CString::new(abi::host_name().to_ascii_lowercase()).unwrap_or_default();
     reply.text(&host, abi::host_version());
+    reply.text(c"flags", abi::host_flags());
     Ok(())
 }

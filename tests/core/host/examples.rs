@@ -1,7 +1,7 @@
 //! Arguments for each RPC method, also for the tests in a real Kamailio.
 
 /// Arguments that each method takes, all of them.
-pub const METHODS: [(&str, &[&str]); 22] = [
+pub const METHODS: [(&str, &[&str]); 26] = [
     ("reload", &[]),
     ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
@@ -12,6 +12,10 @@ pub const METHODS: [(&str, &[&str]); 22] = [
     ("ban", &["alice@example.com", "192.0.2.7", "60"]),
     ("unban", &["all", "192.0.2.0/24"]),
     ("company", &["7", "1"]),
+    ("companies", &["1", "7"]),
+    ("users", &["1", "alice"]),
+    ("trusted", &["1", "192.0.2"]),
+    ("lint", &["1"]),
     ("calls", &["7", "1"]),
     ("limits", &["company", "7", "1"]),
     ("release", &["nobody@192.0.2.7"]),

@@ -234,6 +234,7 @@ extern "C" fn rpc_fault(_: *mut c_void, code: c_int, reason: sw_text) {
 pub static HOST: sw_host = sw_host {
     name: c"Fake".as_ptr(),
     version: c"fake 1.0".as_ptr(),
+    build_flags: c"no flags".as_ptr(),
     db_url: c"mysql://fake/tables".as_ptr(),
     reason_bytes: 0,
     unusable_argument: c"is nothing that the fake host can read".as_ptr(),

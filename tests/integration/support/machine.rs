@@ -12,6 +12,21 @@ use super::{Folder, project};
 /// Where the project lies in the copy.
 pub const PROJECT: &str = "/sipwarden";
 
+/// Files that set-up, installation and the package use.
+const PARTS: [&str; 11] = [
+    "Makefile",
+    "Cargo.toml",
+    "tools",
+    "debian",
+    "kamailio-cfg",
+    "monitoring",
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "docs",
+    "tests",
+];
+
 /// Belongs to the thread that made it, which stays in its network for good.
 pub struct Machine {
     root: PathBuf,
@@ -50,7 +65,7 @@ impl Machine {
     fn copy_project(&self) {
         let there = self.path(PROJECT);
         fs::create_dir_all(there.join("target/release")).unwrap();
-        for name in ["Makefile", "Cargo.toml", "tools", "kamailio-cfg", "README.md", "docs"] {
+        for name in PARTS {
             let done = Command::new("cp").arg("-a").arg(project().join(name)).arg(&there).status();
             assert!(done.unwrap().success(), "{name}");
         }

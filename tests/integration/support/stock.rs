@@ -60,12 +60,13 @@ impl Stock {
         }
     }
 
-    /// Does what the README says under "Install", but for what it says of editors,
-    /// of the build, and of systemd.
+    /// Does what the README says under "Install", without a package, but for what it says
+    /// of editors, of the build, and of systemd.
     pub fn install(&self) {
-        let block = block_with("README.md", "make install");
-        let skipped = ["apt-get ", "make setup", "editor ", "systemctl "];
-        let lines = block.split_inclusive('\n');
+        let blocks =
+            ["make install", "make deb"].map(|text| block_with("README.md", text)).concat();
+        let skipped = ["apt-get ", "make setup", "make deb", "cd /usr/", "editor ", "systemctl "];
+        let lines = blocks.split_inclusive('\n');
         let script: String =
             lines.filter(|line| !skipped.iter().any(|start| line.starts_with(start))).collect();
         self.machine.ok(&script);

@@ -1,0 +1,34 @@
+-- From the tables of 0.1.0 to those of 0.9.0, for SQLite. It may be run again.
+
+-- Limits of your own, which a parameter names.
+CREATE TABLE IF NOT EXISTS sipwarden_limit (
+    kind           VARCHAR(32) NOT NULL,            -- company, brand, user, or a word of yours: carrier, did
+    id             VARCHAR(320) NOT NULL,           -- '*': all that are not listed
+    direction      VARCHAR(3) NOT NULL DEFAULT 'any', -- any, in, out
+    max_calls      INTEGER,                         -- calls at a time
+    max_new        INTEGER,                         -- new calls within window_seconds
+    window_seconds INTEGER,
+    reserved       INTEGER,                         -- of max_calls, for emergencies
+    longest        INTEGER,                         -- seconds that a call may last
+    near_percent   INTEGER,                         -- of max_calls: near from here on; NULL: parameter, 0: never
+    PRIMARY KEY (kind, id, direction)
+);
+
+-- Versions of the tables, in the table that Kamailio has for those of its own.
+CREATE TABLE IF NOT EXISTS version (
+    id            INTEGER PRIMARY KEY NOT NULL,
+    table_name    VARCHAR(32) NOT NULL,
+    table_version INTEGER DEFAULT 0 NOT NULL,
+    CONSTRAINT version_table_name_idx UNIQUE (table_name)
+);
+INSERT OR IGNORE INTO version (table_name, table_version) VALUES
+    ('sipwarden_brand', 1),
+    ('sipwarden_company', 1),
+    ('sipwarden_company_address', 1),
+    ('sipwarden_company_country', 1),
+    ('sipwarden_user', 1),
+    ('sipwarden_trusted', 1),
+    ('sipwarden_limit', 1);
+UPDATE version SET table_version = 1 WHERE table_version < 1 AND table_name IN ('sipwarden_brand',
+    'sipwarden_company', 'sipwarden_company_address', 'sipwarden_company_country', 'sipwarden_user', 'sipwarden_trusted',
+    'sipwarden_limit');

@@ -1,0 +1,49 @@
+-- sipwarden tables for MySQL and MariaDB. Read-only for the module: GRANT SELECT.
+CREATE TABLE IF NOT EXISTS sipwarden_brand (
+    id        VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+    max_calls INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'concurrent external calls, 0 is off'
+) ENGINE=InnoDB;
+CREATE TABLE IF NOT EXISTS sipwarden_company (
+    id        VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+    brand_id  VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    ip_filter TINYINT NOT NULL DEFAULT 0 COMMENT '1: only listed sources may send, 2: only watched',
+    max_calls INT UNSIGNED NOT NULL DEFAULT 0,
+    FOREIGN KEY (brand_id) REFERENCES sipwarden_brand (id)
+) ENGINE=InnoDB;
+CREATE TABLE IF NOT EXISTS sipwarden_company_address (
+    company_id VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    ip_addr    VARCHAR(50) NOT NULL COMMENT '192.0.2.0/24, 192.0.2.1, 2001:db8::/32',
+    mask       SMALLINT NULL COMMENT 'NULL: as in ip_addr, or a host',
+    FOREIGN KEY (company_id) REFERENCES sipwarden_company (id)
+) ENGINE=InnoDB;
+CREATE TABLE IF NOT EXISTS sipwarden_company_country (
+    company_id VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    country    CHAR(2) NOT NULL COMMENT 'ISO 3166-1 alpha-2, capitals',
+    FOREIGN KEY (company_id) REFERENCES sipwarden_company (id)
+) ENGINE=InnoDB;
+CREATE TABLE IF NOT EXISTS sipwarden_user (
+    aor            VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY COMMENT 'user@domain',
+    company_id     VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    external_calls TINYINT NOT NULL DEFAULT 0 COMMENT '0 to 3 calls from other addresses',
+    FOREIGN KEY (company_id) REFERENCES sipwarden_company (id)
+) ENGINE=InnoDB;
+CREATE TABLE IF NOT EXISTS sipwarden_trusted (
+    ip_addr VARCHAR(50) NOT NULL,
+    mask    SMALLINT NULL,
+    tag     VARCHAR(64) NULL
+) ENGINE=InnoDB;
+
+-- What was refused, blocked and reloaded. Written by the module (audit_url), which
+-- needs SELECT, INSERT and UPDATE here and nothing else. Times: seconds since 1970.
+CREATE TABLE IF NOT EXISTS sipwarden_audit (
+    reason     VARCHAR(64) CHARACTER SET ascii NOT NULL,
+    source     VARCHAR(64) CHARACTER SET ascii NOT NULL,
+    company    VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    brand      VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    aor        VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'or a text: why a reload failed',
+    first_time BIGINT NOT NULL,
+    last_time  BIGINT NOT NULL,
+    hits       BIGINT NOT NULL,
+    PRIMARY KEY (reason, source, company, brand, aor),
+    KEY (last_time)
+) ENGINE=InnoDB;
