@@ -101,10 +101,7 @@ impl Standing {
 
     /// The node's deadlines.
     pub fn trust(&self) -> Trust {
-        Trust {
-            admits_until: self.get(Of::AdmitsUntil),
-            refuses_until: self.get(Of::RefusesUntil),
-        }
+        Trust { admits_until: self.get(Of::AdmitsUntil), refuses_until: self.get(Of::RefusesUntil) }
     }
 
     /// A session goes on, begins or ends.

@@ -3,13 +3,13 @@
 
 use std::ffi::CStr;
 
+use super::cluster::broker;
 use super::contract::abi;
 use super::contract::message::{Attempt, CallRequest, Message};
 use super::contract::method::Method;
 use super::contract::module::{DialogEvent, Module, ParamEntry, ParamKind, Restored};
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
-use super::cluster::broker;
 use super::contract::{dialogs, log};
 use super::process::{blocks_keeper, loader, recorder, warden};
 use super::reload::{compile, fallback};

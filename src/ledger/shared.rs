@@ -79,7 +79,8 @@ impl Ledger {
             return false;
         }
         // Who asks again has what it refers to.
-        let trusted = attempt.waiting.as_ref().is_some_and(|w| w.trusted && w.places.iter().len() == 0);
+        let trusted =
+            attempt.waiting.as_ref().is_some_and(|w| w.trusted && w.places.iter().len() == 0);
         let fits = !trusted || self.wait_in(locks, attempt);
         taken.outcome = if fits { Outcome::Ask } else { Outcome::ScopesFull };
         true
@@ -97,11 +98,7 @@ impl Ledger {
 
     /// Refers to all scopes that are asked for, with new records where there are none. False
     /// if there is no room.
-    fn wait_in<const N: usize>(
-        &self,
-        locks: &LockedScopes,
-        attempt: &mut Attempt<'_, N>,
-    ) -> bool {
+    fn wait_in<const N: usize>(&self, locks: &LockedScopes, attempt: &mut Attempt<'_, N>) -> bool {
         let mut places = Few::<Waited, WAITED>::new();
         for (of, _) in asked(attempt) {
             places.push(of);
@@ -164,6 +161,12 @@ impl Ledger {
                 Some(())
             });
         }
+    }
+
+    /// The key by which nodes share the calls of a scope in a direction.
+    pub fn shared_key(&self, kind: ScopeKind, id: &[u8], direction: Direction) -> cluster::Key {
+        let hash = self.scope_hash(kind, id);
+        cluster::Key::new(hash, place_of(direction, Part::All))
     }
 
     /// What all nodes have of a scope in any direction, as last heard, and what this one may

@@ -76,7 +76,8 @@ impl Shares {
 
     /// Keys the hashes of a kind's ids.
     pub fn seed(&self, kind: ScopeKind) -> [u64; 2] {
-        let word = |n: usize| self.seeds.get(2 * kind.number() + n).map_or(0, |seed| seed.load(Relaxed));
+        let word =
+            |n: usize| self.seeds.get(2 * kind.number() + n).map_or(0, |seed| seed.load(Relaxed));
         [word(0), word(1)]
     }
 

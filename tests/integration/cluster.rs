@@ -63,9 +63,8 @@ impl Stage {
     }
 
     fn config(&self, node: &str) -> Config {
-        let setting = |name: &str, value: &str| {
-            format!("modparam(\"sipwarden\", \"{name}\", \"{value}\")\n")
-        };
+        let setting =
+            |name: &str, value: &str| format!("modparam(\"sipwarden\", \"{name}\", \"{value}\")\n");
         let mut config = config(&self.db.url(), self.callee.address)
             .settings(&setting("cluster_url", &self.redis.url()))
             .settings(&setting("cluster_node", node))
@@ -143,8 +142,16 @@ fn a_storm_over_three_proxies_admits_just_the_limits() {
             ('carrier', 'north', 'any', 5), ('did', '*', 'any', 3);",
     );
     let rows = [
-        "one;-", "two;-", "ten;-", "x;-", "y;-", "z;-", "c;carrier=north", "d;carrier=north",
-        "c;did=7", "d;did=8",
+        "one;-",
+        "two;-",
+        "ten;-",
+        "x;-",
+        "y;-",
+        "z;-",
+        "c;carrier=north",
+        "d;carrier=north",
+        "c;did=7",
+        "d;did=8",
     ]
     .map(|row| row.replace(";-", ";user="));
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
@@ -156,6 +163,8 @@ fn a_storm_over_three_proxies_admits_just_the_limits() {
     assert!(["x", "y", "z"].iter().all(|of| ever(&[of]) <= 6), "{seen:?}");
     assert_eq!(ever(&["c", "d"]), 5 + 3 + 3, "{seen:?}");
     assert_eq!(seen.ever, seen.most);
+    let shown = stage.proxies[0].rpc("sipwarden.cluster", json!([]));
+    assert_eq!((&shown["state"], &shown["members"]), (&json!("exact"), &json!(3)), "{shown}");
     let refused = |name: &str| stage.proxies.iter().map(|p| p.counter(name)).sum::<u64>();
     assert_eq!(refused("cc_call_counted"), 1 + 2 + 10 + 10 + 11);
     // The claims are the calls, each in its scopes that have a limit.
@@ -338,6 +347,7 @@ fn wrong_settings_are_named_and_without_a_server_there_is_no_broker() {
     let processes = |kamailio: &Kamailio| kamailio.rpc("core.psx", json!([])).to_string();
     let off = with(&[]).start();
     assert!(!processes(&off).contains("sipwarden broker"));
+    assert_eq!(off.rpc("sipwarden.cluster", json!([])), json!({"state": "off"}));
     drop(off);
     // With a server that is not there it starts all the same.
     let on = with(&[url, secret]).start();

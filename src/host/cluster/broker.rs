@@ -199,12 +199,7 @@ impl Broker {
 }
 
 /// The limits of a scope by directions, as far as they are shared.
-fn limits(
-    view: &View<'_>,
-    brands: &HashMap<&[u8], u32>,
-    kind: ScopeKind,
-    id: &[u8],
-) -> [Limit; 3] {
+fn limits(view: &View<'_>, brands: &HashMap<&[u8], u32>, kind: ScopeKind, id: &[u8]) -> [Limit; 3] {
     let [any, inbound, outbound] = *view.limits(kind, id);
     let any = match kind {
         // Each user that has a slot has a limit.

@@ -84,7 +84,10 @@ impl Control {
             inner.pace.beaten(sent, &settings.setup.times);
             self.link = Some(link);
         } else if outcome.events.is_empty() {
-            room.end(&mut inner, "its replicas do not confirm what it says; is cluster_replicas right?");
+            room.end(
+                &mut inner,
+                "its replicas do not confirm what it says; is cluster_replicas right?",
+            );
         }
         room.settle(&mut inner, outcome);
         Ok(())

@@ -1,11 +1,12 @@
 //! A connection to the server. After any error it is over: an answer that comes late would
 //! be taken for that of another request.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use redis::{Client, Connection, RedisError, Value, cmd};
 
-use crate::cluster::{self, Reply, Request, SCRIPT, Times, decode, encode};
+use crate::cluster::{self, Key, Reply, Request, SCRIPT, Times, decode, encode};
 
 /// How long it may take to connect.
 const CONNECTING: Duration = Duration::from_millis(500);
@@ -66,6 +67,27 @@ impl Link {
         let asked = cmd("INFO").arg("server").arg("replication").to_owned();
         let info: String = asked.query(&mut self.connection).map_err(told)?;
         Ok(role_in(&info))
+    }
+
+    /// Which nodes have slots of a scope, and how many: by their names.
+    pub fn claims(&mut self, key: Key) -> Result<Vec<(String, u32)>, String> {
+        let prefix = self.key.strip_suffix('m').unwrap_or(&self.key);
+        let (members, scope) = (self.key.clone(), format!("{prefix}s:{:032x}", key.0));
+        let members = self.hash(&members)?;
+        let scope = self.hash(&scope)?;
+        // One of another incarnation is void, and so are claims of numbers without a record.
+        if scope.get("inc") != members.get("inc") {
+            return Ok(Vec::new());
+        }
+        let named = scope.iter().filter_map(|(number, slots)| {
+            let name = members.get(&format!("n:{number}"))?;
+            Some((name.clone(), slots.parse().ok()?))
+        });
+        Ok(named.collect())
+    }
+
+    fn hash(&mut self, key: &str) -> Result<BTreeMap<String, String>, String> {
+        cmd("HGETALL").arg(key).query(&mut self.connection).map_err(told)
     }
 
     /// Whether the server may forget claims when its memory is full; None: it does not say.

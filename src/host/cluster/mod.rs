@@ -3,5 +3,5 @@
 
 pub mod broker;
 mod control;
-mod link;
+pub mod link;
 mod room;

@@ -42,7 +42,11 @@ pub struct Inner {
 }
 
 impl Room {
-    pub fn new(state: &'static State, desk: &'static Desk, settings: &'static ClusterSettings) -> Self {
+    pub fn new(
+        state: &'static State,
+        desk: &'static Desk,
+        settings: &'static ClusterSettings,
+    ) -> Self {
         Room { state, desk, settings, inner: Mutex::default(), news: Condvar::new() }
     }
 
@@ -78,9 +82,9 @@ impl Room {
     fn tell_event(&self, inner: &mut Inner, event: Event) {
         let node = &self.settings.setup.name;
         let why = match event {
-            Event::NameTaken => format!(
-                "another node has the name {node}; set cluster_node to a name of its own"
-            ),
+            Event::NameTaken => {
+                format!("another node has the name {node}; set cluster_node to a name of its own")
+            }
             Event::Differs => "cluster_secret, cluster_trust, cluster_dead or the version differ \
                                from those of the other nodes"
                 .to_owned(),
@@ -112,7 +116,11 @@ impl Room {
         inner.pace.broke(now, &self.settings.setup.times, getrandom::u64().unwrap_or(now));
         self.desk.standing.break_with(|breaker| breaker.broke());
         if inner.up || inner.why != why {
-            let what = if inner.up { "the session with the cluster is over" } else { "no session with the cluster" };
+            let what = if inner.up {
+                "the session with the cluster is over"
+            } else {
+                "no session with the cluster"
+            };
             inner.lines.push(Line::Error(format!("{what}: {why}")));
             inner.why = why.to_owned();
         }
@@ -147,4 +155,3 @@ impl Room {
         }
     }
 }
-

@@ -282,7 +282,8 @@ impl CallAsked<'_> {
     fn wait(&self, company_id: &[u8], later: Later) -> Told {
         let (taken, later) = wait_for(self.call, self.dialog, self.flags, later);
         let wanted = later.wanted();
-        let tell = |view: &View<'_>| Some(self.tell(view, &view.company(company_id)?, &wanted, taken));
+        let tell =
+            |view: &View<'_>| Some(self.tell(view, &view.company(company_id)?, &wanted, taken));
         let told = with_snapshot(|view, _| tell(view)).flatten();
         // The company may be gone by now.
         told.unwrap_or_else(|| (self.verdict(&taken), Numbers::new(&wanted, &taken), taken))

@@ -109,8 +109,7 @@ impl Later {
             if !desk.standing.trust().admits(clock::boottime()) {
                 return Err(None);
             }
-            let taken =
-                state.ledger.take_shared(call, wanted, self.enforcement, &mut self.waiting);
+            let taken = state.ledger.take_shared(call, wanted, self.enforcement, &mut self.waiting);
             match answer {
                 _ if taken.outcome != Outcome::Ask => return Ok(taken),
                 Some(Answer::Full { key, total }) => {

@@ -4,6 +4,7 @@
 mod calls;
 mod check;
 mod instances;
+mod ledgers;
 mod messages;
 mod nemesis;
 mod redis;
