@@ -95,6 +95,10 @@ impl Module for Sipwarden {
         logged("not started: ", start())
     }
 
+    fn destroy() {
+        broker::leave();
+    }
+
     fn can_load() -> bool {
         loader::is_needed()
     }

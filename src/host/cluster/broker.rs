@@ -62,6 +62,22 @@ pub fn serve() {
     });
 }
 
+/// The host stops: other nodes may use this one's slots at once. Without an answer they wait
+/// until it counts as dead.
+pub fn leave() {
+    let Some(state) = state::get() else { return };
+    let (Some(desk), Some(settings)) = (&state.desk, &state.settings.cluster) else { return };
+    let stamp = desk.standing.stamp();
+    if stamp.session == 0 {
+        return;
+    }
+    let link = Link::open(&settings.url, &settings.key);
+    let left = link.and_then(|mut link| link.run(&Request::Leave(stamp), &settings.setup.times));
+    if let Err(why) = left {
+        log::warning(format_args!("the cluster was not told that this node leaves: {why}"));
+    }
+}
+
 impl Broker {
     fn new() -> Option<Self> {
         let state = state::get()?;

@@ -33,7 +33,7 @@ pub const fn table<M: Module>() -> sw_module {
         check_flags: Some(check_flags::<M>),
         check_scopes: Some(check_scopes::<M>),
         init: Some(init::<M>),
-        destroy: Some(destroy),
+        destroy: Some(destroy::<M>),
         can_load: Some(can_load::<M>),
         load: Some(load::<M>),
         can_serve: Some(can_serve::<M>),
@@ -222,8 +222,8 @@ unsafe extern "C" fn init<M: Module>() -> i32 {
 /// Nothing to give back: the mappings go with the last process, and other
 /// modules may still call into this one. No lock may be taken here, since its
 /// owner may have been killed.
-unsafe extern "C" fn destroy() {
-    guard(Entry::Destroy, (), || {});
+unsafe extern "C" fn destroy<M: Module>() {
+    guard(Entry::Destroy, (), M::destroy);
 }
 
 unsafe extern "C" fn can_load<M: Module>() -> i32 {

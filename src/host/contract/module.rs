@@ -91,6 +91,8 @@ pub trait Module {
     fn check_scopes(scopes: &[u8]) -> bool;
     /// Starts, before the host forks; what is wrong is logged.
     fn init() -> bool;
+    /// The host stops: all other processes have ended.
+    fn destroy();
     /// Whether the tables are those of a file.
     fn can_load() -> bool;
     /// Tries to load the database's, if it is time.

@@ -72,9 +72,9 @@ fn scope(call: &Call, state: &State, word: &[u8], id: &[u8]) -> Result<(), Fault
     let here = state.ledger.calls(kind, id);
     let reply = call.reply();
     let directions = reply.array(c"directions");
-    for (direction, claims) in told.iter().filter(|(direction, claims)| {
-        *direction == Direction::Any || !claims.is_empty()
-    }) {
+    for (direction, claims) in
+        told.iter().filter(|(direction, claims)| *direction == Direction::Any || !claims.is_empty())
+    {
         let node = directions.item_structure();
         node.text(c"direction", Printable::short(direction.name()));
         node.int(c"slots", claims.iter().map(|(_, slots)| u64::from(*slots)).sum::<u64>());
