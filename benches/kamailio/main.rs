@@ -13,6 +13,7 @@ mod chart;
 mod compile;
 mod flood;
 mod host;
+mod instructions;
 mod limit;
 mod page;
 mod platform;
@@ -47,12 +48,13 @@ pub fn chosen<T>(all: &[T]) -> impl Iterator<Item = &T> {
 
 type Run = fn() -> Section;
 
-const SECTIONS: [(&str, Run); 6] = [
+const SECTIONS: [(&str, Run); 7] = [
     ("limit", limit::section),
     ("ranges", ranges::section),
     ("flood", flood::section),
     ("calls", calls::section),
     ("whole", whole::section),
+    ("instructions", instructions::section),
     ("reload", reload::section),
 ];
 

@@ -16,7 +16,7 @@ const CALLS_PER_SECOND: u32 = 500;
 /// Callers' addresses: none of them calls often enough to be blocked.
 const ADDRESSES: u32 = 250;
 
-const NAMES: [&str; 3] = ["no checks", "sipwarden", "stock modules"];
+pub const NAMES: [&str; 3] = ["no checks", "sipwarden", "stock modules"];
 
 struct Proxy {
     kamailio: Kamailio,
@@ -25,7 +25,7 @@ struct Proxy {
 }
 
 /// The gateway, stopped when dropped.
-struct Gateway(Child);
+pub struct Gateway(Child);
 
 impl Drop for Gateway {
     fn drop(&mut self) {
@@ -34,7 +34,7 @@ impl Drop for Gateway {
     }
 }
 
-fn gateway(port: u16) -> Gateway {
+pub fn gateway(port: u16) -> Gateway {
     let child = Command::new("sipp")
         .args(["-sf", "tests/sipp/uas.xml", "-i", "127.0.0.9", "-bind_local", "-nostdin"])
         .args(["-p", &port.to_string()])
@@ -84,7 +84,9 @@ fn pin(pid: i32, first: bool) {
     unsafe { libc::sched_setaffinity(pid, size_of_val(&set), &raw const set) };
 }
 
-fn config(which: usize, allocator: &str, gateway: u16, db_url: &str, folder: &Path) -> Config {
+/// The one of [`NAMES`] with this number.
+pub fn config(which: usize, allocator: &str, gateway: u16, ground: &Ground) -> Config {
+    let (db_url, folder) = (&ground.db_url, ground.folder.path());
     let with_flood = super::flood::exported();
     let mut config = Config::new(db_url).routes(include_str!("calls.cfg"));
     config.sipwarden = which == 1;
@@ -126,9 +128,48 @@ fn config(which: usize, allocator: &str, gateway: u16, db_url: &str, folder: &Pa
     config
 }
 
-/// Places calls and returns the CPU time of one, in us.
-fn place_calls(proxy: &Kamailio, calls: u32, folder: &Path) -> f64 {
+/// What the callers and the proxies of whole calls need.
+pub struct Ground {
+    folder: Folder,
+    db_url: String,
+}
+
+impl Ground {
+    /// Callers of one company whose range is one of many.
+    pub fn new() -> Self {
+        let folder = Folder::new();
+        let platform = Platform::new(COMPANIES, RANGES, Family::V4);
+        let db = platform.database(folder.join("tables.sqlite"));
+        let company = company_id(7);
+        db.run(&format!(
+            "INSERT INTO sipwarden_company_address VALUES ('{company}', '127.0.1.0', 24);"
+        ));
+        let addresses = folder.join("addresses");
+        platform.address_file(&addresses);
+        let text = fs::read_to_string(&addresses).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.insert(lines.len() / 2, "1 127.0.1.0 24");
+        fs::write(&addresses, lines.join("\n") + "\n").unwrap();
+        let callers = (1..=ADDRESSES).map(|n| format!("127.0.1.{n};{company}"));
+        let callers = callers.collect::<Vec<String>>().join("\n");
+        fs::write(folder.join("callers.csv"), format!("SEQUENTIAL\n{callers}\n")).unwrap();
+        Ground { db_url: db.url(), folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// CPU time of a call, in us.
+fn cpu_per_call(proxy: &Kamailio, calls: u32, ground: &Ground) -> f64 {
     let before = cpu_time(proxy.pid());
+    place_calls(proxy, calls, CALLS_PER_SECOND, ground);
+    (cpu_time(proxy.pid()) - before) / f64::from(calls) / 1000.0
+}
+
+/// Places calls that must all succeed.
+pub fn place_calls(proxy: &Kamailio, calls: u32, per_second: u32, ground: &Ground) {
     let port = free_port().to_string();
     let mut sipp = Command::new("sipp");
     // SAFETY: only a system call runs between fork and exec.
@@ -141,10 +182,10 @@ fn place_calls(proxy: &Kamailio, calls: u32, folder: &Path) -> f64 {
     let out = sipp
         .arg(proxy.address().to_string())
         .args(["-sf", "benches/kamailio/caller.xml", "-t", "ui", "-ip_field", "0", "-inf"])
-        .arg(folder.join("callers.csv"))
+        .arg(ground.path().join("callers.csv"))
         .args(["-i", "127.0.1.1", "-p", &port, "-key", "own_port", &port])
         .args(["-nostdin", "-max_socket", "1000", "-d", "50", "-timeout", "60"])
-        .args(["-m", &calls.to_string(), "-r", &CALLS_PER_SECOND.to_string()])
+        .args(["-m", &calls.to_string(), "-r", &per_second.to_string()])
         .current_dir(project())
         .output()
         .unwrap();
@@ -155,7 +196,6 @@ fn place_calls(proxy: &Kamailio, calls: u32, folder: &Path) -> f64 {
         String::from_utf8_lossy(&out.stderr),
         proxy.log()
     );
-    (cpu_time(proxy.pid()) - before) / f64::from(calls) / 1000.0
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -171,17 +211,17 @@ fn median(values: &[f64]) -> f64 {
 /// Runs of each of the three, run by run.
 type Runs = [Vec<f64>; 3];
 
-fn measure(allocator: &str, runs: usize, calls: u32, db_url: &str, folder: &Path) -> Runs {
+fn measure(allocator: &str, runs: usize, calls: u32, ground: &Ground) -> Runs {
     let port = free_port();
     let _gateway = gateway(port);
     let mut proxies = [0, 1, 2].map(|which| {
-        let kamailio = config(which, allocator, port, db_url, folder).start();
+        let kamailio = config(which, allocator, port, ground).start();
         for folder in processes(kamailio.pid()) {
             let name = folder.file_name().unwrap().to_string_lossy().into_owned();
             pin(name.parse().unwrap(), true);
         }
         // Until its memory has been used as in a server that runs for long.
-        place_calls(&kamailio, calls, folder);
+        cpu_per_call(&kamailio, calls, ground);
         Proxy { kamailio, runs: Vec::new() }
     });
     for run in 0..runs {
@@ -189,7 +229,7 @@ fn measure(allocator: &str, runs: usize, calls: u32, db_url: &str, folder: &Path
             // Each is the first as often as the others.
             let n = (run + step) % proxies.len();
             let proxy = &mut proxies[n];
-            proxy.runs.push(place_calls(&proxy.kamailio, calls, folder));
+            proxy.runs.push(cpu_per_call(&proxy.kamailio, calls, ground));
         }
         println!("  allocator {allocator}, run {} of {runs}", run + 1);
     }
@@ -217,24 +257,9 @@ pub fn section() -> Section {
             if super::flood::exported() { "flood_check, " } else { "" }
         ),
     );
-    let folder = Folder::new();
-    let platform = Platform::new(COMPANIES, RANGES, Family::V4);
-    let db = platform.database(folder.join("tables.sqlite"));
-    let company = company_id(7);
-    db.run(&format!(
-        "INSERT INTO sipwarden_company_address VALUES ('{company}', '127.0.1.0', 24);"
-    ));
-    let addresses = folder.join("addresses");
-    platform.address_file(&addresses);
-    let text = fs::read_to_string(&addresses).unwrap();
-    let mut lines: Vec<&str> = text.lines().collect();
-    lines.insert(lines.len() / 2, "1 127.0.1.0 24");
-    fs::write(&addresses, lines.join("\n") + "\n").unwrap();
-    let callers: Vec<String> = (1..=ADDRESSES).map(|n| format!("127.0.1.{n};{company}")).collect();
-    fs::write(folder.join("callers.csv"), format!("SEQUENTIAL\n{}\n", callers.join("\n"))).unwrap();
-
-    let fm = measure("fm", runs, calls, &db.url(), folder.path());
-    let qm = measure("qm", runs.min(4), calls, &db.url(), folder.path());
+    let ground = Ground::new();
+    let fm = measure("fm", runs, calls, &ground);
+    let qm = measure("qm", runs.min(4), calls, &ground);
     table(&mut section, &[("fm", &fm), ("qm", &qm)]);
     figures(&mut section, &fm);
     section

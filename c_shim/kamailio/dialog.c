@@ -10,6 +10,7 @@
 #include "core/timer_ticks.h"
 #include "modules/dialog/dlg_load.h"
 #include "modules/dialog/dlg_hash.h"
+#include "modules/dialog/dlg_var.h"
 #include "core/parser/parse_cseq.h"
 #include "core/parser/parse_to.h"
 #include "shim.h"
@@ -26,9 +27,10 @@
 
 static struct dlg_binds dialog;
 static cmd_function dlg_manage;
-/* Not in the module's API, so taken from its library; may be missing. Its type is that
- * of the header: another one does not compile. */
+/* Not in the module's API, so taken from its library; may be missing. Their types are those
+ * of the headers: others do not compile. */
 static __typeof__(&dlg_lookup) dlg_lookup_by_id;
+static __typeof__(&dlg_get_ctx_dialog) dlg_of_script;
 static int support;
 /* dlg_match_mode 0: requests name their dialog by a parameter of Record-Route alone. */
 static int is_strict;
@@ -252,6 +254,7 @@ int sw_dialog_init(void)
 	dlg_lookup_by_id = dlsym(module->handle, "dlg_lookup");
 	if(dlg_lookup_by_id != NULL)
 		support |= SW_DIALOG_LOOKUP;
+	dlg_of_script = dlsym(module->handle, "dlg_get_ctx_dialog");
 	return 0;
 }
 
@@ -297,8 +300,12 @@ static dlg_cell_t *find_or_make(struct sip_msg *msg, int *made)
 		if(dlg != NULL)
 			dialog.release_dlg(dlg);
 	}
-	/* Without looking first: an INVITE that is repeated after a failure would get the
-	 * dialog that is about to go. Fails if the script has made one. */
+	/* The script may have made it, or a function before this one. */
+	dlg = dlg_of_script != NULL ? dlg_of_script() : NULL;
+	if(dlg != NULL)
+		return dlg;
+	/* Without looking by Call-ID first: an INVITE that is repeated after a failure would
+	 * get the dialog that is about to go. Fails if the script has made one. */
 	*made = dlg_manage(msg, NULL, NULL);
 	return dialog.get_dlg(msg);
 }

@@ -77,6 +77,9 @@ static struct sw_text first_branch(const struct sip_msg *msg)
 	const struct hdr_field *hdr, *last = NULL;
 	const char *at, *end, *found = NULL;
 
+	/* mostly there is one, which the core has parsed */
+	if(msg->via1 != NULL && msg->via2 == NULL && msg->via1->branch != NULL)
+		return sw_text_of(&msg->via1->branch->value);
 	for(hdr = msg->headers; hdr != NULL; hdr = hdr->next) {
 		if(hdr->type == HDR_VIA_T)
 			last = hdr;

@@ -14,8 +14,8 @@ use crate::shm::atomic::Ordering::Relaxed;
 /// 2       flags | length of the Call-ID << 8 | generation << 32
 /// 3       hash of the whole Call-ID
 /// 4       the INVITE's name (low half) | when it must end, seconds since 1970 << 32
-/// 5..11   slots of 32 bits, one for each scope: position of its record + 1 (28 bits), how
-///         the call counts there (4 bits); those that are used come first
+/// 5..11   slots of 32 bits, one for each scope: position of its record + 1 (28 bits), the
+///         directions in which the call counts there; those that are used come first
 /// 11..19  the Call-ID, cut after 64 bytes, for listings
 /// ```
 pub(super) const WORDS: usize = 19;
@@ -40,12 +40,9 @@ const USED: u64 = 1 << 5;
 const LENGTH_SHIFT: u32 = 8;
 const UPPER: u64 = !0xffff_ffff;
 
-/// Bits of a slot above the position.
-const SLOT_POSITION: u32 = (1 << 28) - 1;
-const SLOT_INBOUND: u32 = 1 << 28;
-const SLOT_OUTBOUND: u32 = 1 << 29;
-/// The call does not count there: the scope is only shown.
-const SLOT_SHOWN: u32 = 1 << 31;
+/// Bits of a slot below the directions.
+const SLOT_BITS: u32 = 28;
+const SLOT_POSITION: u32 = (1 << SLOT_BITS) - 1;
 
 /// Records of scopes that slots can name.
 pub(super) const MOST_SCOPES: usize = SLOT_POSITION as usize;
@@ -55,32 +52,50 @@ pub(super) const MOST_SCOPES: usize = SLOT_POSITION as usize;
 pub(super) struct Slot {
     /// Position of the scope's record.
     pub position: u32,
-    /// It counts; otherwise the scope is only shown.
-    pub any: bool,
-    /// It counts among those to the scope.
-    pub inbound: bool,
-    /// It counts among those from the scope.
-    pub outbound: bool,
+    /// Where it counts; in none if the scope is only shown.
+    pub counts: Directions,
 }
 
 impl Slot {
     fn read(bits: u32) -> Option<Self> {
         let position = (bits & SLOT_POSITION).checked_sub(1)?;
-        let on = |bit: u32| bits & bit != 0;
-        Some(Slot {
-            position,
-            any: !on(SLOT_SHOWN),
-            inbound: on(SLOT_INBOUND),
-            outbound: on(SLOT_OUTBOUND),
-        })
+        Some(Slot { position, counts: Directions(bits >> SLOT_BITS) })
     }
 
     fn bits(self) -> u32 {
-        let flag = |on: bool, bit: u32| if on { bit } else { 0 };
-        (self.position + 1) & SLOT_POSITION
-            | flag(!self.any, SLOT_SHOWN)
-            | flag(self.inbound, SLOT_INBOUND)
-            | flag(self.outbound, SLOT_OUTBOUND)
+        (self.position + 1) & SLOT_POSITION | self.counts.0 << SLOT_BITS
+    }
+
+    /// It counts; otherwise the scope is only shown.
+    pub fn is_counted(self) -> bool {
+        self.counts.has(Direction::Any)
+    }
+}
+
+/// A set of directions in which a call counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Directions(u32);
+
+impl Directions {
+    /// All calls, and those of this direction.
+    pub fn of(direction: Direction) -> Self {
+        Directions(1 << Direction::Any as u32 | 1 << direction as u32)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn has(self, direction: Direction) -> bool {
+        self.0 & 1 << direction as u32 != 0
+    }
+
+    pub fn and(self, others: Self) -> Self {
+        Directions(self.0 | others.0)
+    }
+
+    pub fn without(self, others: Self) -> Self {
+        Directions(self.0 & !others.0)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ledger itself: releasing, forgetting, listing.
 
+use std::hash::Hash;
 use std::io;
 
 use ahash::RandomState;
@@ -88,6 +89,12 @@ impl Ledger {
         let info = self.info(position, lease);
         self.count_no_more(lease);
         Some(info)
+    }
+
+    /// Says that a dialog's call is about to be counted. Its bucket is in no cache, since the
+    /// hash spreads dialogs: this way it is fetched while the call is looked at.
+    pub fn expect(&self, dialog: DialogId) {
+        self.dialogs.prefetch(self.bucket_of(dialog));
     }
 
     /// Whether the call of a dialog counts now.
@@ -269,8 +276,8 @@ impl Ledger {
         self.leases.used_up_to()
     }
 
-    /// Hash by which a Call-ID is found.
-    pub fn hash(&self, text: &[u8]) -> u64 {
+    /// Hash by which a Call-ID is found, or an INVITE told from others.
+    pub fn hash(&self, text: impl Hash) -> u64 {
         self.hasher.hash_one(text)
     }
 
@@ -293,9 +300,9 @@ impl Ledger {
                 kind: self.scopes.kind_at(slot.position)?,
                 id: self.scopes.name_at(slot.position),
                 hash: self.scopes.key_at(slot.position)?.hash(),
-                counts: slot.any,
-                inbound: slot.inbound,
-                outbound: slot.outbound,
+                counts: slot.is_counted(),
+                inbound: slot.counts.has(Direction::In),
+                outbound: slot.counts.has(Direction::Out),
             })
         };
         LeaseInfo {

@@ -172,12 +172,11 @@ impl<'a> Wanted<'a> {
         limits(&self.limit) || limits(&self.directed)
     }
 
-    /// The limits that hold, with their directions.
-    pub fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
-        let directed = (self.direction != Direction::Any).then_some(&self.directed);
-        [(Direction::Any, Some(&self.limit)), (self.direction, directed)]
-            .into_iter()
-            .filter_map(|(direction, limit)| Some((direction, limit?)))
+    /// The limits that may hold, with their directions.
+    pub fn limits(&self) -> [(Direction, &Limit); 2] {
+        static NONE: Limit = Limit::NONE;
+        let directed = if self.direction == Direction::Any { &NONE } else { &self.directed };
+        [(Direction::Any, &self.limit), (self.direction, directed)]
     }
 }
 

@@ -67,7 +67,7 @@ impl Taken {
 
     /// The live calls of the wanted scopes whose count rose, with their places.
     pub fn raised(&self) -> impl Iterator<Item = (usize, &Calls)> {
-        let all = self.counts.iter().enumerate();
+        let all = self.counts.iter().enumerate().take_while(|(at, _)| self.added >> at != 0);
         all.filter(|(at, _)| self.added & 1 << at != 0)
             .filter_map(|(at, calls)| Some((at, calls.as_ref()?)))
     }

@@ -1,11 +1,11 @@
 //! What a call lacks to count as it is wanted.
 
 use super::Call;
-use super::lease::{Lease, Slot};
+use super::lease::{Directions, Lease, Slot};
 use super::ledger::Ledger;
 use super::limit::{Enforcement, Wanted};
 use super::outcome::Outcome;
-use super::scope::{Direction, Few, SCOPES, Scope, ScopeKind};
+use super::scope::{Few, SCOPES, Scope, ScopeKind};
 use super::scopes::Key;
 use super::waiting::Waiting;
 
@@ -29,7 +29,7 @@ pub(super) struct Part {
 
 impl Part {
     pub fn changes(&self) -> bool {
-        self.adds.any || self.adds.inbound || self.adds.outbound || self.shown
+        !self.adds.counts.is_empty() || self.shown
     }
 
     pub fn position(&self) -> Option<u32> {
@@ -69,8 +69,9 @@ impl<'a, const N: usize> Attempt<'a, N> {
 
     /// Whether a scope of this kind is planned so far.
     fn adds(&self, kind: ScopeKind) -> bool {
-        self.changes()
-            .any(|(_, want, part)| want.scope.kind == kind && (part.adds.any || part.shown))
+        self.changes().any(|(_, want, part)| {
+            want.scope.kind == kind && (part.adds.is_counted() || part.shown)
+        })
     }
 
     /// Whether the attempt shows the call for a scope of this kind already, or shall count it
@@ -114,7 +115,8 @@ impl Ledger {
             part.shown = !want.counts && !attempt.shows_for(want.scope.kind);
             if want.counts {
                 part.again = is_planned(&attempt.parts, part.key);
-                part.adds = lacking(want, counted_by(&attempt.parts, &part));
+                let counted = counted_by(&attempt.parts, &part);
+                part.adds.counts = Directions::of(want.direction).without(counted);
             }
             attempt.parts.push(part);
         }
@@ -135,7 +137,7 @@ impl Ledger {
             let mut all = slots.iter().enumerate();
             all.find(|(_, (of, _))| *of == key).map(|(number, (_, slot))| (number as u8, *slot))
         };
-        let counts_in = |key: Key| slot_of(key).is_some_and(|(_, slot)| slot.any);
+        let counts_in = |key: Key| slot_of(key).is_some_and(|(_, slot)| slot.is_counted());
         let has = |kind: ScopeKind| slots.iter().any(|(_, slot)| kind_of(slot) == Some(kind));
         let mut rest = attempt.wanted;
         while let Some((want, behind)) = rest.split_first() {
@@ -150,11 +152,12 @@ impl Ledger {
             // The company of a brand is behind it. It may have another one by now: then the
             // call stays where it counts.
             let moved = want.scope.kind == ScopeKind::BRAND
-                && !slot.is_some_and(|slot| slot.any)
+                && !slot.is_some_and(Slot::is_counted)
                 && company_in(behind).is_some_and(|company| counts_in(self.scopes.key(&company)));
             if want.counts && !moved {
-                let counted = merged(slot.unwrap_or_default(), counted_by(&attempt.parts, &part));
-                part.adds = Slot { position: part.adds.position, ..lacking(want, counted) };
+                let planned = counted_by(&attempt.parts, &part);
+                let counted = slot.unwrap_or_default().counts.and(planned);
+                part.adds.counts = Directions::of(want.direction).without(counted);
             } else if !want.counts {
                 let kind = want.scope.kind;
                 part.shown = !has(kind) && !attempt.shows_for(kind);
@@ -167,7 +170,7 @@ impl Ledger {
         if has(ScopeKind::ROADWARRIOR) && attempt.adds(ScopeKind::ROADWARRIOR) {
             return Err(attempt.without_changes(Outcome::HeldByOther));
         }
-        let company = |slot: &Slot| slot.any && kind_of(slot) == Some(ScopeKind::COMPANY);
+        let company = |slot: &Slot| slot.is_counted() && kind_of(slot) == Some(ScopeKind::COMPANY);
         if attempt.enforcement == Enforcement::Within
             && attempt.adds(ScopeKind::COMPANY)
             && slots.iter().any(|(_, slot)| company(slot))
@@ -209,20 +212,11 @@ pub(super) fn replaceable<const N: usize>(
     attempt: &Attempt<'_, N>,
 ) -> Option<(usize, Slot)> {
     let counted = |position: u32| {
-        let mut own = attempt.changes().filter(|(_, _, part)| part.own.is_some() && part.adds.any);
+        let mut own =
+            attempt.changes().filter(|(_, _, part)| part.own.is_some() && part.adds.is_counted());
         own.any(|(_, _, part)| part.adds.position == position)
     };
-    lease.slots().find(|(_, slot)| !slot.any && !counted(slot.position))
-}
-
-/// How a call that counts as `counted` says lacks to count as it is wanted.
-fn lacking(want: &Wanted<'_>, counted: Slot) -> Slot {
-    Slot {
-        position: 0,
-        any: !counted.any,
-        inbound: want.direction == Direction::In && !counted.inbound,
-        outbound: want.direction == Direction::Out && !counted.outbound,
-    }
+    lease.slots().find(|(_, slot)| !slot.is_counted() && !counted(slot.position))
 }
 
 /// Whether one of the parts so far adds to a scope.
@@ -231,22 +225,17 @@ fn is_planned<const N: usize>(parts: &Few<Part, N>, key: Key) -> bool {
 }
 
 /// How the parts so far count the call in the scope of the next one.
-fn counted_by<const N: usize>(parts: &Few<Part, N>, next: &Part) -> Slot {
+fn counted_by<const N: usize>(parts: &Few<Part, N>, next: &Part) -> Directions {
     let same = |part: &&Part| next.again && part.key == next.key;
-    parts.iter().filter(same).map(|part| part.adds).fold(Slot::default(), merged)
-}
-
-pub(super) fn merged(slot: Slot, adds: Slot) -> Slot {
-    Slot {
-        position: slot.position,
-        any: slot.any || adds.any,
-        inbound: slot.inbound || adds.inbound,
-        outbound: slot.outbound || adds.outbound,
-    }
+    parts
+        .iter()
+        .filter(same)
+        .map(|part| part.adds.counts)
+        .fold(Directions::default(), Directions::and)
 }
 
 /// The part as it is if nothing is added.
 fn nothing_added(part: &Part) -> Part {
-    let adds = Slot { position: part.adds.position, ..Slot::default() };
+    let adds = Slot { counts: Directions::default(), ..part.adds };
     Part { adds, shown: false, ..*part }
 }

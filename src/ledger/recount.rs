@@ -7,7 +7,8 @@
 use super::lease::{Lease, Slot};
 use super::ledger::Ledger;
 use super::record::{COUNTS, REFS, halves, word_of};
-use super::scopes::{Scopes, kind_of, link};
+use super::scope::Direction;
+use super::scopes::{Locks, Scopes, kind_of, link};
 use crate::shm::Locked;
 use crate::shm::atomic::Ordering::Relaxed;
 use crate::shm::takeovers;
@@ -23,11 +24,10 @@ struct Told {
 impl Told {
     fn add(&mut self, slot: &Slot, live: bool, emergency: bool) {
         self.refs += 1;
-        for (on, (calls, emergencies)) in
-            [slot.any, slot.inbound, slot.outbound].into_iter().zip(&mut self.counts)
-        {
-            *calls += u32::from(on && live);
-            *emergencies += u32::from(on && live && emergency);
+        for (direction, (calls, emergencies)) in Direction::ALL.into_iter().zip(&mut self.counts) {
+            let counts = live && slot.counts.has(direction);
+            *calls += u32::from(counts);
+            *emergencies += u32::from(counts && emergency);
         }
     }
 }
@@ -83,8 +83,8 @@ impl Scopes {
         let mut used = vec![false; told.len()];
         let (mut wrong, mut idle, mut named) = (0, 0, 0);
         for index in 0..self.buckets.count() {
-            let locks = [self.buckets.lock(index).map(|locked| (index, locked))];
-            let mut next = locks.iter().flatten().find_map(|(_, locked)| locked.first());
+            let locks: Locks<1> = self.buckets.lock_all([index].into_iter());
+            let mut next = locks.first(index);
             while let Some((position, record)) =
                 next.and_then(|position| Some((position, self.pool.get(position)?)))
             {

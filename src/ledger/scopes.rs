@@ -11,7 +11,7 @@ use super::scope::{Direction, Scope, ScopeKind};
 use super::shares::Shares;
 use crate::cluster::Part;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use crate::shm::{Area, Buckets, Locked, Pool, Record};
+use crate::shm::{Area, Buckets, LockedSet, Pool, Record};
 
 const UPPER: u64 = !0xffff_ffff;
 
@@ -22,11 +22,6 @@ pub(super) struct Key(u64, u64);
 impl Key {
     pub fn hash(self) -> u128 {
         u128::from(self.0) << 64 | u128::from(self.1)
-    }
-
-    /// One with this upper half of its hash.
-    pub fn half(upper: u64) -> Self {
-        Key(upper, 0)
     }
 }
 
@@ -80,11 +75,8 @@ impl Change {
     }
 }
 
-/// Locked buckets with their indexes, in ascending order; a bucket once.
-pub(super) type Locks<const N: usize> = [Option<(u32, Locked)>; N];
-
-/// The same, however many there may be.
-pub(super) type LockedScopes = [Option<(u32, Locked)>];
+/// Locked buckets of scopes.
+pub(super) type Locks<const N: usize> = LockedSet<N>;
 
 impl Scopes {
     /// `seed` is the same in all processes. Of the room for `capacity` scopes, `kept` is
@@ -112,35 +104,16 @@ impl Scopes {
 
     /// Locks the buckets of the keys.
     pub fn lock<const N: usize>(&self, keys: impl Iterator<Item = Key>) -> Locks<N> {
-        let mut locks = [const { None }; N];
-        let mut indexes = [u32::MAX; N];
-        let mut count = 0;
-        for (index, key) in indexes.iter_mut().zip(keys) {
-            *index = self.buckets.of(key.0);
-            count += 1;
-        }
-        let indexes = indexes.get(..count).unwrap_or_default();
-        // They are few: to look for the next one is cheaper than to sort them.
-        let after = |last: Option<u32>| {
-            indexes.iter().copied().filter(|index| last.is_none_or(|last| *index > last)).min()
-        };
-        let mut next = after(None);
-        for slot in &mut locks {
-            let Some(index) = next else { break };
-            *slot = self.buckets.lock(index).map(|locked| (index, locked));
-            next = after(next);
-        }
-        locks
+        self.buckets.lock_all(keys.map(|key| self.bucket_of(key)))
     }
 
-    fn locked<'a>(&self, locks: &'a LockedScopes, key: Key) -> Option<&'a Locked> {
-        let bucket = self.buckets.of(key.0);
-        locks.iter().flatten().find(|(index, _)| *index == bucket).map(|(_, locked)| locked)
+    fn bucket_of(&self, key: Key) -> u32 {
+        self.buckets.of(key.0)
     }
 
     /// The scope with this key; its bucket is among `locks`.
-    pub fn find(&self, locks: &LockedScopes, key: Key) -> Option<u32> {
-        let mut next = self.locked(locks, key)?.first();
+    pub fn find<const N: usize>(&self, locks: &Locks<N>, key: Key) -> Option<u32> {
+        let mut next = locks.first(self.bucket_of(key));
         while let Some(position) = next {
             let record = self.pool.get(position)?;
             if key_of(record) == key {
@@ -176,12 +149,16 @@ impl Scopes {
 
     /// Makes a reserved record that of a scope to which one lease refers. Its bucket is
     /// among `locks`.
-    pub fn link(&self, locks: &LockedScopes, position: u32, key: Key, scope: &Scope<'_>) {
-        let (Some(locked), Some(record)) = (self.locked(locks, key), self.pool.get(position))
-        else {
-            return;
-        };
-        let first = locked.first().map_or(0, |p| u64::from(p) + 1);
+    pub fn link<const N: usize>(
+        &self,
+        locks: &Locks<N>,
+        position: u32,
+        key: Key,
+        scope: &Scope<'_>,
+    ) {
+        let Some(record) = self.pool.get(position) else { return };
+        let bucket = self.bucket_of(key);
+        let first = locks.first(bucket).map_or(0, |p| u64::from(p) + 1);
         // 33 says that the id is longer than what is kept.
         let length = scope.id.len().min(NAME_BYTES + 1) as u64;
         let kind = scope.kind.number() as u64;
@@ -200,38 +177,31 @@ impl Scopes {
         if let Some(shared) = self.shared_at(position) {
             shared.begin();
         }
-        locked.set_first(Some(position));
+        locks.set_first(bucket, Some(position));
     }
 
     /// Changes the calls of a scope, and the emergencies among them, in all directions that
     /// `slot` names. Its bucket is among the locked ones. Its calls then.
     pub fn count(&self, slot: &Slot, by: Change) -> Calls {
         let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
-        let (any, inbound, outbound) = (&record[COUNTS], &record[COUNTS + 1], &record[COUNTS + 2]);
-        let changed = |word: &AtomicU64, on: bool| {
-            let (calls, emergencies) = halves(word.load(Relaxed));
-            if !on {
-                return (calls, emergencies);
+        for (direction, word) in Direction::ALL.into_iter().zip(record.iter().skip(COUNTS)) {
+            if slot.counts.has(direction) {
+                let (calls, emergencies) = halves(word.load(Relaxed));
+                let calls = self.changed(calls, by.calls);
+                let emergencies = self.changed(emergencies, by.emergencies);
+                word.store(word_of(calls, emergencies), Relaxed);
             }
-            let calls = self.changed(calls, by.calls);
-            let emergencies = self.changed(emergencies, by.emergencies);
-            word.store(word_of(calls, emergencies), Relaxed);
-            (calls, emergencies)
-        };
-        let (any, emergencies) = changed(any, slot.any);
-        let (inbound, _) = changed(inbound, slot.inbound);
-        let (outbound, _) = changed(outbound, slot.outbound);
+        }
         if self.shares.is_some() {
             self.share_changes(slot, by);
         }
-        Calls { any, inbound, outbound, emergencies }
+        calls_in(record)
     }
 
     #[cold]
     fn share_changes(&self, slot: &Slot, by: Change) {
         let Some(shared) = self.shared_at(slot.position) else { return };
-        let changed = [slot.any, slot.inbound, slot.outbound];
-        for (direction, _) in Direction::ALL.into_iter().zip(changed).filter(|(_, on)| *on) {
+        for direction in Direction::ALL.into_iter().filter(|of| slot.counts.has(*of)) {
             shared.changed(direction, [by.of(Part::All), by.of(Part::Others)]);
         }
     }
@@ -261,7 +231,7 @@ impl Scopes {
 
     /// One lease less refers to a scope. Its bucket is among `locks`. A scope to which
     /// none refers goes, at once or when its rates have forgotten its calls.
-    pub fn leave(&self, locks: &LockedScopes, position: u32) {
+    pub fn leave<const N: usize>(&self, locks: &Locks<N>, position: u32) {
         let Some(record) = self.pool.get(position) else { return };
         let (refs, until) = halves(record[REFS].load(Relaxed));
         let refs = self.changed(refs, -1);
@@ -326,13 +296,18 @@ impl Scopes {
     }
 
     /// Takes a record without leases out of its chain.
-    pub(super) fn remove(&self, locks: &LockedScopes, position: u32, record: &Record<WORDS>) {
-        let Some(locked) = self.locked(locks, key_of(record)) else { return };
+    pub(super) fn remove<const N: usize>(
+        &self,
+        locks: &Locks<N>,
+        position: u32,
+        record: &Record<WORDS>,
+    ) {
+        let bucket = self.bucket_of(key_of(record));
         let after = link(record);
-        if locked.first() == Some(position) {
-            locked.set_first(after);
+        let mut next = locks.first(bucket);
+        if next == Some(position) {
+            locks.set_first(bucket, after);
         } else {
-            let mut next = locked.first();
             while let Some(previous) = next.and_then(|p| self.pool.get(p)) {
                 next = link(previous);
                 if next == Some(position) {
@@ -363,11 +338,7 @@ impl Scopes {
 
     /// Live calls of the scope at a position.
     pub fn calls_at(&self, position: u32) -> Calls {
-        let Some(record) = self.pool.get(position) else { return Calls::default() };
-        let of = |word: &AtomicU64| halves(word.load(Relaxed));
-        let (any, emergencies) = of(&record[COUNTS]);
-        let (inbound, outbound) = (of(&record[COUNTS + 1]).0, of(&record[COUNTS + 2]).0);
-        Calls { any, inbound, outbound, emergencies }
+        self.pool.get(position).map(calls_in).unwrap_or_default()
     }
 
     /// Live calls of a direction, and the emergencies among them.
@@ -433,6 +404,13 @@ impl Scopes {
     }
 }
 
+fn calls_in(record: &Record<WORDS>) -> Calls {
+    let of = |word: &AtomicU64| halves(word.load(Relaxed));
+    let (any, emergencies) = of(&record[COUNTS]);
+    let (inbound, outbound) = (of(&record[COUNTS + 1]).0, of(&record[COUNTS + 2]).0);
+    Calls { any, inbound, outbound, emergencies }
+}
+
 pub(super) fn key_of(record: &Record<WORDS>) -> Key {
     Key(record[1].load(Relaxed), record[2].load(Relaxed))
 }
@@ -459,6 +437,7 @@ fn idle_until(record: &Record<WORDS>) -> Option<u32> {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
+    use crate::ledger::lease::Directions;
 
     #[test]
     fn a_count_that_would_go_below_zero_is_counted() {
@@ -468,7 +447,7 @@ mod tests {
         let locks = scopes.lock::<1>([key].into_iter());
         let position = scopes.reserve(scope.kind).unwrap();
         scopes.link(&locks, position, key, &scope);
-        let slot = Slot { position, any: true, ..Slot::default() };
+        let slot = Slot { position, counts: Directions::of(Direction::Any) };
         scopes.count(&slot, Change::one_more(false));
         scopes.count(&slot, Change::one_less(false));
         assert_eq!(scopes.miscounted(), 0);

@@ -10,12 +10,12 @@ use super::limit::{Enforcement, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
 use super::plan::Attempt;
 use super::scope::{Direction, Few, Scope, ScopeKind};
-use super::scopes::{Key, LockedScopes, Locks, Scopes, key_of, link};
+use super::scopes::{Locks, Scopes, key_of, link};
 use super::shares::{Shared, Shares, place_of};
 use super::take::limits_added;
 use super::waiting::{WAITED, Waited, Waiting};
 use crate::cluster::{self, Books, Counts, Keys, PLACES, Part, parts};
-use crate::shm::Bell;
+use crate::shm::{Bell, Locked};
 
 impl Ledger {
     /// Shares limits with other nodes; before the first call, and before the host forks.
@@ -55,7 +55,7 @@ impl Ledger {
         }
     }
 
-    fn leave_place(&self, locks: &LockedScopes, of: &Waited) {
+    fn leave_place<const N: usize>(&self, locks: &Locks<N>, of: &Waited) {
         if let Some(shared) = self.scopes.shared_at(of.position) {
             let mut counts = shared.counts(of.key.place());
             let marked = counts.marked;
@@ -69,13 +69,15 @@ impl Ledger {
 
     /// Whether the call has to wait, or its attempt ends here otherwise. All its scopes are
     /// locked.
+    #[cold]
+    #[inline(never)]
     pub(super) fn must_wait<const N: usize>(
         &self,
-        locks: &LockedScopes,
+        locks: &Locks<N>,
         attempt: &mut Attempt<'_, N>,
         taken: &mut Taken,
     ) -> bool {
-        if attempt.waiting.is_none() || !self.lacks(attempt) {
+        if !self.lacks(attempt) {
             return false;
         }
         // Who asks again has what it refers to.
@@ -98,7 +100,7 @@ impl Ledger {
 
     /// Refers to all scopes that are asked for, with new records where there are none. False
     /// if there is no room.
-    fn wait_in<const N: usize>(&self, locks: &LockedScopes, attempt: &mut Attempt<'_, N>) -> bool {
+    fn wait_in<const N: usize>(&self, locks: &Locks<N>, attempt: &mut Attempt<'_, N>) -> bool {
         let mut places = Few::<Waited, WAITED>::new();
         for (of, _) in asked(attempt) {
             places.push(of);
@@ -124,7 +126,7 @@ impl Ledger {
 
     fn refer_or_link<const N: usize>(
         &self,
-        locks: &LockedScopes,
+        locks: &Locks<N>,
         attempt: &mut Attempt<'_, N>,
         at: usize,
     ) -> Option<u32> {
@@ -223,8 +225,12 @@ impl Scopes {
         let Some(shared) = self.shared_at(position) else { return };
         // Restored calls do not say theirs.
         let unsaid = want.scope.kind == ScopeKind::ROADWARRIOR && want.limit.calls == 0;
-        for (direction, limit) in want.limits().filter(|_| want.counts && !unsaid) {
-            shared.limit(direction, limit);
+        if !want.counts || unsaid {
+            return;
+        }
+        shared.limit(Direction::Any, &want.limit);
+        if want.direction != Direction::Any {
+            shared.limit(want.direction, &want.directed);
         }
     }
 
@@ -238,8 +244,8 @@ impl Scopes {
 
     /// The same for the scope with a key of the cluster's.
     fn find_shared<R>(&self, key: cluster::Key, f: impl FnOnce(Option<Shared<'_>>) -> R) -> R {
-        let locks = self.lock::<1>([Key::half((key.0 >> 64) as u64)].into_iter());
-        let mut next = locks.iter().flatten().find_map(|(_, locked)| locked.first());
+        let locked = self.buckets.lock(self.buckets.of((key.0 >> 64) as u64));
+        let mut next = locked.as_ref().and_then(Locked::first);
         let mut found = None;
         while let Some((position, record)) = next.and_then(|at| Some((at, self.pool.get(at)?))) {
             if key.is_of(key_of(record).hash()) {

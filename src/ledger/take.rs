@@ -1,14 +1,14 @@
 //! Counting a call in all its scopes or in none.
 
 use super::Call;
-use super::lease::Lease;
+use super::lease::{Lease, Slot};
 use super::ledger::Ledger;
 use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
-use super::plan::{Attempt, Part, fits, merged, replaceable};
+use super::plan::{Attempt, Part, fits, replaceable};
 use super::rate::{RateOf, seconds};
 use super::scope::{Direction, SCOPES, ScopeKind, USUAL};
-use super::scopes::{Change, LockedScopes, Locks};
+use super::scopes::{Change, Locks};
 use super::waiting::Waiting;
 use crate::shm::Locked;
 
@@ -133,7 +133,7 @@ impl Ledger {
         let refused = self.judge(attempt, taken);
         if refused {
             taken.outcome = Outcome::Refused;
-        } else if self.must_wait(&locks, attempt, taken) {
+        } else if attempt.waiting.is_some() && self.must_wait(&locks, attempt, taken) {
             // The scopes that it lacks slots of are locked until then.
         } else if let Some((position, lease)) = self.reserve(old, attempt, taken) {
             if live.is_none() {
@@ -264,7 +264,7 @@ impl Ledger {
     fn commit<const N: usize>(
         &self,
         lease: Lease<'_>,
-        locks: &LockedScopes,
+        locks: &Locks<N>,
         attempt: &Attempt<'_, N>,
         taken: &mut Taken,
     ) -> Option<u32> {
@@ -295,7 +295,7 @@ impl Ledger {
                 }
             }
             if let Some((number, slot)) = own {
-                lease.set_slot(number, merged(slot, part.adds));
+                lease.set_slot(number, Slot { counts: slot.counts.and(part.adds.counts), ..slot });
             } else {
                 let shown = (live && want.counts && want.scope.kind == ScopeKind::COMPANY)
                     .then(|| replaceable(lease, attempt))
@@ -306,8 +306,8 @@ impl Ledger {
                 lease.set_slot(number, part.adds);
             }
             taken.added |= 1 << place;
-            directions_only &= !want.counts || own.is_some_and(|(_, slot)| slot.any);
-            let company = want.scope.kind == ScopeKind::COMPANY && part.adds.any;
+            directions_only &= !want.counts || own.is_some_and(|(_, slot)| slot.is_counted());
+            let company = want.scope.kind == ScopeKind::COMPANY && part.adds.is_counted();
             taken.first_company |= company && !counts_for_company;
             taken.second_company |= company && counts_for_company;
             for (direction, limit) in limits_added(want, part) {
@@ -324,7 +324,7 @@ impl Ledger {
 
     fn counts_for_company(&self, lease: Lease<'_>) -> bool {
         lease.slots().any(|(_, slot)| {
-            slot.any && self.scopes.kind_at(slot.position) == Some(ScopeKind::COMPANY)
+            slot.is_counted() && self.scopes.kind_at(slot.position) == Some(ScopeKind::COMPANY)
         })
     }
 
@@ -363,11 +363,8 @@ impl Ledger {
 /// The limits for the counts that a part adds to.
 pub(super) fn limits_added<'a>(want: &'a Wanted<'_>, part: &Part) -> [(Direction, &'a Limit); 2] {
     static NONE: Limit = Limit::NONE;
-    let directed = part.adds.inbound || part.adds.outbound;
-    [
-        (Direction::Any, if part.adds.any { &want.limit } else { &NONE }),
-        (want.direction, if directed { &want.directed } else { &NONE }),
-    ]
+    let adds = |direction: Direction| part.adds.counts.has(direction);
+    want.limits().map(|(direction, limit)| (direction, if adds(direction) { limit } else { &NONE }))
 }
 
 /// A record that was found may be gone once its lock is left.

@@ -60,7 +60,7 @@ impl Numbers {
     /// What an attempt to count a call saw.
     pub fn new(wanted: &[Wanted<'_>], taken: &Taken) -> Self {
         let mut numbers = Numbers { hit: Hit::new(wanted, taken), ..Self::NONE };
-        for (want, calls) in wanted.iter().zip(taken.counts) {
+        for (want, calls) in wanted.iter().zip(&taken.counts) {
             if let Some(slot) = numbers.scopes.get_mut(want.scope.kind.number()) {
                 *slot = calls.map(|calls| (calls.any, want.limit.calls));
             }

@@ -24,33 +24,35 @@ pub struct CallScopes<'a> {
 }
 
 impl<'a> CallScopes<'a> {
-    /// Those of the company, and those of a text `kind=id;kind=id`. One without an id is
-    /// left out.
+    /// Those of the company.
+    pub fn new(view: &View<'a>, company: &CompanyView<'a>, direction: Direction) -> Self {
+        let [brand, company] = call_scopes(view, company, direction);
+        let mut scopes = CallScopes { wanted: [company; SCOPES], count: 2, unknown: None };
+        scopes.wanted[0] = brand;
+        scopes
+    }
+
+    /// Adds those of a text `kind=id;kind=id`. One without an id is left out.
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn new(
+    pub fn add_named(
+        &mut self,
         view: &View<'a>,
-        company: &CompanyView<'a>,
         direction: Direction,
         text: &'a [u8],
-    ) -> Result<Self, BadScopes<'a>> {
-        let [brand, company] = call_scopes(view, company, direction);
-        let nothing = Wanted::new(ScopeKind::USER, b"", 0);
-        let mut scopes = CallScopes { wanted: [nothing; SCOPES], count: 0, unknown: None };
-        scopes.add(brand)?;
-        scopes.add(company)?;
+    ) -> Result<(), BadScopes<'a>> {
         for scope in named_scopes(text) {
             let (word, id) = scope?;
             match view.kind(word) {
                 _ if is_unset(id) => {}
-                None => scopes.unknown = scopes.unknown.or(Some(word)),
+                None => self.unknown = self.unknown.or(Some(word)),
                 Some(kind) => {
-                    scopes.add(wanted(Scope { kind, id }, view.limits(kind, id), direction))?;
+                    self.add(wanted(Scope { kind, id }, view.limits(kind, id), direction))?;
                 }
             }
         }
-        Ok(scopes)
+        Ok(())
     }
 
     fn add(&mut self, want: Wanted<'a>) -> Result<(), BadScopes<'a>> {

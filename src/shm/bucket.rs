@@ -44,17 +44,39 @@ impl Buckets {
         (hash as usize & (self.0.len() - 1)) as u32
     }
 
-    /// Locks a bucket. A process that locks several does so in ascending order, and does
-    /// nothing but ledger work until it unlocks them.
+    /// Locks a bucket.
     pub fn lock(&self, index: u32) -> Option<Locked> {
         let bucket = self.0.get(index as usize)?;
         bucket.lock.lock();
         Some(Locked { bucket })
     }
 
-    /// Whether `locked` is the bucket of this index.
-    pub fn is(&self, locked: &Locked, index: u32) -> bool {
-        self.0.get(index as usize).is_some_and(|bucket| std::ptr::eq(bucket, locked.bucket))
+    /// Locks up to `N` buckets: in ascending order, as all processes do, and each once.
+    pub fn lock_all<const N: usize>(&self, indexes: impl Iterator<Item = u32>) -> LockedSet<N> {
+        let mut all = LockedSet { buckets: self.0, indexes: [0; N], locked: 0 };
+        let mut count = 0;
+        for index in indexes {
+            count += usize::from(insert(&mut all.indexes, count, index));
+        }
+        while all.locked < count {
+            let Some(bucket) = all.bucket_at(all.locked) else { break };
+            bucket.lock.lock();
+            all.locked += 1;
+        }
+        all
+    }
+
+    /// Has a bucket fetched into the cache, so that it is there when the caller has done what
+    /// comes before.
+    pub fn prefetch(&self, index: u32) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(bucket) = self.0.get(index as usize) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(bucket).cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = index;
     }
 
     /// Their number.
@@ -77,6 +99,59 @@ impl Locked {
     pub fn set_first(&self, position: Option<u32>) {
         self.bucket.head.store(position.map_or(0, |p| p + 1), Relaxed);
     }
+}
+
+/// Several locked buckets; dropping it unlocks them.
+pub struct LockedSet<const N: usize> {
+    buckets: &'static [Bucket],
+    /// Ascending.
+    indexes: [u32; N],
+    /// So many of them are locked, the first ones.
+    locked: usize,
+}
+
+impl<const N: usize> LockedSet<N> {
+    /// Position of the first record of a chain. Its bucket is among the locked ones.
+    pub fn first(&self, index: u32) -> Option<u32> {
+        self.buckets.get(index as usize)?.head.load(Relaxed).checked_sub(1)
+    }
+
+    /// Makes another record the first one of a chain. Its bucket is among the locked ones.
+    pub fn set_first(&self, index: u32, position: Option<u32>) {
+        if let Some(bucket) = self.buckets.get(index as usize) {
+            bucket.head.store(position.map_or(0, |p| p + 1), Relaxed);
+        }
+    }
+
+    fn bucket_at(&self, number: usize) -> Option<&'static Bucket> {
+        self.buckets.get(*self.indexes.get(number)? as usize)
+    }
+}
+
+impl<const N: usize> Drop for LockedSet<N> {
+    fn drop(&mut self) {
+        for bucket in (0..self.locked).filter_map(|number| self.bucket_at(number)) {
+            // SAFETY: `lock_all` has taken it, and this value is its only guard.
+            unsafe { bucket.lock.unlock() };
+        }
+    }
+}
+
+/// Puts an index in its place among the first `count` ones, which ascend. False if it is
+/// among them, or there is no room.
+fn insert(indexes: &mut [u32], count: usize, index: u32) -> bool {
+    let room = indexes.get_mut(..=count).and_then(<[u32]>::split_last_mut);
+    let Some((free, before)) = room.filter(|(_, before)| !before.contains(&index)) else {
+        return false;
+    };
+    let mut carried = index;
+    for other in before {
+        if *other > carried {
+            std::mem::swap(other, &mut carried);
+        }
+    }
+    *free = carried;
+    true
 }
 
 impl Drop for Locked {

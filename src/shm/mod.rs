@@ -21,7 +21,7 @@ mod text;
 
 pub use area::{Area, page_size};
 pub use bitset::{BitSet, bits};
-pub use bucket::{Buckets, Locked};
+pub use bucket::{Buckets, Locked, LockedSet};
 pub use futex::{Bell, futex_wait, futex_wake};
 pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, on_long_wait, takeovers};
 pub use owner::process_id;

@@ -9,8 +9,8 @@ use std::io;
 use super::area::{Area, Shared};
 use super::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
-/// A record of N words. Word 0 holds the pool's link while the record is free;
-/// its owner may use it otherwise.
+/// A record of N words. While the record is free, word 0 is the pool's: the link to the next
+/// free one, and how many are free from this one on, << 32. Its owner may use it otherwise.
 pub type Record<const N: usize> = [AtomicU64; N];
 
 // SAFETY: atomics, zero is a value.
@@ -23,7 +23,6 @@ struct Free {
     head: AtomicU64,
     /// Records from here on were never used.
     unused: AtomicU32,
-    live: AtomicU32,
 }
 
 // SAFETY: atomics; all zero is an empty list before the first record.
@@ -47,20 +46,19 @@ where
 
     /// A free record; None if all are in use.
     pub fn take(&self) -> Option<u32> {
-        let taken = self.pop().or_else(|| self.first_unused())?;
-        self.free.live.fetch_add(1, Relaxed);
-        Some(taken)
+        self.pop().or_else(|| self.first_unused())
     }
 
     /// Gives back a record from [`Pool::take`].
     pub fn give(&self, position: u32) {
         let Some(record) = self.records.get(position as usize) else { return };
-        self.free.live.fetch_sub(1, Relaxed);
-        let mut head = self.free.head.load(Relaxed);
+        let mut head = self.free.head.load(Acquire);
         loop {
-            record[0].store(head & 0xffff_ffff, Relaxed);
+            // As in `pop`: if the first free record is taken meanwhile, this is not used.
+            let free = u64::from(self.free_from(head)) + 1;
+            record[0].store(free << 32 | head & 0xffff_ffff, Relaxed);
             let new = next_tag(head) | u64::from(position + 1);
-            match self.free.head.compare_exchange(head, new, Release, Relaxed) {
+            match self.free.head.compare_exchange(head, new, AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
             }
@@ -93,14 +91,13 @@ where
     pub fn repair(&self, in_use: &[bool]) {
         let mut first = 0;
         let free = in_use.iter().enumerate().filter(|(_, in_use)| !**in_use);
-        for (position, record) in free.filter_map(|(at, _)| Some((at, self.records.get(at)?))) {
-            record[0].store(first, Relaxed);
+        let free = free.filter_map(|(at, _)| Some((at, self.records.get(at)?)));
+        for (before, (position, record)) in (1..).zip(free) {
+            record[0].store(before << 32 | first, Relaxed);
             first = position as u64 + 1;
         }
         let head = self.free.head.load(Relaxed);
         self.free.head.store(next_tag(head) | first, Release);
-        let live = in_use.iter().filter(|in_use| **in_use).count();
-        self.free.live.store(live as u32, Relaxed);
     }
 
     /// The record at a position.
@@ -112,8 +109,16 @@ where
         self.records.len()
     }
 
+    /// Records in use.
     pub fn live(&self) -> u32 {
-        self.free.live.load(Relaxed)
+        let free = self.free_from(self.free.head.load(Acquire));
+        self.used_up_to().saturating_sub(free)
+    }
+
+    /// Free records of the list with this head. Wrong if the list changes meanwhile.
+    fn free_from(&self, head: u64) -> u32 {
+        let first = (head as u32).checked_sub(1).and_then(|position| self.get(position));
+        first.map_or(0, |record| (record[0].load(Relaxed) >> 32) as u32)
     }
 
     /// Records at and above this position were never used.

@@ -26,9 +26,6 @@ use crate::verdict::{CC_LIMIT, Function, ROADWARRIOR_ACQUIRE, Verdict};
 /// A verdict and the live calls and limits behind it.
 type Decision = (Verdict, Numbers);
 
-/// The same, and what the ledger said.
-type Told = (Verdict, Numbers, Taken);
-
 const ERROR: Decision = (Verdict::InternalError, Numbers::NONE);
 
 /// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
@@ -57,7 +54,8 @@ pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u
     let flags = read_flags(&CC_LIMIT, flags);
     let scopes = if is_unset(scopes) { &[] } else { scopes };
     let monitored = monitors();
-    let (mut verdict, numbers) = decide_cc_limit(call, company, flags, scopes, monitored);
+    let (mut verdict, numbers) =
+        decide_cc_limit(&CallAsked { call, company, flags, scopes, monitored });
     if flags.emergency && verdict.code() < 0 && numbers.hit.is_none() {
         // Not counted: no company, no dialog or no room. Allowed all the same.
         counters::count_own(Own::EmergencyUncounted);
@@ -194,75 +192,103 @@ fn decide_roadwarrior(
     }
 }
 
-fn decide_cc_limit(
-    call: CallRequest<'_>,
-    company_id: &[u8],
-    flags: CallFlags,
-    scopes: &[u8],
-    monitored: bool,
-) -> Decision {
-    if is_unset(company_id) {
-        misused(CC_LIMIT.name, format_args!("the company is \"{}\"", Printable::short(company_id)));
-        return ERROR;
-    }
-    let known = with_snapshot(|view, _| view.company(company_id).is_some());
-    match known {
-        None => return ERROR,
-        Some(false) => return (Verdict::UnknownCompany, Numbers::NONE),
-        Some(true) => {}
-    }
-    let within = call.is_within_dialog();
-    if call.is_misplaced() {
-        no_dialog(&CC_LIMIT, MISPLACED);
-        return ERROR;
-    }
-    let dialog = match DialogRef::of(call) {
-        Ok(dialog) => dialog,
-        // A call that began before this Kamailio did, or elsewhere.
-        Err(_) if within => return (Verdict::CallUntracked, Numbers::NONE),
-        Err(why) => {
-            no_dialog(&CC_LIMIT, why);
-            return ERROR;
-        }
-    };
-    let asked = CallAsked { call, dialog: &dialog, flags, within, monitored };
-    let decision = with_snapshot(|view, _| {
-        let company = view.company(company_id)?;
-        if scopes.is_empty() {
-            let wanted = policy::call_scopes(view, &company, flags.direction());
-            return Some(asked.count(view, &company, &wanted));
-        }
-        Some(match CallScopes::new(view, &company, flags.direction(), scopes) {
-            Ok(scopes) => {
-                scopes.unknown.iter().for_each(|word| unknown_kind(word));
-                asked.count(view, &company, scopes.wanted())
-            }
-            Err(bad) => Ok(refuse_scopes(&bad)),
-        })
-    });
-    let told = match decision.flatten() {
-        None => return ERROR,
-        Some(Ok(told)) => told,
-        Some(Err(later)) => asked.wait(company_id, later),
-    };
-    let (verdict, numbers, taken) = told;
-    if taken.first_company {
-        count_direction(flags);
-    }
-    remember(&dialog, (company_id, flags, scopes), &taken);
-    (verdict, numbers)
-}
-
-/// A call that `cc_limit` was asked about.
+/// What `cc_limit` is asked about a call.
 struct CallAsked<'a> {
     call: CallRequest<'a>,
-    dialog: &'a DialogRef,
+    company: &'a [u8],
     flags: CallFlags,
-    within: bool,
+    /// Those that the script names.
+    scopes: &'a [u8],
     monitored: bool,
+}
+
+/// A call that was counted, or refused by a limit.
+struct Judged {
+    /// It stays until the call is remembered.
+    dialog: DialogRef,
+    decision: Decision,
+    news: News,
+}
+
+/// A call that is not judged yet, or cannot be.
+enum Unjudged {
+    /// Other nodes are asked first.
+    Waits(DialogRef, Box<Later>),
+    /// The verdict on it.
+    Never(Verdict),
+}
+
+impl From<Verdict> for Unjudged {
+    fn from(verdict: Verdict) -> Self {
+        Unjudged::Never(verdict)
+    }
+}
+
+/// What is new of a call, and to be kept with its dialog.
+struct News {
+    emergency: bool,
+    company: bool,
+    scopes: bool,
+}
+
+fn decide_cc_limit(asked: &CallAsked<'_>) -> Decision {
+    if is_unset(asked.company) {
+        let company = Printable::short(asked.company);
+        misused(CC_LIMIT.name, format_args!("the company is \"{company}\""));
+        return ERROR;
+    }
+    let Judged { dialog, decision, news } = match with_snapshot(|view, _| asked.judge(view)) {
+        Some(Ok(judged)) => judged,
+        Some(Err(Unjudged::Waits(dialog, later))) => asked.wait(dialog, *later),
+        Some(Err(Unjudged::Never(verdict))) => return (verdict, Numbers::NONE),
+        None => return ERROR,
+    };
+    // It may wait for a database, so no snapshot is kept meanwhile.
+    if dialogs::persist() {
+        asked.remember(&dialog, &news);
+    }
+    decision
 }
 
 impl CallAsked<'_> {
+    /// Judges the call, and counts it.
+    ///
+    /// # Errors
+    /// It has to wait, or cannot be judged.
+    fn judge(&self, view: &View<'_>) -> Result<Judged, Unjudged> {
+        let company = view.company(self.company).ok_or(Verdict::UnknownCompany)?;
+        let dialog = self.dialog()?;
+        let direction = self.flags.direction();
+        let counted = if self.scopes.is_empty() {
+            let wanted = policy::call_scopes(view, &company, direction);
+            self.count(view, &company, &dialog, &wanted)
+        } else {
+            let mut scopes = CallScopes::new(view, &company, direction);
+            scopes.add_named(view, direction, self.scopes).map_err(|bad| refuse_scopes(&bad))?;
+            scopes.unknown.iter().for_each(|word| unknown_kind(word));
+            self.count(view, &company, &dialog, scopes.wanted())
+        };
+        match counted {
+            Ok((decision, news)) => Ok(Judged { dialog, decision, news }),
+            Err(later) => Err(Unjudged::Waits(dialog, Box::new(later))),
+        }
+    }
+
+    fn dialog(&self) -> Result<DialogRef, Verdict> {
+        if self.call.is_misplaced() {
+            no_dialog(&CC_LIMIT, MISPLACED);
+            return Err(Verdict::InternalError);
+        }
+        dialog_of(self.call).map_err(|why| {
+            // A call that began before this Kamailio did, or elsewhere.
+            if self.call.is_within_dialog() {
+                return Verdict::CallUntracked;
+            }
+            no_dialog(&CC_LIMIT, why);
+            Verdict::InternalError
+        })
+    }
+
     /// Counts it against these scopes of a company, or tells why not.
     ///
     /// # Errors
@@ -271,26 +297,33 @@ impl CallAsked<'_> {
         &self,
         view: &View<'_>,
         company: &CompanyView<'_>,
+        dialog: &DialogRef,
         wanted: &[Wanted<'_>],
-    ) -> Result<Told, Later> {
-        let taken = begin(self.call, self.dialog, wanted, self.flags, self.enforcement())?;
-        Ok(self.tell(view, company, wanted, taken))
+    ) -> Result<(Decision, News), Later> {
+        let taken = begin(self.call, dialog, wanted, self.flags, self.enforcement())?;
+        Ok(self.tell(view, company, wanted, &taken))
     }
 
     /// Counts it after a wait, in which nobody reads the tables.
     #[cold]
-    fn wait(&self, company_id: &[u8], later: Later) -> Told {
-        let (taken, later) = wait_for(self.call, self.dialog, self.flags, later);
+    fn wait(&self, dialog: DialogRef, later: Later) -> Judged {
+        let (taken, later) = wait_for(self.call, &dialog, self.flags, later);
         let wanted = later.wanted();
-        let tell =
-            |view: &View<'_>| Some(self.tell(view, &view.company(company_id)?, &wanted, taken));
+        let tell = |view: &View<'_>| {
+            let company = view.company(self.company)?;
+            Some(self.tell(view, &company, &wanted, &taken))
+        };
         let told = with_snapshot(|view, _| tell(view)).flatten();
         // The company may be gone by now.
-        told.unwrap_or_else(|| (self.verdict(&taken), Numbers::new(&wanted, &taken), taken))
+        let (decision, news) = told.unwrap_or_else(|| {
+            let decision = (self.verdict(&taken), Numbers::new(&wanted, &taken));
+            (decision, self.news(&taken))
+        });
+        Judged { dialog, decision, news }
     }
 
     fn enforcement(&self) -> Enforcement {
-        cc_enforcement(self.flags, self.within, self.monitored)
+        cc_enforcement(self.flags, self.call.is_within_dialog(), self.monitored)
     }
 
     fn verdict(&self, taken: &Taken) -> Verdict {
@@ -298,32 +331,58 @@ impl CallAsked<'_> {
         policy::call_verdict(taken, self.flags.emergency, watched)
     }
 
+    fn news(&self, taken: &Taken) -> News {
+        News {
+            emergency: taken.became_emergency,
+            company: taken.first_company,
+            scopes: taken.added != 0 && (!taken.first_company || !self.scopes.is_empty()),
+        }
+    }
+
     fn tell(
         &self,
         view: &View<'_>,
         company: &CompanyView<'_>,
         wanted: &[Wanted<'_>],
-        taken: Taken,
-    ) -> Told {
+        taken: &Taken,
+    ) -> (Decision, News) {
         if let Some(exceeded) = &taken.exceeded {
             let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
             keep_limited(view.word_of(exceeded.kind), id);
         }
         if taken.added != 0 {
-            events::counted(view, company, wanted, &taken);
+            events::counted(view, company, wanted, taken);
         }
-        (self.verdict(&taken), Numbers::new(wanted, &taken), taken)
+        if taken.first_company {
+            count_direction(self.flags);
+        }
+        ((self.verdict(taken), Numbers::new(wanted, taken)), self.news(taken))
+    }
+
+    /// Keeps with the dialog what a restart needs to count the call again.
+    fn remember(&self, dialog: &DialogRef, news: &News) {
+        if news.emergency {
+            dialog.append(&restored::emergency());
+        }
+        if news.company {
+            dialog.remember(c"sipwarden_company", self.company);
+            if self.flags != CallFlags::default() {
+                dialog.remember(c"sipwarden_flags", &self.flags.letters());
+            }
+        }
+        if news.scopes {
+            dialog.append(&restored::record(self.company, self.flags, self.scopes));
+        }
     }
 }
 
 #[cold]
-fn refuse_scopes(bad: &BadScopes<'_>) -> Told {
+fn refuse_scopes(bad: &BadScopes<'_>) -> Verdict {
     complain(ComplaintKind::Argument, format_args!("{} (said once a minute)", bad_scopes(bad)));
-    let verdict = match bad {
+    match bad {
         BadScopes::TooMany => Verdict::TooManyScopes,
         _ => Verdict::InternalError,
-    };
-    (verdict, Numbers::NONE, Taken::nothing(Outcome::TooMany))
+    }
 }
 
 #[cold]
@@ -336,29 +395,6 @@ fn unknown_kind(word: &[u8]) {
             Printable::short(word)
         ),
     );
-}
-
-/// Keeps with the dialog what a restart needs to count the call again.
-fn remember(
-    dialog: &DialogRef,
-    (company, flags, scopes): (&[u8], CallFlags, &[u8]),
-    taken: &Taken,
-) {
-    if !dialogs::persist() {
-        return;
-    }
-    if taken.became_emergency {
-        dialog.append(&restored::emergency());
-    }
-    if taken.first_company {
-        dialog.remember(c"sipwarden_company", company);
-        if flags != CallFlags::default() {
-            dialog.remember(c"sipwarden_flags", &flags.letters());
-        }
-    }
-    if taken.added != 0 && (!taken.first_company || !scopes.is_empty()) {
-        dialog.append(&restored::record(company, flags, scopes));
-    }
 }
 
 fn count_direction(flags: CallFlags) {
@@ -379,7 +415,16 @@ fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
         no_dialog(function, MISPLACED);
         return None;
     }
-    DialogRef::of(call).map_err(|why| no_dialog(function, why)).ok()
+    dialog_of(call).map_err(|why| no_dialog(function, why)).ok()
+}
+
+/// The dialog of a message whose call is about to be counted; why there is none.
+fn dialog_of(call: CallRequest<'_>) -> Result<DialogRef, &'static str> {
+    let dialog = DialogRef::of(call)?;
+    if let Some(state) = state::get() {
+        state.ledger.expect(dialog.id);
+    }
+    Ok(dialog)
 }
 
 fn no_dialog(function: &Function, why: &str) {
@@ -454,7 +499,7 @@ fn named<'a>(
     let [cseq, branch] = call.transaction();
     let invite = match call.is_initial_invite() {
         false => 0,
-        true => state.ledger.hash(&[cseq, b" ", branch].concat()) as u32 | 1,
+        true => state.ledger.hash((cseq, branch)) as u32 | 1,
     };
     Call {
         dialog: dialog.id,

@@ -105,9 +105,9 @@ fn count_company(state: &State, call: &Call<'_>, id: &[u8], scopes: &[u8]) {
     let take = |wanted: &[Wanted<'_>]| state.ledger.take(call, wanted, Enforcement::Off).outcome;
     let count = |view: &View<'_>| {
         let company = view.company(id)?;
-        let scopes = CallScopes::new(view, &company, call.direction, scopes);
-        Some(match &scopes {
-            Ok(scopes) => take(scopes.wanted()),
+        let mut all = CallScopes::new(view, &company, call.direction);
+        Some(match all.add_named(view, call.direction, scopes) {
+            Ok(()) => take(all.wanted()),
             Err(_) => take(&policy::call_scopes(view, &company, call.direction)),
         })
     };

@@ -128,15 +128,17 @@ impl<'a> ForetoldCall<'a> {
         asked: &AskedCall<'a>,
     ) -> Result<Self, BadScopes<'a>> {
         let AskedCall { flags, scopes } = *asked;
-        let scopes = CallScopes::new(view, company, flags.direction(), scopes)?;
-        let (wanted, now) = (scopes.wanted(), clock::monotonic());
+        let mut all = CallScopes::new(view, company, flags.direction());
+        all.add_named(view, flags.direction(), scopes)?;
+        let (wanted, now) = (all.wanted(), clock::monotonic());
         let taken = state.ledger.foretell(wanted, flags.emergency, now);
         let verdict = policy::call_verdict(&taken, flags.emergency, false);
         let numbers = Numbers::new(wanted, &taken);
         let limited = taken.exceeded.filter(|_| taken.outcome == Outcome::Refused);
         let limited = limited.and_then(|exceeded| {
             let want = wanted.get(exceeded.at)?;
-            let limit = want.limits().find(|(direction, _)| *direction == exceeded.direction);
+            let limit =
+                want.limits().into_iter().find(|(direction, _)| *direction == exceeded.direction);
             let (word, id) = (view.word_of(exceeded.kind), want.scope.id);
             Some(Limited { word, id, exceeded, limit: *limit?.1 })
         });
@@ -147,7 +149,7 @@ impl<'a> ForetoldCall<'a> {
         let named = || wanted.iter().skip(2);
         let mut more: String = named().map(|want| usage(state, view, want, now)).collect();
         more.extend(wanted.iter().filter_map(|want| not_asked(view, want)));
-        if let Some(word) = scopes.unknown {
+        if let Some(word) = all.unknown {
             more += &format!("; limit_table has no row of kind \"{}\"", Printable::full(word));
         }
         Ok(ForetoldCall {

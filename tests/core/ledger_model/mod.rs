@@ -1,6 +1,8 @@
 //! The call ledger against the plainest model of it: kinds, directions, reserved slots,
 //! rates, longest calls, a second company, scopes that are added to a live call.
 
+mod steps;
+
 use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
@@ -8,6 +10,7 @@ use sipwarden::ledger::{
     Bound, Call, Calls, DialogId, Direction, Enforcement, Exceeded, Ledger, Limit, Outcome, Rate,
     SCOPES, ScopeKind, Taken, Wanted,
 };
+use steps::{Step, step};
 
 const SEED: [u64; 2] = [11, 12];
 const CAPACITY: usize = 8;
@@ -325,79 +328,6 @@ fn limits_of(want: &Want, added: &[Direction]) -> Vec<(Want, Direction, Limit)> 
 
 fn kind(n: usize) -> ScopeKind {
     ScopeKind::of(n).unwrap()
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Take { attempt: Attempt, later: u64, late: u64 },
-    Release(u64),
-    Resume(u64),
-    Forget(u64),
-    Expire(u64),
-    Sweep,
-}
-
-fn rate() -> impl Strategy<Value = Rate> {
-    let on = (1u32..4, prop_oneof![Just(14u32), Just(28)]);
-    prop_oneof![
-        2 => Just(Rate::NONE),
-        1 => on.prop_map(|(calls, window)| Rate::new(calls, window, 0).unwrap()),
-    ]
-}
-
-fn limit() -> impl Strategy<Value = Limit> {
-    let longest = prop_oneof![4 => Just(0u32), 1 => 1u32..100];
-    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate()).prop_map(
-        |(calls, reserved, longest, rate)| Limit { calls, reserved, longest, near: 0, rate },
-    )
-}
-
-fn want() -> impl Strategy<Value = Want> {
-    let direction = prop_oneof![Just(Direction::Any), Just(Direction::In), Just(Direction::Out)];
-    (0..KINDS, 0..IDS, direction, limit(), limit(), prop::bool::weighted(0.2)).prop_map(
-        |(n, id, direction, limit, directed, shown)| Want {
-            name: (kind(n), id),
-            direction,
-            limit,
-            directed,
-            counts: kind(n) != ScopeKind::COMPANY || !shown,
-        },
-    )
-}
-
-fn attempt() -> impl Strategy<Value = Attempt> {
-    let enforcement = prop_oneof![
-        6 => Just(Enforcement::Full),
-        1 => Just(Enforcement::Monitor),
-        1 => Just(Enforcement::Reserved),
-        1 => Just(Enforcement::Off),
-        1 => Just(Enforcement::Within),
-    ];
-    let wants = prop::collection::vec(want(), 0..6);
-    let invite = prop_oneof![3 => Just(0u32), 1 => 1u32..3];
-    (0..DIALOGS, invite, wants, enforcement, prop::bool::weighted(0.2)).prop_map(
-        |(dialog, invite, wants, enforcement, emergency)| Attempt {
-            dialog,
-            invite,
-            wants,
-            enforcement,
-            emergency,
-            came: 0,
-            now: 0,
-        },
-    )
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        12 => (attempt(), 0u64..3000, prop_oneof![3 => Just(0u64), 1 => 0u64..4000])
-            .prop_map(|(attempt, later, late)| Step::Take { attempt, later, late }),
-        2 => (0..DIALOGS).prop_map(Step::Release),
-        2 => (0..DIALOGS).prop_map(Step::Resume),
-        3 => (0..DIALOGS).prop_map(Step::Forget),
-        1 => (0..DIALOGS).prop_map(Step::Expire),
-        1 => Just(Step::Sweep),
-    ]
 }
 
 /// What the ledger would say of the call if it were new, and what it says.

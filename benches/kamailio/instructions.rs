@@ -1,0 +1,92 @@
+//! Whole calls by instructions: what the workers of Kamailio run for one. CPU times drown
+//! in noise; this count is the same in each run but for a few in a thousand.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::report::{Bound, Section, number};
+use super::support::kamailio::{Kamailio, free_port};
+use super::whole::{Ground, NAMES, config, gateway, place_calls};
+
+/// Under callgrind a worker is about fifty times slower.
+const CALLS_PER_SECOND: u32 = 20;
+
+pub fn section() -> Section {
+    let calls = if super::quick() { 60 } else { 400 };
+    let mut section = Section::new(
+        "Instructions per whole call",
+        &format!(
+            "The calls of the section above, {calls} of them at {CALLS_PER_SECOND} a second, \
+             under `valgrind --tool=callgrind`: instructions that the workers run from the arrival \
+             of each message to its end (`receive_msg`, in user space), per call, with `-x fm`. \
+             Start-up, timers and the kernel are left out. Callgrind knows no misses of caches."
+        ),
+    );
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("  skipped: valgrind is not installed");
+        section.text.push_str(" Not measured: valgrind is not installed.");
+        section.figure(TITLE, None, "% more", BOUND);
+        return section;
+    }
+    let ground = Ground::new();
+    let all = [0, 1, 2].map(|which| {
+        println!("  {}", NAMES[which]);
+        per_call(which, calls, &ground)
+    });
+    let [none, ours, theirs] = all;
+    let more = |count: f64| (count / none - 1.0) * 100.0;
+    let rows = NAMES.iter().zip(all).map(|(name, count)| {
+        section.value(format!("instructions per whole call, {name}"), count, "instructions");
+        let more = if count == none { "-".into() } else { number(more(count)) + " %" };
+        vec![(*name).into(), number(count), more]
+    });
+    let rows = rows.collect();
+    section.table(&["checks", "instructions per call", "more than no checks"], rows);
+    section.figure(TITLE, Some(more(ours)), "% more", BOUND);
+    section.note(format!("stock modules: {} % more", number(more(theirs))));
+    section
+}
+
+const TITLE: &str = "instructions per whole call, sipwarden against no checks";
+const BOUND: Bound = Bound::AtMost(1.0);
+
+/// Instructions of all workers per call.
+fn per_call(which: usize, calls: u32, ground: &Ground) -> f64 {
+    let port = free_port();
+    let _gateway = gateway(port);
+    let counts = ground.path().join(format!("callgrind.{which}"));
+    fs::create_dir(&counts).unwrap();
+    let mut config = config(which, "fm", port, ground);
+    config.wrapper = vec![
+        "valgrind".into(),
+        "--tool=callgrind".into(),
+        "--toggle-collect=receive_msg".into(),
+        format!("--callgrind-out-file={}/%p", counts.display()),
+    ];
+    let mut kamailio = config.start();
+    place_calls(&kamailio, calls, CALLS_PER_SECOND, ground);
+    let workers = workers(&kamailio);
+    kamailio.stop(libc::SIGTERM);
+    let counted = workers.iter().map(|pid| total(&counts.join(pid.to_string())));
+    counted.sum::<f64>() / f64::from(calls)
+}
+
+/// Pids of those that receive SIP over UDP.
+fn workers(kamailio: &Kamailio) -> Vec<u64> {
+    let all = kamailio.rpc("core.psx", json!([]));
+    let receives = |process: &&Value| {
+        process["DSC"].as_str().is_some_and(|what| what.contains("udp receiver"))
+    };
+    let workers = all.as_array().unwrap().iter().filter(receives);
+    workers.map(|process| process["PID"].as_u64().unwrap()).collect()
+}
+
+/// What callgrind has counted in a process.
+fn total(file: &Path) -> f64 {
+    let text = fs::read_to_string(file).unwrap();
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    total.unwrap_or_else(|| panic!("no totals in {}", file.display())).parse().unwrap()
+}

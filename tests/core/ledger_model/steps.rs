@@ -1,0 +1,80 @@
+//! What may happen to the ledger and its model, drawn.
+
+use proptest::prelude::*;
+use sipwarden::ledger::{Direction, Enforcement, Limit, Rate, ScopeKind};
+
+use super::{Attempt, DIALOGS, IDS, KINDS, Want, kind};
+
+#[derive(Clone, Debug)]
+pub enum Step {
+    Take { attempt: Attempt, later: u64, late: u64 },
+    Release(u64),
+    Resume(u64),
+    Forget(u64),
+    Expire(u64),
+    Sweep,
+}
+
+fn rate() -> impl Strategy<Value = Rate> {
+    let on = (1u32..4, prop_oneof![Just(14u32), Just(28)]);
+    prop_oneof![
+        2 => Just(Rate::NONE),
+        1 => on.prop_map(|(calls, window)| Rate::new(calls, window, 0).unwrap()),
+    ]
+}
+
+fn limit() -> impl Strategy<Value = Limit> {
+    let longest = prop_oneof![4 => Just(0u32), 1 => 1u32..100];
+    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate()).prop_map(
+        |(calls, reserved, longest, rate)| Limit { calls, reserved, longest, near: 0, rate },
+    )
+}
+
+fn want() -> impl Strategy<Value = Want> {
+    let direction = prop_oneof![Just(Direction::Any), Just(Direction::In), Just(Direction::Out)];
+    (0..KINDS, 0..IDS, direction, limit(), limit(), prop::bool::weighted(0.2)).prop_map(
+        |(n, id, direction, limit, directed, shown)| Want {
+            name: (kind(n), id),
+            direction,
+            limit,
+            directed,
+            counts: kind(n) != ScopeKind::COMPANY || !shown,
+        },
+    )
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let enforcement = prop_oneof![
+        6 => Just(Enforcement::Full),
+        1 => Just(Enforcement::Monitor),
+        1 => Just(Enforcement::Reserved),
+        1 => Just(Enforcement::Off),
+        1 => Just(Enforcement::Within),
+    ];
+    let wants = prop::collection::vec(want(), 0..6);
+    let invite = prop_oneof![3 => Just(0u32), 1 => 1u32..3];
+    (0..DIALOGS, invite, wants, enforcement, prop::bool::weighted(0.2)).prop_map(
+        |(dialog, invite, wants, enforcement, emergency)| Attempt {
+            dialog,
+            invite,
+            wants,
+            enforcement,
+            emergency,
+            came: 0,
+            now: 0,
+        },
+    )
+}
+
+/// One step.
+pub fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (attempt(), 0u64..3000, prop_oneof![3 => Just(0u64), 1 => 0u64..4000])
+            .prop_map(|(attempt, later, late)| Step::Take { attempt, later, late }),
+        2 => (0..DIALOGS).prop_map(Step::Release),
+        2 => (0..DIALOGS).prop_map(Step::Resume),
+        3 => (0..DIALOGS).prop_map(Step::Forget),
+        1 => (0..DIALOGS).prop_map(Step::Expire),
+        1 => Just(Step::Sweep),
+    ]
+}
