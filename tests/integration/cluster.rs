@@ -404,3 +404,53 @@ fn wrong_settings_are_named_and_without_a_server_there_is_no_broker() {
     let settings = on.rpc("sipwarden.settings", json!([]));
     assert_eq!(settings["cluster_secret"], "***");
 }
+
+/// How long `cc_limit` takes, alone and in a cluster, one call after the other; by hand:
+/// `cargo test --test integration cluster:: -- --ignored --nocapture`.
+#[test]
+#[ignore]
+fn what_an_answer_of_the_cluster_costs() {
+    const CALLS: usize = 500;
+    let stage = Stage::new(
+        2,
+        "INSERT INTO sipwarden_brand VALUES ('b', 5000);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 5000);",
+    );
+    let timed = |config: Config| {
+        let mut config = config;
+        let asked = "if (!cc_limit(";
+        assert!(config.routes.contains(asked));
+        let before = format!("$var(before) = $TV(un);\n{asked}");
+        config.routes = config.routes.replace(asked, &before).replace(
+            "record_route();",
+            "$var(after) = $TV(un);\nxlog(\"L_NOTICE\", \"took $var(before) $var(after)\\n\");\nrecord_route();",
+        );
+        config.start()
+    };
+    let mut alone = stage.config("node9");
+    alone.settings = alone.settings.replace(&stage.redis.url(), "");
+    for (name, proxy) in [("alone", timed(alone)), ("in a cluster", timed(stage.config("node3")))] {
+        if name != "alone" {
+            wait_for("the cluster to be exact", || {
+                (proxy.counter("cluster_exact") == 1).then_some(())
+            });
+        }
+        for _ in 0..CALLS {
+            let mut call = Caller::new(&stage.endpoint, proxy.address(), "c", "");
+            call.invite();
+            assert_eq!(call.final_reply().status(), Some(200));
+            call.ack();
+        }
+        let log = proxy.log();
+        let mut times: Vec<i64> = (log.lines())
+            .filter_map(|line| line.split_once("took ")?.1.split_once(' '))
+            .filter_map(|(before, after)| {
+                let us = |text: &str| text.trim().replace('.', "").parse::<i64>().ok();
+                Some(us(after)? - us(before)?)
+            })
+            .collect();
+        times.sort_unstable();
+        let at = |part: f64| times[(times.len() as f64 * part) as usize];
+        println!("{name}: {} calls, p50 {} us, p99 {} us", times.len(), at(0.5), at(0.99));
+    }
+}
