@@ -337,6 +337,9 @@ struct sw_module {
 	int (*auth_failed)(const struct sw_attempt *attempt, struct sw_text aor,
 			const struct sw_text *credentials);
 	int (*auth_ok)(const struct sw_message *msg, struct sw_text aor);
+	/* seconds: a number, as text. */
+	int (*grant)(const struct sw_message *msg, struct sw_text company,
+			struct sw_text seconds);
 	int (*roadwarrior_acquire)(const struct sw_call *call, struct sw_text aor,
 			struct sw_text company, struct sw_text flags);
 	int (*cc_limit)(const struct sw_call *call, struct sw_text company,

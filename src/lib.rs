@@ -13,6 +13,7 @@ pub mod digits;
 pub mod events;
 pub mod firewall;
 pub mod flood;
+pub mod grants;
 pub mod host;
 pub mod ledger;
 pub mod limiter;

@@ -138,6 +138,19 @@ static int ki_auth_ok(sip_msg_t *msg, str *aor)
 	return ki_auth_ok_addr(msg, aor, NULL);
 }
 
+static int ki_grant_addr(sip_msg_t *msg, str *company, str *seconds, str *ip)
+{
+	struct sw_message m;
+
+	sw_message_fill(&m, msg, ip);
+	return sw_rust_module.grant(&m, sw_text_of(company), sw_text_of(seconds));
+}
+
+static int ki_grant(sip_msg_t *msg, str *company, str *seconds)
+{
+	return ki_grant_addr(msg, company, seconds, NULL);
+}
+
 static int ki_roadwarrior_acquire_flags_addr(
 		sip_msg_t *msg, str *aor, str *company, str *flags, str *ip)
 {
@@ -231,6 +244,8 @@ SW_SCRIPT_2(auth_failed_credentials)
 SW_SCRIPT_3(auth_failed_credentials_addr)
 SW_SCRIPT_1(auth_ok)
 SW_SCRIPT_2(auth_ok_addr)
+SW_SCRIPT_2(grant)
+SW_SCRIPT_3(grant_addr)
 SW_SCRIPT_2(roadwarrior_acquire)
 SW_SCRIPT_3(roadwarrior_acquire_flags)
 SW_SCRIPT_4(roadwarrior_acquire_flags_addr)
@@ -329,6 +344,8 @@ cmd_export_t sw_functions[] = {
 		SW_EXPORT("auth_failed", auth_failed_credentials_addr, 3, ANY_ROUTE),
 		SW_EXPORT("auth_ok", auth_ok, 1, ANY_ROUTE),
 		SW_EXPORT("auth_ok", auth_ok_addr, 2, ANY_ROUTE),
+		SW_EXPORT("grant", grant, 2, ANY_ROUTE),
+		SW_EXPORT("grant", grant_addr, 3, ANY_ROUTE),
 		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire, 2),
 		SW_EXPORT("roadwarrior_acquire", roadwarrior_acquire, 2, CALL_ROUTES),
 		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire_flags, 3),
@@ -374,6 +391,8 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(auth_failed_credentials_addr, TEXT, TEXT, TEXT),
 		SW_KEMI(auth_ok, TEXT),
 		SW_KEMI(auth_ok_addr, TEXT, TEXT),
+		SW_KEMI(grant, TEXT, TEXT),
+		SW_KEMI(grant_addr, TEXT, TEXT, TEXT),
 		SW_KEMI(roadwarrior_acquire, TEXT, TEXT),
 		SW_KEMI(roadwarrior_acquire_addr, TEXT, TEXT, TEXT),
 		SW_KEMI(roadwarrior_acquire_flags, TEXT, TEXT, TEXT),

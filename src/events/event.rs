@@ -30,10 +30,13 @@ pub enum EventKind {
     BanEnded,
     /// A call that counted ended although neither end hung up.
     CallExpired,
+    /// A company may use a source for a time.
+    GrantStarted,
+    GrantEnded,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 11] = [
+    pub const ALL: [EventKind; 13] = [
         EventKind::BlockStarted,
         EventKind::BlockEnded,
         EventKind::Denied,
@@ -45,6 +48,8 @@ impl EventKind {
         EventKind::BanStarted,
         EventKind::BanEnded,
         EventKind::CallExpired,
+        EventKind::GrantStarted,
+        EventKind::GrantEnded,
     ];
 
     /// As `$swd(event)` prints it.
@@ -61,6 +66,8 @@ impl EventKind {
             EventKind::BanStarted => "auth_ban_started",
             EventKind::BanEnded => "auth_ban_ended",
             EventKind::CallExpired => "call_expired",
+            EventKind::GrantStarted => "grant_started",
+            EventKind::GrantEnded => "grant_ended",
         }
     }
 
@@ -74,6 +81,7 @@ impl EventKind {
             EventKind::Reload | EventKind::ReloadFailed => "reload",
             EventKind::Leak => "leak",
             EventKind::CallExpired => "expired",
+            EventKind::GrantStarted | EventKind::GrantEnded => "grant",
         }
     }
 }
@@ -306,7 +314,7 @@ impl Event {
     }
 
     /// Why a reload failed, the Call-ID of a leak or of a call that expired, the scope of a
-    /// limit as `kind=id`.
+    /// limit as `kind=id`, the note of a grant.
     pub fn text(&self) -> &[u8] {
         match self.kind() {
             Some(EventKind::Leak | EventKind::CallExpired) => self.call_id(),

@@ -11,11 +11,12 @@ use super::contract::module::{DialogEvent, Module, ParamEntry, ParamKind, Restor
 use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
+use super::process::blocks_keeper::Loaded;
 use super::process::{blocks_keeper, loader, recorder, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
-use super::script::{auth, calls, flags, flood, restored, sources};
+use super::script::{auth, calls, flags, flood, grants, restored, sources};
 use super::settings::{ClusterSettings, Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
@@ -144,6 +145,10 @@ impl Module for Sipwarden {
         auth::auth_ok(message, aor)
     }
 
+    fn grant(message: Message<'_>, company: &[u8], seconds: &[u8]) -> Verdict {
+        grants::grant(message, company, seconds)
+    }
+
     fn roadwarrior_acquire(
         call: CallRequest<'_>,
         aor: &[u8],
@@ -247,11 +252,11 @@ fn start() -> Result<(), String> {
     fallback::start(state)?;
     if let Some(path) = state.values.flood_persist() {
         match blocks_keeper::load(state, &path) {
-            Ok((blocks, bans)) => {
-                let path = path.display();
-                log::info(format_args!("{blocks} blocks and {bans} bans loaded from {path}"));
-            }
-            Err(why) => log::error(format_args!("no blocks and bans are loaded: {why}")),
+            Ok(Loaded { blocks, bans, grants }) => log::info(format_args!(
+                "{blocks} blocks, {bans} bans and {grants} grants loaded from {}",
+                path.display()
+            )),
+            Err(why) => log::error(format_args!("no blocks, bans and grants are loaded: {why}")),
         }
     }
     Ok(())

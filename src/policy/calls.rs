@@ -1,8 +1,6 @@
 //! Calls: which scopes a call counts against, or why it may not be placed.
 
 use super::flags::read_letters;
-use super::source::check_company_ip;
-use crate::address::Address;
 use crate::ledger::{Bound, Direction, Exceeded, Outcome, ScopeKind, Taken, Wanted};
 use crate::snapshot::View;
 use crate::verdict::Verdict;
@@ -19,17 +17,16 @@ pub enum Roadwarrior {
     },
 }
 
-/// Whether a user may send from a source: not needed where the source is
-/// granted; else by the user's own setting. A user who is not listed, or listed
-/// for another company, has none.
+/// Whether a user may send from a source of which `check_company_ip` says `verdict`: not
+/// needed where the source is granted; else by the user's own setting. A user who is not
+/// listed, or listed for another company, has none.
 pub fn roadwarrior(
     snapshot: &View<'_>,
     aor: &[u8],
     company: &[u8],
-    source: Address,
+    verdict: Verdict,
     initial_invite: bool,
 ) -> Roadwarrior {
-    let verdict = check_company_ip(snapshot, company, source).verdict;
     if !matches!(verdict, Verdict::DeniedSource | Verdict::DeniedNoRanges) {
         return Roadwarrior::Decided(verdict);
     }

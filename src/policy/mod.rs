@@ -18,4 +18,4 @@ pub use flood::{FloodFlags, flood_verdict, soften, source_class};
 pub use monitor::{is_filter_monitored, watch};
 pub use numbers::{AuthNumbers, FloodNumbers, Hit, Numbers};
 pub use scopes::{BadScopes, CallScopes, call_scopes, limit_of, named_scopes};
-pub use source::{SourceDecision, check_company_ip, check_country, check_source};
+pub use source::{SourceDecision, check_company_ip, check_country, check_source, with_grant};

@@ -54,6 +54,22 @@ pub fn check_source(
     }
 }
 
+/// The same where the tables refuse the source and `granted` says by which grant it is
+/// allowed for now.
+#[inline]
+pub fn with_grant(
+    decision: SourceDecision,
+    granted: impl FnOnce() -> Option<Prefix>,
+) -> SourceDecision {
+    if !matches!(decision.verdict, Verdict::DeniedSource | Verdict::DeniedNoRanges) {
+        return decision;
+    }
+    match granted() {
+        Some(range) => SourceDecision { range: Some(range), ..Verdict::GrantedTemporarily.into() },
+        None => decision,
+    }
+}
+
 /// Whether an address is in one of the countries of a list like `ES, FR,PT`.
 ///
 /// # Errors

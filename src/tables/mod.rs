@@ -16,7 +16,7 @@ pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
 pub use source::TableSource;
-pub use value::alike;
+pub use value::{MAX_ID, alike};
 pub use version::{VERSION_COLUMNS, VERSIONS, Versions};
 
 /// What to do with bad rows of a load.

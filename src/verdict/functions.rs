@@ -23,6 +23,7 @@ pub const CHECK_COMPANY_IP: Function = Function {
         (Verdict::GrantedRange, c"check_granted_range"),
         (Verdict::FilterOff, c"check_filter_off"),
         (Verdict::GrantedCountry, c"check_granted_country"),
+        (Verdict::GrantedTemporarily, c"check_granted_temporarily"),
         (Verdict::Monitored, c"check_monitored"),
         (Verdict::DeniedSource, c"check_denied_source"),
         (Verdict::DeniedNoRanges, c"check_denied_no_ranges"),
@@ -39,6 +40,7 @@ pub const ROADWARRIOR_ACQUIRE: Function = Function {
         (Verdict::GrantedRange, c"roadwarrior_granted_range"),
         (Verdict::FilterOff, c"roadwarrior_filter_off"),
         (Verdict::GrantedCountry, c"roadwarrior_granted_country"),
+        (Verdict::GrantedTemporarily, c"roadwarrior_granted_temporarily"),
         (Verdict::RoadwarriorCounted, c"roadwarrior_counted"),
         (Verdict::RoadwarriorHeld, c"roadwarrior_held"),
         (Verdict::RoadwarriorRequest, c"roadwarrior_request"),
@@ -153,8 +155,21 @@ pub const AUTH_OK: Function = Function {
     ],
 };
 
+pub const GRANT: Function = Function {
+    name: "grant",
+    place: 8,
+    verdicts: &[
+        (Verdict::GrantGiven, c"grant_given"),
+        (Verdict::GrantNeedless, c"grant_needless"),
+        (Verdict::UnknownCompany, c"grant_unknown_company"),
+        (Verdict::GrantsFull, c"grant_full"),
+        (Verdict::InternalError, c"grant_internal_error"),
+        (Verdict::BadAddress, c"grant_bad_address"),
+    ],
+};
+
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 8] = [
+pub const FUNCTIONS: [&Function; 9] = [
     &CHECK_COMPANY_IP,
     &ROADWARRIOR_ACQUIRE,
     &CC_LIMIT,
@@ -163,6 +178,7 @@ pub const FUNCTIONS: [&Function; 8] = [
     &AUTH_CHECK,
     &AUTH_FAILED,
     &AUTH_OK,
+    &GRANT,
 ];
 
 /// Number of the first statistic of each function; the last one is their count.

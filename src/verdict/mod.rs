@@ -5,7 +5,7 @@ mod functions;
 
 pub use functions::{
     AUTH_CHECK, AUTH_FAILED, AUTH_OK, CC_LIMIT, CHECK_COMPANY_IP, CHECK_COUNTRY, Counted,
-    FLOOD_CHECK, FUNCTIONS, Function, ROADWARRIOR_ACQUIRE, STATISTICS,
+    FLOOD_CHECK, FUNCTIONS, Function, GRANT, ROADWARRIOR_ACQUIRE, STATISTICS,
 };
 
 /// What a script function decided.
@@ -61,6 +61,10 @@ pub enum Verdict {
     Rate,
     ScopesFull,
     TooManyScopes,
+    GrantedTemporarily,
+    GrantGiven,
+    GrantNeedless,
+    GrantsFull,
     CallCountedAlone,
     RoadwarriorCountedAlone,
     ClusterWait,
@@ -87,7 +91,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 53] = [
+pub const ENTRIES: [VerdictRow; 57] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -283,6 +287,25 @@ pub const ENTRIES: [VerdictRow; 53] = [
         "a call counts against at most 12 scopes, its company and brand among them: fails closed",
     ),
     row(
+        Verdict::GrantedTemporarily,
+        8,
+        "granted_temporarily",
+        "a grant that has not ended allows the source: sipwarden.grants",
+    ),
+    row(
+        Verdict::GrantGiven,
+        1,
+        "grant_given",
+        "the source is allowed for the company until the grant ends",
+    ),
+    row(
+        Verdict::GrantNeedless,
+        2,
+        "grant_needless",
+        "the company's tables allow the source: nothing is kept",
+    ),
+    row(Verdict::GrantsFull, -17, "grants_full", "there is no room for another grant"),
+    row(
         Verdict::CallCountedAlone,
         6,
         "call_counted_alone",
@@ -290,19 +313,19 @@ pub const ENTRIES: [VerdictRow; 53] = [
     ),
     row(
         Verdict::RoadwarriorCountedAlone,
-        8,
+        10,
         "roadwarrior_counted_alone",
         "the same for a slot of the user: counted by cluster_policy_user",
     ),
     row(
         Verdict::ClusterWait,
-        -17,
+        -18,
         "cluster_wait",
         "the cluster gave no answer in time: ask the caller to try again",
     ),
     row(
         Verdict::ClusterDown,
-        -18,
+        -19,
         "cluster_down",
         "the other proxies cannot be asked, and the policy for that admits no more calls here",
     ),

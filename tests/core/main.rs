@@ -23,6 +23,8 @@ mod fork;
 #[cfg(not(shuttle))]
 mod forked;
 #[cfg(not(shuttle))]
+mod grants;
+#[cfg(not(shuttle))]
 mod host;
 #[cfg(not(shuttle))]
 mod imports;

@@ -137,7 +137,11 @@ fn bans_survive_a_restart_with_the_time_that_is_left() {
     for signal in [SIGTERM, SIGKILL] {
         kamailio.stop(signal);
         kamailio = config.start();
-        assert!(kamailio.log().contains("1 blocks and 3 bans loaded"), "{}", kamailio.log());
+        assert!(
+            kamailio.log().contains("1 blocks, 3 bans and 0 grants loaded"),
+            "{}",
+            kamailio.log()
+        );
         assert_eq!(sorted(&kamailio), before);
         assert!(until(&kamailio).abs_diff(ends) <= 1);
         for user in ["alice", "Alice", &long] {
@@ -165,7 +169,7 @@ fn bans_survive_a_restart_with_the_time_that_is_left() {
         .collect();
     std::fs::write(&file, format!("{over}ban nonsense\n")).unwrap();
     kamailio = config.start();
-    assert!(kamailio.log().contains("is left out: \"ban nonsense\" is not a block or ban"));
+    assert!(kamailio.log().contains("is left out: \"ban nonsense\" is not a block, ban or grant"));
     wait_for("the ban to end", || bans(&kamailio).is_empty().then_some(()));
     is(reason(&attacker, "alice", "x"), "auth_ban_started", 3);
 }

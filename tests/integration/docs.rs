@@ -210,10 +210,14 @@ fn meaning_of(statistic: &str) -> &'static str {
         "auth_evictions" => {
             "pairs of user and source forgotten for others while they still counted"
         }
+        "grants_started" => "grants that began",
+        "grants_ended" => "grants that ended",
         "audit_lost" => "rows that could not be kept for the audit table",
         "firewall_failures" => "failed attempts to feed the firewall's sets",
         "lock_waits" => "waits for a lock of another process that lasted longer than a second",
         "panics" => "faults of ours that were caught",
+        "grants_active" => "grants in force",
+        "grants_room" => "grants that there is room for, `grants`",
         "calls_active" => "counted calls",
         "calls_miscounted" => "counts that would have gone below zero: a fault of ours",
         "calls_room" => "calls that can be counted, `max_calls`",

@@ -43,6 +43,7 @@ function ksr_request_route()
     tell("Guess", KSR.sipwarden.auth_failed_addr("a@b", "192.0.2.7"))
     tell("Token", KSR.sipwarden.auth_failed_credentials_addr("a@b", "guess", "192.0.2.8"))
     tell("Ok", KSR.sipwarden.auth_ok_addr("a@b", "192.0.2.9"))
+    tell("Grant", KSR.sipwarden.grant_addr("12", "60", "192.0.2.10"))
     tell("Bad", KSR.sipwarden.flood_check_addr(KSR.pv.gete("$avp(unset)")))
     KSR.sl.sl_send_reply(200, "OK")
     return 1
@@ -91,6 +92,7 @@ class kamailio:
         tell("Guess", KSR.sipwarden.auth_failed_addr("a@b", "192.0.2.7"))
         tell("Token", KSR.sipwarden.auth_failed_credentials_addr("a@b", "guess", "192.0.2.8"))
         tell("Ok", KSR.sipwarden.auth_ok_addr("a@b", "192.0.2.9"))
+        tell("Grant", KSR.sipwarden.grant_addr("12", "60", "192.0.2.10"))
         tell("Bad", KSR.sipwarden.flood_check_addr(KSR.pv.gete("$avp(unset)")))
         KSR.sl.sl_send_reply(200, "OK")
         return 1
@@ -125,6 +127,7 @@ function ksr_request_route() {
     tell("Guess", KSR.sipwarden.auth_failed_addr("a@b", "192.0.2.7"));
     tell("Token", KSR.sipwarden.auth_failed_credentials_addr("a@b", "guess", "192.0.2.8"));
     tell("Ok", KSR.sipwarden.auth_ok_addr("a@b", "192.0.2.9"));
+    tell("Grant", KSR.sipwarden.grant_addr("12", "60", "192.0.2.10"));
     tell("Bad", KSR.sipwarden.flood_check_addr(unset));
     KSR.sl.sl_send_reply(200, "OK");
 }
@@ -176,6 +179,7 @@ fn names_and_addresses(engine: &Engine) {
         ("Guess", "1 auth_counted 192.0.2.7".into()),
         ("Token", "1 auth_counted 192.0.2.8".into()),
         ("Ok", "1 auth_cleared 192.0.2.9".into()),
+        ("Grant", "1 grant_given 192.0.2.10".into()),
         ("Bad", "7 bad_address".into()),
     ];
     if engine.name == "JavaScript" {

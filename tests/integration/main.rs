@@ -28,6 +28,7 @@ mod firewall;
 mod firewall_countries;
 mod firewall_feed;
 mod floods;
+mod grants;
 mod ivozprovider;
 mod keepalive;
 mod limits;

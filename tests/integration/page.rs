@@ -111,6 +111,23 @@ fn the_page_shows_what_is_going_on_and_unblocks() {
     });
     assert!(said.contains("would pass"), "{said}");
 
+    // Whoever is refused can be let in for two hours; the question names both.
+    browser.fill("#of", "shut");
+    browser.click("#filter button");
+    wait_for("the refusal", || browser.row("#denied", "127.50.0.2"));
+    browser.click("#denied button[aria-label='Allow for 2 hours shut from 127.50.0.2']");
+    let asked = wait_for("the question", || browser.texts("dialog[open] p").pop());
+    assert!(asked.starts_with("Allow shut to send from 127.50.0.2 for 2 hours?"), "{asked}");
+    browser.click("#ask-yes");
+    let row = wait_for("the grant", || browser.row("#grants", "shut"));
+    assert_eq!((row[1].as_str(), row[2].as_str()), ("127.50.0.2", "operator: from the page"));
+    let granted = example.kamcmd(&["sipwarden.check", "shut", "127.50.0.2"]);
+    assert!(granted.contains("granted_temporarily"), "{granted}");
+    browser.click("#grants button[aria-label='End the grant of shut for 127.50.0.2']");
+    browser.click("#ask-yes");
+    wait_for("its end", || browser.text("#done").contains("has ended").then_some(()));
+    assert!(example.kamcmd(&["sipwarden.grants"]).contains("total: 0"));
+
     // A flood: the chart moves, the source is listed.
     let line = "return document.querySelector('.refusals .line')?.getAttribute('d') || '';";
     let drawn = browser.script(line, json!([]));

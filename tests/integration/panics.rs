@@ -55,6 +55,23 @@ request_route {
 }
 
 #[test]
+fn a_panic_in_a_grant_gives_none() {
+    let folder = Folder::new();
+    let routes = r#"
+request_route {
+    if (grant("c", "60")) { sl_send_reply("200", "granted"); exit; }
+    sl_send_reply("403", "$rc");
+}
+"#;
+    let mut kamailio = config(&folder, "Grant").routes(routes).start();
+    let phone = Phone::new("127.0.0.1", kamailio.address());
+    assert_eq!(phone.request("OPTIONS", "c", "").unwrap().status, 403);
+    assert!(kamailio.runs());
+    assert_eq!(reports(&kamailio.log(), "Grant"), 1);
+    assert_eq!(kamailio.rpc("sipwarden.grants", json!([]))["total"], 0);
+}
+
+#[test]
 fn a_panic_in_flood_control_fails_open() {
     let folder = Folder::new();
     let routes = r#"
@@ -120,6 +137,7 @@ fn a_job_that_panics_keeps_no_other_one_waiting() {
     let all = [
         "Sweep",
         "SweepBans",
+        "SweepGrants",
         "Revise",
         "Feed",
         "KeepBlocks",

@@ -364,7 +364,8 @@ fn sources_are_judged_in_every_kind_of_route() {
     let callee = Endpoint::new("127.0.0.2");
     let ask = |place: &str| {
         let one = |call: &str| {
-            format!("{call}; xlog(\"L_NOTICE\", \"{place} {}: $swd(reason)\\n\");", &call[..8])
+            let what = call[..8].replace('"', "'");
+            format!("{call}; xlog(\"L_NOTICE\", \"{place} {what}: $swd(reason)\\n\");")
         };
         [
             "flood_check()",
@@ -373,6 +374,7 @@ fn sources_are_judged_in_every_kind_of_route() {
             "auth_check(\"alice@office\")",
             "auth_failed(\"alice@office\", \"token\")",
             "auth_ok(\"alice@office\")",
+            "grant(\"office\", \"60\", \"192.0.2.1\")",
         ]
         .map(one)
         .concat()
@@ -424,6 +426,7 @@ fn sources_are_judged_in_every_kind_of_route() {
         line("check_co", if sent { "denied_no_ranges" } else { "internal_error" });
         line("auth_che", if sent { "auth_clear" } else { "auth_untracked" });
         line("auth_fai", if sent { "auth_counted" } else { "auth_untracked" });
+        line("grant('o", "grant_given");
         line("auth_ok(", if sent { "auth_cleared" } else { "auth_untracked" });
     }
 }

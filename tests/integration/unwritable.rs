@@ -102,7 +102,7 @@ fn assert_serves(kamailio: &Kamailio) {
 fn assert_complains(kamailio: &Kamailio, site: &Site, why: &str) {
     change(kamailio);
     assert_serves(kamailio);
-    for (what, file) in [("the tables", "tables"), ("blocks and bans", "blocks")] {
+    for (what, file) in [("the tables", "tables"), ("blocks, bans and grants", "blocks")] {
         let begin = format!("{what} are not kept in {}: ", site.state.join(file).display());
         let line = wait_for(&format!("a complaint about {file}"), || {
             let log = kamailio.log();
@@ -121,7 +121,7 @@ fn assert_complains(kamailio: &Kamailio, site: &Site, why: &str) {
 fn a_file_system_that_became_read_only() {
     let site = Site::that_ran().mounted("mount --bind . . && mount -o remount,ro,bind .");
     let mut kamailio = site.config.start();
-    assert!(kamailio.log().contains("1 blocks and 0 bans loaded"), "{}", kamailio.log());
+    assert!(kamailio.log().contains("1 blocks, 0 bans and 0 grants loaded"), "{}", kamailio.log());
     assert_complains(&kamailio, &site, "Read-only file system");
     // The tables of the last run can be read.
     kamailio.stop(SIGTERM);
@@ -178,7 +178,7 @@ fn files_of_somebody_else_are_read_if_they_can_be_and_never_written() {
         fs::read(file).unwrap()
     });
     let mut kamailio = site.config.start();
-    assert!(kamailio.log().contains("1 blocks and 0 bans loaded"), "{}", kamailio.log());
+    assert!(kamailio.log().contains("1 blocks, 0 bans and 0 grants loaded"), "{}", kamailio.log());
     let why = "it belongs to daemon (user 1), and this process is root (user 0): chown it";
     assert_complains(&kamailio, &site, why);
     kamailio.stop(SIGTERM);
@@ -192,7 +192,7 @@ fn files_of_somebody_else_are_read_if_they_can_be_and_never_written() {
         fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
     }
     let kamailio = site.config.start();
-    assert!(kamailio.log().contains("no blocks and bans are loaded"), "{}", kamailio.log());
+    assert!(kamailio.log().contains("no blocks, bans and grants are loaded"), "{}", kamailio.log());
     assert_complains(&kamailio, &site, "it belongs to daemon (user 1), and this process is nobody");
 }
 

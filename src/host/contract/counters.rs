@@ -38,6 +38,10 @@ pub enum Own {
     AuthBansEnded,
     /// AoRs that counted and were forgotten for others.
     AuthEvictions,
+    /// Grants that have begun.
+    GrantsStarted,
+    /// Grants that have ended.
+    GrantsEnded,
     /// Rows that could not be recorded in the audit table.
     AuditLost,
     /// Runs of nft that failed.
@@ -49,7 +53,7 @@ pub enum Own {
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 19] = [
+pub const OWN: [&CStr; 21] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -65,6 +69,8 @@ pub const OWN: [&CStr; 19] = [
     c"auth_bans_started",
     c"auth_bans_ended",
     c"auth_evictions",
+    c"grants_started",
+    c"grants_ended",
     c"audit_lost",
     c"firewall_failures",
     c"lock_waits",

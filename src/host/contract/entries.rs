@@ -44,6 +44,7 @@ pub const fn table<M: Module>() -> sw_module {
         auth_check: Some(auth_check::<M>),
         auth_failed: Some(auth_failed::<M>),
         auth_ok: Some(auth_ok::<M>),
+        grant: Some(grant::<M>),
         roadwarrior_acquire: Some(roadwarrior_acquire::<M>),
         cc_limit: Some(cc_limit::<M>),
         dialog_event: Some(dialog_event::<M>),
@@ -299,6 +300,19 @@ unsafe extern "C" fn auth_ok<M: Module>(msg: *const sw_message, aor: sw_text) ->
         // SAFETY: the shim passes a message and a text that outlive the call.
         let (message, aor) = unsafe { (Message::new(msg)?, aor.bytes()) };
         Some(M::auth_ok(message, aor))
+    })
+}
+
+unsafe extern "C" fn grant<M: Module>(
+    msg: *const sw_message,
+    company: sw_text,
+    seconds: sw_text,
+) -> i32 {
+    judge(Entry::Grant, Verdict::InternalError, || {
+        // SAFETY: the shim passes a message and texts that outlive the call.
+        let (message, company, seconds) =
+            unsafe { (Message::new(msg)?, company.bytes(), seconds.bytes()) };
+        Some(M::grant(message, company, seconds))
     })
 }
 

@@ -60,6 +60,8 @@ pub enum Entry {
     EndCalls,
     CanServe,
     Serve,
+    Grant,
+    SweepGrants,
 }
 
 /// One bit per entry that has panicked in any process.

@@ -113,6 +113,8 @@ pub trait Module {
     fn auth_failed(attempt: Attempt<'_>, aor: &[u8], credentials: Option<&[u8]>) -> Verdict;
     /// `auth_ok(aor [, ip])`.
     fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict;
+    /// `grant(company, seconds [, ip])`.
+    fn grant(message: Message<'_>, company: &[u8], seconds: &[u8]) -> Verdict;
     /// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
     fn roadwarrior_acquire(
         call: CallRequest<'_>,

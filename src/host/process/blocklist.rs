@@ -1,4 +1,4 @@
-//! The file in which blocks and bans survive a restart: its format.
+//! The file in which blocks, bans and grants survive a restart: its format.
 //!
 //! A line of text per block: prefix, start and end in ms since 1970, requests
 //! refused, blocks in a row, reason, class, ways.
@@ -6,6 +6,9 @@
 //! A line per ban: `ban`, source, start and end in ms since 1970, requests refused, reason,
 //! class, hash of the AoR, AoR. All bytes but letters, digits and `@._-+` are written as `%`
 //! and two digits. One line for the seed of the hashes.
+//!
+//! A line per grant: `grant`, source, start and end in ms since 1970, requests allowed, giver,
+//! company, note; the last two written like an AoR.
 
 use std::fmt::Write;
 
@@ -13,14 +16,18 @@ use crate::address::Prefix;
 use crate::auth::{Aor, Ban, LONGEST_AOR, LONGEST_BAN};
 use crate::clock::Moment;
 use crate::flood::{Block, LONGEST_BLOCK};
+use crate::grants::{Grant, GrantedBy, LONGEST_GRANT, MAX_COMPANY, MAX_NOTE};
 use crate::host::report::blocks::MIN_BLOCK_PREFIX;
 use crate::host::settings::Settings;
 use crate::host::state::State;
 use crate::limiter::{ClassId, Reason};
 use crate::source::{Learnt, Ways};
+use crate::tables::MAX_ID;
 
 /// First line of the file; it names the format.
 pub const HEADER: &str = "sipwarden blocks 1";
+
+const _: () = assert!(MAX_COMPANY == MAX_ID);
 
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|b| *b == b'\n').filter(|line| !line.is_empty())
@@ -88,6 +95,41 @@ pub fn ban_line(settings: &Settings, now: Moment, ban: &Ban) -> String {
         hex(bytemuck::bytes_of(&ban.aor.hash)),
         escaped(ban.aor.bytes()),
     )
+}
+
+pub fn grant_line(now: Moment, grant: &Grant) -> String {
+    format!(
+        "grant {} {} {} {} {} {} {}\n",
+        grant.source,
+        now.date(grant.since),
+        now.date(grant.until),
+        grant.used,
+        grant.by.name(),
+        escaped(&grant.company),
+        escaped(&grant.note),
+    )
+}
+
+/// The grant of a line, with the time that is left; None if the line is not a grant.
+pub fn parse_grant(now: Moment, line: &[u8]) -> Option<Grant> {
+    let line = std::str::from_utf8(line).ok()?;
+    let fields: Vec<&str> = line.split(' ').collect();
+    let &["grant", source, since, until, used, by, company, note] = fields.as_slice() else {
+        return None;
+    };
+    let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
+    let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_GRANT) * 1000)?;
+    // A date that was set back makes it no longer.
+    let until = now.monotonic(until.min(now.wall.saturating_add(length)));
+    Some(Grant {
+        company: unescaped(company).filter(|id| (1..=MAX_COMPANY).contains(&id.len()))?,
+        source: Prefix::parse(source, None).ok()?,
+        since: now.monotonic(since).min(now.monotonic),
+        until,
+        used: used.parse().ok()?,
+        by: GrantedBy::from_name(by)?,
+        note: unescaped(note).filter(|note| note.len() <= MAX_NOTE)?,
+    })
 }
 
 pub fn seed_line(seed: [u64; 2]) -> String {

@@ -1,4 +1,4 @@
-//! Keeps blocks and bans in a file, and reads them back. One process writes it, under another
+//! Keeps blocks, bans and grants in a file, and reads them back. One process writes it, under another
 //! name first, so that a reader always finds a whole file.
 
 use std::fs;
@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use super::blocklist;
 use super::trouble::Trouble;
 use crate::clock::{self, Moment};
+use crate::grants::Grant;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::files::{self, FileWriter, check_absolute};
+use crate::host::report::grants::too_broad;
 use crate::host::state::State;
 use crate::host::state::rules::{with_auth_rules, with_rules};
 use crate::printable::Printable;
@@ -20,14 +22,14 @@ const PERIOD: u64 = 1000;
 /// Ms after which an unfinished write is reported.
 pub const SLOW: u64 = 10_000;
 
-/// Writes the file when blocks or bans have changed; one process, the warden.
+/// Writes the file when blocks, bans or grants have changed; one process, the warden.
 pub struct BlocksKeeper {
     /// The file, as `flood_persist` was at the last look.
     path: Option<PathBuf>,
     writer: FileWriter,
-    /// Changes of blocks and of bans in what is being written, and in what was.
-    writing: Option<(u64, u64)>,
-    written: Option<(u64, u64)>,
+    /// Changes of blocks, bans and grants in what is being written, and in what was.
+    writing: Option<[u64; 3]>,
+    written: Option<[u64; 3]>,
     /// When it last looked, and when it last began to write.
     looked: u64,
     began: u64,
@@ -45,7 +47,7 @@ impl BlocksKeeper {
         trouble: Trouble::NONE,
     };
 
-    /// Begins to write the file if a second has passed and blocks or bans have changed. Never
+    /// Begins to write the file if a second has passed and something has changed. Never
     /// waits.
     pub fn keep(&mut self, state: &State, now: u64) {
         if let Some(done) = self.writer.done() {
@@ -66,7 +68,7 @@ impl BlocksKeeper {
             }
             return;
         }
-        let changes = (state.flood.changes(), state.auth.changes());
+        let changes = [state.flood.changes(), state.auth.changes(), state.grants.changes()];
         if let Some(path) = self.path.as_ref().filter(|_| self.written != Some(changes)) {
             let bytes = whole(state).into_bytes();
             (self.writing, self.began) = (Some(changes), now);
@@ -82,7 +84,10 @@ impl BlocksKeeper {
                 self.written = self.writing.take();
                 if self.trouble.is_over() {
                     let path = self.path.as_deref().unwrap_or(Path::new(""));
-                    log::info(format_args!("blocks and bans are kept in {} again", path.display()));
+                    log::info(format_args!(
+                        "blocks, bans and grants are kept in {} again",
+                        path.display()
+                    ));
                 }
             }
             Err(error) => self.complain(&error, now),
@@ -93,8 +98,8 @@ impl BlocksKeeper {
         if self.trouble.is_due(now) {
             let path = self.path.as_deref().unwrap_or(Path::new("")).display();
             log::error(format_args!(
-                "blocks and bans are not kept in {path}: {why}; they would not survive a restart \
-                 (tried again, said once a minute)"
+                "blocks, bans and grants are not kept in {path}: {why}; they would not survive a \
+                 restart (tried again, said once a minute)"
             ));
         }
     }
@@ -109,6 +114,9 @@ fn whole(state: &State) -> String {
     state.auth.bans(clock::monotonic, |ban| {
         text.push_str(&blocklist::ban_line(&state.settings, now, &ban));
     });
+    for grant in state.grants.all(None, now.monotonic) {
+        text.push_str(&blocklist::grant_line(now, &grant));
+    }
     text
 }
 
@@ -145,13 +153,21 @@ pub fn seed(path: &Path) -> Option<[u64; 2]> {
     blocklist::lines(&fs::read(path).ok()?).find_map(blocklist::parse_seed)
 }
 
-/// Loads the blocks and bans of an earlier run, with the time that is left; the number of
-/// each. Other lines are logged and left out.
-pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
+/// How many of each were loaded.
+#[derive(Default)]
+pub struct Loaded {
+    pub blocks: usize,
+    pub bans: usize,
+    pub grants: usize,
+}
+
+/// Loads the blocks, bans and grants of an earlier run, with the time that is left. Other
+/// lines are logged and left out.
+pub fn load(state: &State, path: &Path) -> Result<Loaded, String> {
     let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
     let lines = text.iter().flat_map(|text| blocklist::lines(text)).skip(1);
     let now = Moment::now();
-    let (mut loaded, mut banned) = (0, 0);
+    let mut loaded = Loaded::default();
     for line in lines {
         if blocklist::parse_seed(line).is_some() {
             continue;
@@ -160,15 +176,19 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
             // A ban that has run out ends with the first sweep, which reports it.
             let kept = with_auth_rules(state, |rules| state.auth.ban(&ban, rules, now.monotonic));
             if kept.is_ok() {
-                banned += 1;
+                loaded.bans += 1;
                 counters::count_own(Own::AuthBansStarted);
             }
+            continue;
+        }
+        if let Some(grant) = blocklist::parse_grant(now, line) {
+            loaded.grants += usize::from(load_grant(state, now, &grant));
             continue;
         }
         let Some(block) = blocklist::parse_block(&state.settings, now, line) else {
             let line = Printable::short(line);
             log::warning(format_args!(
-                "a line of {} is left out: \"{line}\" is not a block or ban",
+                "a line of {} is left out: \"{line}\" is not a block, ban or grant",
                 path.display()
             ));
             continue;
@@ -176,10 +196,21 @@ pub fn load(state: &State, path: &Path) -> Result<(usize, usize), String> {
         if block.until > now.monotonic {
             let kept = with_rules(state, |rules| state.flood.block(&block, rules, now.monotonic));
             if kept.is_ok() {
-                loaded += 1;
+                loaded.blocks += 1;
                 counters::count_own(Own::FloodBlocksStarted);
             }
         }
     }
-    Ok((loaded, banned))
+    Ok(loaded)
+}
+
+/// Whether a grant of an earlier run holds again: its time is not over, there is room, and the
+/// parameters allow a source so broad.
+fn load_grant(state: &State, now: Moment, grant: &Grant) -> bool {
+    let holds = grant.until > now.monotonic && too_broad(state, grant.source).is_none();
+    let kept = holds && state.grants.grant(grant).is_ok();
+    if kept {
+        counters::count_own(Own::GrantsStarted);
+    }
+    kept
 }

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
 use crate::host::reload::fallback;
-use crate::host::report::{bans, blocks};
+use crate::host::report::{bans, blocks, grants};
 use crate::host::state::rules::with_auth_rules;
 use crate::host::state::{self, State};
 
@@ -42,6 +42,9 @@ pub fn tick() {
             with_auth_rules(state, |rules| {
                 state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, &ban));
             });
+        });
+        guard(Entry::SweepGrants, (), || {
+            state.grants.sweep(clock::monotonic(), |grant| grants::report_end(state, &grant));
         });
         guard(Entry::Revise, (), || revision::revise(state));
     }

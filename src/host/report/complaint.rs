@@ -10,7 +10,7 @@ use crate::host::contract::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 13;
+const KINDS: usize = 14;
 
 #[derive(Clone, Copy)]
 pub enum ComplaintKind {
@@ -40,9 +40,11 @@ pub enum ComplaintKind {
     Scope,
     /// No room for another scope.
     Scopes,
+    /// No room for another grant.
+    Grants,
 }
 
-const _: () = assert!(ComplaintKind::Scopes as usize + 1 == KINDS);
+const _: () = assert!(ComplaintKind::Grants as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };

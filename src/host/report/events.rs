@@ -6,6 +6,7 @@ use crate::auth::Ban;
 use crate::clock::{self, Moment};
 use crate::events::{Event, EventKind, Expiry, Subject};
 use crate::flood::Block;
+use crate::grants::{Grant, GrantedBy};
 use crate::host::contract::message::Message;
 use crate::host::state::{self, State};
 use crate::ledger::{Direction, LeaseInfo, Scope, ScopeKind, Taken, Wanted};
@@ -13,7 +14,7 @@ use crate::limiter::{ClassId, Reason};
 use crate::policy::Numbers;
 use crate::snapshot::{CompanyView, View};
 use crate::source::{Learnt, Source};
-use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, Verdict};
+use crate::verdict::{AUTH_FAILED, FLOOD_CHECK, Function, GRANT, Verdict};
 
 /// What is said of a source, in full: the subject of an event.
 pub fn subject(source: Option<Source>) -> Subject<'static> {
@@ -131,6 +132,29 @@ fn ban_event(kind: EventKind, ban: &Ban, learnt: Option<Learnt>) -> Event {
     event.calls = ban.seen;
     (event.since, event.until) = (now.date(ban.since), now.date(ban.until));
     event
+}
+
+/// A company may use a source from now on.
+pub fn grant_started(state: &State, grant: &Grant) {
+    grant_event(state, EventKind::GrantStarted, grant);
+}
+
+/// A grant has ended.
+pub fn grant_ended(state: &State, grant: &Grant) {
+    grant_event(state, EventKind::GrantEnded, grant);
+}
+
+fn grant_event(state: &State, kind: EventKind, grant: &Grant) {
+    let now = Moment::now();
+    let (company, text, source) = (&grant.company, &grant.note, Some(grant.source));
+    let subject = Subject { source, company, text, ..Subject::default() };
+    let mut event = Event::new(kind, now.wall, &subject);
+    if grant.by == GrantedBy::Script {
+        event = event.by(&GRANT);
+    }
+    event.calls = u32::try_from(grant.used).unwrap_or(u32::MAX);
+    (event.since, event.until) = (now.date(grant.since), now.date(grant.until));
+    state.journal.put(&event);
 }
 
 /// A source is throttled from now on.

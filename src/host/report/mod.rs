@@ -5,3 +5,4 @@ pub mod bans;
 pub mod blocks;
 pub mod complaint;
 pub mod events;
+pub mod grants;

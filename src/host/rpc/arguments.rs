@@ -1,11 +1,13 @@
-//! Arguments that several methods take, and a fault that they share.
+//! Arguments that several methods take, and faults that they share.
 
 use crate::address::{Address, Prefix};
 use crate::flood::LONGEST_BLOCK;
-use crate::host::contract::rpc::{Call, Fault};
-use crate::host::state::State;
+use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::rules::source_of;
+use crate::host::state::{State, with_snapshot};
 use crate::printable::Printable;
+use crate::snapshot::View;
+use crate::tables::alike;
 
 /// What to answer while no tables are loaded.
 pub fn no_snapshot() -> Fault {
@@ -33,4 +35,23 @@ pub fn prefix_of(text: &[u8], state: &State) -> Result<Prefix, Fault> {
     let shown = Printable::short(text);
     Prefix::parse(&String::from_utf8_lossy(text), None)
         .map_err(|e| Fault::argument(format!("address \"{shown}\" {e}")))
+}
+
+/// What to say of an id that no company has: first what to write instead, as an answer may
+/// be cut. None if there is one.
+pub(super) fn unknown(view: &View<'_>, id: &[u8]) -> Option<String> {
+    if view.company(id).is_some() {
+        return None;
+    }
+    let instead = alike(id, view.companies().map(|company| company.id()));
+    let instead = instead
+        .map_or_else(String::new, |known| format!("write \"{}\": ", Printable::short(known)));
+    Some(format!("{instead}company \"{}\" is not known", Printable::short(id)))
+}
+
+/// Adds that to a list of a company that is not known.
+pub(super) fn tell_if_unknown(reply: &Node<'_>, id: &[u8]) {
+    if let Some(hint) = with_snapshot(|view, _| unknown(view, id)).flatten() {
+        reply.text(c"hint", hint);
+    }
 }

@@ -1,6 +1,6 @@
 //! `sipwarden.calls`, `sipwarden.release` and `sipwarden.reconcile`.
 
-use super::company::tell_if_unknown;
+use super::arguments::tell_if_unknown;
 use super::limits::{named, tell_scopes};
 use super::page::Page;
 use crate::clock;

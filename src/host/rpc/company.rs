@@ -1,15 +1,15 @@
 //! `sipwarden.company`.
 
-use super::arguments::no_snapshot;
+use super::arguments::{no_snapshot, unknown};
+use super::grants;
 use super::limits::tell_limits;
 use super::page::Page;
 use crate::countries::CountryCode;
-use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::contract::rpc::{Call, Fault};
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::ScopeKind;
 use crate::printable::Printable;
-use crate::snapshot::{CompanyView, View};
-use crate::tables::alike;
+use crate::snapshot::CompanyView;
 
 /// Ranges on one page: hosts bound a structure of a reply to 8 KB.
 const PAGE: usize = 50;
@@ -19,25 +19,6 @@ pub(super) fn filter(company: &CompanyView<'_>) -> &'static str {
         (false, _) => "off",
         (true, false) => "on",
         (true, true) => "monitor",
-    }
-}
-
-/// What to say of an id that no company has: first what to write instead, as an answer may
-/// be cut. None if there is one.
-pub(super) fn unknown(view: &View<'_>, id: &[u8]) -> Option<String> {
-    if view.company(id).is_some() {
-        return None;
-    }
-    let instead = alike(id, view.companies().map(|company| company.id()));
-    let instead = instead
-        .map_or_else(String::new, |known| format!("write \"{}\": ", Printable::short(known)));
-    Some(format!("{instead}company \"{}\" is not known", Printable::short(id)))
-}
-
-/// Adds that to a list of a company that is not known.
-pub(super) fn tell_if_unknown(reply: &Node<'_>, id: &[u8]) {
-    if let Some(hint) = with_snapshot(|view, _| unknown(view, id)).flatten() {
-        reply.text(c"hint", hint);
     }
 }
 
@@ -63,6 +44,7 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"countries", countries(company.countries()));
         reply.int(c"range_count", company.range_count() as u64);
         page.tell(&reply, company.range_count());
+        grants::tell_of_company(&reply, state, company.id());
         let limits = reply.array(c"limits");
         tell_limits(&limits, state, view, ScopeKind::BRAND, brand);
         tell_limits(&limits, state, view, ScopeKind::COMPANY, company.id());

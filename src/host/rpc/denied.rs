@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::arguments::no_snapshot;
-use super::company::{tell_if_unknown, unknown};
+use super::arguments::{no_snapshot, tell_if_unknown, unknown};
 use super::limits::{tell_load, tell_usage};
 use super::page::Page;
 use crate::address::Prefix;

@@ -9,6 +9,7 @@ mod check;
 mod cluster;
 mod company;
 mod denied;
+mod grants;
 mod limits;
 mod lint;
 mod listing;
@@ -47,7 +48,7 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 27] = [
+static METHODS: [(Method, Answer); 30] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
@@ -77,6 +78,19 @@ static METHODS: [(Method, Answer); 27] = [
         c"Lifts bans, forgets failures.",
         bans::unban,
     ),
+    method(
+        c"grants",
+        (0, &[PAGE, COMPANY]),
+        c"Sources that companies may use for a time, 20 a page.",
+        grants::grants,
+    ),
+    method(
+        c"allow",
+        (2, &[COMPANY, PREFIX, SECONDS, Argument::new(c"note")]),
+        c"Allows a company a source for a time.",
+        grants::allow,
+    ),
+    method(c"disallow", (1, &[COMPANY, PREFIX]), c"Ends grants of a company.", grants::disallow),
     method(
         c"company",
         (1, &[COMPANY, PAGE]),

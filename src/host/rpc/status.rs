@@ -112,6 +112,10 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"auth_room", auth.capacity as u64);
     reply.int(c"auth_memory", auth.bytes as u64);
     reply.int(c"bans", auth.blocked);
+    let grants = state.grants.usage();
+    reply.int(c"grants", grants.used);
+    reply.int(c"grants_room", grants.capacity as u64);
+    reply.int(c"grants_memory", grants.bytes as u64);
     let firewall = reply.structure(c"firewall");
     firewall.text(c"state", state.firewall.mode().name());
     firewall.int(c"elements", state.firewall.elements());

@@ -14,6 +14,7 @@ use crate::host::contract::module::DialogEvent;
 use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
+use crate::host::state::sources::judge_source;
 use crate::host::state::{self, State, with_snapshot};
 use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
@@ -159,7 +160,11 @@ fn decide_roadwarrior(
     monitored: bool,
 ) -> Decision {
     let initial = call.is_initial_invite();
-    let rule = with_snapshot(|view, _| policy::roadwarrior(view, aor, company, source, initial));
+    let rule = with_snapshot(|view, _| {
+        let known = view.company(company);
+        let verdict = judge_source(known.as_ref(), company, source, true).verdict;
+        policy::roadwarrior(view, aor, company, verdict, initial)
+    });
     match rule {
         None => ERROR,
         Some(Roadwarrior::Decided(verdict)) => {

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod calls;
 pub mod flags;
 pub mod flood;
+pub mod grants;
 pub mod judged;
 pub mod restored;
 mod shared;

@@ -8,6 +8,7 @@ use crate::host::contract::message::Message;
 use crate::host::report::complaint::misused;
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
+use crate::host::state::sources::judge_source;
 use crate::host::state::with_snapshot;
 use crate::policy::{self, Numbers};
 use crate::printable::Printable;
@@ -69,7 +70,7 @@ fn decide(msg: Message<'_>, id: &[u8], source: Result<Source, NoSource>) -> (Ver
         let company = view.company(id);
         let company = company.as_ref();
         let verdict = match source {
-            Ok(source) => policy::check_source(company, id, source.address).verdict,
+            Ok(source) => judge_source(company, id, source.address, true).verdict,
             Err(none) => none.refusal(),
         };
         if verdict.code() > 0 {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub auth_sources: usize,
     /// Brute force protection, as configured.
     pub auth: AuthSettings,
+    /// Grants that there may be at a time.
+    pub grants: usize,
     /// Sets of nftables for blocked sources.
     pub firewall: Option<Sets>,
     /// The program that feeds them.
@@ -72,6 +74,7 @@ impl Settings {
             classes: ClassNames::default(),
             auth_sources: int(at::AUTH_SOURCES),
             auth: AuthSettings::new(1, 1, 1, 0),
+            grants: int(at::GRANTS),
             firewall: firewall(text(at::FIREWALL))?,
             firewall_nft: text(at::FIREWALL_NFT).into(),
             cluster: None,

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 
 use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
 use crate::flood::{self, LONGEST_BLOCK};
+use crate::grants::LONGEST_GRANT;
 use crate::limiter::parse;
 use crate::tables::Table;
 
@@ -106,7 +107,11 @@ pub mod at {
     pub const AUTH_COMPANY_SOURCES: usize = AUTH_CLASS + 1;
     pub const AUTH_MONITOR: usize = AUTH_COMPANY_SOURCES + 1;
     pub const AUTH_SOURCES: usize = AUTH_MONITOR + 1;
-    pub const FIREWALL: usize = AUTH_SOURCES + 1;
+    pub const GRANTS: usize = AUTH_SOURCES + 1;
+    pub const GRANT_LONGEST: usize = GRANTS + 1;
+    pub const GRANT_PREFIX: usize = GRANT_LONGEST + 1;
+    pub const GRANT_IPV6_PREFIX: usize = GRANT_PREFIX + 1;
+    pub const FIREWALL: usize = GRANT_IPV6_PREFIX + 1;
     pub const FIREWALL_AFTER: usize = FIREWALL + 1;
     pub const FIREWALL_NFT: usize = FIREWALL_AFTER + 1;
     pub const CLUSTER_URL: usize = FIREWALL_NFT + 1;
@@ -276,7 +281,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_persist",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"File that keeps blocks and bans over a restart. Empty: a restart forgets them.",
+        c"File that keeps blocks, bans and grants over a restart. Empty: a restart forgets them.",
     ),
     runtime(
         c"monitor",
@@ -330,6 +335,26 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"auth_sources",
         int(65_536, 1024, 4_194_304),
         c"Pairs of AoR and source that can be known at a time, rounded up to a power of two. Each takes 260 bytes.",
+    ),
+    fixed(
+        c"grants",
+        int(1024, 0, 65_536),
+        c"Grants that there may be at a time: sources that companies may use until a time. Each takes 264 bytes. 0: none.",
+    ),
+    runtime(
+        c"grant_longest",
+        int(86_400, 1, LONGEST_GRANT as i32),
+        c"Longest grant in seconds. `sipwarden.allow` refuses a longer one, `grant()` shortens it.",
+    ),
+    runtime(
+        c"grant_prefix",
+        int(24, 8, 32),
+        c"A grant for an IPv4 range that is broader than this is refused.",
+    ),
+    runtime(
+        c"grant_ipv6_prefix",
+        int(56, 16, 128),
+        c"A grant for an IPv6 range that is broader than this is refused.",
     ),
     fixed(
         c"firewall",

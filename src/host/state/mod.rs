@@ -6,6 +6,7 @@ pub mod gauges;
 mod memory;
 pub mod reader;
 pub mod rules;
+pub mod sources;
 pub mod usage;
 
 use std::io;
@@ -18,6 +19,7 @@ use crate::desk::Desk;
 use crate::events::{Journal, Recent};
 use crate::firewall::Status;
 use crate::flood::{FloodSettings, FloodTable, SharedRules};
+use crate::grants::GrantTable;
 use crate::host::settings::{Settings, Values, policies};
 use crate::ledger::Ledger;
 use crate::shm::{Area, Bell, SharedMutex, SharedText, SnapshotStore};
@@ -43,6 +45,7 @@ pub struct State {
     pub flood_rules: SharedRules,
     pub auth: AuthTable,
     pub auth_rules: auth::SharedRules,
+    pub grants: GrantTable,
     /// Events for operators.
     pub journal: Journal,
     pub recent: Recent,
@@ -104,6 +107,7 @@ impl State {
             flood_rules: SharedRules::new(flood)?,
             auth: AuthTable::new(settings.auth_sources, auth_seed)?,
             auth_rules: auth::SharedRules::new(settings.auth)?,
+            grants: GrantTable::new(settings.grants, seed)?,
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
             starts: Recent::new()?,

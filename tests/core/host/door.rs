@@ -223,6 +223,10 @@ pub fn auth_ok(request: &Request, aor: &str) -> i32 {
     call!(auth_ok(&message(request), text(aor)))
 }
 
+pub fn grant(request: &Request, company: &str, seconds: &str) -> i32 {
+    call!(grant(&message(request), text(company), text(seconds)))
+}
+
 pub fn roadwarrior_acquire(request: &Request, aor: &str, company: &str, flags: &str) -> i32 {
     let call = call_of(request);
     call!(roadwarrior_acquire(&raw const call, text(aor), text(company), text(flags)))

@@ -118,6 +118,20 @@ fn failed_logins_ban_and_a_success_forgets() {
 }
 
 #[test]
+fn a_grant_allows_a_source_until_its_end() {
+    alone(|| {
+        started(&[]);
+        let request = Request::from("203.0.113.9");
+        assert!(door::check_company_ip(&request, "7") < 0);
+        assert_eq!(door::grant(&request, "7", "60"), 1);
+        assert_eq!(door::check_company_ip(&request, "7"), 8);
+        assert_eq!(told(&request, &["reason"]), [json!("granted_temporarily")]);
+        assert!(door::grant(&request, "7", "soon") < 0);
+        assert_eq!(statistic("grants_active"), 1);
+    });
+}
+
+#[test]
 fn all_attributes_have_names_that_are_found() {
     alone(|| {
         started(&[]);

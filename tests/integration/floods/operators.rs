@@ -126,10 +126,10 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     std::fs::write(&file, lines() + BAD).unwrap();
     let kamailio = start();
     let log = kamailio.log();
-    assert!(log.contains("2 blocks and 0 bans loaded from"), "{log}");
+    assert!(log.contains("2 blocks, 0 bans and 0 grants loaded from"), "{log}");
     for bad in BAD.lines().take(3) {
         assert!(
-            log.contains(&format!("is left out: \"{bad}\" is not a block or ban")),
+            log.contains(&format!("is left out: \"{bad}\" is not a block, ban or grant")),
             "{bad} in {log}"
         );
     }

@@ -6,6 +6,7 @@ use crate::address::Address;
 use crate::clock;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
+use crate::host::state::sources::judge_source;
 use crate::ledger::{Bound, Direction, Exceeded, Limit, Outcome, Scope, ScopeKind, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
@@ -34,7 +35,8 @@ impl<'a> ForetoldUser<'a> {
         emergency: bool,
     ) -> Self {
         let calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
-        let verdict = match policy::roadwarrior(view, aor, company, ip, true) {
+        let source = judge_source(view.company(company).as_ref(), company, ip, false).verdict;
+        let verdict = match policy::roadwarrior(view, aor, company, source, true) {
             Roadwarrior::Decided(verdict) => verdict,
             Roadwarrior::Slot { limit } => {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);

@@ -5,7 +5,8 @@ use super::words::{alike, tell_verdict};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
 use crate::host::contract::rpc::Node;
-use crate::policy::{self, SourceDecision};
+use crate::host::state::sources::judge_source;
+use crate::policy::SourceDecision;
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
 use crate::verdict::Verdict;
@@ -26,7 +27,7 @@ impl<'a> Foretold<'a> {
     pub fn new(view: &'a View<'a>, id: &'a [u8], ip: Address) -> Self {
         let company = view.company(id);
         Foretold {
-            decision: policy::check_company_ip(view, id, ip),
+            decision: judge_source(company.as_ref(), id, ip, false),
             nearest: company.as_ref().and_then(|company| nearest(company, ip)),
             country: view.country_of(ip).map(CountryCode::name),
             view,
@@ -70,6 +71,9 @@ impl<'a> Foretold<'a> {
         let count = company.range_count();
         let listed = company.countries().len();
         match (self.decision.range, self.nearest) {
+            (Some(source), _) if self.verdict() == Verdict::GrantedTemporarily => {
+                format!("filter {filter}, {ip} is in {source}, which a grant allows for now")
+            }
             (Some(range), _) => format!("filter {filter}, {ip} is in {range}"),
             (None, _) if self.decision.country.is_some() => format!(
                 "filter {filter}, {ip} is in none of {count} ranges, but in {country}, which is allowed"
