@@ -11,6 +11,7 @@ use super::report::{Bound, Section, number};
 use super::support::kamailio::{Kamailio, free_port};
 use super::whole::{Ground, NAMES, config, gateway, place_calls};
 
+const FIRST_CALLS: u32 = 40;
 /// Under callgrind a worker is about fifty times slower.
 const CALLS_PER_SECOND: u32 = 20;
 
@@ -53,11 +54,18 @@ pub fn section() -> Section {
 const TITLE: &str = "instructions per whole call, sipwarden against no checks";
 const BOUND: Bound = Bound::AtMost(1.0);
 
-/// Instructions of all workers per call.
+/// Instructions of all workers per call, without what only the first calls do: functions of
+/// libraries are looked up, for one.
 fn per_call(which: usize, calls: u32, ground: &Ground) -> f64 {
+    let [few, many] = [FIRST_CALLS, FIRST_CALLS + calls].map(|n| of_calls(which, n, ground));
+    (many - few) / f64::from(calls)
+}
+
+/// Instructions of all workers for so many calls.
+fn of_calls(which: usize, calls: u32, ground: &Ground) -> f64 {
     let port = free_port();
     let _gateway = gateway(port);
-    let counts = ground.path().join(format!("callgrind.{which}"));
+    let counts = ground.path().join(format!("callgrind.{which}.{calls}"));
     fs::create_dir(&counts).unwrap();
     let mut config = config(which, "fm", port, ground);
     config.wrapper = vec![
@@ -67,11 +75,10 @@ fn per_call(which: usize, calls: u32, ground: &Ground) -> f64 {
         format!("--callgrind-out-file={}/%p", counts.display()),
     ];
     let mut kamailio = config.start();
-    place_calls(&kamailio, calls, CALLS_PER_SECOND, ground);
     let workers = workers(&kamailio);
+    place_calls(&kamailio, calls, CALLS_PER_SECOND, ground);
     kamailio.stop(libc::SIGTERM);
-    let counted = workers.iter().map(|pid| total(&counts.join(pid.to_string())));
-    counted.sum::<f64>() / f64::from(calls)
+    workers.iter().map(|pid| total(&counts.join(pid.to_string()))).sum()
 }
 
 /// Pids of those that receive SIP over UDP.

@@ -160,3 +160,23 @@ impl Drop for Locked {
         unsafe { self.bucket.lock.unlock() };
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_buckets_are_locked_once_each_in_ascending_order() {
+        let buckets = Buckets::new(8).unwrap();
+        let locked = || -> Vec<u32> {
+            (0..8).filter(|index| buckets.0[*index as usize].lock.owner() != 0).collect()
+        };
+        let all = buckets.lock_all::<4>([5, 2, 5, 7].into_iter());
+        assert_eq!((all.indexes, all.locked), ([2, 5, 7, 0], 3));
+        assert_eq!(locked(), [2, 5, 7]);
+        all.set_first(5, Some(3));
+        assert_eq!((all.first(5), all.first(2)), (Some(3), None));
+        drop(all);
+        assert_eq!(locked(), []);
+    }
+}

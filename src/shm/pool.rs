@@ -130,3 +130,21 @@ where
 fn next_tag(head: u64) -> u64 {
     ((head >> 32).wrapping_add(1)) << 32
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_free_records_knows_its_length() {
+        let pool = Pool::<4>::new(8).unwrap();
+        let taken: Vec<u32> = (0..5).map(|_| pool.take().unwrap()).collect();
+        assert_eq!((taken.as_slice(), pool.live()), (&[0, 1, 2, 3, 4][..], 5));
+        // What an owner leaves in the word of the list is not taken for a length.
+        pool.get(1).unwrap()[0].store(u64::MAX, Relaxed);
+        [1, 3, 4].map(|position| pool.give(position));
+        assert_eq!((pool.live(), pool.take(), pool.live()), (2, Some(4), 3));
+        pool.repair(&[true, false, false, false, true]);
+        assert_eq!((pool.live(), pool.take(), pool.live()), (2, Some(3), 3));
+    }
+}
