@@ -7,7 +7,7 @@
 #include "core/counters.h"
 #include "shim.h"
 
-#define SW_MAX_STATISTICS 128
+#define SW_MAX_STATISTICS 256
 
 static counter_handle_t handles[SW_MAX_STATISTICS];
 static uint32_t registered;

@@ -26,18 +26,18 @@ const SECRET: &str = "a secret of the tests";
 const INVITES: usize = 1000;
 
 /// Proxies with one table of tenants, and the server that they share.
-struct Stage {
-    proxies: Vec<Kamailio>,
-    redis: Redis,
-    callee: AutoCallee,
+pub struct Stage {
+    pub proxies: Vec<Kamailio>,
+    pub redis: Redis,
+    pub callee: AutoCallee,
     endpoint: Endpoint,
-    db: Sqlite,
+    pub db: Sqlite,
     folder: Folder,
     settings: String,
 }
 
 impl Stage {
-    fn new(proxies: usize, tenants: &str) -> Self {
+    pub fn new(proxies: usize, tenants: &str) -> Self {
         Stage::with(proxies, tenants, SHORT)
     }
 
@@ -83,7 +83,7 @@ impl Stage {
         self.config(node).start()
     }
 
-    fn wait_for_members(&self, members: usize) {
+    pub fn wait_for_members(&self, members: usize) {
         for proxy in &self.proxies {
             wait_up_to(Duration::from_secs(30), "all nodes to be members", || {
                 (proxy.counter("cluster_members") == members as u64).then_some(())
@@ -96,7 +96,7 @@ impl Stage {
     }
 
     /// A call of a company over a proxy, or why it is refused.
-    fn call(&self, proxy: usize, company: &str, headers: &str) -> Result<Caller<'_>, String> {
+    pub fn call(&self, proxy: usize, company: &str, headers: &str) -> Result<Caller<'_>, String> {
         let address = self.proxies[proxy].address();
         let mut call = Caller::new(&self.endpoint, address, company, headers);
         call.invite();
@@ -109,13 +109,13 @@ impl Stage {
         Err(why.split(' ').next().unwrap().to_owned())
     }
 
-    fn hang_up(&self, mut call: Caller<'_>) {
+    pub fn hang_up(&self, mut call: Caller<'_>) {
         call.within("BYE");
         self.endpoint.receive_within(Duration::from_secs(10)).expect("no answer to the BYE");
     }
 
     /// What a call is told until it is admitted.
-    fn call_in_the_end(&self, proxy: usize, company: &str) -> Caller<'_> {
+    pub fn call_in_the_end(&self, proxy: usize, company: &str) -> Caller<'_> {
         wait_up_to(Duration::from_secs(30), "a slot", || self.call(proxy, company, "").ok())
     }
 

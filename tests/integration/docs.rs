@@ -98,6 +98,9 @@ fn example_of(name: &str) -> &'static str {
         "geoip_db" => "/var/lib/GeoIP/GeoLite2-Country.mmdb",
         "event_callback" => "ksr_sipwarden_event",
         "audit_url" => "mysql://sipwarden:secret@db.example/kamailio",
+        "cluster_url" => "redis://:secret@10.0.0.5:6379/0",
+        "cluster_node" => "proxy1",
+        "cluster_secret" => "a-long-text-of-your-own",
         _ => panic!("{name} needs an example"),
     }
 }

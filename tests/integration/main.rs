@@ -14,6 +14,7 @@ mod balancers;
 mod bans;
 mod calls;
 mod cluster;
+mod cluster_faults;
 mod countries;
 mod databases;
 mod databases_calls;
