@@ -58,7 +58,7 @@ fn platform(companies: usize, ranges: usize) -> SnapshotStore {
     let store = SnapshotStore::new(256 << 20).unwrap();
     let blob = snapshot::compile(config, [1, 2], 0).unwrap();
     println!("  {:.1} bytes per range in all", blob.bytes().len() as f64 / ranges as f64);
-    store.writer(std::time::Duration::ZERO).unwrap().publish(blob.bytes()).unwrap();
+    store.writer(std::time::Duration::ZERO).unwrap().publish(blob.bytes(), 0, |_, _| {}).unwrap();
     store
 }
 
@@ -98,7 +98,7 @@ fn call(dialog: u64) -> Call<'static> {
         direction: Direction::Out,
         invite: 0,
         emergency: false,
-        now: 1,
+        began: 1,
         came: 0,
     }
 }

@@ -35,6 +35,7 @@ struct sw_message {
 	/* Of no family if nobody has sent the message: one that the host has made. */
 	struct sw_address source;
 	uint8_t proxied;  /* 1: the packet came from another address, which told this one */
+	uint8_t stream;   /* 1: it came over a connection, so its sender receives what is sent */
 	uint8_t is_given; /* 1: the script gives what to judge in place of the source */
 	struct sw_text given; /* undefined unless is_given */
 };
@@ -64,6 +65,8 @@ struct sw_attempt {
 	struct sw_message msg;
 	struct sw_text credentials[SW_MAX_CREDENTIALS];
 	uint32_t credential_count;
+	/* What the host's function returned, as text; empty if the script does not say. */
+	struct sw_text code;
 };
 
 /* The host's name of a dialog. */
@@ -235,8 +238,9 @@ struct sw_host {
 	 * unhold. NULL if there is none that lives; *why says so then. remember keeps
 	 * a text with a held dialog, also in its database: 1 if it did. append adds to
 	 * what it has kept before. exists: 1, 0, or -1 if that cannot be told. end: a
-	 * BYE to both ends of a call that was answered; 1 if they were sent. No lock may
-	 * be held.
+	 * BYE to both ends of a call that was answered: 1 if they were sent, and the call
+	 * was told to have ended; -1 if not both could be; 0 if it was not answered or is
+	 * gone. No lock may be held.
 	 */
 	int (*dialog_support)(void);
 	void *(*dialog_hold)(const struct sw_call *call, struct sw_dialog *out,
@@ -251,6 +255,11 @@ struct sw_host {
 	 * the script function lasts that the message was given to. */
 	void (*message_names)(const struct sw_message *msg, struct sw_text *call_id,
 			struct sw_text *from);
+
+	/* What a message claims to be, as far as it says so: its User-Agent, and the whole
+	 * bodies of From and To; as above. */
+	void (*message_claims)(const struct sw_message *msg, struct sw_text *user_agent,
+			struct sw_text *from, struct sw_text *to);
 
 	/* Tells the script of an event, if it wants to know. Within record only. */
 	void (*tell_event)(const struct sw_event *event);
@@ -337,6 +346,7 @@ struct sw_module {
 	int (*auth_failed)(const struct sw_attempt *attempt, struct sw_text aor,
 			const struct sw_text *credentials);
 	int (*auth_ok)(const struct sw_message *msg, struct sw_text aor);
+	int (*scanner_check)(const struct sw_message *msg);
 	/* seconds: a number, as text. */
 	int (*grant)(const struct sw_message *msg, struct sw_text company,
 			struct sw_text seconds);
@@ -345,9 +355,11 @@ struct sw_module {
 	int (*cc_limit)(const struct sw_call *call, struct sw_text company,
 			struct sw_text flags, struct sw_text scopes);
 
+	/* A request of a dialog that counts has come: its sender has received our tag. */
+	void (*dialog_request)(const struct sw_message *msg);
 	/* Called in any process, with the dialog's lock held or not. */
 	void (*dialog_event)(enum sw_dialog_event event, struct sw_dialog dialog);
-	/* As SW_DIALOG_ENDED; said_bye: 1 if both ends were sent a BYE. */
+	/* As SW_DIALOG_ENDED; said_bye: 1 if both ends get a BYE. */
 	void (*dialog_expired)(struct sw_dialog dialog, enum sw_expiry why, int said_bye);
 	/* Whether the call of a dialog counts. */
 	int (*dialog_counts)(struct sw_dialog dialog);

@@ -33,6 +33,11 @@ pub fn seconds() -> u64 {
     wall() / 1000
 }
 
+/// A time in ms that [`monotonic`] shows, in whole seconds.
+pub fn whole_seconds(ms: u64) -> i64 {
+    i64::try_from(ms / 1000).unwrap_or(i64::MAX)
+}
+
 /// Seconds since a time in seconds since 1970; 0 for a future one.
 pub fn age(since: u64) -> u64 {
     seconds().saturating_sub(since)
@@ -50,6 +55,11 @@ pub fn date(seconds: u64) -> String {
     let (year, month) = (parts.tm_year + 1900, parts.tm_mon + 1);
     let libc::tm { tm_mday: day, tm_hour: hour, tm_min: minute, tm_sec: second, .. } = parts;
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// The day of a time in seconds since 1970, in UTC.
+pub fn day(seconds: u64) -> String {
+    date(seconds).split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn time_of(clock: libc::clockid_t) -> u64 {
@@ -77,8 +87,29 @@ impl Moment {
         self.wall.saturating_add(monotonic).saturating_sub(self.monotonic)
     }
 
+    /// The monotonic time in s of a date in seconds since 1970; below 0 for dates before the
+    /// machine started. What is still to come, by a date that was set back, is now.
+    pub fn seconds_of(self, date: u64) -> i64 {
+        let age = (self.wall / 1000).saturating_sub(date);
+        whole_seconds(self.monotonic).saturating_sub_unsigned(age)
+    }
+
     /// The monotonic time of a date; 0 for dates before the machine started.
     pub fn monotonic(self, date: u64) -> u64 {
         self.monotonic.saturating_add(date).saturating_sub(self.wall)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_began_at_a_date_has_lasted_as_long_however_long_the_machine_runs() {
+        let moment = |monotonic, wall| Moment { monotonic, wall };
+        assert_eq!(moment(100_500, 1_000_000_500).seconds_of(999_940), 40);
+        // Before the machine was started anew, and in a future that was the present.
+        assert_eq!(moment(100_500, 1_000_000_500).seconds_of(999_000), -900);
+        assert_eq!(moment(100_500, 1_000_000_500).seconds_of(1_000_060), 100);
     }
 }

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs the integration tests in clean Debian systems, with the Kamailio of each release, and
 # all of it built with the release's own compiler: tools/matrix.sh RELEASE...
-# TESTS="SUBJECT:: ..." runs some of them.
+# With KAMAILIO_SRC and KAMAILIO_MODULES: here, with that Kamailio, and in no Debian.
+# TESTS="SUBJECT:: ..." runs some of them. MODES="0 1 2": only with these udp_receiver_modes
+# (Kamailio 6; 5 has none).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,25 +12,66 @@ die() {
 	exit 1
 }
 
-. tools/debian.sh
-in_namespace "$0" "$@"
-trap 'debian_forget 2>/dev/null || true' EXIT
+# modes VERSION: the modes that this Kamailio has.
+modes() {
+	case $1 in
+	5.*) echo 0 ;;
+	*) echo "${MODES:-0 1 2}" ;;
+	esac
+}
 
-for release in "$@"; do
+# run COMMAND...: all modes, in a network of its own, as in all tests; what passed in $passed.
+run() {
+	passed=
+	for mode in $(modes "$version"); do
+		unshare --net sh -c 'ip link set lo up && exec "$@"' sh env SIPWARDEN_UDP_RECEIVER="$mode" TESTS="${TESTS:-}" "$@" \
+			>"$log.run" 2>&1 || true
+		cat "$log.run" >>"$log"
+		grep -e '^tests: ' -e '^test .*FAILED' "$log.run" || true
+		count=$(sed -n 's/^test result: ok. \([0-9]* passed\);.*/\1/p' "$log.run" | tail -n 1)
+		[ -n "$count" ] || die "$release: tests fail with udp_receiver_mode $mode, see $log"
+		case $version in
+		5.*) passed=$count ;;
+		*) passed="${passed:+$passed, }mode $mode: $count" ;;
+		esac
+	done
+	rm -f "$log.run"
+}
+
+begin() {
+	release=$1
 	mkdir -p target/debian
 	log=$PWD/target/debian/$release.matrix.log
 	: >"$log"
 	echo "matrix: $release"
+}
+
+. tools/debian.sh
+in_namespace "$0" "$@"
+what=${TESTS:+, $TESTS}
+
+if [ -n "${KAMAILIO_MODULES:-}" ]; then
+	[ -n "${KAMAILIO_SRC:-}" ] || die "KAMAILIO_SRC is missing: the folder src of that Kamailio"
+	begin given
+	quietly make build
+	version=$(strings -n 20 target/release/sipwarden.so | sed -n 's/^kamailio \([0-9][^ ]*\) ([^ ]*)$/\1/p' | head -n 1)
+	compiler=$(cargo --version)
+	run make integration
+	printf '| from source | %s | %s | %s |\n' "$version" "$(echo "$compiler" | cut -d' ' -f2)" "$passed$what, $(date +%F)"
+	exit 0
+fi
+
+trap 'debian_forget 2>/dev/null || true' EXIT
+for release in "$@"; do
+	begin "$release"
 	debian_copy "$release"
 	share_builds
 	quietly inside sh -c 'apt-get update -q && apt-get install -q -y make && make test-setup && cargo fetch --locked'
 	compiler=$(inside cargo --version)
 	quietly inside make build
-	# In a network of its own, as in all tests.
-	unshare --net sh -c "ip link set lo up && exec chroot '$root' env -C /sipwarden -i HOME=/root LC_ALL=C.UTF-8 \
-		PATH=/usr/sbin:/usr/bin:/sbin:/bin make integration TESTS='${TESTS:-}'" 2>&1 | tee -a "$log" | grep -v '\.\.\. ok$'
-	passed=$(sed -n 's/^test result: ok. \([0-9]* passed\);.*/\1/p' "$log" | tail -n 1)
-	[ -n "$passed" ] || die "$release: tests fail, see $log"
-	debian_row "$passed"
+	version=$(inside kamailio -v | sed -n 's/^version: kamailio \([^ ]*\).*/\1/p')
+	run chroot "$root" sh -c 'cd /sipwarden && exec env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+		SIPWARDEN_UDP_RECEIVER="$SIPWARDEN_UDP_RECEIVER" make integration TESTS="$TESTS"'
+	debian_row "$passed$what"
 	debian_forget
 done

@@ -39,4 +39,6 @@ needs app_jsdt engines::javascript
 needs app_lua engines::lua
 needs app_python3 engines::python
 needs async routes::
+needs tls transports::
+needs websocket transports::
 needs db_cluster startup::a_scheme_that_is_not_supported_stops_the_start

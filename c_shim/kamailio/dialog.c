@@ -83,16 +83,15 @@ static enum sw_expiry expiry_of(const dlg_cell_t *dlg, int acknowledged)
 	return SW_EXPIRY_LIFETIME;
 }
 
-/* Both ends are about to be sent a BYE: by the dialog's timer, or by somebody who
- * asked for it. Only the timer takes a dialog out of its list first; the flag alone is
- * also one of profiles in 5.6. */
+/* Both ends are about to be sent a BYE: by the dialog's timer, after which the dialog goes
+ * in any case, or by somebody who asked for it. Then it is not known yet whether they can
+ * be reached: the call counts until one of them has answered. Only the timer takes a
+ * dialog out of its list first; the flag alone is also one of profiles in 5.6. */
 static void on_terminated(dlg_cell_t *dlg)
 {
 	if((dlg->dflags & DLG_FLAG_EXPIRED) && dlg->tl.timeout == 0)
 		sw_rust_module.dialog_expired(name_of(dlg),
 				expiry_of(dlg, dlg->state == DLG_STATE_CONFIRMED), 1);
-	else
-		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 }
 
 /* A dialog goes that was never answered: the dialog module's cleaner drops it, and
@@ -101,6 +100,17 @@ static int is_dropped_early(const dlg_cell_t *dlg)
 {
 	return dlg->state <= DLG_STATE_EARLY && dlg->init_ts > 0
 		   && dlg->init_ts < (unsigned int)time(NULL) - (unsigned int)early_timeout;
+}
+
+/* The sender of a request within an answered call has received our tag. */
+static void tell_request(const struct sip_msg *msg)
+{
+	struct sw_message m;
+
+	if(msg == NULL || msg == FAKED_REPLY || msg->first_line.type != SIP_REQUEST)
+		return;
+	sw_message_fill(&m, msg, NULL);
+	sw_rust_module.dialog_request(&m);
 }
 
 /*
@@ -114,11 +124,23 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 		return;
 	switch(type) {
 		case DLGCB_TERMINATED:
-			if(params->req != NULL || params->rpl != NULL)
+			if(params->req != NULL || params->rpl != NULL) {
+				tell_request(params->req);
 				sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
+			}
 			/* else dlg.end_dlg on an early dialog: the call may ring on */
 			else if(dlg->state >= DLG_STATE_CONFIRMED_NA)
 				on_terminated(dlg);
+			break;
+		case DLGCB_CONFIRMED: /* ACK */
+		case DLGCB_REQ_WITHIN:
+			if(dlg->state == DLG_STATE_CONFIRMED)
+				tell_request(params->req);
+			break;
+		case DLGCB_TERMINATED_CONFIRMED:
+			/* an answer to a BYE of the dialog module's own, or none in time */
+			if(params->req == NULL)
+				sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 			break;
 		case DLGCB_FAILED:
 			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
@@ -143,7 +165,8 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 static void watch(dlg_cell_t *dlg)
 {
 	int types = DLGCB_FAILED | DLGCB_TERMINATED | DLGCB_EXPIRED | DLGCB_DESTROY
-				| DLGCB_CONFIRMED_NA;
+				| DLGCB_CONFIRMED_NA | DLGCB_CONFIRMED | DLGCB_REQ_WITHIN
+				| DLGCB_TERMINATED_CONFIRMED;
 
 	if(dialog.register_dlgcb(dlg, types, on_dialog, NULL, NULL) != 0)
 		LM_ERR("a dialog cannot be watched: its call leaves the counts late\n");
@@ -382,7 +405,9 @@ int sw_dialog_end(struct sw_dialog name)
 	if(dlg == NULL)
 		return 0;
 	if(dlg->state == DLG_STATE_CONFIRMED_NA || dlg->state == DLG_STATE_CONFIRMED)
-		ended = dialog.terminate_dlg(dlg, NULL) >= 0;
+		ended = dialog.terminate_dlg(dlg, NULL) >= 0 ? 1 : -1;
+	if(ended == 1)
+		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name);
 	dialog.release_dlg(dlg);
 	return ended;
 }

@@ -125,6 +125,27 @@ static int ki_auth_failed_credentials(sip_msg_t *msg, str *aor, str *credentials
 	return ki_auth_failed_credentials_addr(msg, aor, credentials, NULL);
 }
 
+/* With what the function returned that has compared the password. Empty credentials are
+ * those of the request, an empty ip is the sender. */
+static int ki_auth_failed_code(
+		sip_msg_t *msg, str *aor, str *credentials, str *ip, str *code)
+{
+	struct sw_attempt attempt = sw_attempt_of(msg, ip->len > 0 ? ip : NULL);
+	struct sw_text given = sw_text_of(credentials);
+
+	attempt.code = sw_text_of(code);
+	return sw_rust_module.auth_failed(
+			&attempt, sw_text_of(aor), credentials->len > 0 ? &given : NULL);
+}
+
+static int ki_scanner_check(sip_msg_t *msg)
+{
+	struct sw_message m;
+
+	sw_message_fill(&m, msg, NULL);
+	return sw_rust_module.scanner_check(&m);
+}
+
 static int ki_auth_ok_addr(sip_msg_t *msg, str *aor, str *ip)
 {
 	struct sw_message m;
@@ -242,6 +263,8 @@ SW_SCRIPT_2(auth_check_addr)
 SW_SCRIPT_1(auth_failed)
 SW_SCRIPT_2(auth_failed_credentials)
 SW_SCRIPT_3(auth_failed_credentials_addr)
+SW_SCRIPT_4(auth_failed_code)
+SW_SCRIPT_0(scanner_check)
 SW_SCRIPT_1(auth_ok)
 SW_SCRIPT_2(auth_ok_addr)
 SW_SCRIPT_2(grant)
@@ -342,8 +365,10 @@ cmd_export_t sw_functions[] = {
 		SW_EXPORT("auth_failed", auth_failed, 1, ANY_ROUTE),
 		SW_EXPORT("auth_failed", auth_failed_credentials, 2, ANY_ROUTE),
 		SW_EXPORT("auth_failed", auth_failed_credentials_addr, 3, ANY_ROUTE),
+		SW_EXPORT("auth_failed", auth_failed_code, 4, ANY_ROUTE),
 		SW_EXPORT("auth_ok", auth_ok, 1, ANY_ROUTE),
 		SW_EXPORT("auth_ok", auth_ok_addr, 2, ANY_ROUTE),
+		SW_EXPORT("scanner_check", scanner_check, 0, ANY_ROUTE),
 		SW_EXPORT("grant", grant, 2, ANY_ROUTE),
 		SW_EXPORT("grant", grant_addr, 3, ANY_ROUTE),
 		SW_MISPLACED("roadwarrior_acquire", roadwarrior_acquire, 2),
@@ -389,8 +414,10 @@ sr_kemi_t sw_kemi_functions[] = {
 		SW_KEMI(auth_failed_addr, TEXT, TEXT),
 		SW_KEMI(auth_failed_credentials, TEXT, TEXT),
 		SW_KEMI(auth_failed_credentials_addr, TEXT, TEXT, TEXT),
+		SW_KEMI(auth_failed_code, TEXT, TEXT, TEXT, TEXT),
 		SW_KEMI(auth_ok, TEXT),
 		SW_KEMI(auth_ok_addr, TEXT, TEXT),
+		SW_KEMI(scanner_check, SR_KEMIP_NONE),
 		SW_KEMI(grant, TEXT, TEXT),
 		SW_KEMI(grant_addr, TEXT, TEXT, TEXT),
 		SW_KEMI(roadwarrior_acquire, TEXT, TEXT),

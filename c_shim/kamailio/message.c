@@ -51,6 +51,7 @@ void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const st
 	out->source.family = ip->af == AF_INET ? 4 : ip->af == AF_INET6 ? 6 : 0;
 	memcpy(out->source.bytes, ip->u.addr, sizeof(out->source.bytes));
 	out->proxied = !is_sender(&rcv->src_su, ip);
+	out->stream = rcv->proto != PROTO_UDP && rcv->proto != PROTO_NONE;
 	/* Others send from the address that is told, and nearly always from another port. */
 	if(out->proxied || bound == NULL || rcv->src_su.sin.sin_port == bound->su.sin.sin_port)
 		forget_own(out, rcv);
@@ -66,6 +67,21 @@ void sw_message_names(const struct sw_message *m, struct sw_text *call_id, struc
 		*call_id = sw_text_of(&msg->callid->body);
 	if(msg->from != NULL && parse_from_header(msg) == 0)
 		*from = sw_text_of(&get_from(msg)->uri);
+}
+
+void sw_message_claims(const struct sw_message *m, struct sw_text *user_agent,
+		struct sw_text *from, struct sw_text *to)
+{
+	struct sip_msg *msg = (struct sip_msg *)m->address;
+
+	if(parse_headers(msg, HDR_USERAGENT_F | HDR_FROM_F | HDR_TO_F, 0) < 0)
+		return;
+	if(msg->user_agent != NULL)
+		*user_agent = sw_text_of(&msg->user_agent->body);
+	if(msg->from != NULL)
+		*from = sw_text_of(&msg->from->body);
+	if(msg->to != NULL)
+		*to = sw_text_of(&msg->to->body);
 }
 
 /* The branch in the last Via: that of the sender, whatever proxies a request has

@@ -85,6 +85,7 @@ static const struct sw_host host = {
 		.settings_settled = sw_settings_settled,
 		.change_setting = sw_settings_change,
 		.message_names = sw_message_names,
+		.message_claims = sw_message_claims,
 		.tell_event = sw_tell_event,
 		.run_as = run_as,
 		.db_has_driver = sw_db_has_driver,

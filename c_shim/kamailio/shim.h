@@ -40,6 +40,8 @@ void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const st
 struct sw_call sw_call_of(struct sip_msg *msg, const str *given);
 struct sw_attempt sw_attempt_of(struct sip_msg *msg, const str *given);
 void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, struct sw_text *from);
+void sw_message_claims(const struct sw_message *msg, struct sw_text *user_agent,
+		struct sw_text *from, struct sw_text *to);
 
 /* module.c: whether this is the process that waits for nothing */
 extern int sw_is_warden;

@@ -9,6 +9,7 @@ GRANT SELECT ON sipwarden.sipwarden_company_address TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_company_country TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_user TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_limit TO 'sipwarden'@'127.0.0.1';
+GRANT SELECT ON sipwarden.sipwarden_tool TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_trusted_users TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_trusted_trunks TO 'sipwarden'@'127.0.0.1';
 GRANT SELECT ON sipwarden.sipwarden_trusted_trunks_bounded TO 'sipwarden'@'127.0.0.1';

@@ -49,6 +49,31 @@ CREATE TABLE IF NOT EXISTS sipwarden_operator_limit (
     PRIMARY KEY (kind, id, direction)
 ) ENGINE=InnoDB;
 
+-- What scanners call themselves, for scanner_check; with SIPWARDEN_TOOLS. ASCII case does not matter. Delete what may be one of your own.
+CREATE TABLE IF NOT EXISTS sipwarden_tool (
+    header  VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'user_agent, from, to',
+    kind    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'equal, prefix, contains',
+    pattern VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    PRIMARY KEY (header, kind, pattern)
+) ENGINE=InnoDB;
+INSERT IGNORE INTO sipwarden_tool (header, kind, pattern) VALUES
+    ('user_agent', 'prefix', 'friendly-scanner'),
+    ('user_agent', 'prefix', 'friendly-request'),
+    ('user_agent', 'contains', 'sipvicious'),
+    ('user_agent', 'prefix', 'sipcli'),
+    ('user_agent', 'prefix', 'sip-scan'),
+    ('user_agent', 'prefix', 'sundayddr'),
+    ('user_agent', 'prefix', 'iwar'),
+    ('user_agent', 'prefix', 'pplsip'),
+    ('user_agent', 'prefix', 'sivus'),
+    ('user_agent', 'prefix', 'siparmyknife'),
+    ('user_agent', 'prefix', 'smap'),
+    ('from', 'contains', 'sipvicious'),
+    ('from', 'contains', 'sip:nm@nm'),
+    ('from', 'contains', '100@1.1.1.1'),
+    ('to', 'contains', 'sip:nm2@nm2'),
+    ('to', 'contains', 'sipvicious');
+
 -- What was refused, blocked and reloaded; written by both proxies.
 CREATE TABLE IF NOT EXISTS sipwarden_audit (
     reason     VARCHAR(64) CHARACTER SET ascii NOT NULL,

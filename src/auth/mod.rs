@@ -16,6 +16,6 @@ pub use entry::{Aor, Ban};
 pub use login::{LONGEST_AOR, Login};
 pub use settings::{
     AuthSettings, ClassRule, ClassValues, Common, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW,
-    ParsedClass, Rules, RulesCopy, SharedRules,
+    MOST_AORS, ParsedClass, Rules, RulesCopy, SharedRules,
 };
 pub use table::{AuthCheck, AuthOutcome, AuthTable, BanChanges};

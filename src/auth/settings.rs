@@ -8,6 +8,8 @@ use crate::limiter::{self, ClassId, Field, LONGEST_TERM, Values, parse};
 pub const LONGEST_WINDOW: u32 = 604_800;
 /// In seconds.
 pub const LONGEST_BAN: u32 = LONGEST_TERM;
+/// Most different AoRs of a limit: spraying estimates their number.
+pub const MOST_AORS: u32 = 500;
 /// In seconds.
 pub const LONGEST_SAME: u32 = 604_800;
 
@@ -29,6 +31,18 @@ pub struct ClassValues {
     pub block: u32,
     /// The count after a ban; below `limit`.
     pub restart: u32,
+    /// Different AoRs at which one source may fail within a window: 1..=[`MOST_AORS`];
+    /// 0: no limit. Windows are in seconds.
+    pub aors: u32,
+    pub aors_window: u32,
+    /// The same for AoRs that do not exist.
+    pub unknown: u32,
+    pub unknown_window: u32,
+    /// Failures of one source, over all AoRs.
+    pub passwords: u32,
+    pub passwords_window: u32,
+    /// Seconds that a source is blocked for passing one of these limits.
+    pub spray_block: u32,
 }
 
 /// What is set for all classes together.
@@ -47,10 +61,25 @@ impl Values for ClassValues {
         Field { key: "window", parse: parse_window, of: |values| &mut values.window },
         Field { key: "block", parse: parse_ban, of: |values| &mut values.block },
         Field { key: "restart", parse: parse_restart, of: |values| &mut values.restart },
+        Field { key: "aors", parse: parse_distinct, of: |values| &mut values.aors },
+        Field { key: "aors_window", parse: parse_window, of: |values| &mut values.aors_window },
+        Field { key: "unknown", parse: parse_distinct, of: |values| &mut values.unknown },
+        Field {
+            key: "unknown_window",
+            parse: parse_window,
+            of: |values| &mut values.unknown_window,
+        },
+        Field { key: "passwords", parse: parse_restart, of: |values| &mut values.passwords },
+        Field {
+            key: "passwords_window",
+            parse: parse_window,
+            of: |values| &mut values.passwords_window,
+        },
+        Field { key: "spray_block", parse: parse_ban, of: |values| &mut values.spray_block },
     ];
     const COMMON: Common = Common { same: 0 };
     const COMPANY_SOURCES: Option<ClassId> = Some(ClassId::DEFAULT);
-    const UNSET: Self = ClassValues { limit: 1, window: 0, block: 1, restart: 0 };
+    const UNSET: Self = ClassValues::of_bans(1, 0, 1, 0);
 
     fn window_ms(&self) -> u32 {
         self.window.saturating_mul(1000)
@@ -62,12 +91,35 @@ impl Values for ClassValues {
     }
 }
 
+impl ClassValues {
+    /// Those of bans; spraying has no limits.
+    pub const fn of_bans(limit: u32, window: u32, block: u32, restart: u32) -> Self {
+        ClassValues {
+            limit,
+            window,
+            block,
+            restart,
+            aors: 0,
+            aors_window: 1,
+            unknown: 0,
+            unknown_window: 1,
+            passwords: 0,
+            passwords_window: 1,
+            spray_block: 1,
+        }
+    }
+}
+
 impl AuthSettings {
     /// With the class `default` only: the `limit`th failure in `window` seconds starts a ban
-    /// of `block` seconds, after which the count begins at `restart`.
+    /// of `block` seconds, after which the count begins at `restart`. Spraying has no limits.
     pub fn new(limit: u32, window: u32, block: u32, restart: u32) -> Self {
-        Self::of_default(ClassValues { limit, window, block, restart })
+        Self::of_default(ClassValues::of_bans(limit, window, block, restart))
     }
+}
+
+fn parse_distinct(text: &str) -> Result<u32, String> {
+    parse::within(text, 0, MOST_AORS)
 }
 
 fn parse_window(text: &str) -> Result<u32, String> {

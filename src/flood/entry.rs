@@ -36,7 +36,9 @@ struct Blocking {
     term: Term,
     /// The bits of its [`Ways`].
     ways: u32,
-    padding: [u32; 3],
+    /// The number of its [`Reason`].
+    reason: u32,
+    padding: [u32; 2],
 }
 
 /// A block. Times are ms of the table's clock.
@@ -126,16 +128,22 @@ impl SourceEntry {
         self.tally.has_term() && self.blocking_mut().term.runs(now)
     }
 
-    /// Counts a request of a source that is not blocked.
+    /// Counts a request of a source that is not blocked. `may_block` is asked above the
+    /// limit.
     #[inline]
-    pub fn judge(&mut self, rule: &ClassRule, now: u64) -> RequestJudgement {
+    pub fn judge(
+        &mut self,
+        rule: &ClassRule,
+        now: u64,
+        may_block: impl FnOnce() -> bool,
+    ) -> RequestJudgement {
         let requests = self.tally.count(&rule.counting, now);
         if requests < rule.limit {
             self.tally.add_one();
             return RequestJudgement::Under(requests + 1);
         }
         let throttled = self.tally.has(THROTTLED);
-        if rule.block > 0 {
+        if rule.block > 0 && may_block() {
             self.start(rule, now);
             return RequestJudgement::Starts { throttled };
         }
@@ -154,7 +162,8 @@ impl SourceEntry {
     pub fn block(&mut self, reason: Reason, term: Term, times: u8, ways: Ways) {
         self.tally.begin_term(reason == Reason::Manual);
         self.tally.own = times;
-        *self.blocking_mut() = Blocking { term, ways: ways.bits(), padding: [0; 3] };
+        *self.blocking_mut() =
+            Blocking { term, ways: ways.bits(), reason: reason as u32, padding: [0; 2] };
     }
 
     /// Counts a refused request of a blocked source.
@@ -173,7 +182,7 @@ impl SourceEntry {
         if !self.tally.has_term() {
             return None;
         }
-        let Blocking { term, ways, .. } = self.blocking();
+        let Blocking { term, ways, reason, .. } = self.blocking();
         Some(Block {
             prefix: self.tally.source()?,
             class: self.tally.class(),
@@ -181,7 +190,7 @@ impl SourceEntry {
             until: term.until(),
             seen: term.seen(),
             times: self.tally.own,
-            reason: if self.tally.is_manual() { Reason::Manual } else { Reason::Flood },
+            reason: Reason::from_number(*reason).unwrap_or(Reason::Flood),
             ways: Ways::from_bits(*ways),
         })
     }

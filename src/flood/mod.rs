@@ -7,13 +7,15 @@
 #![forbid(unsafe_code)]
 
 mod blocked;
+mod budget;
 mod entry;
 mod settings;
 mod table;
 
+pub use budget::{Budgets, PATIENCE, Spending};
 pub use entry::{Block, Ended};
 pub use settings::{
-    ClassRule, ClassValues, Common, FloodSettings, LONGEST_BLOCK, ParsedClass, Rules, RulesCopy,
-    SharedRules,
+    ClassRule, ClassValues, Common, FloodSettings, LONGEST_BLOCK, MOST_BUDGET, ParsedClass, Rules,
+    RulesCopy, SharedRules,
 };
 pub use table::{FloodCheck, FloodOutcome, FloodTable, Seen};

@@ -8,6 +8,9 @@ use crate::limiter::{self, ClassId, Field, LONGEST_TERM, Values, parse};
 /// In seconds.
 pub const LONGEST_BLOCK: u32 = LONGEST_TERM;
 
+/// Most requests of a budget.
+pub const MOST_BUDGET: u32 = 1_000_000_000;
+
 pub type FloodSettings = limiter::Settings<ClassValues>;
 pub type Rules = limiter::Rules<ClassValues>;
 pub type ClassRule = limiter::Rule<ClassValues>;
@@ -26,6 +29,9 @@ pub struct ClassValues {
     pub block: u32,
     /// Longest block in seconds; a shorter one than `block` is as that.
     pub block_max: u32,
+    /// Requests that a window admits of all unknown sources of the class together; 0: any
+    /// number.
+    pub budget: u32,
 }
 
 /// What is set for all classes together.
@@ -40,6 +46,12 @@ pub struct Common {
     pub min_prefix_v6: u32,
     /// 1: nothing is refused by any function.
     pub monitor_all: u32,
+    /// The [`ClassId::to_number`] of proven sources that nobody has listed.
+    pub proven_class: u32,
+    /// Seconds that a proof is kept; 0: there are no proven sources.
+    pub proven_keep: u32,
+    /// 1: a source that has never proven itself is blocked; 0: throttled.
+    pub block_unproven: u32,
 }
 
 impl Values for ClassValues {
@@ -50,11 +62,19 @@ impl Values for ClassValues {
         Field { key: "window", parse: parse::duration, of: |values| &mut values.window },
         Field { key: "block", parse: parse_block, of: |values| &mut values.block },
         Field { key: "block_max", parse: parse_block, of: |values| &mut values.block_max },
+        Field { key: "budget", parse: parse_budget, of: |values| &mut values.budget },
     ];
-    const COMMON: Common =
-        Common { ipv6_prefix: 64, min_prefix_v4: 16, min_prefix_v6: 32, monitor_all: 0 };
+    const COMMON: Common = Common {
+        ipv6_prefix: 64,
+        min_prefix_v4: 16,
+        min_prefix_v6: 32,
+        monitor_all: 0,
+        proven_class: ClassId::to_number(Some(ClassId::DEFAULT)) as u32,
+        proven_keep: 86_400,
+        block_unproven: 1,
+    };
     const COMPANY_SOURCES: Option<ClassId> = None;
-    const UNSET: Self = ClassValues { limit: 0, window: 0, block: 0, block_max: 0 };
+    const UNSET: Self = ClassValues { limit: 0, window: 0, block: 0, block_max: 0, budget: 0 };
 
     fn window_ms(&self) -> u32 {
         self.window
@@ -62,6 +82,10 @@ impl Values for ClassValues {
 
     fn bounded(self) -> Self {
         ClassValues { block_max: self.block_max.max(self.block), ..self }
+    }
+
+    fn class_basis(common: &Common) -> u32 {
+        common.proven_class
     }
 
     fn are_monitored(common: &Common) -> bool {
@@ -81,7 +105,7 @@ impl FloodSettings {
     /// With the class `default` only: `limit` requests in `window` ms, blocks of `block` to
     /// `block_max` seconds.
     pub fn new(limit: u32, window: u32, block: u32, block_max: u32) -> Self {
-        Self::of_default(ClassValues { limit, window, block, block_max })
+        Self::of_default(ClassValues { limit, window, block, block_max, budget: 0 })
     }
 }
 
@@ -91,6 +115,21 @@ impl Rules {
     pub fn source_of(&self, address: Address) -> Prefix {
         address.prefix(self.common.ipv6_prefix as u8)
     }
+
+    /// The class of a proven source that nobody has listed.
+    pub fn proven_class(&self) -> ClassId {
+        ClassId::from_number(self.common.proven_class as u8).unwrap_or(ClassId::DEFAULT)
+    }
+
+    /// Whether two classes are those of sources that nobody has listed, proven or not.
+    pub fn are_unlisted(&self, a: Option<ClassId>, b: Option<ClassId>) -> bool {
+        let is_one = |class| class == Some(ClassId::DEFAULT) || class == Some(self.proven_class());
+        is_one(a) && is_one(b)
+    }
+}
+
+fn parse_budget(text: &str) -> Result<u32, String> {
+    parse::within(text, 0, MOST_BUDGET)
 }
 
 fn parse_block(text: &str) -> Result<u32, String> {
@@ -152,7 +191,7 @@ mod tests {
             ("c=window:5000000", "\"5000000\""),
             ("c=limit:5;block:0;limit:6", "class c: limit stands twice"),
             ("c=block:31536001", "class c: block \"31536001\" is not from 0 to 31536000"),
-            ("c=blok:1", "\"blok\" is not one of limit, window, block, block_max"),
+            ("c=blok:1", "\"blok\" is not one of limit, window, block, block_max, budget"),
         ] {
             let error = ParsedClass::parse(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");

@@ -37,6 +37,11 @@ pub enum FloodOutcome {
         /// The first such request for a while.
         begins: bool,
     },
+    /// Above the limit, by requests that anybody may have forged.
+    Unproven {
+        /// As above.
+        begins: bool,
+    },
     /// This request started the block.
     Started {
         until: u64,
@@ -45,6 +50,14 @@ pub enum FloodOutcome {
     },
     Blocked {
         until: u64,
+    },
+    /// Within the limit, and counted; but the unknown sources of the class have spent its
+    /// budget.
+    OverBudget {
+        /// As above.
+        begins: bool,
+        /// For so long that nobody needs an answer.
+        silent: bool,
     },
     /// No room: not counted.
     Untracked,
@@ -100,6 +113,23 @@ impl FloodTable {
         resolve: impl FnOnce() -> Option<ClassId>,
         ended: &mut Option<Ended>,
     ) -> FloodCheck {
+        self.check_if(source, rules, generation, clock, resolve, || true, ended)
+    }
+
+    /// As [`FloodTable::check`]. `may_block` is asked under the lock whether a request above
+    /// the limit may start a block; else the source is throttled.
+    #[allow(clippy::too_many_arguments)]
+    #[inline]
+    pub fn check_if(
+        &self,
+        source: impl Into<Source>,
+        rules: &Rules,
+        generation: u32,
+        clock: impl Fn() -> u64,
+        resolve: impl FnOnce() -> Option<ClassId>,
+        may_block: impl FnOnce() -> bool,
+        ended: &mut Option<Ended>,
+    ) -> FloodCheck {
         let Source { address: source, learnt } = source.into();
         let key = PrefixKey::from(rules.source_of(source));
         let mut resolved = None;
@@ -116,7 +146,7 @@ impl FloodTable {
             let now = clock();
             let is_known = entry.generation == generation;
             if is_known || entry.tally.is_manual() && entry.is_blocked_at(now) {
-                return self.judge((line, &mut entry), rules, now, learnt, ended);
+                return self.judge((line, &mut entry), rules, now, learnt, may_block, ended);
             }
         }
         let class = class();
@@ -131,8 +161,8 @@ impl FloodTable {
         };
         let evicted;
         (*ended, evicted) = self.take(line, how);
-        self.set_class(line, &mut entry, class, generation, ended);
-        let mut checked = self.judge((line, &mut entry), rules, clock(), learnt, ended);
+        self.set_class(line, &mut entry, class, generation, rules, ended);
+        let mut checked = self.judge((line, &mut entry), rules, clock(), learnt, may_block, ended);
         checked.evicted = evicted;
         checked
     }
@@ -159,9 +189,13 @@ impl FloodTable {
         entry: &mut SourceEntry,
         class: Option<ClassId>,
         generation: u32,
+        rules: &Rules,
         ended: &mut Option<Ended>,
     ) {
-        if class != entry.tally.class() && !entry.tally.is_manual() {
+        // A proof, or its end, ends no block.
+        let own = entry.tally.class();
+        let stays = entry.tally.has_term() && rules.are_unlisted(class, own);
+        if class != own && !entry.tally.is_manual() && !stays {
             *ended = self.end(entry).or(entry.throttling()).or(ended.take());
             entry.clear();
             self.blocked.mark(line, false);
@@ -186,6 +220,7 @@ impl FloodTable {
         rules: &Rules,
         now: u64,
         learnt: Learnt,
+        may_block: impl FnOnce() -> bool,
         ended: &mut Option<Ended>,
     ) -> FloodCheck {
         let class = entry.tally.class();
@@ -207,18 +242,20 @@ impl FloodTable {
             return checked;
         }
         checked.requests = rule.limit.saturating_add(1);
-        checked.outcome = match entry.judge(&rule, now) {
+        checked.outcome = match entry.judge(&rule, now, may_block) {
             RequestJudgement::Under(requests) => {
                 checked.requests = requests;
                 checked.outcome = FloodOutcome::Under;
                 return checked;
             }
-            RequestJudgement::Throttled { begins: false } => {
-                FloodOutcome::Throttled { begins: false }
-            }
             RequestJudgement::Throttled { begins } => {
-                self.blocked.mark(line, true);
-                FloodOutcome::Throttled { begins }
+                if begins {
+                    self.blocked.mark(line, true);
+                }
+                match rule.block {
+                    0 => FloodOutcome::Throttled { begins },
+                    _ => FloodOutcome::Unproven { begins },
+                }
             }
             RequestJudgement::Starts { throttled } => {
                 if throttled {
@@ -283,6 +320,23 @@ impl FloodTable {
         entry.block(block.reason, term, block.times, block.ways);
         self.blocked.mark(line, true);
         Ok(ended)
+    }
+
+    /// A source has proven itself, so its class is decided anew. A block stays as it is.
+    pub fn reclassify(&self, source: Prefix) {
+        if let Some((_, mut entry)) = self.find(source) {
+            if !entry.tally.has_term() {
+                entry.generation = 0;
+            }
+        }
+    }
+
+    /// Ends the block of a source; how often it was blocked stays known.
+    pub fn lift(&self, source: Prefix) {
+        if let Some((line, mut entry)) = self.find(source) {
+            self.end(&mut entry);
+            self.blocked.mark(line, false);
+        }
     }
 
     /// Forgets all that is known of the sources in a prefix, or of all, and lifts their

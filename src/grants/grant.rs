@@ -48,3 +48,11 @@ pub struct Grant {
     /// What the giver has said of it, at most [`MAX_NOTE`] bytes.
     pub note: Vec<u8>,
 }
+
+impl Grant {
+    /// One that begins at `now` and lasts so many seconds, without a note.
+    pub fn new(company: &[u8], source: Prefix, by: GrantedBy, now: u64, seconds: u32) -> Self {
+        let (since, until) = (now, now + u64::from(seconds) * 1000);
+        Grant { company: company.to_vec(), source, since, until, used: 0, by, note: Vec::new() }
+    }
+}

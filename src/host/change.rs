@@ -90,8 +90,8 @@ fn check_at_run_time(index: usize, text: &str) -> Result<(), String> {
 pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
     let order = state.changing.lock();
     let before = match at::is_auth(index) {
-        true => Before::Auth(apply_auth(state, index, value)?),
-        false => Before::Flood(apply_flood(state, index, value)?),
+        true => Before::Auth(apply_auth(state, index, value)?.into()),
+        false => Before::Flood(apply_flood(state, index, value)?.map(Box::new)),
     };
     state.values.set(index, value);
     if let Some(desk) = state.desk.as_ref().filter(|_| at::is_cluster(index)) {
@@ -108,8 +108,8 @@ pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
 
 /// The rules before a change; None if the change left them as they were.
 enum Before {
-    Auth(auth::Rules),
-    Flood(Option<flood::Rules>),
+    Auth(Box<auth::Rules>),
+    Flood(Option<Box<flood::Rules>>),
 }
 
 fn apply_flood(state: &State, index: usize, value: &Value) -> Result<Option<flood::Rules>, String> {

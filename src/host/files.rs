@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
@@ -221,6 +221,34 @@ pub fn open_trusted(path: &Path) -> Result<Option<File>, String> {
         return Err(format!("others may write to it (mode {mode:o}): chmod go-w"));
     }
     Ok(Some(file))
+}
+
+/// The bytes of a file to which only we and root can write; None if there is none.
+///
+/// # Errors
+/// What is wrong with it, for example more than `most` bytes.
+pub fn read_trusted(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
+    let Some(file) = open_trusted(path)? else { return Ok(None) };
+    let cannot = |e: io::Error| format!("it cannot be read: {e}");
+    let size = file.metadata().map_err(cannot)?.len();
+    if size > most {
+        return Err(format!("it has {size} bytes, more than {most}"));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(size).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(Some(bytes))
+}
+
+/// Whether a file begins with these bytes, is empty, or is not there.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn begins_with(path: &Path, magic: &[u8]) -> Result<bool, String> {
+    let mut begin = Vec::new();
+    if let Some(file) = open_trusted(path)? {
+        let _ = file.take(magic.len() as u64).read_to_end(&mut begin);
+    }
+    Ok(begin.is_empty() || begin == magic)
 }
 
 /// A user by name, where `/etc/passwd` knows it.

@@ -12,11 +12,11 @@ use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
 use super::process::blocks_keeper::Loaded;
-use super::process::{blocks_keeper, loader, recorder, warden};
+use super::process::{blocks_keeper, loader, recorder, uses_keeper, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
-use super::script::{auth, calls, flags, flood, grants, restored, sources};
+use super::script::{auth, calls, flags, flood, grants, restored, scanner, sources};
 use super::settings::{ClusterSettings, Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
@@ -145,6 +145,10 @@ impl Module for Sipwarden {
         auth::auth_ok(message, aor)
     }
 
+    fn scanner_check(message: Message<'_>) -> Verdict {
+        scanner::scanner_check(message)
+    }
+
     fn grant(message: Message<'_>, company: &[u8], seconds: &[u8]) -> Verdict {
         grants::grant(message, company, seconds)
     }
@@ -160,6 +164,10 @@ impl Module for Sipwarden {
 
     fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict {
         calls::cc_limit(call, company, flags, scopes)
+    }
+
+    fn dialog_request(message: Message<'_>) {
+        flood::dialog_request(message);
     }
 
     fn dialog_event(event: DialogEvent, dialog: DialogId) {
@@ -250,6 +258,7 @@ fn start() -> Result<(), String> {
         ));
     }
     fallback::start(state)?;
+    uses_keeper::load(state);
     if let Some(path) = state.values.flood_persist() {
         match blocks_keeper::load(state, &path) {
             Ok(Loaded { blocks, bans, grants }) => log::info(format_args!(

@@ -24,10 +24,12 @@ pub struct LeaseInfo {
     pub emergency: bool,
     /// Whether it is counted; a released lease waits for its dialog to go.
     pub live: bool,
-    /// Seconds since 1970.
-    pub started: u64,
-    /// Seconds since 1970 at which it must end.
-    pub ends: Option<u64>,
+    /// When it began, in s of [`super::Call::began`]'s clock.
+    pub started: i64,
+    /// When it must end, by the same clock.
+    pub ends: Option<i64>,
+    /// It had to end before, and a BYE to both ends could not be sent.
+    pub is_stuck: bool,
 }
 
 impl LeaseInfo {

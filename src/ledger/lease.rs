@@ -3,17 +3,17 @@
 use super::scope::{Direction, SCOPES};
 use super::{Call, DialogId};
 use crate::shm::Record;
-use crate::shm::atomic::Ordering::Relaxed;
+use crate::shm::atomic::{Ordering::Relaxed, keep_order};
 
 /// Words of a lease record:
 ///
 /// ```text
 /// 0       next in the chain (low half; the pool's while the record is free) |
-///         start, seconds since 1970 << 32
+///         start, s of a clock that never steps back, signed << 32
 /// 1       dialog
 /// 2       flags | length of the Call-ID << 8 | generation << 32
 /// 3       hash of the whole Call-ID
-/// 4       the INVITE's name (low half) | when it must end, seconds since 1970 << 32
+/// 4       the INVITE's name (low half) | when it must end, as its start, 0 for never << 32
 /// 5..11   slots of 32 bits, one for each scope: position of its record + 1 (28 bits), the
 ///         directions in which the call counts there; those that are used come first
 /// 11..19  the Call-ID, cut after 64 bytes, for listings
@@ -37,6 +37,8 @@ const OUTBOUND: u64 = 1 << 3;
 const SUSPECT: u64 = 1 << 4;
 /// The record is a lease, not free.
 const USED: u64 = 1 << 5;
+/// It had to end, and a BYE to both ends could not be sent.
+const STUCK: u64 = 1 << 6;
 const LENGTH_SHIFT: u32 = 8;
 const UPPER: u64 = !0xffff_ffff;
 
@@ -113,6 +115,17 @@ fn link(next: Option<u32>) -> u64 {
     next.map_or(0, |position| u64::from(position) + 1)
 }
 
+/// A time in s as half a word: 68 years on either side of the clock's start.
+fn seconds(time: i64) -> u64 {
+    let bound = |time: i64| time.clamp(i32::MIN.into(), i32::MAX.into());
+    u64::from(bound(time) as i32 as u32)
+}
+
+/// The time in the upper half of a word.
+fn upper(word: u64) -> i64 {
+    i64::from((word >> 32) as u32 as i32)
+}
+
 /// Typed access to a record; the caller holds the lock of the dialog's bucket.
 #[derive(Clone, Copy)]
 pub(super) struct Lease<'a>(pub &'a Record<WORDS>);
@@ -134,8 +147,7 @@ impl Lease<'_> {
         record[2].store(generation | length | direction | emergency | USED, Relaxed);
         record[3].store(call_id_hash, Relaxed);
         record[4].store(u64::from(call.invite), Relaxed);
-        let started = u32::try_from(call.now).unwrap_or(u32::MAX);
-        record[0].store(u64::from(started) << 32 | link(next), Relaxed);
+        record[0].store(seconds(call.began) << 32 | link(next), Relaxed);
         self.clear_slots();
         let mut shown = [0u8; CALL_ID_BYTES];
         shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
@@ -238,17 +250,20 @@ impl Lease<'_> {
         let Some(word) = self.0.get(SLOTS + number / 2).filter(|_| number < SCOPES) else { return };
         let shift = 32 * (number as u32 % 2);
         let kept = word.load(Relaxed) & !(0xffff_ffff << shift);
+        keep_order();
         word.store(kept | u64::from(slot.bits()) << shift, Relaxed);
     }
 
     pub fn clear_slots(self) {
+        keep_order();
         let words = self.0.iter().skip(SLOTS).take(CALL_ID - SLOTS);
         words.for_each(|word| word.store(0, Relaxed));
+        keep_order();
     }
 
-    /// Seconds since 1970 at which the call must end; 0: whenever it likes.
-    pub fn ends(self) -> u64 {
-        self.0[4].load(Relaxed) >> 32
+    /// When the call must end, as [`Lease::started`]; None: whenever it likes.
+    pub fn ends(self) -> Option<i64> {
+        Some(upper(self.0[4].load(Relaxed))).filter(|end| *end != 0)
     }
 
     /// The call may last at most so many seconds; 0 is off.
@@ -256,20 +271,31 @@ impl Lease<'_> {
         if longest == 0 {
             return;
         }
-        let end = self.started().saturating_add(longest.into()).min(u32::MAX.into());
-        let before = self.ends();
-        if before == 0 || end < before {
-            self.set_ends(end);
+        let end = self.started().saturating_add(longest.into());
+        if self.ends().is_none_or(|before| end < before) {
+            self.set_ends(Some(end));
         }
     }
 
-    pub fn set_ends(self, end: u64) {
+    pub fn set_ends(self, end: Option<i64>) {
         let invite = self.0[4].load(Relaxed) & !UPPER;
+        // The one end that would read as none is a second later.
+        let end = end.map_or(0, |end| seconds(if end == 0 { 1 } else { end }));
         self.0[4].store(invite | end << 32, Relaxed);
     }
 
-    pub fn started(self) -> u64 {
-        self.0[0].load(Relaxed) >> 32
+    /// In s of [`Call::began`]'s clock.
+    pub fn started(self) -> i64 {
+        upper(self.0[0].load(Relaxed))
+    }
+
+    /// Whether its end was tried, and could not be brought about.
+    pub fn is_stuck(self) -> bool {
+        self.flag(STUCK)
+    }
+
+    pub fn set_stuck(self) {
+        self.set_flag(STUCK, true);
     }
 
     /// Whether an initial INVITE is another one than that of the lease.

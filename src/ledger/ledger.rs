@@ -12,7 +12,7 @@ use super::limit::{Calls, Rate};
 use super::rate::{RateOf, seconds};
 use super::scope::{Direction, Few, SCOPES, Scope, ScopeKind, USUAL};
 use super::scopes::{Change, Key, Locks, Scopes};
-use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::shm::atomic::{AtomicU64, Ordering::Relaxed, keep_order};
 use crate::shm::{Area, Buckets, Locked, Pool, Record, takeovers};
 
 /// All leases and scopes, in shared memory.
@@ -236,20 +236,28 @@ impl Ledger {
     }
 
     /// The lease in a record, if its call is live and must have ended by `now`, in
-    /// seconds since 1970. Costs one look where that is not so.
-    pub fn overdue(&self, position: u32, now: u64) -> Option<LeaseInfo> {
-        let is_over = |ends: u64| ends != 0 && ends <= now;
+    /// s of [`super::Call::began`]'s clock. Costs one look where that is not so.
+    pub fn overdue(&self, position: u32, now: i64) -> Option<LeaseInfo> {
+        let is_over = |ends: Option<i64>| ends.is_some_and(|ends| ends <= now);
         if !is_over(Lease(self.leases.get(position)?).ends()) {
             return None;
         }
-        self.at(position).filter(|info| info.live && info.ends.is_some_and(is_over))
+        self.at(position).filter(|info| info.live && is_over(info.ends))
+    }
+
+    /// A call that had to end could not be ended: it must end at `until`.
+    pub fn postpone_end(&self, dialog: DialogId, until: i64) {
+        self.with_lease(dialog, |lease| {
+            lease.set_ends(Some(until));
+            lease.set_stuck();
+        });
     }
 
     /// The call may last as long as it likes. Whether it had an end before.
     pub fn clear_end(&self, dialog: DialogId) -> bool {
         self.with_lease(dialog, |lease| {
-            let had_end = lease.ends() != 0;
-            lease.set_ends(0);
+            let had_end = lease.ends().is_some();
+            lease.set_ends(None);
             had_end
         })
         .unwrap_or(false)
@@ -315,7 +323,8 @@ impl Ledger {
             emergency: lease.is_emergency(),
             live: lease.is_live(),
             started: lease.started(),
-            ends: Some(lease.ends()).filter(|ends| *ends != 0 && !lease.is_emergency()),
+            ends: lease.ends().filter(|_| !lease.is_emergency()),
+            is_stuck: lease.is_stuck(),
         }
     }
 
@@ -357,6 +366,7 @@ impl Ledger {
         // First: a process that dies in between leaves counts that are too high, not some
         // that are taken out twice.
         self.set_live(lease, false);
+        keep_order();
         self.change(lease, Change::one_less(lease.is_emergency()));
     }
 
@@ -365,8 +375,10 @@ impl Ledger {
     pub(super) fn becomes_emergency(&self, lease: Lease<'_>) -> bool {
         let becomes = !lease.is_emergency();
         if becomes {
-            lease.set_emergency();
+            // First: a process that dies in between leaves counts that are too high.
             self.change(lease, Change::EMERGENCY);
+            keep_order();
+            lease.set_emergency();
         }
         becomes
     }
@@ -393,7 +405,7 @@ impl Ledger {
             ..=USUAL => self.detach_in::<USUAL>(lease),
             _ => self.detach_in::<SCOPES>(lease),
         }
-        lease.set_ends(0);
+        lease.set_ends(None);
     }
 
     fn detach_in<const N: usize>(&self, lease: Lease<'_>) {
@@ -465,8 +477,8 @@ mod tests {
             invite: 1,
             direction: Direction::Any,
             emergency: false,
-            now: 1,
             came: 0,
+            began: 1,
         };
         let wanted = [Wanted::new(ScopeKind::COMPANY, b"c", 0)];
         assert_eq!(ledger.take(&call, &wanted, Enforcement::Full).outcome, Outcome::Counted);

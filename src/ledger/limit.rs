@@ -9,7 +9,8 @@ use crate::limiter::Counting;
 ///
 /// No call is refused of a source that sends at most [`Rate::calls`] in every window, and
 /// no span of 13/14 of a window, less one tick of the clock, admits more; 12/14 where calls
-/// are judged after later ones, by up to a slice.
+/// are judged after later ones, by up to a slice. A call that is judged a whole window after it
+/// came passes besides, and is not counted.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Rate {
@@ -214,6 +215,15 @@ impl Enforcement {
                 Enforcement::Reserved => limit.reserved > 0,
                 Enforcement::Monitor | Enforcement::Off | Enforcement::Within => false,
             }
+    }
+
+    /// The same for a call that was told to be an emergency before.
+    pub(super) fn of_emergency(self) -> Self {
+        match self {
+            Enforcement::Full => Enforcement::Reserved,
+            Enforcement::Monitor => Enforcement::Off,
+            other => other,
+        }
     }
 
     pub(super) fn judges_rates(self) -> bool {

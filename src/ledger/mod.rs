@@ -61,10 +61,10 @@ pub struct Call<'a> {
     pub invite: u32,
     /// An emergency: it may use reserved slots.
     pub emergency: bool,
-    /// Seconds since 1970.
-    pub now: u64,
     /// When it came, in ms of a clock that never steps back. Only rates look at it.
     pub came: u64,
+    /// When the call began, in s of the same clock; below 0: before that clock did.
+    pub began: i64,
 }
 
 impl Call<'_> {
@@ -75,7 +75,7 @@ impl Call<'_> {
         direction: Direction::Any,
         invite: 0,
         emergency: false,
-        now: 0,
         came: 0,
+        began: 0,
     };
 }

@@ -46,6 +46,8 @@ pub struct Taken {
     pub second_company: bool,
     /// It counted before, and is an emergency from now on.
     pub became_emergency: bool,
+    /// It counted before, and is an emergency.
+    pub is_emergency: bool,
     /// It was counted without knowing what other nodes have.
     pub alone: bool,
 }
@@ -61,6 +63,7 @@ impl Taken {
             first_company: false,
             second_company: false,
             became_emergency: false,
+            is_emergency: false,
             alone: false,
         }
     }

@@ -1,7 +1,6 @@
 //! How the record of a scope is laid out.
 
 use super::scope::Direction;
-use crate::shm::Record;
 
 /// Words of a scope record:
 ///
@@ -30,7 +29,7 @@ const _: () = assert!(COUNTS + Direction::ALL.len() == REFS && REFS + 1 == WINDO
 const _: () = assert!(WINDOWS + 1 == NAME && NAME + NAME_BYTES / 8 == RATES);
 const _: () = assert!(RATES + Direction::ALL.len() * RATE_WORDS == WORDS);
 #[cfg(not(shuttle))]
-const _: () = assert!(size_of::<Record<WORDS>>() % 64 == 0);
+const _: () = assert!(size_of::<crate::shm::Record<WORDS>>() % 64 == 0);
 
 pub(super) fn halves(word: u64) -> (u32, u32) {
     (word as u32, (word >> 32) as u32)

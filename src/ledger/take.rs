@@ -57,7 +57,11 @@ impl Ledger {
         let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
         if let Some(lease) = live.filter(|_| existing != Some(Outcome::Duplicate)) {
             taken.became_emergency = call.emergency && self.becomes_emergency(lease);
-            attempt.emergency = lease.is_emergency();
+            if lease.is_emergency() {
+                attempt.emergency = true;
+                attempt.enforcement = enforcement.of_emergency();
+                taken.is_emergency = true;
+            }
         }
         if let Some(outcome) = existing {
             taken.outcome = outcome;

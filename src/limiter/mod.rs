@@ -24,4 +24,4 @@ pub use rules::{Field, ParsedClass, Rule, Rules, Settings, Values};
 pub use shared::{RulesCopy, SharedRules};
 pub use tally::Tally;
 pub use term::{LONGEST_TERM, Reason, Term, UNITS_PER_SECOND, units};
-pub use window::{Counting, SLICES, Slice, Window};
+pub use window::{Counting, EvictionRank, SLICES, Slice, Window};

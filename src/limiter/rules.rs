@@ -36,6 +36,11 @@ pub trait Values: Pod + Debug + PartialEq + Send {
         self
     }
 
+    /// What of that decides the class of a source.
+    fn class_basis(_common: &Self::Common) -> u32 {
+        0
+    }
+
     /// Whether what is set for all classes says that nothing is refused.
     fn are_monitored(_common: &Self::Common) -> bool {
         false
@@ -212,7 +217,8 @@ impl<V: Values> Rules<V> {
 
     /// The rules of `settings`, which come after `previous`.
     pub fn new(settings: &Settings<V>, previous: &Self) -> Self {
-        let same = settings.company_sources == previous.company_sources;
+        let same = settings.company_sources == previous.company_sources
+            && V::class_basis(&settings.common) == V::class_basis(&previous.common);
         let mut rules = Rules {
             version: previous.version.wrapping_add(1),
             monitor: settings.monitor | u32::from(V::are_monitored(&settings.common)),

@@ -26,22 +26,33 @@ pub enum Reason {
     Failures,
     /// An operator has set the term.
     Manual,
+    /// A source has failed to authenticate for too many AoRs.
+    Spraying,
 }
 
 impl Reason {
+    /// In the order of their numbers.
+    pub const ALL: [Reason; 4] =
+        [Reason::Flood, Reason::Failures, Reason::Manual, Reason::Spraying];
+
     /// As listings print it.
     pub const fn name(self) -> &'static str {
         match self {
             Reason::Flood => "flood",
             Reason::Failures => "failures",
             Reason::Manual => "manual",
+            Reason::Spraying => "spraying",
         }
     }
 
     /// The reverse of [`Reason::name`].
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Reason::Flood, Reason::Failures, Reason::Manual];
-        all.into_iter().find(|reason| reason.name() == name)
+        Reason::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// The reverse of `reason as u32`.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Reason::ALL.get(number as usize).copied()
     }
 
     /// Whether a source of this class is refused: only an operator refuses an exempt one.

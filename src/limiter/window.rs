@@ -83,18 +83,17 @@ impl Counting {
     }
 
     /// As [`Counting::count`], where an event may be counted after later ones. Also returns the
-    /// slice of its own time, for [`Window::add_in`]: the oldest one, if the event is from
-    /// before the window. The caller keeps the window's length.
-    pub fn count_in(&self, window: &mut Window, now: u64) -> (u32, Slice) {
+    /// slice of its own time, for [`Window::add_in`]. None: the event is from before the window,
+    /// so it has nothing in common with what is counted there. The caller keeps the window's
+    /// length.
+    pub fn count_in(&self, window: &mut Window, now: u64) -> Option<(u32, Slice)> {
         let to = self.slicing.at(now);
         let behind = ahead(to, window.newest);
         if ahead(window.newest, to) <= behind {
             window.advance(to);
-            return (window.sum(), Slice(to));
+            return Some((window.sum(), Slice(to)));
         }
-        // The place after the newest slice is that of the oldest one.
-        let late = if (behind as usize) < SLICES { to } else { window.newest + 1 };
-        (window.sum(), Slice(late))
+        ((behind as usize) < SLICES).then(|| (window.sum(), Slice(to)))
     }
 
     /// Length of the window in ms.
@@ -320,13 +319,16 @@ mod tests {
         let mut window = Window::NONE;
         counting.restart(&mut window, &mut 0, 10_050, 1);
         let mut count = |now| {
-            let (events, slice) = counting.count_in(&mut window, now);
+            let (events, slice) = counting.count_in(&mut window, now)?;
             window.add_in(slice);
-            events
+            Some(events)
         };
-        assert_eq!([9_850, 5_000, 10_050].map(&mut count), [1, 2, 3]);
-        // The event of 5 s goes first, that of 9.85 s two slices before those of 10.05 s.
-        assert_eq!([10_160, 11_160, 11_260, 11_460].map(&mut count), [3, 4, 4, 3]);
+        // That of 8.75 s is in the oldest slice; of those of the window before none counts.
+        let came = [9_850, 8_750, 8_650, 5_000, 10_050].map(&mut count);
+        assert_eq!(came, [Some(1), Some(2), None, None, Some(3)]);
+        // It goes first, that of 9.85 s two slices before those of 10.05 s.
+        let came = [10_160, 11_160, 11_260, 11_460].map(&mut count);
+        assert_eq!(came, [Some(3), Some(4), Some(4), Some(3)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Brute force protection: verdicts for the script.
 
 use crate::auth::AuthOutcome;
+use crate::spraying::Failure;
 use crate::verdict::Verdict;
 
 /// The function that was called.
@@ -11,6 +12,7 @@ pub enum AuthFunction {
     Failed {
         /// Whether the request has any.
         credentials: bool,
+        failure: Failure,
     },
     Succeeded,
 }
@@ -19,7 +21,7 @@ pub fn auth_verdict(asked: AuthFunction, outcome: AuthOutcome) -> Verdict {
     match outcome {
         AuthOutcome::Clear => match asked {
             AuthFunction::Succeeded => Verdict::AuthCleared,
-            AuthFunction::Failed { credentials: false } => Verdict::AuthChallenge,
+            AuthFunction::Failed { credentials: false, .. } => Verdict::AuthChallenge,
             _ => Verdict::AuthClear,
         },
         AuthOutcome::Exempt => Verdict::Exempt,
@@ -45,10 +47,11 @@ mod tests {
 
     #[test]
     fn each_function_has_its_own_word_for_all_is_well() {
+        let challenge = AuthFunction::Failed { credentials: false, failure: Failure::Password };
         let clear = |asked| auth_verdict(asked, AuthOutcome::Clear);
         assert_eq!(clear(AuthFunction::Check), Verdict::AuthClear);
         assert_eq!(clear(AuthFunction::Succeeded), Verdict::AuthCleared);
-        assert_eq!(clear(AuthFunction::Failed { credentials: false }), Verdict::AuthChallenge);
+        assert_eq!(clear(challenge), Verdict::AuthChallenge);
         for refusal in [AuthOutcome::Started, AuthOutcome::Banned] {
             let verdict = auth_verdict(AuthFunction::Check, refusal);
             assert!(verdict.code() < 0);

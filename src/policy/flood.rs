@@ -31,6 +31,9 @@ pub fn flood_verdict(outcome: &FloodOutcome) -> Verdict {
         FloodOutcome::Started { .. } => Verdict::FloodStarted,
         FloodOutcome::Blocked { .. } => Verdict::FloodBlocked,
         FloodOutcome::Throttled { .. } => Verdict::FloodThrottled,
+        FloodOutcome::Unproven { .. } => Verdict::FloodUnproven,
+        FloodOutcome::OverBudget { silent: false, .. } => Verdict::FloodBudget,
+        FloodOutcome::OverBudget { silent: true, .. } => Verdict::FloodBudgetSilent,
     }
 }
 

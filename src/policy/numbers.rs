@@ -10,6 +10,8 @@ pub struct Numbers {
     pub scopes: [Option<(u32, u32)>; 3],
     /// The limit that the verdict names.
     pub hit: Option<Hit>,
+    /// The call was told to be an emergency, by this question or by one before.
+    pub emergency: bool,
 }
 
 /// A limit that refused a call, or that the call exceeds although it was counted.
@@ -55,11 +57,12 @@ impl Hit {
 
 impl Numbers {
     /// The verdict is about no call.
-    pub const NONE: Self = Numbers { scopes: [None; 3], hit: None };
+    pub const NONE: Self = Numbers { scopes: [None; 3], hit: None, emergency: false };
 
     /// What an attempt to count a call saw.
     pub fn new(wanted: &[Wanted<'_>], taken: &Taken) -> Self {
-        let mut numbers = Numbers { hit: Hit::new(wanted, taken), ..Self::NONE };
+        let (hit, emergency) = (Hit::new(wanted, taken), taken.is_emergency);
+        let mut numbers = Numbers { hit, emergency, ..Self::NONE };
         for (want, calls) in wanted.iter().zip(&taken.counts) {
             if let Some(slot) = numbers.scopes.get_mut(want.scope.kind.number()) {
                 *slot = calls.map(|calls| (calls.any, want.limit.calls));

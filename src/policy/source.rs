@@ -1,5 +1,7 @@
 //! Authorized ranges: may this company's user send from this address?
 
+use std::num::NonZeroU32;
+
 use crate::address::{Address, Prefix};
 use crate::countries::{CountryCode, countries_of};
 use crate::snapshot::{CompanyView, View};
@@ -11,12 +13,14 @@ use crate::verdict::Verdict;
 pub struct SourceDecision {
     pub verdict: Verdict,
     pub range: Option<Prefix>,
+    /// Place of the range among those of all companies, from 1.
+    pub place: Option<NonZeroU32>,
     pub country: Option<CountryCode>,
 }
 
 impl From<Verdict> for SourceDecision {
     fn from(verdict: Verdict) -> Self {
-        SourceDecision { verdict, range: None, country: None }
+        SourceDecision { verdict, range: None, place: None, country: None }
     }
 }
 
@@ -42,8 +46,9 @@ pub fn check_source(
     if !company.ip_filter() {
         return Verdict::FilterOff.into();
     }
-    if let Some(range) = company.range_of(source) {
-        return SourceDecision { range: Some(range), ..Verdict::GrantedRange.into() };
+    if let Some((place, range)) = company.locate(source) {
+        let (range, place) = (Some(range), NonZeroU32::new(place.wrapping_add(1)));
+        return SourceDecision { range, place, ..Verdict::GrantedRange.into() };
     }
     match company.country_granted(source) {
         Some(country) => {

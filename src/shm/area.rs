@@ -3,6 +3,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU16;
 
 use once_cell::sync::OnceCell;
 
@@ -114,6 +115,20 @@ impl Area {
         self.len == 0
     }
 
+    /// The atomic at an offset; None if it is not inside, or the offset is odd.
+    ///
+    /// # Safety
+    /// While the result lives, these two bytes are accessed as atomics only.
+    #[inline]
+    pub unsafe fn atomic(&self, offset: usize) -> Option<&AtomicU16> {
+        if offset >= self.len || offset % 2 != 0 {
+            return None;
+        }
+        // SAFETY: inside the mapping, whose length is even, and aligned, as its base is; any
+        // bytes are a value; the caller keeps other accesses away.
+        Some(unsafe { self.base.add(offset).cast().as_ref() })
+    }
+
     /// A part of it; None if it is not inside.
     pub fn part(&self, offset: usize, len: usize) -> Option<Part<'_>> {
         let end = offset.checked_add(len)?;
@@ -135,6 +150,29 @@ pub struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// A part of it; None if it is not inside.
+    pub fn part(self, offset: usize, len: usize) -> Option<Part<'a>> {
+        if offset.checked_add(len)? > self.len {
+            return None;
+        }
+        // SAFETY: offset is inside the mapping.
+        Some(Part { base: unsafe { self.base.add(offset) }, len, area: PhantomData })
+    }
+
+    /// The part as atomics; empty if it is not aligned.
+    ///
+    /// # Safety
+    /// While the slice lives, the part is accessed as atomics only.
+    pub unsafe fn atomics(self) -> &'a [AtomicU16] {
+        let base: *const AtomicU16 = self.base.as_ptr().cast();
+        if !base.is_aligned() {
+            return &[];
+        }
+        // SAFETY: inside the mapping, aligned, any bytes are a value; the caller keeps other
+        // accesses away.
+        unsafe { std::slice::from_raw_parts(base, self.len / size_of::<AtomicU16>()) }
+    }
+
     /// The bytes.
     ///
     /// # Safety

@@ -23,11 +23,13 @@ pub use area::{Area, page_size};
 pub use bitset::{BitSet, bits};
 pub use bucket::{Buckets, Locked, LockedSet};
 pub use futex::{Bell, futex_wait, futex_wake};
-pub use mutex::{RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, on_long_wait, takeovers};
+pub use mutex::{
+    RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, count_takeover, on_long_wait, takeovers,
+};
 pub use owner::process_id;
 pub use pool::{Pool, Record};
 pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
 pub use reader::{NoReader, own_reader};
 pub use ring::Ring;
-pub use store::{Pinned, PublishError, Published, SnapshotStore, Writer};
+pub use store::{Generation, Pinned, PublishError, Published, SnapshotStore, Writer};
 pub use text::SharedText;

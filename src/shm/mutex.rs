@@ -21,9 +21,9 @@ use super::atomic::AtomicU64;
 use super::atomic::{AtomicU32, Ordering::*};
 #[cfg(not(shuttle))]
 use super::futex::{futex_wait, futex_wake};
-use super::owner::{id_of, own_process};
 #[cfg(not(shuttle))]
-use super::owner::{is_gone, is_unknown};
+use super::owner::is_unknown;
+use super::owner::{id_of, is_gone, own_process};
 
 /// Set while there may be waiters; the rest of the word names the owner.
 const WAITERS: u32 = 1 << 31;
@@ -66,8 +66,12 @@ pub fn takeovers() -> u64 {
     0
 }
 
+#[cfg(shuttle)]
+pub fn count_takeover() {}
+
+/// Counts one, also where what a lock protects was left half done with the lock free.
 #[cfg(not(shuttle))]
-fn count_takeover() {
+pub fn count_takeover() {
     if let Some(all) = TAKEOVERS.get() {
         all.fetch_add(1, Relaxed);
     }
@@ -156,6 +160,12 @@ impl RawSharedMutex {
     /// Pid of the process that has the lock, 0 if it is free.
     pub fn owner(&self) -> u32 {
         id_of(self.0.load(Relaxed))
+    }
+
+    /// Whether the process that has the lock has ended. Where none has it this costs a look.
+    pub fn is_left(&self) -> bool {
+        let owner = self.0.load(Relaxed) & !WAITERS;
+        owner != 0 && is_gone(owner)
     }
 
     /// Takes the lock; false if `timeout` passes before.

@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((taken.as_slice(), pool.live()), (&[0, 1, 2, 3, 4][..], 5));
         // What an owner leaves in the word of the list is not taken for a length.
         pool.get(1).unwrap()[0].store(u64::MAX, Relaxed);
-        [1, 3, 4].map(|position| pool.give(position));
+        [1, 3, 4].into_iter().for_each(|position| pool.give(position));
         assert_eq!((pool.live(), pool.take(), pool.live()), (2, Some(4), 3));
         pool.repair(&[true, false, false, false, true]);
         assert_eq!((pool.live(), pool.take(), pool.live()), (2, Some(3), 3));

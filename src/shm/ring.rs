@@ -1,20 +1,25 @@
 //! A bounded queue from many processes to one.
 //!
-//! After D. Vyukov's bounded queue (2011): each slot counts its turns, so a producer takes a
-//! slot with one exchange and never waits. A full queue takes no more items; those that are
-//! lost are counted. All zero is an empty queue.
+//! After D. Vyukov's bounded queue (2011): each slot counts its laps, so a producer takes a
+//! slot with one exchange and never waits. The exchange leaves the producer's name in the
+//! slot: one that dies before its item is whole does not stop the queue. A full queue takes no
+//! more items; those that are lost are counted. All zero is an empty queue.
 
 use std::io;
 
 use super::area::Area;
 use super::atomic::{AtomicU64, Ordering::*};
+use super::owner::{is_gone, own_process};
 
-/// A slot: turn, then the words. Its turn is 2 * lap while it is free for that lap, and one
-/// more with an item in it.
+/// A slot: its state, then the words. The state has the lap in its upper half, below it 0 for
+/// free, the owner's word of the producer that writes the item, or [`WHOLE`].
 struct Slot<'a> {
-    turn: &'a AtomicU64,
+    state: &'a AtomicU64,
     words: &'a [AtomicU64],
 }
+
+/// The item can be read.
+const WHOLE: u64 = u32::MAX as u64;
 
 /// A queue of items of `WORDS` words.
 pub struct Ring<const WORDS: usize> {
@@ -37,8 +42,13 @@ impl<const WORDS: usize> Ring<WORDS> {
 
     fn slot(&self, position: u64) -> Option<Slot<'static>> {
         let at = (position % self.capacity) as usize * (WORDS + 1);
-        let (turn, words) = self.slots.get(at..at + WORDS + 1)?.split_first()?;
-        Some(Slot { turn, words })
+        let (state, words) = self.slots.get(at..at + WORDS + 1)?.split_first()?;
+        Some(Slot { state, words })
+    }
+
+    /// The state of a position's slot while it is free.
+    fn free_at(&self, position: u64) -> u64 {
+        (position / self.capacity) << 32
     }
 
     fn end(&self, number: usize) -> Option<&'static AtomicU64> {
@@ -50,23 +60,20 @@ impl<const WORDS: usize> Ring<WORDS> {
         let mut position = head.load(Relaxed);
         loop {
             let Some(slot) = self.slot(position) else { return false };
-            let lap = position / self.capacity;
-            let turn = slot.turn.load(Acquire);
-            if turn < 2 * lap {
+            let free = self.free_at(position);
+            let own = free | u64::from(own_process());
+            let taken = slot.state.compare_exchange(free, own, Acquire, Relaxed);
+            if taken.is_err_and(|seen| seen < free) {
                 return false;
             }
-            if turn > 2 * lap {
-                position = head.load(Relaxed);
-                continue;
+            // Whoever took the slot may be stopped, or dead: others move the end on too.
+            let moved = head.compare_exchange(position, position + 1, Relaxed, Relaxed);
+            if taken.is_ok() {
+                slot.words.iter().zip(item).for_each(|(to, from)| to.store(*from, Relaxed));
+                slot.state.store(free | WHOLE, Release);
+                return true;
             }
-            match head.compare_exchange(position, position + 1, Relaxed, Relaxed) {
-                Ok(_) => {
-                    slot.words.iter().zip(item).for_each(|(to, from)| to.store(*from, Relaxed));
-                    slot.turn.store(2 * lap + 1, Release);
-                    return true;
-                }
-                Err(seen) => position = seen,
-            }
+            position = moved.map_or_else(|seen| seen, |before| before + 1);
         }
     }
 
@@ -77,20 +84,35 @@ impl<const WORDS: usize> Ring<WORDS> {
         end.saturating_sub(read) < room && self.push(item)
     }
 
-    /// Takes the oldest item out. One process at a time may call this.
+    /// Takes the oldest item out. One process at a time may call this. Items of producers
+    /// that have died while they wrote them are lost.
     pub fn pop(&self) -> Option<[u64; WORDS]> {
         let tail = self.end(1)?;
-        let position = tail.load(Relaxed);
-        let slot = self.slot(position)?;
-        let lap = position / self.capacity;
-        if slot.turn.load(Acquire) != 2 * lap + 1 {
-            return None;
+        loop {
+            let position = tail.load(Relaxed);
+            let slot = self.slot(position)?;
+            let free = self.free_at(position);
+            let state = slot.state.load(Acquire);
+            if state <= free {
+                return None;
+            }
+            let owner = (state - free) as u32;
+            let is_whole = u64::from(owner) == WHOLE;
+            // One that is only stopped would write into a later item.
+            if !is_whole && !is_gone(owner) {
+                return None;
+            }
+            let mut item = [0; WORDS];
+            item.iter_mut().zip(slot.words).for_each(|(to, from)| *to = from.load(Relaxed));
+            slot.state.store(self.free_at(position + self.capacity), Release);
+            tail.store(position + 1, Relaxed);
+            if is_whole {
+                return Some(item);
+            }
+            // It may have died before the end was moved on.
+            let _ = self.end(0)?.compare_exchange(position, position + 1, Relaxed, Relaxed);
+            self.lose(1);
         }
-        let mut item = [0; WORDS];
-        item.iter_mut().zip(slot.words).for_each(|(to, from)| *to = from.load(Relaxed));
-        slot.turn.store(2 * (lap + 1), Release);
-        tail.store(position + 1, Relaxed);
-        Some(item)
     }
 
     /// How many items were ever put in, and taken out.

@@ -2,10 +2,10 @@
 //!
 //! Generation g is in half g % 2. A half is written again only when it has no readers left.
 //! After a publication the retired half gives its pages back as soon as its last reader has
-//! left.
+//! left. Behind a snapshot is an array of marks, which readers may set.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::*};
 use std::time::{Duration, Instant};
 
 use parking_lot::lock_api::MutexGuard;
@@ -23,6 +23,8 @@ struct Control {
     publication: Publication,
     /// Bytes of the snapshot in each half.
     lens: [AtomicU64; 2],
+    /// Marks behind it.
+    marks: [AtomicU64; 2],
     writer: SharedMutex<u8>,
 }
 
@@ -47,6 +49,12 @@ pub struct Pinned<'a> {
     store: &'a SnapshotStore,
     reader: Reader,
     generation: u64,
+}
+
+/// A snapshot and its marks.
+pub struct Generation<'a> {
+    pub bytes: &'a [u8],
+    pub marks: &'a [AtomicU16],
 }
 
 /// A publication that succeeded.
@@ -122,8 +130,23 @@ impl SnapshotStore {
     }
 
     fn len_of(&self, generation: u64) -> &AtomicU64 {
-        let [even, odd] = &self.control.lens;
-        if generation % 2 == 0 { even } else { odd }
+        of_half(&self.control.lens, generation)
+    }
+
+    fn mark_count_of(&self, generation: u64) -> &AtomicU64 {
+        of_half(&self.control.marks, generation)
+    }
+
+    /// The marks of a generation.
+    ///
+    /// # Safety
+    /// It is not written while the slice lives.
+    unsafe fn marks_of(&self, generation: u64) -> &[AtomicU16] {
+        let offset = marks_at(self.len_of(generation).load(Relaxed) as usize);
+        let count = self.mark_count_of(generation).load(Relaxed) as usize;
+        let part = self.half_of(generation).and_then(|half| half.part(offset, 2 * count));
+        // SAFETY: marks are only accessed as atomics; the caller keeps the writer away.
+        part.map_or(&[], |part| unsafe { part.atomics() })
     }
 
     /// Waits until no process reads a stale generation; the pid of one that
@@ -147,15 +170,33 @@ fn half_of(bytes: usize, page: usize) -> usize {
     (bytes / 2).next_multiple_of(page)
 }
 
+fn of_half(numbers: &[AtomicU64; 2], generation: u64) -> &AtomicU64 {
+    let [even, odd] = numbers;
+    if generation % 2 == 0 { even } else { odd }
+}
+
+/// Where marks begin behind so many bytes: they share no cache line with the snapshot.
+fn marks_at(bytes: usize) -> usize {
+    bytes.next_multiple_of(128)
+}
+
 impl Writer<'_> {
-    /// Copies `bytes` into the free half and makes it the current generation.
+    /// Copies `bytes` into the free half and makes it the current generation, with so many
+    /// marks, all zero. `carry` then gets the old generation, if there is one, and the new
+    /// one, whose marks readers set already.
     ///
     /// # Errors
     /// Too large, or a reader does not leave; nothing has changed then.
-    pub fn publish(&self, bytes: &[u8]) -> Result<Published, PublishError> {
+    pub fn publish(
+        &self,
+        bytes: &[u8],
+        marks: usize,
+        carry: impl FnOnce(Option<Generation<'_>>, &Generation<'_>),
+    ) -> Result<Published, PublishError> {
         let store = self.store;
         let too_large = PublishError::TooLarge { room: store.half };
-        if bytes.len() > store.half {
+        let size = marks_at(bytes.len()).saturating_add(marks.saturating_mul(2));
+        if size > store.half {
             return Err(too_large);
         }
         let old = store.control.publication.current();
@@ -169,21 +210,33 @@ impl Writer<'_> {
         // ones pin `old`, which is the other half.
         unsafe { half.write(bytes) };
         store.len_of(generation).store(bytes.len() as u64, Relaxed);
+        store.mark_count_of(generation).store(marks as u64, Relaxed);
+        let new = self.generation(generation);
+        // The half may have served before.
+        new.marks.iter().for_each(|mark| mark.store(0, Relaxed));
         store.control.publication.publish(generation);
-        Ok(Published { generation, lingering: self.retire(old) })
-    }
-
-    /// Gives the pages of a replaced generation back.
-    fn retire(&self, old: u64) -> Option<u32> {
-        if let Err(pid) = self.store.grace(|g| g <= old) {
-            return Some(pid);
-        }
-        if let Some(half) = self.store.half_of(old) {
+        // The last marks are set while the last readers leave.
+        let lingering = store.grace(|g| g <= old).err();
+        carry((old != 0).then(|| self.generation(old)), &new);
+        if let (None, Some(half)) = (lingering, store.half_of(old)) {
             // SAFETY: no reader is left in it and new ones pin its successor.
             // Failing is harmless: the pages stay and are written again later.
             let _ = unsafe { half.discard() };
         }
-        None
+        Ok(Published { generation, lingering })
+    }
+
+    /// What was written last into a half. Its memory is not given back meanwhile: the
+    /// publication that does it has this writer.
+    fn generation(&self, generation: u64) -> Generation<'_> {
+        let len = self.store.len_of(generation).load(Relaxed) as usize;
+        let part = self.store.half_of(generation).and_then(|half| half.part(0, len));
+        Generation {
+            // SAFETY: only the owner of the lock writes, and it does not while it reads.
+            bytes: part.map_or(&[], |part| unsafe { part.bytes() }),
+            // SAFETY: as above.
+            marks: unsafe { self.store.marks_of(generation) },
+        }
     }
 }
 
@@ -202,6 +255,27 @@ impl Pinned<'_> {
             None => &[],
         }
     }
+
+    /// One of its marks, as [`Pinned::marks`] has them: in fewer steps, for requests.
+    #[inline]
+    pub fn mark(&self, at: usize) -> Option<&AtomicU16> {
+        let store = self.store;
+        let count = store.mark_count_of(self.generation).load(Relaxed) as usize;
+        let len = store.len_of(self.generation).load(Relaxed) as usize;
+        let half = (self.generation % 2) as usize * store.half;
+        if at >= count {
+            return None;
+        }
+        // SAFETY: as in `marks`.
+        unsafe { store.area.atomic(half + marks_at(len) + 2 * at) }
+    }
+
+    /// Its marks, which any reader may set.
+    #[inline]
+    pub fn marks(&self) -> &[AtomicU16] {
+        // SAFETY: the pin keeps the writer out of this half.
+        unsafe { self.store.marks_of(self.generation) }
+    }
 }
 
 impl Drop for Pinned<'_> {
@@ -216,6 +290,38 @@ mod tests {
 
     const NOW: Duration = Duration::ZERO;
 
+    fn publish(
+        store: &SnapshotStore,
+        bytes: &[u8],
+        marks: usize,
+    ) -> Result<Published, PublishError> {
+        store.writer(NOW).unwrap().publish(bytes, marks, |_, _| {})
+    }
+
+    #[test]
+    fn marks_of_the_generation_before_are_carried_over() {
+        let store = SnapshotStore::new(2 * page_size()).unwrap();
+        // SAFETY: a store of this test's own, one thread.
+        let slot = unsafe { store.publication().claim() }.unwrap();
+        for n in 1..=5u16 {
+            let carry = |old: Option<Generation<'_>>, new: &Generation<'_>| {
+                assert_eq!((new.bytes.len(), new.marks.len()), (64, 3));
+                assert!(new.marks.iter().all(|mark| mark.load(Relaxed) == 0));
+                let Some(old) = old else { return assert_eq!(n, 1) };
+                assert_eq!(old.bytes, [n as u8 - 1; 64]);
+                new.marks
+                    .iter()
+                    .zip(old.marks)
+                    .for_each(|(to, from)| to.store(from.load(Relaxed), Relaxed));
+            };
+            store.writer(NOW).unwrap().publish(&[n as u8; 64], 3, carry).unwrap();
+            let pinned = store.pin(slot).unwrap();
+            assert_eq!(pinned.marks()[2].fetch_add(1, Relaxed), n - 1);
+            assert_eq!(pinned.mark(2).map(|mark| mark.load(Relaxed)), Some(n));
+            assert!(pinned.mark(3).is_none());
+        }
+    }
+
     #[test]
     fn halves_are_whole_pages_of_any_size() {
         assert_eq!([4096, 16384, 65536].map(|page| half_of(8194, page)), [8192, 16384, 65536]);
@@ -228,9 +334,11 @@ mod tests {
         // SAFETY: a store of this test's own, one thread.
         let slot = unsafe { store.publication().claim() }.unwrap();
         assert!(store.pin(slot).is_none());
-        store.writer(NOW).unwrap().publish(&[1; 64]).unwrap();
-        let error = store.writer(NOW).unwrap().publish(&vec![2; page + 1]).unwrap_err();
-        assert!(matches!(error, PublishError::TooLarge { room } if room == page));
+        publish(&store, &[1; 64], 0).unwrap();
+        for (bytes, marks) in [(page + 1, 0), (page, 1), (page - 127, 1)] {
+            let error = publish(&store, &vec![2; bytes], marks).unwrap_err();
+            assert!(matches!(error, PublishError::TooLarge { room } if room == page));
+        }
         let pinned = store.pin(slot).unwrap();
         assert_eq!((pinned.generation(), pinned.bytes()), (1, &[1u8; 64][..]));
     }
@@ -248,7 +356,7 @@ mod tests {
     fn the_retired_half_gives_its_memory_back() {
         let store = SnapshotStore::new(64 * page_size()).unwrap();
         for n in 0..10u8 {
-            store.writer(NOW).unwrap().publish(&vec![n; 20 * page_size()]).unwrap();
+            publish(&store, &vec![n; 20 * page_size()], 0).unwrap();
             assert_eq!(store.resident(), 20 * page_size());
         }
     }

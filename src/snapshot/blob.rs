@@ -3,9 +3,9 @@
 //! ```text
 //! word 0      magic          word 3..5   time of compilation (low, high)
 //! word 1      layout version word 5..7   hash key (4 words from 8)
-//! word 2      bytes in all   word 12..19 rows read per table, 19..25 of sources,
-//!                            25..30 of countries, 30 of ranges, 31..33 of limits
-//! word 33+2i  offset of section i in bytes, word 34+2i its length in bytes
+//! word 2      bytes in all   word 12..20 rows read per table, 20..26 of sources,
+//!                            26..31 of countries, 31 of ranges, 32..34 of limits
+//! word 34+2i  offset of section i in bytes, word 35+2i its length in bytes
 //! ```
 
 use bytemuck::Pod;
@@ -13,7 +13,7 @@ use bytemuck::Pod;
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 /// Header size in words.
 pub const HEADER_WORDS: usize = 96;
 /// Sections begin at multiples of a pair of cache lines, which many processors
@@ -28,26 +28,26 @@ pub const WORD_BYTES: usize = 2;
 pub const WORD_TIME: usize = 3;
 /// First of four header words: key of the id hash.
 pub const WORD_KEY: usize = 8;
-/// First of seven header words: rows per table.
+/// First of eight header words: rows per table.
 pub const WORD_ROWS: usize = 12;
 /// First of four header words: entries of the source sections, in their order.
-pub const WORD_SOURCES: usize = 19;
+pub const WORD_SOURCES: usize = 20;
 /// First of two header words: shortest lengths at which companies' ranges decide a class,
 /// IPv4 and IPv6.
-pub const WORD_BROADEST: usize = 23;
+pub const WORD_BROADEST: usize = 24;
 /// First of two header words: entries of the maps of countries, IPv4 and IPv6.
-pub const WORD_COUNTRIES: usize = 25;
+pub const WORD_COUNTRIES: usize = 26;
 /// First of two header words: when their database was built, seconds since 1970.
-pub const WORD_BUILT: usize = 27;
+pub const WORD_BUILT: usize = 28;
 /// Header word: networks in it; 0 without one.
-pub const WORD_NETWORKS: usize = 29;
+pub const WORD_NETWORKS: usize = 30;
 /// Header word: ranges left out because another range contains them.
-pub const WORD_CONTAINED: usize = 30;
+pub const WORD_CONTAINED: usize = 31;
 /// Header word: a bit for each kind of scope of which ids are listed.
-pub const WORD_LISTED: usize = 31;
+pub const WORD_LISTED: usize = 32;
 /// Header word: percent from which on calls are near a limit, where no row says it.
-pub const WORD_NEAR: usize = 32;
-const WORD_SECTIONS: usize = 33;
+pub const WORD_NEAR: usize = 33;
+const WORD_SECTIONS: usize = 34;
 
 /// Parts of the blob.
 #[derive(Clone, Copy)]
@@ -96,9 +96,11 @@ pub enum Section {
     KindLimits,
     /// `[u32; 2]` per word of the operator's: offset and length.
     Kinds,
+    /// `[u32; 4]` per pattern of a scanner: offset and length, header, kind.
+    Tools,
 }
 
-const _: () = assert!(WORD_SECTIONS + 2 * (Section::Kinds as usize + 1) <= HEADER_WORDS);
+const _: () = assert!(WORD_SECTIONS + 2 * (Section::Tools as usize + 1) <= HEADER_WORDS);
 
 /// A compiled snapshot in private memory, aligned for every element type.
 pub struct Blob {

@@ -7,7 +7,7 @@ use super::blob::{
 use super::prefixes::{self, AddressBits};
 use super::sources::{PrefixBlock, Sources, number_of};
 use super::text::Text;
-use super::{ids, limits};
+use super::{ids, limits, tools};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, Network};
 use crate::tables::{Company, Configuration, RangeRow, Trusted};
@@ -19,12 +19,12 @@ pub const INLINE_ID: usize = 24;
 pub const INLINE_RANGES: usize = 12;
 /// First word of a company's record that belongs to these ranges.
 pub const INLINE_BLOCK: usize = 16;
+/// Last word of a company's record: place of its first range among those of all companies.
+pub const FIRST_RANGE: usize = 31;
 /// A company: 64 bytes about it, then the block of its IPv4 ranges, if it fits.
 pub type CompanyRecord = [u32; 32];
 
-const _: () = assert!(
-    INLINE_BLOCK + INLINE_RANGES + INLINE_RANGES.div_ceil(4) <= size_of::<CompanyRecord>() / 4
-);
+const _: () = assert!(INLINE_BLOCK + INLINE_RANGES + INLINE_RANGES.div_ceil(4) <= FIRST_RANGE);
 /// Flag in a company record: filter on.
 pub const FLAG_FILTER: u32 = 1 << 16;
 
@@ -54,6 +54,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
         users,
         trusted,
         limits,
+        tools,
         min_prefix,
         rows,
         warnings: _,
@@ -87,8 +88,12 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
         .iter()
         .map(|b| Some([text.add(&b.id)?, b.id.len() as u32, b.max_calls, 0, 0, 0, 0, 0]))
         .collect::<Option<_>>()?;
+    let mut ranges: u32 = 0;
     for (n, (company, record)) in companies.iter().zip(&mut records).enumerate() {
         let spans = [&v4.spans, &v6.spans, &country_blocks].map(|p| p.get(n).copied());
+        let [.., first_range] = record;
+        *first_range = ranges;
+        ranges = spans.iter().take(2).flatten().try_fold(ranges, |all, s| all.checked_add(s.1))?;
         let about = company_record(company, text.add(&company.id)?, spans)?;
         record.iter_mut().zip(about).for_each(|(to, from)| *to = from);
     }
@@ -122,6 +127,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     out.section(Section::CountryCodes, &networks.codes)?;
 
     limits::compile(limits, &key, &mut text, &mut out)?;
+    tools::compile(&tools, &mut text, &mut out)?;
     out.section(Section::Text, &text.bytes)?;
 
     let counts = [

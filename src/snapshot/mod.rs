@@ -14,6 +14,9 @@ mod prefixes;
 mod rows;
 mod sources;
 mod text;
+mod tool_view;
+mod tools;
+pub mod uses;
 mod view;
 
 pub use blob::Blob;
@@ -22,4 +25,6 @@ pub use limits::ScopeLimits;
 pub use overlaps::overlaps;
 pub use rows::kept;
 pub use sources::SourceKind;
+pub use tool_view::ToolsView;
+pub use uses::Mark;
 pub use view::{CompanyView, Counts, UserView, View};

@@ -3,7 +3,7 @@
 use crate::address::{Address, Prefix};
 
 /// Orders ranges so that one comes before those within it.
-fn place(range: &Prefix) -> (bool, u128, u8) {
+pub(super) fn order(range: &Prefix) -> (bool, u128, u8) {
     let (is_v6, bits) = match range.first() {
         Address::V4(bits) => (false, u128::from(bits)),
         Address::V6(bits) => (true, bits),
@@ -16,7 +16,7 @@ pub fn overlaps<T: Copy>(
     mut ranges: Vec<(Prefix, T)>,
     mut found: impl FnMut((Prefix, T), (Prefix, T)),
 ) {
-    ranges.sort_by_key(|(range, _)| place(range));
+    ranges.sort_by_key(|(range, _)| order(range));
     // Those around the current range, the narrowest last.
     let mut around: Vec<(Prefix, T)> = Vec::new();
     for inner in ranges {

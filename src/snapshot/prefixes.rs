@@ -162,11 +162,22 @@ fn level_sizes(count: usize) -> ([usize; MAX_LEVELS], usize) {
 /// begins at `block[0]`.
 #[inline]
 pub fn find<K: AddressBits>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
-    last_at(block, count, address).filter(|(start, len)| address <= start.last_of(*len))
+    locate(block, count, address).map(|(_, start, len)| (start, len))
+}
+
+/// The same, with its position among all.
+#[inline]
+pub fn locate<K: AddressBits>(block: &[K], count: usize, address: K) -> Option<(usize, K, u8)> {
+    search(block, count, address).filter(|(_, start, len)| address <= start.last_of(*len))
 }
 
 /// The last key at or below `address`, and its byte.
 pub fn last_at<K: AddressBits>(block: &[K], count: usize, address: K) -> Option<(K, u8)> {
+    search(block, count, address).map(|(_, key, byte)| (key, byte))
+}
+
+/// The same, with its position among all keys.
+fn search<K: AddressBits>(block: &[K], count: usize, address: K) -> Option<(usize, K, u8)> {
     if count <= FANOUT {
         let keys = block.get(..count)?;
         return with_byte(keys, block.get(count..)?, rank(keys, address));
@@ -194,12 +205,12 @@ fn rank<K: AddressBits>(keys: &[K], address: K) -> usize {
     keys.iter().map(|key| usize::from(*key <= address)).sum()
 }
 
-/// The last of the first `rank` keys, and its byte.
-fn with_byte<K: AddressBits>(keys: &[K], bytes: &[K], rank: usize) -> Option<(K, u8)> {
+/// The last of the first `rank` keys: its position, itself, its byte.
+fn with_byte<K: AddressBits>(keys: &[K], bytes: &[K], rank: usize) -> Option<(usize, K, u8)> {
     let at = rank.checked_sub(1)?;
     let element = bytes.get(at / size_of::<K>())?;
     let byte = *bytemuck::bytes_of(element).get(at % size_of::<K>())?;
-    Some((*keys.get(at)?, byte))
+    Some((at, *keys.get(at)?, byte))
 }
 
 /// All prefixes of a block, ascending.

@@ -57,6 +57,10 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
         out.row(Table::Trusted, &[text.of(range), None, Some(classes.name(class).as_bytes())]);
     }
     limits(view, &mut out);
+    for (header, kind, pattern) in view.tools().iter() {
+        let [header, kind] = [header.name(), kind.name()].map(|name| Some(name.as_bytes()));
+        out.row(Table::Tool, &[header, kind, Some(pattern)]);
+    }
     out.finish(&view.networks(), view.compiled_at())
 }
 

@@ -2,7 +2,7 @@
 
 use super::blob::{self, HEADER_WORDS, Section};
 use super::compile::{
-    CompanyRecord, FLAG_FILTER, FLAG_MONITOR, INLINE_BLOCK, INLINE_ID, INLINE_RANGES,
+    CompanyRecord, FIRST_RANGE, FLAG_FILTER, FLAG_MONITOR, INLINE_BLOCK, INLINE_ID, INLINE_RANGES,
 };
 use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
@@ -68,6 +68,14 @@ impl<'a> View<'a> {
         self.bytes.len()
     }
 
+    /// A copy of its bytes, aligned as they are.
+    pub fn copied(&self) -> Vec<u128> {
+        let mut words = vec![0u128; self.bytes.len() / 16];
+        let to: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        to.iter_mut().zip(self.bytes).for_each(|(to, from)| *to = *from);
+        words
+    }
+
     /// When it was compiled, in seconds since 1970.
     pub fn compiled_at(&self) -> u64 {
         self.wide(blob::WORD_TIME)
@@ -91,6 +99,13 @@ impl<'a> View<'a> {
     pub fn companies(&self) -> impl Iterator<Item = CompanyView<'a>> + use<'a> {
         let (view, records) = (*self, self.section::<CompanyRecord>(Section::Companies));
         records.iter().map(move |record| CompanyView { view, record })
+    }
+
+    /// Ranges of all companies.
+    pub fn range_count(&self) -> usize {
+        let last = self.section::<CompanyRecord>(Section::Companies).last();
+        let last = last.map(|record| CompanyView { view: *self, record });
+        last.map_or(0, |company| company.first_range() + company.range_count())
     }
 
     /// Id and call limit of each brand.
@@ -320,16 +335,31 @@ impl<'a> CompanyView<'a> {
     /// The range that contains the address.
     #[inline]
     pub fn range_of(&self, address: Address) -> Option<Prefix> {
+        self.locate(address).map(|(_, range)| range)
+    }
+
+    /// The same, with its place among the ranges of all companies.
+    #[inline]
+    pub fn locate(&self, address: Address) -> Option<(u32, Prefix)> {
+        let first = self.record[FIRST_RANGE];
         match address {
             Address::V4(bits) => {
                 let (block, count) = self.v4();
-                prefixes::find(block, count, bits).map(|(start, len)| Prefix::V4(start, len))
+                let (at, start, len) = prefixes::locate(block, count, bits)?;
+                Some((first.wrapping_add(at as u32), Prefix::V4(start, len)))
             }
             Address::V6(bits) => {
                 let (block, count) = self.v6();
-                prefixes::find(block, count, bits).map(|(start, len)| Prefix::V6(start, len))
+                let (at, start, len) = prefixes::locate(block, count, bits)?;
+                let first = first.wrapping_add(self.record[5]);
+                Some((first.wrapping_add(at as u32), Prefix::V6(start, len)))
             }
         }
+    }
+
+    /// Place of its first range among those of all companies; its others follow.
+    pub fn first_range(&self) -> usize {
+        self.record[FIRST_RANGE] as usize
     }
 
     /// Its ranges: IPv4, then IPv6, each ascending; no range within another.

@@ -5,7 +5,7 @@
 //! nothing in the file can be worse than a bad row.
 //!
 //! ```text
-//! sipwarden tables 2 <date of the tables> <bytes of the rows>\n
+//! sipwarden tables 3 <date of the tables> <bytes of the rows>\n
 //! per row: table, then per column its length (u16, little endian; 65535: NULL) and text
 //! after the last row 255, and with a database of countries the CountryNetworks
 //! 8 bytes: SipHash-1-3 of all before
@@ -23,8 +23,9 @@ use crate::countries::{CountryCode, CountryNetworks};
 
 /// Begins every such file, whatever its format.
 pub const MAGIC: &[u8] = b"sipwarden tables ";
-/// Raised with every change of the format. 1 lacked the limits of scopes.
-const FORMAT: u32 = 2;
+/// Raised with every change of the format. 1 lacked the limits of scopes, 2 the patterns of
+/// scanners.
+const FORMAT: u32 = 3;
 /// The oldest one that can be read.
 const OLDEST: u32 = 1;
 /// Most bytes of the first line.
@@ -265,8 +266,8 @@ mod tests {
         assert_eq!(refusal(b""), "it is not a file of tables");
         assert_eq!(refusal(b"root:x:0:0"), "it is not a file of tables");
         assert_eq!(
-            refusal(b"sipwarden tables 3 1 1\n"),
-            "its format is 3 1 1, and this version reads 1 to 2"
+            refusal(b"sipwarden tables 4 1 1\n"),
+            "its format is 4 1 1, and this version reads 1 to 3"
         );
         assert_eq!(refusal(b"sipwarden tables 1 17"), "it is cut off");
         assert!(refusal(&whole[..whole.len() - 9]).contains("damaged or cut off"));

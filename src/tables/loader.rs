@@ -9,7 +9,7 @@ use super::value::{
 };
 use super::{
     BadRows, Brand, Company, Configuration, Country, Limits, MinPrefix, Problem, Problems,
-    RangeRow, Table, Trusted, User,
+    RangeRow, Table, Tool, Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
@@ -114,6 +114,10 @@ impl Loader {
                 Ok(values) => self.config.limits.row(values).map(|()| self.limit_rows.push(number)),
                 Err(_) => Err(wrong_count(table, values)),
             },
+            (Table::Tool, &[header, kind, pattern]) => {
+                Tool::row([header, kind, pattern], self.config.tools.len())
+                    .map(|tool| self.config.tools.push(tool))
+            }
             _ => Err(wrong_count(table, values)),
         };
         if let Err(text) = result {

@@ -7,6 +7,7 @@ mod loader;
 mod problems;
 mod rows;
 mod source;
+mod tools;
 mod value;
 mod version;
 mod warnings;
@@ -16,6 +17,7 @@ pub use loader::{Loader, has_domain};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
 pub use source::TableSource;
+pub use tools::{Tool, ToolHeader, ToolMatch};
 pub use value::{MAX_ID, alike};
 pub use version::{VERSION_COLUMNS, VERSIONS, Versions};
 
@@ -45,11 +47,13 @@ pub enum Table {
     Trusted,
     /// Limits of scopes. It may be left out.
     Limit,
+    /// Patterns of scanners. It may be left out.
+    Tool,
 }
 
 impl Table {
     /// All tables, in the order in which they are read.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 8] = [
         Table::Brand,
         Table::Company,
         Table::CompanyAddress,
@@ -57,6 +61,7 @@ impl Table {
         Table::User,
         Table::Trusted,
         Table::Limit,
+        Table::Tool,
     ];
 
     /// More columns than any table has.
@@ -82,6 +87,7 @@ impl Table {
                 "longest",
                 "near_percent",
             ],
+            Table::Tool => &["header", "kind", "pattern"],
         }
     }
 
@@ -95,6 +101,7 @@ impl Table {
             Table::User => "users",
             Table::Trusted => "trusted",
             Table::Limit => "limits",
+            Table::Tool => "tools",
         }
     }
 

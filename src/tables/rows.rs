@@ -1,6 +1,6 @@
 //! Validated rows, with references resolved to positions.
 
-use super::{Limits, Problems, Table};
+use super::{Limits, Problems, Table, Tool};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::ClassId;
@@ -115,6 +115,8 @@ pub struct Configuration {
     pub trusted: Vec<Trusted>,
     /// Limits of scopes.
     pub limits: Limits,
+    /// Patterns of scanners.
+    pub tools: Vec<Tool>,
     pub min_prefix: MinPrefix,
     /// Rows read per table, bad ones too.
     pub rows: [u64; Table::ALL.len()],

@@ -97,6 +97,9 @@ pub const FLOOD_CHECK: Function = Function {
         (Verdict::FloodStarted, c"flood_started"),
         (Verdict::FloodBlocked, c"flood_blocked"),
         (Verdict::FloodThrottled, c"flood_throttled"),
+        (Verdict::FloodUnproven, c"flood_unproven"),
+        (Verdict::FloodBudget, c"flood_budget"),
+        (Verdict::FloodBudgetSilent, c"flood_budget_silent"),
         (Verdict::BadAddressPassed, c"flood_bad_address"),
     ],
 };
@@ -138,6 +141,7 @@ pub const AUTH_FAILED: Function = Function {
         (Verdict::AuthChallenge, c"auth_failed_challenge"),
         (Verdict::AuthBanStarted, c"auth_failed_ban_started"),
         (Verdict::AuthBanned, c"auth_failed_banned"),
+        (Verdict::Spraying, c"auth_failed_spraying"),
         (Verdict::BadAddressPassed, c"auth_failed_bad_address"),
     ],
 };
@@ -155,9 +159,19 @@ pub const AUTH_OK: Function = Function {
     ],
 };
 
+pub const SCANNER_CHECK: Function = Function {
+    name: "scanner_check",
+    place: 8,
+    verdicts: &[
+        (Verdict::NoScanner, c"scanner_check_clear"),
+        (Verdict::Monitored, c"scanner_check_monitored"),
+        (Verdict::Scanner, c"scanner_check_scanner"),
+    ],
+};
+
 pub const GRANT: Function = Function {
     name: "grant",
-    place: 8,
+    place: 9,
     verdicts: &[
         (Verdict::GrantGiven, c"grant_given"),
         (Verdict::GrantNeedless, c"grant_needless"),
@@ -169,7 +183,7 @@ pub const GRANT: Function = Function {
 };
 
 /// All script functions, in the order of their statistics.
-pub const FUNCTIONS: [&Function; 9] = [
+pub const FUNCTIONS: [&Function; 10] = [
     &CHECK_COMPANY_IP,
     &ROADWARRIOR_ACQUIRE,
     &CC_LIMIT,
@@ -178,6 +192,7 @@ pub const FUNCTIONS: [&Function; 9] = [
     &AUTH_CHECK,
     &AUTH_FAILED,
     &AUTH_OK,
+    &SCANNER_CHECK,
     &GRANT,
 ];
 

@@ -5,7 +5,7 @@ mod functions;
 
 pub use functions::{
     AUTH_CHECK, AUTH_FAILED, AUTH_OK, CC_LIMIT, CHECK_COMPANY_IP, CHECK_COUNTRY, Counted,
-    FLOOD_CHECK, FUNCTIONS, Function, GRANT, ROADWARRIOR_ACQUIRE, STATISTICS,
+    FLOOD_CHECK, FUNCTIONS, Function, GRANT, ROADWARRIOR_ACQUIRE, SCANNER_CHECK, STATISTICS,
 };
 
 /// What a script function decided.
@@ -61,6 +61,12 @@ pub enum Verdict {
     Rate,
     ScopesFull,
     TooManyScopes,
+    FloodUnproven,
+    FloodBudget,
+    FloodBudgetSilent,
+    Spraying,
+    NoScanner,
+    Scanner,
     GrantedTemporarily,
     GrantGiven,
     GrantNeedless,
@@ -91,7 +97,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 57] = [
+pub const ENTRIES: [VerdictRow; 63] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -287,6 +293,37 @@ pub const ENTRIES: [VerdictRow; 57] = [
         "a call counts against at most 12 scopes, its company and brand among them: fails closed",
     ),
     row(
+        Verdict::FloodUnproven,
+        -17,
+        "flood_unproven",
+        "the source is above the limit by requests that anybody may have forged: refused while the rate lasts, never blocked",
+    ),
+    row(
+        Verdict::FloodBudget,
+        -18,
+        "flood_budget",
+        "the unknown sources of the class have sent all requests of its budget: answer 503 with Retry-After",
+    ),
+    row(
+        Verdict::FloodBudgetSilent,
+        -19,
+        "flood_budget_silent",
+        "the same for more than 10 seconds: send no answer",
+    ),
+    row(
+        Verdict::Spraying,
+        -20,
+        "spraying",
+        "with this failure the source passes a limit of spraying: it is blocked from now on",
+    ),
+    row(
+        Verdict::NoScanner,
+        1,
+        "no_scanner",
+        "the request does not look like one of a known scanner",
+    ),
+    row(Verdict::Scanner, -1, "scanner", "the request calls itself as a known scanner does"),
+    row(
         Verdict::GrantedTemporarily,
         8,
         "granted_temporarily",
@@ -319,13 +356,13 @@ pub const ENTRIES: [VerdictRow; 57] = [
     ),
     row(
         Verdict::ClusterWait,
-        -18,
+        -21,
         "cluster_wait",
         "the cluster gave no answer in time: ask the caller to try again",
     ),
     row(
         Verdict::ClusterDown,
-        -19,
+        -22,
         "cluster_down",
         "the other proxies cannot be asked, and the policy for that admits no more calls here",
     ),

@@ -221,7 +221,7 @@ proptest! {
         });
         table.forget(None, None, |_| {});
         shared.change(|s| {
-            *s.default_mut() = ClassValues { limit, window, block, restart };
+            *s.default_mut() = ClassValues::of_bans(limit, window, block, restart);
             (s.common.same, s.tick) = (same, tick);
         });
         let mut rules = Rules::NONE;

@@ -52,6 +52,8 @@ impl Stepped {
     pub fn start(act: impl FnOnce() -> i32) -> Self {
         let null = std::ptr::null_mut::<libc::c_void>();
         let child = Child::start(|| {
+            // It learns once what it is, in thousands of instructions.
+            sipwarden::shm::process_id();
             // SAFETY: system calls of this process about itself.
             unsafe {
                 libc::ptrace(libc::PTRACE_TRACEME, 0, null, null);
@@ -66,16 +68,34 @@ impl Stepped {
 
     /// Executes so many instructions, and kills it. Whether it had ended before.
     pub fn step_and_kill(self, instructions: usize) -> bool {
-        let Stepped(child) = self;
-        let null = std::ptr::null_mut::<libc::c_void>();
-        for _ in 0..instructions {
-            // SAFETY: the child is traced by this thread, and stopped.
-            unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, child.0, null, null) };
-            if libc::WIFEXITED(child.status()) {
-                return true;
-            }
+        let ended = self.step(instructions);
+        if !ended {
+            self.0.kill();
         }
-        child.kill();
-        false
+        ended
+    }
+
+    /// Executes so many instructions, and after `meanwhile` all others: it ends with status 0.
+    /// Whether it had ended before.
+    pub fn step_and_go_on(self, instructions: usize, meanwhile: impl FnOnce()) -> bool {
+        let ended = self.step(instructions);
+        meanwhile();
+        if !ended {
+            let null = std::ptr::null_mut::<libc::c_void>();
+            // SAFETY: the child is traced by this thread, and stopped.
+            unsafe { libc::ptrace(libc::PTRACE_CONT, self.0.0, null, null) };
+            self.0.wait();
+        }
+        ended
+    }
+
+    /// Executes so many instructions. Whether it has ended.
+    fn step(&self, instructions: usize) -> bool {
+        let null = std::ptr::null_mut::<libc::c_void>();
+        (0..instructions).any(|_| {
+            // SAFETY: the child is traced by this thread, and stopped.
+            unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, self.0.0, null, null) };
+            libc::WIFEXITED(self.0.status())
+        })
     }
 }

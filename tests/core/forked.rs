@@ -86,7 +86,7 @@ fn no_reader_ever_sees_a_torn_or_mixed_snapshot() {
     let store = SnapshotStore::new(4 << 20).unwrap();
     let stop = Area::share::<AtomicU64>().unwrap();
     let reads = Area::share::<AtomicU64>().unwrap();
-    store.writer(PATIENCE).unwrap().publish(compile(1).bytes()).unwrap();
+    store.writer(PATIENCE).unwrap().publish(compile(1).bytes(), 0, |_, _| {}).unwrap();
 
     let children: Vec<_> =
         (0..READERS).map(|_| Child::start(|| read(&store, stop, reads))).collect();
@@ -94,7 +94,8 @@ fn no_reader_ever_sees_a_torn_or_mixed_snapshot() {
     let mut most_used = 0;
     for generation in 2..=RELOADS {
         let blob = compile(generation);
-        let published = store.writer(PATIENCE).unwrap().publish(blob.bytes()).unwrap();
+        let published =
+            store.writer(PATIENCE).unwrap().publish(blob.bytes(), 0, |_, _| {}).unwrap();
         assert_eq!(published.generation, generation);
         assert_eq!(published.lingering, None);
         most_used = most_used.max(store.resident());

@@ -11,8 +11,8 @@ pub fn call(dialog: u64) -> Call<'static> {
         direction: Direction::Out,
         invite: 0,
         emergency: false,
-        now: 1,
         came: 0,
+        began: 1,
     }
 }
 
@@ -222,8 +222,13 @@ mod plain {
         let ledger = Ledger::new(4, SEED).unwrap();
         let long = [b'x'; 200];
         let wanted = [want(ScopeKind::COMPANY, &long, 0), want(ScopeKind::ROADWARRIOR, b"u@d", 3)];
-        let call =
-            Call { call_id: &long, direction: Direction::In, emergency: true, now: 77, ..call(9) };
+        let call = Call {
+            call_id: &long,
+            direction: Direction::In,
+            emergency: true,
+            began: 77,
+            ..call(9)
+        };
         ledger.take(&call, &wanted, Enforcement::Full);
         let info = (0..ledger.positions()).find_map(|p| ledger.at(p)).unwrap();
         assert_eq!(info.call_id, [&long[..64], b"..."].concat());
@@ -231,7 +236,7 @@ mod plain {
         assert_eq!(info.id(ScopeKind::ROADWARRIOR), b"u@d");
         assert_eq!(info.first(ScopeKind::BRAND), None);
         assert_eq!((info.direction, info.emergency, info.started), (Direction::In, true, 77));
-        assert_eq!(info.call_id_hash, ledger.hash(&long));
+        assert_eq!(info.call_id_hash, ledger.hash(long));
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn an_emergency_told_later_makes_the_whole_call_one() {
     assert_eq!((calls().any, calls().emergencies, calls().outbound), (2, 1, 2));
     let info = ledger.at(0).unwrap();
     assert_eq!((info.emergency, info.ends), (true, None));
-    assert!(ledger.overdue(0, u64::MAX >> 1).is_none());
+    assert!(ledger.overdue(0, i64::MAX).is_none());
     assert_eq!(try_to(&ledger, 3, &wanted).outcome, Outcome::Counted);
     // Told with a scope, with a scope that has no room, and by a function before.
     assert_eq!(emergency(2, &[want(own(0), b"k", 0)]).outcome, Outcome::Counted);
@@ -160,6 +160,19 @@ fn an_emergency_told_later_makes_the_whole_call_one() {
     ledger.forget(DialogId(1));
     let taken = try_to(&ledger, 4, &wanted);
     assert_eq!((taken.outcome, calls().emergencies), (Outcome::Counted, 3));
+    // Asked about again without the flag it is one still, in all scopes.
+    let known = |wanted| {
+        let taken = try_to(&ledger, 4, wanted);
+        (taken.outcome, taken.is_emergency, taken.exceeded.is_some())
+    };
+    let rate = Limit { rate: Rate::new(1, 60, 0).unwrap(), ..Limit::calls(1) };
+    let slow = [Wanted { limit: rate, ..want(own(2), b"slow", 0) }];
+    assert_eq!(try_to(&ledger, 8, &slow).outcome, Outcome::Counted);
+    assert_eq!(known(&slow), (Outcome::Counted, true, true));
+    assert_eq!(known(&full), (Outcome::Refused, true, true));
+    let new_calls = || ledger.new_calls(own(2), b"slow", Direction::Any, &rate.rate, 0);
+    assert_eq!(new_calls(), 1, "an emergency needs no rate, and uses none");
+    ledger.forget(DialogId(8));
     // Of another INVITE nothing is taken.
     let invite = |invite, emergency| {
         ledger.take(&Call { invite, emergency, ..call(5) }, &of(b"", b"d"), Enforcement::Reserved)

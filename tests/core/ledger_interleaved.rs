@@ -132,7 +132,9 @@ fn calls_of_many_scopes_count_in_all_or_none() {
             let sweep = spawn(&ledger, |ledger| ledger.sweep(8, 9_000));
             let wanted = [Wanted { limit: rate, ..want(own(0), b"r", 0) }];
             assert_eq!(try_to(&ledger, 9, &wanted).outcome, Outcome::Refused);
-            endings.into_iter().for_each(|ending| drop(ending.join().unwrap()));
+            for ending in endings {
+                ending.join().unwrap();
+            }
             assert_eq!(sweep.join().unwrap(), 0);
             let memory = ledger.memory();
             assert_eq!((memory.leases, memory.scopes, memory.idle_scopes), (0, 0, 1));

@@ -22,7 +22,7 @@ fn call(dialog: u64, came: u64) -> Call<'static> {
         direction: Direction::Any,
         invite: 0,
         emergency: false,
-        now: 1000 + came / 1000,
+        began: 1000 + came as i64 / 1000,
         came,
     }
 }
@@ -431,7 +431,7 @@ fn the_shortest_time_ends_a_call() {
     let ends = || ledger.at(0).unwrap().ends;
     take(&ledger, 1, &[Wanted::new(ScopeKind::BRAND, b"b", 0)]);
     assert_eq!(ends(), None);
-    assert!(ledger.overdue(0, u64::MAX).is_none());
+    assert!(ledger.overdue(0, i64::MAX).is_none());
     take(&ledger, 1, &longest(ScopeKind::COMPANY, 3600, 0));
     assert_eq!(ends(), Some(4600));
     // It counts from the start of the call, for what is added later too.

@@ -32,6 +32,8 @@ mod ledger;
 #[cfg(not(shuttle))]
 mod ledger_added;
 #[cfg(not(shuttle))]
+mod ledger_deaths;
+#[cfg(not(shuttle))]
 mod ledger_forked;
 #[cfg(shuttle)]
 mod ledger_interleaved;
@@ -41,8 +43,15 @@ mod ledger_killed;
 mod ledger_model;
 #[cfg(not(shuttle))]
 mod ledger_scopes;
+#[cfg(not(shuttle))]
+mod proven;
+#[cfg(not(shuttle))]
 mod random;
 #[cfg(not(shuttle))]
+mod ring_deaths;
+#[cfg(not(shuttle))]
 mod rooms;
+#[cfg(not(shuttle))]
+mod spraying;
 #[cfg(not(shuttle))]
 mod tried;

@@ -246,6 +246,10 @@ fn meaning_of(statistic: &str) -> &'static str {
         "cluster_sessions" => "sessions with the cluster since the start: one, if all is well",
         "cluster_timeouts" => "questions of SIP workers without an answer within `cluster_timeout`",
         "events_lost" => "events for which there was no room, since the start",
+        "sources_proven" => "sources that are proven",
+        "budget_percent" => "percent of the budget of which most is spent, 0 without budgets",
+        "spraying_known" => "sources whose failures count for spraying",
+        "spraying_room" => "sources that there is room for, a quarter of `auth_sources`",
         "companies" => "companies in the tables in force",
         _ => panic!("{statistic} needs a meaning"),
     }
@@ -298,6 +302,7 @@ fn tables() {
         for (table, param) in Table::ALL.iter().zip(&PARAMS[1..]) {
             let Kind::Name { default } = param.kind else { panic!("not a table") };
             let default = match default.to_str().unwrap() {
+                "" if *table == Table::Tool => "sipwarden_tool",
                 "" => "sipwarden_limit",
                 default => default,
             };

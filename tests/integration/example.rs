@@ -40,6 +40,8 @@ fn a_block_drops_neither_the_bye_of_a_live_call_nor_the_cancel_of_one_that_rings
     let folder = Folder::new();
     let gateway = Endpoint::new("127.0.0.99");
     let example = Example::start(&tenants(&folder), gateway.address());
+    // A live call proves the phone; this is about one that is blocked all the same.
+    example.kamcmd(&["sipwarden.set", "flood_proven_keep", "0"]);
     let phone = Endpoint::new("127.40.0.1");
 
     let mut up = Caller::new(&phone, example.address(), "c.example", "");

@@ -1,7 +1,5 @@
 //! Limits of an operator's own kinds: carriers, called numbers, users' received calls.
 
-use std::time::Duration;
-
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio, free_port};
@@ -266,52 +264,6 @@ fn with_the_guides_line_callers_name_no_scopes_of_their_own() {
     let plain = dial("7", "");
     assert_eq!(["did=7", "user=bob@a", "user=0"].map(count), [2, 1, 0]);
     stage.end(vec![sly, plain]);
-}
-
-#[test]
-fn a_longest_call_is_ended_with_a_bye_to_both_ends() {
-    let stage = Stage::new(
-        "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
-             ('carrier', 'x', 2), ('company', 'a', 3600);",
-        "",
-    );
-    let long = stage.scoped("", "").unwrap();
-    let short = stage.scoped("", "carrier=x").unwrap();
-    let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
-    assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*short.call_id)));
-    wait_for_calls(&stage.kamailio, "a", 1);
-    wait_for("the event", || {
-        stage.kamailio.log().contains("event call_expired longest of a monitored 0").then_some(())
-    });
-    wait_for("the log", || {
-        stage.kamailio.log().contains("both ends were sent a BYE").then_some(())
-    });
-    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
-    stage.end(vec![long]);
-}
-
-#[test]
-fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
-    let rows = "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
-                    ('carrier', 'x', 1), ('carrier', 'y', 2);";
-    let stage = Stage::new(rows, "");
-    let emergency = stage.scoped("e", "carrier=x").unwrap();
-    let normal = stage.scoped("", "carrier=y").unwrap();
-    let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
-    assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*normal.call_id)));
-    wait_for_calls(&stage.kamailio, "a", 1);
-    stage.end(vec![emergency]);
-
-    let stage = Stage::new(rows, "modparam(\"sipwarden\", \"monitor\", 1)\n");
-    let call = stage.scoped("", "carrier=x").unwrap();
-    wait_for("the event", || {
-        let log = stage.kamailio.log();
-        let told = log.contains("goes on in monitor mode, else it would be ended");
-        (told && log.contains("event call_expired longest of a monitored 1")).then_some(())
-    });
-    assert_eq!(stage.kamailio.counter("calls_expired"), 0);
-    wait_for_calls(&stage.kamailio, "a", 1);
-    stage.end(vec![call]);
 }
 
 /// Kamailio's own schema of the dialog module.

@@ -1,9 +1,12 @@
 //! What is loaded, listed and searched; ranges that look like a mistake.
 
-use crate::support::Folder;
-use crate::support::kamailio::Config;
+use crate::support::kamailio::{Config, Kamailio};
+use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, wait_for};
 use serde_json::{Value, json};
+use sipwarden::snapshot::{Mark, View, compile, uses};
+use sipwarden::tables::{BadRows, Loader, Table};
 
 fn column(answer: &Value, list: &str, name: &str) -> Vec<String> {
     let items = answer[list].as_array().unwrap_or_else(|| panic!("{answer}"));
@@ -74,4 +77,91 @@ fn ranges_that_companies_share_are_found() {
     let within = of("within");
     assert_eq!(within["range"], "203.0.113.4/32");
     assert_eq!((&within["company"], &within["of_company"]), (&json!("one"), &json!("two")));
+}
+
+/// The file of uses of a company with these ranges, as a run would leave it that was in force
+/// so many days ago; the first range was used then.
+fn uses_of(company: &str, ranges: &[&str], days_ago: u64) -> Vec<u8> {
+    let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail);
+    loader.row(Table::Brand, &[Some(b"b"), None]);
+    loader.row(Table::Company, &[Some(company.as_bytes()), Some(b"b"), Some(b"1"), None]);
+    for range in ranges {
+        let range = Some(range.as_bytes());
+        loader.row(Table::CompanyAddress, &[Some(company.as_bytes()), range, None]);
+    }
+    let Ok((config, _)) = loader.finish() else { panic!("bad rows") };
+    let blob = compile(config, [1, 2], 0).unwrap();
+    let view = View::new(blob.bytes()).unwrap();
+    let then = sipwarden::clock::seconds() - days_ago * 86_400;
+    let mut marks = vec![Mark::known(then).bits(); view.range_count()];
+    let used = view.company(company.as_bytes()).unwrap();
+    let first = sipwarden::address::Prefix::parse(ranges[0], None).unwrap().first();
+    marks[used.locate(first).unwrap().0 as usize] = Mark::used(then).bits();
+    uses::file(&view, &marks)
+}
+
+#[test]
+fn ranges_that_nobody_uses_are_found() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    let ranges = ["192.0.2.0/24", "127.0.1.0/24", "2001:db8::/48"];
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('one', 'b', 1, 0), ('off', 'b', 0, 0), ('late', 'b', 1, 0);
+        INSERT INTO sipwarden_company_address VALUES ('one', '192.0.2.0/24', NULL),
+            ('one', '127.0.1.0/24', NULL), ('one', '2001:db8::/48', NULL), ('off', '198.51.100.0/24', NULL),
+            ('late', '203.0.113.0/24', NULL)",
+    );
+    let kept = folder.join("tables");
+    let config = Config::new(&db.url())
+        .settings(&format!("modparam(\"sipwarden\", \"tables_file\", \"{}\")\n", kept.display()));
+    let file = folder.join("tables.uses");
+    std::fs::write(&file, uses_of("one", &ranges, 120)).unwrap();
+    let unused = |kamailio: &Kamailio, params: Value| {
+        let found = kamailio.rpc("sipwarden.lint", params);
+        assert!(found["findings"].as_array().unwrap().iter().all(|one| one["finding"] == "unused"));
+        column(&found, "findings", "range")
+    };
+    let kamailio = config.start();
+    let found = kamailio.rpc("sipwarden.lint", json!([1, 119]));
+    assert_eq!(
+        column(&found, "findings", "range"),
+        ["127.0.1.0/24", "192.0.2.0/24", "2001:db8::/48"]
+    );
+    assert_eq!(
+        (&found["findings"][0]["last_used"], &found["findings"][0]["days"]),
+        (&json!("never"), &json!(120))
+    );
+    assert_eq!(found["findings"][1]["last_used"], found["counted_since"]);
+    assert_eq!(found["findings"][1]["company"], "one");
+    assert_eq!(unused(&kamailio, json!([])).len(), 3);
+    assert_eq!(unused(&kamailio, json!([1, 120])).len(), 0);
+    let fault = kamailio.try_rpc("sipwarden.lint", json!([1, 0])).unwrap_err();
+    assert!(fault.contains("days \"0\" is not a number from 1 to 3650"), "{fault}");
+
+    // Who asks does not use it, a request does: in any worker, once a day.
+    kamailio.rpc("sipwarden.check", json!(["one", "127.0.1.1"]));
+    assert_eq!(unused(&kamailio, json!([])).len(), 3);
+    let phone = Phone::new("127.0.1.1", kamailio.address());
+    (0..20).for_each(|_| assert_eq!(phone.ask("one").reason, "granted_range"));
+    assert_eq!(unused(&kamailio, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
+
+    // Over a reload in which places move, and over a restart.
+    db.run("INSERT INTO sipwarden_company VALUES ('a', 'b', 1, 0);
+        INSERT INTO sipwarden_company_address VALUES ('a', '127.0.2.0/24', NULL), ('one', '10.0.0.0/24', NULL);");
+    let before = std::fs::read(&file).unwrap();
+    kamailio.rpc("sipwarden.reload", json!([]));
+    assert_eq!(unused(&kamailio, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
+    wait_for("the uses to be kept", || (std::fs::read(&file).unwrap() != before).then_some(()));
+    drop(kamailio);
+    let kamailio = config.start();
+    assert!(kamailio.log().contains("uses of 6 ranges loaded from"), "{}", kamailio.log());
+    assert_eq!(unused(&kamailio, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
+    drop(kamailio);
+
+    // Without a file that can be used, counting begins.
+    std::fs::write(&file, b"sipwarden uses 1\n???????????").unwrap();
+    let kamailio = config.start();
+    assert!(kamailio.log().contains("it is damaged or cut off"), "{}", kamailio.log());
+    assert_eq!(unused(&kamailio, json!([1, 1])).len(), 0);
 }

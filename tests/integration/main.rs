@@ -10,6 +10,7 @@
 
 mod addresses;
 mod arguments;
+mod attacks;
 mod balancers;
 mod bans;
 mod calls;
@@ -34,6 +35,7 @@ mod ivozprovider;
 mod keepalive;
 mod limits;
 mod limits_added;
+mod limits_longest;
 mod limits_seen;
 mod listing;
 mod logins;
@@ -49,6 +51,7 @@ mod page_layout;
 mod panics;
 #[path = "../core/random.rs"]
 mod random;
+mod reference;
 mod refusals;
 mod reload;
 mod restart;
@@ -58,11 +61,13 @@ mod scale;
 mod screenshot;
 mod settings;
 mod setup;
+mod sizing;
 mod startup;
 mod stock;
 mod storms;
 mod support;
 mod tables_file;
+mod transports;
 mod unwritable;
 mod verdicts;
 mod versions;

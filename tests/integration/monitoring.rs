@@ -43,10 +43,12 @@ fn dashboard() -> Vec<String> {
 fn every_query_of_rules_and_dashboard_finds_something() {
     let server = Server::start(
         "INSERT INTO sipwarden_brand VALUES ('1', 100);
-         INSERT INTO sipwarden_company VALUES ('7', '1', 0, 10);",
+         INSERT INTO sipwarden_company VALUES ('7', '1', 0, 10);
+         INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('carrier', 'x', 10);",
     );
     let endpoint = Endpoint::new("127.0.0.1");
-    let mut call = Caller::new(&endpoint, server.example.address(), "7", &headers("7", "alice@7"));
+    let lines = headers("7", "alice@7") + "X-Scopes: carrier=x\r\n";
+    let mut call = Caller::new(&endpoint, server.example.address(), "7", &lines);
     call.invite();
     assert_eq!(call.final_reply().status(), Some(200));
     call.ack();
@@ -73,7 +75,7 @@ fn every_query_of_rules_and_dashboard_finds_something() {
 }
 
 /// A series of each metric, as a proxy without trouble has it for half an hour.
-const HEALTHY: [(&str, &str); 31] = [
+const HEALTHY: [(&str, &str); 35] = [
     ("companies", "40x30"),
     ("reload_failures", "1x30"),
     ("tables_from_file", "0x30"),
@@ -103,13 +105,17 @@ const HEALTHY: [(&str, &str); 31] = [
     ("company_limit{company='8'}", "0x30"),
     ("brand_calls{brand='1'}", "8x30"),
     ("brand_limit{brand='1'}", "10x30"),
+    ("scope_calls{kind='did',id='7',direction='in'}", "1x30"),
+    ("scope_limit{kind='did',id='7',direction='in'}", "10x30"),
+    ("scope_calls{kind='did',id='8',direction='any'}", "50x30"),
+    ("scope_limit{kind='did',id='8',direction='any'}", "0x30"),
     ("calls_expired", "30x30"),
     ("gauges_left_out", "0x30"),
 ];
 
 /// What makes each alert fire, alone: alert, metric, its values. Counters grow in the
 /// sixteenth minute.
-const FIRES: [(&str, &str, &str); 26] = [
+const FIRES: [(&str, &str, &str); 27] = [
     ("SipwardenNoCompanies", "companies", "0x30"),
     ("SipwardenReloadFails", "reload_failures", "1x15 2x15"),
     ("SipwardenTablesFromFile", "tables_from_file", "1x30"),
@@ -134,6 +140,7 @@ const FIRES: [(&str, &str, &str); 26] = [
     ("SipwardenRecordsLost", "events_lost", "0x15 1x15"),
     ("SipwardenCompanyNearLimit", "company_calls{company='7'}", "9x30"),
     ("SipwardenBrandNearLimit", "brand_calls{brand='1'}", "9x30"),
+    ("SipwardenScopeNearLimit", "scope_calls{kind='did',id='7',direction='in'}", "9x30"),
     ("SipwardenCallsExpire", "calls_expired", "30x15 51x15"),
     ("SipwardenGaugesLeftOut", "gauges_left_out", "1x30"),
 ];
@@ -206,6 +213,9 @@ fn the_guide_lists_the_alerts() {
         let name = rule.lines().next().unwrap();
         let summary = field("summary:").replace("{{ $labels.company }}", "*X*");
         let summary = summary.replace("{{ $labels.brand }}", "*X*").replace("{{ $value }}", "*N*");
+        let summary = ["kind", "id", "direction"].iter().fold(summary, |text, label| {
+            text.replace(&format!("{{{{ $labels.{label} }}}}"), &format!("*{label}*"))
+        });
         let severity = field("labels: {severity:");
         writeln!(table, "| `{name}` | {severity} | {summary} | {} |", field("action:")).unwrap();
     }

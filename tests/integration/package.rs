@@ -4,7 +4,7 @@
 use crate::support::stock::Stock;
 
 /// What an operator finds.
-const FILES: [&str; 18] = [
+const FILES: [&str; 22] = [
     "/kamailio/modules/sipwarden.so",
     "./etc/kamailio/sipwarden.cfg",
     "./usr/share/sipwarden/kamailio-cfg/kamailio.cfg",
@@ -14,6 +14,8 @@ const FILES: [&str; 18] = [
     "./usr/share/sipwarden/kamailio-cfg/sql/postgres/upgrade-0.9.0.sql",
     "./usr/share/sipwarden/kamailio-cfg/ivozprovider/views.sql",
     "./usr/share/sipwarden/kamailio-cfg/firewall/sipwarden/firewall.nft",
+    "./usr/share/sipwarden/kamailio-cfg/firewall/sipwarden/blocked.nft",
+    "./usr/share/sipwarden/kamailio-cfg/firewall/sipwarden/early.nft",
     "./usr/share/sipwarden/kamailio-cfg/firewall/kamailio.service.d/sipwarden-firewall.conf",
     "./usr/share/sipwarden/monitoring/alerts.yml",
     "./usr/share/sipwarden/monitoring/grafana.json",
@@ -23,6 +25,8 @@ const FILES: [&str; 18] = [
     "./usr/share/doc/kamailio-sipwarden-module/CHANGELOG.md",
     "./usr/share/doc/kamailio-sipwarden-module/docs/reference.md",
     "./usr/share/doc/kamailio-sipwarden-module/docs/upgrade.md",
+    "./usr/share/doc/kamailio-sipwarden-module/docs/sizing.md",
+    "./usr/share/doc/kamailio-sipwarden-module/docs/iptables.md",
 ];
 
 #[test]

@@ -174,13 +174,8 @@ fn a_blocked_source_can_end_its_live_call_and_cancel_one_that_rings() {
     let invite = bob.request("INVITE");
     bob.reply(&invite, 180, "r");
     stock.calls_are(2);
-    let flooder = Phone::new(ELSEWHERE, stock.address());
-    for _ in 0..150 {
-        flooder.send("OPTIONS", "x", "");
-    }
-    wait_for("the block", || {
-        stock.kamcmd(&["sipwarden.blocks"]).contains("source: 198.51.100.7").then_some(())
-    });
+    // No flood over UDP blocks a source with a live call; an operator does.
+    stock.kamcmd(&["sipwarden.block", ELSEWHERE, "60"]);
     ringing.cancel();
     let cancel = bob.request("CANCEL");
     bob.reply(&cancel, 200, "r");

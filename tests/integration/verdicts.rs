@@ -156,7 +156,9 @@ fn the_rpc_explains_without_side_effects() {
              calls, without a limit",
         ]
     );
-    assert!(steps[3].starts_with("tables: generation 1, loaded 20"), "{steps:?}");
+    assert_eq!(steps[3], "proof: 127.0.9.9 has not proven that it receives what is sent to it");
+    assert!(steps[4].starts_with("spraying from 127.0.9.9: 0 of 30 different users"), "{steps:?}");
+    assert!(steps[5].starts_with("tables: generation 1, loaded 20"), "{steps:?}");
     assert_eq!(far["cc_limit"]["asked"], 0);
     let allowed = check("office", "127.0.1.77");
     assert_eq!(
@@ -167,7 +169,7 @@ fn the_rpc_explains_without_side_effects() {
     assert!(allowed["steps"][2].as_str().unwrap().starts_with(counted), "{allowed}");
     let carrier = check("office", "127.0.8.1");
     assert_eq!(
-        carrier["steps"][3],
+        carrier["steps"][5],
         "trusted: 127.0.8.1 is in 127.0.8.0/24 of sipwarden_trusted, class carrier: for flood \
          control and brute force protection; the companies' ranges are asked all the same"
     );

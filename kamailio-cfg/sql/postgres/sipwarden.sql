@@ -44,6 +44,32 @@ CREATE TABLE IF NOT EXISTS sipwarden_limit (
     near_percent   SMALLINT,                        -- of max_calls: near from here on; NULL: parameter, 0: never
     PRIMARY KEY (kind, id, direction)
 );
+-- What scanners call themselves, for scanner_check; read if the parameter tool_table names
+-- this table. ASCII case does not matter. Delete what may be one of your own.
+CREATE TABLE IF NOT EXISTS sipwarden_tool (
+    header  VARCHAR(16) NOT NULL,                   -- user_agent, from, to
+    kind    VARCHAR(16) NOT NULL,                   -- equal, prefix, contains
+    pattern VARCHAR(64) NOT NULL,
+    PRIMARY KEY (header, kind, pattern)
+);
+INSERT INTO sipwarden_tool (header, kind, pattern) VALUES
+    ('user_agent', 'prefix', 'friendly-scanner'),
+    ('user_agent', 'prefix', 'friendly-request'),
+    ('user_agent', 'contains', 'sipvicious'),
+    ('user_agent', 'prefix', 'sipcli'),
+    ('user_agent', 'prefix', 'sip-scan'),
+    ('user_agent', 'prefix', 'sundayddr'),
+    ('user_agent', 'prefix', 'iwar'),
+    ('user_agent', 'prefix', 'pplsip'),
+    ('user_agent', 'prefix', 'sivus'),
+    ('user_agent', 'prefix', 'siparmyknife'),
+    ('user_agent', 'prefix', 'smap'),
+    ('from', 'contains', 'sipvicious'),
+    ('from', 'contains', 'sip:nm@nm'),
+    ('from', 'contains', '100@1.1.1.1'),
+    ('to', 'contains', 'sip:nm2@nm2'),
+    ('to', 'contains', 'sipvicious')
+ON CONFLICT DO NOTHING;
 
 -- What was refused, blocked and reloaded. Written by the module (audit_url), which
 -- needs SELECT, INSERT and UPDATE here and nothing else. Times: seconds since 1970.
@@ -77,4 +103,5 @@ INSERT INTO version (table_name, table_version) VALUES
     ('sipwarden_company_country', 1),
     ('sipwarden_user', 1),
     ('sipwarden_trusted', 1),
-    ('sipwarden_limit', 1) ON CONFLICT (table_name) DO NOTHING;
+    ('sipwarden_limit', 1),
+    ('sipwarden_tool', 1) ON CONFLICT (table_name) DO NOTHING;

@@ -14,6 +14,33 @@ CREATE TABLE IF NOT EXISTS sipwarden_limit (
     PRIMARY KEY (kind, id, direction)
 );
 
+-- What scanners call themselves, for scanner_check; read if the parameter tool_table names
+-- this table. ASCII case does not matter. Delete what may be one of your own.
+CREATE TABLE IF NOT EXISTS sipwarden_tool (
+    header  VARCHAR(16) NOT NULL,                   -- user_agent, from, to
+    kind    VARCHAR(16) NOT NULL,                   -- equal, prefix, contains
+    pattern VARCHAR(64) NOT NULL,
+    PRIMARY KEY (header, kind, pattern)
+);
+INSERT INTO sipwarden_tool (header, kind, pattern) VALUES
+    ('user_agent', 'prefix', 'friendly-scanner'),
+    ('user_agent', 'prefix', 'friendly-request'),
+    ('user_agent', 'contains', 'sipvicious'),
+    ('user_agent', 'prefix', 'sipcli'),
+    ('user_agent', 'prefix', 'sip-scan'),
+    ('user_agent', 'prefix', 'sundayddr'),
+    ('user_agent', 'prefix', 'iwar'),
+    ('user_agent', 'prefix', 'pplsip'),
+    ('user_agent', 'prefix', 'sivus'),
+    ('user_agent', 'prefix', 'siparmyknife'),
+    ('user_agent', 'prefix', 'smap'),
+    ('from', 'contains', 'sipvicious'),
+    ('from', 'contains', 'sip:nm@nm'),
+    ('from', 'contains', '100@1.1.1.1'),
+    ('to', 'contains', 'sip:nm2@nm2'),
+    ('to', 'contains', 'sipvicious')
+ON CONFLICT DO NOTHING;
+
 -- Versions of the tables, in the table that Kamailio has for those of its own.
 CREATE TABLE IF NOT EXISTS version (
     id            SERIAL PRIMARY KEY NOT NULL,
@@ -28,7 +55,8 @@ INSERT INTO version (table_name, table_version) VALUES
     ('sipwarden_company_country', 1),
     ('sipwarden_user', 1),
     ('sipwarden_trusted', 1),
-    ('sipwarden_limit', 1) ON CONFLICT (table_name) DO NOTHING;
+    ('sipwarden_limit', 1),
+    ('sipwarden_tool', 1) ON CONFLICT (table_name) DO NOTHING;
 UPDATE version SET table_version = 1 WHERE table_version < 1 AND table_name IN ('sipwarden_brand',
     'sipwarden_company', 'sipwarden_company_address', 'sipwarden_company_country', 'sipwarden_user', 'sipwarden_trusted',
-    'sipwarden_limit');
+    'sipwarden_limit', 'sipwarden_tool');

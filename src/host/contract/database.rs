@@ -160,7 +160,9 @@ fn unreadable(db_url: &str, table: Table, name: &str) -> String {
         }
         Ok(true) => {}
     }
-    let missing = columns.iter().copied().filter(|column| has(column) == Ok(false));
+    // A session that is lost says no too: only a second one makes it sure.
+    let lacks = |column: &&str| has(column) == Ok(false) && has(column) == Ok(false);
+    let missing = columns.iter().copied().filter(lacks);
     match missing.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => {
             format!("table {name} cannot be read: {}'s log says why", abi::host_name())

@@ -127,9 +127,24 @@ pub fn exists(dialog: DialogId) -> Option<bool> {
     }
 }
 
-/// Sends a BYE to both ends of a call that was answered. Whether they were sent.
-pub fn end(dialog: DialogId) -> bool {
-    let Some(end) = abi::host().and_then(|host| host.dialog_end) else { return false };
+/// What became of an attempt to end a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Both ends were sent a BYE, and the call counts no more.
+    Sent,
+    /// Not both of them could be sent one. While its dialog lives, the call does.
+    Failed,
+    /// It was not answered, or is over.
+    Nothing,
+}
+
+/// Sends a BYE to both ends of a call that was answered.
+pub fn end(dialog: DialogId) -> Ending {
+    let Some(end) = abi::host().and_then(|host| host.dialog_end) else { return Ending::Nothing };
     // SAFETY: no lock is held.
-    unsafe { end(dialog.into()) == 1 }
+    match unsafe { end(dialog.into()) } {
+        0 => Ending::Nothing,
+        1 => Ending::Sent,
+        _ => Ending::Failed,
+    }
 }

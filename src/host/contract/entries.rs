@@ -44,9 +44,11 @@ pub const fn table<M: Module>() -> sw_module {
         auth_check: Some(auth_check::<M>),
         auth_failed: Some(auth_failed::<M>),
         auth_ok: Some(auth_ok::<M>),
+        scanner_check: Some(scanner_check::<M>),
         grant: Some(grant::<M>),
         roadwarrior_acquire: Some(roadwarrior_acquire::<M>),
         cc_limit: Some(cc_limit::<M>),
+        dialog_request: Some(dialog_request::<M>),
         dialog_event: Some(dialog_event::<M>),
         dialog_expired: Some(dialog_expired::<M>),
         dialog_counts: Some(dialog_counts::<M>),
@@ -301,6 +303,22 @@ unsafe extern "C" fn auth_ok<M: Module>(msg: *const sw_message, aor: sw_text) ->
         let (message, aor) = unsafe { (Message::new(msg)?, aor.bytes()) };
         Some(M::auth_ok(message, aor))
     })
+}
+
+unsafe extern "C" fn scanner_check<M: Module>(msg: *const sw_message) -> i32 {
+    judge(Entry::ScannerCheck, Verdict::NoScanner, || {
+        // SAFETY: the shim passes a message that outlives the call.
+        Some(M::scanner_check(unsafe { Message::new(msg) }?))
+    })
+}
+
+unsafe extern "C" fn dialog_request<M: Module>(msg: *const sw_message) {
+    guard(Entry::DialogRequest, (), || {
+        // SAFETY: the shim passes a message that outlives the call.
+        if let Some(message) = unsafe { Message::new(msg) } {
+            M::dialog_request(message);
+        }
+    });
 }
 
 unsafe extern "C" fn grant<M: Module>(

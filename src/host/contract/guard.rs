@@ -9,7 +9,7 @@ use once_cell::sync::OnceCell;
 
 use super::counters::{Own, count_own};
 use super::log;
-use crate::shm::Area;
+use crate::shm::{Area, count_takeover};
 
 /// Entries from C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub enum Entry {
     Reap,
     KeepBlocks,
     KeepTables,
+    KeepUses,
     Say,
     Feed,
     Record,
@@ -58,10 +59,30 @@ pub enum Entry {
     Load,
     CheckFlags,
     EndCalls,
+    ScannerCheck,
+    DialogRequest,
     CanServe,
     Serve,
     Grant,
     SweepGrants,
+}
+
+impl Entry {
+    /// Whether it changes what is counted of calls.
+    fn counts_calls(self) -> bool {
+        use Entry::*;
+        matches!(
+            self,
+            RoadwarriorAcquire
+                | CcLimit
+                | DialogEvent
+                | DialogExpired
+                | DialogRestored
+                | Reap
+                | EndCalls
+                | Rpc
+        )
+    }
 }
 
 /// One bit per entry that has panicked in any process.
@@ -93,6 +114,10 @@ pub fn guard<R>(entry: Entry, failed: R, f: impl FnOnce() -> R) -> R {
 
 fn report(entry: Entry) {
     count_own(Own::Panics);
+    if entry.counts_calls() {
+        // Unwinding has freed its locks, whatever it was in the midst of.
+        count_takeover();
+    }
     if is_first_in(entry) {
         let message = MESSAGE.with_borrow_mut(std::mem::take);
         log::critical(format_args!(

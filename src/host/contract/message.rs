@@ -44,6 +44,12 @@ impl<'a> Message<'a> {
         Some(Source { address: address_of(&self.0.source)?, learnt })
     }
 
+    /// Whether it came over a connection, so that its sender receives what is sent.
+    #[inline(always)]
+    pub fn is_stream(self) -> bool {
+        self.0.stream != 0
+    }
+
     /// What the script gives to judge in place of the sender.
     pub fn given(self) -> Option<&'a [u8]> {
         // SAFETY: where it is given, the text lives as long as the message, see `new`.
@@ -57,6 +63,20 @@ impl<'a> Message<'a> {
             let [call_id, from] = &mut texts;
             // SAFETY: the script function that the message was made for still runs.
             unsafe { read(self.0, call_id, from) };
+        }
+        // SAFETY: the texts are of this message, which lives for `'a`.
+        texts.map(|text| unsafe { text.bytes() })
+    }
+}
+
+impl<'a> Message<'a> {
+    /// What it claims to be: its User-Agent, From and To, empty where it has none.
+    pub fn claims(self) -> [&'a [u8]; 3] {
+        let mut texts = [sw_text { s: ptr::null(), len: 0 }; 3];
+        if let Some(read) = abi::host().and_then(|host| host.message_claims) {
+            let [agent, from, to] = &mut texts;
+            // SAFETY: the script function that the message was made for still runs.
+            unsafe { read(self.0, agent, from, to) };
         }
         // SAFETY: the texts are of this message, which lives for `'a`.
         texts.map(|text| unsafe { text.bytes() })
@@ -148,6 +168,13 @@ impl<'a> Attempt<'a> {
     pub fn credentials(self) -> [&'a [u8]; MAX_CREDENTIALS] {
         // SAFETY: the texts live as long as the message, see `new`; unused ones are NULL.
         self.0.credentials.map(|text| unsafe { text.bytes() })
+    }
+
+    /// What the host's function returned that has compared the password; empty if the script
+    /// does not say.
+    pub fn code(self) -> &'a [u8] {
+        // SAFETY: as above.
+        unsafe { self.0.code.bytes() }
     }
 
     /// How many such headers there are; maybe more than fit.

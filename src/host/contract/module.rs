@@ -109,10 +109,12 @@ pub trait Module {
     fn flood_check(message: Message<'_>, flags: &[u8]) -> Verdict;
     /// `auth_check(aor [, ip])`.
     fn auth_check(message: Message<'_>, aor: &[u8]) -> Verdict;
-    /// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
+    /// `auth_failed(aor [, credentials [, ip [, code]]])`; None: those of the request itself.
     fn auth_failed(attempt: Attempt<'_>, aor: &[u8], credentials: Option<&[u8]>) -> Verdict;
     /// `auth_ok(aor [, ip])`.
     fn auth_ok(message: Message<'_>, aor: &[u8]) -> Verdict;
+    /// `scanner_check()`.
+    fn scanner_check(message: Message<'_>) -> Verdict;
     /// `grant(company, seconds [, ip])`.
     fn grant(message: Message<'_>, company: &[u8], seconds: &[u8]) -> Verdict;
     /// `roadwarrior_acquire(aor, company [, flags [, ip]])`.
@@ -124,6 +126,8 @@ pub trait Module {
     ) -> Verdict;
     /// `cc_limit(company [, flags [, scopes]])`.
     fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict;
+    /// A request of a dialog that counts has come.
+    fn dialog_request(message: Message<'_>);
     /// What became of a dialog, which may be locked.
     fn dialog_event(event: DialogEvent, dialog: DialogId);
     /// A dialog ended although neither end hung up: why (`sw_expiry`), and whether both

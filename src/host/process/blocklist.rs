@@ -97,6 +97,16 @@ pub fn ban_line(settings: &Settings, now: Moment, ban: &Ban) -> String {
     )
 }
 
+/// Start and end of a ban or grant in ms of the monotonic clock, from dates; None if it is not
+/// a term of up to `longest` seconds. A date that was set back makes it no longer.
+fn term(now: Moment, dates: [&str; 2], longest: u32) -> Option<(u64, u64)> {
+    let [since, until] = dates;
+    let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
+    let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(longest) * 1000)?;
+    let until = now.monotonic(until.min(now.wall.saturating_add(length)));
+    Some((now.monotonic(since).min(now.monotonic), until))
+}
+
 pub fn grant_line(now: Moment, grant: &Grant) -> String {
     format!(
         "grant {} {} {} {} {} {} {}\n",
@@ -117,14 +127,11 @@ pub fn parse_grant(now: Moment, line: &[u8]) -> Option<Grant> {
     let &["grant", source, since, until, used, by, company, note] = fields.as_slice() else {
         return None;
     };
-    let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
-    let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_GRANT) * 1000)?;
-    // A date that was set back makes it no longer.
-    let until = now.monotonic(until.min(now.wall.saturating_add(length)));
+    let (since, until) = term(now, [since, until], LONGEST_GRANT)?;
     Some(Grant {
         company: unescaped(company).filter(|id| (1..=MAX_COMPANY).contains(&id.len()))?,
         source: Prefix::parse(source, None).ok()?,
-        since: now.monotonic(since).min(now.monotonic),
+        since,
         until,
         used: used.parse().ok()?,
         by: GrantedBy::from_name(by)?,
@@ -151,10 +158,7 @@ pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
     let &["ban", source, since, until, seen, reason, class, hash, aor] = fields.as_slice() else {
         return None;
     };
-    let (since, until): (u64, u64) = (since.parse().ok()?, until.parse().ok()?);
-    let length = until.checked_sub(since).filter(|ms| *ms <= u64::from(LONGEST_BAN) * 1000)?;
-    // A date that was set back makes it no longer.
-    let until = now.monotonic(until.min(now.wall.saturating_add(length)));
+    let (since, until) = term(now, [since, until], LONGEST_BAN)?;
     let aor = unescaped(aor).filter(|aor| (1..=LONGEST_AOR).contains(&aor.len()))?;
     let (cut, hash) = match hash.strip_prefix('+') {
         Some(hash) => (true, bytemuck::cast(parse_hex(hash)?)),
@@ -165,10 +169,11 @@ pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
         source: Prefix::parse(source, None).ok()?,
         // For a class that is gone.
         class: state.settings.classes.parse(class).unwrap_or(Some(ClassId::DEFAULT)),
-        since: now.monotonic(since).min(now.monotonic),
+        since,
         until,
         seen: seen.parse().ok()?,
-        reason: Reason::from_name(reason).filter(|reason| *reason != Reason::Flood)?,
+        reason: Reason::from_name(reason)
+            .filter(|reason| !matches!(reason, Reason::Flood | Reason::Spraying))?,
     })
 }
 

@@ -6,13 +6,16 @@ use std::cell::Cell;
 use crate::clock;
 use crate::events::Expiry;
 use crate::host::contract::counters::{self, Own};
-use crate::host::contract::dialogs;
+use crate::host::contract::dialogs::{self, Ending};
 use crate::host::report::events;
 use crate::host::state::rules::monitors;
 use crate::host::state::{State, with_snapshot};
 
 /// Ms between two looks.
 const PERIOD: u64 = 500;
+/// Seconds until a call is tried again that could not be ended: more than a BYE without an
+/// answer takes, so that an end that has got one gets no other.
+const AGAIN: i64 = 60;
 /// Scopes that one look sweeps.
 const SWEPT: u32 = 20_000;
 
@@ -26,7 +29,7 @@ pub fn end_calls(state: &State, now: u64) {
         return;
     }
     LOOKED.set(now);
-    let time = clock::seconds();
+    let time = clock::whole_seconds(now);
     for position in 0..state.ledger.positions() {
         let Some(call) = state.ledger.overdue(position, time) else { continue };
         if monitors() {
@@ -37,9 +40,14 @@ pub fn end_calls(state: &State, now: u64) {
         }
         // No lock is held here: the host takes the dialog's own. One that was not answered
         // is asked for again.
-        if dialogs::end(call.dialog) {
+        let ending = dialogs::end(call.dialog);
+        if ending == Ending::Failed {
+            state.ledger.postpone_end(call.dialog, time + AGAIN);
+        }
+        // Told once, also if it cannot be ended for hours.
+        if ending != Ending::Nothing && !call.is_stuck {
             counters::count_own(Own::CallsExpired);
-            events::call_expired(state, &call, Expiry::Longest, true);
+            events::call_expired(state, &call, Expiry::Longest, ending == Ending::Sent);
         }
     }
     with_snapshot(|view, _| {

@@ -15,4 +15,5 @@ pub mod route;
 pub mod tables_keeper;
 pub mod trouble;
 pub mod usage;
+pub mod uses_keeper;
 pub mod warden;

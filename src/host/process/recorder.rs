@@ -37,7 +37,7 @@ pub fn record() -> bool {
     // In this process, since the host may keep a dialog's lock while it asks a database.
     if now.saturating_sub(REAPED.get()) >= REAPING {
         REAPED.set(now);
-        guard(Entry::Reap, (), || reaper::recount(state));
+        guard(Entry::Reap, (), || reaper::recount(state, now));
         guard(Entry::Reap, (), || reaper::reap(state, now));
     }
     guard(Entry::EndCalls, (), || longest::end_calls(state, now));
@@ -94,11 +94,21 @@ fn log_expired(event: &Event) {
         ));
         return;
     }
-    let bye = match event.said_bye() {
-        true => "both ends were sent a BYE",
-        false => "no BYE was sent, it may go on uncounted",
+    let becomes = match (event.expiry(), event.said_bye()) {
+        (Some(Expiry::Longest), false) => {
+            log::warning(format_args!(
+                "the call {call_id} of company \"{company}\" cannot be ended: {why}, but not both \
+                 ends can be sent a BYE; it counts while its dialog lives, and each minute is \
+                 tried again"
+            ));
+            return;
+        }
+        (Some(Expiry::Longest), true) => "both ends were sent a BYE",
+        // Told before the host sends it.
+        (_, true) => "both ends get a BYE if they can be reached",
+        (_, false) => "no BYE was sent, it may go on uncounted",
     };
     log::warning(format_args!(
-        "the call {call_id} of company \"{company}\" counts no more: {why}; {bye}"
+        "the call {call_id} of company \"{company}\" counts no more: {why}; {becomes}"
     ));
 }

@@ -39,6 +39,9 @@ pub fn revise(state: &State) {
             let prefix = block.prefix;
             let is_source = prefix == rules.source_of(prefix.first());
             let class = class_of(prefix, block.class, rules.company_sources());
+            // A proof, or its end, ends no block.
+            let unlisted = rules.are_unlisted(class, block.class);
+            let class = if unlisted { block.class } else { class };
             let is_over = class != block.class || rules.class(class).block == 0;
             (is_source && is_over).then_some(class)
         };

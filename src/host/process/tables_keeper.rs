@@ -8,7 +8,6 @@ use crate::host::contract::log;
 use crate::host::files::FileWriter;
 use crate::host::reload::tables_file::refuse_foreign;
 use crate::host::state::{State, with_snapshot};
-use crate::shm::Pinned;
 use crate::snapshot::{self, View};
 
 /// Ms between two looks for new tables, and between two attempts after a failure.
@@ -115,12 +114,5 @@ impl TablesKeeper {
 
 /// A private copy of the snapshot, so that no reload waits while it is written.
 fn copy_of_current() -> Option<(u64, Vec<u128>)> {
-    let copy = |pinned: &Pinned<'_>| {
-        let bytes = pinned.bytes();
-        let mut words = vec![0u128; bytes.len() / 16];
-        let to: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        to.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        (pinned.generation(), words)
-    };
-    with_snapshot(|_, pinned| copy(pinned))
+    with_snapshot(|view, pinned| (pinned.generation(), view.copied()))
 }

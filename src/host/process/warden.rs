@@ -8,7 +8,9 @@ use super::blocks_keeper::BlocksKeeper;
 use super::feeder::Feeder;
 use super::revision;
 use super::tables_keeper::TablesKeeper;
+use super::uses_keeper::UsesKeeper;
 use crate::clock;
+use crate::flood::Ended;
 use crate::host::contract::guard::{Entry, guard};
 use crate::host::contract::log;
 use crate::host::reload::fallback;
@@ -23,6 +25,7 @@ thread_local! {
     static SWEPT: Cell<u64> = const { Cell::new(0) };
     static KEEPER: RefCell<BlocksKeeper> = const { RefCell::new(BlocksKeeper::NEW) };
     static TABLES: RefCell<TablesKeeper> = const { RefCell::new(TablesKeeper::NEW) };
+    static USES: RefCell<UsesKeeper> = const { RefCell::new(UsesKeeper::NEW) };
     static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     /// Miscounts that were logged.
     static MISCOUNTED: Cell<u64> = const { Cell::new(0) };
@@ -37,6 +40,11 @@ pub fn tick() {
         SWEPT.set(now);
         guard(Entry::Sweep, (), || {
             state.flood.sweep(clock::monotonic, |ended| blocks::report_end(state, &ended));
+            state.streams.sweep(clock::monotonic, |ended| {
+                if let Ended::Throttling(..) = ended {
+                    blocks::report_end(state, &ended);
+                }
+            });
         });
         guard(Entry::SweepBans, (), || {
             with_auth_rules(state, |rules| {
@@ -47,6 +55,7 @@ pub fn tick() {
             state.grants.sweep(clock::monotonic(), |grant| grants::report_end(state, &grant));
         });
         guard(Entry::Revise, (), || revision::revise(state));
+        state.uses.turn();
     }
     if let Some(sets) = &state.settings.firewall {
         guard(Entry::Feed, (), || {
@@ -55,6 +64,7 @@ pub fn tick() {
     }
     guard(Entry::KeepBlocks, (), || KEEPER.with_borrow_mut(|keeper| keeper.keep(state, now)));
     guard(Entry::KeepTables, (), || TABLES.with_borrow_mut(|keeper| keeper.keep(state, now)));
+    guard(Entry::KeepUses, (), || USES.with_borrow_mut(|keeper| keeper.keep(state, now)));
     guard(Entry::Say, (), || {
         fallback::tell(state, now);
         say_miscounted(state);

@@ -6,8 +6,8 @@ use crate::clock;
 use crate::host::settings::at;
 use crate::host::state::{self, State, with_snapshot};
 use crate::ledger::ScopeKind;
-use crate::shm::{PublishError, Published, Writer};
-use crate::snapshot::{self, Blob, View};
+use crate::shm::{Generation, PublishError, Published, Writer};
+use crate::snapshot::{self, Blob, View, uses};
 use crate::tables::{BadRows, Configuration, Kinds, Limits, Loader, MinPrefix, Table};
 
 /// How long a reload waits for an earlier one.
@@ -40,16 +40,24 @@ pub fn compile(config: Configuration, date: u64) -> Result<Blob, String> {
 
 pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
     let bytes = blob.bytes();
-    if !View::new(bytes).is_some_and(|view| view.kinds().continues(&kinds())) {
+    let view = View::new(bytes).filter(|view| view.kinds().continues(&kinds()));
+    let Some(view) = view else {
         return Err("another reload has brought a new kind of limit meanwhile".into());
-    }
-    name_kinds(bytes);
-    writer.publish(bytes).map_err(|error| not_published(&error, bytes.len()))
+    };
+    name_kinds(&view);
+    let ranges = view.range_count();
+    let carry = |old: Option<Generation<'_>>, new: &Generation<'_>| {
+        let old = old.as_ref().and_then(|old| Some((View::new(old.bytes)?, old.marks)));
+        let old = old.as_ref().map(|(view, marks)| (view, *marks));
+        uses::carry(old, &view, new.marks, clock::seconds());
+    };
+    let error = |error| not_published(&error, bytes.len() + size_of::<u16>() * ranges);
+    writer.publish(bytes, ranges, carry).map_err(error)
 }
 
 /// Before the first call of a new kind: other nodes may know it by another number.
-fn name_kinds(bytes: &[u8]) {
-    let (Some(state), Some(view)) = (state::get(), View::new(bytes)) else { return };
+fn name_kinds(view: &View<'_>) {
+    let Some(state) = state::get() else { return };
     for (number, word) in view.own_kinds().enumerate() {
         if let Some(kind) = ScopeKind::own(number) {
             state.ledger.name_kind(kind, word);

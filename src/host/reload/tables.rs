@@ -114,8 +114,9 @@ fn tell_success(state: &State, done: &Reloaded) {
 }
 
 fn log_success(done: &Reloaded) {
-    // The table of limits is one that most do without.
-    let is_told = |table: &Table| *table != Table::Limit || done.counts.rows_of(*table) > 0;
+    // Those that many do without.
+    let is_optional = |table: &Table| matches!(table, Table::Limit | Table::Tool);
+    let is_told = |table: &Table| !is_optional(table) || done.counts.rows_of(*table) > 0;
     let tables = Table::ALL.into_iter().filter(is_told);
     let rows = tables.map(|t| format!("{} {}", done.counts.rows_of(t), t.short_name()));
     let rows: Vec<_> = rows.collect();

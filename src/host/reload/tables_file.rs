@@ -1,6 +1,5 @@
 //! The file that keeps the last tables of a database.
 
-use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,11 +15,7 @@ const MOST_BYTES: u64 = 4 << 30;
 /// Only a file of tables is overwritten: a wrong name destroys nothing.
 pub fn refuse_foreign(path: &Path) -> Result<(), String> {
     files::refuse_others(path)?;
-    let mut begin = Vec::new();
-    if let Some(file) = files::open_trusted(path)? {
-        let _ = file.take(kept::MAGIC.len() as u64).read_to_end(&mut begin);
-    }
-    match begin.is_empty() || kept::MAGIC == begin {
+    match files::begins_with(path, kept::MAGIC)? {
         true => Ok(()),
         false => Err("it is not a file of tables; remove it, or name another".into()),
     }
@@ -33,25 +28,12 @@ pub fn check(path: &Path) -> Result<(), String> {
     refuse_foreign(path).and_then(|()| files::check_writable(path)).map_err(cannot)
 }
 
-/// The bytes of a file; None if there is none.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let Some(file) = files::open_trusted(path)? else { return Ok(None) };
-    let cannot = |e: std::io::Error| format!("it cannot be read: {e}");
-    let size = file.metadata().map_err(cannot)?.len();
-    if size > MOST_BYTES {
-        return Err(format!("it has {size} bytes, more than {MOST_BYTES}"));
-    }
-    let mut bytes = Vec::with_capacity(size as usize);
-    file.take(size).read_to_end(&mut bytes).map_err(cannot)?;
-    Ok(Some(bytes))
-}
-
 /// Publishes the tables of a file, with their date; the generation, or None if there is
 /// no file. Rows that are no longer valid, for example of a class that is gone, are left out
 /// and logged: the others serve.
 pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     let started = Instant::now();
-    let Some(bytes) = read(path)? else { return Ok(None) };
+    let Some(bytes) = files::read_trusted(path, MOST_BYTES)? else { return Ok(None) };
     let file = kept::Kept::read(&bytes)?;
     let names = Table::ALL.map(|table| table.short_name().to_owned());
     let loader = file.load(loader(state, names, BadRows::Skip))?;
@@ -71,7 +53,7 @@ pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
 
 /// Companies in a file; 0 if there is none.
 pub fn companies(state: &State, path: &Path) -> Result<usize, String> {
-    let Some(bytes) = read(path)? else { return Ok(0) };
+    let Some(bytes) = files::read_trusted(path, MOST_BYTES)? else { return Ok(0) };
     let names = Table::ALL.map(|table| table.short_name().to_owned());
     let file = kept::Kept::read(&bytes)?;
     let loaded = file.load(loader(state, names, BadRows::Skip))?.finish();

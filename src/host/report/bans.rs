@@ -2,6 +2,7 @@
 
 use super::complaint::{ComplaintKind, complain};
 use super::events;
+use crate::address::Prefix;
 use crate::auth::{AuthCheck, AuthOutcome, Ban, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters::{self, Own};
@@ -11,6 +12,7 @@ use crate::host::state::rules::with_auth_rules;
 use crate::limiter::ClassId;
 use crate::printable::Printable;
 use crate::source::Learnt;
+use crate::spraying::Passed;
 
 /// Reports what does not happen with every request.
 pub fn report(
@@ -49,6 +51,31 @@ pub fn report(
             ),
         );
     }
+}
+
+/// A source has passed a limit of spraying; whether it is blocked for it, and whether
+/// brute force protection only reports.
+#[cold]
+pub fn spraying(
+    state: &State,
+    (source, class): (Prefix, Option<ClassId>),
+    passed: &Passed,
+    (blocks, monitored): (bool, bool),
+) {
+    let note = match (blocks, monitored) {
+        (false, _) => "; not blocked: flood control never blocks its class",
+        (true, true) => " (monitored: nobody is refused)",
+        (true, false) => "",
+    };
+    log::warning(format_args!(
+        "spraying from {}: {} {} in {} s, more than {}, class {}{note}",
+        source.name(),
+        passed.count,
+        passed.measure.name(),
+        passed.window,
+        passed.limit,
+        state.settings.classes.name(class),
+    ));
 }
 
 /// Reports the end of a ban.

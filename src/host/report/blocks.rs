@@ -12,6 +12,7 @@ use crate::host::state::rules::with_rules;
 use crate::limiter::{ClassId, Reason};
 use crate::source::Source;
 use crate::tables::MinPrefix;
+use crate::verdict::Verdict;
 
 /// Reports what does not happen with every request.
 #[inline(always)]
@@ -20,7 +21,9 @@ pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source
         FloodOutcome::Exempt | FloodOutcome::Under | FloodOutcome::Blocked { .. } => {
             checked.evicted
         }
-        FloodOutcome::Throttled { begins } => begins || checked.evicted,
+        FloodOutcome::Throttled { begins }
+        | FloodOutcome::Unproven { begins }
+        | FloodOutcome::OverBudget { begins, .. } => begins || checked.evicted,
         FloodOutcome::Started { .. } | FloodOutcome::Untracked => true,
     };
     if is_news {
@@ -51,17 +54,62 @@ fn report_news(state: &State, rules: &Rules, checked: &FloodCheck, judged: Sourc
             counters::count_own(Own::FloodThrottlings);
             let prefix = rules.source_of(source);
             let limit = rules.class(checked.class).limit;
-            events::throttled(state, (prefix, learnt), checked.class, limit);
+            let verdict = Verdict::FloodThrottled;
+            events::throttled(state, (prefix, learnt), checked.class, limit, verdict);
             log_start(state, rules, "throttling", source, checked.class, "");
         }
-        FloodOutcome::Untracked => complain(
-            ComplaintKind::Sources,
-            format_args!(
-                "sources pass uncounted: flood_sources is full of blocks (said once a minute)"
-            ),
-        ),
+        FloodOutcome::Unproven { begins: true } => {
+            counters::count_own(Own::FloodThrottlings);
+            let (prefix, verdict) = (rules.source_of(source), Verdict::FloodUnproven);
+            let limit = rules.class(checked.class).limit;
+            events::throttled(state, (prefix, learnt), checked.class, limit, verdict);
+            let why = "; not blocked: anybody may have forged these requests";
+            log_start(state, rules, "throttling", source, checked.class, why);
+        }
+        FloodOutcome::OverBudget { begins: true, .. } => budget_spent(state, rules, checked.class),
+        FloodOutcome::Untracked => no_room(),
         _ => {}
     }
+}
+
+#[cold]
+fn budget_spent(state: &State, rules: &Rules, class: Option<ClassId>) {
+    let rule = rules.class(class);
+    events::budget_spent(state, class, rule.budget);
+    log::warning(format_args!(
+        "the budget of class {} is spent: {} requests of unknown sources in {} ms; proven and \
+         listed sources are served{}",
+        state.settings.classes.name(class),
+        rule.budget,
+        rule.window,
+        monitor_note(rules),
+    ));
+}
+
+/// Reports the start of a block for spraying, and what has ended with that.
+pub fn spraying_started(state: &State, rules: &Rules, block: &Block, over: Option<&Ended>) {
+    if let Some(over) = over {
+        report_end(state, over);
+    }
+    counters::count_own(Own::FloodBlocksStarted);
+    events::block_started(state, block);
+    log::warning(format_args!(
+        "block of {} starts: spraying, class {}; {} s{}",
+        block.prefix.name(),
+        state.settings.classes.name(block.class),
+        clock::seconds_left(block.until, block.since),
+        monitor_note(rules),
+    ));
+}
+
+/// Says that there is no room for a block, or to count.
+pub fn no_room() {
+    complain(
+        ComplaintKind::Sources,
+        format_args!(
+            "sources pass uncounted: flood_sources is full of blocks (said once a minute)"
+        ),
+    );
 }
 
 #[cold]

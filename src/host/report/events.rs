@@ -100,8 +100,10 @@ fn block_event(state: &State, kind: EventKind, block: &Block) {
     let (source, learnt) = (Some(block.prefix), block.ways.first());
     let subject = Subject { source, learnt, ..Subject::default() };
     let mut event = Event::new(kind, now.wall, &subject).with_class(block.class);
-    if block.reason == Reason::Flood {
-        event = event.by(&FLOOD_CHECK);
+    match block.reason {
+        Reason::Flood => event = event.by(&FLOOD_CHECK),
+        Reason::Spraying => event = event.with_verdict(&AUTH_FAILED, Verdict::Spraying, false),
+        _ => {}
     }
     event.calls = block.seen;
     (event.since, event.until) = (now.date(block.since), now.date(block.until));
@@ -163,11 +165,21 @@ pub fn throttled(
     (source, learnt): (Prefix, Learnt),
     class: Option<ClassId>,
     limit: u32,
+    verdict: Verdict,
 ) {
     let (source, learnt) = (Some(source), Some(learnt));
     let subject = Subject { source, learnt, ..Subject::default() };
     let mut event = Event::new(EventKind::Limit, clock::wall(), &subject)
-        .with_verdict(&FLOOD_CHECK, Verdict::FloodThrottled, false)
+        .with_verdict(&FLOOD_CHECK, verdict, false)
+        .with_class(class);
+    event.limit = limit;
+    state.journal.put(&event);
+}
+
+/// The unknown sources of a class have spent its budget.
+pub fn budget_spent(state: &State, class: Option<ClassId>, limit: u32) {
+    let mut event = Event::new(EventKind::Limit, clock::wall(), &Subject::default())
+        .with_verdict(&FLOOD_CHECK, Verdict::FloodBudget, false)
         .with_class(class);
     event.limit = limit;
     state.journal.put(&event);

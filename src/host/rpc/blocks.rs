@@ -1,8 +1,8 @@
 //! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
 
 use super::arguments::{address, prefix_of, seconds};
-use super::bans;
 use super::page::Page;
+use super::{bans, proofs, spraying};
 use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
 use crate::flood::{Block, Ended, Rules, Seen};
@@ -11,11 +11,12 @@ use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::report::blocks::{MIN_BLOCK_PREFIX, monitor_note, report_end};
 use crate::host::report::events;
-use crate::host::state::rules::with_rules;
+use crate::host::state::rules::{flood_class, with_rules};
 use crate::host::state::{State, with_snapshot};
 use crate::limiter::{ClassId, Reason};
 use crate::policy::{self, FloodFlags};
 use crate::printable::Printable;
+use crate::proven::Proven;
 use crate::snapshot::{CompanyView, SourceKind, View};
 use crate::source::Ways;
 use crate::tables::MinPrefix;
@@ -80,6 +81,8 @@ pub fn source(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.text(c"ip", source);
     foretell(state, source).tell(&reply, state, FloodFlags::default());
+    proofs::tell(&reply, state, source);
+    spraying::tell(&reply, state, source);
     bans::tell_of_source(&reply, state, source);
     Ok(())
 }
@@ -94,8 +97,11 @@ pub struct Foretold {
     class: Option<ClassId>,
     class_rule: String,
     requests: u32,
+    /// Of these over connections.
+    streamed: u32,
     limit: u32,
     window: u32,
+    proven: Option<Proven>,
     block: Option<Block>,
     now: Moment,
 }
@@ -105,18 +111,23 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
     with_rules(state, |rules| {
         let now = Moment::now();
         let (block, seen) = state.flood.look(source, rules, clock::monotonic);
-        let (class, class_rule) = with_snapshot(|view, _| class_and_rule(view, rules, source))
-            .unwrap_or((Some(ClassId::DEFAULT), "no snapshot is loaded".into()));
+        let (class, class_rule) =
+            with_snapshot(|view, _| class_and_rule(state, view, rules, source))
+                .unwrap_or((Some(ClassId::DEFAULT), "no snapshot is loaded".into()));
         let rule = rules.class(class);
+        let (_, streamed) = state.streams.look(source, rules, clock::monotonic);
+        let proven = proofs::of(state, rules, source);
         Foretold {
-            verdict: verdict_on_next(rules, block, class, seen),
+            verdict: verdict_on_next(rules, block, class, seen, proven.is_some()),
             watched: rules.monitor != 0,
             source: rules.source_of(source),
             class,
             class_rule,
             requests: seen.map_or(0, |seen| seen.requests),
+            streamed: streamed.map_or(0, |seen| seen.requests),
             limit: rule.limit,
             window: rule.window,
+            proven,
             block,
             now,
         }
@@ -124,6 +135,16 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
 }
 
 impl Foretold {
+    /// Whether, how and since when the source is proven.
+    pub fn proof_words(&self) -> String {
+        proofs::words(self.source, self.proven, self.now)
+    }
+
+    /// Its class; None: exempt.
+    pub fn class(&self) -> Option<ClassId> {
+        self.class
+    }
+
     /// Name of its class.
     pub fn class_name<'s>(&self, state: &'s State) -> &'s str {
         state.settings.classes.name(self.class)
@@ -138,6 +159,7 @@ impl Foretold {
         reply.text(c"class", state.settings.classes.name(self.class));
         reply.text(c"class_rule", &self.class_rule);
         reply.int(c"requests", self.requests);
+        reply.int(c"requests_by_connection", self.streamed);
         reply.int(c"limit", self.limit);
         reply.int(c"window_ms", self.window);
         if let Some(block) = &self.block {
@@ -153,8 +175,12 @@ impl Foretold {
             let (source, reason) = (block.prefix.name(), block.reason.name());
             format!("; {source} is blocked since {since}, for another {left} s ({reason})")
         });
+        let streamed = match self.streamed {
+            0 => String::new(),
+            count => format!(" and {count} over connections"),
+        };
         format!(
-            "class {} ({}), {} of {} requests in {} ms{blocked}",
+            "class {} ({}), {} of {} requests in {} ms{streamed}{blocked}",
             state.settings.classes.name(self.class),
             self.class_rule,
             self.requests,
@@ -170,6 +196,7 @@ fn verdict_on_next(
     block: Option<Block>,
     class: Option<ClassId>,
     seen: Option<Seen>,
+    proven: bool,
 ) -> Verdict {
     if block.is_some_and(|block| block.reason.applies_to(class)) {
         return Verdict::FloodBlocked;
@@ -182,12 +209,22 @@ fn verdict_on_next(
         Some(seen) if seen.requests < rule.limit => Verdict::UnderLimit,
         None => Verdict::UnderLimit,
         Some(_) if rule.block == 0 => Verdict::FloodThrottled,
+        Some(_) if proven || rules.common.block_unproven == 0 => Verdict::FloodUnproven,
         Some(_) => Verdict::FloodStarted,
     }
 }
 
-fn class_and_rule(view: &View<'_>, rules: &Rules, source: Address) -> (Option<ClassId>, String) {
-    let (class, kind) = policy::source_class(view, source, rules.company_sources());
+fn class_and_rule(
+    state: &State,
+    view: &View<'_>,
+    rules: &Rules,
+    source: Address,
+) -> (Option<ClassId>, String) {
+    let (listed, kind) = policy::source_class(view, source, rules.company_sources());
+    let class = match kind {
+        SourceKind::Anybody => flood_class(state, rules, source).0,
+        _ => listed,
+    };
     let rule = match kind {
         SourceKind::Trusted(_) => match view.trusted_range(source) {
             Some(range) => format!("trusted {}", range.name()),
@@ -229,8 +266,7 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     let now = Moment::now();
     with_rules(state, |rules| {
-        let class_now = |view: &View<'_>| class_and_rule(view, rules, prefix.first()).0;
-        let class = with_snapshot(|view, _| class_now(view)).unwrap_or(Some(ClassId::DEFAULT));
+        let (class, _) = flood_class(state, rules, prefix.first());
         let seconds = seconds.unwrap_or(match rules.class(None).block {
             0 => DEFAULT_BLOCK,
             block => block,
@@ -263,19 +299,25 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
         if rules.monitor != 0 {
             warnings.item("flood_monitor is on: nothing is refused");
         }
-        with_snapshot(|view, _| warn_of_friends(&warnings, view, rules, prefix));
+        with_snapshot(|view, _| warn_of_friends(state, &warnings, view, rules, prefix));
         Ok(())
     })
 }
 
 /// Names whom a block hits that was never meant to be refused.
-fn warn_of_friends(warnings: &Node<'_>, view: &View<'_>, rules: &Rules, prefix: Prefix) {
+fn warn_of_friends(
+    state: &State,
+    warnings: &Node<'_>,
+    view: &View<'_>,
+    rules: &Rules,
+    prefix: Prefix,
+) {
     let (count, first) = view.trusted_within(prefix);
     if let Some(first) = first {
         let first = first.name();
         warnings.item(format_args!("{count} trusted ranges are refused too, first {first}"));
     }
-    let (class, rule) = class_and_rule(view, rules, prefix.first());
+    let (class, rule) = class_and_rule(state, view, rules, prefix.first());
     if class.is_none() {
         warnings.item(format_args!("{} was exempt: {rule}", prefix.first()));
     }
@@ -303,6 +345,8 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
         }
         Ended::Throttling(..) => report_end(state, &ended),
     });
+    state.streams.forget(prefix, |_| {});
+    state.spraying.forget(prefix);
     let reply = call.reply();
     reply.int(c"lifted", lifted);
     if let Some(prefix) = prefix {

@@ -41,6 +41,8 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
         tell_if_unknown(&reply, company);
     }
     let list = reply.array(c"calls");
+    let now = clock::whole_seconds(clock::monotonic());
+    let positive = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
     for info in shown {
         let entry = list.item_structure();
         let shown = |kind: ScopeKind| Printable::full(&info.ids(kind)).to_string();
@@ -57,11 +59,8 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
         };
         entry.text(c"direction", direction);
         entry.int(c"emergency", i64::from(info.emergency));
-        entry.int(c"age_seconds", clock::age(info.started));
-        entry.int(
-            c"seconds_left",
-            info.ends.map_or(0, |ends| ends.saturating_sub(clock::seconds())),
-        );
+        entry.int(c"age_seconds", positive(now.saturating_sub(info.started)));
+        entry.int(c"seconds_left", info.ends.map_or(0, |ends| positive(ends.saturating_sub(now))));
         let scopes = entry.array(c"scopes");
         with_snapshot(|view, _| tell_scopes(&scopes, view, &info));
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arguments::{no_snapshot, tell_if_unknown, unknown};
 use super::limits::{tell_load, tell_usage};
 use super::page::Page;
+use super::{budgets, spraying};
 use crate::address::Prefix;
 use crate::clock;
 use crate::events::{Event, EventKind};
@@ -131,6 +132,8 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
             node.int(c"window_ms", rules.class(class).window);
         });
     }
+    budgets::tell(&reply, state);
+    spraying::tell_all(&reply, state, rows);
     Ok(())
 }
 
@@ -142,9 +145,9 @@ fn add_usage(node: &Node<'_>, usage: &Usage<'_>) {
 fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>)> {
     let mut busy = Vec::new();
     with_rules(state, |rules| {
-        state.flood.sources(rules, clock::monotonic, |prefix, class, requests| {
-            busy.push((requests, prefix, class));
-        });
+        let mut add = |prefix, class, requests| busy.push((requests, prefix, class));
+        state.flood.sources(rules, clock::monotonic, &mut add);
+        state.streams.sources(rules, clock::monotonic, &mut add);
     });
     busy.sort_by_key(|(requests, ..)| std::cmp::Reverse(*requests));
     busy.truncate(rows);

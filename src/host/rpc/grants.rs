@@ -94,15 +94,8 @@ pub fn allow(call: &Call, state: &State) -> Result<(), Fault> {
     let is_cut = note.len() > MAX_NOTE;
     note.truncate(MAX_NOTE);
     let now = Moment::now();
-    let grant = Grant {
-        company,
-        source,
-        since: now.monotonic,
-        until: now.monotonic + u64::from(seconds) * 1000,
-        used: 0,
-        by: GrantedBy::Operator,
-        note,
-    };
+    let by = GrantedBy::Operator;
+    let grant = Grant { note, ..Grant::new(&company, source, by, now.monotonic, seconds) };
     give(state, &grant).map_err(|_| {
         let room = state.grants.usage().capacity;
         Fault::internal(format!("no room: all {room} grants are in use (parameter grants)"))

@@ -4,6 +4,7 @@
 mod arguments;
 mod bans;
 mod blocks;
+mod budgets;
 mod calls;
 mod check;
 mod cluster;
@@ -14,7 +15,9 @@ mod limits;
 mod lint;
 mod listing;
 mod page;
+mod proofs;
 mod settings;
+mod spraying;
 mod status;
 
 use std::ffi::CStr;
@@ -112,8 +115,8 @@ static METHODS: [(Method, Answer); 30] = [
     ),
     method(
         c"lint",
-        (0, &[PAGE]),
-        c"Ranges that companies share or that are too broad.",
+        (0, &[PAGE, Argument::new(c"days")]),
+        c"Ranges that companies share, that are too broad, or that nobody has used for days (90).",
         lint::lint,
     ),
     method(

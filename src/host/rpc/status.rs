@@ -16,7 +16,7 @@ use crate::tables::Table;
 
 /// Names of the row counts, in the order of `Table::ALL`.
 const ROWS: [&CStr; Table::ALL.len()] =
-    [c"brands", c"companies", c"ranges", c"countries", c"users", c"trusted", c"limits"];
+    [c"brands", c"companies", c"ranges", c"countries", c"users", c"trusted", c"limits", c"tools"];
 
 /// Warnings in the answer of a reload; `sipwarden.problems` has more.
 const SHOWN_WARNINGS: usize = 10;

@@ -2,20 +2,26 @@
 
 use super::answer::{self, About};
 use super::judged::{NoSource, judged};
-use crate::auth::{AuthCheck, BanChanges, Rules};
+use super::spraying;
+use crate::auth::{AuthCheck, AuthOutcome, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters;
 use crate::host::contract::message::{Attempt, Message};
 use crate::host::report::bans::report;
 use crate::host::report::complaint::{ComplaintKind, complain};
-use crate::host::state::rules::{class_of, is_monitored, source_of, with_auth_rules};
+use crate::host::state::rules::{class_of, is_monitored, prove, source_of, with_auth_rules};
 use crate::host::state::{self, State};
 use crate::limiter::ClassId;
 use crate::policy::{self, AuthFunction, AuthNumbers};
 use crate::printable::Printable;
+use crate::proven::Proof;
 use crate::source::Source;
+use crate::spraying::Failure;
 use crate::unset::is_unset;
 use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
+
+/// What Kamailio's functions return for a user that does not exist.
+const UNKNOWN_USER: &[u8] = b"-3";
 
 /// `auth_check(aor [, ip])`.
 #[inline(always)]
@@ -23,7 +29,7 @@ pub fn auth_check(msg: Message<'_>, aor: &[u8]) -> Verdict {
     answer(&AUTH_CHECK, msg, aor, AuthFunction::Check, &[])
 }
 
-/// `auth_failed(aor [, credentials [, ip]])`; None: those of the request itself.
+/// `auth_failed(aor [, credentials [, ip [, code]]])`; None: those of the request itself.
 pub fn auth_failed(attempt: Attempt<'_>, aor: &[u8], given: Option<&[u8]>) -> Verdict {
     let count = attempt.credential_count();
     let parts = attempt.credentials();
@@ -37,9 +43,17 @@ pub fn auth_failed(attempt: Attempt<'_>, aor: &[u8], given: Option<&[u8]>) -> Ve
         &AUTH_FAILED,
         attempt.message(),
         aor,
-        AuthFunction::Failed { credentials: found },
+        AuthFunction::Failed { credentials: found, failure: failure_of(attempt.code()) },
         credentials,
     )
+}
+
+/// What a failure was, by the code of the function that has compared the password.
+fn failure_of(code: &[u8]) -> Failure {
+    match code {
+        UNKNOWN_USER => Failure::UnknownUser,
+        _ => Failure::Password,
+    }
 }
 
 /// `auth_ok(aor [, ip])`.
@@ -118,7 +132,7 @@ fn decide(
         let login = state.auth.login(aor, source_of(state, source));
         let clock = clock::monotonic;
         let checked = match asked {
-            AuthFunction::Failed { credentials: true } => {
+            AuthFunction::Failed { credentials: true, .. } => {
                 let known = credentials.iter().any(|text| !text.is_empty());
                 let print = || state.auth.fingerprint(credentials.iter().copied());
                 let print = known.then(print);
@@ -131,7 +145,23 @@ fn decide(
         };
         let monitored = is_monitored(state, rules);
         report(state, rules, &checked, &changes, (learnt, monitored));
-        let verdict = policy::auth_verdict(asked, checked.outcome);
+        let mut verdict = policy::auth_verdict(asked, checked.outcome);
+        match (asked, checked.outcome) {
+            (AuthFunction::Succeeded, AuthOutcome::Clear | AuthOutcome::Exempt) => {
+                prove(state, source, Proof::Authentication);
+            }
+            (
+                AuthFunction::Failed { failure, .. },
+                AuthOutcome::Counted | AuthOutcome::Started | AuthOutcome::Untracked,
+            ) => {
+                let judged = Source { address: source, learnt };
+                let [aor, ..] = state.auth.aor_hash(aor);
+                if spraying::failed(state, rules, judged, (failure, aor), (class, monitored)) {
+                    verdict = Verdict::Spraying;
+                }
+            }
+            _ => {}
+        }
         let told = policy::watch_auth(verdict, monitored);
         (told, verdict, numbers(rules, class, &checked))
     })

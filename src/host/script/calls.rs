@@ -1,11 +1,11 @@
 //! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
 
 use super::answer::{About, answer, keep_limited, with_limited};
+use super::counting::{MISPLACED, begin, dialog_of, hold, no_dialog, take, wait_for};
 use super::flags::bad_scopes;
 use super::judged::judged;
 use super::restored;
-use super::shared::{self, Later};
-use crate::clock;
+use super::shared::Later;
 use crate::events::{Expiry, Subject};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::dialogs::{self, DialogRef};
@@ -15,8 +15,8 @@ use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_f
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::sources::judge_source;
-use crate::host::state::{self, State, with_snapshot};
-use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
+use crate::host::state::{self, note_use, with_snapshot};
+use crate::ledger::{DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
@@ -43,7 +43,7 @@ pub fn roadwarrior_acquire(
         Ok(source) => decide_roadwarrior(call, source, (aor, company), flags, monitored),
         Err(none) => (none.refusal(), Numbers::NONE),
     };
-    if flags.emergency && verdict.code() < 0 {
+    if (flags.emergency || numbers.emergency) && verdict.code() < 0 {
         verdict = Verdict::RoadwarriorEmergency;
     }
     let asked = Asked { source: source.ok(), aor, company, monitored };
@@ -57,7 +57,8 @@ pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u
     let monitored = monitors();
     let (mut verdict, numbers) =
         decide_cc_limit(&CallAsked { call, company, flags, scopes, monitored });
-    if flags.emergency && verdict.code() < 0 && numbers.hit.is_none() {
+    let emergency = flags.emergency || numbers.emergency;
+    if emergency && verdict.code() < 0 && numbers.hit.is_none() {
         // Not counted: no company, no dialog or no room. Allowed all the same.
         counters::count_own(Own::EmergencyUncounted);
         let reason = verdict.reason();
@@ -160,10 +161,11 @@ fn decide_roadwarrior(
     monitored: bool,
 ) -> Decision {
     let initial = call.is_initial_invite();
-    let rule = with_snapshot(|view, _| {
+    let rule = with_snapshot(|view, pinned| {
         let known = view.company(company);
-        let verdict = judge_source(known.as_ref(), company, source, true).verdict;
-        policy::roadwarrior(view, aor, company, verdict, initial)
+        let decision = judge_source(known.as_ref(), company, source, true);
+        note_use(pinned, decision.place);
+        policy::roadwarrior(view, aor, company, decision.verdict, initial)
     });
     match rule {
         None => ERROR,
@@ -191,7 +193,7 @@ fn decide_roadwarrior(
             if flags.emergency && (taken.outcome == Outcome::Counted || taken.became_emergency) {
                 dialog.append(&restored::emergency());
             }
-            let watched = monitored && !flags.emergency;
+            let watched = monitored && !flags.emergency && !taken.is_emergency;
             (policy::roadwarrior_verdict(&taken, watched), Numbers::new(&wanted, &taken))
         }
     }
@@ -332,8 +334,9 @@ impl CallAsked<'_> {
     }
 
     fn verdict(&self, taken: &Taken) -> Verdict {
-        let watched = self.enforcement() == Enforcement::Monitor;
-        policy::call_verdict(taken, self.flags.emergency, watched)
+        let emergency = self.flags.emergency || taken.is_emergency;
+        let watched = self.enforcement() == Enforcement::Monitor && !emergency;
+        policy::call_verdict(taken, emergency, watched)
     }
 
     fn news(&self, taken: &Taken) -> News {
@@ -407,135 +410,6 @@ fn count_direction(flags: CallFlags) {
         Direction::In => counters::count_own(Own::CallsInbound),
         Direction::Out => counters::count_own(Own::CallsOutbound),
         Direction::Any => {}
-    }
-}
-
-/// Why a call is not counted in the wrong kind of route.
-const MISPLACED: &str = "it is asked in a branch, reply, onsend or event route; ask in \
-                         request_route or failure_route";
-
-/// The dialog of a message; None is complained of.
-fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
-    if call.is_misplaced() {
-        no_dialog(function, MISPLACED);
-        return None;
-    }
-    dialog_of(call).map_err(|why| no_dialog(function, why)).ok()
-}
-
-/// The dialog of a message whose call is about to be counted; why there is none.
-fn dialog_of(call: CallRequest<'_>) -> Result<DialogRef, &'static str> {
-    let dialog = DialogRef::of(call)?;
-    if let Some(state) = state::get() {
-        state.ledger.expect(dialog.id);
-    }
-    Ok(dialog)
-}
-
-fn no_dialog(function: &Function, why: &str) {
-    complain(
-        ComplaintKind::NoDialog,
-        format_args!("{} cannot count a call: {why} (said once a minute)", function.name),
-    );
-}
-
-/// Counts the call of a message. The caller must hold the dialog: if it were destroyed in
-/// between, the call would be counted for ever.
-fn take(
-    call: CallRequest<'_>,
-    dialog: &DialogRef,
-    wanted: &[Wanted<'_>],
-    flags: CallFlags,
-    enforcement: Enforcement,
-) -> Taken {
-    begin(call, dialog, wanted, flags, enforcement)
-        .unwrap_or_else(|later| wait_for(call, dialog, flags, later).0)
-}
-
-/// The same for a call that need not wait.
-///
-/// # Errors
-/// It has to: [`wait_for`].
-fn begin(
-    call: CallRequest<'_>,
-    dialog: &DialogRef,
-    wanted: &[Wanted<'_>],
-    flags: CallFlags,
-    enforcement: Enforcement,
-) -> Result<Taken, Later> {
-    let Some(state) = state::get() else { return Ok(Taken::nothing(Outcome::Full)) };
-    let call = named(state, call, dialog, flags);
-    let taken = match &state.desk {
-        None => state.ledger.take(&call, wanted, enforcement),
-        Some(desk) => shared::begin(state, desk, &call, wanted, enforcement)?,
-    };
-    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
-        no_room(state, taken.outcome);
-    }
-    Ok(taken)
-}
-
-#[cold]
-fn wait_for(
-    call: CallRequest<'_>,
-    dialog: &DialogRef,
-    flags: CallFlags,
-    later: Later,
-) -> (Taken, Later) {
-    let state = state::get();
-    let Some((state, desk)) = state.and_then(|state| Some((state, state.desk.as_ref()?))) else {
-        return (Taken::nothing(Outcome::Down), later);
-    };
-    let (taken, later) = later.finish(state, desk, &named(state, call, dialog, flags));
-    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
-        no_room(state, taken.outcome);
-    }
-    (taken, later)
-}
-
-/// A call as the ledger knows it.
-#[inline(always)]
-fn named<'a>(
-    state: &State,
-    call: CallRequest<'a>,
-    dialog: &DialogRef,
-    flags: CallFlags,
-) -> Call<'a> {
-    let [cseq, branch] = call.transaction();
-    let invite = match call.is_initial_invite() {
-        false => 0,
-        true => state.ledger.hash((cseq, branch)) as u32 | 1,
-    };
-    Call {
-        dialog: dialog.id,
-        call_id: call.call_id(),
-        direction: flags.direction(),
-        invite,
-        emergency: flags.emergency,
-        now: clock::seconds(),
-        came: clock::monotonic(),
-    }
-}
-
-#[cold]
-fn no_room(state: &State, outcome: Outcome) {
-    let room = state.ledger.memory();
-    match outcome {
-        Outcome::ScopesFull => complain(
-            ComplaintKind::Scopes,
-            format_args!(
-                "calls are refused: there is no room for another id of a scope, beside {} with \
-                 calls and {} that rates remember; raise max_calls (said once a minute)",
-                room.scopes, room.idle_scopes
-            ),
-        ),
-        _ => complain(
-            ComplaintKind::Full,
-            format_args!(
-                "calls are refused: all {} records of max_calls are in use (said once a minute)",
-                state.ledger.memory().capacity
-            ),
-        ),
     }
 }
 

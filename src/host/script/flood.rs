@@ -6,15 +6,17 @@ use super::answer::{About, answer};
 use super::judged::{NoSource, judged};
 use crate::address::Address;
 use crate::clock;
-use crate::flood::{FloodCheck, FloodOutcome, Rules};
+use crate::flood::{Block, Ended, FloodCheck, FloodOutcome, PATIENCE, Rules, Spending};
 use crate::host::contract::counters;
 use crate::host::contract::message::Message;
 use crate::host::report::blocks::{report, report_end};
 use crate::host::report::complaint::unknown_flag;
-use crate::host::state::rules::{class_of, with_rules};
+use crate::host::state::rules::{flood_class, is_proven, prove, with_rules};
 use crate::host::state::{self, State};
+use crate::limiter::Reason;
 use crate::policy::{self, FloodFlags, FloodNumbers};
-use crate::source::Source;
+use crate::proven::Proof;
+use crate::source::{Learnt, Source};
 use crate::verdict::{FLOOD_CHECK, Verdict};
 
 /// `flood_check([flags [, ip]])`.
@@ -26,7 +28,7 @@ pub fn flood_check(msg: Message<'_>, flags: &[u8]) -> Verdict {
     }
     match (judged(msg, &FLOOD_CHECK), state::get()) {
         (Ok(source), Some(state)) => {
-            let (told, verdict, numbers) = decide(state, source, flags);
+            let (told, verdict, numbers) = decide(state, msg, source, flags);
             tell(msg, flags, (told, verdict), Some(source), About::Flood(numbers))
         }
         (source, _) => untracked(msg, flags, source),
@@ -60,11 +62,19 @@ fn tell(
 
 /// The verdict for the script, the verdict without monitor mode, and the numbers behind it.
 #[inline(always)]
-fn decide(state: &State, source: Source, flags: FloodFlags) -> (Verdict, Verdict, FloodNumbers) {
+fn decide(
+    state: &State,
+    msg: Message<'_>,
+    source: Source,
+    flags: FloodFlags,
+) -> (Verdict, Verdict, FloodNumbers) {
     with_rules(state, |rules| {
         let clock = Clock::default();
         let checked = match flags.peek {
             true => peek(state, rules, source.address, &clock),
+            false if msg.is_stream() && source.learnt != Learnt::Script => {
+                stream(state, rules, source, &clock)
+            }
             false => check(state, rules, source, &clock),
         };
         let judged = policy::flood_verdict(&checked.outcome);
@@ -94,13 +104,17 @@ impl Clock {
 
 #[inline(always)]
 fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> FloodCheck {
-    // Both only rise, so no two pairs of them have one sum.
-    let generation = state.store.publication().current() as u32;
-    let generation = generation.wrapping_add(rules.sources_version);
     let mut ended = None;
-    let class = || class_of(source.address, rules.company_sources());
-    let now = || clock.read();
-    let checked = state.flood.check(source, rules, generation, now, class, &mut ended);
+    let address = source.address;
+    let class = || flood_class(state, rules, address).0;
+    let may_block = || rules.common.block_unproven != 0 && !is_proven(state, rules, address);
+    let (generation, now) = (generation(state, rules), || clock.read());
+    let checked =
+        state.flood.check_if(source, rules, generation, now, class, may_block, &mut ended);
+    let checked = match budget_of(rules, &checked) {
+        0 => checked,
+        budget => spend(state, rules, address, budget, checked, clock),
+    };
     if let Some(ended) = &ended {
         report_end(state, ended);
     }
@@ -108,10 +122,87 @@ fn check(state: &State, rules: &Rules, source: Source, clock: &Clock) -> FloodCh
     checked
 }
 
+/// Names the tables and settings that decide classes. Both only rise, so no two pairs of
+/// them have one sum.
+fn generation(state: &State, rules: &Rules) -> u32 {
+    let tables = state.store.publication().current() as u32;
+    tables.wrapping_add(rules.sources_version)
+}
+
+/// The budget that a request is to be taken from; 0: none.
+fn budget_of(rules: &Rules, checked: &FloodCheck) -> u32 {
+    match (checked.outcome, checked.class) {
+        (FloodOutcome::Under, Some(class)) => rules.class(Some(class)).budget,
+        _ => 0,
+    }
+}
+
+/// Takes a request from the budget of its class, if its source is neither listed nor proven.
+#[cold]
+fn spend(
+    state: &State,
+    rules: &Rules,
+    source: Address,
+    budget: u32,
+    checked: FloodCheck,
+    clock: &Clock,
+) -> FloodCheck {
+    let (class, is_unlisted) = flood_class(state, rules, source);
+    let Some(class) = class.filter(|_| is_unlisted && !is_proven(state, rules, source)) else {
+        return checked;
+    };
+    let now = clock.last();
+    match state.budgets.spend(class, (budget, rules.class(Some(class)).window), now) {
+        Spending::Admitted => checked,
+        Spending::Refused { since, begins } => {
+            let silent = now.saturating_sub(since) >= PATIENCE;
+            FloodCheck { outcome: FloodOutcome::OverBudget { begins, silent }, ..checked }
+        }
+    }
+}
+
+/// A request over a connection: nobody else can have sent it, so it counts apart from what may
+/// be forged. A block that it starts is one of the source as a whole.
+#[inline(never)]
+fn stream(state: &State, rules: &Rules, source: Source, clock: &Clock) -> FloodCheck {
+    let address = source.address;
+    let prefix = rules.source_of(address);
+    let (block, _) = state.flood.look(address, rules, || clock.read());
+    if block.is_some() {
+        return check(state, rules, source, clock);
+    }
+    prove(state, address, Proof::Connection);
+    let mut ended = None;
+    let class = || flood_class(state, rules, address).0;
+    let (generation, now) = (generation(state, rules), || clock.read());
+    let checked = state.streams.check(source, rules, generation, now, class, &mut ended);
+    if let Some(ended @ Ended::Throttling(..)) = &ended {
+        report_end(state, ended);
+    }
+    if let FloodOutcome::Started { until, times } = checked.outcome {
+        state.streams.lift(prefix);
+        let (since, class, ways) = (clock.last(), checked.class, source.learnt.into());
+        let reason = Reason::Flood;
+        let block = Block { prefix, class, since, until, seen: 1, times, reason, ways };
+        if let Ok(Some(over)) = state.flood.block(&block, rules, since) {
+            report_end(state, &over);
+        }
+    }
+    report(state, rules, &checked, source);
+    checked
+}
+
+/// A request of a dialog that counts has come: its sender has received our tag.
+pub fn dialog_request(msg: Message<'_>) {
+    if let (Some(source), Some(state)) = (msg.sender(), state::get()) {
+        prove(state, source.address, Proof::Dialog);
+    }
+}
+
 /// The result of a check of a source, without counting.
 fn peek(state: &State, rules: &Rules, source: Address, clock: &Clock) -> FloodCheck {
     let (block, seen) = state.flood.look(source, rules, || clock.read());
-    let class = class_of(source, rules.company_sources());
+    let (class, _) = flood_class(state, rules, source);
     let outcome = match (block.filter(|block| block.reason.applies_to(class)), class) {
         (Some(block), _) => FloodOutcome::Blocked { until: block.until },
         (None, None) => FloodOutcome::Exempt,

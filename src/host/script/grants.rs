@@ -51,16 +51,8 @@ fn decide(state: &State, company: &[u8], seconds: &[u8], source: Source) -> Verd
         Some(verdict) if verdict.code() < 0 => return verdict,
         Some(_) => return Verdict::GrantNeedless,
     }
-    let now = clock::monotonic();
-    let grant = Grant {
-        company: company.to_vec(),
-        source: source_of(state, source.address),
-        since: now,
-        until: now + u64::from(bounded(state, seconds)) * 1000,
-        used: 0,
-        by: GrantedBy::Script,
-        note: Vec::new(),
-    };
+    let (source, seconds) = (source_of(state, source.address), bounded(state, seconds));
+    let grant = Grant::new(company, source, GrantedBy::Script, clock::monotonic(), seconds);
     match give(state, &grant) {
         Ok(_) => Verdict::GrantGiven,
         Err(_) => {

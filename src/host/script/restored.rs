@@ -1,5 +1,6 @@
 //! Calls of dialogs that come back after a restart: they count again in all their scopes.
 
+use crate::clock::Moment;
 use crate::host::contract::log;
 use crate::host::contract::module::Restored;
 use crate::host::state::{self, State, with_snapshot};
@@ -68,14 +69,15 @@ fn records(text: &[u8]) -> impl Iterator<Item = (Vec<u8>, CallFlags, Vec<u8>)> {
 /// Counts the call of a dialog that comes back after a restart, unconditionally.
 pub fn dialog_restored(restored: &Restored<'_>) {
     let Some(state) = state::get() else { return };
+    let began = Moment::now().seconds_of(restored.started);
     let call = |flags: CallFlags| Call {
         dialog: restored.dialog,
         call_id: restored.call_id,
         direction: flags.direction(),
         invite: 0,
         emergency: flags.emergency,
-        now: restored.started,
         came: 0,
+        began,
     };
     let (flags, _) = CallFlags::parse(restored.flags);
     if !restored.user.is_empty() {

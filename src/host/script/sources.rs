@@ -9,7 +9,7 @@ use crate::host::report::complaint::misused;
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::sources::judge_source;
-use crate::host::state::with_snapshot;
+use crate::host::state::{note_use, with_snapshot};
 use crate::policy::{self, Numbers};
 use crate::printable::Printable;
 use crate::source::Source;
@@ -66,14 +66,16 @@ fn decide_country(list: &[u8], source: Source) -> Option<Verdict> {
 
 /// The verdict, and whether refusals are only watched.
 fn decide(msg: Message<'_>, id: &[u8], source: Result<Source, NoSource>) -> (Verdict, bool) {
-    let decided = with_snapshot(|view, _| {
+    let decided = with_snapshot(|view, pinned| {
         let company = view.company(id);
         let company = company.as_ref();
-        let verdict = match source {
-            Ok(source) => judge_source(company, id, source.address, true).verdict,
-            Err(none) => none.refusal(),
+        let decision = match source {
+            Ok(source) => judge_source(company, id, source.address, true),
+            Err(none) => none.refusal().into(),
         };
+        let verdict = decision.verdict;
         if verdict.code() > 0 {
+            note_use(pinned, decision.place);
             return (verdict, false);
         }
         let monitored = policy::is_filter_monitored(company, monitors());

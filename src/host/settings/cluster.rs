@@ -1,6 +1,6 @@
 //! What a node is told of its cluster.
 
-use super::params::at;
+use super::at;
 use super::values::Values;
 use crate::cluster::{Keys, Setup, Share, Times};
 use crate::desk::Policies;

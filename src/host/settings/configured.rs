@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
+use super::at;
 use super::cluster::ClusterSettings;
-use super::params::{PARAMS, Value, at};
+use super::params::{PARAMS, Value};
 use super::values::Values;
 use crate::auth::{self, AuthSettings};
 use crate::firewall::Sets;
@@ -132,7 +133,12 @@ impl Settings {
     ) -> Result<(), String> {
         let name = PARAMS.get(index).map_or("", |param| param.name());
         match (index, value) {
-            (at::AUTH_LIMIT..=at::AUTH_SAME | at::AUTH_MONITOR, Value::Int(number)) => {
+            (
+                at::AUTH_LIMIT..=at::AUTH_SAME
+                | at::AUTH_MONITOR
+                | at::SPRAY_AORS..=at::SPRAY_BLOCK,
+                Value::Int(number),
+            ) => {
                 let number = u32::try_from(*number).unwrap_or(0);
                 match index {
                     at::AUTH_LIMIT => auth.default_mut().limit = number,
@@ -140,6 +146,13 @@ impl Settings {
                     at::AUTH_BLOCK => auth.default_mut().block = number,
                     at::AUTH_RESTART => auth.default_mut().restart = number,
                     at::AUTH_SAME => auth.common.same = number,
+                    at::SPRAY_AORS => auth.default_mut().aors = number,
+                    at::SPRAY_AORS_WINDOW => auth.default_mut().aors_window = number,
+                    at::SPRAY_UNKNOWN => auth.default_mut().unknown = number,
+                    at::SPRAY_UNKNOWN_WINDOW => auth.default_mut().unknown_window = number,
+                    at::SPRAY_PASSWORDS => auth.default_mut().passwords = number,
+                    at::SPRAY_PASSWORDS_WINDOW => auth.default_mut().passwords_window = number,
+                    at::SPRAY_BLOCK => auth.default_mut().spray_block = number,
                     _ => auth.monitor = number,
                 }
             }
@@ -208,6 +221,14 @@ impl Settings {
                 })?;
                 flood.company_sources = ClassId::to_number(sources).into();
             }
+            at::FLOOD_UNPROVEN => flood.common.block_unproven = u32::from(text == "block"),
+            at::FLOOD_PROVEN_CLASS => {
+                let class = self.classes.id(text).ok_or_else(|| {
+                    let shown = text.escape_debug();
+                    format!("\"{shown}\" is not a class; a proof exempts nobody")
+                })?;
+                flood.common.proven_class = ClassId::to_number(Some(class)).into();
+            }
             _ => {}
         }
         Ok(())
@@ -219,6 +240,8 @@ fn set_number(flood: &mut FloodSettings, index: usize, number: u32) {
         at::FLOOD_LIMIT => flood.default_mut().limit = number,
         at::FLOOD_BLOCK => flood.default_mut().block = number,
         at::FLOOD_BLOCK_MAX => flood.default_mut().block_max = number,
+        at::FLOOD_BUDGET => flood.default_mut().budget = number,
+        at::FLOOD_PROVEN_KEEP => flood.common.proven_keep = number,
         at::FLOOD_EXEMPT_PREFIX => flood.common.min_prefix_v4 = number,
         at::FLOOD_EXEMPT_IPV6_PREFIX => flood.common.min_prefix_v6 = number,
         at::FLOOD_IPV6_PREFIX => flood.common.ipv6_prefix = number,

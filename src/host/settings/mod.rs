@@ -1,6 +1,7 @@
 //! Parameters and their values: data only; asks no disk and no host.
 #![forbid(unsafe_code)]
 
+pub mod at;
 mod cluster;
 mod configured;
 mod params;
@@ -8,6 +9,5 @@ mod values;
 
 pub use cluster::{ClusterSettings, policies};
 pub use configured::{Settings, configure};
-pub use params::{Kind, PARAMS, Param};
-pub use params::{Value, at};
+pub use params::{Kind, PARAMS, Param, Value};
 pub use values::Values;

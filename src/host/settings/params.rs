@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::ffi::CStr;
 
-use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW};
-use crate::flood::{self, LONGEST_BLOCK};
+use super::at;
+use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW, MOST_AORS};
+use crate::flood::{self, LONGEST_BLOCK, MOST_BUDGET};
 use crate::grants::LONGEST_GRANT;
 use crate::limiter::parse;
-use crate::tables::Table;
 
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug)]
@@ -68,76 +68,6 @@ pub struct Param {
     pub meaning: &'static CStr,
 }
 
-/// Position of each parameter in [`PARAMS`].
-pub mod at {
-    #![allow(missing_docs)]
-    use super::Table;
-
-    pub const DB_URL: usize = 0;
-    pub const FIRST_TABLE: usize = 1;
-    pub const RELOAD_BAD_ROWS: usize = FIRST_TABLE + Table::ALL.len();
-    pub const GEOIP_DB: usize = RELOAD_BAD_ROWS + 1;
-    pub const TABLES_FILE: usize = GEOIP_DB + 1;
-    pub const SNAPSHOT_MEMORY: usize = TABLES_FILE + 1;
-    pub const MAX_CALLS: usize = SNAPSHOT_MEMORY + 1;
-    pub const REAPER_INTERVAL: usize = MAX_CALLS + 1;
-    pub const NEAR_PERCENT: usize = REAPER_INTERVAL + 1;
-    pub const FLOOD_LIMIT: usize = NEAR_PERCENT + 1;
-    pub const FLOOD_WINDOW: usize = FLOOD_LIMIT + 1;
-    pub const FLOOD_BLOCK: usize = FLOOD_WINDOW + 1;
-    pub const FLOOD_BLOCK_MAX: usize = FLOOD_BLOCK + 1;
-    pub const FLOOD_CLASS: usize = FLOOD_BLOCK_MAX + 1;
-    pub const FLOOD_COMPANY_SOURCES: usize = FLOOD_CLASS + 1;
-    pub const FLOOD_EXEMPT_PREFIX: usize = FLOOD_COMPANY_SOURCES + 1;
-    pub const FLOOD_EXEMPT_IPV6_PREFIX: usize = FLOOD_EXEMPT_PREFIX + 1;
-    pub const FLOOD_IPV6_PREFIX: usize = FLOOD_EXEMPT_IPV6_PREFIX + 1;
-    pub const FLOOD_MONITOR: usize = FLOOD_IPV6_PREFIX + 1;
-    pub const FLOOD_SOURCES: usize = FLOOD_MONITOR + 1;
-    pub const FLOOD_PERSIST: usize = FLOOD_SOURCES + 1;
-    pub const MONITOR: usize = FLOOD_PERSIST + 1;
-    pub const EVENT_CALLBACK: usize = MONITOR + 1;
-    pub const AUDIT_URL: usize = EVENT_CALLBACK + 1;
-    pub const AUDIT_TABLE: usize = AUDIT_URL + 1;
-    pub const AUTH_LIMIT: usize = AUDIT_TABLE + 1;
-    pub const AUTH_WINDOW: usize = AUTH_LIMIT + 1;
-    pub const AUTH_BLOCK: usize = AUTH_WINDOW + 1;
-    pub const AUTH_RESTART: usize = AUTH_BLOCK + 1;
-    pub const AUTH_SAME: usize = AUTH_RESTART + 1;
-    pub const AUTH_CLASS: usize = AUTH_SAME + 1;
-    pub const AUTH_COMPANY_SOURCES: usize = AUTH_CLASS + 1;
-    pub const AUTH_MONITOR: usize = AUTH_COMPANY_SOURCES + 1;
-    pub const AUTH_SOURCES: usize = AUTH_MONITOR + 1;
-    pub const GRANTS: usize = AUTH_SOURCES + 1;
-    pub const GRANT_LONGEST: usize = GRANTS + 1;
-    pub const GRANT_PREFIX: usize = GRANT_LONGEST + 1;
-    pub const GRANT_IPV6_PREFIX: usize = GRANT_PREFIX + 1;
-    pub const FIREWALL: usize = GRANT_IPV6_PREFIX + 1;
-    pub const FIREWALL_AFTER: usize = FIREWALL + 1;
-    pub const FIREWALL_NFT: usize = FIREWALL_AFTER + 1;
-    pub const CLUSTER_URL: usize = FIREWALL_NFT + 1;
-    pub const CLUSTER_NAME: usize = CLUSTER_URL + 1;
-    pub const CLUSTER_NODE: usize = CLUSTER_NAME + 1;
-    pub const CLUSTER_SECRET: usize = CLUSTER_NODE + 1;
-    pub const CLUSTER_TIMEOUT: usize = CLUSTER_SECRET + 1;
-    pub const CLUSTER_POLICY: usize = CLUSTER_TIMEOUT + 1;
-    pub const CLUSTER_POLICY_USER: usize = CLUSTER_POLICY + 1;
-    pub const CLUSTER_SIZE: usize = CLUSTER_POLICY_USER + 1;
-    pub const CLUSTER_REPLICAS: usize = CLUSTER_SIZE + 1;
-    pub const CLUSTER_TRUST: usize = CLUSTER_REPLICAS + 1;
-    pub const CLUSTER_DEAD: usize = CLUSTER_TRUST + 1;
-    pub const COUNT: usize = CLUSTER_DEAD + 1;
-
-    /// Whether a setting is one of shared limits.
-    pub const fn is_cluster(index: usize) -> bool {
-        index >= CLUSTER_URL && index <= CLUSTER_DEAD
-    }
-
-    /// Whether a setting is one of brute force protection.
-    pub const fn is_auth(index: usize) -> bool {
-        index >= AUTH_LIMIT && index <= AUTH_SOURCES
-    }
-}
-
 /// Longest database URL.
 const MAX_URL: usize = 1024;
 /// Longest table name, as databases allow.
@@ -154,6 +84,9 @@ const fn runtime(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Par
 const fn table(name: &'static CStr, default: &'static CStr, meaning: &'static CStr) -> Param {
     runtime(name, Kind::Name { default }, meaning)
 }
+
+/// A window of spraying.
+const WINDOW: Kind = int(3600, 2, LONGEST_WINDOW as i32);
 
 const fn int(default: i32, min: i32, max: i32) -> Kind {
     Kind::Int { default, min, max }
@@ -187,6 +120,11 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"limit_table",
         c"",
         c"Table or view of limits: of companies and brands by direction, of users, and of kinds of your own such as carriers. Empty: none.",
+    ),
+    table(
+        c"tool_table",
+        c"",
+        c"Table or view of what scanners call themselves, for `scanner_check`. Empty: none.",
     ),
     runtime(
         c"reload_bad_rows",
@@ -246,12 +184,32 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_class",
         Kind::Classes,
-        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;block_max:N`. Up to 14 classes. A value that is not given is that of `default`. At run time the values of a class can be changed; those that are not given stay.",
+        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;block_max:N;budget:N`. Up to 14 classes. A value that is not given is that of `default`. At run time the values of a class can be changed; those that are not given stay.",
     ),
     runtime(
         c"flood_company_sources",
         Kind::Class { default: c"exempt" },
         c"Class of the sources in a company's ranges, if the company's filter is on: `exempt`, or a class.",
+    ),
+    runtime(
+        c"flood_unproven",
+        Kind::Choice { default: c"block", words: &["block", "throttle"] },
+        c"What happens to a source above its limit that has never proven that it receives what is sent to it, so that its address may be forged. `block`: it is blocked as any other. `throttle`: what is above the limit is refused (`flood_unproven`). Proven sources are throttled in both cases, unless they send over a connection.",
+    ),
+    runtime(
+        c"flood_proven_class",
+        Kind::Class { default: c"default" },
+        c"Class of proven sources that neither `sipwarden_trusted` nor a company's range lists: a class, not `exempt`.",
+    ),
+    runtime(
+        c"flood_proven_keep",
+        int(86_400, 0, LONGEST_BLOCK as i32),
+        c"Seconds for which a source is proven after its last proof. 0: no source is ever proven.",
+    ),
+    runtime(
+        c"flood_budget",
+        int(0, 0, MOST_BUDGET as i32),
+        c"Requests that all unknown sources of a class may send together in its window. Above it they get `flood_budget`, later `flood_budget_silent`. Proven and listed sources do not count. 0: any number.",
     ),
     runtime(
         c"flood_exempt_prefix",
@@ -276,7 +234,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     fixed(
         c"flood_sources",
         int(262_144, 1024, 16_777_216),
-        c"Sources that can be known at a time, rounded up to a power of two. Each takes 64 bytes.",
+        c"Sources that can be known at a time, rounded up to a power of two. Each takes 64 bytes, and 32 more where it is proven.",
     ),
     runtime(
         c"flood_persist",
@@ -319,7 +277,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"auth_class",
         Kind::AuthClasses,
-        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;restart:N`. A value that is not given is that of `default`. `flood_class` and `auth_class` share their names, 14 in all; where only one of them names a class, the other one treats it as `default`. At run time the values of a class can be changed; those that are not given stay.",
+        c"A class of sources with values of its own: `name=limit:N;window:N;block:N;restart:N`, and for spraying `aors`, `aors_window`, `unknown`, `unknown_window`, `passwords`, `passwords_window`, `spray_block`. A value that is not given is that of `default`. `flood_class` and `auth_class` share their names, 14 in all; where only one of them names a class, the other one treats it as `default`. At run time the values of a class can be changed; those that are not given stay.",
     ),
     runtime(
         c"auth_company_sources",
@@ -334,7 +292,30 @@ pub const PARAMS: [Param; at::COUNT] = [
     fixed(
         c"auth_sources",
         int(65_536, 1024, 4_194_304),
-        c"Pairs of AoR and source that can be known at a time, rounded up to a power of two. Each takes 260 bytes.",
+        c"Pairs of AoR and source that can be known at a time, rounded up to a power of two. Each takes 260 bytes. For each four of them there is room for one source whose failures count for spraying: 256 bytes.",
+    ),
+    runtime(
+        c"spray_aors",
+        int(30, 0, MOST_AORS as i32),
+        c"Different AoRs at which one source may fail within `spray_aors_window`. The failure that passes it blocks the source (`spraying`). The number is an estimate. 0: no limit.",
+    ),
+    runtime(c"spray_aors_window", WINDOW, c"Length of this window in seconds."),
+    runtime(
+        c"spray_unknown",
+        int(20, 0, MOST_AORS as i32),
+        c"The same for AoRs that do not exist, where the script tells them apart (`auth_failed` with a code). 0: no limit.",
+    ),
+    runtime(c"spray_unknown_window", WINDOW, c"Length of this window in seconds."),
+    runtime(
+        c"spray_passwords",
+        int(2000, 0, 65_535),
+        c"The same for failures of one source over all AoRs. 0: no limit.",
+    ),
+    runtime(c"spray_passwords_window", WINDOW, c"Length of this window in seconds."),
+    runtime(
+        c"spray_block",
+        int(3600, 1, LONGEST_BAN as i32),
+        c"Seconds that a source is blocked for spraying.",
     ),
     fixed(
         c"grants",

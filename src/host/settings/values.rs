@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::params::{PARAMS, Value, at};
+use super::at;
+use super::params::{PARAMS, Value};
 use crate::shm::{Area, SharedMutex};
 use crate::tables::{BadRows, TableSource};
 

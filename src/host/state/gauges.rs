@@ -3,7 +3,8 @@
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{State, get, with_snapshot};
+use super::rules::with_rules;
+use super::{State, budgets, get, with_snapshot};
 use crate::clock;
 use crate::desk::{Desk, Numbers};
 use crate::firewall::Mode;
@@ -19,13 +20,17 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 27] = [
+pub const GAUGES: [Gauge; 30] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
     Gauge { name: c"blocks_active", value: |s| s.flood.usage().blocked.into() },
     Gauge { name: c"sources_known", value: |s| s.flood.usage().used.into() },
     Gauge { name: c"sources_room", value: |s| s.flood.usage().capacity as u64 },
+    Gauge { name: c"sources_proven", value: proven },
+    Gauge { name: c"budget_percent", value: budgets::percent },
+    Gauge { name: c"spraying_known", value: |s| s.spraying.usage().used.into() },
+    Gauge { name: c"spraying_room", value: |s| s.spraying.usage().capacity as u64 },
     Gauge { name: c"auth_bans_active", value: |s| s.auth.usage().blocked.into() },
     Gauge { name: c"auth_known", value: |s| s.auth.usage().used.into() },
     Gauge { name: c"auth_room", value: |s| s.auth.usage().capacity as u64 },
@@ -64,6 +69,12 @@ fn cluster(state: &State) -> Numbers {
 fn cluster_is_exact(state: &State) -> u64 {
     let is_exact = |desk: &Desk| desk.standing.is_exact(clock::boottime());
     state.desk.as_ref().is_some_and(is_exact).into()
+}
+
+/// Sources that are proven.
+fn proven(state: &State) -> u64 {
+    let keep = with_rules(state, |rules| rules.common.proven_keep);
+    state.proven.count(keep, clock::monotonic()) as u64
 }
 
 fn snapshot_age(_: &State) -> u64 {

@@ -7,13 +7,20 @@ use crate::auth::AuthTable;
 use crate::flood::FloodTable;
 use crate::host::settings::{Kind, PARAMS, Settings, at};
 use crate::ledger::Ledger;
+use crate::proven::ProvenTable;
 use crate::shm::page_size;
+use crate::spraying::SprayTable;
 use crate::system::address_space_limit;
 
 /// Left for everything else that the host maps: a reload, connections, other modules.
 const REST: usize = 64 << 20;
 /// So many entries of each table are mapped to measure the size of one.
 const TRIAL: usize = 4096;
+
+/// A source over connections for so many that are known: a host bounds its connections.
+pub const STREAMS: usize = 4;
+/// A source that fails for so many pairs of AoR and source.
+pub const SPRAYERS: usize = 4;
 
 /// A parameter that sets the size of a mapping.
 struct Size {
@@ -66,7 +73,11 @@ impl Plan {
         let size = |index, value, unit, each, rounded| Size { index, value, unit, each, rounded };
         let call = each(&|| Ledger::new(TRIAL, [0; 2]).map(|table| table.memory().bytes));
         let source = each(&|| FloodTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
+        let proven = each(&|| ProvenTable::new(TRIAL, [0; 2]).map(|table| table.bytes()));
+        let source = source + source / STREAMS + proven;
+        let spray = each(&|| SprayTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
         let login = each(&|| AuthTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
+        let login = login + spray / SPRAYERS;
         let sizes = [
             size(at::SNAPSHOT_MEMORY, settings.snapshot_bytes >> 20, "MiB", 1 << 20, false),
             // Some of its parts are rounded up.

@@ -1,6 +1,7 @@
 //! The state behind all functions and methods: set up once, before the host forks.
 #![forbid(unsafe_code)]
 
+pub mod budgets;
 pub mod fallback;
 pub mod gauges;
 mod memory;
@@ -8,6 +9,7 @@ pub mod reader;
 pub mod rules;
 pub mod sources;
 pub mod usage;
+pub mod uses;
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -18,15 +20,18 @@ use crate::auth::{self, AuthTable};
 use crate::desk::Desk;
 use crate::events::{Journal, Recent};
 use crate::firewall::Status;
-use crate::flood::{FloodSettings, FloodTable, SharedRules};
+use crate::flood::{Budgets, FloodSettings, FloodTable, SharedRules};
 use crate::grants::GrantTable;
 use crate::host::settings::{Settings, Values, policies};
 use crate::ledger::Ledger;
+use crate::proven::ProvenTable;
 use crate::shm::{Area, Bell, SharedMutex, SharedText, SnapshotStore};
+use crate::spraying::SprayTable;
 use fallback::Fallback;
-use memory::Plan;
+use memory::{Plan, SPRAYERS, STREAMS};
+use uses::Uses;
 
-pub use reader::with_snapshot;
+pub use reader::{note_use, with_snapshot};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;
@@ -43,8 +48,14 @@ pub struct State {
     pub ledger: Ledger,
     pub flood: FloodTable,
     pub flood_rules: SharedRules,
+    /// What sources send over connections, which cannot be forged. A block that follows is in
+    /// [`State::flood`].
+    pub streams: FloodTable,
+    pub proven: ProvenTable,
+    pub budgets: Budgets,
     pub auth: AuthTable,
     pub auth_rules: auth::SharedRules,
+    pub spraying: SprayTable,
     pub grants: GrantTable,
     /// Events for operators.
     pub journal: Journal,
@@ -55,6 +66,8 @@ pub struct State {
     pub firewall: Status,
     /// Whether the tables come from a file.
     pub fallback: Fallback,
+    /// When ranges were last used.
+    pub uses: Uses,
     /// Lines about the last reload.
     pub report: SharedText<REPORT_BYTES>,
     /// Where calls are asked for whose limits other nodes share.
@@ -105,14 +118,19 @@ impl State {
             desk,
             flood: FloodTable::new(settings.flood_sources, seed)?,
             flood_rules: SharedRules::new(flood)?,
+            streams: FloodTable::new(settings.flood_sources / STREAMS, seed)?,
+            proven: ProvenTable::new(settings.flood_sources, seed)?,
+            budgets: Budgets::new()?,
             auth: AuthTable::new(settings.auth_sources, auth_seed)?,
             auth_rules: auth::SharedRules::new(settings.auth)?,
+            spraying: SprayTable::new(settings.auth_sources / SPRAYERS, seed)?,
             grants: GrantTable::new(settings.grants, seed)?,
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
             starts: Recent::new()?,
             firewall: Status::new()?,
             fallback: Fallback::new()?,
+            uses: Uses::new()?,
             report: SharedText::new()?,
             gauges_left_out: Area::share()?,
             settings,

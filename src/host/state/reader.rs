@@ -1,5 +1,7 @@
 //! The current snapshot.
 
+use std::num::NonZeroU32;
+
 use super::get;
 use crate::host::contract::log;
 use crate::shm::{MAX_READERS, NoReader, Pinned, Reader, own_reader, process_id};
@@ -25,4 +27,13 @@ fn complain(why: NoReader) {
 pub fn with_snapshot<R>(f: impl FnOnce(&View<'_>, &Pinned<'_>) -> R) -> Option<R> {
     let pinned = get()?.store.pin(reader()?)?;
     View::new(pinned.bytes()).map(|view| f(&view, &pinned))
+}
+
+/// Notes that the range at a place of the snapshot has granted a request.
+#[inline]
+pub fn note_use(pinned: &Pinned<'_>, place: Option<NonZeroU32>) {
+    let Some(place) = place else { return };
+    if let (Some(slot), Some(state)) = (pinned.mark(place.get() as usize - 1), get()) {
+        state.uses.note(slot);
+    }
 }

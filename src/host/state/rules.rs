@@ -3,9 +3,12 @@
 use super::{State, get, with_snapshot};
 use crate::address::{Address, Prefix};
 use crate::auth;
+use crate::clock;
 use crate::flood::{Rules, RulesCopy};
 use crate::limiter::ClassId;
 use crate::policy;
+use crate::proven::Proof;
+use crate::snapshot::SourceKind;
 
 thread_local! {
     /// This process's copies.
@@ -36,6 +39,36 @@ pub fn is_monitored(state: &State, rules: &auth::Rules) -> bool {
 /// The source that an address belongs to.
 pub fn source_of(state: &State, address: Address) -> Prefix {
     with_rules(state, |rules| rules.source_of(address))
+}
+
+/// Whether a source has proven that it receives what is sent to it.
+#[inline]
+pub fn is_proven(state: &State, rules: &Rules, source: Address) -> bool {
+    let keep = rules.common.proven_keep;
+    keep > 0 && state.proven.is_proven(rules.source_of(source), keep, clock::monotonic())
+}
+
+/// A source has proven itself.
+pub fn prove(state: &State, source: Address, proof: Proof) {
+    with_rules(state, |rules| {
+        let (prefix, keep) = (rules.source_of(source), rules.common.proven_keep);
+        if state.proven.prove(prefix, proof, keep, clock::monotonic()) {
+            state.flood.reclassify(prefix);
+            state.streams.reclassify(prefix);
+        }
+    });
+}
+
+/// The class of a source for flood control by the current snapshot, and whether nobody has
+/// listed it.
+pub fn flood_class(state: &State, rules: &Rules, source: Address) -> (Option<ClassId>, bool) {
+    let listed =
+        with_snapshot(|view, _| policy::source_class(view, source, rules.company_sources()));
+    match listed {
+        Some((class, SourceKind::Trusted(_) | SourceKind::Company)) => (class, false),
+        _ if is_proven(state, rules, source) => (Some(rules.proven_class()), true),
+        _ => (Some(ClassId::DEFAULT), true),
+    }
 }
 
 /// The class of a source by the current snapshot; `default` without one.

@@ -1,15 +1,20 @@
 //! Calls and dialogs: counted, ended, resumed, restored.
 
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use sipwarden::host::abi::{
     SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_LOADED, SW_DIALOG_RESUMED, SW_EXPIRY_LIFETIME,
 };
+use sipwarden::shm::Area;
+use sipwarden::tables::Table;
 
 use super::alone::alone;
 use super::door;
 use super::request::Request;
 use super::start::started;
-use super::world::{events, logged, world};
+use super::world::{events, logged, rows, world};
 use crate::fork::Child;
 
 fn invite(call_id: &str) -> Request {
@@ -111,7 +116,85 @@ fn a_call_that_ends_by_time_is_an_event_with_its_reason() {
         assert_eq!(told.len(), 1, "{told:?}");
         let of = |name: &str| told[0][name].clone();
         assert_eq!([of("event"), of("call_id"), of("company")], ["call_expired", "long", "7"]);
+        assert!(logged("both ends get a BYE if they can be reached"));
+    });
+}
+
+/// The recorder's work until something is so.
+fn record_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:#?}", world().log);
+        door::record();
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_longest_call_that_cannot_be_ended_counts_on_and_is_told_once() {
+    alone(|| {
+        rows(
+            Table::Limit,
+            &[&["company", "7", "any", "NULL", "NULL", "NULL", "NULL", "1", "NULL"]],
+        );
+        started(&[("limit_table", json!("sipwarden_limit"))]);
+        world().is_mute = true;
+        assert_eq!(door::cc_limit(&invite("long"), "7", ""), 1);
+        record_until(|| !events("expired").is_empty());
+        assert!(logged("not both ends can be sent a BYE; it counts while its dialog lives"));
+        assert_eq!(live("7"), 1);
+        // It is tried again after a minute, not twice a second.
+        let left = door::ask("calls", json!(["7"]))["calls"][0]["seconds_left"].clone();
+        assert!((50..=60).contains(&left.as_u64().unwrap()), "{left}");
+        door::dialog_event(SW_DIALOG_GONE, dialog("long"));
+        world().is_mute = false;
+        assert_eq!(door::cc_limit(&invite("longer"), "7", ""), 1);
+        record_until(|| events("expired").len() > 1);
         assert!(logged("both ends were sent a BYE"));
+        let told: Vec<_> = events("expired").iter().map(|told| told["call_id"].clone()).collect();
+        assert_eq!(told, ["long", "longer"]);
+    });
+}
+
+#[test]
+fn an_emergency_is_one_also_where_it_is_asked_about_again() {
+    alone(|| {
+        let hard = ["carrier", "x", "any", "1", "NULL", "NULL", "NULL", "NULL", "NULL"];
+        rows(Table::Limit, &[&hard]);
+        started(&[("limit_table", json!("sipwarden_limit"))]);
+        let ask =
+            |call_id: &str, flags| door::cc_limit_scopes(&invite(call_id), "7", flags, "carrier=x");
+        assert_eq!((ask("first", ""), ask("second", "")), (1, -13));
+        assert_eq!(door::cc_limit(&invite("third"), "7", "e"), 3);
+        // In a failure route, say, where the script has no flag.
+        assert_eq!(ask("third", ""), 3);
+        assert_eq!(ask("third", ""), 2);
+    });
+}
+
+#[test]
+fn calls_are_counted_anew_after_a_process_has_died_and_the_log_says_so() {
+    alone(|| {
+        started(&[]);
+        let counted = Area::share::<AtomicU64>().unwrap();
+        record_until(|| {
+            let before = counted.load(SeqCst);
+            let child = Child::start(|| {
+                loop {
+                    door::cc_limit(&invite("killed"), "7", "");
+                    door::dialog_event(SW_DIALOG_GONE, (0, 1));
+                    counted.fetch_add(1, SeqCst);
+                }
+            });
+            while counted.load(SeqCst) < before + 20 {
+                std::thread::yield_now();
+            }
+            child.kill();
+            logged("all calls were counted anew")
+        });
+        // It may have died between the call and its end.
+        door::dialog_event(SW_DIALOG_GONE, (0, 1));
+        assert_eq!(live("7"), 0);
     });
 }
 

@@ -172,6 +172,7 @@ fn message(request: &Request) -> sw_message {
         pid: std::process::id() as i32,
         source,
         proxied: request.proxied.into(),
+        stream: request.stream.into(),
         is_given: request.given.is_some().into(),
         given: request.given.as_deref().map_or(none(), text),
     }
@@ -201,6 +202,14 @@ pub fn flood_check(request: &Request, flags: &str) -> i32 {
     call!(flood_check(&message(request), text(flags)))
 }
 
+pub fn scanner_check(request: &Request) -> i32 {
+    call!(scanner_check(&message(request)))
+}
+
+pub fn dialog_request(request: &Request) {
+    call!(dialog_request(&message(request)));
+}
+
 pub fn auth_check(request: &Request, aor: &str) -> i32 {
     call!(auth_check(&message(request), text(aor)))
 }
@@ -210,6 +219,7 @@ pub fn auth_failed(request: &Request, aor: &str, credentials: Option<&str>) -> i
         msg: message(request),
         credentials: [none(); 4],
         credential_count: request.credentials.len() as u32,
+        code: text(&request.code),
     };
     for (to, body) in attempt.credentials.iter_mut().zip(&request.credentials) {
         *to = text(body);

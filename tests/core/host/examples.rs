@@ -18,7 +18,7 @@ pub const METHODS: [(&str, &[&str]); 29] = [
     ("companies", &["1", "7"]),
     ("users", &["1", "alice"]),
     ("trusted", &["1", "192.0.2"]),
-    ("lint", &["1"]),
+    ("lint", &["1", "90"]),
     ("calls", &["7", "1"]),
     ("limits", &["company", "7", "1"]),
     ("release", &["nobody@192.0.2.7"]),

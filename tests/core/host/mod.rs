@@ -3,7 +3,8 @@
 //! knows and is told.
 #![deny(unsafe_code)]
 
-mod alone;
+pub mod alone;
+mod attackers;
 mod calls;
 mod door;
 mod events;

@@ -18,6 +18,10 @@ pub struct Request {
     pub within: bool,
     pub misplaced: bool,
     pub credentials: Vec<String>,
+    pub stream: bool,
+    pub user_agent: String,
+    /// What the function returned that has compared the password.
+    pub code: String,
 }
 
 impl Request {

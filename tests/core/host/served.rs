@@ -122,13 +122,29 @@ extern "C" fn dialog_append(held: *mut c_void, value: sw_text) -> c_int {
 extern "C" fn dialog_end(dialog: sw_dialog) -> c_int {
     let name = (dialog.entry, dialog.id);
     let mut world = world();
+    let is_mute = world.is_mute;
     let found = world.dialogs.iter_mut().find(|dialog| dialog.name == name && !dialog.is_gone);
+    if is_mute && found.is_some() {
+        return -1;
+    }
     found.map(|dialog| dialog.is_gone = true).is_some().into()
 }
 
 extern "C" fn dialog_exists(dialog: sw_dialog) -> c_int {
     let name = (dialog.entry, dialog.id);
     world().dialogs.iter().any(|dialog| dialog.name == name && !dialog.is_gone).into()
+}
+
+extern "C" fn message_claims(
+    msg: *const sw_message,
+    agent: *mut sw_text,
+    from: *mut sw_text,
+    to: *mut sw_text,
+) {
+    let request = at(at(msg).address.cast::<Request>());
+    *at_mut(agent) = text(&request.user_agent);
+    *at_mut(from) = text(&request.from);
+    *at_mut(to) = text("");
 }
 
 extern "C" fn message_names(msg: *const sw_message, call_id: *mut sw_text, from: *mut sw_text) {
@@ -253,6 +269,7 @@ pub static HOST: sw_host = sw_host {
     dialog_end: Some(dialog_end),
     dialog_exists: Some(dialog_exists),
     message_names: Some(message_names),
+    message_claims: Some(message_claims),
     tell_event: Some(tell_event),
     run_as: Some(run_as),
     settings_settled: Some(settings_settled),

@@ -63,7 +63,7 @@ fn defaults_are_those_of_the_module_and_of_the_host() {
         let stats = door::ask("stats", json!([]));
         let loaded = json!({
             "brands": 1, "companies": 2, "ranges": 2, "countries": 0, "users": 1, "trusted": 1,
-            "limits": 0
+            "limits": 0, "tools": 0
         });
         assert_eq!(stats["rows"], loaded, "{stats}");
         let version = door::ask("version", json!([]));

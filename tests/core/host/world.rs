@@ -31,6 +31,8 @@ pub struct World {
     /// Bits SW_DIALOG_*.
     pub dialog_support: u32,
     pub dialogs: Vec<Dialog>,
+    /// No BYE can be sent.
+    pub is_mute: bool,
     /// References to dialogs that were not given back.
     pub held: i64,
     /// Name and attributes of each event.
@@ -48,6 +50,7 @@ static WORLD: Mutex<World> = Mutex::new(World {
     has_database: true,
     dialog_support: 7,
     dialogs: Vec::new(),
+    is_mute: false,
     held: 0,
     events: Vec::new(),
     audit: Vec::new(),
@@ -71,6 +74,7 @@ pub fn rows(table: Table, rows: &[&[&str]]) {
         Table::User => "sipwarden_user",
         Table::Trusted => "sipwarden_trusted",
         Table::Limit => "sipwarden_limit",
+        Table::Tool => "sipwarden_tool",
     };
     world().tables.insert(name.into(), (table.columns(), rows));
 }

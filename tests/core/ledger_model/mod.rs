@@ -33,10 +33,10 @@ struct Lease {
     live: bool,
     invite: u32,
     scopes: Vec<(Name, Slot)>,
-    started: u64,
+    started: i64,
     emergency: bool,
     /// Of an emergency it does not hold.
-    ends: Option<u64>,
+    ends: Option<i64>,
 }
 
 /// New calls of a scope and direction: length of the window, and their slices.
@@ -48,16 +48,18 @@ struct Window {
 }
 
 impl Window {
-    /// As it is at `now`, and the slice in which a call of that time counts. Windows
-    /// are of 14 s and more, a multiple of that, so slices are whole seconds.
-    fn at(&self, rate: &Rate, now: u64) -> (Window, u64) {
+    /// As it is at `now`, and the slice in which a call of that time counts; none for one
+    /// from before the window. Windows are of 14 s and more, a multiple of that, so slices
+    /// are whole seconds.
+    fn at(&self, rate: &Rate, now: u64) -> (Window, Option<u64>) {
         let slice = now / 1000 / u64::from(rate.window() / 14);
         if self.seconds != rate.window() {
-            return (Window { seconds: rate.window(), newest: slice, slices: vec![] }, slice);
+            return (Window { seconds: rate.window(), newest: slice, slices: vec![] }, Some(slice));
         }
         let newest = self.newest.max(slice);
         let slices = self.slices.iter().copied().filter(|s| s + 14 > newest).collect();
-        (Window { seconds: self.seconds, newest, slices }, slice.max(newest.saturating_sub(13)))
+        let slice = (slice + 14 > newest).then_some(slice);
+        (Window { seconds: self.seconds, newest, slices }, slice)
     }
 }
 
@@ -87,8 +89,17 @@ struct Attempt {
     /// ms
     came: u64,
     /// s
-    now: u64,
+    began: i64,
 }
+
+impl Attempt {
+    fn with(&self, enforcement: Enforcement) -> Self {
+        Attempt { enforcement, ..self.clone() }
+    }
+}
+
+/// ms that a call may wait before it is judged: longer than a window.
+const LATEST: u64 = 40_000;
 
 impl Model {
     fn calls(&self, name: Name) -> Calls {
@@ -131,9 +142,15 @@ impl Model {
         // That a call is an emergency holds for all of it, whatever becomes of the attempt.
         let emergency = attempt.emergency || live.as_ref().is_some_and(|lease| lease.emergency);
         let live = live.map(|lease| Lease { emergency, ..lease });
+        let is_known_emergency = live.is_some() && emergency;
         if let Some(lease) = &live {
             self.leases.insert(attempt.dialog, lease.clone());
         }
+        let attempt = &match attempt.enforcement {
+            Enforcement::Full if is_known_emergency => attempt.with(Enforcement::Reserved),
+            Enforcement::Monitor if is_known_emergency => attempt.with(Enforcement::Off),
+            _ => attempt.clone(),
+        };
         let before = live.as_ref().map(|lease| lease.scopes.clone()).unwrap_or_default();
         let has = |kind: ScopeKind| before.iter().any(|((of, _), _)| *of == kind);
         let counts_in = |name: Name| before.iter().any(|(of, slot)| *of == name && slot.any);
@@ -229,7 +246,7 @@ impl Model {
         let held = live.is_some() && !adds.iter().any(counted_anew);
         let mut lease = live.unwrap_or(Lease {
             invite: attempt.invite,
-            started: attempt.now,
+            started: attempt.began,
             ..Lease::default()
         });
         lease.live = true;
@@ -238,13 +255,13 @@ impl Model {
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         for (want, direction, limit) in limits(attempt, &adds) {
             if limit.longest > 0 {
-                let end = lease.started + u64::from(limit.longest);
+                let end = lease.started + i64::from(limit.longest);
                 lease.ends = Some(lease.ends.map_or(end, |ends| ends.min(end)));
             }
             if limit.rate.calls() > 0 && judged && exceeded.is_none() {
                 let window = self.windows.entry((want.name, direction)).or_default();
                 let (mut moved, slice) = window.at(&limit.rate, attempt.came);
-                moved.slices.push(slice);
+                moved.slices.extend(slice);
                 *window = moved;
             }
         }
@@ -301,7 +318,8 @@ impl Model {
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         if judged && limit.rate.calls() > 0 {
             let window = self.windows.get(&(name, direction)).cloned().unwrap_or_default();
-            let new = window.at(&limit.rate, attempt.came).0.slices.len() as u32;
+            let (window, slice) = window.at(&limit.rate, attempt.came);
+            let new = slice.map_or(0, |_| window.slices.len() as u32);
             if new >= limit.rate.calls() {
                 return Some((Bound::Rate, new, limit.rate.calls()));
             }
@@ -351,8 +369,8 @@ fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
         direction: Direction::Any,
         invite: attempt.invite,
         emergency: attempt.emergency,
-        now: attempt.now,
         came: attempt.came,
+        began: attempt.began,
     };
     [
         ledger.foretell(&wanted, false, attempt.came),
@@ -371,7 +389,7 @@ proptest! {
             match step {
                 Step::Take { mut attempt, later, late } => {
                     time += later;
-                    (attempt.came, attempt.now) = (time - late, time / 1000);
+                    (attempt.came, attempt.began) = (time - late, time as i64 / 1000);
                     let is_new = !model.leases.contains_key(&attempt.dialog);
                     let expected = model.take(&attempt);
                     let [foretold, taken] = take(&ledger, &attempt);
@@ -406,8 +424,7 @@ proptest! {
                     let gone = model.leases.remove(&dialog).is_some();
                     prop_assert_eq!(ledger.forget(DialogId(dialog)), gone);
                 }
-                // As late as a call may be.
-                Step::Sweep => { ledger.sweep(1000, time - 5000); }
+                Step::Sweep => { ledger.sweep(1000, time - LATEST); }
             }
             let names = (0..KINDS).flat_map(|n| (0..IDS).map(move |id| (kind(n), id)));
             for name in names {

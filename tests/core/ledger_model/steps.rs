@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sipwarden::ledger::{Direction, Enforcement, Limit, Rate, ScopeKind};
 
-use super::{Attempt, DIALOGS, IDS, KINDS, Want, kind};
+use super::{Attempt, DIALOGS, IDS, KINDS, LATEST, Want, kind};
 
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -61,15 +61,20 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             enforcement,
             emergency,
             came: 0,
-            now: 0,
+            began: 0,
         },
     )
+}
+
+/// ms that a call waits before it is judged: mostly less than a window.
+fn late() -> impl Strategy<Value = u64> {
+    prop_oneof![12 => Just(0u64), 4 => 0u64..4000, 1 => 0..LATEST]
 }
 
 /// One step.
 pub fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => (attempt(), 0u64..3000, prop_oneof![3 => Just(0u64), 1 => 0u64..4000])
+        12 => (attempt(), 0u64..3000, late())
             .prop_map(|(attempt, later, late)| Step::Take { attempt, later, late }),
         2 => (0..DIALOGS).prop_map(Step::Release),
         2 => (0..DIALOGS).prop_map(Step::Resume),

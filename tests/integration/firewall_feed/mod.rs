@@ -2,6 +2,7 @@
 //! let through again.
 
 mod drops;
+mod iptables;
 mod restarts;
 mod trouble;
 
@@ -44,10 +45,15 @@ struct Platform {
 
 impl Platform {
     fn new() -> Self {
+        let platform = Self::without_rules();
+        platform.rules.load();
+        platform
+    }
+
+    fn without_rules() -> Self {
         let (server, client) = Namespace::pair();
         server.enter();
         let rules = Rules::new();
-        rules.load();
         let folder = Folder::new();
         let tables = Sqlite::create(folder.join("tables.sqlite"));
         tables.run("INSERT INTO sipwarden_trusted VALUES ('fd77:2::5', NULL, 'exempt');");

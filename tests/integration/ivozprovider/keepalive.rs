@@ -94,7 +94,7 @@ fn calls_that_live_stay_and_those_whose_end_is_gone_end() {
     ] {
         let line = format!(
             "the call {call_id} of company \"7\" counts no more: the {end} answers the keepalive \
-             that the call is gone; both ends were sent a BYE"
+             that the call is gone; both ends get a BYE if they can be reached"
         );
         assert!(proxy.log().contains(&line), "{line}\n{}", proxy.log());
     }

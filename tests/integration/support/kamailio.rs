@@ -100,6 +100,25 @@ impl Config {
         self
     }
 
+    /// Where it listens over UDP. `SIPWARDEN_UDP_RECEIVER`: who receives there (Kamailio 6's
+    /// `udp_receiver_mode`): 0 processes, 1 threads, 2 threads of that socket.
+    fn udp(&self, port: u16) -> String {
+        let mode = std::env::var("SIPWARDEN_UDP_RECEIVER").unwrap_or_default();
+        let address = format!("udp:127.0.0.1:{port}");
+        let socket = match mode.as_str() {
+            "2" => format!("socket = {{\n    bind = {address};\n    agname = \"udp\";\n}}"),
+            _ => format!("listen={address}"),
+        };
+        if !["1", "2"].contains(&&*mode) || self.settings.contains("udp_receiver_mode") {
+            return format!("listen={address}");
+        }
+        let workers = self.workers;
+        format!(
+            "async_workers_group=\"name=udp;workers={workers};nonblock=0;usleep=0\"\n\
+             udp_receiver_mode={mode}\n{socket}"
+        )
+    }
+
     fn write(&self, folder: &Path, port: u16) -> PathBuf {
         let module = match self.sipwarden {
             true => format!(
@@ -116,7 +135,7 @@ log_stderror=yes
 children={workers}
 tcp_children=8
 auto_aliases=no
-listen=udp:127.0.0.1:{port}
+{udp}
 listen=tcp:127.0.0.1:{port}
 tcp_accept_no_cl=yes
 loadmodule "tm.so"
@@ -140,6 +159,7 @@ modparam("ctl", "binrpc", "unix:{folder}/ctl")
 {routes}
 {http}"#,
             workers = self.workers,
+            udp = self.udp(port),
             modules = self.modules,
             folder = folder.display(),
             settings = self.settings,
@@ -292,6 +312,11 @@ impl Kamailio {
     pub fn rpc(&self, method: &str, params: Value) -> Value {
         self.try_rpc(method, params.clone())
             .unwrap_or_else(|e| panic!("{method} {params}: {e}\n{}", self.log()))
+    }
+
+    /// The command by which a script asks it.
+    pub fn kamcmd_command(&self) -> String {
+        server::kamcmd_of(self.folder.path())
     }
 
     /// What an operator types; standard output and error.

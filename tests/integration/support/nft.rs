@@ -1,7 +1,7 @@
 //! The shipped rules, and what the kernel says of them, in the thread's namespace.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -18,7 +18,7 @@ impl Rules {
     pub fn new() -> Self {
         let rules = Rules { folder: Folder::new() };
         fs::create_dir(rules.folder.join("sipwarden")).unwrap();
-        for name in ["firewall.nft", "variables.nft"] {
+        for name in ["firewall.nft", "early.nft", "blocked.nft", "variables.nft"] {
             let file = project().join("kamailio-cfg/firewall/sipwarden").join(name);
             fs::copy(file, rules.folder.join("sipwarden").join(name)).unwrap();
         }
@@ -39,6 +39,11 @@ impl Rules {
     pub fn countries(&self, name: &str, text: &str) -> &Self {
         fs::write(self.folder.join("sipwarden").join(name), text).unwrap();
         self
+    }
+
+    /// What stands for `/etc`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The file of countries that is made by a tool.

@@ -29,9 +29,19 @@ pub fn search_path() -> String {
     format!("{}/:{}/", modules.trim(), ours.parent().unwrap().display())
 }
 
+/// Where a Kamailio with this folder listens for kamcmd.
+fn control(folder: &Path) -> String {
+    format!("unix:{}/ctl", folder.display())
+}
+
+/// The command that asks it, for scripts.
+pub fn kamcmd_of(folder: &Path) -> String {
+    let kamcmd = program("kamcmd");
+    format!("{} -s {}", kamcmd.get_program().to_string_lossy(), control(folder))
+}
+
 /// What an operator types; standard output and error. `folder` has the socket `ctl`.
 pub fn kamcmd(folder: &Path, args: &[&str]) -> String {
-    let socket = format!("unix:{}/ctl", folder.display());
-    let out = program("kamcmd").args(["-s", &socket]).args(args).output().unwrap();
+    let out = program("kamcmd").args(["-s", &control(folder)]).args(args).output().unwrap();
     format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
 }

@@ -70,6 +70,14 @@ impl Phone {
         self.final_reply(&id)
     }
 
+    /// Whether a final reply to a request comes within this time.
+    pub fn hears(&self, call_id: &str, within: Duration) -> bool {
+        self.socket.set_read_timeout(Some(within)).unwrap();
+        let heard = self.final_reply(call_id).is_some();
+        self.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        heard
+    }
+
     /// Whether nothing at all has come.
     pub fn heard_nothing(&self) -> bool {
         self.socket.set_nonblocking(true).unwrap();

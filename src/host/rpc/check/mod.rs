@@ -5,7 +5,7 @@ mod source;
 mod words;
 
 use super::arguments::no_snapshot;
-use super::{bans, blocks};
+use super::{bans, blocks, budgets, spraying};
 use crate::address::Address;
 use crate::host::contract::rpc::{Call, Fault};
 use crate::host::report::complaint::no_such_flag;
@@ -166,6 +166,11 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         let list = reply.array(c"steps");
         for step in &steps {
             list.item(step.line());
+        }
+        list.item(flood.proof_words());
+        list.item(spraying::words(state, ip));
+        if let Some(budget) = budgets::words(state, flood.class()) {
+            list.item(budget);
         }
         if let Some(range) = view.trusted_range(ip) {
             let table = state.values.text(at::FIRST_TABLE + Table::Trusted.index());

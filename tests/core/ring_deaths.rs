@@ -1,0 +1,69 @@
+//! Processes that are killed or stopped while they put an item into a ring.
+
+use sipwarden::shm::Ring;
+
+use crate::fork::Stepped;
+
+const WORDS: usize = 60;
+const ITEM: [u64; WORDS] = [7; WORDS];
+/// Instructions between two places where one is stopped.
+const STRIDE: usize = 7;
+
+fn ring() -> Ring<WORDS> {
+    Ring::new(4).unwrap()
+}
+
+fn producer(ring: &Ring<WORDS>) -> Stepped {
+    Stepped::start(|| i32::from(!ring.push(&ITEM)))
+}
+
+#[test]
+fn items_go_on_after_a_producer_was_killed() {
+    let (mut lost, mut kills) = (0, 0);
+    for steps in (0..).step_by(STRIDE) {
+        let ring = ring();
+        if producer(&ring).step_and_kill(steps) {
+            break;
+        }
+        kills += 1;
+        // The first laps too: the slot is used again.
+        let mut before = 0;
+        for n in 0..10 {
+            assert!(ring.push(&[n; WORDS]), "killed after {steps} instructions");
+            match ring.pop() {
+                Some(ITEM) if n == 0 => before += 1,
+                item => assert_eq!(item, Some([n - before; WORDS]), "{steps} instructions"),
+            }
+        }
+        while ring.pop().is_some() {}
+        let (end, read) = ring.positions();
+        assert_eq!(end, read);
+        lost += ring.lost();
+    }
+    assert!(lost > 5, "{lost} of {kills} were in the midst of it");
+}
+
+/// It writes on when it goes on: its slot is not for others.
+#[test]
+fn an_item_of_a_producer_that_is_stopped_is_waited_for() {
+    let mut waited = 0;
+    for steps in (0..).step_by(STRIDE) {
+        let ring = ring();
+        let mut item = None;
+        let ended = producer(&ring).step_and_go_on(steps, || {
+            item = ring.pop();
+            // Its place is taken, and what comes behind it waits.
+            let (end, _) = ring.positions();
+            if item.is_none() && end > 0 {
+                waited += 1;
+                assert!(ring.push(&[1; WORDS]) && ring.pop().is_none());
+            }
+        });
+        assert_eq!(item.or_else(|| ring.pop()), Some(ITEM));
+        assert_eq!(ring.lost(), 0);
+        if ended {
+            break;
+        }
+    }
+    assert!(waited > 5, "{waited}");
+}
