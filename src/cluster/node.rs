@@ -204,7 +204,7 @@ impl Node {
                 for claim in claims {
                     books.with(claim.key, |counts| counts.publish(claim.slots));
                     self.note(claim.key, claim.slots, claim.slots, books);
-                    self.forget_idle(claim.key, books);
+                    self.mirror.forget(claim.key);
                 }
                 Outcome::default()
             }
@@ -272,9 +272,8 @@ impl Node {
             outcome.answers.push((*id, answer));
         }
         self.share_full(&mut outcome, books);
-        for key in batch.keys() {
-            self.forget_idle(key, books);
-        }
+        // Nothing is on its way any more.
+        batch.keys().for_each(|key| self.mirror.forget(key));
         if let Some(key) = lost {
             self.assert_all(books);
             outcome.events.push(Event::Lost(key));
@@ -320,14 +319,6 @@ impl Node {
             self.due.insert(key);
         }
         (claim < expected).then_some(key)
-    }
-
-    /// A scope of which nothing is left needs no mirror.
-    fn forget_idle(&mut self, key: Key, books: &mut impl Books) {
-        let idle = Counts::default();
-        if books.with(key, |counts| Counts { marked: false, ..*counts } == idle) {
-            self.mirror.forget(key);
-        }
     }
 
     /// Asserts all claims, a portion with each batch: once a minute, and when one was lost.

@@ -4,23 +4,26 @@ use crate::clock;
 use crate::cluster::Share;
 use crate::host::cluster::link::Link;
 use crate::host::contract::rpc::{Call, Fault};
+use crate::host::settings::ClusterSettings;
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::{Direction, ScopeKind};
 use crate::printable::{Printable, without_password};
 
 /// How this node shares its limits; with a kind and an id, which node has how many slots.
 pub fn cluster(call: &Call, state: &State) -> Result<(), Fault> {
-    if let Some(word) = call.argument("kind")?.filter(|word| !word.is_empty()) {
-        let id = call.required("id")?;
-        call.no_more()?;
-        return scope(call, state, &word, &id);
-    }
+    let kind = call.argument("kind")?.filter(|word| !word.is_empty());
+    let id = call.argument("id")?;
     call.no_more()?;
-    let reply = call.reply();
     let (Some(desk), Some(settings)) = (&state.desk, &state.settings.cluster) else {
-        reply.text(c"state", "off");
+        call.reply().text(c"state", "off");
         return Ok(());
     };
+    match (kind, id) {
+        (Some(kind), Some(id)) => return scope(call, state, settings, &kind, &id),
+        (Some(_), None) => return Err(Fault::argument("the id of the scope is missing")),
+        (None, _) => {}
+    }
+    let reply = call.reply();
     let (standing, now) = (&desk.standing, clock::boottime());
     let (trust, numbers, policies) = (standing.trust(), standing.numbers(), standing.policies());
     let is = if standing.is_exact(now) {
@@ -50,10 +53,13 @@ pub fn cluster(call: &Call, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-fn scope(call: &Call, state: &State, word: &[u8], id: &[u8]) -> Result<(), Fault> {
-    let Some(settings) = &state.settings.cluster else {
-        return Err(Fault::argument("limits are not shared: cluster_url is empty"));
-    };
+fn scope(
+    call: &Call,
+    state: &State,
+    settings: &ClusterSettings,
+    word: &[u8],
+    id: &[u8],
+) -> Result<(), Fault> {
     let kind = with_snapshot(|view, _| view.kind(word)).flatten().or_else(|| {
         // Not one that limits are for by name.
         (Some(word) == ScopeKind::ROADWARRIOR.word()).then_some(ScopeKind::ROADWARRIOR)

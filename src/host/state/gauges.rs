@@ -20,7 +20,7 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 30] = [
+pub const GAUGES: [Gauge; 31] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },

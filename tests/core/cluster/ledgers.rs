@@ -35,7 +35,7 @@ impl Placed {
             direction: Direction::In,
             invite: 1,
             emergency: self.emergency,
-            now: 1,
+            began: 1,
             came: 1,
         }
     }
@@ -238,8 +238,10 @@ fn two_ledgers_admit_one_limit_and_give_all_back() {
             }
         }
         for proxy in &proxies {
-            assert!(proxy.waiting.is_empty() && proxy.node.mirror().is_empty());
-            assert_eq!((&proxy.ledger).all(), []);
+            assert!(proxy.waiting.is_empty(), "seed {seed}: {:?}", proxy.waiting.keys());
+            assert_eq!((&proxy.ledger).all(), [], "seed {seed}");
+            let claimed: Vec<_> = proxy.node.mirror().keys().collect();
+            assert_eq!(claimed, [], "seed {seed}, {:?}", proxy.node.session().phase());
             let memory = proxy.ledger.memory();
             assert_eq!((memory.leases, memory.scopes, proxy.ledger.miscounted()), (0, 0, 0));
         }
