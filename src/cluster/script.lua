@@ -13,10 +13,10 @@ local SCOPE = string.sub(M, 1, -2) .. 's:'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local known = redis.call('HMGET', M, 'inc', 'last', 'hold', 'barrier', 'whole', 'begun',
+local known = redis.call('HMGET', M, 'inc', 'last', 'spare', 'barrier', 'whole', 'begun',
   'searched', 'newest', 's:' .. number, 'k:' .. number)
 local inc, barrier, whole = known[1], known[4], known[5]
-local last, hold = tonumber(known[2] or 0), tonumber(known[3] or 0)
+local last, spare = tonumber(known[2] or 0), tonumber(known[3] or 0)
 local begun, searched = tonumber(known[6] or 0), tonumber(known[7] or 0)
 local newest = tonumber(known[8] or 0)
 
@@ -63,7 +63,7 @@ local function search()
   if now - searched < BEAT then return end
   searched = now
   redis.call('HSET', M, 'searched', now)
-  if now < hold then return end
+  if now < spare then return end
   for n, member in pairs((load())) do
     if now - tonumber(member.b) > DEAD then remove(n) end
   end
@@ -73,7 +73,7 @@ end
 local function seen()
   if barrier then
     local members, expected = load()
-    if now >= math.max(hold, begun + DEAD) then
+    if now >= math.max(spare, begun + DEAD) then
       for n in pairs(expected) do
         if not members[n] then
           redis.call('HDEL', M, 'e:' .. n)
@@ -94,8 +94,8 @@ end
 -- The server slept, or its clock was set: nobody is dead only because of that.
 if inc then
   if now < last or now - last > 3 * BEAT then
-    hold = now + DEAD
-    redis.call('HSET', M, 'hold', hold)
+    spare = now + DEAD
+    redis.call('HSET', M, 'spare', spare)
   end
   if now < last then
     for n in pairs((load())) do redis.call('HSET', M, 'b:' .. n, now) end
@@ -117,9 +117,9 @@ if mode == 'join' then
     redis.call('DEL', M)
     for n in pairs(members) do expected[n] = true end
     whole = fresh and not next(expected)
-    inc, barrier, begun, searched, hold, newest = ARGV[8], '1', now, now, 0, 0
+    inc, barrier, begun, searched, spare, newest = ARGV[8], '1', now, now, 0, 0
     redis.call('HSET', M, 'inc', inc, 'server', server, 'fp', fingerprint, 'barrier', 1,
-      'begun', now, 'last', now, 'hold', 0, 'searched', now, 'newest', 0)
+      'begun', now, 'last', now, 'spare', 0, 'searched', now, 'newest', 0)
     if session_before then redis.call('HSET', M, 'next', session_before) end
     if whole then redis.call('HSET', M, 'whole', 1) end
     for n in pairs(expected) do redis.call('HSET', M, 'e:' .. n, 1) end

@@ -154,7 +154,7 @@ fn dump(redis: &mut Redis) -> Server {
         whole: fields.contains_key("whole"),
         begun: number("begun"),
         last: number("last"),
-        hold: number("hold"),
+        hold: number("spare"),
         searched: number("searched"),
         next: number("next"),
         expected: numbers("e:"),
