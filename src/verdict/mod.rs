@@ -71,6 +71,10 @@ pub enum Verdict {
     GrantGiven,
     GrantNeedless,
     GrantsFull,
+    CallCountedAlone,
+    RoadwarriorCountedAlone,
+    ClusterWait,
+    ClusterDown,
 }
 
 /// One row of the verdict table.
@@ -93,7 +97,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 59] = [
+pub const ENTRIES: [VerdictRow; 63] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -338,6 +342,30 @@ pub const ENTRIES: [VerdictRow; 59] = [
         "the company's tables allow the source: nothing is kept",
     ),
     row(Verdict::GrantsFull, -17, "grants_full", "there is no room for another grant"),
+    row(
+        Verdict::CallCountedAlone,
+        6,
+        "call_counted_alone",
+        "counted by cluster_policy: the other proxies cannot be asked",
+    ),
+    row(
+        Verdict::RoadwarriorCountedAlone,
+        10,
+        "roadwarrior_counted_alone",
+        "the same for a slot of the user: counted by cluster_policy_user",
+    ),
+    row(
+        Verdict::ClusterWait,
+        -21,
+        "cluster_wait",
+        "the cluster gave no answer in time: ask the caller to try again",
+    ),
+    row(
+        Verdict::ClusterDown,
+        -22,
+        "cluster_down",
+        "the other proxies cannot be asked, and the policy for that admits no more calls here",
+    ),
 ];
 
 impl Verdict {
@@ -365,7 +393,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::GrantsFull as usize + 1 == ENTRIES.len());
+    assert!(Verdict::ClusterDown as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 pub mod answer;
 pub mod auth;
 pub mod calls;
+mod counting;
 pub mod flags;
 pub mod flood;
 pub mod grants;
 pub mod judged;
 pub mod restored;
 pub mod scanner;
+mod shared;
 pub mod sources;
 pub mod spraying;
 pub mod variables;

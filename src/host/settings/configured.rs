@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use parking_lot::Mutex;
 
 use super::at;
+use super::cluster::ClusterSettings;
 use super::params::{PARAMS, Value};
 use super::values::Values;
 use crate::auth::{self, AuthSettings};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub firewall: Option<Sets>,
     /// The program that feeds them.
     pub firewall_nft: PathBuf,
+    /// The cluster whose nodes share limits.
+    pub cluster: Option<ClusterSettings>,
 }
 
 /// Checks and keeps the value of parameter `index`; values come in order, those
@@ -75,6 +78,7 @@ impl Settings {
             grants: int(at::GRANTS),
             firewall: firewall(text(at::FIREWALL))?,
             firewall_nft: text(at::FIREWALL_NFT).into(),
+            cluster: None,
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
             settings.add_class(value)?;
