@@ -12,7 +12,7 @@
 #include "core/cfg/cfg_struct.h"
 #include "shim.h"
 
-#define SW_MAX_PARAMS 64
+#define SW_MAX_PARAMS 96
 #define SW_MAX_LIST 32
 #define GROUP "sipwarden"
 /* No modparam has set the number of a parameter that takes a text. */

@@ -33,10 +33,12 @@ pub enum EventKind {
     /// A company may use a source for a time.
     GrantStarted,
     GrantEnded,
+    /// A host name means other addresses from now on.
+    NameChanged,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 13] = [
+    pub const ALL: [EventKind; 14] = [
         EventKind::BlockStarted,
         EventKind::BlockEnded,
         EventKind::Denied,
@@ -50,6 +52,7 @@ impl EventKind {
         EventKind::CallExpired,
         EventKind::GrantStarted,
         EventKind::GrantEnded,
+        EventKind::NameChanged,
     ];
 
     /// As `$swd(event)` prints it.
@@ -68,6 +71,7 @@ impl EventKind {
             EventKind::CallExpired => "call_expired",
             EventKind::GrantStarted => "grant_started",
             EventKind::GrantEnded => "grant_ended",
+            EventKind::NameChanged => "name_changed",
         }
     }
 
@@ -82,6 +86,7 @@ impl EventKind {
             EventKind::Leak => "leak",
             EventKind::CallExpired => "expired",
             EventKind::GrantStarted | EventKind::GrantEnded => "grant",
+            EventKind::NameChanged => "name",
         }
     }
 }
@@ -314,7 +319,7 @@ impl Event {
     }
 
     /// Why a reload failed, the Call-ID of a leak or of a call that expired, the scope of a
-    /// limit as `kind=id`, the note of a grant.
+    /// limit as `kind=id`, the note of a grant, a host name and what it means.
     pub fn text(&self) -> &[u8] {
         match self.kind() {
             Some(EventKind::Leak | EventKind::CallExpired) => self.call_id(),

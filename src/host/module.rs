@@ -11,7 +11,7 @@ use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
 use super::process::blocks_keeper::Loaded;
-use super::process::{blocks_keeper, loader, recorder, uses_keeper, warden};
+use super::process::{blocks_keeper, loader, recorder, resolver, uses_keeper, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
@@ -101,6 +101,14 @@ impl Module for Sipwarden {
 
     fn load() {
         loader::load();
+    }
+
+    fn can_resolve() -> bool {
+        resolver::is_needed()
+    }
+
+    fn resolve() {
+        resolver::resolve();
     }
 
     #[inline(always)]

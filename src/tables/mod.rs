@@ -4,6 +4,7 @@
 pub mod kept;
 mod limits;
 mod loader;
+mod names;
 mod problems;
 mod rows;
 mod source;
@@ -14,6 +15,7 @@ mod warnings;
 
 pub use limits::{Kinds, LimitRow, Limits};
 pub use loader::{Loader, has_domain};
+pub use names::{HostNames, NamedAddress, NamedFor, NamedRow};
 pub use problems::{Problem, Problems};
 pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
 pub use source::TableSource;

@@ -43,6 +43,7 @@ mod migration;
 mod mistakes;
 mod mixed;
 mod monitoring;
+mod names;
 mod package;
 mod page;
 mod page_layout;

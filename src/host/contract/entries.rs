@@ -36,6 +36,8 @@ pub const fn table<M: Module>() -> sw_module {
         destroy: Some(destroy),
         can_load: Some(can_load::<M>),
         load: Some(load::<M>),
+        can_resolve: Some(can_resolve::<M>),
+        resolve: Some(resolve::<M>),
         check_company_ip: Some(check_company_ip::<M>),
         check_country: Some(check_country::<M>),
         flood_check: Some(flood_check::<M>),
@@ -233,6 +235,14 @@ unsafe extern "C" fn can_load<M: Module>() -> i32 {
 
 unsafe extern "C" fn load<M: Module>() {
     guard(Entry::Load, (), M::load);
+}
+
+unsafe extern "C" fn can_resolve<M: Module>() -> i32 {
+    guard(Entry::CanResolve, 0, || M::can_resolve().into())
+}
+
+unsafe extern "C" fn resolve<M: Module>() {
+    guard(Entry::Resolve, (), M::resolve);
 }
 
 /// The code of a verdict; that of `failed` after a panic, or where C passes nothing.

@@ -63,6 +63,8 @@ pub enum Entry {
     DialogRequest,
     Grant,
     SweepGrants,
+    CanResolve,
+    Resolve,
 }
 
 impl Entry {
