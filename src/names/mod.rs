@@ -10,7 +10,7 @@ mod usable;
 pub use board::{Board, Line};
 pub use book::{Answer, Book, Meaning, Remark, Terms};
 pub use name::host_name;
-pub use usable::absurd;
+pub use usable::{absurd, parse_addresses};
 
 use std::collections::HashMap;
 

@@ -1,5 +1,6 @@
 //! Addresses that are nobody's: a name that resolves to one of them grants nothing.
 
+use super::MOST_ADDRESSES;
 use crate::address::{Address, Prefix};
 
 /// IPv4 networks from which no stranger's request comes, and what they are.
@@ -30,6 +31,12 @@ pub fn absurd(address: Address) -> Option<&'static str> {
             Prefix::V6(*first, *len).contains(host).then_some(*what)
         }),
     }
+}
+
+/// Addresses apart by blanks: as many as a name may have, and none that it may not have.
+pub fn parse_addresses(text: &[u8]) -> Vec<Address> {
+    let addresses = text.split(|byte| *byte == b' ').filter_map(Address::parse);
+    addresses.filter(|address| absurd(*address).is_none()).take(MOST_ADDRESSES).collect()
 }
 
 #[cfg(test)]

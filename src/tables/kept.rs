@@ -22,7 +22,7 @@ use siphasher::sip::SipHasher13;
 use super::{Loader, Table};
 use crate::address::Address;
 use crate::countries::{CountryCode, CountryNetworks};
-use crate::names::{Answers, MOST_ADDRESSES, absurd};
+use crate::names::{Answers, parse_addresses};
 
 /// Bytes of the largest file that is read.
 pub const MOST_BYTES: u64 = 4 << 30;
@@ -189,12 +189,6 @@ impl<'a> Kept<'a> {
 
 fn wrong() -> String {
     "it contains something that is not a row".into()
-}
-
-/// Addresses apart by blanks, without those that no name may have.
-pub(super) fn parse_addresses(text: &[u8]) -> Vec<Address> {
-    let addresses = text.split(|byte| *byte == b' ').filter_map(Address::parse);
-    addresses.filter(|address| absurd(*address).is_none()).take(MOST_ADDRESSES).collect()
 }
 
 /// Bytes that are read from the front.
