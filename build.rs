@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-const SHIM: [&str; 11] = [
+const SHIM: [&str; 12] = [
     "module.c",
     "settings.c",
     "message.c",
@@ -21,6 +21,7 @@ const SHIM: [&str; 11] = [
     "dialog.c",
     "events.c",
     "audit.c",
+    "resolver.c",
 ];
 
 fn main() {

@@ -270,6 +270,14 @@ struct sw_host {
 	/* Changes parameter number index, which can change at run time, to a value that
 	 * was checked; text is NULL for an integer. 0: the change is on its way. */
 	int (*change_setting)(uint32_t index, const char *text, int32_t number);
+	/*
+	 * Asks the host's resolver for the addresses of a name, and waits: A records for
+	 * family 4, AAAA for 6. The name ends in a dot. How many there are, of which up to most
+	 * are in out, and *ttl is the seconds for which all of them are good; 0 if there are
+	 * none; -1 if there is no answer. Within resolve only.
+	 */
+	int (*find_addresses)(const char *name, int family, struct sw_address *out,
+			uint32_t most, uint32_t *ttl);
 	/* Whether the driver of a database URL is loaded. */
 	int (*db_has_driver)(const char *url);
 	/* Audit table, within record only. open: NULL if it cannot be
@@ -336,6 +344,12 @@ struct sw_module {
 	/* Tries to load the database's then, if it is time; called each second, in a
 	 * process that may wait for a database. */
 	void (*load)(void);
+
+	/* Whether host names may stand in the place of addresses; after init. */
+	int (*can_resolve)(void);
+	/* Resolves those that are due; called all the time then, in one process of the
+	 * module's own that may wait for a resolver. */
+	void (*resolve)(void);
 
 	/* Script functions return the code of the verdict, never 0. */
 	int (*check_company_ip)(const struct sw_message *msg, struct sw_text company);

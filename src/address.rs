@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::digits::parse_digits;
 
 /// A source address, mapped IPv4 already turned into IPv4. Host byte order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     V4(u32),
     /// IPv6 that is not IPv4-mapped.

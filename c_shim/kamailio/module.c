@@ -15,11 +15,11 @@ MODULE_VERSION
 
 int sw_is_warden;
 /* Processes of the module's own: the warden waits for nothing, the recorder for scripts
- * and databases, and a loader, after some starts, for the database of the tables. A broker,
- * where limits are shared with other nodes, waits for their server. */
+ * and databases; a loader, after some starts, for the database of the tables; a
+ * resolver, where host names are allowed, for that of the system; and a broker, where
+ * limits are shared with other nodes, for their server. */
 #define LONG_LIVED 2
-static int with_loader;
-static int with_broker;
+static int with_loader, with_resolver, with_broker;
 
 static void log_line(enum sw_log_level level, struct sw_text line)
 {
@@ -88,6 +88,7 @@ static const struct sw_host host = {
 		.message_claims = sw_message_claims,
 		.tell_event = sw_tell_event,
 		.run_as = run_as,
+		.find_addresses = sw_find_addresses,
 		.db_has_driver = sw_db_has_driver,
 		.audit_open = sw_audit_open,
 		.audit_write = sw_audit_write,
@@ -112,11 +113,12 @@ static int mod_init(void)
 		return -1;
 	with_loader = sw_rust_module.can_load();
 	with_broker = sw_rust_module.can_serve();
-	if(register_procs(LONG_LIVED + with_loader + with_broker) < 0) {
+	with_resolver = sw_rust_module.can_resolve();
+	if(register_procs(LONG_LIVED + with_loader + with_resolver + with_broker) < 0) {
 		LM_ERR("no room for the module's own processes\n");
 		return -1;
 	}
-	cfg_register_child(LONG_LIVED);
+	cfg_register_child(LONG_LIVED + with_resolver);
 	return 0;
 }
 
@@ -158,6 +160,16 @@ static void run_broker(pid_t parent)
 		sw_rust_module.serve();
 }
 
+static void run_resolver(pid_t parent)
+{
+	while(getppid() == parent) {
+		/* the core's settings of its resolver */
+		cfg_update();
+		sw_rust_module.resolve();
+		sleep_us(TICK_US);
+	}
+}
+
 /* The parent is asked for before the fork: a child whose parent was killed meanwhile
  * would take the one that it was given to for its parent, and never end. */
 static int start_process(char *name, int (*take_settings)(void), void (*run)(pid_t parent))
@@ -191,6 +203,9 @@ static int child_init(int rank)
 	/* what these need of the settings lies in memory of our own */
 	if(with_broker
 			&& start_process("sipwarden broker", cfg_child_no_cb_init, run_broker) != 0)
+		return -1;
+	if(with_resolver
+			&& start_process("sipwarden resolver", cfg_child_init, run_resolver) != 0)
 		return -1;
 	if(!with_loader)
 		return 0;

@@ -102,6 +102,10 @@ int sw_db_close(void *db);
 int sw_db_bind(const char *url, db_func_t *api);
 int sw_db_has_driver(const char *url);
 
+/* resolver.c */
+int sw_find_addresses(
+		const char *name, int family, struct sw_address *out, uint32_t most, uint32_t *ttl);
+
 /* audit.c */
 void *sw_audit_open(const char *url, const char *table);
 int sw_audit_write(void *audit, const struct sw_audit *row);

@@ -238,7 +238,7 @@ impl Event {
     }
 
     /// Why a reload failed, the Call-ID of a leak or of a call that expired, the scope of a
-    /// limit as `kind=id`, the note of a grant.
+    /// limit as `kind=id`, the note of a grant, a host name and what it means.
     pub fn text(&self) -> &[u8] {
         match self.kind() {
             Some(EventKind::Leak | EventKind::CallExpired) => self.call_id(),

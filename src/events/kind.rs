@@ -24,10 +24,12 @@ pub enum EventKind {
     /// A company may use a source for a time.
     GrantStarted,
     GrantEnded,
+    /// A host name means other addresses from now on.
+    NameChanged,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 13] = [
+    pub const ALL: [EventKind; 14] = [
         EventKind::BlockStarted,
         EventKind::BlockEnded,
         EventKind::Denied,
@@ -41,6 +43,7 @@ impl EventKind {
         EventKind::CallExpired,
         EventKind::GrantStarted,
         EventKind::GrantEnded,
+        EventKind::NameChanged,
     ];
 
     /// As `$swd(event)` prints it.
@@ -59,6 +62,7 @@ impl EventKind {
             EventKind::CallExpired => "call_expired",
             EventKind::GrantStarted => "grant_started",
             EventKind::GrantEnded => "grant_ended",
+            EventKind::NameChanged => "name_changed",
         }
     }
 
@@ -73,6 +77,7 @@ impl EventKind {
             EventKind::Leak => "leak",
             EventKind::CallExpired => "expired",
             EventKind::GrantStarted | EventKind::GrantEnded => "grant",
+            EventKind::NameChanged => "name",
         }
     }
     /// The attributes of `$swd` that it may have; all have `event`, `reason`, `count` and
@@ -92,6 +97,7 @@ impl EventKind {
             EventKind::GrantEnded => {
                 &["function", "ip", "country", "company", "text", "calls", "since", "until"]
             }
+            EventKind::NameChanged => &["ip", "country", "company", "text"],
             EventKind::Denied => &[
                 "code", "function", "ip", "learnt", "country", "company", "brand", "aor",
                 "call_id", "from",

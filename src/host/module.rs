@@ -12,7 +12,7 @@ use super::contract::rpc::{Call, Fault};
 use super::contract::values::Value;
 use super::contract::{dialogs, log};
 use super::process::blocks_keeper::Loaded;
-use super::process::{blocks_keeper, loader, recorder, uses_keeper, warden};
+use super::process::{blocks_keeper, loader, recorder, resolver, uses_keeper, warden};
 use super::reload::{compile, fallback};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
@@ -114,6 +114,14 @@ impl Module for Sipwarden {
 
     fn serve() {
         broker::serve();
+    }
+
+    fn can_resolve() -> bool {
+        resolver::is_needed()
+    }
+
+    fn resolve() {
+        resolver::resolve();
     }
 
     #[inline(always)]

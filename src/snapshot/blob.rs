@@ -13,7 +13,7 @@ use bytemuck::Pod;
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.
-pub const LAYOUT: u32 = 6;
+pub const LAYOUT: u32 = 7;
 /// Header size in words.
 pub const HEADER_WORDS: usize = 96;
 /// Sections begin at multiples of a pair of cache lines, which many processors
@@ -98,9 +98,13 @@ pub enum Section {
     Kinds,
     /// `[u32; 4]` per pattern of a scanner: offset and length, header, kind.
     Tools,
+    /// [`super::names::NamedRecord`] per row with a host name.
+    NamedRows,
+    /// [`super::names::AddressRecord`] per address of such a row.
+    NamedAddresses,
 }
 
-const _: () = assert!(WORD_SECTIONS + 2 * (Section::Tools as usize + 1) <= HEADER_WORDS);
+const _: () = assert!(WORD_SECTIONS + 2 * (Section::NamedAddresses as usize + 1) <= HEADER_WORDS);
 
 /// A compiled snapshot in private memory, aligned for every element type.
 pub struct Blob {

@@ -7,10 +7,10 @@ use super::blob::{
 use super::prefixes::{self, AddressBits};
 use super::sources::{PrefixBlock, Sources, number_of};
 use super::text::Text;
-use super::{ids, limits, tools};
+use super::{ids, limits, names, tools};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, Network};
-use crate::tables::{Company, Configuration, RangeRow, Trusted};
+use crate::tables::{Company, Configuration, NamedFor, RangeRow, Trusted};
 
 /// Ids up to this many bytes are in the company's record itself.
 pub const INLINE_ID: usize = 24;
@@ -30,6 +30,9 @@ pub const FLAG_FILTER: u32 = 1 << 16;
 
 /// Flag in a company record: the filter reports and refuses nothing.
 pub const FLAG_MONITOR: u32 = 1 << 17;
+
+/// Flag in a company record: a host name is listed for it.
+pub const FLAG_NAMES: u32 = 1 << 18;
 
 /// The configuration does not fit in 4 GiB.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,8 +58,10 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
         trusted,
         limits,
         tools,
+        names,
         min_prefix,
         rows,
+        contained,
         warnings: _,
     } = config;
     let estimate = ranges_v4.len() * 12 + ranges_v6.len() * 40 + companies.len() * 160;
@@ -97,6 +102,12 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
         let about = company_record(company, text.add(&company.id)?, spans)?;
         record.iter_mut().zip(about).for_each(|(to, from)| *to = from);
     }
+    for row in &names {
+        let NamedFor::Company(company) = row.of else { continue };
+        if let Some([about, ..]) = records.get_mut(company as usize) {
+            *about |= FLAG_NAMES;
+        }
+    }
     let user_records: Vec<[u32; 4]> = users
         .iter()
         .map(|u| {
@@ -128,6 +139,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
 
     limits::compile(limits, &key, &mut text, &mut out)?;
     tools::compile(&tools, &mut text, &mut out)?;
+    names::compile(&names, &mut text, &mut out)?;
     out.section(Section::Text, &text.bytes)?;
 
     let counts = [
@@ -156,7 +168,8 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     for (n, count) in rows.iter().enumerate() {
         out.word(WORD_ROWS + n, u32::try_from(*count).ok()?);
     }
-    out.word(WORD_CONTAINED, u32::try_from(v4.contained + v6.contained).ok()?);
+    let contained = contained.or(u32::try_from(v4.contained + v6.contained).ok());
+    out.word(WORD_CONTAINED, contained?);
     Some(out.finish())
 }
 
@@ -256,7 +269,16 @@ fn trusted_record(trusted: &Trusted) -> [u32; 8] {
         Prefix::V6(bits, len) => (6, bits, len),
     };
     let [a, b, c, d]: [u32; 4] = bytemuck::cast(bits);
-    [family, u32::from(len), a, b, c, d, u32::from(number_of(trusted.class)), 0]
+    [
+        family,
+        u32::from(len),
+        a,
+        b,
+        c,
+        d,
+        u32::from(number_of(trusted.class)),
+        trusted.is_named.into(),
+    ]
 }
 
 #[cfg(test)]

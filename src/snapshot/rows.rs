@@ -38,10 +38,20 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
         let (filter, calls) = (text.of(filter), calls.of(company.max_calls()));
         out.row(Table::Company, &[Some(company.id()), Some(company.brand().0), filter, calls]);
     }
-    for company in view.companies() {
-        for range in company.ranges() {
+    let mut answers: Vec<_> = view.answers().into_iter().collect();
+    answers.sort_unstable();
+    answers.iter().for_each(|(name, addresses)| out.answer(name, addresses));
+    let named = view.named_only();
+    for (position, company) in (0u32..).zip(view.companies()) {
+        let named = named.get(&position);
+        let is_listed = |range: &Prefix| named.is_none_or(|named| !named.contains(range));
+        for range in company.ranges().filter(is_listed) {
             out.row(Table::CompanyAddress, &[Some(company.id()), text.of(range), None]);
         }
+    }
+    for row in view.named_rows() {
+        let Some(company) = row.company() else { continue };
+        out.row(Table::CompanyAddress, &[Some(company.id()), Some(row.name()), None]);
     }
     for company in view.companies() {
         for country in company.countries() {
@@ -52,9 +62,16 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
     for (aor, company, calls) in view.users() {
         out.row(Table::User, &[Some(aor), Some(company.id()), text.of(calls)]);
     }
-    for (range, kind) in view.trusted_ranges() {
+    for (range, kind, is_named) in view.trusted_ranges() {
         let sources::SourceKind::Trusted(class) = kind else { continue };
-        out.row(Table::Trusted, &[text.of(range), None, Some(classes.name(class).as_bytes())]);
+        if !is_named {
+            out.row(Table::Trusted, &[text.of(range), None, Some(classes.name(class).as_bytes())]);
+        }
+    }
+    for row in view.named_rows() {
+        let Some(sources::SourceKind::Trusted(class)) = row.trusted() else { continue };
+        let class = Some(classes.name(class).as_bytes());
+        out.row(Table::Trusted, &[Some(row.name()), None, class]);
     }
     limits(view, &mut out);
     for (header, kind, pattern) in view.tools().iter() {
@@ -89,11 +106,11 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Each trusted range, and its class.
-    pub fn trusted_ranges(&self) -> impl Iterator<Item = (Prefix, sources::SourceKind)> {
-        let numbers = self.section::<[u32; 8]>(Section::Trusted).iter();
-        let kinds = numbers.map(|record| sources::class_of(record[6] as u8));
-        self.trusted().zip(kinds).filter_map(|(range, kind)| Some((range, kind?)))
+    /// Each trusted range, its class, and whether it is one for a host name only.
+    pub fn trusted_ranges(&self) -> impl Iterator<Item = (Prefix, sources::SourceKind, bool)> {
+        let records = self.section::<[u32; 8]>(Section::Trusted).iter();
+        let more = records.map(|record| (sources::class_of(record[6] as u8), record[7] != 0));
+        self.trusted().zip(more).filter_map(|(range, (kind, named))| Some((range, kind?, named)))
     }
 
     /// The countries of all networks.

@@ -2,7 +2,8 @@
 
 use super::blob::{self, HEADER_WORDS, Section};
 use super::compile::{
-    CompanyRecord, FIRST_RANGE, FLAG_FILTER, FLAG_MONITOR, INLINE_BLOCK, INLINE_ID, INLINE_RANGES,
+    CompanyRecord, FIRST_RANGE, FLAG_FILTER, FLAG_MONITOR, FLAG_NAMES, INLINE_BLOCK, INLINE_ID,
+    INLINE_RANGES,
 };
 use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
@@ -277,6 +278,10 @@ impl<'a> CompanyView<'a> {
         CompanyView { view, record }
     }
 
+    pub(super) fn view(&self) -> View<'a> {
+        self.view
+    }
+
     #[inline]
     pub fn id(&self) -> &'a [u8] {
         let len = (self.record[0] & 0xffff) as usize;
@@ -389,8 +394,8 @@ impl<'a> CompanyView<'a> {
         self.view.country_of(address).filter(|code| allowed.binary_search(code).is_ok())
     }
 
-    /// Whether any range or country is listed.
+    /// Whether any range, country or host name is listed.
     pub fn lists_anything(&self) -> bool {
-        self.range_count() > 0 || self.record[9] > 0
+        self.range_count() > 0 || self.record[9] > 0 || self.record[0] & FLAG_NAMES != 0
     }
 }

@@ -5,8 +5,9 @@
 //! nothing in the file can be worse than a bad row.
 //!
 //! ```text
-//! sipwarden tables 3 <date of the tables> <bytes of the rows>\n
+//! sipwarden tables 4 <date of the tables> <bytes of the rows>\n
 //! per row: table, then per column its length (u16, little endian; 65535: NULL) and text
+//! before rows that have a host name: 254, the name, what it means, apart by blanks
 //! after the last row 255, and with a database of countries the CountryNetworks
 //! 8 bytes: SipHash-1-3 of all before
 //! ```
@@ -19,13 +20,17 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use super::{Loader, Table};
+use crate::address::Address;
 use crate::countries::{CountryCode, CountryNetworks};
+use crate::names::{Answers, parse_addresses};
 
+/// Bytes of the largest file that is read.
+pub const MOST_BYTES: u64 = 4 << 30;
 /// Begins every such file, whatever its format.
 pub const MAGIC: &[u8] = b"sipwarden tables ";
 /// Raised with every change of the format. 1 lacked the limits of scopes, 2 the patterns of
-/// scanners.
-const FORMAT: u32 = 3;
+/// scanners, 3 what host names mean.
+const FORMAT: u32 = 4;
 /// The oldest one that can be read.
 const OLDEST: u32 = 1;
 /// Most bytes of the first line.
@@ -34,6 +39,8 @@ const CHECKSUM: usize = 8;
 const KEY: u64 = 0x5349_5057_4152_444e;
 /// In place of a row's table.
 const END: u8 = u8::MAX;
+const ANSWER: u8 = END - 1;
+const ANSWER_COLUMNS: usize = 2;
 const NULL: u16 = u16::MAX;
 
 fn checksum(bytes: &[u8], format: u32) -> [u8; CHECKSUM] {
@@ -52,6 +59,17 @@ impl RowWriter {
     /// Adds a row; rows come in the order in which a [`Loader`] takes them.
     pub fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
         self.rows.push(table.index() as u8);
+        self.values(values);
+    }
+
+    /// Adds what a host name means.
+    pub fn answer(&mut self, name: &[u8], addresses: &[Address]) {
+        let addresses: Vec<String> = addresses.iter().map(Address::to_string).collect();
+        self.rows.push(ANSWER);
+        self.values(&[Some(name), Some(addresses.join(" ").as_bytes())]);
+    }
+
+    fn values(&mut self, values: &[Option<&[u8]>]) {
         for value in values {
             // No valid value is as long as that.
             let len = value.map_or(NULL, |v| u16::try_from(v.len()).unwrap_or(NULL));
@@ -139,29 +157,38 @@ impl<'a> Kept<'a> {
     /// A [`RowWriter`] did not make this.
     pub fn load(&self, mut loader: Loader) -> Result<Loader, String> {
         let mut input = Input(self.rows);
-        let wrong = || "it contains something that is not a row".to_owned();
-        loop {
-            let [table] = input.array().ok_or_else(wrong)?;
-            if table == END {
-                break;
+        let read = input.rows(|table, values| match (table, values) {
+            (Some(table), values) => loader.row(table, values),
+            (None, &[name, addresses]) => {
+                loader.kept_answer(name.unwrap_or_default(), addresses.unwrap_or_default());
             }
-            let table = *Table::ALL.get(usize::from(table)).ok_or_else(wrong)?;
-            let mut values = [None; Table::MOST_COLUMNS];
-            let values = values.get_mut(..table.columns().len()).ok_or_else(wrong)?;
-            for value in &mut *values {
-                *value = match u16::from_le_bytes(input.array().ok_or_else(wrong)?) {
-                    NULL => None,
-                    len => Some(input.bytes(len.into()).ok_or_else(wrong)?),
-                };
-            }
-            loader.row(table, values);
-        }
+            (None, _) => {}
+        });
+        read.ok_or_else(wrong)?;
         if input.0.is_empty() {
             return Ok(loader);
         }
         let networks = input.networks().filter(|_| input.0.is_empty()).ok_or_else(wrong)?;
         Ok(loader.networks(networks))
     }
+
+    /// What host names meant.
+    ///
+    /// # Errors
+    /// As [`Kept::load`].
+    pub fn answers(&self) -> Result<Answers, String> {
+        let mut answers = Answers::new();
+        let read = Input(self.rows).rows(|table, values| {
+            if let (None, &[Some(name), Some(addresses)]) = (table, values) {
+                answers.insert(name.into(), parse_addresses(addresses));
+            }
+        });
+        read.map(|()| answers).ok_or_else(wrong)
+    }
+}
+
+fn wrong() -> String {
+    "it contains something that is not a row".into()
 }
 
 /// Bytes that are read from the front.
@@ -176,6 +203,37 @@ impl<'a> Input<'a> {
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.bytes(N)?.try_into().ok()
+    }
+
+    /// Hands over the rows up to their end: table, or None for what a host name means, and
+    /// values.
+    fn rows(&mut self, mut row: impl FnMut(Option<Table>, &[Option<&[u8]>])) -> Option<()> {
+        loop {
+            let table = match self.array()? {
+                [END] => return Some(()),
+                [ANSWER] => None,
+                [table] => Some(*Table::ALL.get(usize::from(table))?),
+            };
+            let mut values = [None; Table::MOST_COLUMNS];
+            let count = table.map_or(ANSWER_COLUMNS, |table| table.columns().len());
+            row(table, self.values(&mut values, count)?);
+        }
+    }
+
+    /// The values of a row: so many.
+    fn values<'v>(
+        &mut self,
+        values: &'v mut [Option<&'a [u8]>],
+        count: usize,
+    ) -> Option<&'v mut [Option<&'a [u8]>]> {
+        let values = values.get_mut(..count)?;
+        for value in &mut *values {
+            *value = match u16::from_le_bytes(self.array()?) {
+                NULL => None,
+                len => Some(self.bytes(len.into())?),
+            };
+        }
+        Some(values)
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -266,8 +324,8 @@ mod tests {
         assert_eq!(refusal(b""), "it is not a file of tables");
         assert_eq!(refusal(b"root:x:0:0"), "it is not a file of tables");
         assert_eq!(
-            refusal(b"sipwarden tables 4 1 1\n"),
-            "its format is 4 1 1, and this version reads 1 to 3"
+            refusal(b"sipwarden tables 5 1 1\n"),
+            "its format is 5 1 1, and this version reads 1 to 4"
         );
         assert_eq!(refusal(b"sipwarden tables 1 17"), "it is cut off");
         assert!(refusal(&whole[..whole.len() - 9]).contains("damaged or cut off"));

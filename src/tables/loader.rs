@@ -8,8 +8,8 @@ use super::value::{
     switch, text,
 };
 use super::{
-    BadRows, Brand, Company, Configuration, Country, Limits, MinPrefix, Problem, Problems,
-    RangeRow, Table, Tool, Trusted, User,
+    BadRows, Brand, Company, Configuration, Country, HostNames, Limits, MinPrefix, NamedFor,
+    Problem, Problems, RangeRow, Table, Tool, Trusted, User,
 };
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
@@ -44,7 +44,8 @@ pub struct Loader {
     pub(super) bare_users: u64,
     /// Classes of flood control.
     classes: ClassNames,
-    trusted: HashMap<Prefix, Option<ClassId>>,
+    pub(super) trusted: HashMap<Prefix, Option<ClassId>>,
+    pub(super) host_names: HostNames,
 }
 
 impl Loader {
@@ -65,6 +66,7 @@ impl Loader {
             bare_users: 0,
             classes: ClassNames::default(),
             trusted: HashMap::new(),
+            host_names: HostNames::default(),
         }
     }
 
@@ -134,6 +136,7 @@ impl Loader {
         if self.bad_rows == BadRows::Fail && self.problems.count() > 0 {
             return Err(self.problems);
         }
+        self.add_named_addresses();
         self.warn_of_empty_filters();
         self.warn_of_useless_countries();
         self.warn_of_bare_users();
@@ -223,7 +226,16 @@ impl Loader {
     ) -> Result<(), String> {
         let id = self.company_position(company)?;
         let company = company.unwrap_or_default();
-        let prefix = prefix(ip, mask).map_err(|e| of("company", company, &e))?;
+        let prefix = match prefix(ip, mask) {
+            Ok(prefix) => prefix,
+            Err(wrong) => {
+                let name = self.host_names.name(ip, mask, wrong);
+                let name = name.map_err(|e| of("company", company, &e))?;
+                self.named_row(name, NamedFor::Company(id));
+                self.mark_listed(id, Granted::Ranges);
+                return Ok(());
+            }
+        };
         let filters = self.config.companies.get(id as usize).is_some_and(|c| c.ip_filter);
         let mut warn = |what: String| {
             let table = self.names.get(Table::CompanyAddress.index()).cloned().unwrap_or_default();
@@ -298,7 +310,17 @@ impl Loader {
         tag: Column<'_>,
         row: u64,
     ) -> Result<(), String> {
-        let prefix = prefix(ip, mask)?;
+        let prefix = match prefix(ip, mask) {
+            Ok(prefix) => prefix,
+            Err(wrong) => {
+                let name = self.host_names.name(ip, mask, wrong)?;
+                let class =
+                    self.class_of_tag(tag).map_err(|e| format!("{}: {e}", quoted(&name)))?;
+                self.host_names.set_class(&name, class)?;
+                self.named_row(name, NamedFor::Trusted(class));
+                return Ok(());
+            }
+        };
         let class = self.class_of_tag(tag).map_err(|e| format!("{prefix}: {e}"))?;
         if self.trusted.insert(prefix, class).is_some_and(|before| before != class) {
             return Err(format!("{prefix} stands twice, with different tags"));
@@ -308,7 +330,7 @@ impl Loader {
             let text = format!("{prefix} exempts so many addresses from flood control");
             self.config.warnings.add(|| Problem { table, row, text });
         }
-        self.config.trusted.push(Trusted { prefix, class });
+        self.config.trusted.push(Trusted { prefix, class, is_named: false });
         Ok(())
     }
 

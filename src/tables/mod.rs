@@ -4,6 +4,8 @@
 pub mod kept;
 mod limits;
 mod loader;
+mod named;
+mod names;
 mod problems;
 mod rows;
 mod source;
@@ -14,8 +16,12 @@ mod warnings;
 
 pub use limits::{Kinds, LimitRow, Limits};
 pub use loader::{Loader, has_domain};
+pub use names::HostNames;
 pub use problems::{Problem, Problems};
-pub use rows::{Brand, Company, Configuration, Country, MinPrefix, RangeRow, Trusted, User};
+pub use rows::{
+    Brand, Company, Configuration, Country, MinPrefix, NamedAddress, NamedFor, NamedRow, RangeRow,
+    Trusted, User,
+};
 pub use source::TableSource;
 pub use tools::{Tool, ToolHeader, ToolMatch};
 pub use value::{MAX_ID, alike};

@@ -1,7 +1,7 @@
 //! Validated rows, with references resolved to positions.
 
 use super::{Limits, Problems, Table, Tool};
-use crate::address::Prefix;
+use crate::address::{Address, Prefix};
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::ClassId;
 
@@ -56,6 +56,34 @@ pub struct Trusted {
     pub prefix: Prefix,
     /// Class for flood control; None: exempt.
     pub class: Option<ClassId>,
+    /// It is here for a host name only.
+    pub is_named: bool,
+}
+
+/// Whom a row with a host name is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedFor {
+    /// The company at a position.
+    Company(u32),
+    /// Trusted sources of a class; None: exempt.
+    Trusted(Option<ClassId>),
+}
+
+/// A row with a host name, and what that means now.
+#[derive(Clone, Debug)]
+pub struct NamedRow {
+    /// In lower case.
+    pub name: Box<[u8]>,
+    pub of: NamedFor,
+    pub addresses: Vec<NamedAddress>,
+}
+
+/// An address of a host name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedAddress {
+    pub address: Address,
+    /// It counts without the name too: a row of its own has it.
+    pub is_listed: bool,
 }
 
 /// Shortest prefix length at which a company's range decides the class of its addresses;
@@ -113,6 +141,8 @@ pub struct Configuration {
     pub users: Vec<User>,
     /// Platform servers and peers.
     pub trusted: Vec<Trusted>,
+    /// Rows with host names; what these mean is among the ranges and trusted sources.
+    pub names: Vec<NamedRow>,
     /// Limits of scopes.
     pub limits: Limits,
     /// Patterns of scanners.
@@ -120,6 +150,8 @@ pub struct Configuration {
     pub min_prefix: MinPrefix,
     /// Rows read per table, bad ones too.
     pub rows: [u64; Table::ALL.len()],
+    /// Ranges that were left out of these rows already, since another one contains them.
+    pub contained: Option<u32>,
     /// Rows that are valid but look like a mistake.
     pub warnings: Problems,
 }

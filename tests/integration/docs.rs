@@ -226,6 +226,9 @@ fn meaning_of(statistic: &str) -> &'static str {
         }
         "grants_started" => "grants that began",
         "grants_ended" => "grants that ended",
+        "host_name_changes" => "times that a host name has come to mean other addresses",
+        "host_names_known" => "host names in the tables in force",
+        "host_names_silent" => "of these, names for which the resolver does not answer",
         "audit_lost" => "rows that could not be kept for the audit table",
         "firewall_failures" => "failed attempts to feed the firewall's sets",
         "lock_waits" => "waits for a lock of another process that lasted longer than a second",

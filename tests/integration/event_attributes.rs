@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::limits::{ROUTES, Stage};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::kamailio::{Kamailio, faulty_module};
+use crate::support::dns::Dns;
+use crate::support::kamailio::{Config, Kamailio, faulty_module};
 use crate::support::mmdb::Mmdb;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
@@ -141,9 +142,33 @@ fn each_event_has_the_attributes_of_the_reference() {
     kamailio.rpc("sipwarden.reload", json!([]));
     stage.db.run("UPDATE sipwarden_company_address SET ip_addr = '10.0.0.300';");
     kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
-    let kinds = EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::Leak);
+    // These need a host of their own, below.
+    let apart = [EventKind::Leak, EventKind::NameChanged];
+    let kinds = EventKind::ALL.into_iter().filter(|kind| !apart.contains(kind));
     all_are_seen(kamailio, &kinds.collect::<Vec<_>>());
     drop(first);
+}
+
+#[test]
+fn a_changed_name_has_the_attributes_of_the_reference() {
+    let folder = Folder::new();
+    let countries = folder.join("countries.mmdb");
+    std::fs::write(&countries, Mmdb::new(4, 24).with(&[("192.0.2.0/24", "ES")]).bytes()).unwrap();
+    let dns = Dns::start(&[("office.dyn.example", "192.0.2.7")]);
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);
+         INSERT INTO sipwarden_company_address VALUES ('c', 'office.dyn.example', NULL);",
+    );
+    let mut config = Config::new(&db.url()).settings(&format!(
+        "modparam(\"sipwarden\", \"host_names\", 1)\n\
+         modparam(\"sipwarden\", \"geoip_db\", \"{}\")\n",
+        countries.display()
+    ));
+    config.routes.push_str(&event_routes());
+    config.wrapper = dns.wrapper();
+    all_are_seen(&config.start(), &[EventKind::NameChanged]);
 }
 
 /// A call whose end nobody is told of.

@@ -46,6 +46,7 @@ mod migration;
 mod mistakes;
 mod mixed;
 mod monitoring;
+mod names;
 mod package;
 mod page;
 mod page_layout;

@@ -117,9 +117,10 @@ fn a_panic_in_brute_force_protection_fails_open() {
 
 #[test]
 fn a_panic_in_the_modules_own_process_or_a_setting_leaves_it_serving() {
-    for entry in ["Sweep", "Tell", "ApplySetting", "CheckSetting"] {
+    for entry in ["Sweep", "Tell", "ApplySetting", "CheckSetting", "Resolve"] {
         let folder = Folder::new();
-        let mut config = config(&folder, entry);
+        let with_resolver = "modparam(\"sipwarden\", \"host_names\", 1)\n";
+        let mut config = config(&folder, entry).settings(with_resolver);
         config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
         let mut kamailio = config.start();
         kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", "flood_limit", "5"]);

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS sipwarden_company (
 ) ENGINE=InnoDB;
 CREATE TABLE IF NOT EXISTS sipwarden_company_address (
     company_id VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    ip_addr    VARCHAR(50) NOT NULL COMMENT '192.0.2.0/24, 192.0.2.1, 2001:db8::/32',
+    ip_addr    VARCHAR(255) NOT NULL COMMENT '192.0.2.0/24, 192.0.2.1, 2001:db8::/32',
     mask       SMALLINT NULL COMMENT 'NULL: as in ip_addr, or a host',
     FOREIGN KEY (company_id) REFERENCES sipwarden_company (id)
 ) ENGINE=InnoDB;
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS sipwarden_user (
     FOREIGN KEY (company_id) REFERENCES sipwarden_company (id)
 ) ENGINE=InnoDB;
 CREATE TABLE IF NOT EXISTS sipwarden_trusted (
-    ip_addr VARCHAR(50) NOT NULL,
+    ip_addr VARCHAR(255) NOT NULL,
     mask    SMALLINT NULL,
     tag     VARCHAR(64) NULL
 ) ENGINE=InnoDB;

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS sipwarden_company (
 );
 CREATE TABLE IF NOT EXISTS sipwarden_company_address (
     company_id VARCHAR(128) NOT NULL REFERENCES sipwarden_company (id),
-    ip_addr    VARCHAR(50) NOT NULL,                -- 192.0.2.0/24, 192.0.2.1, 2001:db8::/32
+    ip_addr    VARCHAR(255) NOT NULL,               -- 192.0.2.0/24, 192.0.2.1, 2001:db8::/32
     mask       SMALLINT                             -- NULL: as in ip_addr, or a host
 );
 CREATE INDEX IF NOT EXISTS sipwarden_company_address_company ON sipwarden_company_address (company_id);
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS sipwarden_user (
     external_calls SMALLINT NOT NULL DEFAULT 0      -- 0 to 3 calls from other addresses
 );
 CREATE TABLE IF NOT EXISTS sipwarden_trusted (
-    ip_addr VARCHAR(50) NOT NULL,
+    ip_addr VARCHAR(255) NOT NULL,
     mask    SMALLINT,
     tag     VARCHAR(64)
 );

@@ -42,6 +42,8 @@ pub enum Own {
     GrantsStarted,
     /// Grants that have ended.
     GrantsEnded,
+    /// Times in which a host name has come to mean other addresses.
+    HostNameChanges,
     /// Rows that could not be recorded in the audit table.
     AuditLost,
     /// Runs of nft that failed.
@@ -53,7 +55,7 @@ pub enum Own {
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 21] = [
+pub const OWN: [&CStr; 22] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -71,6 +73,7 @@ pub const OWN: [&CStr; 21] = [
     c"auth_evictions",
     c"grants_started",
     c"grants_ended",
+    c"host_name_changes",
     c"audit_lost",
     c"firewall_failures",
     c"lock_waits",

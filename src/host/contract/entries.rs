@@ -38,6 +38,8 @@ pub const fn table<M: Module>() -> sw_module {
         load: Some(load::<M>),
         can_serve: Some(can_serve::<M>),
         serve: Some(serve::<M>),
+        can_resolve: Some(can_resolve::<M>),
+        resolve: Some(resolve::<M>),
         check_company_ip: Some(check_company_ip::<M>),
         check_country: Some(check_country::<M>),
         flood_check: Some(flood_check::<M>),
@@ -243,6 +245,14 @@ unsafe extern "C" fn can_serve<M: Module>() -> i32 {
 
 unsafe extern "C" fn serve<M: Module>() {
     guard(Entry::Serve, (), M::serve);
+}
+
+unsafe extern "C" fn can_resolve<M: Module>() -> i32 {
+    guard(Entry::CanResolve, 0, || M::can_resolve().into())
+}
+
+unsafe extern "C" fn resolve<M: Module>() {
+    guard(Entry::Resolve, (), M::resolve);
 }
 
 /// The code of a verdict; that of `failed` after a panic, or where C passes nothing.

@@ -65,6 +65,8 @@ pub enum Entry {
     Serve,
     Grant,
     SweepGrants,
+    CanResolve,
+    Resolve,
 }
 
 impl Entry {

@@ -84,7 +84,7 @@ impl<'a> Message<'a> {
 }
 
 #[inline(always)]
-fn address_of(address: &sw_address) -> Option<Address> {
+pub(super) fn address_of(address: &sw_address) -> Option<Address> {
     let [a, b, c, d, ..] = address.bytes;
     match address.family {
         4 => Some(Address::from_v4([a, b, c, d])),

@@ -17,5 +17,6 @@ pub mod message;
 pub mod method;
 pub mod module;
 pub mod process;
+pub mod resolver;
 pub mod rpc;
 pub mod values;

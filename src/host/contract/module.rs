@@ -101,6 +101,10 @@ pub trait Module {
     fn can_serve() -> bool;
     /// Called all the time in the process that asks the other nodes; it waits for their server.
     fn serve();
+    /// Whether host names may stand in the place of addresses.
+    fn can_resolve() -> bool;
+    /// Called all the time in the process that asks the resolver.
+    fn resolve();
     /// `check_company_ip(company [, ip])`.
     fn check_company_ip(message: Message<'_>, company: &[u8]) -> Verdict;
     /// `check_country(list [, ip])`.

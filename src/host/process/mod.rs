@@ -10,6 +10,7 @@ pub mod loader;
 pub mod longest;
 pub mod reaper;
 pub mod recorder;
+pub mod resolver;
 pub mod revision;
 pub mod route;
 pub mod tables_keeper;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::answers;
 use crate::clock;
 use crate::host::settings::at;
 use crate::host::state::{self, State, with_snapshot};
 use crate::ledger::ScopeKind;
 use crate::shm::{Generation, PublishError, Published, Writer};
 use crate::snapshot::{self, Blob, View, uses};
-use crate::tables::{BadRows, Configuration, Kinds, Limits, Loader, MinPrefix, Table};
+use crate::tables::{BadRows, Configuration, HostNames, Kinds, Limits, Loader, MinPrefix, Table};
 
 /// How long a reload waits for an earlier one.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -18,7 +19,8 @@ pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRow
     let flood = state.flood_rules.settings();
     let near_percent = u32::try_from(state.values.int(at::NEAR_PERCENT)).unwrap_or(0);
     let limits = Limits::new(kinds(), near_percent, clock::tick());
-    Loader::new(names, bad_rows).limits(limits).flood(
+    let host_names = HostNames::new(state.settings.host_names, answers::known(state));
+    Loader::new(names, bad_rows).limits(limits).host_names(host_names).flood(
         state.settings.classes.clone(),
         MinPrefix { v4: flood.common.min_prefix_v4 as u8, v6: flood.common.min_prefix_v6 as u8 },
     )

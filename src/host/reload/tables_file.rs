@@ -9,9 +9,6 @@ use crate::host::files::{self, check_absolute};
 use crate::host::state::State;
 use crate::tables::{BadRows, Table, kept};
 
-/// Bytes of the largest file that is read.
-const MOST_BYTES: u64 = 4 << 30;
-
 /// Only a file of tables is overwritten: a wrong name destroys nothing.
 pub fn refuse_foreign(path: &Path) -> Result<(), String> {
     files::refuse_others(path)?;
@@ -33,7 +30,7 @@ pub fn check(path: &Path) -> Result<(), String> {
 /// and logged: the others serve.
 pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
     let started = Instant::now();
-    let Some(bytes) = files::read_trusted(path, MOST_BYTES)? else { return Ok(None) };
+    let Some(bytes) = files::read_trusted(path, kept::MOST_BYTES)? else { return Ok(None) };
     let file = kept::Kept::read(&bytes)?;
     let names = Table::ALL.map(|table| table.short_name().to_owned());
     let loader = file.load(loader(state, names, BadRows::Skip))?;
@@ -53,7 +50,7 @@ pub fn load(state: &State, path: &Path) -> Result<Option<u64>, String> {
 
 /// Companies in a file; 0 if there is none.
 pub fn companies(state: &State, path: &Path) -> Result<usize, String> {
-    let Some(bytes) = files::read_trusted(path, MOST_BYTES)? else { return Ok(0) };
+    let Some(bytes) = files::read_trusted(path, kept::MOST_BYTES)? else { return Ok(0) };
     let names = Table::ALL.map(|table| table.short_name().to_owned());
     let file = kept::Kept::read(&bytes)?;
     let loaded = file.load(loader(state, names, BadRows::Skip))?.finish();

@@ -1,7 +1,7 @@
 //! What happens in any process, put into the journal: never a wait, never a log
 //! line, and a flood of repeats is one event.
 
-use crate::address::Prefix;
+use crate::address::{Address, Prefix};
 use crate::auth::Ban;
 use crate::clock::{self, Moment};
 use crate::events::{Event, EventKind, Expiry, Subject};
@@ -195,6 +195,15 @@ pub fn reloaded(state: &State, result: Result<u64, &str>) {
     let mut event = Event::new(kind, clock::wall(), &subject);
     event.calls = u32::try_from(generation).unwrap_or(u32::MAX);
     state.journal.put(&event);
+}
+
+/// A host name means these addresses from now on; of one company, if all its rows are its.
+pub fn name_changed(state: &State, name: &[u8], company: &[u8], addresses: &[Address]) {
+    let mut text = name.to_vec();
+    addresses.iter().for_each(|address| text.extend_from_slice(format!(" {address}").as_bytes()));
+    let source = addresses.first().map(|address| address.prefix(128));
+    let subject = Subject { source, company, text: &text, ..Subject::default() };
+    state.journal.put(&Event::new(EventKind::NameChanged, clock::wall(), &subject));
 }
 
 /// A call that counted ended although neither end hung up.

@@ -6,3 +6,4 @@ pub mod blocks;
 pub mod complaint;
 pub mod events;
 pub mod grants;
+pub mod names;

@@ -3,6 +3,7 @@
 use super::arguments::{no_snapshot, unknown};
 use super::grants;
 use super::limits::tell_limits;
+use super::names;
 use super::page::Page;
 use crate::countries::CountryCode;
 use crate::host::contract::rpc::{Call, Fault};
@@ -45,6 +46,7 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.int(c"range_count", company.range_count() as u64);
         page.tell(&reply, company.range_count());
         grants::tell_of_company(&reply, state, company.id());
+        names::tell_of_company(&reply, state, &company);
         let limits = reply.array(c"limits");
         tell_limits(&limits, state, view, ScopeKind::BRAND, brand);
         tell_limits(&limits, state, view, ScopeKind::COMPANY, company.id());

@@ -91,10 +91,13 @@ impl Finding<'_> {
         }
     }
 
-    fn tell(&self, node: &Node<'_>) {
+    fn tell(&self, node: &Node<'_>, view: &View<'_>) {
         node.text(c"finding", self.name());
         node.text(c"company", Printable::full(self.company));
         node.text(c"range", self.range);
+        if let Some(name) = view.name_of(Some(self.company), self.range) {
+            node.text(c"host_name", Printable::full(name));
+        }
         match self.what {
             What::Broad => {}
             What::Overlaps { company, range } => {
@@ -135,7 +138,7 @@ pub fn lint(call: &Call, _: &State) -> Result<(), Fault> {
         reply.int(c"unused_days", days);
         reply.text(c"counted_since", linted.counted_since().map(clock::day).unwrap_or_default());
         let list = reply.array(c"findings");
-        shown.iter().for_each(|finding| finding.tell(&list.item_structure()));
+        shown.iter().for_each(|finding| finding.tell(&list.item_structure(), view));
         Ok(())
     })
     .ok_or_else(no_snapshot)?

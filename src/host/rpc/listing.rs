@@ -100,14 +100,20 @@ pub fn trusted(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     let asked = search.prefix();
     with_snapshot(|view, _| {
-        let meant = view.trusted_ranges().filter(|(range, _)| match asked {
+        let meant = view.trusted_ranges().filter(|(range, _, _)| match asked {
             Some(asked) => range.contains(asked) || asked.contains(*range),
-            None => search.finds(range.to_string().as_bytes()),
+            None => {
+                search.finds(range.to_string().as_bytes())
+                    || view.name_of(None, *range).is_some_and(|name| search.finds(name))
+            }
         });
-        list(call, view, page, meant, |node, (range, kind)| {
+        list(call, view, page, meant, |node, (range, kind, is_named)| {
             let SourceKind::Trusted(class) = kind else { return };
             node.text(c"range", range);
             node.text(c"class", state.settings.classes.name(class));
+            if let Some(name) = view.name_of(None, range).filter(|_| is_named) {
+                node.text(c"host_name", Printable::full(name));
+            }
         })
     })
     .ok_or_else(no_snapshot)?

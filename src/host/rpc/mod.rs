@@ -14,6 +14,7 @@ mod grants;
 mod limits;
 mod lint;
 mod listing;
+mod names;
 mod page;
 mod proofs;
 mod settings;
@@ -51,7 +52,7 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 30] = [
+static METHODS: [(Method, Answer); 31] = [
     method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
     method(
         c"check",
@@ -113,6 +114,7 @@ static METHODS: [(Method, Answer); 30] = [
         c"Trusted ranges, 20 a page, or those with a text.",
         listing::trusted,
     ),
+    method(c"names", (0, &[PAGE]), c"Host names and what they mean, 20 a page.", names::names),
     method(
         c"lint",
         (0, &[PAGE, Argument::new(c"days")]),

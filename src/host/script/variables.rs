@@ -203,7 +203,7 @@ pub static ATTRIBUTES: [Attribute; 38] = [
     }),
     attribute(
         "event",
-        "event: `block_started`, `block_ended`, `auth_ban_started`, `auth_ban_ended`, `grant_started`, `grant_ended`, `denied`, `limit`, `near_limit`, `reload`, \
+        "event: `block_started`, `block_ended`, `auth_ban_started`, `auth_ban_ended`, `grant_started`, `grant_ended`, `name_changed`, `denied`, `limit`, `near_limit`, `reload`, \
          `reload_failed`, `leak`, `call_expired`",
         |c| Some(Value::Text(event_of(c)?.kind()?.name().as_bytes())),
     ),

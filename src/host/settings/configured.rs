@@ -30,6 +30,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// Grants that there may be at a time.
     pub grants: usize,
+    /// Host names that may stand in the place of addresses.
+    pub host_names: usize,
     /// Sets of nftables for blocked sources.
     pub firewall: Option<Sets>,
     /// The program that feeds them.
@@ -76,6 +78,7 @@ impl Settings {
             auth_sources: int(at::AUTH_SOURCES),
             auth: AuthSettings::new(1, 1, 1, 0),
             grants: int(at::GRANTS),
+            host_names: int(at::HOST_NAMES),
             firewall: firewall(text(at::FIREWALL))?,
             firewall_nft: text(at::FIREWALL_NFT).into(),
             cluster: None,

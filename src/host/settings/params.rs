@@ -338,6 +338,26 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"A grant for an IPv6 range that is broader than this is refused.",
     ),
     fixed(
+        c"host_names",
+        int(0, 0, 4096),
+        c"Host names that may stand in the place of addresses of companies and trusted sources. A process of the module's own resolves them. 0: none, a host name is a bad row.",
+    ),
+    runtime(
+        c"host_name_min_ttl",
+        int(60, 1, 86_400),
+        c"Shortest time in seconds until a host name is resolved again, whatever its TTL.",
+    ),
+    runtime(
+        c"host_name_max_ttl",
+        int(3600, 1, 604_800),
+        c"Longest time in seconds until a host name is resolved again, whatever its TTL.",
+    ),
+    runtime(
+        c"host_name_keep",
+        int(86_400, 0, 2_592_000),
+        c"Seconds for which the last answer for a host name is good after its TTL, while the resolver does not answer.",
+    ),
+    fixed(
         c"firewall",
         Kind::Text { default: c"", min: 0, max: 128 },
         c"Table of nftables, such as `inet sipwarden`. Blocked sources are put into its sets `blocked4` and `blocked6`. Empty: no firewall.",

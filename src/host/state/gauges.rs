@@ -20,7 +20,7 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 31] = [
+pub const GAUGES: [Gauge; 33] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
@@ -36,6 +36,8 @@ pub const GAUGES: [Gauge; 31] = [
     Gauge { name: c"auth_room", value: |s| s.auth.usage().capacity as u64 },
     Gauge { name: c"grants_active", value: |s| s.grants.usage().used.into() },
     Gauge { name: c"grants_room", value: |s| s.grants.usage().capacity as u64 },
+    Gauge { name: c"host_names_known", value: |_| with_view(|view| view.answers().len() as u64) },
+    Gauge { name: c"host_names_silent", value: |s| s.names.silent() as u64 },
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },

@@ -24,6 +24,7 @@ use crate::flood::{Budgets, FloodSettings, FloodTable, SharedRules};
 use crate::grants::GrantTable;
 use crate::host::settings::{Settings, Values, policies};
 use crate::ledger::Ledger;
+use crate::names::Board;
 use crate::proven::ProvenTable;
 use crate::shm::{Area, Bell, SharedMutex, SharedText, SnapshotStore};
 use crate::spraying::SprayTable;
@@ -66,6 +67,8 @@ pub struct State {
     pub firewall: Status,
     /// Whether the tables come from a file.
     pub fallback: Fallback,
+    /// What there is to say of host names.
+    pub names: Board,
     /// When ranges were last used.
     pub uses: Uses,
     /// Lines about the last reload.
@@ -130,6 +133,7 @@ impl State {
             starts: Recent::new()?,
             firewall: Status::new()?,
             fallback: Fallback::new()?,
+            names: Board::new(settings.host_names)?,
             uses: Uses::new()?,
             report: SharedText::new()?,
             gauges_left_out: Area::share()?,

@@ -55,6 +55,15 @@ pub fn slice<'a, T>(first: *const T, count: u32) -> &'a [T] {
     }
 }
 
+/// As `slice`, for what the host is to fill.
+pub fn slice_mut<'a, T>(first: *mut T, count: u32) -> &'a mut [T] {
+    match count {
+        0 => &mut [],
+        // SAFETY: as in `slice`, and nobody else uses it during the call.
+        count => unsafe { std::slice::from_raw_parts_mut(first, count as usize) },
+    }
+}
+
 pub fn value_of(value: &sw_value) -> Value {
     match value.kind {
         SW_VALUE_INT => value.number.into(),
@@ -131,6 +140,14 @@ pub fn can_load() -> bool {
 
 pub fn load() {
     call!(load());
+}
+
+pub fn can_resolve() -> bool {
+    call!(can_resolve()) != 0
+}
+
+pub fn resolve() {
+    call!(resolve());
 }
 
 pub fn tick() {

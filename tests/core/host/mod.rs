@@ -11,6 +11,7 @@ mod events;
 mod examples;
 mod functions;
 mod methods;
+mod names;
 mod request;
 mod rpc;
 mod served;

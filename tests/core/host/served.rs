@@ -1,6 +1,7 @@
 //! What the module calls: the host's side of the contract.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::ptr;
 
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 use sipwarden::host::abi::*;
 
 use super::door::{
-    apply, at, at_mut, c_string, gauge, give_row, none, slice, string, text, value_of,
+    apply, at, at_mut, c_string, gauge, give_row, none, slice, slice_mut, string, text, value_of,
 };
 use super::request::Request;
 use super::rpc::{Given, Rpc};
@@ -247,6 +248,34 @@ extern "C" fn rpc_fault(_: *mut c_void, code: c_int, reason: sw_text) {
     with_rpc(|rpc| rpc.fault = Some((code, reason)));
 }
 
+extern "C" fn find_addresses(
+    name: *const c_char,
+    family: c_int,
+    out: *mut sw_address,
+    most: u32,
+    ttl: *mut u32,
+) -> c_int {
+    let (world, name) = (world(), c_string(name));
+    if !world.has_resolver {
+        return -1;
+    }
+    let Some((addresses, seconds)) = world.names.get(name.strip_suffix('.').unwrap()) else {
+        return 0;
+    };
+    let octets = |address: &IpAddr| match (address, family) {
+        (IpAddr::V4(v4), 4) => Some(v4.octets().to_vec()),
+        (IpAddr::V6(v6), 6) => Some(v6.octets().to_vec()),
+        _ => None,
+    };
+    let found: Vec<_> = addresses.iter().filter_map(octets).collect();
+    for (to, octets) in slice_mut(out, most).iter_mut().zip(&found) {
+        to.family = family as u8;
+        to.bytes.iter_mut().zip(octets).for_each(|(to, octet)| *to = *octet);
+    }
+    *at_mut(ttl) = *seconds;
+    found.len() as c_int
+}
+
 pub static HOST: sw_host = sw_host {
     name: c"Fake".as_ptr(),
     version: c"fake 1.0".as_ptr(),
@@ -272,6 +301,7 @@ pub static HOST: sw_host = sw_host {
     message_claims: Some(message_claims),
     tell_event: Some(tell_event),
     run_as: Some(run_as),
+    find_addresses: Some(find_addresses),
     settings_settled: Some(settings_settled),
     change_setting: Some(change_setting),
     db_has_driver: Some(db_has_driver),

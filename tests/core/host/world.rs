@@ -1,6 +1,7 @@
 //! What the fake host knows, and what it was told.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
 use serde_json::{Map, Value};
@@ -28,6 +29,10 @@ pub struct World {
     pub tables: BTreeMap<String, (&'static [&'static str], Vec<Row>)>,
     /// Whether the database answers.
     pub has_database: bool,
+    /// What its resolver knows: addresses and TTL of each name.
+    pub names: BTreeMap<String, (Vec<IpAddr>, u32)>,
+    /// Whether it answers.
+    pub has_resolver: bool,
     /// Bits SW_DIALOG_*.
     pub dialog_support: u32,
     pub dialogs: Vec<Dialog>,
@@ -48,6 +53,8 @@ static WORLD: Mutex<World> = Mutex::new(World {
     counts: BTreeMap::new(),
     tables: BTreeMap::new(),
     has_database: true,
+    names: BTreeMap::new(),
+    has_resolver: true,
     dialog_support: 7,
     dialogs: Vec::new(),
     is_mute: false,

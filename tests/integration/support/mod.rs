@@ -12,6 +12,7 @@ pub mod browser;
 pub mod call;
 pub mod callee;
 pub mod digest;
+pub mod dns;
 pub mod example;
 pub mod guide;
 pub mod kamailio;

@@ -1,6 +1,7 @@
 //! What `check_company_ip` would say.
 
 use super::super::company::filter;
+use super::super::names;
 use super::words::{alike, tell_verdict};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
@@ -48,6 +49,10 @@ impl<'a> Foretold<'a> {
         reply.text(c"meaning", self.verdict().entry().meaning);
         let range = self.decision.range.map_or("none".to_owned(), |range| range.to_string());
         reply.text(c"range", &range);
+        let name = self.decision.range.and_then(|range| self.view.name_of(Some(self.id), range));
+        if let Some(name) = name {
+            reply.text(c"host_name", Printable::full(name));
+        }
         if let (None, Some(nearest)) = (self.decision.range, self.nearest) {
             reply.text(c"nearest_range", nearest);
         }
@@ -74,7 +79,13 @@ impl<'a> Foretold<'a> {
             (Some(source), _) if self.verdict() == Verdict::GrantedTemporarily => {
                 format!("filter {filter}, {ip} is in {source}, which a grant allows for now")
             }
-            (Some(range), _) => format!("filter {filter}, {ip} is in {range}"),
+            (Some(range), _) => match self.view.name_of(Some(self.id), range) {
+                Some(name) => {
+                    let name = Printable::full(name);
+                    format!("filter {filter}, host name {name} means {ip}")
+                }
+                None => format!("filter {filter}, {ip} is in {range}"),
+            },
             (None, _) if self.decision.country.is_some() => format!(
                 "filter {filter}, {ip} is in none of {count} ranges, but in {country}, which is allowed"
             ),
@@ -89,7 +100,8 @@ impl<'a> Foretold<'a> {
                     0 => String::new(),
                     _ => format!(", its country ({country}) is not among the {listed} allowed"),
                 };
-                format!("filter {filter}, {ranges}{countries}")
+                let names = names::clause(company);
+                format!("filter {filter}, {ranges}{countries}{names}")
             }
         }
     }
