@@ -9,6 +9,7 @@ pub mod clock;
 pub mod countries;
 pub mod digits;
 pub mod events;
+pub mod feeds;
 pub mod firewall;
 pub mod flood;
 pub mod grants;

@@ -10,7 +10,7 @@ mod ids;
 mod limit_view;
 mod limits;
 mod overlaps;
-mod prefixes;
+pub mod prefixes;
 mod rows;
 mod sources;
 mod text;

@@ -71,6 +71,7 @@ pub enum Verdict {
     GrantGiven,
     GrantNeedless,
     GrantsFull,
+    FloodListed,
 }
 
 /// One row of the verdict table.
@@ -93,7 +94,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 59] = [
+pub const ENTRIES: [VerdictRow; 60] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -338,6 +339,12 @@ pub const ENTRIES: [VerdictRow; 59] = [
         "the company's tables allow the source: nothing is kept",
     ),
     row(Verdict::GrantsFull, -17, "grants_full", "there is no room for another grant"),
+    row(
+        Verdict::FloodListed,
+        -21,
+        "listed",
+        "a feed (blocklist_file) lists the source, which is neither trusted, nor authorized, nor proven: send no answer",
+    ),
 ];
 
 impl Verdict {
@@ -365,7 +372,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::GrantsFull as usize + 1 == ENTRIES.len());
+    assert!(Verdict::FloodListed as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

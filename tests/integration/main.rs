@@ -24,6 +24,7 @@ mod engines;
 mod events;
 mod example;
 mod exports;
+mod feeds;
 mod firewall;
 mod firewall_countries;
 mod firewall_feed;

@@ -63,6 +63,7 @@ pub enum Entry {
     DialogRequest,
     Grant,
     SweepGrants,
+    FollowFeeds,
 }
 
 impl Entry {

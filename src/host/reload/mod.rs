@@ -3,6 +3,7 @@
 
 pub mod compile;
 pub mod fallback;
+pub mod feeds;
 pub mod geoip;
 pub mod problems;
 pub mod tables;

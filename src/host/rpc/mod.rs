@@ -9,6 +9,7 @@ mod calls;
 mod check;
 mod company;
 mod denied;
+mod feeds;
 mod grants;
 mod limits;
 mod lint;
@@ -50,8 +51,8 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 29] = [
-    method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
+static METHODS: [(Method, Answer); 30] = [
+    method(c"reload", NONE, c"Reads the tables and the feeds and publishes them.", status::reload),
     method(
         c"check",
         (2, &[COMPANY, IP, AOR, Argument::new(c"scopes"), Argument::new(c"flags")]),
@@ -80,6 +81,7 @@ static METHODS: [(Method, Answer); 29] = [
         c"Lifts bans, forgets failures.",
         bans::unban,
     ),
+    method(c"feeds", (0, &[PAGE]), c"Feeds, and what is wrong with them.", feeds::feeds),
     method(
         c"grants",
         (0, &[PAGE, COMPANY]),

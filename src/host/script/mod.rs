@@ -8,6 +8,7 @@ pub mod flags;
 pub mod flood;
 pub mod grants;
 pub mod judged;
+pub mod listed;
 pub mod restored;
 pub mod scanner;
 pub mod sources;

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::rules::with_rules;
-use super::{State, budgets, get, with_snapshot};
+use super::{State, budgets, feeds, get, with_snapshot};
 use crate::clock;
 use crate::firewall::Mode;
 use crate::host::contract::counters::{OWN, counted};
@@ -19,7 +19,7 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 26] = [
+pub const GAUGES: [Gauge; 29] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
@@ -35,6 +35,9 @@ pub const GAUGES: [Gauge; 26] = [
     Gauge { name: c"auth_room", value: |s| s.auth.usage().capacity as u64 },
     Gauge { name: c"grants_active", value: |s| s.grants.usage().used.into() },
     Gauge { name: c"grants_room", value: |s| s.grants.usage().capacity as u64 },
+    Gauge { name: c"listed_prefixes", value: feeds::prefixes },
+    Gauge { name: c"feeds_failing", value: feeds::failing },
+    Gauge { name: c"feed_age_seconds", value: feeds::oldest_age },
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },

@@ -3,6 +3,7 @@
 
 pub mod budgets;
 pub mod fallback;
+pub mod feeds;
 pub mod gauges;
 mod memory;
 pub mod reader;
@@ -27,10 +28,11 @@ use crate::proven::ProvenTable;
 use crate::shm::{Area, SharedMutex, SharedText, SnapshotStore};
 use crate::spraying::SprayTable;
 use fallback::Fallback;
+use feeds::Feeds;
 use memory::{Plan, SPRAYERS, STREAMS};
 use uses::Uses;
 
-pub use reader::{note_use, with_snapshot};
+pub use reader::{note_use, with_feeds, with_snapshot};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;
@@ -56,6 +58,8 @@ pub struct State {
     pub auth_rules: auth::SharedRules,
     pub spraying: SprayTable,
     pub grants: GrantTable,
+    /// Files with addresses that are refused; None without any.
+    pub feeds: Option<Feeds>,
     /// Events for operators.
     pub journal: Journal,
     pub recent: Recent,
@@ -112,6 +116,12 @@ impl State {
             auth_rules: auth::SharedRules::new(settings.auth)?,
             spraying: SprayTable::new(settings.auth_sources / SPRAYERS, seed)?,
             grants: GrantTable::new(settings.grants, seed)?,
+            feeds: match settings.feeds.as_slice() {
+                [] => None,
+                files => {
+                    Some(Feeds::new(files, settings.feeds_bytes, settings.flood_sources, seed)?)
+                }
+            },
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
             starts: Recent::new()?,

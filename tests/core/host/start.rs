@@ -37,10 +37,10 @@ pub fn started(settings: &[(&str, Value)]) {
     assert!(start(settings), "{:#?}", world().log);
 }
 
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("sipwarden-core-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         Folder(folder)
