@@ -95,7 +95,7 @@ mod tests {
             assert_eq!(left(ordinary), [ordinary]);
         }
         assert_eq!(left("192.168.0.0/15"), ["192.169.0.0/16"]);
-        assert_eq!(left("172.16.0.0/11"), ["172.0.0.0/12"]);
+        assert_eq!(left("172.0.0.0/11"), ["172.0.0.0/12"]);
         assert_eq!(left("::/126"), ["::2/127"]);
     }
 }

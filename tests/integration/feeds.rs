@@ -262,7 +262,7 @@ fn the_script_fetches_a_feed_as_a_whole_or_not_at_all() {
     assert_eq!(fs::read(&file).unwrap(), fs::read(&url).unwrap());
     let first = inode();
     for (text, why) in [
-        ("", "is empty"),
+        ("", "lists nothing"),
         ("# nothing\n", "lists nothing"),
         ("<html>\n192.0.2.1\n", "line 1:<html>: this is not an address"),
         ("192.0.2.1\n", "lists 1, before there were 4"),

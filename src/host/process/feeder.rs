@@ -16,7 +16,7 @@ use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::at;
 use crate::host::state::rules::with_rules;
-use crate::host::state::{State, feeds, with_snapshot};
+use crate::host::state::{State, listed, with_snapshot};
 use crate::limiter::Reason;
 use crate::printable::Printable;
 use crate::source::Learnt;
@@ -337,7 +337,7 @@ fn is_seen(block: &Block) -> bool {
 fn refuses_all(state: &State, rules: &Rules, block: &Block) -> bool {
     match block.reason {
         Reason::Manual => return true,
-        Reason::Listed => return feeds::refuses_all(state, rules, block.prefix),
+        Reason::Listed => return listed::refuses_all(state, rules, block.prefix),
         _ => {}
     }
     with_snapshot(|view, _| {

@@ -9,8 +9,8 @@ use crate::feeds::View;
 use crate::host::contract::log;
 use crate::host::reload::feeds::{Batch, mark_of, read};
 use crate::host::settings::at;
-use crate::host::state::feeds::Feeds;
-use crate::host::state::{State, with_feeds};
+use crate::host::state::State;
+use crate::host::state::feeds::{Feeds, with_feeds};
 
 /// Bytes of the stack of a thread that reads.
 const STACK: usize = 1 << 20;

@@ -13,8 +13,8 @@ use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::report::events;
 use crate::host::settings::FeedFile;
-use crate::host::state::feeds::Feeds;
-use crate::host::state::{State, with_feeds};
+use crate::host::state::State;
+use crate::host::state::feeds::{Feeds, with_feeds};
 use crate::shm::{PublishError, Writer};
 
 /// Bytes of the largest file that is read.

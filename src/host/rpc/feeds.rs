@@ -6,9 +6,10 @@ use crate::clock;
 use crate::feeds::Pass;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::FeedFile;
-use crate::host::state::feeds::{Feeds, Note, pass_of};
+use crate::host::state::State;
+use crate::host::state::feeds::{Feeds, Note, with_feeds};
+use crate::host::state::listed::pass_of;
 use crate::host::state::rules::with_rules;
-use crate::host::state::{State, with_feeds};
 
 /// Feeds on a page: all that there may be.
 const PAGE: usize = 16;

@@ -117,7 +117,7 @@ static METHODS: [(Method, Answer); 30] = [
     method(
         c"lint",
         (0, &[PAGE, Argument::new(c"days")]),
-        c"Ranges that companies share, that are too broad, or that nobody has used for days (90).",
+        c"Ranges that companies share, that are too broad, that feeds list, or that nobody has used for days (90).",
         lint::lint,
     ),
     method(

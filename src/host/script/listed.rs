@@ -6,7 +6,8 @@ use crate::flood::{FloodCheck, FloodOutcome, Rules};
 use crate::host::contract::counters::{self, Own};
 use crate::host::report::complaint::{ComplaintKind, complain};
 use crate::host::state::State;
-use crate::host::state::feeds::{Feeds, pass_of};
+use crate::host::state::feeds::Feeds;
+use crate::host::state::listed::pass_of;
 use crate::limiter::ClassId;
 use crate::source::Source;
 

@@ -4,10 +4,12 @@
 pub mod at;
 mod configured;
 mod feed_file;
+mod kind;
 mod params;
 mod values;
 
 pub use configured::{Settings, configure};
 pub use feed_file::FeedFile;
-pub use params::{Kind, PARAMS, Param, Value};
+pub use kind::Kind;
+pub use params::{PARAMS, Param, Value};
 pub use values::Values;

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::rules::with_rules;
-use super::{State, budgets, feeds, get, with_snapshot};
+use super::{State, budgets, get, listed, with_snapshot};
 use crate::clock;
 use crate::firewall::Mode;
 use crate::host::contract::counters::{OWN, counted};
@@ -35,9 +35,9 @@ pub const GAUGES: [Gauge; 29] = [
     Gauge { name: c"auth_room", value: |s| s.auth.usage().capacity as u64 },
     Gauge { name: c"grants_active", value: |s| s.grants.usage().used.into() },
     Gauge { name: c"grants_room", value: |s| s.grants.usage().capacity as u64 },
-    Gauge { name: c"listed_prefixes", value: feeds::prefixes },
-    Gauge { name: c"feeds_failing", value: feeds::failing },
-    Gauge { name: c"feed_age_seconds", value: feeds::oldest_age },
+    Gauge { name: c"listed_prefixes", value: listed::prefixes },
+    Gauge { name: c"feeds_failing", value: listed::failing },
+    Gauge { name: c"feed_age_seconds", value: listed::oldest_age },
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },

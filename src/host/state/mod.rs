@@ -5,7 +5,9 @@ pub mod budgets;
 pub mod fallback;
 pub mod feeds;
 pub mod gauges;
+pub mod listed;
 mod memory;
+mod pins;
 pub mod reader;
 pub mod rules;
 pub mod sources;
@@ -32,7 +34,7 @@ use feeds::Feeds;
 use memory::{Plan, SPRAYERS, STREAMS};
 use uses::Uses;
 
-pub use reader::{note_use, with_feeds, with_snapshot};
+pub use reader::{note_use, with_snapshot};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;
