@@ -121,7 +121,7 @@ impl FloodTable {
     /// As [`FloodTable::check`]. `may_block` is asked under the lock whether a request above
     /// the limit may start a block; else the source is throttled.
     #[allow(clippy::too_many_arguments)]
-    #[inline]
+    #[inline(always)]
     pub fn check_if(
         &self,
         source: impl Into<Source>,
