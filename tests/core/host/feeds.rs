@@ -188,7 +188,7 @@ fn a_bad_file_leaves_what_was_and_names_its_lines() {
         assert_eq!(events("reload").len(), 0);
         door::record();
         let told = events("reload");
-        let text = told.iter().filter_map(|event| event["text"].as_str()).collect::<String>();
+        let text = told.iter().filter_map(|event| event.get("text")?.as_str()).collect::<String>();
         assert!(text.contains("feed drop: "), "{text}");
         for (text, why) in [("", "is empty: a line with a comment"), ("x\n", "\"x\" is not")] {
             write("drop", text);
