@@ -21,6 +21,7 @@ mod denied;
 mod docs;
 mod endings;
 mod engines;
+mod event_attributes;
 mod events;
 mod example;
 mod exports;

@@ -2,6 +2,7 @@
 
 mod botnet;
 mod forger;
+mod meanwhile;
 mod scanner;
 mod sprayer;
 
