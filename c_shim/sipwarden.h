@@ -369,6 +369,10 @@ struct sw_module {
 	 * scripts and talks to databases; 1 if there is more to do at once. */
 	void (*tick)(void);
 	int (*record)(void);
+	/* After init: whether limits are shared with other nodes. serve is then called all the
+	 * time in a process that waits for their server. */
+	int (*can_serve)(void);
+	void (*serve)(void);
 
 	void (*variable)(const struct sw_message *msg, int index,
 			struct sw_value *out);

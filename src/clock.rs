@@ -3,13 +3,18 @@
 /// Ms since the machine started, as exact as the kernel's tick (1 to 10 ms): a
 /// tenth of the cost of the exact clock. The same in all processes.
 pub fn monotonic() -> u64 {
-    coarse(libc::CLOCK_MONOTONIC_COARSE)
+    time_of(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// Exact ms since the machine started, those in which it slept too. The same in all processes.
+pub fn boottime() -> u64 {
+    time_of(libc::CLOCK_BOOTTIME)
 }
 
 /// Ms between two times that [`monotonic`] shows, 1 to 10.
 pub fn tick() -> u32 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: as in `coarse`.
+    // SAFETY: as in `time_of`.
     unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
     (time.tv_nsec as u64).div_ceil(1_000_000).clamp(1, 10) as u32
 }
@@ -21,7 +26,7 @@ pub fn seconds_left(until: u64, now: u64) -> u64 {
 
 /// Ms since 1970, as exact as the kernel's tick.
 pub fn wall() -> u64 {
-    coarse(libc::CLOCK_REALTIME_COARSE)
+    time_of(libc::CLOCK_REALTIME_COARSE)
 }
 
 pub fn seconds() -> u64 {
@@ -57,7 +62,7 @@ pub fn day(seconds: u64) -> String {
     date(seconds).split(' ').next().unwrap_or_default().to_owned()
 }
 
-fn coarse(clock: libc::clockid_t) -> u64 {
+fn time_of(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: fills the structure; these clocks exist on every Linux.
     unsafe { libc::clock_gettime(clock, &raw mut time) };

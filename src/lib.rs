@@ -6,7 +6,9 @@
 pub mod address;
 pub mod auth;
 pub mod clock;
+pub mod cluster;
 pub mod countries;
+pub mod desk;
 pub mod digits;
 pub mod events;
 pub mod feeds;

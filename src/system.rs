@@ -17,6 +17,17 @@ pub fn address_space_limit() -> Option<usize> {
     Some(limit.rlim_cur).filter(|limit| *limit != libc::RLIM_INFINITY).map(|limit| limit as usize)
 }
 
+/// The full name of this machine.
+pub fn host_name() -> Option<String> {
+    let mut name = [0u8; 256];
+    // SAFETY: fills at most so many bytes.
+    if unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) } != 0 {
+        return None;
+    }
+    let name = CStr::from_bytes_until_nul(&name).ok()?;
+    name.to_str().ok().map(str::to_owned)
+}
+
 /// A file without a name, in memory only.
 pub fn memory_file(label: &CStr) -> io::Result<File> {
     // SAFETY: the label outlives the call, which makes a new descriptor.

@@ -15,9 +15,11 @@ MODULE_VERSION
 
 int sw_is_warden;
 /* Processes of the module's own: the warden waits for nothing, the recorder for scripts
- * and databases, and a loader, after some starts, for the database of the tables. */
+ * and databases, and a loader, after some starts, for the database of the tables. A broker,
+ * where limits are shared with other nodes, waits for their server. */
 #define LONG_LIVED 2
 static int with_loader;
+static int with_broker;
 
 static void log_line(enum sw_log_level level, struct sw_text line)
 {
@@ -109,7 +111,8 @@ static int mod_init(void)
 	if(sw_dialog_init() != 0 || sw_rust_module.init() != 0)
 		return -1;
 	with_loader = sw_rust_module.can_load();
-	if(register_procs(LONG_LIVED + with_loader) < 0) {
+	with_broker = sw_rust_module.can_serve();
+	if(register_procs(LONG_LIVED + with_loader + with_broker) < 0) {
 		LM_ERR("no room for the module's own processes\n");
 		return -1;
 	}
@@ -149,6 +152,12 @@ static void run_loader(pid_t parent)
 	}
 }
 
+static void run_broker(pid_t parent)
+{
+	while(getppid() == parent)
+		sw_rust_module.serve();
+}
+
 /* The parent is asked for before the fork: a child whose parent was killed meanwhile
  * would take the one that it was given to for its parent, and never end. */
 static int start_process(char *name, int (*take_settings)(void), void (*run)(pid_t parent))
@@ -179,9 +188,12 @@ static int child_init(int rank)
 	if(start_process("sipwarden warden", cfg_child_init, run_warden) != 0
 			|| start_process("sipwarden recorder", cfg_child_init, run_recorder) != 0)
 		return -1;
+	/* what these need of the settings lies in memory of our own */
+	if(with_broker
+			&& start_process("sipwarden broker", cfg_child_no_cb_init, run_broker) != 0)
+		return -1;
 	if(!with_loader)
 		return 0;
-	/* what it needs of the settings lies in memory of our own */
 	return start_process("sipwarden loader", cfg_child_no_cb_init, run_loader);
 }
 

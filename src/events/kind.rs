@@ -86,7 +86,10 @@ impl EventKind {
                 &["code", "function", "ip", "learnt", "country", "aor", "calls", "since", "until"]
             }
             EventKind::BanEnded => &["ip", "country", "aor", "calls", "since", "until"],
-            EventKind::GrantStarted | EventKind::GrantEnded => {
+            EventKind::GrantStarted => {
+                &["function", "ip", "country", "company", "text", "since", "until"]
+            }
+            EventKind::GrantEnded => {
                 &["function", "ip", "country", "company", "text", "calls", "since", "until"]
             }
             EventKind::Denied => &[

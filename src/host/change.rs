@@ -8,7 +8,7 @@ use super::files::check_absolute;
 use super::process::blocks_keeper;
 use super::reload::{geoip, tables_file};
 use super::report::{bans, blocks};
-use super::settings::{PARAMS, Settings, Value, at};
+use super::settings::{PARAMS, Settings, Value, at, policies};
 use super::state::rules::{with_auth_rules, with_rules};
 use super::state::{self, State};
 use crate::flood::FloodSettings;
@@ -94,6 +94,9 @@ pub fn apply(state: &State, index: usize, value: &Value) -> Result<(), String> {
         false => Before::Flood(apply_flood(state, index, value)?.map(Box::new)),
     };
     state.values.set(index, value);
+    if let Some(desk) = state.desk.as_ref().filter(|_| at::is_cluster(index)) {
+        desk.standing.set_policies(&policies(&state.values));
+    }
     drop(order);
     match before {
         Before::Auth(rules) => bans::log_rules(state, &rules),

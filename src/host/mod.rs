@@ -2,6 +2,7 @@
 //! read settings and state, answer scripts and operators, and run processes of their own.
 
 mod change;
+mod cluster;
 mod contract;
 mod files;
 mod module;

@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 
+use super::cluster::broker;
 use super::contract::abi;
 use super::contract::message::{Attempt, CallRequest, Message};
 use super::contract::method::Method;
@@ -16,7 +17,7 @@ use super::reload::{compile, fallback, feeds};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
 use super::script::{auth, calls, flags, flood, grants, restored, scanner, sources};
-use super::settings::{Kind, PARAMS, Param, Settings, Values, configure};
+use super::settings::{ClusterSettings, Kind, PARAMS, Param, Settings, Values, configure};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
 use crate::clock;
@@ -95,12 +96,24 @@ impl Module for Sipwarden {
         logged("not started: ", start())
     }
 
+    fn destroy() {
+        broker::leave();
+    }
+
     fn can_load() -> bool {
         loader::is_needed()
     }
 
     fn load() {
         loader::load();
+    }
+
+    fn can_serve() -> bool {
+        broker::is_needed()
+    }
+
+    fn serve() {
+        broker::serve();
     }
 
     #[inline(always)]
@@ -209,6 +222,7 @@ fn start() -> Result<(), String> {
     change::check_configured()?;
     let values = Values::new().map_err(|e| format!("no address space: {e}"))?;
     Settings::publish(&values);
+    settings.cluster = ClusterSettings::take(&values)?;
     let auth_seed = match values.flood_persist().as_deref().and_then(blocks_keeper::seed) {
         Some(seed) => seed,
         None => compile::hash_key()?,

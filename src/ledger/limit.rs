@@ -207,6 +207,16 @@ impl Enforcement {
         }
     }
 
+    /// Whether a call is admitted only with a slot that other nodes leave to this one.
+    pub(super) fn asks(self, limit: &Limit) -> bool {
+        limit.calls > 0
+            && match self {
+                Enforcement::Full => true,
+                Enforcement::Reserved => limit.reserved > 0,
+                Enforcement::Monitor | Enforcement::Off | Enforcement::Within => false,
+            }
+    }
+
     /// The same for a call that was told to be an emergency before.
     pub(super) fn of_emergency(self) -> Self {
         match self {

@@ -23,7 +23,10 @@ mod record;
 mod recount;
 mod scope;
 mod scopes;
+mod shared;
+mod shares;
 mod take;
+mod waiting;
 
 pub use info::{LeaseInfo, LeaseScope, ScopeInfo};
 pub use lease::LeaseRef;
@@ -31,6 +34,7 @@ pub use ledger::{Ledger, Memory};
 pub use limit::{Bound, Calls, Enforcement, Exceeded, Limit, Rate, Wanted};
 pub use outcome::{Outcome, Taken};
 pub use scope::{Direction, KINDS, SCOPES, Scope, ScopeKind};
+pub use waiting::Waiting;
 
 /// Names a dialog: hash entry in the upper half, id within it in the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -23,6 +23,10 @@ pub enum Outcome {
     ScopesFull,
     /// With these the call would have more than [`SCOPES`] scopes.
     TooMany,
+    /// It lacks slots that this node has to ask other nodes for.
+    Ask,
+    /// Nobody can say what other nodes have, and this one admits no more by itself.
+    Down,
 }
 
 /// An outcome, and what was seen right then.
@@ -44,6 +48,8 @@ pub struct Taken {
     pub became_emergency: bool,
     /// It counted before, and is an emergency.
     pub is_emergency: bool,
+    /// It was counted without knowing what other nodes have.
+    pub alone: bool,
 }
 
 impl Taken {
@@ -58,6 +64,7 @@ impl Taken {
             second_company: false,
             became_emergency: false,
             is_emergency: false,
+            alone: false,
         }
     }
 

@@ -7,6 +7,7 @@ use super::limit::{Enforcement, Wanted};
 use super::outcome::Outcome;
 use super::scope::{Few, SCOPES, Scope, ScopeKind};
 use super::scopes::Key;
+use super::waiting::Waiting;
 
 /// What shall be added for one of the wanted scopes.
 #[derive(Clone, Copy, Default)]
@@ -49,11 +50,14 @@ pub(super) struct Attempt<'a, const N: usize> {
     /// The call is an emergency, or was one before.
     pub emergency: bool,
     pub parts: Few<Part, N>,
+    /// If its limits are shared with other nodes.
+    pub waiting: Option<&'a mut Waiting>,
 }
 
 impl<'a, const N: usize> Attempt<'a, N> {
     pub fn new(call: &'a Call<'a>, wanted: &'a [Wanted<'a>], enforcement: Enforcement) -> Self {
-        Attempt { call, wanted, enforcement, emergency: call.emergency, parts: Few::new() }
+        let (emergency, parts) = (call.emergency, Few::new());
+        Attempt { call, wanted, enforcement, emergency, parts, waiting: None }
     }
 
     /// What changes, in order.

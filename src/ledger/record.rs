@@ -30,3 +30,11 @@ const _: () = assert!(WINDOWS + 1 == NAME && NAME + NAME_BYTES / 8 == RATES);
 const _: () = assert!(RATES + Direction::ALL.len() * RATE_WORDS == WORDS);
 #[cfg(not(shuttle))]
 const _: () = assert!(size_of::<crate::shm::Record<WORDS>>() % 64 == 0);
+
+pub(super) fn halves(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
+}
+
+pub(super) fn word_of(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}

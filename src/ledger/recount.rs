@@ -6,9 +6,9 @@
 
 use super::lease::{Lease, Slot};
 use super::ledger::Ledger;
-use super::record::{COUNTS, REFS};
+use super::record::{COUNTS, REFS, halves, word_of};
 use super::scope::Direction;
-use super::scopes::{Locks, Scopes, halves, kind_of, link, word_of};
+use super::scopes::{Locks, Scopes, kind_of, link};
 use crate::shm::Locked;
 use crate::shm::atomic::Ordering::Relaxed;
 use crate::shm::takeovers;
@@ -100,7 +100,8 @@ impl Scopes {
                 next.and_then(|position| Some((position, self.pool.get(position)?)))
             {
                 next = link(record);
-                let said = told.get(position as usize).copied().unwrap_or_default();
+                let mut said = told.get(position as usize).copied().unwrap_or_default();
+                said.refs += self.shared_at(position).map_or(0, |shared| shared.waiters());
                 let (refs, until) = halves(record[REFS].load(Relaxed));
                 let counts = record.iter().skip(COUNTS).zip(said.counts);
                 let differ = counts.filter(|(word, (calls, emergencies))| {
@@ -119,6 +120,9 @@ impl Scopes {
                     *used = true;
                 }
             }
+        }
+        if let Some(shares) = &self.shares {
+            shares.mark_all();
         }
         self.idle.store(idle, Relaxed);
         self.named.store(named, Relaxed);

@@ -6,8 +6,10 @@ use siphasher::sip128::SipHasher13;
 
 use super::lease::Slot;
 use super::limit::Calls;
-use super::record::{COUNTS, NAME, NAME_BYTES, REFS, WORDS};
+use super::record::{COUNTS, NAME, NAME_BYTES, REFS, WORDS, halves, word_of};
 use super::scope::{Direction, Scope, ScopeKind};
+use super::shares::Shares;
+use crate::cluster::Part;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, Buckets, LockedSet, Pool, Record};
 
@@ -38,6 +40,8 @@ pub(super) struct Scopes {
     cursor: &'static AtomicU32,
     /// Counts that would have gone below zero.
     miscounted: &'static AtomicU64,
+    /// None: no limit is shared with other nodes.
+    pub(super) shares: Option<Shares>,
 }
 
 /// Whether there is a rate for a kind and id.
@@ -61,6 +65,14 @@ impl Change {
     pub fn one_less(emergency: bool) -> Self {
         Change { calls: -1, emergencies: -i32::from(emergency) }
     }
+
+    /// What changes in a part of the calls.
+    pub fn of(self, part: Part) -> i32 {
+        match part {
+            Part::All => self.calls,
+            Part::Others => self.calls - self.emergencies,
+        }
+    }
 }
 
 /// Locked buckets of scopes.
@@ -76,12 +88,17 @@ impl Scopes {
         let miscounted = Area::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory)?;
         let named_room = u32::try_from(capacity.saturating_sub(kept)).unwrap_or(u32::MAX);
         let (pool, buckets) = (Pool::new(capacity)?, Buckets::new(capacity)?);
-        Ok(Scopes { pool, buckets, seed, idle, named, named_room, cursor, miscounted })
+        let shares = None;
+        Ok(Scopes { pool, buckets, seed, idle, named, named_room, cursor, miscounted, shares })
     }
 
     pub fn key(&self, scope: &Scope<'_>) -> Key {
         let kind = scope.kind.number() as u64;
-        let hash = SipHasher13::new_with_keys(self.seed[0] ^ kind, self.seed[1]).hash(scope.id);
+        let [one, other] = match &self.shares {
+            None => [self.seed[0] ^ kind, self.seed[1]],
+            Some(shares) => shares.seed(scope.kind),
+        };
+        let hash = SipHasher13::new_with_keys(one, other).hash(scope.id);
         Key(hash.h1, hash.h2)
     }
 
@@ -157,6 +174,9 @@ impl Scopes {
             to.store(u64::from_ne_bytes(*from), Relaxed);
         }
         record[REFS].store(1, Relaxed);
+        if let Some(shared) = self.shared_at(position) {
+            shared.begin();
+        }
         locks.set_first(bucket, Some(position));
     }
 
@@ -172,7 +192,18 @@ impl Scopes {
                 word.store(word_of(calls, emergencies), Relaxed);
             }
         }
+        if self.shares.is_some() {
+            self.share_changes(slot, by);
+        }
         calls_in(record)
+    }
+
+    #[cold]
+    fn share_changes(&self, slot: &Slot, by: Change) {
+        let Some(shared) = self.shared_at(slot.position) else { return };
+        for direction in Direction::ALL.into_iter().filter(|of| slot.counts.has(*of)) {
+            shared.changed(direction, [by.of(Part::All), by.of(Part::Others)]);
+        }
     }
 
     /// A count after a change. One that would go below zero stays there, and is counted:
@@ -335,7 +366,7 @@ impl Scopes {
 
     /// What is kept of the id of the scope at a position, and its length, if that is not
     /// more.
-    fn kept_name(&self, position: u32) -> ([u8; NAME_BYTES], usize) {
+    pub(super) fn kept_name(&self, position: u32) -> ([u8; NAME_BYTES], usize) {
         let mut name = [0; NAME_BYTES];
         let Some(record) = self.pool.get(position) else { return (name, 0) };
         let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
@@ -368,7 +399,8 @@ impl Scopes {
 
     /// Bytes of address space.
     pub fn bytes(&self) -> usize {
-        self.buckets.bytes() + self.pool.capacity() * size_of::<Record<WORDS>>()
+        let shares = self.shares.as_ref().map_or(0, Shares::bytes);
+        self.buckets.bytes() + self.pool.capacity() * size_of::<Record<WORDS>>() + shares
     }
 }
 
@@ -379,7 +411,7 @@ fn calls_in(record: &Record<WORDS>) -> Calls {
     Calls { any, inbound, outbound, emergencies }
 }
 
-fn key_of(record: &Record<WORDS>) -> Key {
+pub(super) fn key_of(record: &Record<WORDS>) -> Key {
     Key(record[1].load(Relaxed), record[2].load(Relaxed))
 }
 
@@ -400,14 +432,6 @@ fn set_link(record: &Record<WORDS>, next: Option<u32>) {
 fn idle_until(record: &Record<WORDS>) -> Option<u32> {
     let (refs, until) = halves(record[REFS].load(Relaxed));
     Some(until).filter(|until| refs == 0 && *until != 0)
-}
-
-pub(super) fn halves(word: u64) -> (u32, u32) {
-    (word as u32, (word >> 32) as u32)
-}
-
-pub(super) fn word_of(low: u32, high: u32) -> u64 {
-    u64::from(low) | u64::from(high) << 32
 }
 
 #[cfg(all(test, not(shuttle)))]

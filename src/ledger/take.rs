@@ -9,6 +9,7 @@ use super::plan::{Attempt, Part, fits, replaceable};
 use super::rate::{RateOf, seconds};
 use super::scope::{Direction, SCOPES, ScopeKind, USUAL};
 use super::scopes::{Change, Locks};
+use super::waiting::Waiting;
 use crate::shm::Locked;
 
 /// Records that an attempt looks through when there is no room for a scope.
@@ -19,10 +20,20 @@ impl Ledger {
     /// already it is left as it is; those that are new are added to them. Not more than
     /// [`SCOPES`] can be wanted.
     pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], enforcement: Enforcement) -> Taken {
+        self.take_or_wait(call, wanted, enforcement, None)
+    }
+
+    pub(super) fn take_or_wait(
+        &self,
+        call: &Call<'_>,
+        wanted: &[Wanted<'_>],
+        enforcement: Enforcement,
+        waiting: Option<&mut Waiting>,
+    ) -> Taken {
         if wanted.len() <= USUAL {
-            self.take_in::<USUAL>(call, wanted, enforcement)
+            self.take_in::<USUAL>(call, wanted, enforcement, waiting)
         } else if wanted.len() <= SCOPES {
-            self.take_in::<SCOPES>(call, wanted, enforcement)
+            self.take_in::<SCOPES>(call, wanted, enforcement, waiting)
         } else {
             Taken::nothing(Outcome::TooMany)
         }
@@ -34,13 +45,14 @@ impl Ledger {
         call: &Call<'_>,
         wanted: &[Wanted<'_>],
         enforcement: Enforcement,
+        waiting: Option<&mut Waiting>,
     ) -> Taken {
         let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else {
             return Taken::nothing(Outcome::Full);
         };
         let old = self.find(&chain, call.dialog);
         let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
-        let mut attempt = Attempt::<N>::new(call, wanted, enforcement);
+        let mut attempt = Attempt::<N> { waiting, ..Attempt::new(call, wanted, enforcement) };
         let mut taken = Taken::nothing(Outcome::Held);
         let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
         if let Some(lease) = live.filter(|_| existing != Some(Outcome::Duplicate)) {
@@ -125,6 +137,8 @@ impl Ledger {
         let refused = self.judge(attempt, taken);
         if refused {
             taken.outcome = Outcome::Refused;
+        } else if attempt.waiting.is_some() && self.must_wait(&locks, attempt, taken) {
+            // The scopes that it lacks slots of are locked until then.
         } else if let Some((position, lease)) = self.reserve(old, attempt, taken) {
             if live.is_none() {
                 // One that was released is in the chain already, and stays there.
@@ -275,6 +289,7 @@ impl Ledger {
             } else if own.is_none() {
                 self.scopes.refer(at);
             }
+            self.scopes.share_limits(at, want);
             // Before its slot: a process that dies in between leaves a count that is too
             // high, not one that admits a call too many.
             let calls = self.scopes.count(&part.adds, Change::one_more(attempt.emergency));
@@ -350,7 +365,7 @@ impl Ledger {
 }
 
 /// The limits for the counts that a part adds to.
-fn limits_added<'a>(want: &'a Wanted<'_>, part: &Part) -> [(Direction, &'a Limit); 2] {
+pub(super) fn limits_added<'a>(want: &'a Wanted<'_>, part: &Part) -> [(Direction, &'a Limit); 2] {
     static NONE: Limit = Limit::NONE;
     let adds = |direction: Direction| part.adds.counts.has(direction);
     want.limits().map(|(direction, limit)| (direction, if adds(direction) { limit } else { &NONE }))

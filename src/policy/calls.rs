@@ -59,12 +59,15 @@ pub fn call_verdict(taken: &Taken, emergency: bool, watched: bool) -> Verdict {
         Outcome::Counted if emergency => Verdict::CallEmergency,
         Outcome::Counted => match &taken.exceeded {
             Some(exceeded) if watched => limit_verdict(exceeded),
+            _ if taken.alone => Verdict::CallCountedAlone,
             _ => Verdict::CallCounted,
         },
         Outcome::Refused => taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict),
         Outcome::Full => Verdict::LedgerFull,
         Outcome::ScopesFull => Verdict::ScopesFull,
         Outcome::TooMany => Verdict::TooManyScopes,
+        Outcome::Ask => Verdict::ClusterWait,
+        Outcome::Down => Verdict::ClusterDown,
     }
 }
 
@@ -74,6 +77,7 @@ pub fn roadwarrior_verdict(taken: &Taken, watched: bool) -> Verdict {
     match taken.outcome {
         Outcome::Counted => match &taken.exceeded {
             Some(exceeded) if watched => limit_verdict(exceeded),
+            _ if taken.alone => Verdict::RoadwarriorCountedAlone,
             _ => Verdict::RoadwarriorCounted,
         },
         Outcome::Held => Verdict::RoadwarriorHeld,
@@ -82,6 +86,8 @@ pub fn roadwarrior_verdict(taken: &Taken, watched: bool) -> Verdict {
         Outcome::Refused => taken.exceeded.as_ref().map_or(Verdict::InternalError, limit_verdict),
         Outcome::Full | Outcome::ScopesFull => Verdict::LedgerFull,
         Outcome::TooMany => Verdict::InternalError,
+        Outcome::Ask => Verdict::ClusterWait,
+        Outcome::Down => Verdict::ClusterDown,
     }
 }
 

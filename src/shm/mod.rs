@@ -9,6 +9,7 @@ mod area;
 pub mod atomic;
 mod bitset;
 mod bucket;
+mod futex;
 mod mutex;
 mod owner;
 mod pool;
@@ -21,6 +22,7 @@ mod text;
 pub use area::{Area, page_size};
 pub use bitset::{BitSet, bits};
 pub use bucket::{Buckets, Locked, LockedSet};
+pub use futex::{Bell, futex_wait, futex_wake};
 pub use mutex::{
     RawSharedMutex, SharedMutex, ShortGuard, ShortMutex, count_takeover, on_long_wait, takeovers,
 };

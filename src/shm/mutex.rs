@@ -20,6 +20,8 @@ use super::area::Shared;
 use super::atomic::AtomicU64;
 use super::atomic::{AtomicU32, Ordering::*};
 #[cfg(not(shuttle))]
+use super::futex::{futex_wait, futex_wake};
+#[cfg(not(shuttle))]
 use super::owner::is_unknown;
 use super::owner::{id_of, is_gone, own_process};
 
@@ -284,33 +286,6 @@ impl RawSharedMutex {
             shuttle::thread::yield_now();
         }
         true
-    }
-}
-
-#[cfg(not(shuttle))]
-fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
-    let timeout = libc::timespec {
-        tv_sec: timeout.as_secs() as libc::time_t,
-        tv_nsec: timeout.subsec_nanos() as libc::c_long,
-    };
-    // SAFETY: the word and the timeout outlive the call. No FUTEX_PRIVATE_FLAG:
-    // waiters are other processes.
-    unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT,
-            expected,
-            &raw const timeout,
-        );
-    }
-}
-
-#[cfg(not(shuttle))]
-fn futex_wake(word: &AtomicU32) {
-    // SAFETY: the word is mapped; waking has no other effect on memory.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1);
     }
 }
 

@@ -71,6 +71,10 @@ pub enum Verdict {
     GrantGiven,
     GrantNeedless,
     GrantsFull,
+    CallCountedAlone,
+    RoadwarriorCountedAlone,
+    ClusterWait,
+    ClusterDown,
     FloodListed,
 }
 
@@ -94,7 +98,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 60] = [
+pub const ENTRIES: [VerdictRow; 64] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -339,6 +343,30 @@ pub const ENTRIES: [VerdictRow; 60] = [
         "the company's tables allow the source: nothing is kept",
     ),
     row(Verdict::GrantsFull, -17, "grants_full", "there is no room for another grant"),
+    row(
+        Verdict::CallCountedAlone,
+        6,
+        "call_counted_alone",
+        "counted by cluster_policy: the other proxies cannot be asked",
+    ),
+    row(
+        Verdict::RoadwarriorCountedAlone,
+        10,
+        "roadwarrior_counted_alone",
+        "the same for a slot of the user: counted by cluster_policy_user",
+    ),
+    row(
+        Verdict::ClusterWait,
+        -21,
+        "cluster_wait",
+        "the cluster gave no answer in time: ask the caller to try again",
+    ),
+    row(
+        Verdict::ClusterDown,
+        -22,
+        "cluster_down",
+        "the other proxies cannot be asked, and the policy for that admits no more calls here",
+    ),
     row(
         Verdict::FloodListed,
         -21,

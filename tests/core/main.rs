@@ -12,6 +12,8 @@
 mod auth;
 #[cfg(not(shuttle))]
 mod auth_processes;
+#[cfg(not(shuttle))]
+mod cluster;
 #[cfg(shuttle)]
 mod events_interleaved;
 #[cfg(not(shuttle))]

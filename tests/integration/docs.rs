@@ -99,6 +99,9 @@ fn example_of(name: &str) -> &'static str {
         "geoip_db" => "/var/lib/GeoIP/GeoLite2-Country.mmdb",
         "event_callback" => "ksr_sipwarden_event",
         "audit_url" => "mysql://sipwarden:secret@db.example/kamailio",
+        "cluster_url" => "redis://:secret@10.0.0.5:6379/0",
+        "cluster_node" => "proxy1",
+        "cluster_secret" => "a-long-text-of-your-own",
         _ => panic!("{name} needs an example"),
     }
 }
@@ -263,6 +266,11 @@ fn meaning_of(statistic: &str) -> &'static str {
         "calls_expired" => "counted calls that ended without a BYE of theirs",
         "tables_kept" => "1 if `tables_file` keeps the tables in force",
         "tables_from_file" => "1 while the tables of `tables_file` are in force",
+        "cluster_exact" => "1 while limits are those of all nodes of the cluster",
+        "cluster_members" => "nodes that share their limits, this one too; 0 without a session",
+        "cluster_claims" => "limits of scopes in which this node has slots",
+        "cluster_sessions" => "sessions with the cluster since the start: one, if all is well",
+        "cluster_timeouts" => "questions of SIP workers without an answer within `cluster_timeout`",
         "events_lost" => "events for which there was no room, since the start",
         "sources_proven" => "sources that are proven",
         "budget_percent" => "percent of the budget of which most is spent, 0 without budgets",

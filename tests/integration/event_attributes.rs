@@ -23,7 +23,7 @@ request_route {
     if (is_method("MESSAGE")) { flood_check(); exit; }
     if (is_method("OPTIONS")) { check_company_ip("office"); exit; }
     if (is_method("REGISTER")) { auth_failed("$hdr(X-User)", "$hdr(X-Secret)"); exit; }
-    if (is_method("PUBLISH")) { grant("a", "60"); exit; }
+    if (is_method("PUBLISH")) { grant("office", "60"); exit; }
     if (is_method("SUBSCRIBE")) { scanner_check(); exit; }
     if ($hdr(X-User) != $null) {
         if (!roadwarrior_acquire("$hdr(X-User)", "office")) { route(REFUSE); }
@@ -123,8 +123,12 @@ fn each_event_has_the_attributes_of_the_reference() {
     send("127.9.0.4", "OPTIONS", "", 1);
     send("127.9.0.4", "SUBSCRIBE", "User-Agent: friendly-scanner\r\n", 1);
     send("127.9.0.4", "PUBLISH", "", 1);
-    kamailio.rpc("sipwarden.allow", json!(["a", "127.9.0.5", 60, "a hotel"]));
-    kamailio.rpc("sipwarden.disallow", json!(["a", "127.9.0.4"]));
+    kamailio.rpc("sipwarden.allow", json!(["office", "127.9.0.5", 60, "a hotel"]));
+    send("127.9.0.5", "OPTIONS", "", 1);
+    wait_for("the grants", || (kamailio.counter("check_granted_temporarily") == 1).then_some(()));
+    for source in ["127.9.0.4", "127.9.0.5"] {
+        kamailio.rpc("sipwarden.disallow", json!(["office", source]));
+    }
     // Limits of a scope, a user, a company; a call that lasts its longest.
     let first = stage.scoped("o", "carrier=x").unwrap();
     stage.scoped("o", "carrier=x").err().unwrap();

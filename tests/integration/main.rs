@@ -14,6 +14,8 @@ mod attacks;
 mod balancers;
 mod bans;
 mod calls;
+mod cluster;
+mod cluster_faults;
 mod countries;
 mod databases;
 mod databases_calls;

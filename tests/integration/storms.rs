@@ -1,17 +1,15 @@
 //! Limits hold exactly under storms of INVITEs from SIPp, in 16 workers.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
 
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::kamailio::{Kamailio, free_port};
+use crate::support::kamailio::Kamailio;
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
+use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, Going, project, wait_for, wait_up_to};
+use crate::support::{Folder, Going, wait_for};
 use serde_json::json;
 
 const WORKERS: u32 = 16;
@@ -63,29 +61,7 @@ impl Stage {
 
     /// Starts SIPp with calls that take the rows in turn.
     fn sipp(&self, name: &str, rows: &[&str], invites: usize) -> Sipp {
-        let fields = self.folder.join(&format!("{name}.csv"));
-        std::fs::write(&fields, format!("SEQUENTIAL\n{}\n", rows.join("\n"))).unwrap();
-        let log = self.folder.join(&format!("{name}.log"));
-        let errors = self.folder.join(&format!("{name}.errors"));
-        let child = Command::new("sipp")
-            .arg(self.kamailio.address().to_string())
-            .arg("-sf")
-            .arg(project().join("tests/sipp/storm.xml"))
-            .arg("-inf")
-            .arg(fields)
-            .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-m", &invites.to_string()])
-            .args(["-r", "4000", "-l", "6000", "-nostdin", "-timeout", "300", "-timeout_error"])
-            // A request may be lost often on a machine with much else to do.
-            .args(["-max_invite_retrans", "30", "-max_non_invite_retrans", "30"])
-            .args(["-trace_logs", "-log_file"])
-            .arg(&log)
-            .args(["-trace_err", "-error_file"])
-            .arg(&errors)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Sipp { child, log, errors }
+        Sipp::start(&self.folder, name, self.kamailio.address(), rows, invites)
     }
 
     /// Runs one storm while the counters are sampled; what SIPp saw admitted,
@@ -115,39 +91,6 @@ impl Stage {
             assert_eq!(seen.refused + seen.admitted.values().sum::<usize>(), INVITES);
             seen.admitted
         })
-    }
-}
-
-struct Sipp {
-    child: Child,
-    log: PathBuf,
-    errors: PathBuf,
-}
-
-struct Seen {
-    admitted: HashMap<String, usize>,
-    refused: usize,
-}
-
-impl Sipp {
-    /// Waits until so many calls were admitted or refused.
-    fn wait_for_judged(&self, calls: usize) {
-        wait_up_to(Duration::from_secs(240), "all calls to be judged", || {
-            let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-            (text.lines().count() >= calls).then_some(())
-        });
-    }
-
-    fn finish(mut self) -> Seen {
-        let went_well = self.child.wait().unwrap().success();
-        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
-        assert!(went_well, "SIPp saw a call fail: {errors}");
-        let text = std::fs::read_to_string(&self.log).unwrap();
-        let mut admitted = HashMap::new();
-        for domain in text.lines().filter_map(|l| l.strip_prefix("admitted=")) {
-            *admitted.entry(domain.to_owned()).or_default() += 1;
-        }
-        Seen { admitted, refused: text.matches("refused=").count() }
     }
 }
 

@@ -33,9 +33,11 @@ pub const fn table<M: Module>() -> sw_module {
         check_flags: Some(check_flags::<M>),
         check_scopes: Some(check_scopes::<M>),
         init: Some(init::<M>),
-        destroy: Some(destroy),
+        destroy: Some(destroy::<M>),
         can_load: Some(can_load::<M>),
         load: Some(load::<M>),
+        can_serve: Some(can_serve::<M>),
+        serve: Some(serve::<M>),
         check_company_ip: Some(check_company_ip::<M>),
         check_country: Some(check_country::<M>),
         flood_check: Some(flood_check::<M>),
@@ -223,8 +225,8 @@ unsafe extern "C" fn init<M: Module>() -> i32 {
 /// Nothing to give back: the mappings go with the last process, and other
 /// modules may still call into this one. No lock may be taken here, since its
 /// owner may have been killed.
-unsafe extern "C" fn destroy() {
-    guard(Entry::Destroy, (), || {});
+unsafe extern "C" fn destroy<M: Module>() {
+    guard(Entry::Destroy, (), M::destroy);
 }
 
 unsafe extern "C" fn can_load<M: Module>() -> i32 {
@@ -233,6 +235,14 @@ unsafe extern "C" fn can_load<M: Module>() -> i32 {
 
 unsafe extern "C" fn load<M: Module>() {
     guard(Entry::Load, (), M::load);
+}
+
+unsafe extern "C" fn can_serve<M: Module>() -> i32 {
+    guard(Entry::CanServe, 0, || M::can_serve().into())
+}
+
+unsafe extern "C" fn serve<M: Module>() {
+    guard(Entry::Serve, (), M::serve);
 }
 
 /// The code of a verdict; that of `failed` after a panic, or where C passes nothing.

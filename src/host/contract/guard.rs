@@ -61,6 +61,8 @@ pub enum Entry {
     EndCalls,
     ScannerCheck,
     DialogRequest,
+    CanServe,
+    Serve,
     Grant,
     SweepGrants,
     FollowFeeds,

@@ -91,10 +91,16 @@ pub trait Module {
     fn check_scopes(scopes: &[u8]) -> bool;
     /// Starts, before the host forks; what is wrong is logged.
     fn init() -> bool;
+    /// The host stops: all other processes have ended.
+    fn destroy();
     /// Whether the tables are those of a file.
     fn can_load() -> bool;
     /// Tries to load the database's, if it is time.
     fn load();
+    /// Whether limits are shared with other nodes.
+    fn can_serve() -> bool;
+    /// Called all the time in the process that asks the other nodes; it waits for their server.
+    fn serve();
     /// `check_company_ip(company [, ip])`.
     fn check_company_ip(message: Message<'_>, company: &[u8]) -> Verdict;
     /// `check_country(list [, ip])`.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::host::settings::at;
-use crate::host::state::{State, with_snapshot};
+use crate::host::state::{self, State, with_snapshot};
+use crate::ledger::ScopeKind;
 use crate::shm::{Generation, PublishError, Published, Writer};
 use crate::snapshot::{self, Blob, View, uses};
 use crate::tables::{BadRows, Configuration, Kinds, Limits, Loader, MinPrefix, Table};
@@ -43,6 +44,7 @@ pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
     let Some(view) = view else {
         return Err("another reload has brought a new kind of limit meanwhile".into());
     };
+    name_kinds(&view);
     let ranges = view.range_count();
     let carry = |old: Option<Generation<'_>>, new: &Generation<'_>| {
         let old = old.as_ref().and_then(|old| Some((View::new(old.bytes)?, old.marks)));
@@ -51,6 +53,16 @@ pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
     };
     let error = |error| not_published(&error, bytes.len() + size_of::<u16>() * ranges);
     writer.publish(bytes, ranges, carry).map_err(error)
+}
+
+/// Before the first call of a new kind: other nodes may know it by another number.
+fn name_kinds(view: &View<'_>) {
+    let Some(state) = state::get() else { return };
+    for (number, word) in view.own_kinds().enumerate() {
+        if let Some(kind) = ScopeKind::own(number) {
+            state.ledger.name_kind(kind, word);
+        }
+    }
 }
 
 /// The kinds of scopes that are known: the ledger counts calls under their numbers.

@@ -7,6 +7,7 @@ mod blocks;
 mod budgets;
 mod calls;
 mod check;
+mod cluster;
 mod company;
 mod denied;
 mod feeds;
@@ -51,7 +52,7 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 30] = [
+static METHODS: [(Method, Answer); 31] = [
     method(c"reload", NONE, c"Reads the tables and the feeds and publishes them.", status::reload),
     method(
         c"check",
@@ -161,6 +162,12 @@ static METHODS: [(Method, Answer); 30] = [
         (1, &[COMPANY]),
         c"Ranges that the last refused sources would need.",
         denied::suggest,
+    ),
+    method(
+        c"cluster",
+        (0, &[Argument::new(c"kind"), Argument::new(c"id")]),
+        c"How limits are shared with other nodes; with an id, the slots of each.",
+        cluster::cluster,
     ),
     method(c"settings", NONE, c"Settings that can be changed at run time.", settings::settings),
     method(

@@ -87,7 +87,11 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
 fn tell(node: &Node<'_>, state: &State, index: usize, param: &Param) {
     match param.kind {
         Kind::Int { .. } => node.int(param.name, state.values.int(index)),
-        _ if matches!(index, at::DB_URL | at::AUDIT_URL) => {
+        _ if index == at::CLUSTER_SECRET => {
+            let is_set = !state.values.text(index).is_empty();
+            node.text(param.name, if is_set { "***" } else { "" });
+        }
+        _ if matches!(index, at::DB_URL | at::AUDIT_URL | at::CLUSTER_URL) => {
             node.text(param.name, without_password(&state.values.text(index)));
         }
         _ => node.text(param.name, state.values.text(index)),

@@ -1,10 +1,11 @@
 //! `cc_limit` and `roadwarrior_acquire`, and what becomes of their calls.
 
 use super::answer::{About, answer, keep_limited, with_limited};
+use super::counting::{MISPLACED, begin, dialog_of, hold, no_dialog, take, wait_for};
 use super::flags::bad_scopes;
 use super::judged::judged;
 use super::restored;
-use crate::clock;
+use super::shared::Later;
 use crate::events::{Expiry, Subject};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::dialogs::{self, DialogRef};
@@ -14,8 +15,8 @@ use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_f
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::sources::judge_source;
-use crate::host::state::{self, State, note_use, with_snapshot};
-use crate::ledger::{Call, DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
+use crate::host::state::{self, note_use, with_snapshot};
+use crate::ledger::{DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
@@ -216,6 +217,20 @@ struct Judged {
     news: News,
 }
 
+/// A call that is not judged yet, or cannot be.
+enum Unjudged {
+    /// Other nodes are asked first.
+    Waits(DialogRef, Box<Later>),
+    /// The verdict on it.
+    Never(Verdict),
+}
+
+impl From<Verdict> for Unjudged {
+    fn from(verdict: Verdict) -> Self {
+        Unjudged::Never(verdict)
+    }
+}
+
 /// What is new of a call, and to be kept with its dialog.
 struct News {
     emergency: bool,
@@ -229,29 +244,29 @@ fn decide_cc_limit(asked: &CallAsked<'_>) -> Decision {
         misused(CC_LIMIT.name, format_args!("the company is \"{company}\""));
         return ERROR;
     }
-    match with_snapshot(|view, _| asked.judge(view)) {
-        Some(Ok(Judged { dialog, decision, news })) => {
-            // It may wait for a database, so no snapshot is kept meanwhile.
-            if dialogs::persist() {
-                asked.remember(&dialog, &news);
-            }
-            decision
-        }
-        Some(Err(verdict)) => (verdict, Numbers::NONE),
-        None => ERROR,
+    let Judged { dialog, decision, news } = match with_snapshot(|view, _| asked.judge(view)) {
+        Some(Ok(judged)) => judged,
+        Some(Err(Unjudged::Waits(dialog, later))) => asked.wait(dialog, *later),
+        Some(Err(Unjudged::Never(verdict))) => return (verdict, Numbers::NONE),
+        None => return ERROR,
+    };
+    // It may wait for a database, so no snapshot is kept meanwhile.
+    if dialogs::persist() {
+        asked.remember(&dialog, &news);
     }
+    decision
 }
 
 impl CallAsked<'_> {
     /// Judges the call, and counts it.
     ///
     /// # Errors
-    /// The verdict of one that cannot be judged.
-    fn judge(&self, view: &View<'_>) -> Result<Judged, Verdict> {
+    /// It has to wait, or cannot be judged.
+    fn judge(&self, view: &View<'_>) -> Result<Judged, Unjudged> {
         let company = view.company(self.company).ok_or(Verdict::UnknownCompany)?;
         let dialog = self.dialog()?;
         let direction = self.flags.direction();
-        let (decision, news) = if self.scopes.is_empty() {
+        let counted = if self.scopes.is_empty() {
             let wanted = policy::call_scopes(view, &company, direction);
             self.count(view, &company, &dialog, &wanted)
         } else {
@@ -260,7 +275,10 @@ impl CallAsked<'_> {
             scopes.unknown.iter().for_each(|word| unknown_kind(word));
             self.count(view, &company, &dialog, scopes.wanted())
         };
-        Ok(Judged { dialog, decision, news })
+        match counted {
+            Ok((decision, news)) => Ok(Judged { dialog, decision, news }),
+            Err(later) => Err(Unjudged::Waits(dialog, Box::new(later))),
+        }
     }
 
     fn dialog(&self) -> Result<DialogRef, Verdict> {
@@ -279,35 +297,74 @@ impl CallAsked<'_> {
     }
 
     /// Counts it against these scopes of a company, or tells why not.
+    ///
+    /// # Errors
+    /// It has to wait.
     fn count(
         &self,
         view: &View<'_>,
         company: &CompanyView<'_>,
         dialog: &DialogRef,
         wanted: &[Wanted<'_>],
+    ) -> Result<(Decision, News), Later> {
+        let taken = begin(self.call, dialog, wanted, self.flags, self.enforcement())?;
+        Ok(self.tell(view, company, wanted, &taken))
+    }
+
+    /// Counts it after a wait, in which nobody reads the tables.
+    #[cold]
+    fn wait(&self, dialog: DialogRef, later: Later) -> Judged {
+        let (taken, later) = wait_for(self.call, &dialog, self.flags, later);
+        let wanted = later.wanted();
+        let tell = |view: &View<'_>| {
+            let company = view.company(self.company)?;
+            Some(self.tell(view, &company, &wanted, &taken))
+        };
+        let told = with_snapshot(|view, _| tell(view)).flatten();
+        // The company may be gone by now.
+        let (decision, news) = told.unwrap_or_else(|| {
+            let decision = (self.verdict(&taken), Numbers::new(&wanted, &taken));
+            (decision, self.news(&taken))
+        });
+        Judged { dialog, decision, news }
+    }
+
+    fn enforcement(&self) -> Enforcement {
+        cc_enforcement(self.flags, self.call.is_within_dialog(), self.monitored)
+    }
+
+    fn verdict(&self, taken: &Taken) -> Verdict {
+        let emergency = self.flags.emergency || taken.is_emergency;
+        let watched = self.enforcement() == Enforcement::Monitor && !emergency;
+        policy::call_verdict(taken, emergency, watched)
+    }
+
+    fn news(&self, taken: &Taken) -> News {
+        News {
+            emergency: taken.became_emergency,
+            company: taken.first_company,
+            scopes: taken.added != 0 && (!taken.first_company || !self.scopes.is_empty()),
+        }
+    }
+
+    fn tell(
+        &self,
+        view: &View<'_>,
+        company: &CompanyView<'_>,
+        wanted: &[Wanted<'_>],
+        taken: &Taken,
     ) -> (Decision, News) {
-        let within = self.call.is_within_dialog();
-        let enforcement = cc_enforcement(self.flags, within, self.monitored);
-        let taken = take(self.call, dialog, wanted, self.flags, enforcement);
         if let Some(exceeded) = &taken.exceeded {
             let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
             keep_limited(view.word_of(exceeded.kind), id);
         }
         if taken.added != 0 {
-            events::counted(view, company, wanted, &taken);
+            events::counted(view, company, wanted, taken);
         }
         if taken.first_company {
             count_direction(self.flags);
         }
-        let emergency = self.flags.emergency || taken.is_emergency;
-        let watched = enforcement == Enforcement::Monitor && !emergency;
-        let verdict = policy::call_verdict(&taken, emergency, watched);
-        let news = News {
-            emergency: taken.became_emergency,
-            company: taken.first_company,
-            scopes: taken.added != 0 && (!taken.first_company || !self.scopes.is_empty()),
-        };
-        ((verdict, Numbers::new(wanted, &taken)), news)
+        ((self.verdict(taken), Numbers::new(wanted, taken)), self.news(taken))
     }
 
     /// Keeps with the dialog what a restart needs to count the call again.
@@ -353,92 +410,6 @@ fn count_direction(flags: CallFlags) {
         Direction::In => counters::count_own(Own::CallsInbound),
         Direction::Out => counters::count_own(Own::CallsOutbound),
         Direction::Any => {}
-    }
-}
-
-/// Why a call is not counted in the wrong kind of route.
-const MISPLACED: &str = "it is asked in a branch, reply, onsend or event route; ask in \
-                         request_route or failure_route";
-
-/// The dialog of a message; None is complained of.
-fn hold(function: &Function, call: CallRequest<'_>) -> Option<DialogRef> {
-    if call.is_misplaced() {
-        no_dialog(function, MISPLACED);
-        return None;
-    }
-    dialog_of(call).map_err(|why| no_dialog(function, why)).ok()
-}
-
-/// The dialog of a message whose call is about to be counted; why there is none.
-fn dialog_of(call: CallRequest<'_>) -> Result<DialogRef, &'static str> {
-    let dialog = DialogRef::of(call)?;
-    if let Some(state) = state::get() {
-        state.ledger.expect(dialog.id);
-    }
-    Ok(dialog)
-}
-
-fn no_dialog(function: &Function, why: &str) {
-    complain(
-        ComplaintKind::NoDialog,
-        format_args!("{} cannot count a call: {why} (said once a minute)", function.name),
-    );
-}
-
-/// Counts the call of a message. The caller must hold the dialog: if it were destroyed in
-/// between, the call would be counted for ever.
-fn take(
-    call: CallRequest<'_>,
-    dialog: &DialogRef,
-    wanted: &[Wanted<'_>],
-    flags: CallFlags,
-    enforcement: Enforcement,
-) -> Taken {
-    let Some(state) = state::get() else { return Taken::nothing(Outcome::Full) };
-    let [cseq, branch] = call.transaction();
-    let invite = match call.is_initial_invite() {
-        false => 0,
-        true => state.ledger.hash((cseq, branch)) as u32 | 1,
-    };
-    let came = clock::monotonic();
-    let taken = state.ledger.take(
-        &Call {
-            dialog: dialog.id,
-            call_id: call.call_id(),
-            direction: flags.direction(),
-            invite,
-            emergency: flags.emergency,
-            came,
-            began: clock::whole_seconds(came),
-        },
-        wanted,
-        enforcement,
-    );
-    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
-        no_room(state, taken.outcome);
-    }
-    taken
-}
-
-#[cold]
-fn no_room(state: &State, outcome: Outcome) {
-    let room = state.ledger.memory();
-    match outcome {
-        Outcome::ScopesFull => complain(
-            ComplaintKind::Scopes,
-            format_args!(
-                "calls are refused: there is no room for another id of a scope, beside {} with \
-                 calls and {} that rates remember; raise max_calls (said once a minute)",
-                room.scopes, room.idle_scopes
-            ),
-        ),
-        _ => complain(
-            ComplaintKind::Full,
-            format_args!(
-                "calls are refused: all {} records of max_calls are in use (said once a minute)",
-                state.ledger.memory().capacity
-            ),
-        ),
     }
 }
 

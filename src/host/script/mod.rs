@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod auth;
 pub mod calls;
+mod counting;
 pub mod flags;
 pub mod flood;
 pub mod grants;
@@ -11,6 +12,7 @@ pub mod judged;
 pub mod listed;
 pub mod restored;
 pub mod scanner;
+mod shared;
 pub mod sources;
 pub mod spraying;
 pub mod variables;

@@ -58,7 +58,23 @@ pub const GRANT_IPV6_PREFIX: usize = GRANT_PREFIX + 1;
 pub const FIREWALL: usize = GRANT_IPV6_PREFIX + 1;
 pub const FIREWALL_AFTER: usize = FIREWALL + 1;
 pub const FIREWALL_NFT: usize = FIREWALL_AFTER + 1;
-pub const COUNT: usize = FIREWALL_NFT + 1;
+pub const CLUSTER_URL: usize = FIREWALL_NFT + 1;
+pub const CLUSTER_NAME: usize = CLUSTER_URL + 1;
+pub const CLUSTER_NODE: usize = CLUSTER_NAME + 1;
+pub const CLUSTER_SECRET: usize = CLUSTER_NODE + 1;
+pub const CLUSTER_TIMEOUT: usize = CLUSTER_SECRET + 1;
+pub const CLUSTER_POLICY: usize = CLUSTER_TIMEOUT + 1;
+pub const CLUSTER_POLICY_USER: usize = CLUSTER_POLICY + 1;
+pub const CLUSTER_SIZE: usize = CLUSTER_POLICY_USER + 1;
+pub const CLUSTER_REPLICAS: usize = CLUSTER_SIZE + 1;
+pub const CLUSTER_TRUST: usize = CLUSTER_REPLICAS + 1;
+pub const CLUSTER_DEAD: usize = CLUSTER_TRUST + 1;
+pub const COUNT: usize = CLUSTER_DEAD + 1;
+
+/// Whether a setting is one of shared limits.
+pub const fn is_cluster(index: usize) -> bool {
+    index >= CLUSTER_URL && index <= CLUSTER_DEAD
+}
 
 /// Whether a setting is one of brute force protection.
 pub const fn is_auth(index: usize) -> bool {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use parking_lot::Mutex;
 
 use super::at;
+use super::cluster::ClusterSettings;
 use super::feed_file::FeedFile;
 use super::params::{PARAMS, Value};
 use super::values::Values;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub firewall: Option<Sets>,
     /// The program that feeds them.
     pub firewall_nft: PathBuf,
+    /// The cluster whose nodes share limits.
+    pub cluster: Option<ClusterSettings>,
 }
 
 /// Checks and keeps the value of parameter `index`; values come in order, those
@@ -83,6 +86,7 @@ impl Settings {
             grants: int(at::GRANTS),
             firewall: firewall(text(at::FIREWALL))?,
             firewall_nft: text(at::FIREWALL_NFT).into(),
+            cluster: None,
         };
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::FLOOD_CLASS) {
             settings.add_class(value)?;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::rules::with_rules;
 use super::{State, budgets, get, listed, with_snapshot};
 use crate::clock;
+use crate::desk::{Desk, Numbers};
 use crate::firewall::Mode;
 use crate::host::contract::counters::{OWN, counted};
 use crate::snapshot::View;
@@ -19,7 +20,7 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 29] = [
+pub const GAUGES: [Gauge; 34] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
@@ -46,6 +47,11 @@ pub const GAUGES: [Gauge; 29] = [
     Gauge { name: c"country_networks", value: |_| with_view(|v| v.country_networks().into()) },
     Gauge { name: c"firewall_on", value: |s| u64::from(s.firewall.mode() == Mode::On) },
     Gauge { name: c"firewall_elements", value: |s| s.firewall.elements() },
+    Gauge { name: c"cluster_exact", value: cluster_is_exact },
+    Gauge { name: c"cluster_members", value: |s| cluster(s).members },
+    Gauge { name: c"cluster_claims", value: |s| cluster(s).claims },
+    Gauge { name: c"cluster_sessions", value: |s| cluster(s).sessions },
+    Gauge { name: c"cluster_timeouts", value: |s| cluster(s).timed_out },
     Gauge { name: c"events_lost", value: |s| s.journal.lost() },
     Gauge { name: c"gauges_left_out", value: |s| s.gauges_left_out.load(Relaxed) },
     Gauge {
@@ -56,6 +62,16 @@ pub const GAUGES: [Gauge; 29] = [
 
 fn with_view(value: impl FnOnce(&View<'_>) -> u64) -> u64 {
     with_snapshot(|view, _| value(view)).unwrap_or(0)
+}
+
+fn cluster(state: &State) -> Numbers {
+    state.desk.as_ref().map(|desk| desk.standing.numbers()).unwrap_or_default()
+}
+
+/// Whether calls are judged by all nodes' numbers.
+fn cluster_is_exact(state: &State) -> u64 {
+    let is_exact = |desk: &Desk| desk.standing.is_exact(clock::boottime());
+    state.desk.as_ref().is_some_and(is_exact).into()
 }
 
 /// Sources that are proven.

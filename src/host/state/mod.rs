@@ -20,14 +20,15 @@ use std::sync::atomic::AtomicU64;
 use once_cell::sync::OnceCell;
 
 use crate::auth::{self, AuthTable};
+use crate::desk::Desk;
 use crate::events::{Journal, Recent};
 use crate::firewall::Status;
 use crate::flood::{Budgets, FloodSettings, FloodTable, SharedRules};
 use crate::grants::GrantTable;
-use crate::host::settings::{Settings, Values};
+use crate::host::settings::{Settings, Values, policies};
 use crate::ledger::Ledger;
 use crate::proven::ProvenTable;
-use crate::shm::{Area, SharedMutex, SharedText, SnapshotStore};
+use crate::shm::{Area, Bell, SharedMutex, SharedText, SnapshotStore};
 use crate::spraying::SprayTable;
 use fallback::Fallback;
 use feeds::Feeds;
@@ -75,6 +76,8 @@ pub struct State {
     pub uses: Uses,
     /// Lines about the last reload.
     pub report: SharedText<REPORT_BYTES>,
+    /// Where calls are asked for whose limits other nodes share.
+    pub desk: Option<Desk>,
     /// Companies and brands without room among the gauges, at the last round.
     pub gauges_left_out: &'static AtomicU64,
 }
@@ -104,11 +107,21 @@ impl State {
         seed: [u64; 2],
         auth_seed: [u64; 2],
     ) -> io::Result<Self> {
+        let mut ledger = Ledger::new(settings.max_calls, seed)?;
+        let mut desk = None;
+        if let Some(cluster) = &settings.cluster {
+            let bell: &'static Bell = Box::leak(Box::new(Bell::new()?));
+            ledger.share(cluster.keys, bell)?;
+            let open = Desk::new(bell)?;
+            open.standing.set_policies(&policies(&values));
+            desk = Some(open);
+        }
         Ok(State {
             values,
             changing: Area::share()?,
             store: SnapshotStore::new(settings.snapshot_bytes)?,
-            ledger: Ledger::new(settings.max_calls, seed)?,
+            ledger,
+            desk,
             flood: FloodTable::new(settings.flood_sources, seed)?,
             flood_rules: SharedRules::new(flood)?,
             streams: FloodTable::new(settings.flood_sources / STREAMS, seed)?,

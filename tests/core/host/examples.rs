@@ -1,7 +1,7 @@
 //! Arguments for each RPC method, also for the tests in a real Kamailio.
 
 /// Arguments that each method takes, all of them.
-pub const METHODS: [(&str, &[&str]); 30] = [
+pub const METHODS: [(&str, &[&str]); 31] = [
     ("reload", &[]),
     ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
@@ -27,6 +27,7 @@ pub const METHODS: [(&str, &[&str]); 30] = [
     ("denied", &["7", "1"]),
     ("top", &["5"]),
     ("suggest", &["7"]),
+    ("cluster", &["company", "7"]),
     ("settings", &[]),
     ("set", &["event_callback", "on_event"]),
     ("problems", &["1"]),

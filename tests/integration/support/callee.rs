@@ -1,9 +1,9 @@
 //! A callee that answers by itself. For storms in which only the proxy is of interest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,45 @@ pub struct AutoCallee {
 struct Told {
     stop: AtomicBool,
     hang_up: AtomicBool,
+    observed: Mutex<Observed>,
+}
+
+/// What the callee has seen of the calls from each domain: it counts for itself.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Calls that ever came.
+    pub ever: HashMap<String, usize>,
+    /// Most that were live at a time: from the INVITE to the end of the call.
+    pub most: HashMap<String, usize>,
+    live: HashMap<String, HashSet<String>>,
+}
+
+impl Observed {
+    fn begin(&mut self, domain: &str, call_id: &str) {
+        let live = self.live.entry(domain.to_owned()).or_default();
+        if live.insert(call_id.to_owned()) {
+            *self.ever.entry(domain.to_owned()).or_default() += 1;
+            let most = self.most.entry(domain.to_owned()).or_default();
+            *most = (*most).max(live.len());
+        }
+    }
+
+    fn end(&mut self, call_id: &str) {
+        for live in self.live.values_mut() {
+            live.remove(call_id);
+        }
+    }
+
+    /// Calls that are live now.
+    pub fn live(&self, domain: &str) -> usize {
+        self.live.get(domain).map_or(0, HashSet::len)
+    }
+}
+
+/// The domain of a caller.
+fn domain(message: &Message) -> &str {
+    let from = message.header("From").unwrap_or_default();
+    from.split('@').nth(1).and_then(|rest| rest.split(['>', ';']).next()).unwrap_or_default()
 }
 
 impl AutoCallee {
@@ -38,12 +77,17 @@ impl AutoCallee {
             let mut calls = Calls::default();
             while !told_thread.stop.load(Relaxed) {
                 if let Some(got) = endpoint.receive_within(Duration::from_millis(100)) {
-                    calls.take(&endpoint, got);
+                    calls.take(&endpoint, got, &told_thread.observed);
                 }
                 calls.repeat(&endpoint, told_thread.hang_up.load(Relaxed));
             }
         });
         AutoCallee { address, told, thread: Some(thread) }
+    }
+
+    /// What it has seen so far.
+    pub fn observed(&self) -> Observed {
+        self.told.observed.lock().unwrap().clone()
     }
 
     /// Ends all its calls, and from now on each new one.
@@ -79,10 +123,16 @@ struct Call {
 }
 
 impl Calls {
-    fn take(&mut self, endpoint: &Endpoint, got: (Message, SocketAddr)) {
+    fn take(
+        &mut self,
+        endpoint: &Endpoint,
+        got: (Message, SocketAddr),
+        observed: &Mutex<Observed>,
+    ) {
         let id = got.0.header("Call-ID").unwrap_or_default().to_owned();
         if got.0.status().is_some() {
             self.live.remove(&id);
+            observed.lock().unwrap().end(&id);
             return;
         }
         let now = Instant::now();
@@ -100,9 +150,13 @@ impl Calls {
                     pause: T1,
                     end: now + 64 * T1,
                 };
+                observed.lock().unwrap().begin(domain(&got.0), &id);
                 self.live.entry(id).or_insert(call);
             }
-            "BYE" => drop(self.live.remove(&id)),
+            "BYE" => {
+                self.live.remove(&id);
+                observed.lock().unwrap().end(&id);
+            }
             _ => {}
         }
         endpoint.reply(&got, 200, "t");

@@ -1,0 +1,111 @@
+//! What a node is told of its cluster.
+
+use super::at;
+use super::values::Values;
+use crate::cluster::{Keys, Setup, Share, Times};
+use crate::desk::Policies;
+use crate::system::host_name;
+
+/// Shortest secret in bytes.
+const SECRET: usize = 16;
+/// Longest name of a node.
+const LONGEST_NAME: usize = 63;
+
+/// What does not change while the node runs.
+#[derive(Clone)]
+pub struct ClusterSettings {
+    /// The server, with its password.
+    pub url: String,
+    /// The key of the members at the server.
+    pub key: String,
+    pub keys: Keys,
+    /// The node.
+    pub setup: Setup,
+}
+
+impl ClusterSettings {
+    /// None: limits are this node's own.
+    ///
+    /// # Errors
+    /// A sentence that names parameter and remedy.
+    pub fn take(values: &Values) -> Result<Option<Self>, String> {
+        let url = values.text(at::CLUSTER_URL);
+        if url.is_empty() {
+            return Ok(None);
+        }
+        if redis::Client::open(url.as_str()).is_err() {
+            return Err("parameter cluster_url: it is not redis://[[user]:password@]host[:port] \
+                        nor unix:///path of a socket"
+                .into());
+        }
+        let name = values.text(at::CLUSTER_NAME);
+        if !is_name(&name) {
+            return Err(named("cluster_name", &name));
+        }
+        let node = match values.text(at::CLUSTER_NODE) {
+            node if node.is_empty() => host_name().unwrap_or_default(),
+            node => node,
+        };
+        if !is_name(&node) {
+            return Err(named("cluster_node", &node));
+        }
+        let secret = values.text(at::CLUSTER_SECRET);
+        if secret.len() < SECRET {
+            return Err(format!(
+                "parameter cluster_secret: {} bytes are too few; give a text of at least {SECRET}, \
+                 the same on all nodes",
+                secret.len()
+            ));
+        }
+        let seconds = |index| u64::try_from(values.int(index)).unwrap_or(0).saturating_mul(1000);
+        let (trust, dead) = (seconds(at::CLUSTER_TRUST), seconds(at::CLUSTER_DEAD));
+        let times = Times { trust, dead, ..Times::default() };
+        if !times.fit() {
+            return Err(format!(
+                "parameter cluster_dead: {} is too short for cluster_trust {}; give at least {}",
+                dead / 1000,
+                trust / 1000,
+                2 * (trust / 1000) + 1
+            ));
+        }
+        let keys = Keys::new(secret.as_bytes());
+        let (trust, dead) = (trust.to_string(), dead.to_string());
+        let fingerprint = keys.fingerprint(&[trust.as_bytes(), dead.as_bytes()]);
+        let mut instance = [0; 16];
+        getrandom::fill(&mut instance).map_err(|error| format!("no random numbers: {error}"))?;
+        let instance = u128::from_ne_bytes(instance);
+        let setup = Setup { instance, name: node, fingerprint, times };
+        Ok(Some(ClusterSettings { url, key: format!("sw:{{{name}}}:m"), keys, setup }))
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn named(parameter: &str, name: &str) -> String {
+    format!(
+        "parameter {parameter}: \"{}\" is not 1 to {LONGEST_NAME} letters, digits, dots, dashes \
+         or underscores",
+        name.escape_debug()
+    )
+}
+
+/// What operators may change while the node runs.
+pub fn policies(values: &Values) -> Policies {
+    let int = |index| u32::try_from(values.int(index)).unwrap_or(0);
+    let share = |index| match values.text(index).as_str() {
+        "closed" => Share::Closed,
+        "local" => Share::Parts(1000),
+        "open" => Share::Open,
+        _ => Share::Equal,
+    };
+    Policies {
+        timeout: int(at::CLUSTER_TIMEOUT).into(),
+        shared: share(at::CLUSTER_POLICY),
+        user: share(at::CLUSTER_POLICY_USER),
+        size: int(at::CLUSTER_SIZE),
+        replicas: int(at::CLUSTER_REPLICAS),
+    }
+}

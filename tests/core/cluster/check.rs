@@ -1,0 +1,176 @@
+//! Explores every interleaving of small worlds, breadth first: a trace that is told is a
+//! shortest one.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
+
+use super::instances::{Instance, QUICK, spoilt, whole};
+use super::world::{Step, World};
+
+/// States beyond which an exploration stops.
+const MOST: usize = 6_000_000;
+
+struct Found {
+    what: &'static str,
+    trace: Vec<Step>,
+}
+
+struct Checked {
+    found: Option<Found>,
+    states: usize,
+    steps: u64,
+    complete: bool,
+}
+
+/// Keeps states as 64-bit fingerprints; each with the one it was reached from.
+struct Checker<'a> {
+    instance: &'a Instance,
+    seen: HashMap<u64, u64>,
+    /// From these on everything comes to rest as it should.
+    rests: HashSet<u64>,
+    hash: ahash::RandomState,
+}
+
+impl Checker<'_> {
+    fn mark(&self, world: &World) -> u64 {
+        self.hash.hash_one(world)
+    }
+
+    /// What is wrong with where a world comes to rest.
+    fn unrest(&mut self, world: &World) -> Option<&'static str> {
+        if self.instance.admissions_only {
+            return None;
+        }
+        let mut path = vec![self.mark(world)];
+        let mut world = world.clone();
+        while !path.last().is_some_and(|mark| self.rests.contains(mark)) {
+            match self.instance.quiet(&world) {
+                Some(next) => world = next,
+                None => {
+                    let fault = self.instance.fault_at_rest(&world);
+                    if fault.is_some() {
+                        return fault;
+                    }
+                    break;
+                }
+            }
+            path.push(self.mark(&world));
+            if path.len() > 1_000 {
+                return Some("nothing ever comes to rest");
+            }
+        }
+        self.rests.extend(path);
+        None
+    }
+
+    fn trace(&self, first: &World, to: u64, last: Option<Step>) -> Vec<Step> {
+        let root = self.mark(first);
+        let mut path = vec![to];
+        while path.last() != Some(&root) {
+            path.push(self.seen[path.last().unwrap()]);
+        }
+        let (mut world, mut out, mut steps) = (first.clone(), Vec::new(), Vec::new());
+        for mark in path.iter().rev().skip(1) {
+            self.instance.next(&world, &mut out);
+            let step = out.drain(..).find_map(|(step, next)| {
+                next.ok().filter(|next| self.mark(next) == *mark).map(|next| (step, next))
+            });
+            let (step, next) = step.expect("a step of the trace is found again");
+            steps.push(step);
+            world = next;
+        }
+        steps.extend(last);
+        steps
+    }
+}
+
+fn check(instance: &Instance, most: usize) -> Checked {
+    let mut checker = Checker {
+        instance,
+        seen: HashMap::new(),
+        rests: HashSet::new(),
+        hash: ahash::RandomState::with_seeds(1, 2, 3, 4),
+    };
+    let first = World::new(instance);
+    let root = checker.mark(&first);
+    checker.seen.insert(root, root);
+    let mut queue = VecDeque::from([first.clone()]);
+    let (mut out, mut steps, mut complete) = (Vec::new(), 0, true);
+    let mut found = None;
+    'all: while let Some(world) = queue.pop_front() {
+        let from = checker.mark(&world);
+        let fault = instance.fault_now(&world).or_else(|| checker.unrest(&world));
+        if let Some(what) = fault {
+            found = Some(Found { what, trace: checker.trace(&first, from, None) });
+            break;
+        }
+        instance.next(&world, &mut out);
+        for (step, next) in out.drain(..) {
+            steps += 1;
+            let Ok(next) = next else {
+                let what = "a call was admitted above the limit";
+                found = Some(Found { what, trace: checker.trace(&first, from, Some(step)) });
+                break 'all;
+            };
+            let mark = checker.mark(&next);
+            if let std::collections::hash_map::Entry::Vacant(entry) = checker.seen.entry(mark) {
+                entry.insert(from);
+                queue.push_back(next);
+            }
+        }
+        if checker.seen.len() > most {
+            complete = false;
+            break;
+        }
+    }
+    Checked { found, states: checker.seen.len(), steps, complete }
+}
+
+/// Checks an instance and tells what came of it. Whether it is as expected.
+fn report(instance: &Instance, is_spoilt: bool, most: usize) -> bool {
+    let began = Instant::now();
+    let checked = check(instance, most);
+    let (states, steps) = (checked.states, checked.steps);
+    let what = match &checked.found {
+        Some(found) => format!("{} after {} steps", found.what, found.trace.len()),
+        None if checked.complete => "complete, nothing found".to_owned(),
+        None => "nothing found, not complete".to_owned(),
+    };
+    let expected = checked.found.is_some() == is_spoilt;
+    let mark = if expected { "ok  " } else { "FAIL" };
+    let seconds = began.elapsed().as_secs_f32();
+    println!("{mark} {}: {what}; {states} states, {steps} steps, {seconds:.1} s", instance.name);
+    if let Some(found) = checked.found.filter(|_| !expected || tells_traces()) {
+        found.trace.iter().for_each(|step| println!("       {step:?}"));
+    }
+    expected
+}
+
+fn tells_traces() -> bool {
+    std::env::var_os("CLUSTER_TRACES").is_some()
+}
+
+/// Those whose names begin with CLUSTER_ONLY.
+fn chosen(instance: &Instance) -> bool {
+    let only = std::env::var("CLUSTER_ONLY").unwrap_or_default();
+    instance.name.starts_with(&only)
+}
+
+#[test]
+fn small_worlds_never_exceed_a_limit_and_come_to_rest() {
+    let wrong = whole().iter().take(QUICK).filter(|i| chosen(i) && !report(i, false, MOST)).count();
+    assert_eq!(wrong, 0);
+}
+
+#[test]
+fn each_rule_is_missed_when_it_is_left_out() {
+    let wrong = spoilt().iter().filter(|i| chosen(i) && !report(i, true, MOST)).count();
+    assert_eq!(wrong, 0);
+}
+
+#[test]
+#[ignore = "takes minutes: make cluster-check"]
+fn all_worlds_never_exceed_a_limit_and_come_to_rest() {
+    let wrong = whole().iter().filter(|i| chosen(i) && !report(i, false, MOST)).count();
+    assert_eq!(wrong, 0);
+}

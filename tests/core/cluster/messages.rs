@@ -1,0 +1,296 @@
+//! Messages in the checker's world: sent, run by a server, read. Here rules of nodes are left out.
+
+use std::rc::Rc;
+
+use sipwarden::cluster::{Outcome, Phase, Reply, Request, Setup};
+
+use super::instances::Instance;
+use super::server::Member;
+use super::world::{Exceeded, Ledger, Message, Next, Proxy, SERVERS, Step, TIMES, World, key};
+
+impl Instance {
+    pub fn setup(&self, proxy: &Proxy) -> Setup {
+        let name = if self.clones { 0 } else { proxy.setup };
+        Setup {
+            instance: proxy.starts * 100 + proxy.setup as u128,
+            name: char::from(b'a' + name as u8).to_string(),
+            fingerprint: 7,
+            times: TIMES,
+        }
+    }
+
+    pub fn down(&self, world: &mut World, at: usize) {
+        let proxy = world.proxy(at);
+        (proxy.claims, proxy.control, proxy.sent) = (None, None, 0);
+        let outcome = proxy.node.end();
+        self.tell(world, at, outcome.answers);
+    }
+
+    /// The next request of claims.
+    pub fn send(&self, world: &World, at: usize) -> Option<Result<World, Exceeded>> {
+        let proxy = &world.proxies[at];
+        if proxy.frozen || proxy.claims.is_some() {
+            return None;
+        }
+        let mut next = world.clone();
+        let proxy = next.proxy(at);
+        let before = proxy.ledger.clone();
+        let (request, answers) = proxy.node.next(&mut proxy.ledger);
+        if let Some(request) = request {
+            self.spoil(&request, proxy, &before);
+            proxy.sent = proxy.node.asks().iter().fold(0, |ids, ask| ids | 1 << ask.id);
+            let (to, sent) = (proxy.to, proxy.now);
+            proxy.claims = Some(Message { request, to, sent, reply: None, proven: false });
+        } else if answers.is_empty() && *proxy == *world.proxies[at] {
+            return None;
+        }
+        let allowed = self.tell(&mut next, at, answers);
+        Some(if allowed { Ok(next) } else { Err(Exceeded) })
+    }
+
+    /// Leaves out rules of the node in what it sends.
+    pub fn spoil(&self, request: &Request, proxy: &mut Proxy, before: &Ledger) {
+        let Request::Batch { lowers, .. } = request else { return };
+        if !self.node.lowers_here_first {
+            for claim in lowers.iter() {
+                let at = claim.key.0 as usize;
+                proxy.ledger.0[at].granted = before.0[at].granted;
+            }
+        }
+    }
+
+    pub fn control(&self, world: &World, at: usize, request: Request, to: usize) -> World {
+        let mut next = world.clone();
+        let proxy = next.proxy(at);
+        let sent = proxy.now;
+        proxy.control = Some(Message { request, to, sent, reply: None, proven: false });
+        proxy.to = to;
+        next
+    }
+
+    pub fn join(&self, world: &World, at: usize, to: usize) -> Option<World> {
+        let proxy = &world.proxies[at];
+        let down = proxy.node.session().phase() == Phase::Down;
+        if proxy.frozen || proxy.control.is_some() || !down {
+            return None;
+        }
+        let mut next = world.clone();
+        let proxy = next.proxy(at);
+        let setup = self.setup(proxy);
+        let now = proxy.now;
+        let mut request = proxy.node.join(&setup, SERVERS[to], 0, now);
+        if let (false, Request::Join(join)) = (self.node.tells_whom_it_knows, &mut request) {
+            join.known.clear();
+        }
+        // Others of this name are long gone, unless they are clones.
+        if !self.clones {
+            let old = |m: &&mut Member| m.name == setup.name && m.instance != setup.instance;
+            let clock = next.clock;
+            let members = Rc::make_mut(&mut next.servers[to]).members.values_mut();
+            members.filter(old).for_each(|member| member.heartbeat = clock - 2_501);
+        }
+        Some(self.control(&next, at, request, to))
+    }
+
+    pub fn beat(&self, world: &World, at: usize) -> Option<World> {
+        let proxy = &world.proxies[at];
+        let session = proxy.node.session();
+        if proxy.frozen || proxy.control.is_some() || session.phase() < Phase::Publishing {
+            return None;
+        }
+        let server = &world.servers[proxy.to];
+        let news = session.is_member()
+            && (!proxy.trusts() || session.is_fresh() && !server.barrier)
+            || session.wants_beat()
+            || server.members.values().any(|member| member.since > session.named().knows)
+            || proxy.to == world.current && !world.is_current(proxy)
+            || server.barrier && !server.whole && server.expected.is_empty();
+        if !news {
+            return None;
+        }
+        let mut next = world.clone();
+        let request = next.proxy(at).node.beat()?;
+        let to = next.proxies[at].to;
+        Some(self.control(&next, at, request, to))
+    }
+
+    /// The server runs a request.
+    pub fn run(&self, world: &mut World, at: usize, message: &mut Message, is_late: bool) {
+        // Drawn at random, so it is nobody else's: here it is drawn as late as it can be.
+        let drawn = world.incarnations + 1;
+        if let Request::Join(join) = &mut message.request {
+            join.next_incarnation = drawn;
+        }
+        let clock = world.clock;
+        let server = Rc::make_mut(&mut world.servers[message.to]);
+        let reply = server.run(&message.request, clock, &TIMES, &self.server);
+        if server.incarnation == drawn {
+            world.incarnations = drawn;
+        }
+        if let Request::Join(join) = &mut message.request {
+            join.next_incarnation = 0;
+        }
+        if message.to == world.current && !is_late {
+            match &reply {
+                Reply::Member(_) | Reply::Beaten { .. } => self.back(world, at),
+                Reply::Batch { .. } => {
+                    self.back(world, at);
+                    if let Request::Batch { forces, .. } = &message.request
+                        && !forces.is_empty()
+                    {
+                        let claim = world.server().claim(key(0), world.proxies[at].number());
+                        let proxy = world.proxy(at);
+                        let bare = proxy.count(0).saturating_sub(claim);
+                        proxy.fresh_forced = proxy.fresh_forced.min(bare);
+                    }
+                }
+                _ => {}
+            }
+        }
+        message.reply = Some(reply);
+    }
+
+    /// A node reads the answer about its claims.
+    pub fn read(&self, world: &World, at: usize) -> Option<Result<World, Exceeded>> {
+        let proxy = &world.proxies[at];
+        let message = proxy.claims.as_ref().filter(|m| m.reply.is_some() && !proxy.frozen)?;
+        let (request, reply) = (message.request.clone(), message.reply.clone()?);
+        let mut next = world.clone();
+        let proxy = next.proxy(at);
+        (proxy.claims, proxy.sent) = (None, 0);
+        let outcome = self.read_spoiled(proxy, &request, reply);
+        if proxy.node.session().phase() == Phase::Down {
+            proxy.control = None;
+        }
+        let allowed = self.tell(&mut next, at, outcome.answers);
+        Some(if allowed { Ok(next) } else { Err(Exceeded) })
+    }
+
+    /// Leaves out rules of the node in what it makes of an answer.
+    pub fn read_spoiled(&self, proxy: &mut Proxy, request: &Request, reply: Reply) -> Outcome {
+        let before = proxy.ledger.clone();
+        let due = proxy.node.parts().1.clone();
+        let outcome = proxy.node.reply(reply.clone(), &mut proxy.ledger);
+        if let (Request::Batch { lowers, forces, .. }, Reply::Batch { claims, .. }) =
+            (request, &reply)
+        {
+            let (lowered, forced) = claims.split_at(lowers.len());
+            for (claim, slots) in lowers.iter().zip(lowered) {
+                if !self.node.lowers_here_first {
+                    proxy.ledger.0[claim.key.0 as usize].granted = *slots;
+                }
+            }
+            for (claim, slots) in forces.iter().zip(forced) {
+                if !self.node.forces_make_no_room {
+                    let at = claim.key.0 as usize;
+                    proxy.ledger.0[at].granted = before.0[at].granted.max(*slots);
+                }
+            }
+            let (mirror, now_due) = proxy.node.parts();
+            if !self.node.settles {
+                *now_due = due;
+            }
+            if !self.node.keeps_mirror {
+                for at in 0..self.limits.len() {
+                    if before.0[at].calls + before.0[at].waiting + before.0[at].granted == 0 {
+                        mirror.note(key(at), 0, 0);
+                        now_due.remove(&key(at));
+                        proxy.ledger.0[at].granted = 0;
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    pub fn read_control(&self, world: &World, at: usize) -> Option<World> {
+        let proxy = &world.proxies[at];
+        let message = proxy.control.as_ref().filter(|m| m.reply.is_some() && !proxy.frozen)?;
+        let proven = message.proven || !self.node.waits_for_proof;
+        let (reply, sent) = (message.reply.clone()?, message.sent);
+        let is_join = matches!(message.request, Request::Join(_));
+        let mut next = world.clone();
+        let proxy = next.proxy(at);
+        proxy.control = None;
+        let outcome = if is_join {
+            proxy.node.joined(reply, proven, sent, &mut proxy.ledger)
+        } else {
+            proxy.node.beaten(reply, proven, sent)
+        };
+        if proxy.node.session().phase() == Phase::Down {
+            (proxy.claims, proxy.sent) = (None, 0);
+        }
+        self.tell(&mut next, at, outcome.answers);
+        Some(next)
+    }
+
+    pub fn next_messages(&self, world: &World, at: usize, out: &mut Next) {
+        let proxy = &world.proxies[at];
+        if let Some(next) = self.send(world, at) {
+            out.push((Step::Send(at), next));
+        }
+        if let Some(next) = self.join(world, at, world.current) {
+            out.push((Step::Join(at, world.current), Ok(next)));
+        }
+        if self.joins_old
+            && world.current == 1
+            && let Some(next) = self.join(world, at, 0)
+        {
+            out.push((Step::Join(at, 0), Ok(next)));
+        }
+        if let Some(next) = self.beat(world, at) {
+            out.push((Step::Beat(at), Ok(next)));
+        }
+        if let Some(next) = self.run_claims(world, at) {
+            out.push((Step::Run(at), Ok(next)));
+        }
+        for proven in [true, false] {
+            if let Some(next) = self.run_control(world, at, proven) {
+                out.push((Step::RunControl(at, proven), Ok(next)));
+            }
+        }
+        if proxy.late.is_some() {
+            out.push((Step::RunLate(at), Ok(self.run_late(world, at))));
+        }
+        if let Some(next) = self.read(world, at) {
+            out.push((Step::Read(at), next));
+        }
+        if let Some(next) = self.read_control(world, at) {
+            out.push((Step::ReadControl(at), Ok(next)));
+        }
+    }
+
+    pub fn run_claims(&self, world: &World, at: usize) -> Option<World> {
+        let mut message = world.proxies[at].claims.clone().filter(|m| m.reply.is_none())?;
+        let mut next = world.clone();
+        self.run(&mut next, at, &mut message, false);
+        next.proxy(at).claims = Some(message);
+        Some(next)
+    }
+
+    /// `proven`: the replica has it right away.
+    pub fn run_control(&self, world: &World, at: usize, proven: bool) -> Option<World> {
+        let mut message = world.proxies[at].control.clone().filter(|m| m.reply.is_none())?;
+        let is_current = message.to == world.current;
+        let possible = if proven { is_current } else { world.has_replica() || !is_current };
+        if !possible {
+            return None;
+        }
+        let mut next = world.clone();
+        self.run(&mut next, at, &mut message, false);
+        message.proven = proven;
+        if proven && world.has_replica() {
+            next.replica = next.servers[0].clone();
+        }
+        next.proxy(at).control = Some(message);
+        Some(next)
+    }
+
+    pub fn run_late(&self, world: &World, at: usize) -> World {
+        let mut next = world.clone();
+        if let Some(mut message) = next.proxy(at).late.take() {
+            self.run(&mut next, at, &mut message, true);
+        }
+        next
+    }
+}

@@ -1,0 +1,14 @@
+//! The protocol by which nodes share limits: explored exhaustively, walked at random, and
+//! compared with the script of the server.
+
+mod calls;
+mod check;
+mod instances;
+mod ledgers;
+mod messages;
+mod nemesis;
+mod redis;
+mod rest;
+mod server;
+mod walk;
+mod world;

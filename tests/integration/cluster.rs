@@ -1,0 +1,468 @@
+//! Limits of several proxies over one Redis. The callee that all calls reach counts for
+//! itself.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
+use crate::support::kamailio::{Config, Kamailio};
+use crate::support::proxy::{assert_nothing_left, config};
+use crate::support::redis::Redis;
+use crate::support::sipp::Sipp;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, wait_for, wait_up_to};
+
+/// So long that a machine with much else to do answers.
+const PATIENT: &str = "modparam(\"sipwarden\", \"cluster_timeout\", 500)\n";
+/// The shortest times, for a short start.
+const SHORT: &str = "modparam(\"sipwarden\", \"cluster_timeout\", 500)
+modparam(\"sipwarden\", \"cluster_trust\", 2)
+modparam(\"sipwarden\", \"cluster_dead\", 5)
+";
+const SECRET: &str = "a secret of the tests";
+/// INVITEs to each proxy of a storm.
+const INVITES: usize = 1000;
+
+/// Proxies with one table of tenants, and the server that they share.
+pub struct Stage {
+    pub proxies: Vec<Kamailio>,
+    pub redis: Redis,
+    pub callee: AutoCallee,
+    endpoint: Endpoint,
+    pub db: Sqlite,
+    folder: Folder,
+    settings: String,
+}
+
+impl Stage {
+    pub fn new(proxies: usize, tenants: &str) -> Self {
+        Stage::with(proxies, tenants, SHORT)
+    }
+
+    fn with(proxies: usize, tenants: &str, settings: &str) -> Self {
+        let folder = Folder::new();
+        let db = Sqlite::create(folder.join("tables.sqlite"));
+        db.run(tenants);
+        let mut stage = Stage {
+            proxies: Vec::new(),
+            redis: Redis::start(),
+            callee: AutoCallee::start("127.0.0.1"),
+            endpoint: Endpoint::new("127.0.0.1"),
+            db,
+            folder,
+            settings: settings.to_owned(),
+        };
+        for n in 0..proxies {
+            let node = stage.start(&format!("node{n}"));
+            stage.proxies.push(node);
+        }
+        stage.wait_for_members(proxies);
+        stage
+    }
+
+    fn config(&self, node: &str) -> Config {
+        let setting =
+            |name: &str, value: &str| format!("modparam(\"sipwarden\", \"{name}\", \"{value}\")\n");
+        let mut config = config(&self.db.url(), self.callee.address)
+            .settings(&setting("cluster_url", &self.redis.url()))
+            .settings(&setting("cluster_node", node))
+            .settings(&setting("cluster_secret", SECRET))
+            .settings(&setting("limit_table", "sipwarden_limit"))
+            .settings(&self.settings);
+        let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
+        assert!(config.routes.contains(asked));
+        // The storm's second field is the scopes of a call.
+        let asks = "cc_limit(\"$fd\", \"$var(flags)\", \"$(hdr(X-Aor){s.replace,+,;})\")";
+        config.routes = config.routes.replace(asked, asks);
+        config
+    }
+
+    fn start(&self, node: &str) -> Kamailio {
+        self.config(node).start()
+    }
+
+    pub fn wait_for_members(&self, members: usize) {
+        for proxy in &self.proxies {
+            wait_up_to(Duration::from_secs(30), "all nodes to be members", || {
+                (proxy.counter("cluster_members") == members as u64).then_some(())
+            });
+            // A server that nobody knows grants nothing at first.
+            wait_up_to(Duration::from_secs(30), "the cluster to be exact", || {
+                (proxy.counter("cluster_exact") == 1).then_some(())
+            });
+        }
+    }
+
+    /// A call of a company over a proxy, or why it is refused; tried again where a machine
+    /// with much else to do gives no answer in time.
+    pub fn call(&self, proxy: usize, company: &str, headers: &str) -> Result<Caller<'_>, String> {
+        wait_up_to(Duration::from_secs(30), "a verdict", || {
+            let told = self.call_once(proxy, company, headers);
+            (told.as_ref().err().is_none_or(|why| why != "cluster_wait")).then_some(told)
+        })
+    }
+
+    /// What the first INVITE is told.
+    pub fn call_once(
+        &self,
+        proxy: usize,
+        company: &str,
+        headers: &str,
+    ) -> Result<Caller<'_>, String> {
+        let address = self.proxies[proxy].address();
+        let mut call = Caller::new(&self.endpoint, address, company, headers);
+        call.invite();
+        let reply = call.final_reply();
+        if reply.status() == Some(200) {
+            call.ack();
+            return Ok(call);
+        }
+        let why = reply.line.split_once("Refused: ").map_or(&*reply.line, |(_, why)| why);
+        Err(why.split(' ').next().unwrap().to_owned())
+    }
+
+    pub fn hang_up(&self, mut call: Caller<'_>) {
+        call.within("BYE");
+        self.endpoint.receive_within(Duration::from_secs(10)).expect("no answer to the BYE");
+    }
+
+    /// What a call is told until it is admitted.
+    pub fn call_in_the_end(&self, proxy: usize, company: &str) -> Caller<'_> {
+        wait_up_to(Duration::from_secs(30), "a slot", || self.call_once(proxy, company, "").ok())
+    }
+
+    /// INVITEs to all proxies at once; calls that came to the callee, by company.
+    fn storm(&self, rows: &[&str]) {
+        let storms: Vec<_> = (self.proxies.iter().enumerate())
+            .map(|(n, proxy)| {
+                Sipp::start(&self.folder, &format!("storm{n}"), proxy.address(), rows, INVITES)
+            })
+            .collect();
+        storms.iter().for_each(|sipp| sipp.wait_for_judged(INVITES));
+    }
+}
+
+#[test]
+fn a_storm_over_three_proxies_admits_just_the_limits() {
+    let stage = Stage::new(
+        3,
+        "INSERT INTO sipwarden_brand VALUES ('free', 0), ('b', 10);
+         INSERT INTO sipwarden_company VALUES ('one', 'free', 0, 1), ('two', 'free', 0, 2),
+            ('ten', 'free', 0, 10), ('x', 'b', 0, 6), ('y', 'b', 0, 6), ('z', 'b', 0, 6),
+            ('c', 'free', 0, 0), ('d', 'free', 0, 0);
+         INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
+            ('carrier', 'north', 'any', 5), ('did', '*', 'any', 3);",
+    );
+    let rows = [
+        "one;-",
+        "two;-",
+        "ten;-",
+        "x;-",
+        "y;-",
+        "z;-",
+        "c;carrier=north",
+        "d;carrier=north",
+        "c;did=7",
+        "d;did=8",
+    ]
+    .map(|row| row.replace(";-", ";user="));
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    stage.storm(&rows);
+    let seen = stage.callee.observed();
+    let ever = |of: &[&str]| of.iter().map(|of| seen.ever.get(*of).unwrap_or(&0)).sum::<usize>();
+    assert_eq!(["one", "two", "ten"].map(|of| ever(&[of])), [1, 2, 10], "{seen:?}");
+    assert_eq!(ever(&["x", "y", "z"]), 10, "{seen:?}");
+    assert!(["x", "y", "z"].iter().all(|of| ever(&[of]) <= 6), "{seen:?}");
+    assert_eq!(ever(&["c", "d"]), 5 + 3 + 3, "{seen:?}");
+    assert_eq!(seen.ever, seen.most);
+    let shown = stage.proxies[0].rpc("sipwarden.cluster", json!([]));
+    assert_eq!((&shown["state"], &shown["members"]), (&json!("exact"), &json!(3)), "{shown}");
+    let refused = |name: &str| stage.proxies.iter().map(|p| p.counter(name)).sum::<u64>();
+    assert_eq!(refused("cc_call_counted"), 1 + 2 + 10 + 10 + 11);
+    // The claims are the calls, each in its scopes that have a limit.
+    let claims = wait_for("claims to be told", || {
+        let claims = stage.redis.claims();
+        (claims.iter().sum::<u64>() == 1 + 2 + 10 + 2 * 10 + 11).then_some(claims)
+    });
+    assert!(claims.iter().all(|claim| *claim > 0));
+    stage.callee.hang_up();
+    stage.proxies.iter().for_each(assert_nothing_left);
+    wait_for("all claims to be given back", || stage.redis.claims().is_empty().then_some(()));
+}
+
+#[test]
+fn a_slot_that_is_freed_here_is_free_there() {
+    let stage = Stage::new(
+        2,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 1);",
+    );
+    for _ in 0..5 {
+        let here = stage.call(0, "c", "").unwrap();
+        assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
+        stage.hang_up(here);
+        let there = stage.call_in_the_end(1, "c");
+        assert_eq!(stage.call(0, "c", "").err().unwrap(), "company_limit");
+        // An emergency is counted, and takes no slot that is not free for it.
+        let urgent = stage.call(0, "c", "X-Flags: e\r\n").unwrap();
+        stage.hang_up(there);
+        wait_for("the slot of the call that has ended", || {
+            (stage.redis.claims() == [1]).then_some(())
+        });
+        assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
+        stage.hang_up(urgent);
+        wait_for("all slots", || stage.redis.claims().is_empty().then_some(()));
+    }
+    assert_eq!(stage.callee.observed().most["c"], 2, "the emergency beside the call");
+    let served = stage.proxies.iter().map(|proxy| proxy.counter("cc_call_counted"));
+    assert_eq!(served.sum::<u64>(), 10);
+}
+
+#[test]
+fn a_killed_proxy_frees_its_slots() {
+    let mut stage = Stage::with(
+        2,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 2);",
+        PATIENT,
+    );
+    for _ in 0..2 {
+        stage.call(0, "c", "").unwrap();
+    }
+    assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
+    let killed = Instant::now();
+    stage.proxies[0].stop(libc::SIGKILL);
+    let first = stage.call_in_the_end(1, "c");
+    let after = killed.elapsed();
+    assert!(after > Duration::from_secs(9), "others used slots of a live node: {after:?}");
+    assert!(after < Duration::from_secs(12), "{after:?}");
+    stage.hang_up(first);
+    // It comes back under its name, empty.
+    let back = stage.start("node0");
+    stage.proxies[0] = back;
+    stage.wait_for_members(2);
+    for _ in 0..2 {
+        stage.call_in_the_end(0, "c");
+    }
+    assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
+}
+
+#[test]
+fn a_proxy_that_is_stopped_gives_its_slots_back_at_once() {
+    let mut stage = Stage::with(
+        2,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 1);",
+        PATIENT,
+    );
+    stage.call(0, "c", "").unwrap();
+    stage.proxies[0].stop(libc::SIGTERM);
+    let stopped = Instant::now();
+    stage.call_in_the_end(1, "c");
+    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
+}
+
+#[test]
+fn a_phone_that_repeats_its_invite_is_served_after_a_pause_of_the_server() {
+    let mut stage = Stage::new(
+        1,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 1);",
+    );
+    let mut config = stage.config("node1");
+    let refusal = "append_to_reply(\"X-Verdict: $swd(code) $swd(reason) $pp\\r\\n\");";
+    assert!(config.routes.contains(refusal));
+    let silent = format!("if ($swd(reason) == \"cluster_wait\") {{ exit; }}\n{refusal}");
+    config.routes = config.routes.replace(refusal, &silent);
+    stage.proxies.push(config.start());
+    stage.wait_for_members(2);
+    stage.redis.freeze();
+    let mut call = Caller::new(&stage.endpoint, stage.proxies[1].address(), "c", "");
+    call.invite();
+    wait_for("the call to be told nothing", || {
+        (stage.proxies[1].counter("cc_cluster_wait") > 0).then_some(())
+    });
+    stage.redis.resume();
+    let served = wait_for("the call to be served", || {
+        call.invite();
+        let (reply, _) = stage.endpoint.receive_within(Duration::from_millis(500))?;
+        (reply.status() == Some(200)).then_some(reply)
+    });
+    call.answered(&served);
+    call.ack();
+    assert_eq!(stage.call(0, "c", "").err().unwrap(), "company_limit");
+}
+
+#[test]
+fn without_the_server_the_policy_judges_and_all_is_exact_again_by_itself() {
+    let stage = Stage::new(
+        2,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 4), ('d', 'b', 0, 1);",
+    );
+    let up = stage.call(0, "c", "").unwrap();
+    stage.redis.kill();
+    // While the nodes trust each other, nobody is counted who might be one too many.
+    assert_eq!(stage.call_once(1, "c", "").err().unwrap(), "cluster_wait");
+    stage.call(1, "d", "X-Flags: e\r\n").unwrap();
+    // Then each one admits its half.
+    stage.call_in_the_end(1, "c");
+    stage.call(1, "c", "").unwrap();
+    assert_eq!(stage.call(1, "c", "").err().unwrap(), "cluster_down");
+    stage.call_in_the_end(0, "c");
+    assert_eq!(stage.call(0, "c", "").err().unwrap(), "cluster_down");
+    assert_eq!(stage.proxies[0].counter("cc_call_counted_alone"), 1);
+    assert_eq!(stage.proxies[1].counter("cc_call_counted_alone"), 2);
+    for proxy in &stage.proxies {
+        let log = proxy.log();
+        assert_eq!(log.matches("the session with the cluster is over").count(), 1, "{log}");
+    }
+    stage.redis.restart();
+    stage.wait_for_members(2);
+    wait_for("all claims to be told again", || {
+        (stage.redis.claims().iter().sum::<u64>() == 5).then_some(())
+    });
+    for proxy in 0..2 {
+        let told = wait_for("a verdict of the cluster", || {
+            stage.call_once(proxy, "c", "").err().filter(|why| !why.starts_with("cluster"))
+        });
+        assert_eq!(told, "company_limit");
+    }
+    stage.hang_up(up);
+    stage.call_in_the_end(1, "c");
+    assert_eq!(stage.call(0, "c", "").err().unwrap(), "company_limit");
+}
+
+#[test]
+fn a_short_pause_of_the_server_costs_no_slot() {
+    let stage = Stage::new(
+        2,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 2);",
+    );
+    stage.call(0, "c", "").unwrap();
+    stage.redis.freeze();
+    assert_eq!(stage.call_once(1, "c", "").err().unwrap(), "cluster_wait");
+    stage.redis.resume();
+    stage.call_in_the_end(1, "c");
+    for proxy in 0..2 {
+        let told = wait_for("a verdict of the cluster", || {
+            stage.call_once(proxy, "c", "").err().filter(|why| why != "cluster_wait")
+        });
+        assert_eq!(told, "company_limit");
+    }
+    assert_eq!(stage.callee.observed().most["c"], 2);
+}
+
+#[test]
+fn a_clone_of_a_node_is_refused_and_named() {
+    let stage = Stage::new(
+        1,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 2);",
+    );
+    let clone = stage.start("node0");
+    wait_for("the clone to be named", || {
+        clone.log().contains("another node has the name node0").then_some(())
+    });
+    let mut other = stage.config("node2");
+    other.settings = other.settings.replace(SECRET, "a secret of others");
+    let stranger = other.start();
+    wait_for("the stranger to be named", || {
+        stranger.log().contains("cluster_secret, cluster_trust, cluster_dead").then_some(())
+    });
+    assert_eq!(stage.proxies[0].counter("cluster_members"), 1);
+}
+
+#[test]
+fn wrong_settings_are_named_and_without_a_server_there_is_no_broker() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run("INSERT INTO sipwarden_brand VALUES ('b', 0);");
+    let callee = Endpoint::new("127.0.0.1");
+    let with = |lines: &[(&str, &str)]| {
+        lines.iter().fold(config(&db.url(), callee.address()), |config, (name, value)| {
+            config.settings(&format!("modparam(\"sipwarden\", \"{name}\", {value})\n"))
+        })
+    };
+    let url = ("cluster_url", "\"redis://127.0.0.1:1/\"");
+    let secret = ("cluster_secret", "\"0123456789abcdef\"");
+    let cases: [(&[(&str, &str)], &str); 6] = [
+        (&[("cluster_url", "\"localhost\""), secret], "cluster_url: it is not redis://"),
+        (&[url], "cluster_secret: 0 bytes are too few"),
+        (&[url, secret, ("cluster_node", "\"a b\"")], "cluster_node: \"a b\" is not"),
+        (&[url, secret, ("cluster_timeout", "0")], "cluster_timeout: 0 is not from 1 to 500"),
+        (&[url, secret, ("cluster_policy", "\"none\"")], "cluster_policy"),
+        (&[url, secret, ("cluster_dead", "6")], "give at least 7"),
+    ];
+    for (lines, told) in cases {
+        let log = with(lines).fail_to_start();
+        assert!(log.contains(told), "{told}: {log}");
+        assert!(!log.contains("0123456789abcdef"), "the secret is in the log: {log}");
+    }
+    let processes = |kamailio: &Kamailio| kamailio.rpc("core.psx", json!([])).to_string();
+    let off = with(&[]).start();
+    assert!(!processes(&off).contains("sipwarden broker"));
+    assert_eq!(off.rpc("sipwarden.cluster", json!([])), json!({"state": "off"}));
+    drop(off);
+    // With a server that is not there it starts all the same.
+    let on = with(&[url, secret]).start();
+    assert!(processes(&on).contains("sipwarden broker"));
+    wait_for("the missing server to be named", || {
+        on.log().contains("no session with the cluster").then_some(())
+    });
+    let settings = on.rpc("sipwarden.settings", json!([]));
+    assert_eq!(settings["cluster_secret"], "***");
+}
+
+/// How long `cc_limit` takes, alone and in a cluster, one call after the other; by hand:
+/// `cargo test --test integration cluster:: -- --ignored --nocapture`.
+#[test]
+#[ignore]
+fn what_an_answer_of_the_cluster_costs() {
+    const CALLS: usize = 500;
+    let stage = Stage::new(
+        2,
+        "INSERT INTO sipwarden_brand VALUES ('b', 5000);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 5000);",
+    );
+    let timed = |config: Config| {
+        let mut config = config;
+        let asked = "if (!cc_limit(";
+        assert!(config.routes.contains(asked));
+        let before = format!("$var(before) = $TV(un);\n{asked}");
+        config.routes = config.routes.replace(asked, &before).replace(
+            "record_route();",
+            "$var(after) = $TV(un);\nxlog(\"L_NOTICE\", \"took $var(before) $var(after)\\n\");\nrecord_route();",
+        );
+        config.start()
+    };
+    let mut alone = stage.config("node9");
+    alone.settings = alone.settings.replace(&stage.redis.url(), "");
+    for (name, proxy) in [("alone", timed(alone)), ("in a cluster", timed(stage.config("node3")))] {
+        if name != "alone" {
+            wait_for("the cluster to be exact", || {
+                (proxy.counter("cluster_exact") == 1).then_some(())
+            });
+        }
+        for _ in 0..CALLS {
+            let mut call = Caller::new(&stage.endpoint, proxy.address(), "c", "");
+            call.invite();
+            assert_eq!(call.final_reply().status(), Some(200));
+            call.ack();
+        }
+        let log = proxy.log();
+        let mut times: Vec<i64> = (log.lines())
+            .filter_map(|line| line.split_once("took ")?.1.split_once(' '))
+            .filter_map(|(before, after)| {
+                let us = |text: &str| text.trim().replace('.', "").parse::<i64>().ok();
+                Some(us(after)? - us(before)?)
+            })
+            .collect();
+        times.sort_unstable();
+        let at = |part: f64| times[(times.len() as f64 * part) as usize];
+        println!("{name}: {} calls, p50 {} us, p99 {} us", times.len(), at(0.5), at(0.99));
+    }
+}
