@@ -103,6 +103,7 @@ install:
 		install -D -m 644 $(MODULE) $(DESTDIR)$$modules/sipwarden.so && \
 		echo "install: $(DESTDIR)$$modules/sipwarden.so"
 	@install -D -m 755 target/release/sipwarden-countries $(DESTDIR)/usr/local/bin/sipwarden-countries
+	@install -D -m 755 kamailio-cfg/feeds/sipwarden-feed $(DESTDIR)/usr/local/bin/sipwarden-feed
 	@if [ -d $(STATE) ]; then :; elif [ "$$(id -u)" = 0 ] && id $(KAMAILIO_USER) >/dev/null 2>&1; then \
 		install -d -m 750 -o $(KAMAILIO_USER) -g $$(id -gn $(KAMAILIO_USER)) $(STATE) && \
 		echo "install: $(STATE), of user $(KAMAILIO_USER)"; \

@@ -11,6 +11,7 @@ pub mod countries;
 pub mod desk;
 pub mod digits;
 pub mod events;
+pub mod feeds;
 pub mod firewall;
 pub mod flood;
 pub mod grants;

@@ -27,7 +27,7 @@ static struct {
  * value of the other kind, where Kamailio would say that there is no such parameter. */
 param_export_t sw_params[2 * SW_MAX_PARAMS + 1];
 /* Texts of the parameters that may be given several times, in their order. */
-#define SW_LISTS 2
+#define SW_LISTS 3
 static char *lists[SW_LISTS][SW_MAX_LIST];
 static int list_counts[SW_LISTS];
 
@@ -64,11 +64,18 @@ static int add_to_second(modparam_t type, void *text)
 	return add_to_list(1, text);
 }
 
+static int add_to_third(modparam_t type, void *text)
+{
+	(void)type;
+	return add_to_list(2, text);
+}
+
 /* Runs before Kamailio reads the parameters. */
 int sw_settings_declare(void)
 {
 	struct sw_param param;
-	static int (*const add[SW_LISTS])(modparam_t, void *) = {add_to_first, add_to_second};
+	static int (*const add[SW_LISTS])(modparam_t, void *) = {
+			add_to_first, add_to_second, add_to_third};
 	param_export_t *out = sw_params;
 	int listed = 0;
 	uint32_t i;

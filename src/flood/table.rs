@@ -59,6 +59,8 @@ pub enum FloodOutcome {
         /// For so long that nobody needs an answer.
         silent: bool,
     },
+    /// A feed lists the source: not counted.
+    Listed,
     /// No room: not counted.
     Untracked,
 }
@@ -138,7 +140,7 @@ impl FloodTable {
         if let Some(block) = self.covering(source, key.kind(), &clock) {
             let class = if block.reason == Reason::Manual { block.class } else { class() };
             if block.reason.applies_to(class) {
-                return self.refuse(&block, class, learnt);
+                return self.refuse_within(&block, class, learnt);
             }
         }
         let key = key.hashed(self.seed);
@@ -299,7 +301,7 @@ impl FloodTable {
     }
 
     /// Counts a request from within a blocked range.
-    fn refuse(&self, block: &Block, class: Option<ClassId>, learnt: Learnt) -> FloodCheck {
+    fn refuse_within(&self, block: &Block, class: Option<ClassId>, learnt: Learnt) -> FloodCheck {
         let found = self.find(block.prefix).filter(|(_, entry)| entry.tally.has_term());
         if let Some((_, mut entry)) = found {
             entry.refuse(learnt);
@@ -320,6 +322,17 @@ impl FloodTable {
         entry.block(block.reason, term, block.times, block.ways);
         self.blocked.mark(line, true);
         Ok(ended)
+    }
+
+    /// Counts a refused request of a source that is blocked, or else begins this block. Without
+    /// room it does nothing.
+    pub fn refuse(&self, block: &Block, rules: &Rules, learnt: Learnt) {
+        if let Some((_, mut entry)) = self.find(block.prefix) {
+            if entry.is_blocked_at(block.since) {
+                return entry.refuse(learnt);
+            }
+        }
+        let _ = self.block(block, rules, block.since);
     }
 
     /// A source has proven itself, so its class is decided anew. A block stays as it is.

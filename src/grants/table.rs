@@ -72,6 +72,21 @@ impl GrantTable {
         record::source(record)
     }
 
+    /// Whether any company may use an address of a prefix at `now`. Looks at all grants,
+    /// without a lock where none is meant.
+    pub fn touches(&self, prefix: Prefix, now: u64) -> bool {
+        if self.pool.live() == 0 {
+            return false;
+        }
+        let overlaps = |source: Prefix| source.contains(prefix) || prefix.contains(source);
+        // A record that is being written, or was given back, may be of anything: then the
+        // grants are asked under their locks.
+        let maybe = (0..self.pool.used_up_to())
+            .filter_map(|position| self.pool.get(position))
+            .any(|record| record::source(record).is_some_and(overlaps));
+        maybe && self.all(None, now).iter().any(|grant| overlaps(grant.source))
+    }
+
     /// The first record of a chain that is meant, and the one before it.
     fn find(
         &self,

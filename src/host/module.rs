@@ -13,7 +13,7 @@ use super::contract::values::Value;
 use super::contract::{dialogs, log};
 use super::process::blocks_keeper::Loaded;
 use super::process::{blocks_keeper, loader, recorder, resolver, uses_keeper, warden};
-use super::reload::{compile, fallback};
+use super::reload::{compile, fallback, feeds};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
 use super::script::{auth, calls, flags, flood, grants, restored, scanner, sources};
@@ -35,7 +35,7 @@ impl Module for Sipwarden {
         let kind = match param.kind {
             Kind::Int { default, min, max } => ParamKind::Int(default, min, max),
             Kind::Duration { default } => ParamKind::Duration(default),
-            Kind::Classes | Kind::AuthClasses => ParamKind::List,
+            Kind::Classes | Kind::AuthClasses | Kind::Feeds => ParamKind::List,
             Kind::Database => ParamKind::Text(abi::default_db_url()),
             Kind::Text { default, .. }
             | Kind::Name { default }
@@ -266,6 +266,7 @@ fn start() -> Result<(), String> {
         ));
     }
     fallback::start(state)?;
+    feeds::load(state);
     uses_keeper::load(state);
     if let Some(path) = state.values.flood_persist() {
         match blocks_keeper::load(state, &path) {

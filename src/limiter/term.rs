@@ -28,12 +28,14 @@ pub enum Reason {
     Manual,
     /// A source has failed to authenticate for too many AoRs.
     Spraying,
+    /// A feed lists the source.
+    Listed,
 }
 
 impl Reason {
     /// In the order of their numbers.
-    pub const ALL: [Reason; 4] =
-        [Reason::Flood, Reason::Failures, Reason::Manual, Reason::Spraying];
+    pub const ALL: [Reason; 5] =
+        [Reason::Flood, Reason::Failures, Reason::Manual, Reason::Spraying, Reason::Listed];
 
     /// As listings print it.
     pub const fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Reason {
             Reason::Failures => "failures",
             Reason::Manual => "manual",
             Reason::Spraying => "spraying",
+            Reason::Listed => "listed",
         }
     }
 

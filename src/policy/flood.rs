@@ -25,6 +25,7 @@ pub fn source_class(
 
 pub fn flood_verdict(outcome: &FloodOutcome) -> Verdict {
     match outcome {
+        FloodOutcome::Listed => Verdict::FloodListed,
         FloodOutcome::Exempt => Verdict::Exempt,
         FloodOutcome::Under => Verdict::UnderLimit,
         FloodOutcome::Untracked => Verdict::FloodUntracked,

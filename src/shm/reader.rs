@@ -1,4 +1,4 @@
-//! The reader of the calling thread.
+//! The readers of the calling thread, one for each publication.
 
 use std::cell::Cell;
 
@@ -17,20 +17,34 @@ pub enum NoReader {
     Waiting,
 }
 
+/// Publications that one thread reads: the tables, and the feeds.
+const PUBLICATIONS: usize = 2;
+
+/// A reader of this thread, what it reads, and the process in which it was claimed.
+#[derive(Clone, Copy)]
+struct Own {
+    publication: &'static Publication,
+    process: u32,
+    reader: Reader,
+}
+
 thread_local! {
-    /// This thread's reader, and the process in which it was claimed.
-    static OWN: Cell<Option<(u32, Reader)>> = const { Cell::new(None) };
+    static OWN: [Cell<Option<Own>>; PUBLICATIONS] =
+        const { [const { Cell::new(None) }; PUBLICATIONS] };
     /// Requests to go before the next attempt to claim a slot.
     static RETRY_IN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The reader of this thread: claimed with the first call, and again after a fork.
+/// The reader of this thread for a publication: claimed with the first call, and again after
+/// a fork.
 #[inline]
 pub fn own_reader(publication: &'static Publication) -> Result<Reader, NoReader> {
     let process = own_process();
-    match OWN.get() {
-        Some((owner, reader)) if owner == process => Ok(reader),
-        _ => claim(publication, process),
+    let is_own = |own: &Own| own.process == process && std::ptr::eq(own.publication, publication);
+    let own = OWN.with(|slots| slots.iter().find_map(|slot| slot.get().filter(is_own)));
+    match own {
+        Some(own) => Ok(own.reader),
+        None => claim(publication, process),
     }
 }
 
@@ -40,15 +54,17 @@ fn claim(publication: &'static Publication, process: u32) -> Result<Reader, NoRe
         RETRY_IN.set(wait);
         return Err(NoReader::Waiting);
     }
-    // SAFETY: OWN lets this thread pass once, and again only in the child of a fork.
-    match unsafe { publication.claim() } {
-        Some(reader) => {
-            OWN.set(Some((process, reader)));
-            Ok(reader)
-        }
-        None => {
-            RETRY_IN.set(RETRY_AFTER);
-            Err(NoReader::Full)
-        }
-    }
+    let may_be_replaced = |own: Own| own.process != process;
+    let claimed = OWN.with(|slots| {
+        let slot = slots.iter().find(|slot| slot.get().is_none_or(may_be_replaced))?;
+        // SAFETY: this thread of this process has no slot for the publication, else
+        // `own_reader` had found it: a slot is given to another one only in the child of a fork.
+        let reader = unsafe { publication.claim() }?;
+        slot.set(Some(Own { publication, process, reader }));
+        Some(reader)
+    });
+    claimed.ok_or_else(|| {
+        RETRY_IN.set(RETRY_AFTER);
+        NoReader::Full
+    })
 }

@@ -12,7 +12,7 @@ mod limits;
 mod name_view;
 mod names;
 mod overlaps;
-mod prefixes;
+pub mod prefixes;
 mod rows;
 mod sources;
 mod text;

@@ -100,6 +100,7 @@ pub const FLOOD_CHECK: Function = Function {
         (Verdict::FloodUnproven, c"flood_unproven"),
         (Verdict::FloodBudget, c"flood_budget"),
         (Verdict::FloodBudgetSilent, c"flood_budget_silent"),
+        (Verdict::FloodListed, c"flood_listed"),
         (Verdict::BadAddressPassed, c"flood_bad_address"),
     ],
 };

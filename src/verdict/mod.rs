@@ -75,6 +75,7 @@ pub enum Verdict {
     RoadwarriorCountedAlone,
     ClusterWait,
     ClusterDown,
+    FloodListed,
 }
 
 /// One row of the verdict table.
@@ -97,7 +98,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 63] = [
+pub const ENTRIES: [VerdictRow; 64] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -366,6 +367,12 @@ pub const ENTRIES: [VerdictRow; 63] = [
         "cluster_down",
         "the other proxies cannot be asked, and the policy for that admits no more calls here",
     ),
+    row(
+        Verdict::FloodListed,
+        -21,
+        "listed",
+        "a feed (blocklist_file) lists the source, which is neither trusted, nor authorized, nor proven: send no answer",
+    ),
 ];
 
 impl Verdict {
@@ -393,7 +400,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::ClusterDown as usize + 1 == ENTRIES.len());
+    assert!(Verdict::FloodListed as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

@@ -165,6 +165,13 @@ fn parameters() {
                 "none".into(),
                 quoted("office=limit:500;block:600".into()),
             ),
+            Kind::Feeds => (
+                "text, given once per feed; a name of up to 32 letters, digits, `_`, `-` and `.`, and \
+                 a path that begins with `/`"
+                    .into(),
+                "none".into(),
+                quoted("drop=/var/lib/sipwarden/drop.txt".into()),
+            ),
             Kind::Class { default } => {
                 ("`exempt` or a class".into(), text(default), quoted(text(default)))
             }
@@ -219,6 +226,14 @@ fn meaning_of(statistic: &str) -> &'static str {
         "flood_blocks_ended" => "blocks that ended",
         "flood_throttlings" => "times that a class without blocks began to be throttled",
         "flood_evictions" => "sources forgotten for others while they still counted",
+        "listed_passed" => {
+            "requests of listed sources that were served, as they are trusted, authorized, granted or proven"
+        }
+        "feed_loads" => "feeds that were loaded",
+        "feed_failures" => "files of feeds that were not; what they listed before stays in force",
+        "listed_prefixes" => "prefixes that all feeds list together",
+        "feeds_failing" => "feeds whose file is wrong or missing",
+        "feed_age_seconds" => "seconds since the oldest file of a feed was written, 0 without one",
         "auth_bans_started" => "bans that began",
         "auth_bans_ended" => "bans that ended",
         "auth_evictions" => {

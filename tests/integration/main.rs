@@ -27,6 +27,7 @@ mod event_attributes;
 mod events;
 mod example;
 mod exports;
+mod feeds;
 mod firewall;
 mod firewall_countries;
 mod firewall_feed;

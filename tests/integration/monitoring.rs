@@ -75,7 +75,7 @@ fn every_query_of_rules_and_dashboard_finds_something() {
 }
 
 /// A series of each metric, as a proxy without trouble has it for half an hour.
-const HEALTHY: [(&str, &str); 35] = [
+const HEALTHY: [(&str, &str); 37] = [
     ("companies", "40x30"),
     ("reload_failures", "1x30"),
     ("tables_from_file", "0x30"),
@@ -111,11 +111,13 @@ const HEALTHY: [(&str, &str); 35] = [
     ("scope_limit{kind='did',id='8',direction='any'}", "0x30"),
     ("calls_expired", "30x30"),
     ("gauges_left_out", "0x30"),
+    ("feeds_failing", "0x30"),
+    ("feed_age_seconds", "90000x30"),
 ];
 
 /// What makes each alert fire, alone: alert, metric, its values. Counters grow in the
 /// sixteenth minute.
-const FIRES: [(&str, &str, &str); 27] = [
+const FIRES: [(&str, &str, &str); 29] = [
     ("SipwardenNoCompanies", "companies", "0x30"),
     ("SipwardenReloadFails", "reload_failures", "1x15 2x15"),
     ("SipwardenTablesFromFile", "tables_from_file", "1x30"),
@@ -143,6 +145,8 @@ const FIRES: [(&str, &str, &str); 27] = [
     ("SipwardenScopeNearLimit", "scope_calls{kind='did',id='7',direction='in'}", "9x30"),
     ("SipwardenCallsExpire", "calls_expired", "30x15 51x15"),
     ("SipwardenGaugesLeftOut", "gauges_left_out", "1x30"),
+    ("SipwardenFeedFails", "feeds_failing", "1x30"),
+    ("SipwardenFeedOld", "feed_age_seconds", "200000x30"),
 ];
 
 /// A test for promtool: which alerts fire in minute 18 with these series.

@@ -32,6 +32,12 @@ pub enum Own {
     FloodThrottlings,
     /// Sources that counted and were forgotten for others.
     FloodEvictions,
+    /// Requests of listed sources that were served all the same.
+    ListedPassed,
+    /// Feeds that were loaded.
+    FeedLoads,
+    /// Files of feeds that were not.
+    FeedFailures,
     /// Bans that have begun.
     AuthBansStarted,
     /// Bans that have ended, lifted ones too.
@@ -55,7 +61,7 @@ pub enum Own {
 }
 
 /// Names of [`Own`], in its order.
-pub const OWN: [&CStr; 22] = [
+pub const OWN: [&CStr; 25] = [
     c"reloads",
     c"reload_failures",
     c"calls_inbound",
@@ -68,6 +74,9 @@ pub const OWN: [&CStr; 22] = [
     c"flood_blocks_ended",
     c"flood_throttlings",
     c"flood_evictions",
+    c"listed_passed",
+    c"feed_loads",
+    c"feed_failures",
     c"auth_bans_started",
     c"auth_bans_ended",
     c"auth_evictions",

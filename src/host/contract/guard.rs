@@ -67,6 +67,7 @@ pub enum Entry {
     SweepGrants,
     CanResolve,
     Resolve,
+    FollowFeeds,
 }
 
 impl Entry {

@@ -77,7 +77,8 @@ pub fn parse_block(settings: &Settings, now: Moment, line: &[u8]) -> Option<Bloc
         until: now.monotonic.saturating_add(left),
         seen: seen.parse().ok()?,
         times: times.parse().ok()?,
-        reason: Reason::from_name(reason).filter(|reason| *reason != Reason::Failures)?,
+        reason: Reason::from_name(reason)
+            .filter(|reason| !matches!(reason, Reason::Failures | Reason::Listed))?,
         ways,
     })
 }
@@ -173,7 +174,7 @@ pub fn parse_ban(state: &State, now: Moment, line: &[u8]) -> Option<Ban> {
         until,
         seen: seen.parse().ok()?,
         reason: Reason::from_name(reason)
-            .filter(|reason| !matches!(reason, Reason::Flood | Reason::Spraying))?,
+            .filter(|reason| matches!(reason, Reason::Failures | Reason::Manual))?,
     })
 }
 

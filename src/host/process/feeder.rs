@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use super::child::{Child, Done, reap};
+use crate::address::Prefix;
 use crate::firewall::{
     Changes, Element, Elements, Listing, Mode, Offenders, Sets, changes, disjoint, parse_listing,
     reconcile,
@@ -15,7 +16,7 @@ use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::at;
 use crate::host::state::rules::with_rules;
-use crate::host::state::{State, with_snapshot};
+use crate::host::state::{State, listed, with_snapshot};
 use crate::limiter::Reason;
 use crate::printable::Printable;
 use crate::source::Learnt;
@@ -197,10 +198,10 @@ impl Feeder {
     /// Notes the elements of the sets, and of each block whether it is offloaded.
     fn set_current(&mut self, state: &State, current: Elements) {
         for prefix in self.current.keys().filter(|prefix| !current.contains_key(*prefix)) {
-            state.flood.set_offloaded(*prefix, false);
+            set_offloaded(state, *prefix, false);
         }
         // All of them: a block that was replaced has lost its note.
-        current.keys().for_each(|prefix| state.flood.set_offloaded(*prefix, true));
+        current.keys().for_each(|prefix| set_offloaded(state, *prefix, true));
         state.firewall.set_elements(current.len());
         self.current = current;
     }
@@ -216,12 +217,19 @@ impl Feeder {
                     going_on.push(block);
                 }
             });
+            if let Some(feeds) = &state.feeds {
+                feeds.senders.blocks(clock::monotonic, |block| {
+                    if self.offenders.is_persistent(&block, after, now) {
+                        going_on.push(block);
+                    }
+                });
+            }
             self.offenders.end_round();
             if rules.monitor == 0 {
                 wanted.extend(
                     going_on
                         .iter()
-                        .filter(|block| is_seen(block) && refuses_all(rules, block))
+                        .filter(|block| is_seen(block) && refuses_all(state, rules, block))
                         .map(|block| Element { prefix: block.prefix, until: block.until }),
                 );
             }
@@ -265,6 +273,14 @@ impl Feeder {
             ));
             state.firewall.set(Mode::Failed, &problem);
         }
+    }
+}
+
+/// Notes of a block, and of a listed source, whether the firewall drops its packets.
+fn set_offloaded(state: &State, prefix: Prefix, offloaded: bool) {
+    state.flood.set_offloaded(prefix, offloaded);
+    if let Some(feeds) = &state.feeds {
+        feeds.senders.set_offloaded(prefix, offloaded);
     }
 }
 
@@ -318,9 +334,11 @@ fn is_seen(block: &Block) -> bool {
 
 /// Whether every request from a block's prefix is refused: the kernel makes no
 /// exceptions.
-fn refuses_all(rules: &Rules, block: &Block) -> bool {
-    if block.reason == Reason::Manual {
-        return true;
+fn refuses_all(state: &State, rules: &Rules, block: &Block) -> bool {
+    match block.reason {
+        Reason::Manual => return true,
+        Reason::Listed => return listed::refuses_all(state, rules, block.prefix),
+        _ => {}
     }
     with_snapshot(|view, _| {
         let (class, _) = policy::source_class(view, block.prefix.first(), rules.company_sources());

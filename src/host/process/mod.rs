@@ -6,6 +6,7 @@ pub mod blocklist;
 pub mod blocks_keeper;
 pub mod child;
 pub mod feeder;
+pub mod feeds_keeper;
 pub mod loader;
 pub mod longest;
 pub mod reaper;

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 
 use super::blocks_keeper::BlocksKeeper;
 use super::feeder::Feeder;
+use super::feeds_keeper::FeedsKeeper;
 use super::revision;
 use super::tables_keeper::TablesKeeper;
 use super::uses_keeper::UsesKeeper;
@@ -26,6 +27,7 @@ thread_local! {
     static KEEPER: RefCell<BlocksKeeper> = const { RefCell::new(BlocksKeeper::NEW) };
     static TABLES: RefCell<TablesKeeper> = const { RefCell::new(TablesKeeper::NEW) };
     static USES: RefCell<UsesKeeper> = const { RefCell::new(UsesKeeper::NEW) };
+    static FEEDS: RefCell<FeedsKeeper> = const { RefCell::new(FeedsKeeper::NEW) };
     static FEEDER: RefCell<Feeder> = RefCell::new(Feeder::default());
     /// Miscounts that were logged.
     static MISCOUNTED: Cell<u64> = const { Cell::new(0) };
@@ -46,6 +48,12 @@ pub fn tick() {
                 }
             });
         });
+        if let Some(feeds) = &state.feeds {
+            guard(Entry::FollowFeeds, (), || {
+                feeds.senders.sweep(clock::monotonic, |_| {});
+                FEEDS.with_borrow_mut(|keeper| keeper.follow(state, feeds, now));
+            });
+        }
         guard(Entry::SweepBans, (), || {
             with_auth_rules(state, |rules| {
                 state.auth.sweep(rules, clock::monotonic, |ban| bans::report_end(state, &ban));

@@ -77,12 +77,17 @@ pub fn hash_key() -> Result<[u64; 2], String> {
     Ok([random()?, random()?])
 }
 
+/// What to say where a generation does not fit into the memory that a parameter sets.
+pub fn too_large(parameter: &str, bytes: usize, room: usize) -> String {
+    format!(
+        "{parameter} is too small: {bytes} bytes do not fit in {room}; {} (MiB) would do",
+        (2 * bytes).div_ceil(1 << 20)
+    )
+}
+
 fn not_published(error: &PublishError, bytes: usize) -> String {
     match error {
-        PublishError::TooLarge { room } => format!(
-            "snapshot_memory is too small: {bytes} bytes do not fit in {room}; {} (MiB) would do",
-            (2 * bytes).div_ceil(1 << 20)
-        ),
+        PublishError::TooLarge { room } => too_large("snapshot_memory", bytes, *room),
         PublishError::Busy { pid } => {
             format!("process {pid} has not left an old generation for 5 s")
         }

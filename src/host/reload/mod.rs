@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod compile;
 pub mod fallback;
+pub mod feeds;
 pub mod geoip;
 pub mod names;
 pub mod problems;

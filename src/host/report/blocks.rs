@@ -4,6 +4,7 @@ use super::complaint::{ComplaintKind, complain};
 use super::events;
 use crate::address::Address;
 use crate::clock;
+use crate::feeds::BROADEST;
 use crate::flood::{Block, Ended, FloodCheck, FloodOutcome, Rules};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
@@ -18,9 +19,10 @@ use crate::verdict::Verdict;
 #[inline(always)]
 pub fn report(state: &State, rules: &Rules, checked: &FloodCheck, judged: Source) {
     let is_news = match checked.outcome {
-        FloodOutcome::Exempt | FloodOutcome::Under | FloodOutcome::Blocked { .. } => {
-            checked.evicted
-        }
+        FloodOutcome::Exempt
+        | FloodOutcome::Under
+        | FloodOutcome::Listed
+        | FloodOutcome::Blocked { .. } => checked.evicted,
         FloodOutcome::Throttled { begins }
         | FloodOutcome::Unproven { begins }
         | FloodOutcome::OverBudget { begins, .. } => begins || checked.evicted,
@@ -133,7 +135,7 @@ fn log_start(
 }
 
 /// Broader ranges cannot be blocked, so that a typing error does not stop the platform.
-pub const MIN_BLOCK_PREFIX: MinPrefix = MinPrefix { v4: 8, v6: 16 };
+pub const MIN_BLOCK_PREFIX: MinPrefix = BROADEST;
 
 /// A note in lines about blocks while the monitor is on.
 pub fn monitor_note(rules: &Rules) -> &'static str {

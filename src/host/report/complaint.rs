@@ -10,7 +10,7 @@ use crate::host::contract::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 14;
+const KINDS: usize = 15;
 
 #[derive(Clone, Copy)]
 pub enum ComplaintKind {
@@ -42,9 +42,11 @@ pub enum ComplaintKind {
     Scopes,
     /// No room for another grant.
     Grants,
+    /// A listed source that is served all the same.
+    Listed,
 }
 
-const _: () = assert!(ComplaintKind::Grants as usize + 1 == KINDS);
+const _: () = assert!(ComplaintKind::Listed as usize + 1 == KINDS);
 
 thread_local! {
     static LAST: [Cell<Option<Instant>>; KINDS] = const { [const { Cell::new(None) }; KINDS] };

@@ -1,6 +1,7 @@
 //! `sipwarden.source`, `sipwarden.blocks`, `sipwarden.block`, `sipwarden.unblock`.
 
 use super::arguments::{address, prefix_of, seconds};
+use super::feeds::{self, Listed};
 use super::page::Page;
 use super::{bans, proofs, spraying};
 use crate::address::{Address, Prefix};
@@ -103,6 +104,7 @@ pub struct Foretold {
     window: u32,
     proven: Option<Proven>,
     block: Option<Block>,
+    listed: Option<Listed>,
     now: Moment,
 }
 
@@ -117,8 +119,14 @@ pub fn foretell(state: &State, source: Address) -> Foretold {
         let rule = rules.class(class);
         let (_, streamed) = state.streams.look(source, rules, clock::monotonic);
         let proven = proofs::of(state, rules, source);
+        let listed = feeds::listed(state, source);
+        let verdict = match &listed {
+            Some(listed) if listed.is_refused() => Verdict::FloodListed,
+            _ => verdict_on_next(rules, block, class, seen, proven.is_some()),
+        };
         Foretold {
-            verdict: verdict_on_next(rules, block, class, seen, proven.is_some()),
+            verdict,
+            listed,
             watched: rules.monitor != 0,
             source: rules.source_of(source),
             class,
@@ -165,6 +173,9 @@ impl Foretold {
         if let Some(block) = &self.block {
             describe(&reply.structure(c"block"), state, self.now, block);
         }
+        if let Some(listed) = &self.listed {
+            listed.tell(reply);
+        }
     }
 
     /// The rule.
@@ -179,8 +190,10 @@ impl Foretold {
             0 => String::new(),
             count => format!(" and {count} over connections"),
         };
+        let listed = self.listed.as_ref();
+        let listed = listed.map_or(String::new(), |listed| format!("; {}", listed.words()));
         format!(
-            "class {} ({}), {} of {} requests in {} ms{streamed}{blocked}",
+            "class {} ({}), {} of {} requests in {} ms{streamed}{blocked}{listed}",
             state.settings.classes.name(self.class),
             self.class_rule,
             self.requests,
@@ -355,6 +368,9 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
         let (still, _) = with_rules(state, look);
         if let Some(block) = still {
             reply.text(c"still_blocked_by", block.prefix.name());
+        }
+        if let Some(listed) = feeds::listed(state, first).filter(Listed::is_refused) {
+            reply.text(c"hint", format_args!("{}: sipwarden.allow serves it", listed.words()));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arguments::{no_snapshot, tell_if_unknown, unknown};
 use super::limits::{tell_load, tell_usage};
 use super::page::Page;
-use super::{budgets, spraying};
+use super::{budgets, feeds, spraying};
 use crate::address::Prefix;
 use crate::clock;
 use crate::events::{Event, EventKind};
@@ -134,6 +134,7 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     }
     budgets::tell(&reply, state);
     spraying::tell_all(&reply, state, rows);
+    feeds::tell_all(&reply, state);
     Ok(())
 }
 

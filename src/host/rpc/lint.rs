@@ -5,6 +5,7 @@ use super::page::Page;
 use crate::address::Prefix;
 use crate::clock;
 use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::state::feeds::{Feeds, with_feeds};
 use crate::host::state::{State, with_snapshot};
 use crate::printable::Printable;
 use crate::shm::Pinned;
@@ -30,12 +31,15 @@ enum What<'a> {
     Overlaps { company: &'a [u8], range: Prefix },
     /// It has granted no request for days.
     Unused(Mark),
+    /// A feed lists addresses in it, or all of it.
+    Listed { prefix: Prefix },
 }
 
 /// What is looked at.
 struct Linted<'a> {
     view: &'a View<'a>,
     pinned: &'a Pinned<'a>,
+    feeds: Option<&'a Feeds>,
     /// A range that was last used before then is unused.
     unused_before: u64,
 }
@@ -57,7 +61,7 @@ impl<'a> Linted<'a> {
     }
 
     /// Each range that is too broad, or that another company has too, or that is within one
-    /// of another company, or that is not used.
+    /// of another company, or that a feed lists, or that is not used.
     fn findings(&self, mut found: impl FnMut(Finding<'a>)) {
         let ranges = self
             .view
@@ -67,6 +71,15 @@ impl<'a> Linted<'a> {
         for (range, company) in &ranges {
             if company.ip_filter() && self.view.min_prefix().is_longer_than(range) {
                 found(Finding { company: company.id(), range: *range, what: What::Broad });
+            }
+        }
+        if let Some(feeds) = self.feeds {
+            for (range, company) in &ranges {
+                let prefix = with_feeds(feeds, |view, _| view.overlapping(*range)).flatten();
+                if let Some(prefix) = prefix {
+                    let what = What::Listed { prefix };
+                    found(Finding { company: company.id(), range: *range, what });
+                }
             }
         }
         overlaps(ranges, |(range, company), (outer, other)| {
@@ -88,6 +101,7 @@ impl Finding<'_> {
             What::Overlaps { range, .. } if range == self.range => "shared",
             What::Overlaps { .. } => "within",
             What::Unused(_) => "unused",
+            What::Listed { .. } => "listed",
         }
     }
 
@@ -100,6 +114,7 @@ impl Finding<'_> {
         }
         match self.what {
             What::Broad => {}
+            What::Listed { prefix } => node.text(c"listed", prefix.name()),
             What::Overlaps { company, range } => {
                 node.text(c"of_company", Printable::full(company));
                 node.text(c"of_range", range);
@@ -116,14 +131,15 @@ impl Finding<'_> {
 }
 
 /// One page of what was found: [page [days]].
-pub fn lint(call: &Call, _: &State) -> Result<(), Fault> {
+pub fn lint(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
     let days = call.number("days", 1..=3650)?.unwrap_or(UNUSED_DAYS);
     call.no_more()?;
     with_snapshot(|view, pinned| {
         // A range that was used at the end of that day has been unused for fewer days.
         let unused_before = clock::seconds().saturating_sub(u64::from(days) * DAY) / DAY * DAY;
-        let linted = Linted { view, pinned, unused_before };
+        let feeds = state.feeds.as_ref();
+        let linted = Linted { view, pinned, feeds, unused_before };
         let (mut total, mut shown) = (0, Vec::new());
         linted.findings(|finding| {
             if page.has(total) {

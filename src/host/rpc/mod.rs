@@ -10,6 +10,7 @@ mod check;
 mod cluster;
 mod company;
 mod denied;
+mod feeds;
 mod grants;
 mod limits;
 mod lint;
@@ -52,8 +53,8 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 31] = [
-    method(c"reload", NONE, c"Reads the tables and publishes them.", status::reload),
+static METHODS: [(Method, Answer); 32] = [
+    method(c"reload", NONE, c"Reads the tables and the feeds and publishes them.", status::reload),
     method(
         c"check",
         (2, &[COMPANY, IP, AOR, Argument::new(c"scopes"), Argument::new(c"flags")]),
@@ -82,6 +83,7 @@ static METHODS: [(Method, Answer); 31] = [
         c"Lifts bans, forgets failures.",
         bans::unban,
     ),
+    method(c"feeds", (0, &[PAGE]), c"Feeds, and what is wrong with them.", feeds::feeds),
     method(
         c"grants",
         (0, &[PAGE, COMPANY]),
@@ -118,7 +120,7 @@ static METHODS: [(Method, Answer); 31] = [
     method(
         c"lint",
         (0, &[PAGE, Argument::new(c"days")]),
-        c"Ranges that companies share, that are too broad, or that nobody has used for days (90).",
+        c"Ranges that companies share, that are too broad, that feeds list, or that nobody has used for days (90).",
         lint::lint,
     ),
     method(

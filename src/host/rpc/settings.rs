@@ -49,8 +49,8 @@ pub fn settings(call: &Call, state: &State) -> Result<(), Fault> {
     let reply = call.reply();
     reply.int(c"pending", u64::from(!settings_are_settled()));
     for (index, param) in PARAMS.iter().enumerate() {
-        // Classes are told one by one, below.
-        if !matches!(param.kind, Kind::Classes | Kind::AuthClasses) {
+        // Classes are told one by one, below; feeds by sipwarden.feeds.
+        if !matches!(param.kind, Kind::Classes | Kind::AuthClasses | Kind::Feeds) {
             tell(&reply, state, index, param);
         }
     }

@@ -3,13 +3,14 @@
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
+use super::feeds::tell_all as tell_feeds;
 use super::page::Page;
 use super::settings::settle;
 use crate::clock;
 use crate::host::contract::abi;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::reload::problems::last as last_problems;
-use crate::host::reload::tables;
+use crate::host::reload::{feeds, tables};
 use crate::host::state::{State, gauges, with_snapshot};
 use crate::snapshot::Counts;
 use crate::tables::Table;
@@ -39,6 +40,8 @@ fn add_milliseconds(node: &Node<'_>, name: &CStr, duration: Duration) {
 pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     settle()?;
+    // Whatever becomes of the tables, or of a feed.
+    feeds::load(state);
     let done = tables::reload(state).map_err(|why| Fault::cut(why, "sipwarden.problems"))?;
     let reply = call.reply();
     reply.int(c"generation", done.generation);
@@ -58,6 +61,7 @@ pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
     for problem in all.take(SHOWN_WARNINGS) {
         shown.item(problem);
     }
+    tell_feeds(&reply, state);
     Ok(())
 }
 
@@ -116,6 +120,10 @@ pub fn stats(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"grants", grants.used);
     reply.int(c"grants_room", grants.capacity as u64);
     reply.int(c"grants_memory", grants.bytes as u64);
+    if let Some(feeds) = &state.feeds {
+        reply.int(c"feeds_room", feeds.store.room() as u64);
+        reply.int(c"feeds_memory_used", feeds.store.resident() as u64);
+    }
     let firewall = reply.structure(c"firewall");
     firewall.text(c"state", state.firewall.mode().name());
     firewall.int(c"elements", state.firewall.elements());

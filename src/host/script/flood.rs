@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::answer::{About, answer};
 use super::judged::{NoSource, judged};
+use super::listed::refuse_listed;
 use crate::address::Address;
 use crate::clock;
 use crate::flood::{Block, Ended, FloodCheck, FloodOutcome, PATIENCE, Rules, Spending};
@@ -11,10 +12,11 @@ use crate::host::contract::counters;
 use crate::host::contract::message::Message;
 use crate::host::report::blocks::{report, report_end};
 use crate::host::report::complaint::unknown_flag;
+use crate::host::report::events::{self, subject};
 use crate::host::state::rules::{flood_class, is_proven, prove, with_rules};
 use crate::host::state::{self, State};
 use crate::limiter::Reason;
-use crate::policy::{self, FloodFlags, FloodNumbers};
+use crate::policy::{self, FloodFlags, FloodNumbers, Numbers};
 use crate::proven::Proof;
 use crate::source::{Learnt, Source};
 use crate::verdict::{FLOOD_CHECK, Verdict};
@@ -70,17 +72,28 @@ fn decide(
 ) -> (Verdict, Verdict, FloodNumbers) {
     with_rules(state, |rules| {
         let clock = Clock::default();
-        let checked = match flags.peek {
-            true => peek(state, rules, source.address, &clock),
-            false if msg.is_stream() && source.learnt != Learnt::Script => {
+        let checked = match refuse_listed(state, rules, source, !flags.peek) {
+            Some(refused) => refused,
+            None if flags.peek => peek(state, rules, source.address, &clock),
+            None if msg.is_stream() && source.learnt != Learnt::Script => {
                 stream(state, rules, source, &clock)
             }
-            false => check(state, rules, source, &clock),
+            None => check(state, rules, source, &clock),
         };
         let judged = policy::flood_verdict(&checked.outcome);
         let told = policy::soften(judged, flags, rules.monitor != 0);
+        if judged == Verdict::FloodListed && !flags.peek && !flags.emergency {
+            tell_listed(msg, source, told != judged);
+        }
         (told, judged, numbers(rules, &checked, &clock))
     })
+}
+
+/// A listed source can be found among the last refusals.
+#[cold]
+fn tell_listed(msg: Message<'_>, source: Source, monitored: bool) {
+    let (of, none) = (subject(Some(source)), Numbers::NONE);
+    events::refused(None, msg, &FLOOD_CHECK, Verdict::FloodListed, monitored, &of, &none);
 }
 
 /// The clock of one check; its last reading serves for the reports. 0: not read yet.

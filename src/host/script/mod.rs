@@ -9,6 +9,7 @@ pub mod flags;
 pub mod flood;
 pub mod grants;
 pub mod judged;
+pub mod listed;
 pub mod restored;
 pub mod scanner;
 mod shared;

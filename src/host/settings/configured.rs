@@ -6,9 +6,11 @@ use parking_lot::Mutex;
 
 use super::at;
 use super::cluster::ClusterSettings;
+use super::feed_file::FeedFile;
 use super::params::{PARAMS, Value};
 use super::values::Values;
 use crate::auth::{self, AuthSettings};
+use crate::feeds::MAX_FEEDS;
 use crate::firewall::Sets;
 use crate::flood::{self, FloodSettings};
 use crate::limiter::{ClassId, ClassNames, parse};
@@ -28,6 +30,10 @@ pub struct Settings {
     pub auth_sources: usize,
     /// Brute force protection, as configured.
     pub auth: AuthSettings,
+    /// Files with addresses that are refused.
+    pub feeds: Vec<FeedFile>,
+    /// Address space for what they list.
+    pub feeds_bytes: usize,
     /// Grants that there may be at a time.
     pub grants: usize,
     /// Host names that may stand in the place of addresses.
@@ -77,6 +83,8 @@ impl Settings {
             classes: ClassNames::default(),
             auth_sources: int(at::AUTH_SOURCES),
             auth: AuthSettings::new(1, 1, 1, 0),
+            feeds: Vec::new(),
+            feeds_bytes: int(at::BLOCKLIST_MEMORY) << 20,
             grants: int(at::GRANTS),
             host_names: int(at::HOST_NAMES),
             firewall: firewall(text(at::FIREWALL))?,
@@ -88,6 +96,9 @@ impl Settings {
         }
         for (_, value) in configured.iter().filter(|(index, _)| *index == at::AUTH_CLASS) {
             settings.add_auth_class(value)?;
+        }
+        for (_, value) in configured.iter().filter(|(index, _)| *index == at::BLOCKLIST_FILE) {
+            settings.add_feed(value)?;
         }
         let mut flood = FloodSettings::new(1, 1000, 0, 0);
         let mut auth = settings.auth;
@@ -176,6 +187,20 @@ impl Settings {
             }
             _ => return Err(format!("parameter {name} cannot be changed at run time")),
         }
+        Ok(())
+    }
+
+    fn add_feed(&mut self, value: &Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return Ok(()) };
+        let feed = FeedFile::parse(text)?;
+        let wrong = |why: String| Err(format!("parameter blocklist_file: {why}"));
+        if self.feeds.iter().any(|known| known.name == feed.name) {
+            return wrong(format!("feed {} stands twice", feed.name));
+        }
+        if self.feeds.len() == MAX_FEEDS {
+            return wrong(format!("feed {} is one too many: there may be {MAX_FEEDS}", feed.name));
+        }
+        self.feeds.push(feed);
         Ok(())
     }
 

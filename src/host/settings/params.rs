@@ -4,58 +4,12 @@ use std::borrow::Cow;
 use std::ffi::CStr;
 
 use super::at;
+use super::feed_file::FeedFile;
+use super::kind::Kind;
 use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW, MOST_AORS};
 use crate::flood::{self, LONGEST_BLOCK, MOST_BUDGET};
 use crate::grants::LONGEST_GRANT;
 use crate::limiter::parse;
-
-/// What a parameter takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// An integer, both bounds allowed.
-    Int {
-        /// Value without a modparam.
-        default: i32,
-        min: i32,
-        max: i32,
-    },
-    /// A text of `min` to `max` bytes.
-    Text {
-        /// Value without a modparam.
-        default: &'static CStr,
-        /// Shortest value in bytes.
-        min: usize,
-        /// Longest value in bytes.
-        max: usize,
-    },
-    /// A database URL of 1 to 1024 bytes; each host has a default of its own.
-    Database,
-    /// A name of a table or view, possibly with schema: letters, digits, `_`, `.`.
-    Name {
-        /// Value without a modparam; if it is empty, there may be no table.
-        default: &'static CStr,
-    },
-    /// One of a few words.
-    Choice {
-        /// Value without a modparam.
-        default: &'static CStr,
-        words: &'static [&'static str],
-    },
-    /// A window: seconds, or milliseconds as `1500ms`.
-    Duration {
-        /// Value without a modparam.
-        default: &'static CStr,
-    },
-    /// A class of sources, `name=key:value;...`; may be given several times.
-    Classes,
-    /// The same for brute force protection.
-    AuthClasses,
-    /// `exempt` or the name of a class.
-    Class {
-        /// Value without a modparam.
-        default: &'static CStr,
-    },
-}
 
 pub struct Param {
     /// Name in `modparam("sipwarden", name, value)`.
@@ -318,6 +272,21 @@ pub const PARAMS: [Param; at::COUNT] = [
         c"Seconds that a source is blocked for spraying.",
     ),
     fixed(
+        c"blocklist_file",
+        Kind::Feeds,
+        c"A feed: a file with addresses and prefixes whose requests `flood_check` refuses (`listed`), and a name for it: `name=/path`. Up to 16 feeds. Trusted, authorized and proven sources are served all the same.",
+    ),
+    runtime(
+        c"blocklist_interval",
+        int(5, 0, 86_400),
+        c"Seconds between two looks at these files. A file that has changed is read when two looks find it the same. 0: only `sipwarden.reload` reads them.",
+    ),
+    fixed(
+        c"blocklist_memory",
+        int(128, 2, 8192),
+        c"Address space for two generations of all feeds, in MiB. Only what is used takes memory.",
+    ),
+    fixed(
         c"grants",
         int(1024, 0, 65_536),
         c"Grants that there may be at a time: sources that companies may use until a time. Each takes 264 bytes. 0: none.",
@@ -482,6 +451,10 @@ impl Param {
                 Ok(_) => Ok(Value::Text(text.into_owned())),
                 Err(e) => refused(&e, String::new()),
             },
+            (Kind::Feeds, Some(text)) => match FeedFile::parse(&text) {
+                Ok(_) => Ok(Value::Text(text.into_owned())),
+                Err(e) => refused(&e, String::new()),
+            },
             // Whether there is such a class is known when all values are.
             (Kind::Class { .. }, Some(text)) => Ok(Value::Text(text.into_owned())),
             (Kind::Name { default }, Some(text)) => {
@@ -555,6 +528,7 @@ mod tests {
                 Kind::Database => param.check(Some(b"sqlite:///x"), 0),
                 Kind::Classes => param.check(Some(b"carrier=limit:2000;window:2;block:0"), 0),
                 Kind::AuthClasses => param.check(Some(b"office=limit:500;block:600"), 0),
+                Kind::Feeds => param.check(Some(b"drop=/var/lib/sipwarden/drop.txt"), 0),
             };
             assert!(ok.is_ok(), "{ok:?}");
         }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::rules::with_rules;
-use super::{State, budgets, get, with_snapshot};
+use super::{State, budgets, get, listed, with_snapshot};
 use crate::clock;
 use crate::desk::{Desk, Numbers};
 use crate::firewall::Mode;
@@ -20,7 +20,7 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 33] = [
+pub const GAUGES: [Gauge; 36] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
@@ -38,6 +38,9 @@ pub const GAUGES: [Gauge; 33] = [
     Gauge { name: c"grants_room", value: |s| s.grants.usage().capacity as u64 },
     Gauge { name: c"host_names_known", value: |_| with_view(|view| view.answers().len() as u64) },
     Gauge { name: c"host_names_silent", value: |s| s.names.silent() as u64 },
+    Gauge { name: c"listed_prefixes", value: listed::prefixes },
+    Gauge { name: c"feeds_failing", value: listed::failing },
+    Gauge { name: c"feed_age_seconds", value: listed::oldest_age },
     Gauge { name: c"snapshot_generation", value: |s| s.store.publication().current() },
     Gauge { name: c"snapshot_age_seconds", value: snapshot_age },
     Gauge { name: c"snapshot_bytes", value: |_| with_view(|view| view.bytes() as u64) },

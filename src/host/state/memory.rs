@@ -58,7 +58,7 @@ impl Size {
 
 /// The planned mappings, and the room for them.
 pub struct Plan {
-    sizes: [Size; 4],
+    sizes: [Size; 5],
     /// Bytes of address space, where it is limited.
     room: Option<usize>,
 }
@@ -78,12 +78,14 @@ impl Plan {
         let spray = each(&|| SprayTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
         let login = each(&|| AuthTable::new(TRIAL, [0; 2]).map(|table| table.usage().bytes));
         let login = login + spray / SPRAYERS;
+        let feeds = if settings.feeds.is_empty() { 0 } else { settings.feeds_bytes };
         let sizes = [
             size(at::SNAPSHOT_MEMORY, settings.snapshot_bytes >> 20, "MiB", 1 << 20, false),
             // Some of its parts are rounded up.
             size(at::MAX_CALLS, settings.max_calls, "calls", call + call / 8, false),
             size(at::FLOOD_SOURCES, settings.flood_sources, "sources", source, true),
             size(at::AUTH_SOURCES, settings.auth_sources, "pairs of AoR and source", login, true),
+            size(at::BLOCKLIST_MEMORY, feeds >> 20, "MiB", 1 << 20, false),
         ];
         Plan { sizes, room }
     }

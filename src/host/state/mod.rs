@@ -3,8 +3,11 @@
 
 pub mod budgets;
 pub mod fallback;
+pub mod feeds;
 pub mod gauges;
+pub mod listed;
 mod memory;
+mod pins;
 pub mod reader;
 pub mod rules;
 pub mod sources;
@@ -29,6 +32,7 @@ use crate::proven::ProvenTable;
 use crate::shm::{Area, Bell, SharedMutex, SharedText, SnapshotStore};
 use crate::spraying::SprayTable;
 use fallback::Fallback;
+use feeds::Feeds;
 use memory::{Plan, SPRAYERS, STREAMS};
 use uses::Uses;
 
@@ -58,6 +62,8 @@ pub struct State {
     pub auth_rules: auth::SharedRules,
     pub spraying: SprayTable,
     pub grants: GrantTable,
+    /// Files with addresses that are refused; None without any.
+    pub feeds: Option<Feeds>,
     /// Events for operators.
     pub journal: Journal,
     pub recent: Recent,
@@ -128,6 +134,12 @@ impl State {
             auth_rules: auth::SharedRules::new(settings.auth)?,
             spraying: SprayTable::new(settings.auth_sources / SPRAYERS, seed)?,
             grants: GrantTable::new(settings.grants, seed)?,
+            feeds: match settings.feeds.as_slice() {
+                [] => None,
+                files => {
+                    Some(Feeds::new(files, settings.feeds_bytes, settings.flood_sources, seed)?)
+                }
+            },
             journal: Journal::new(seed)?,
             recent: Recent::new()?,
             starts: Recent::new()?,

@@ -3,29 +3,14 @@
 use std::num::NonZeroU32;
 
 use super::get;
-use crate::host::contract::log;
-use crate::shm::{MAX_READERS, NoReader, Pinned, Reader, own_reader, process_id};
+use super::pins::reader_of;
+use crate::shm::Pinned;
 use crate::snapshot::View;
-
-fn reader() -> Option<Reader> {
-    own_reader(get()?.store.publication()).map_err(complain).ok()
-}
-
-#[cold]
-fn complain(why: NoReader) {
-    let pid = process_id();
-    match why {
-        NoReader::Full => log::critical(format_args!(
-            "more than {MAX_READERS} processes read the tables: the checks of process {pid} fail \
-             closed"
-        )),
-        NoReader::Waiting => {}
-    }
-}
 
 /// Runs `f` on the current snapshot; None if there is none.
 pub fn with_snapshot<R>(f: impl FnOnce(&View<'_>, &Pinned<'_>) -> R) -> Option<R> {
-    let pinned = get()?.store.pin(reader()?)?;
+    let store = &get()?.store;
+    let pinned = store.pin(reader_of(store)?)?;
     View::new(pinned.bytes()).map(|view| f(&view, &pinned))
 }
 

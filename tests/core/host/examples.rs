@@ -1,7 +1,7 @@
 //! Arguments for each RPC method, also for the tests in a real Kamailio.
 
 /// Arguments that each method takes, all of them.
-pub const METHODS: [(&str, &[&str]); 30] = [
+pub const METHODS: [(&str, &[&str]); 31] = [
     ("reload", &[]),
     ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
@@ -11,6 +11,7 @@ pub const METHODS: [(&str, &[&str]); 30] = [
     ("bans", &["1"]),
     ("ban", &["alice@example.com", "192.0.2.7", "60"]),
     ("unban", &["all", "192.0.2.0/24"]),
+    ("feeds", &["1"]),
     ("grants", &["1", "7"]),
     ("allow", &["7", "203.0.113.7", "60", "Anna, hotel"]),
     ("disallow", &["7", "203.0.113.0/24"]),

@@ -9,6 +9,7 @@ mod calls;
 mod door;
 mod events;
 mod examples;
+mod feeds;
 mod functions;
 mod methods;
 mod names;

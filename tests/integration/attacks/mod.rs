@@ -3,6 +3,7 @@
 mod botnet;
 mod forger;
 mod meanwhile;
+mod scanner;
 mod sprayer;
 
 use std::net::{SocketAddr, UdpSocket};

@@ -3,6 +3,7 @@
 
 mod drops;
 mod iptables;
+mod listed;
 mod restarts;
 mod trouble;
 

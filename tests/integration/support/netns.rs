@@ -60,6 +60,16 @@ impl Namespace {
         (server, client)
     }
 
+    /// Makes all addresses of a network its own.
+    pub fn owns(&self, network: &str) {
+        self.ip(&["route", "add", "local", network, "dev", "lo"]);
+    }
+
+    /// One more address at its end of the cable, with the length of the link.
+    pub fn at_cable(&self, address: &str) {
+        self.ip(&["address", "add", address, "dev", "cable"]);
+    }
+
     fn ip(&self, arguments: &[&str]) {
         run("ip", &[&["-n", &self.name][..], arguments].concat());
     }
