@@ -17,6 +17,7 @@ pub mod grants;
 pub mod host;
 pub mod ledger;
 pub mod limiter;
+pub mod notices;
 pub mod policy;
 pub mod printable;
 pub mod proven;
