@@ -114,7 +114,7 @@ INSERT INTO sipwarden_company_address VALUES
 kamailio -f kamailio-cfg/kamailio.cfg -L "$modules/:$PWD/target/release/" -w "$dir" -Y "$dir" \
 	-P "$dir/kamailio.pid" -DD -E \
 	-A "SIP_LISTEN=udp:$proxy" -A "GATEWAY=\"sip:$gateway\"" -A "CTL_SOCKET=\"$ctl\"" \
-	-A "DB_URL=\"sqlite:///$db\"" -A "TABLES_FILE=\"$dir/sipwarden.tables\"" -A WORKERS=$workers >"$dir/kamailio.log" 2>&1 &
+	-A "DB_URL=\"sqlite:///$db\"" -A "TABLES_FILE=\"$dir/sipwarden.tables\"" -A 'FLOOD_UNPROVEN="block"' -A WORKERS=$workers >"$dir/kamailio.log" 2>&1 &
 kamailio_pid=$!
 sipp -sf tests/sipp/uas.xml -i "${gateway%:*}" -p "$port" -nostdin -bind_local >"$dir/uas.out" 2>&1 &
 gateway_pid=$!
@@ -169,7 +169,7 @@ case_of 127.0.3.9 six.blue answered "a call from a granted address does not coun
 wait $first || die "the first call failed"
 case_of 127.0.5.9 six.blue answered "after the first call has ended"
 
-say "An attack: 127.0.6.66 sends 2,000 requests as fast as it can"
+say "An attack: 127.0.6.66 sends 2,000 requests as fast as it can (flood_unproven is block)"
 printf 'SEQUENTIAL\n127.0.6.66;\n' >"$dir/attacker.csv"
 sipp "$proxy" -sf tests/sipp/flood.xml -t ui -ip_field 0 -inf "$dir/attacker.csv" -p $((port + 4)) \
 	-m 2000 -r 2000 -max_socket 1000 -nostdin -timeout 20 >"$dir/attack.out" 2>&1 &

@@ -3,88 +3,12 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::expiry::Expiry;
+use super::kind::EventKind;
 use crate::address::Prefix;
 use crate::ledger::Direction;
 use crate::limiter::ClassId;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum EventKind {
-    /// A source is blocked.
-    BlockStarted,
-    BlockEnded,
-    /// A request was refused for its source.
-    Denied,
-    /// A call was refused: the calls of a scope have reached its limit.
-    Limit,
-    /// Calls of a scope have come near to its limit.
-    NearLimit,
-    Reload,
-    ReloadFailed,
-    /// A call was still counted while its dialog was gone.
-    Leak,
-    /// An AoR is banned from a source.
-    BanStarted,
-    BanEnded,
-    /// A call that counted ended although neither end hung up.
-    CallExpired,
-    /// A company may use a source for a time.
-    GrantStarted,
-    GrantEnded,
-}
-
-impl EventKind {
-    pub const ALL: [EventKind; 13] = [
-        EventKind::BlockStarted,
-        EventKind::BlockEnded,
-        EventKind::Denied,
-        EventKind::Limit,
-        EventKind::NearLimit,
-        EventKind::Reload,
-        EventKind::ReloadFailed,
-        EventKind::Leak,
-        EventKind::BanStarted,
-        EventKind::BanEnded,
-        EventKind::CallExpired,
-        EventKind::GrantStarted,
-        EventKind::GrantEnded,
-    ];
-
-    /// As `$swd(event)` prints it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            EventKind::BlockStarted => "block_started",
-            EventKind::BlockEnded => "block_ended",
-            EventKind::Denied => "denied",
-            EventKind::Limit => "limit",
-            EventKind::NearLimit => "near_limit",
-            EventKind::Reload => "reload",
-            EventKind::ReloadFailed => "reload_failed",
-            EventKind::Leak => "leak",
-            EventKind::BanStarted => "auth_ban_started",
-            EventKind::BanEnded => "auth_ban_ended",
-            EventKind::CallExpired => "call_expired",
-            EventKind::GrantStarted => "grant_started",
-            EventKind::GrantEnded => "grant_ended",
-        }
-    }
-
-    /// The name under which the script is told: what it has one route for.
-    pub const fn route(self) -> &'static str {
-        match self {
-            EventKind::BlockStarted | EventKind::BanStarted => "block",
-            EventKind::BlockEnded | EventKind::BanEnded => "unblock",
-            EventKind::Denied => "denied",
-            EventKind::Limit | EventKind::NearLimit => "limit",
-            EventKind::Reload | EventKind::ReloadFailed => "reload",
-            EventKind::Leak => "leak",
-            EventKind::CallExpired => "expired",
-            EventKind::GrantStarted | EventKind::GrantEnded => "grant",
-        }
-    }
-}
 
 /// What an event is about; empty fields are not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

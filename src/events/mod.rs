@@ -6,9 +6,11 @@ mod event;
 mod expiry;
 mod fold;
 mod journal;
+mod kind;
 mod recent;
 
-pub use event::{Event, EventKind, Subject};
+pub use event::{Event, Subject};
 pub use expiry::Expiry;
 pub use journal::{Journal, JournalReader, PERIOD};
+pub use kind::EventKind;
 pub use recent::Recent;

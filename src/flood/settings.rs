@@ -71,7 +71,7 @@ impl Values for ClassValues {
         monitor_all: 0,
         proven_class: ClassId::to_number(Some(ClassId::DEFAULT)) as u32,
         proven_keep: 86_400,
-        block_unproven: 1,
+        block_unproven: 0,
     };
     const COMPANY_SOURCES: Option<ClassId> = None;
     const UNSET: Self = ClassValues { limit: 0, window: 0, block: 0, block_max: 0, budget: 0 };

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use sipwarden::events::EventKind;
 use sipwarden::host::{ATTRIBUTES, Kind, PARAMS, rpc_methods, statistic_names};
 use sipwarden::tables::Table;
 use sipwarden::verdict::FUNCTIONS;
@@ -183,6 +184,16 @@ fn parameters() {
         .unwrap();
     }
     check("docs/reference.md", "parameters", &out);
+}
+
+#[test]
+fn events() {
+    let mut out = String::from("| `$swd(event)` | attributes |\n|---|---|\n");
+    for kind in EventKind::ALL {
+        let names: Vec<_> = kind.attributes().iter().map(|name| format!("`{name}`")).collect();
+        writeln!(out, "| `{}` | {} |", kind.name(), names.join(", ")).unwrap();
+    }
+    check("docs/reference.md", "events", &out);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The example configuration under attack.
 
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::support::call::{Caller, Endpoint};
@@ -18,6 +19,18 @@ fn tenants(folder: &Folder) -> Sqlite {
         INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt');",
     );
     db
+}
+
+/// With `flood_unproven` `block`: floods over UDP block, as the shipped default does not.
+fn blocking(
+    db: &Sqlite,
+    gateway: SocketAddr,
+    defines: &[(&str, String)],
+    edits: &[(&str, &str)],
+) -> Example {
+    let block = ("FLOOD_UNPROVEN", "\"block\"".to_owned());
+    let defines: Vec<_> = defines.iter().cloned().chain([block]).collect();
+    Example::start_with(db, gateway, &defines, edits)
 }
 
 /// What `kamcmd sipwarden.blocks` says, if this source is among it.
@@ -39,7 +52,7 @@ fn flood(example: &Example, source: &str) {
 fn a_block_drops_neither_the_bye_of_a_live_call_nor_the_cancel_of_one_that_rings() {
     let folder = Folder::new();
     let gateway = Endpoint::new("127.0.0.99");
-    let example = Example::start(&tenants(&folder), gateway.address());
+    let example = blocking(&tenants(&folder), gateway.address(), &[], &[]);
     // A live call proves the phone; this is about one that is blocked all the same.
     example.kamcmd(&["sipwarden.set", "flood_proven_keep", "0"]);
     let phone = Endpoint::new("127.40.0.1");
@@ -101,12 +114,26 @@ fn long_window(example: &Example) {
 }
 
 #[test]
+fn as_shipped_packets_that_may_be_forged_block_nobody() {
+    let folder = Folder::new();
+    let gateway = Endpoint::new("127.0.0.99");
+    let example = Example::start(&tenants(&folder), gateway.address());
+    long_window(&example);
+    let flooder = Phone::new("127.44.0.1", example.address());
+    let answered = (0..150).take_while(|_| flooder.options_to_the_server().is_some()).count();
+    assert_eq!(answered, 100);
+    assert!(block_of(&example, "127.44.0.1").is_none());
+    let told = example.kamcmd(&["sipwarden.source", "127.44.0.1"]);
+    assert!(told.contains("flood_unproven"), "{told}");
+}
+
+#[test]
 fn where_failures_count_what_succeeds_is_free() {
     let folder = Folder::new();
     let gateway = Endpoint::new("127.0.0.99");
     let define = [("COUNT_FAILURES", "1".to_owned())];
     let known = [("$avp(company) = $(fd{s.tolower});", "$avp(company) = \"c.example\";")];
-    let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &known);
+    let example = blocking(&tenants(&folder), gateway.address(), &define, &known);
     long_window(&example);
     let phone = Phone::new("127.42.0.1", example.address());
     for _ in 0..150 {
@@ -132,7 +159,7 @@ fn a_monitoring_host_is_answered_and_a_flood_of_keepalives_is_not() {
     let gateway = Endpoint::new("127.0.0.99");
     for define in [vec![], vec![("COUNT_FAILURES", "1".to_owned())]] {
         let folder = Folder::new();
-        let example = Example::start_with(&tenants(&folder), gateway.address(), &define, &[]);
+        let example = blocking(&tenants(&folder), gateway.address(), &define, &[]);
         long_window(&example);
         let monitor = Phone::new("127.43.0.1", example.address());
         let reply = monitor.options_to_the_server().unwrap();
@@ -174,7 +201,7 @@ fn a_phone_that_calls_again_with_its_old_call_id_hears_what_is_wrong() {
 fn a_scanner_ends_blocked_and_an_honest_phone_does_not_notice() {
     let folder = Folder::new();
     let gateway = Endpoint::new("127.0.0.99");
-    let example = Example::start(&tenants(&folder), gateway.address());
+    let example = blocking(&tenants(&folder), gateway.address(), &[], &[]);
     let honest = Phone::new("127.41.0.1", example.address());
     let port = example.address().port().to_string();
     // svwar asks for one extension after the other, from 127.0.0.1.

@@ -50,7 +50,7 @@ pub struct Stage {
     pub config: Config,
     pub endpoint: Endpoint,
     callee: AutoCallee,
-    db: Sqlite,
+    pub db: Sqlite,
     folder: Folder,
 }
 

@@ -24,6 +24,7 @@ mod denied;
 mod docs;
 mod endings;
 mod engines;
+mod event_attributes;
 mod events;
 mod example;
 mod exports;

@@ -4,10 +4,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use crate::support::Folder;
 use crate::support::kamailio::{Config, Kamailio};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, own_memory};
 use serde_json::json;
 
 fn fill(db: &Sqlite, companies: u64, ranges: u64) {
@@ -27,14 +27,13 @@ fn fill(db: &Sqlite, companies: u64, ranges: u64) {
 }
 
 /// Bytes of their own that all processes of a Kamailio have.
-fn own_memory(kamailio: &Kamailio) -> u64 {
+fn memory_of(kamailio: &Kamailio) -> u64 {
     let list = kamailio.rpc("core.psx", json!([]));
-    let anonymous = |process: &serde_json::Value| {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", process["PID"])).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
-    };
-    list.as_array().unwrap().iter().map(anonymous).sum()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|process| own_memory(process["PID"].as_u64().unwrap()))
+        .sum()
 }
 
 /// Reloads a filled platform while phones ask; nobody waits for the reload.
@@ -94,9 +93,9 @@ fn reload_while_asked(companies: u64, ranges: u64) {
     // A process that serves reloads keeps its peak, as the allocator does; it does not grow.
     let reload = || drop(kamailio.rpc("sipwarden.reload", json!([])));
     (0..10).for_each(|_| reload());
-    let before = own_memory(&kamailio);
+    let before = memory_of(&kamailio);
     (0..10).for_each(|_| reload());
-    let after = own_memory(&kamailio);
+    let after = memory_of(&kamailio);
     println!("{before} bytes after 10 reloads, {after} after 20");
     assert!(after < before + before / 4, "{before} bytes after 10 reloads, {after} after 20");
 }

@@ -193,8 +193,8 @@ pub const PARAMS: [Param; at::COUNT] = [
     ),
     runtime(
         c"flood_unproven",
-        Kind::Choice { default: c"block", words: &["block", "throttle"] },
-        c"What happens to a source above its limit that has never proven that it receives what is sent to it, so that its address may be forged. `block`: it is blocked as any other. `throttle`: what is above the limit is refused (`flood_unproven`). Proven sources are throttled in both cases, unless they send over a connection.",
+        Kind::Choice { default: c"throttle", words: &["throttle", "block"] },
+        c"What happens to a source above its limit that has never proven that it receives what is sent to it, so that its address may be forged. `throttle`: what is above the limit is refused (`flood_unproven`). `block`: it is blocked, and the firewall can drop it. Proven sources are throttled in both cases, unless they send over a connection.",
     ),
     runtime(
         c"flood_proven_class",

@@ -71,7 +71,11 @@ fn sources_are_judged_as_the_packet_the_proxy_or_the_script_says() {
 #[test]
 fn floods_are_blocked_and_trusted_sources_are_not() {
     alone(|| {
-        started(&[("flood_limit", json!(2)), ("flood_window", json!("300s"))]);
+        started(&[
+            ("flood_limit", json!(2)),
+            ("flood_window", json!("300s")),
+            ("flood_unproven", json!("block")),
+        ]);
         let flooder = Request::from("203.0.113.9");
         let codes: Vec<i32> = (0..4).map(|_| door::flood_check(&flooder, "")).collect();
         assert!(codes[..2].iter().all(|code| *code > 0), "{codes:?}");

@@ -4,7 +4,7 @@ use super::*;
 
 /// As route[FLOOD] and route[AUTH] of the example: above the limit only right credentials and
 /// live calls are answered.
-const SCRIPT: &str = r#"
+pub const SCRIPT: &str = r#"
 request_route {
     $var(unproven) = 0;
     if (!flood_check()) {
@@ -84,7 +84,7 @@ impl Drop for Forger {
 }
 
 /// Sends in the name of a source, [`RATE`] a second, as long as it goes on.
-fn forge(from: &str, server: SocketAddr, going: &Going) -> usize {
+pub fn forge(from: &str, server: SocketAddr, going: &Going) -> usize {
     let forger = Forger::new();
     let (began, mut sent) = (Instant::now(), 0);
     while going.is_on() {
@@ -138,7 +138,7 @@ fn attacked(kamailio: &Kamailio, victim: &Phone, from: &str, nonce: Option<&str>
     })
 }
 
-fn start(folder: &Folder, settings: &str) -> Kamailio {
+pub fn start(folder: &Folder, settings: &str) -> Kamailio {
     login::config(&login::tenants(folder)).settings(settings).routes(SCRIPT).start()
 }
 
@@ -182,7 +182,7 @@ fn who_has_never_proven_itself_is_blocked_or_throttled_as_the_operator_says() {
     let network = Namespace::new();
     network.run(|| {
         let folder = Folder::new();
-        let kamailio = start(&folder, "");
+        let kamailio = start(&folder, "modparam(\"sipwarden\", \"flood_unproven\", \"block\")\n");
         let stranger = Phone::new("127.70.0.2", kamailio.address());
         attacked(&kamailio, &stranger, "127.70.0.2", None);
         assert_eq!(source(&kamailio, "127.70.0.2")["block"]["reason"], "flood");

@@ -2,6 +2,7 @@
 
 mod botnet;
 mod forger;
+mod meanwhile;
 mod sprayer;
 
 use std::net::{SocketAddr, UdpSocket};

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use super::kamailio::free_port;
 use super::server::{kamcmd, program, search_path};
 use super::sqlite::Sqlite;
-use super::{Folder, project, signal, wait_for};
+use super::{Folder, own_memory, project, signal, wait_for};
 
 /// Runs kamailio-cfg/kamailio.cfg with 4 workers; stopped when dropped.
 pub struct Example {
@@ -72,6 +72,14 @@ impl Example {
 
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// Bytes of their own that all of its processes have.
+    pub fn own_memory(&self) -> u64 {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        children.chain([pid.into()]).map(own_memory).sum()
     }
 
     pub fn log(&self) -> String {

@@ -122,7 +122,9 @@ impl Config {
     fn write(&self, folder: &Path, port: u16) -> PathBuf {
         let module = match self.sipwarden {
             true => format!(
-                "loadmodule \"{}\"\nmodparam(\"sipwarden\", \"db_url\", \"{}\")",
+                // Tests flood over UDP, and nearly all are about blocks.
+                "loadmodule \"{}\"\nmodparam(\"sipwarden\", \"db_url\", \"{}\")\n\
+                 modparam(\"sipwarden\", \"flood_unproven\", \"block\")",
                 self.module.display(),
                 self.db_url
             ),

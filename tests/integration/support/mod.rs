@@ -118,6 +118,13 @@ pub fn wait_up_to<T>(limit: Duration, what: &str, mut ready: impl FnMut() -> Opt
     }
 }
 
+/// Bytes of its own that a process has.
+pub fn own_memory(pid: u64) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+}
+
 /// Sends a signal to a process, or with a negative pid to a process group.
 pub fn signal(pid: i32, signal: i32) {
     // SAFETY: a system call without memory.

@@ -27,6 +27,7 @@ impl Server {
             ("WITH_HTTP", "1".into()),
             ("HTTP_PORT", http.to_string()),
             ("LIMIT_TABLE", "\"sipwarden_limit\"".into()),
+            ("FLOOD_UNPROVEN", "\"block\"".into()),
         ];
         let edits = [
             ("$avp(company) = $(fd{s.tolower});", "$avp(company) = $hdr(X-Company);"),
