@@ -19,6 +19,7 @@ pub mod host;
 pub mod ledger;
 pub mod limiter;
 pub mod names;
+pub mod notices;
 pub mod policy;
 pub mod printable;
 pub mod proven;

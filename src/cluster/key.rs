@@ -67,6 +67,11 @@ impl Keys {
         halves(hash(self.seed, &[b"kind", word])).into()
     }
 
+    /// Key of what proves that something was said by one of the cluster.
+    pub fn seal(&self) -> [u64; 2] {
+        halves(hash(self.seed, &[b"seal"])).into()
+    }
+
     /// Of the secret, of the way in which keys are made, and of settings that must agree.
     pub fn fingerprint(&self, settings: &[&[u8]]) -> u128 {
         let mut words = vec![&b"fingerprint"[..], SCHEME];

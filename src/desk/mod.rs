@@ -2,9 +2,11 @@
 //! what the broker tells all workers. In shared memory.
 #![forbid(unsafe_code)]
 
+mod lifts;
 mod slots;
 mod standing;
 
+pub use lifts::{Lift, Lifted, Lifts};
 pub use slots::Slots;
 pub use standing::{Numbers, Policies, Standing};
 
@@ -20,6 +22,8 @@ pub struct Desk {
     slots: Slots,
     /// What the broker tells.
     pub standing: Standing,
+    /// What operators have lifted here.
+    pub lifts: Lifts,
     /// Rung when there is work for the broker.
     pub bell: &'static Bell,
 }
@@ -30,7 +34,8 @@ impl Desk {
     /// # Errors
     /// What the kernel says.
     pub fn new(bell: &'static Bell) -> io::Result<Self> {
-        Ok(Desk { slots: Slots::new()?, standing: Standing::new()?, bell })
+        let (slots, standing) = (Slots::new()?, Standing::new()?);
+        Ok(Desk { slots, standing, lifts: Lifts::new()?, bell })
     }
 
     /// Asks for slots and waits until `deadline`. None: no answer came in time.
@@ -63,6 +68,7 @@ mod tests {
     use super::*;
     use crate::cluster::Key;
 
+    #[allow(clippy::unwrap_used)] // a helper of tests
     fn desk() -> &'static Desk {
         let bell = Box::leak(Box::new(Bell::new().unwrap()));
         Box::leak(Box::new(Desk::new(bell).unwrap()))

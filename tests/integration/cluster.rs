@@ -62,7 +62,7 @@ impl Stage {
         stage
     }
 
-    fn config(&self, node: &str) -> Config {
+    pub fn config(&self, node: &str) -> Config {
         let setting =
             |name: &str, value: &str| format!("modparam(\"sipwarden\", \"{name}\", \"{value}\")\n");
         let mut config = config(&self.db.url(), self.callee.address)
@@ -79,7 +79,7 @@ impl Stage {
         config
     }
 
-    fn start(&self, node: &str) -> Kamailio {
+    pub fn start(&self, node: &str) -> Kamailio {
         self.config(node).start()
     }
 

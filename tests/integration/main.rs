@@ -16,6 +16,7 @@ mod bans;
 mod calls;
 mod cluster;
 mod cluster_faults;
+mod cluster_news;
 mod countries;
 mod databases;
 mod databases_calls;

@@ -8,7 +8,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::control::Control;
+use super::herald::Herald;
 use super::link::Link;
+use super::news::News;
 use super::room::{Line, Room};
 use crate::clock;
 use crate::cluster::{Answer, Phase, Request};
@@ -19,7 +21,7 @@ use crate::policy::limit_of;
 use crate::snapshot::View;
 
 /// The longest sleep.
-const NAP: Duration = Duration::from_millis(100);
+const NAP: Duration = Duration::from_millis(50);
 /// Sleep before PUBLISHED is asked again.
 const SHORT: Duration = Duration::from_millis(10);
 /// Ms after which all claims are told again.
@@ -37,6 +39,8 @@ struct Broker {
     /// The session that the link is for.
     epoch: u64,
     control: Option<JoinHandle<()>>,
+    herald: Option<JoinHandle<()>>,
+    news: News,
     /// Generation of the tables whose limits are known.
     generation: u64,
     /// When all claims are told again.
@@ -84,13 +88,16 @@ impl Broker {
         let room = Room::new(state, state.desk.as_ref()?, state.settings.cluster.as_ref()?);
         let again = clock::boottime() + AGAIN;
         let room = Arc::new(room);
-        Some(Broker { room, link: None, epoch: 0, control: None, generation: 0, again })
+        let news = News::default();
+        let (control, herald) = (None, None);
+        Some(Broker { room, link: None, epoch: 0, control, herald, news, generation: 0, again })
     }
 
     fn serve(&mut self) {
         let seen = self.room.desk.bell.rings();
-        self.keep_control();
+        self.keep_threads();
         self.say();
+        self.news.turn(&self.room);
         self.revise();
         match self.next() {
             Ok(Some(request)) => self.ask(&request),
@@ -99,13 +106,18 @@ impl Broker {
         }
     }
 
-    fn keep_control(&mut self) {
-        if self.control.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return;
+    fn keep_threads(&mut self) {
+        let runs =
+            |thread: &Option<JoinHandle<()>>| thread.as_ref().is_some_and(|t| !t.is_finished());
+        let new = |name: &str| Builder::new().name(name.into()).stack_size(STACK);
+        if !runs(&self.control) {
+            let control = Control::new(Arc::clone(&self.room));
+            self.control = new("sipwarden beats").spawn(move || control.run()).ok();
         }
-        let control = Control::new(Arc::clone(&self.room));
-        let thread = Builder::new().name("sipwarden beats".into()).stack_size(STACK);
-        self.control = thread.spawn(move || control.run()).ok();
+        if !runs(&self.herald) {
+            let herald = Herald::new(Arc::clone(&self.room));
+            self.herald = new("sipwarden news").spawn(move || herald.run()).ok();
+        }
     }
 
     fn say(&self) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::{Client, Connection, RedisError, Value, cmd};
 
 use crate::cluster::{self, Key, Reply, Request, SCRIPT, Times, decode, encode};
+use crate::notices::{self, Heard, Notice, Seal};
 
 /// How long it may take to connect.
 const CONNECTING: Duration = Duration::from_millis(500);
@@ -33,13 +34,17 @@ pub struct Role {
 impl Link {
     /// Connects, and makes the script known.
     pub fn open(url: &str, key: &str) -> Result<Self, String> {
+        Self::open_with(url, key, SCRIPT)
+    }
+
+    fn open_with(url: &str, key: &str, script: &str) -> Result<Self, String> {
         let client = Client::open(url).map_err(told)?;
         let connection = client.get_connection_with_timeout(CONNECTING).map_err(told)?;
         connection.set_read_timeout(Some(DEAD)).map_err(told)?;
         connection.set_write_timeout(Some(DEAD)).map_err(told)?;
         let mut link =
             Link { connection, script: String::new(), key: key.to_owned(), server: String::new() };
-        let load = cmd("SCRIPT").arg("LOAD").arg(SCRIPT).to_owned();
+        let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
         link.script = load.query(&mut link.connection).map_err(told)?;
         let role = link.role()?;
         if !role.is_primary {
@@ -95,6 +100,40 @@ impl Link {
         let asked = cmd("CONFIG").arg("GET").arg("maxmemory-policy").to_owned();
         let pair: Vec<String> = asked.query(&mut self.connection).ok()?;
         pair.into_iter().nth(1).filter(|policy| policy != "noeviction")
+    }
+}
+
+/// A connection for notices.
+pub struct NoticesLink {
+    link: Link,
+    keys: [String; 4],
+}
+
+impl NoticesLink {
+    /// Connects, and makes the script known. `key` is that of the members.
+    pub fn open(url: &str, key: &str) -> Result<Self, String> {
+        let prefix = key.strip_suffix('m').unwrap_or(key);
+        let keys = ["v", "vs", "ve", "vn"].map(|name| format!("{prefix}{name}"));
+        Ok(NoticesLink { link: Link::open_with(url, key, notices::SCRIPT)?, keys })
+    }
+
+    /// Tells notices, and hears those after change number `from`.
+    pub fn exchange(
+        &mut self,
+        id: &str,
+        from: u64,
+        told: &[Notice],
+        seal: Seal,
+    ) -> Result<Heard, String> {
+        let mut command = cmd("EVALSHA");
+        command.arg(&self.link.script).arg(self.keys.len()).arg(&self.keys);
+        command.arg(notices::arguments(id, from, told, seal));
+        let answer = command.query(&mut self.link.connection).map_err(self::told)?;
+        let (id, change, reached, now, left, told): (String, String, String, String, u64, _) =
+            answer;
+        let left = left.to_string();
+        notices::heard([&id, &change, &reached, &now, &left], told)
+            .ok_or_else(|| "it answers what the script never says".to_owned())
     }
 }
 

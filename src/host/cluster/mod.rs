@@ -1,7 +1,12 @@
 //! The broker: the one process of a node that talks to the server of shared limits.
 #![forbid(unsafe_code)]
 
+mod apply;
 pub mod broker;
 mod control;
+mod herald;
+mod kind;
 pub mod link;
+mod news;
+mod post;
 mod room;

@@ -2,6 +2,7 @@
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::post::PostBox;
 use crate::clock;
 use crate::cluster::{Answer, Event, Node, Outcome, Pace, Phase, Reply};
 use crate::desk::Desk;
@@ -23,6 +24,8 @@ pub struct Room {
     inner: Mutex<Inner>,
     /// Wakes the thread of beats.
     pub news: Condvar,
+    /// What is told to other nodes, and heard of them.
+    pub post: PostBox,
 }
 
 /// Under the lock of both threads, which is never held around a request.
@@ -47,7 +50,8 @@ impl Room {
         desk: &'static Desk,
         settings: &'static ClusterSettings,
     ) -> Self {
-        Room { state, desk, settings, inner: Mutex::default(), news: Condvar::new() }
+        let post = PostBox::default();
+        Room { state, desk, settings, inner: Mutex::default(), news: Condvar::new(), post }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -190,7 +190,8 @@ fn parse_hex(text: &str) -> Option<[u8; 16]> {
     Some(number.to_be_bytes())
 }
 
-fn escaped(bytes: &[u8]) -> String {
+/// Bytes as one word of text.
+pub fn escaped(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"@._-+".contains(byte) {
             text.push(char::from(*byte));
@@ -201,7 +202,8 @@ fn escaped(bytes: &[u8]) -> String {
     })
 }
 
-fn unescaped(text: &str) -> Option<Vec<u8>> {
+/// The reverse of [`escaped`].
+pub fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {

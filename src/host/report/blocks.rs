@@ -2,7 +2,7 @@
 
 use super::complaint::{ComplaintKind, complain};
 use super::events;
-use crate::address::Address;
+use crate::address::{Address, Prefix};
 use crate::clock;
 use crate::feeds::BROADEST;
 use crate::flood::{Block, Ended, FloodCheck, FloodOutcome, Rules};
@@ -169,6 +169,28 @@ pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
         state.settings.classes.name(class),
         block.seen
     ));
+}
+
+/// Lifts the blocks in a prefix, or all, and forgets the evidence: an operator said so. How
+/// many were lifted.
+pub fn lift(state: &State, prefix: Option<Prefix>) -> u64 {
+    let mut lifted = 0;
+    state.flood.forget(prefix, |ended| match &ended {
+        Ended::Block(block) => {
+            lifted += 1;
+            counters::count_own(Own::FloodBlocksEnded);
+            events::block_ended(state, block);
+            log::warning(format_args!(
+                "block of {} ends: an operator said so; {} requests were refused",
+                block.prefix.name(),
+                block.seen
+            ));
+        }
+        Ended::Throttling(..) => report_end(state, &ended),
+    });
+    state.streams.forget(prefix, |_| {});
+    state.spraying.forget(prefix);
+    lifted
 }
 
 /// Reports the end of a block or of throttling.

@@ -5,6 +5,7 @@ use super::page::Page;
 use crate::address::Address;
 use crate::auth::{Aor, AuthOutcome, Ban};
 use crate::clock::{self, Moment};
+use crate::desk::{Lift, Lifted};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
@@ -217,6 +218,8 @@ pub fn unban(call: &Call, state: &State) -> Result<(), Fault> {
             report_lift(state, &ban);
         });
     }
+    let of = (aor != b"all").then(|| aor.clone());
+    state.tell_lift(&Lift { what: Lifted::Bans, within: sources, of });
     let reply = call.reply();
     reply.text(c"aor", Printable::full(&aor));
     reply.int(c"lifted", lifted);

@@ -6,11 +6,12 @@ use super::page::Page;
 use super::{bans, proofs, spraying};
 use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
-use crate::flood::{Block, Ended, Rules, Seen};
+use crate::desk::{Lift, Lifted};
+use crate::flood::{Block, Rules, Seen};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
-use crate::host::report::blocks::{MIN_BLOCK_PREFIX, monitor_note, report_end};
+use crate::host::report::blocks::{MIN_BLOCK_PREFIX, lift, monitor_note, report_end};
 use crate::host::report::events;
 use crate::host::state::rules::{flood_class, with_rules};
 use crate::host::state::{State, with_snapshot};
@@ -344,22 +345,8 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
         text => Some(prefix_of(text, state)?),
     };
     call.no_more()?;
-    let mut lifted = 0;
-    state.flood.forget(prefix, |ended| match &ended {
-        Ended::Block(block) => {
-            lifted += 1;
-            counters::count_own(Own::FloodBlocksEnded);
-            events::block_ended(state, block);
-            log::warning(format_args!(
-                "block of {} ends: an operator said so; {} requests were refused",
-                block.prefix.name(),
-                block.seen
-            ));
-        }
-        Ended::Throttling(..) => report_end(state, &ended),
-    });
-    state.streams.forget(prefix, |_| {});
-    state.spraying.forget(prefix);
+    let lifted = lift(state, prefix);
+    state.tell_lift(&Lift { what: Lifted::Blocks, within: prefix, of: None });
     let reply = call.reply();
     reply.int(c"lifted", lifted);
     if let Some(prefix) = prefix {

@@ -87,7 +87,7 @@ fn scope(
         node.int(c"calls_here", here.of(*direction));
         let nodes = node.array(c"nodes");
         for (name, slots) in claims {
-            nodes.item(&format_args!("{name}: {slots}"));
+            nodes.item(format_args!("{name}: {slots}"));
         }
     }
     Ok(())

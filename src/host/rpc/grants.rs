@@ -3,6 +3,7 @@
 use super::arguments::{no_snapshot, prefix_of, tell_if_unknown, unknown};
 use super::page::Page;
 use crate::clock::{self, Moment};
+use crate::desk::{Lift, Lifted};
 use crate::grants::{Grant, GrantedBy, MAX_NOTE};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::report::grants::{give, report_revoked, too_broad};
@@ -131,6 +132,8 @@ pub fn disallow(call: &Call, state: &State) -> Result<(), Fault> {
         ended += 1;
         report_revoked(state, &grant);
     });
+    let of = Some(company.clone());
+    state.tell_lift(&Lift { what: Lifted::Grants, within, of });
     let reply = call.reply();
     reply.text(c"company", Printable::full(&company));
     reply.int(c"ended", ended);

@@ -277,7 +277,7 @@ impl CallAsked<'_> {
         };
         match counted {
             Ok((decision, news)) => Ok(Judged { dialog, decision, news }),
-            Err(later) => Err(Unjudged::Waits(dialog, Box::new(later))),
+            Err(later) => Err(Unjudged::Waits(dialog, later)),
         }
     }
 
@@ -306,7 +306,7 @@ impl CallAsked<'_> {
         company: &CompanyView<'_>,
         dialog: &DialogRef,
         wanted: &[Wanted<'_>],
-    ) -> Result<(Decision, News), Later> {
+    ) -> Result<(Decision, News), Box<Later>> {
         let taken = begin(self.call, dialog, wanted, self.flags, self.enforcement())?;
         Ok(self.tell(view, company, wanted, &taken))
     }

@@ -49,7 +49,7 @@ pub(super) fn take(
     enforcement: Enforcement,
 ) -> Taken {
     begin(call, dialog, wanted, flags, enforcement)
-        .unwrap_or_else(|later| wait_for(call, dialog, flags, later).0)
+        .unwrap_or_else(|later| wait_for(call, dialog, flags, *later).0)
 }
 
 /// The same for a call that need not wait.
@@ -62,7 +62,7 @@ pub(super) fn begin(
     wanted: &[Wanted<'_>],
     flags: CallFlags,
     enforcement: Enforcement,
-) -> Result<Taken, Later> {
+) -> Result<Taken, Box<Later>> {
     let Some(state) = state::get() else { return Ok(Taken::nothing(Outcome::Full)) };
     let call = named(state, call, dialog, flags);
     let taken = match &state.desk {

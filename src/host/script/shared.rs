@@ -52,14 +52,15 @@ pub fn begin(
     call: &Call<'_>,
     wanted: &[Wanted<'_>],
     enforcement: Enforcement,
-) -> Result<Taken, Later> {
+) -> Result<Taken, Box<Later>> {
     let trusted = desk.standing.trust().admits(clock::boottime());
     let mut waiting = Waiting::new(trusted);
     let taken = state.ledger.take_shared(call, wanted, enforcement, &mut waiting);
     if taken.outcome != Outcome::Ask {
         return Ok(taken);
     }
-    Err(Later { scopes: wanted.iter().map(Owned::new).collect(), waiting, enforcement, trusted })
+    let scopes = wanted.iter().map(Owned::new).collect();
+    Err(Box::new(Later { scopes, waiting, enforcement, trusted }))
 }
 
 impl Later {

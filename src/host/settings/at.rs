@@ -73,11 +73,14 @@ pub const CLUSTER_SIZE: usize = CLUSTER_POLICY_USER + 1;
 pub const CLUSTER_REPLICAS: usize = CLUSTER_SIZE + 1;
 pub const CLUSTER_TRUST: usize = CLUSTER_REPLICAS + 1;
 pub const CLUSTER_DEAD: usize = CLUSTER_TRUST + 1;
-pub const COUNT: usize = CLUSTER_DEAD + 1;
+pub const CLUSTER_BLOCKS: usize = CLUSTER_DEAD + 1;
+pub const CLUSTER_BANS: usize = CLUSTER_BLOCKS + 1;
+pub const CLUSTER_GRANTS: usize = CLUSTER_BANS + 1;
+pub const COUNT: usize = CLUSTER_GRANTS + 1;
 
 /// Whether a setting is one of shared limits.
 pub const fn is_cluster(index: usize) -> bool {
-    index >= CLUSTER_URL && index <= CLUSTER_DEAD
+    index >= CLUSTER_URL && index <= CLUSTER_GRANTS
 }
 
 /// Whether a setting is one of brute force protection.

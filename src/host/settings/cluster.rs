@@ -4,6 +4,7 @@ use super::at;
 use super::values::Values;
 use crate::cluster::{Keys, Setup, Share, Times};
 use crate::desk::Policies;
+use crate::notices::Seal;
 use crate::system::host_name;
 
 /// Shortest secret in bytes.
@@ -19,6 +20,8 @@ pub struct ClusterSettings {
     /// The key of the members at the server.
     pub key: String,
     pub keys: Keys,
+    /// Proves that a notice is one of the cluster.
+    pub seal: Seal,
     /// The node.
     pub setup: Setup,
 }
@@ -75,7 +78,8 @@ impl ClusterSettings {
         getrandom::fill(&mut instance).map_err(|error| format!("no random numbers: {error}"))?;
         let instance = u128::from_ne_bytes(instance);
         let setup = Setup { instance, name: node, fingerprint, times };
-        Ok(Some(ClusterSettings { url, key: format!("sw:{{{name}}}:m"), keys, setup }))
+        let (key, seal) = (format!("sw:{{{name}}}:m"), Seal(keys.seal()));
+        Ok(Some(ClusterSettings { url, key, keys, seal, setup }))
     }
 }
 

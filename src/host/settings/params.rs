@@ -396,6 +396,21 @@ pub const PARAMS: [Param; at::COUNT] = [
         int(10, 5, 600),
         c"Seconds of silence after which other nodes may use a node's slots: more than twice `cluster_trust`. The same on all nodes.",
     ),
+    runtime(
+        c"cluster_blocks",
+        int(1, 0, 1),
+        c"1: blocks of sources begin and are lifted on all nodes, each judged by the node's own tables and classes. 0: this node neither tells nor takes them.",
+    ),
+    runtime(
+        c"cluster_bans",
+        int(1, 0, 1),
+        c"The same for bans of AoRs.",
+    ),
+    runtime(
+        c"cluster_grants",
+        int(1, 0, 1),
+        c"The same for grants, within the node's own `grant_longest`, `grant_prefix` and `grant_ipv6_prefix`.",
+    ),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicU64;
 use once_cell::sync::OnceCell;
 
 use crate::auth::{self, AuthTable};
-use crate::desk::Desk;
+use crate::desk::{Desk, Lift};
 use crate::events::{Journal, Recent};
 use crate::firewall::Status;
 use crate::flood::{Budgets, FloodSettings, FloodTable, SharedRules};
@@ -101,6 +101,15 @@ impl State {
     ) -> Result<Self, String> {
         let plan = Plan::new(&settings);
         Self::map(settings, values, flood, seed, auth_seed).map_err(|error| plan.explain(&error))
+    }
+
+    /// Tells other nodes what an operator has lifted here.
+    pub fn tell_lift(&self, lift: &Lift) {
+        if let Some(desk) = &self.desk {
+            if desk.lifts.put(lift) {
+                desk.bell.ring();
+            }
+        }
     }
 
     fn map(

@@ -272,13 +272,15 @@ impl Kamailio {
 
     /// Pid of a worker that receives SIP over UDP.
     pub fn worker_pid(&self) -> u32 {
+        self.process("udp receiver")
+    }
+
+    /// Pid of the first process with these words in its description.
+    pub fn process(&self, words: &str) -> u32 {
         let list = self.rpc("core.psx", json!([]));
-        let worker = list
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|p| p["DSC"].as_str().is_some_and(|d| d.contains("udp receiver")));
-        worker.unwrap_or_else(|| panic!("no worker in {list}"))["PID"].as_u64().unwrap() as u32
+        let mut all = list.as_array().unwrap().iter();
+        let process = all.find(|p| p["DSC"].as_str().is_some_and(|d| d.contains(words)));
+        process.unwrap_or_else(|| panic!("no {words} in {list}"))["PID"].as_u64().unwrap() as u32
     }
 
     /// Whether the main process still runs.

@@ -68,7 +68,8 @@ impl Redis {
 
     /// Starts it again, empty.
     pub fn restart(&self) {
-        self.child.replace(spawn(&self.folder, self.port));
+        // The one before has ended.
+        let _ = self.child.replace(spawn(&self.folder, self.port)).wait();
         self.wait();
     }
 }

@@ -1,0 +1,121 @@
+//! Blocks, bans and grants of other nodes, judged by this one's tables and rules.
+
+use super::kind::Kind;
+use crate::address::Prefix;
+use crate::clock::{Moment, seconds_left};
+use crate::grants::Grant;
+use crate::host::contract::counters::{self, Own};
+use crate::host::contract::log;
+use crate::host::process::blocklist::{parse_ban, parse_block, parse_grant, unescaped};
+use crate::host::report::{bans, blocks, events, grants};
+use crate::host::settings::at;
+use crate::host::state::State;
+use crate::host::state::rules::{class_of, flood_class, with_auth_rules, with_rules};
+use crate::limiter::Reason;
+use crate::notices::Notice;
+
+/// Whether the table has it now, or has it no more. `until`: the end of the one that it had.
+pub fn apply(state: &State, now: Moment, kind: Kind, notice: &Notice, until: Option<u64>) -> bool {
+    let Some(line) = &notice.line else { return lift(state, &notice.name) };
+    match kind {
+        Kind::Block => block(state, now, line.as_bytes(), until),
+        Kind::Ban => ban(state, now, line.as_bytes(), until),
+        Kind::Grant => grant(state, now, line.as_bytes()),
+    }
+    .is_some()
+}
+
+fn block(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<()> {
+    let mut block = parse_block(&state.settings, now, line)?;
+    block.seen = 0;
+    let manual = block.reason == Reason::Manual;
+    let is_longer = until.is_none_or(|until| until < block.until);
+    if block.until <= now.monotonic || !(manual || is_longer) {
+        return None;
+    }
+    with_rules(state, |rules| {
+        let (class, _) = flood_class(state, rules, block.prefix.first());
+        if !manual && (class.is_none() || rules.class(class).block == 0) {
+            return None;
+        }
+        block.class = class;
+        let over = state.flood.block(&block, rules, now.monotonic).ok()?;
+        if let Some(over) = &over {
+            blocks::report_end(state, over);
+        }
+        counters::count_own(Own::FloodBlocksStarted);
+        events::block_started(state, &block);
+        log::warning(format_args!(
+            "block of {} starts: another proxy has blocked it ({}); {} s{}",
+            block.prefix.name(),
+            block.reason.name(),
+            seconds_left(block.until, now.monotonic),
+            blocks::monitor_note(rules)
+        ));
+        Some(())
+    })
+}
+
+fn ban(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<()> {
+    let mut ban = parse_ban(state, now, line)?;
+    ban.seen = 0;
+    let manual = ban.reason == Reason::Manual;
+    let is_longer = until.is_none_or(|until| until < ban.until);
+    if ban.until <= now.monotonic || !(manual || is_longer) {
+        return None;
+    }
+    with_auth_rules(state, |rules| {
+        let class = class_of(ban.source.first(), rules.company_sources());
+        if !manual && class.is_none() {
+            return None;
+        }
+        ban.class = class;
+        let before = state.auth.ban(&ban, rules, now.monotonic).ok()?;
+        if let Some(before) = &before {
+            bans::report_end(state, before);
+        }
+        counters::count_own(Own::AuthBansStarted);
+        events::ban_started(state, &ban, None);
+        log::warning(format_args!(
+            "ban of {} from {} starts: another proxy has banned it ({}); {} s",
+            bans::shown(&ban),
+            ban.source.name(),
+            ban.reason.name(),
+            seconds_left(ban.until, now.monotonic),
+        ));
+        Some(())
+    })
+}
+
+fn grant(state: &State, now: Moment, line: &[u8]) -> Option<()> {
+    let grant = parse_grant(now, line)?;
+    let longest = u64::try_from(state.values.int(at::GRANT_LONGEST)).unwrap_or(0) * 1000;
+    let until = grant.until.min(now.monotonic.saturating_add(longest));
+    if until <= now.monotonic || grants::too_broad(state, grant.source).is_some() {
+        return None;
+    }
+    let given = grants::give(state, &Grant { until, used: 0, ..grant });
+    if given.is_err() {
+        log::error(format_args!("a grant of another proxy is not kept: all of them are in use"));
+    }
+    given.ok().map(drop)
+}
+
+fn lift(state: &State, name: &str) -> bool {
+    let Some((kind, rest)) = Kind::of(name) else { return false };
+    let (source, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (Ok(source), Some(text)) = (Prefix::parse(source, None), unescaped(text)) else {
+        return false;
+    };
+    match kind {
+        Kind::Block => drop(blocks::lift(state, Some(source))),
+        Kind::Ban => {
+            let hash = state.auth.aor_hash(&text);
+            state.auth.forget(Some(hash), Some(source), |ban| bans::report_lift(state, &ban));
+        }
+        Kind::Grant => state.grants.revoke(&text, Some(source), |grant| {
+            grants::report_revoked(state, &grant);
+        }),
+    }
+    true
+}

@@ -1,0 +1,108 @@
+//! The thread that brings notices to the server, and those of others here. It calls nothing
+//! of the host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::link::NoticesLink;
+use super::room::{Line, Room};
+use crate::clock;
+use crate::cluster::Phase;
+use crate::notices::Notice;
+
+/// From one look at the server to the next.
+const EVERY: Duration = Duration::from_millis(50);
+/// Sleep after an error.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Notices that are told at a time.
+const PORTION: usize = 200;
+
+pub struct Herald {
+    room: Arc<Room>,
+    link: Option<NoticesLink>,
+    /// The server's memory, and the session's incarnation.
+    memory: (String, u64),
+    /// The last change that was read.
+    read: u64,
+    /// That the server has no room was told.
+    warned: bool,
+}
+
+impl Herald {
+    pub fn new(room: Arc<Room>) -> Self {
+        Herald { room, link: None, memory: (String::new(), 0), read: 0, warned: false }
+    }
+
+    /// Runs until the process ends.
+    pub fn run(mut self) {
+        loop {
+            let session = self.room.lock().node.session().clone();
+            if session.phase() != Phase::Member {
+                self.link = None;
+                std::thread::sleep(EVERY);
+                continue;
+            }
+            match self.turn(session.named().incarnation) {
+                Ok(true) => {}
+                Ok(false) => self.room.post.wait(EVERY),
+                Err(_) => {
+                    // The session's own connections tell what is wrong with the server.
+                    self.link = None;
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// True: there is more to do at once.
+    fn turn(&mut self, incarnation: u64) -> Result<bool, String> {
+        let settings = self.room.settings;
+        let link = match &mut self.link {
+            Some(link) => link,
+            none => none.insert(NoticesLink::open(&settings.url, &settings.key)?),
+        };
+        let told: Vec<Notice> = {
+            let mut post = self.room.post.lock();
+            let count = post.out.len().min(PORTION);
+            post.out.drain(..count).collect()
+        };
+        let fresh = format!("{:016x}", getrandom::u64().unwrap_or(incarnation));
+        let heard = match link.exchange(&fresh, self.read, &told, settings.seal) {
+            Ok(heard) => heard,
+            Err(why) => {
+                // They are told on the next connection.
+                let mut post = self.room.post.lock();
+                post.out.splice(..0, told);
+                return Err(why);
+            }
+        };
+        let now = clock::monotonic();
+        let mut post = self.room.post.lock();
+        post.server = Some((heard.now, now));
+        if (&heard.id, incarnation) != (&self.memory.0, self.memory.1) || heard.change < self.read {
+            self.memory = (heard.id, incarnation);
+            self.read = 0;
+            (post.anew, post.caught_up) = (true, false);
+            return Ok(true);
+        }
+        self.read = heard.reached;
+        let more = heard.has_more();
+        let news = !heard.told.is_empty();
+        post.caught_up |= !more;
+        post.heard.extend(heard.told);
+        let more = more || !post.out.is_empty();
+        drop(post);
+        if heard.left > 0 && !self.warned {
+            self.warned = true;
+            self.room.lock().lines.push(Line::Warning(
+                "the cluster's server keeps as many blocks, bans and grants as it may: more are \
+                 not told to other nodes"
+                    .to_owned(),
+            ));
+        }
+        if news {
+            self.room.desk.bell.ring();
+        }
+        Ok(more)
+    }
+}

@@ -1,0 +1,191 @@
+//! What the broker's first thread tells of blocks, bans and grants, and makes of those of
+//! other nodes.
+
+use std::collections::HashMap;
+
+use super::apply::apply;
+use super::kind::Kind;
+use super::room::{Line, Room};
+use crate::address::Prefix;
+use crate::clock::{self, Moment};
+use crate::desk::{Lift, Lifted};
+use crate::host::process::blocklist::{self, escaped};
+use crate::host::state::State;
+use crate::host::state::rules::{is_monitored, with_auth_rules, with_rules};
+use crate::limiter::Reason;
+use crate::notices::{Book, Notice};
+
+/// Ms between two looks at the tables.
+const EVERY: u64 = 50;
+/// Looks take at most one part in so many of the time.
+const SHARE: u64 = 20;
+/// Ms between two rounds of forgetting.
+const FORGET: u64 = 1_000;
+
+/// Start and end by name.
+type Terms = HashMap<String, Option<(u64, u64)>>;
+
+/// One of them as a table has it.
+struct Found {
+    name: String,
+    since: u64,
+    until: u64,
+    line: String,
+}
+
+#[derive(Default)]
+pub struct News {
+    book: Book,
+    /// What the tables had at the last look: start and end by name. None: told by others since.
+    /// With the number of the table's last change then.
+    had: HashMap<Kind, (Terms, Option<u64>)>,
+    next_look: u64,
+    next_forget: u64,
+    warned: bool,
+}
+
+impl News {
+    pub fn turn(&mut self, room: &Room) {
+        let (heard, anew, server, caught_up) = {
+            let mut post = room.post.lock();
+            let heard = std::mem::take(&mut post.heard);
+            (heard, std::mem::take(&mut post.anew), post.server, post.caught_up)
+        };
+        let Some((server, then)) = server else { return };
+        let monotonic = clock::monotonic();
+        let now = Moment { monotonic, wall: server + monotonic.saturating_sub(then) };
+        let mut out = Vec::new();
+        for (name, text) in heard {
+            match Notice::read(&name, &text, room.settings.seal) {
+                Some(notice) if self.book.hear(&notice) => self.apply(room.state, now, &notice),
+                Some(_) => {}
+                None => self.warn(room),
+            }
+        }
+        if anew {
+            out.extend(self.book.all().cloned());
+        }
+        // What others have lifted must be known first.
+        if caught_up && monotonic >= self.next_look {
+            self.look(room.state, now, &mut out);
+            let took = clock::monotonic().saturating_sub(monotonic);
+            self.next_look = monotonic + EVERY.max(SHARE * took);
+        }
+        while let Some(lift) = room.desk.lifts.take() {
+            out.extend(self.book.lift(now.wall * 1000, |name| is_meant(&lift, name)));
+        }
+        if monotonic >= self.next_forget {
+            self.next_forget = monotonic + FORGET;
+            self.book.forget(now.wall);
+        }
+        if !out.is_empty() {
+            room.post.lock().out.extend(out);
+            room.post.wake();
+        }
+    }
+
+    fn apply(&mut self, state: &State, now: Moment, notice: &Notice) {
+        let Some((kind, _)) = Kind::of(&notice.name) else { return };
+        let had = &mut self.had.entry(kind).or_default().0;
+        let before = had.get(&notice.name).copied().flatten();
+        if kind.is_shared(state) && apply(state, now, kind, notice, before.map(|(_, until)| until))
+        {
+            match notice.line {
+                Some(_) => had.insert(notice.name.clone(), None),
+                None => had.remove(&notice.name),
+            };
+        }
+    }
+
+    /// Tells what is new in the tables.
+    fn look(&mut self, state: &State, now: Moment, out: &mut Vec<Notice>) {
+        for kind in Kind::ALL {
+            let changes = kind.changes(state);
+            let (had, seen) = self.had.entry(kind).or_default();
+            if *seen == Some(changes) || !kind.is_shared(state) {
+                continue;
+            }
+            *seen = Some(changes);
+            let mut has = HashMap::with_capacity(had.len());
+            for Found { name, since, until, line } in find(state, now, kind) {
+                let term = (since, until);
+                let before = had.get(&name).copied();
+                has.insert(name.clone(), Some(term));
+                if before.is_some_and(|before| before.is_none_or(|before| before == term)) {
+                    continue;
+                }
+                // One that was lifted, or has begun, before this one began.
+                let known = self.book.get(&name).map_or(0, |known| known.version);
+                let began = now.date(since) * 1000;
+                let began = if before.is_some() { began.max(known + 1) } else { began };
+                out.push(self.book.begin(name, began, now.date(until), line));
+            }
+            *had = has;
+        }
+    }
+
+    fn warn(&mut self, room: &Room) {
+        if !std::mem::replace(&mut self.warned, true) {
+            room.lock().lines.push(Line::Error(
+                "somebody without the cluster's secret writes blocks, bans or grants to its \
+                 server: they are ignored"
+                    .to_owned(),
+            ));
+        }
+    }
+}
+
+/// What a table has.
+fn find(state: &State, now: Moment, kind: Kind) -> Vec<Found> {
+    let mut all = Vec::new();
+    let mut add = |name: String, since, until, line: String| {
+        let line = line.trim_end().to_owned();
+        all.push(Found { name: format!("{} {name}", kind.word()), since, until, line });
+    };
+    match kind {
+        Kind::Block => {
+            // In monitor mode nobody is refused here, so nobody shall be there.
+            let watched = with_rules(state, |rules| rules.monitor != 0);
+            state.flood.blocks(clock::monotonic, |block| {
+                if block.reason == Reason::Manual || !watched {
+                    let line = blocklist::block_line(&state.settings, now, &block);
+                    add(block.prefix.to_string(), block.since, block.until, line);
+                }
+            });
+        }
+        Kind::Ban => {
+            let watched = with_auth_rules(state, |rules| is_monitored(state, rules));
+            state.auth.bans(clock::monotonic, |ban| {
+                // The hash of a long AoR is this node's own.
+                if !ban.aor.is_cut() && (ban.reason == Reason::Manual || !watched) {
+                    let line = blocklist::ban_line(&state.settings, now, &ban);
+                    let name = format!("{} {}", ban.source, escaped(ban.aor.bytes()));
+                    add(name, ban.since, ban.until, line);
+                }
+            });
+        }
+        Kind::Grant => {
+            for grant in state.grants.all(None, now.monotonic) {
+                let line = blocklist::grant_line(now, &grant);
+                let name = format!("{} {}", grant.source, escaped(&grant.company));
+                add(name, grant.since, grant.until, line);
+            }
+        }
+    }
+    all
+}
+
+/// Whether an operator who has lifted this has meant what is named so.
+fn is_meant(lift: &Lift, name: &str) -> bool {
+    let Some((kind, rest)) = Kind::of(name) else { return false };
+    let of = match kind {
+        Kind::Block => Lifted::Blocks,
+        Kind::Ban => Lifted::Bans,
+        Kind::Grant => Lifted::Grants,
+    };
+    let (source, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    let Ok(source) = Prefix::parse(source, None) else { return false };
+    lift.what == of
+        && lift.within.is_none_or(|within| within.contains(source))
+        && lift.of.as_ref().is_none_or(|of| escaped(of) == text)
+}

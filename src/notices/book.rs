@@ -1,0 +1,95 @@
+//! All notices that a node knows.
+
+use std::collections::HashMap;
+
+use super::notice::Notice;
+
+/// The newest notice of each name, its own ones too.
+#[derive(Default)]
+pub struct Book(HashMap<String, Notice>);
+
+impl Book {
+    /// Keeps a notice if none as new is known of its name. Whether it is kept.
+    pub fn hear(&mut self, notice: &Notice) -> bool {
+        match self.0.get(&notice.name) {
+            Some(known) if known.version >= notice.version => false,
+            _ => {
+                self.0.insert(notice.name.clone(), notice.clone());
+                true
+            }
+        }
+    }
+
+    /// Something has begun here. `began` is its version, unless an older one is known that had
+    /// come before it began.
+    pub fn begin(&mut self, name: String, began: u64, until: u64, line: String) -> Notice {
+        let notice = Notice { name, version: began, until, line: Some(line) };
+        self.hear(&notice);
+        notice
+    }
+
+    /// Lifts what is meant of all that has begun: the notices of it.
+    pub fn lift(&mut self, now: u64, is_meant: impl Fn(&str) -> bool) -> Vec<Notice> {
+        let meant =
+            self.0.values_mut().filter(|known| known.line.is_some() && is_meant(&known.name));
+        meant
+            .map(|known| {
+                known.version = now.max(known.version.saturating_add(1));
+                known.line = None;
+                known.clone()
+            })
+            .collect()
+    }
+
+    /// The notice of a name.
+    pub fn get(&self, name: &str) -> Option<&Notice> {
+        self.0.get(name)
+    }
+
+    /// All, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Notice> {
+        self.0.values()
+    }
+
+    /// Forgets those that are void at `now`, in ms.
+    pub fn forget(&mut self, now: u64) {
+        self.0.retain(|_, known| known.until > now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(version: u64, line: Option<&str>) -> Notice {
+        Notice { name: "n".into(), version, until: 100, line: line.map(str::to_owned) }
+    }
+
+    #[test]
+    fn the_newest_one_holds_in_whatever_order_they_come() {
+        let (begun, lifted) = (notice(5, Some("a")), notice(6, None));
+        for order in [[&begun, &lifted], [&lifted, &begun]] {
+            let mut book = Book::default();
+            for notice in order {
+                book.hear(notice);
+            }
+            assert_eq!(book.get("n"), Some(&lifted));
+            assert!(!book.hear(&lifted), "nothing new");
+        }
+    }
+
+    #[test]
+    fn what_is_lifted_is_newer_than_what_began() {
+        let mut book = Book::default();
+        let begun = book.begin("n".into(), 50, 100, "a".into());
+        // By a clock that is behind.
+        let lifted = book.lift(7, |name| name == "n");
+        assert!(lifted[0].version > begun.version && lifted[0].line.is_none());
+        assert_eq!(book.lift(70, |_| true), [], "it is lifted already");
+        assert!(!book.hear(&begun));
+        book.forget(99);
+        assert_eq!(book.all().count(), 1);
+        book.forget(100);
+        assert_eq!(book.all().count(), 0);
+    }
+}

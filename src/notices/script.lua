@@ -1,0 +1,48 @@
+#!lua
+-- Keeps the newest notice of each name, and tells those that are new.
+-- KEYS: hash of notices; the same by the number of their change; by their end; hash of numbers.
+-- ARGV: identity if there is none yet, number from which on to read, most notices kept,
+-- most that are read at a time; then for each notice told: name, version, end in ms, text.
+local notices, changes, ends, numbers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+if redis.call('HEXISTS', numbers, 'id') == 0 then
+  redis.call('HSET', numbers, 'id', ARGV[1])
+end
+local function text(n) return string.format('%.0f', n) end
+
+for _, name in ipairs(redis.call('ZRANGE', ends, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, 100)) do
+  redis.call('HDEL', notices, name)
+  redis.call('ZREM', changes, name)
+  redis.call('ZREM', ends, name)
+end
+
+local left = 0
+for i = 5, #ARGV - 3, 4 do
+  local name, version, until_, what = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
+  local known = redis.call('HGET', notices, name)
+  if until_ <= now then
+    -- It is over already.
+  elseif known and tonumber(string.match(known, '^%d+')) >= version then
+    -- What is known is as new.
+  elseif not known and redis.call('HLEN', notices) >= tonumber(ARGV[3]) then
+    left = left + 1
+  else
+    local change = redis.call('HINCRBY', numbers, 'change', 1)
+    redis.call('HSET', notices, name, what)
+    redis.call('ZADD', changes, change, name)
+    redis.call('ZADD', ends, text(until_), name)
+  end
+end
+
+local new = redis.call('ZRANGE', changes, '(' .. ARGV[2], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[4],
+  'WITHSCORES')
+local told, reached = {}, ARGV[2]
+for i = 1, #new, 2 do
+  told[#told + 1] = new[i]
+  told[#told + 1] = redis.call('HGET', notices, new[i])
+  reached = new[i + 1]
+end
+local change = redis.call('HGET', numbers, 'change') or '0'
+return {redis.call('HGET', numbers, 'id'), change, reached, text(now), left, told}

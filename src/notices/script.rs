@@ -1,0 +1,65 @@
+//! The server's script for notices, its arguments, and its answer.
+
+use super::notice::{Notice, Seal};
+
+/// The script. It has four keys.
+pub const SCRIPT: &str = include_str!("script.lua");
+
+/// Notices that the server keeps; so many nobody has but under attack.
+const MOST: u32 = 50_000;
+/// Notices of one answer.
+const PORTION: u32 = 500;
+
+/// What the server has answered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Its memory; another one begins empty.
+    pub id: String,
+    /// Number of its last change.
+    pub change: u64,
+    /// That of the last notice in this answer.
+    pub reached: u64,
+    /// Its clock, in ms.
+    pub now: u64,
+    /// Notices that it has no room for.
+    pub left: u64,
+    /// Names and texts.
+    pub told: Vec<(String, String)>,
+}
+
+impl Heard {
+    /// Whether there is more to read.
+    pub fn has_more(&self) -> bool {
+        self.told.len() >= PORTION as usize
+    }
+}
+
+/// The script's arguments: `id` for a memory without one, `from` the last change that was read.
+pub fn arguments(id: &str, from: u64, told: &[Notice], seal: Seal) -> Vec<String> {
+    let mut all = vec![id.to_owned(), from.to_string(), MOST.to_string(), PORTION.to_string()];
+    for notice in told {
+        let numbers = [notice.version, notice.until].map(|number| number.to_string());
+        all.push(notice.name.clone());
+        all.extend(numbers);
+        all.push(notice.write(seal));
+    }
+    all
+}
+
+/// The answer of the script: its texts, and those of the notices.
+pub fn heard(head: [&str; 5], told: Vec<String>) -> Option<Heard> {
+    let [id, change, reached, now, left] = head;
+    let mut texts = told.into_iter();
+    let mut pairs = Vec::new();
+    while let Some(name) = texts.next() {
+        pairs.push((name, texts.next()?));
+    }
+    Some(Heard {
+        id: id.to_owned(),
+        change: change.parse().ok()?,
+        reached: reached.parse().ok()?,
+        now: now.parse().ok()?,
+        left: left.parse().ok()?,
+        told: pairs,
+    })
+}

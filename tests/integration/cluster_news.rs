@@ -1,0 +1,191 @@
+//! Blocks, bans and grants of several proxies over one Redis.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::cluster::Stage;
+use crate::support::kamailio::Kamailio;
+use crate::support::redis::Redis;
+use crate::support::sip::Phone;
+use crate::support::{signal, wait_for};
+
+/// Ten times what a machine with nothing else to do needs.
+const SOON: Duration = Duration::from_secs(2);
+
+const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
+    INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);
+    INSERT INTO sipwarden_company_address VALUES ('c', '192.0.2.0', 24);";
+
+fn stage(proxies: usize) -> Stage {
+    Stage::new(proxies, TENANTS)
+}
+
+fn listed(proxy: &Kamailio, method: &str, list: &str, name: &str) -> Vec<String> {
+    let told = proxy.rpc(method, json!([]));
+    let all = told[list].as_array().unwrap().iter();
+    let mut all: Vec<_> = all.map(|one| one[name].as_str().unwrap().to_owned()).collect();
+    all.sort();
+    all
+}
+
+fn blocks(proxy: &Kamailio) -> Vec<String> {
+    listed(proxy, "sipwarden.blocks", "blocks", "source")
+}
+
+fn bans(proxy: &Kamailio) -> Vec<String> {
+    listed(proxy, "sipwarden.bans", "bans", "aor")
+}
+
+fn grants(proxy: &Kamailio) -> Vec<String> {
+    listed(proxy, "sipwarden.grants", "grants", "source")
+}
+
+type Listing = fn(&Kamailio) -> Vec<String>;
+
+/// Waits until a listing has just these everywhere, and how long that took.
+fn everywhere(stage: &Stage, listing: Listing, expected: &[&str]) -> Duration {
+    let began = Instant::now();
+    for proxy in &stage.proxies {
+        wait_for(&format!("{expected:?} on all proxies"), || {
+            (listing(proxy) == expected).then_some(())
+        });
+    }
+    began.elapsed()
+}
+
+fn allow(proxy: &Kamailio, source: &str, seconds: &str) -> Value {
+    proxy.rpc("sipwarden.allow", json!(["c", source, seconds, "hotel"]))
+}
+
+#[test]
+fn what_begins_or_is_lifted_on_one_is_so_on_all() {
+    let mut stage = stage(3);
+    let mut longest = Duration::ZERO;
+    for n in 0..5 {
+        let (here, there) = (&stage.proxies[n % 3], &stage.proxies[(n + 1) % 3]);
+        here.rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+        here.rpc("sipwarden.block", json!(["198.51.100.0/24", "600"]));
+        longest = longest.max(everywhere(&stage, blocks, &["198.51.100.0/24", "203.0.113.7"]));
+        here.rpc("sipwarden.ban", json!(["a b@c;d", "203.0.113.8", "600"]));
+        longest = longest.max(everywhere(&stage, bans, &["a b@c;d"]));
+        allow(here, "203.0.113.9", "600");
+        longest = longest.max(everywhere(&stage, grants, &["203.0.113.9"]));
+        let asked = there.rpc("sipwarden.check", json!(["c", "203.0.113.9"]));
+        assert_eq!(asked["reason"], "granted_temporarily", "{asked}");
+        // Lifted elsewhere.
+        there.rpc("sipwarden.unblock", json!(["203.0.113.0/24"]));
+        longest = longest.max(everywhere(&stage, blocks, &["198.51.100.0/24"]));
+        there.rpc("sipwarden.unblock", json!(["all"]));
+        longest = longest.max(everywhere(&stage, blocks, &[]));
+        there.rpc("sipwarden.unban", json!(["a b@c;d"]));
+        longest = longest.max(everywhere(&stage, bans, &[]));
+        there.rpc("sipwarden.disallow", json!(["c"]));
+        longest = longest.max(everywhere(&stage, grants, &[]));
+    }
+    println!("the longest way to all proxies took {} ms", longest.as_millis());
+    assert!(longest < SOON, "{longest:?}");
+
+    // One that comes late has them all, and one that comes back does not revive the lifted.
+    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+    allow(&stage.proxies[1], "203.0.113.9", "600");
+    allow(&stage.proxies[1], "203.0.113.10", "600");
+    everywhere(&stage, grants, &["203.0.113.10", "203.0.113.9"]);
+    let late = stage.start("node3");
+    stage.proxies.push(late);
+    stage.wait_for_members(4);
+    everywhere(&stage, blocks, &["203.0.113.7"]);
+    everywhere(&stage, grants, &["203.0.113.10", "203.0.113.9"]);
+    let log = stage.proxies[3].log();
+    assert!(log.contains("block of 203.0.113.7 starts: another proxy has blocked it"), "{log}");
+    // Its server is emptied: all is told again, what was lifted too.
+    stage.proxies[2].rpc("sipwarden.disallow", json!(["c", "203.0.113.9"]));
+    everywhere(&stage, grants, &["203.0.113.10"]);
+    stage.redis.cli(&["FLUSHALL"]);
+    wait_for("all to be told again", || (notices(&stage.redis) == 5).then_some(()));
+    everywhere(&stage, grants, &["203.0.113.10"]);
+}
+
+/// Notices at the server.
+fn notices(redis: &Redis) -> usize {
+    redis.cli(&["HLEN", "sw:{sipwarden}:v"]).parse().unwrap_or(0)
+}
+
+#[test]
+fn a_proxy_that_was_cut_off_does_not_revive_what_was_revoked() {
+    let stage = stage(2);
+    allow(&stage.proxies[0], "203.0.113.9", "600");
+    everywhere(&stage, grants, &["203.0.113.9"]);
+    let broker = stage.proxies[0].process("sipwarden broker") as i32;
+    signal(broker, libc::SIGSTOP);
+    stage.proxies[1].rpc("sipwarden.disallow", json!(["c"]));
+    wait_for("the grant to end", || grants(&stage.proxies[1]).is_empty().then_some(()));
+    assert_eq!(grants(&stage.proxies[0]), ["203.0.113.9"]);
+    stage.redis.cli(&["FLUSHALL"]);
+    wait_for("it to be told again", || (notices(&stage.redis) == 1).then_some(()));
+    signal(broker, libc::SIGCONT);
+    everywhere(&stage, grants, &[]);
+    // It has told all that it knew by then.
+    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+    everywhere(&stage, blocks, &["203.0.113.7"]);
+    everywhere(&stage, grants, &[]);
+}
+
+#[test]
+fn each_proxy_judges_by_its_own_tables_and_settings() {
+    let mut stage = stage(1);
+    // Here the source is a company's, and longer grants are not given.
+    let mut config = stage.config("node1");
+    config.settings.push_str(
+        "modparam(\"sipwarden\", \"grant_prefix\", 32)\n\
+         modparam(\"sipwarden\", \"grant_longest\", 100)\n\
+         modparam(\"sipwarden\", \"cluster_bans\", 0)\n",
+    );
+    stage.proxies.push(config.start());
+    stage.wait_for_members(2);
+    let [here, there] = &stage.proxies[..] else { panic!("two proxies") };
+    here.rpc("sipwarden.ban", json!(["a@c", "203.0.113.8", "600"]));
+    allow(here, "203.0.113.0/24", "600");
+    allow(here, "203.0.113.9", "600");
+    wait_for("the narrow grant", || (grants(there) == ["203.0.113.9"]).then_some(()));
+    assert_eq!(bans(there), [""; 0]);
+    let granted = there.rpc("sipwarden.grants", json!([]));
+    let left = granted["grants"][0]["seconds_left"].as_u64().unwrap();
+    assert!((90..=100).contains(&left), "{granted}");
+    // What somebody without the secret writes is named, and nothing else.
+    let forged = "9999999999999999 9999999999999 0 grant 203.0.113.66 1 2 0 operator c n";
+    for (key, value) in [("v", forged), ("vs", "9999"), ("ve", "9999999999999")] {
+        let key = format!("sw:{{sipwarden}}:{key}");
+        let name = "grant 203.0.113.66 c";
+        match key.ends_with(":v") {
+            true => stage.redis.cli(&["HSET", &key, name, value]),
+            false => stage.redis.cli(&["ZADD", &key, value, name]),
+        };
+    }
+    wait_for("the forger to be named", || {
+        there.log().contains("somebody without the cluster's secret").then_some(())
+    });
+    assert_eq!(grants(there), ["203.0.113.9"]);
+}
+
+#[test]
+fn a_flood_on_one_proxy_blocks_on_all() {
+    let mut stage = stage(1);
+    let mut config = stage.config("node1");
+    config.settings.push_str("modparam(\"sipwarden\", \"flood_limit\", 5)\n");
+    config.routes = config.routes.replacen(
+        "request_route {",
+        "request_route {\nif (!flood_check()) exit;\n",
+        1,
+    );
+    stage.proxies.push(config.start());
+    stage.wait_for_members(2);
+    let flood = Phone::new("127.9.0.1", stage.proxies[1].address());
+    for _ in 0..20 {
+        flood.send("OPTIONS", "x", "");
+    }
+    wait_for("the block there", || (blocks(&stage.proxies[1]) == ["127.9.0.1"]).then_some(()));
+    everywhere(&stage, blocks, &["127.9.0.1"]);
+    let shown = stage.proxies[0].rpc("sipwarden.blocks", json!([]));
+    assert_eq!(shown["blocks"][0]["reason"], "flood", "{shown}");
+}
