@@ -432,10 +432,10 @@ fn what_an_answer_of_the_cluster_costs() {
         let mut config = config;
         let asked = "if (!cc_limit(";
         assert!(config.routes.contains(asked));
-        let before = format!("$var(before) = $TV(un);\n{asked}");
+        let before = format!("$var(before) = $TV(Sn);\n{asked}");
         config.routes = config.routes.replace(asked, &before).replace(
             "record_route();",
-            "$var(after) = $TV(un);\nxlog(\"L_NOTICE\", \"took $var(before) $var(after)\\n\");\nrecord_route();",
+            "$var(after) = $TV(Sn);\nxlog(\"L_NOTICE\", \"took $var(before) $var(after)\\n\");\nrecord_route();",
         );
         config.start()
     };
