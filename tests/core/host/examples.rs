@@ -1,7 +1,7 @@
 //! Arguments for each RPC method, also for the tests in a real Kamailio.
 
 /// Arguments that each method takes, all of them.
-pub const METHODS: [(&str, &[&str]); 31] = [
+pub const METHODS: [(&str, &[&str]); 32] = [
     ("reload", &[]),
     ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
@@ -19,6 +19,7 @@ pub const METHODS: [(&str, &[&str]); 31] = [
     ("companies", &["1", "7"]),
     ("users", &["1", "alice"]),
     ("trusted", &["1", "192.0.2"]),
+    ("names", &["1"]),
     ("lint", &["1", "90"]),
     ("calls", &["7", "1"]),
     ("limits", &["company", "7", "1"]),
