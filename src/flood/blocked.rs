@@ -44,19 +44,20 @@ impl Blocked {
         self.lines.iter()
     }
 
+    /// A block of a line that is marked already: who sees the change finds it.
     pub fn started(&self, kind: usize) {
         if let (Some(count), Some(word)) = (self.kinds.get(kind), self.kind_set.get(kind / 64)) {
             count.fetch_add(1, SeqCst);
             word.fetch_or(1 << (kind % 64), SeqCst);
         }
-        self.changes.fetch_add(1, Relaxed);
+        self.changes.fetch_add(1, SeqCst);
     }
 
     pub fn ended(&self, kind: usize) {
         if let Some(count) = self.kinds.get(kind) {
             count.fetch_sub(1, SeqCst);
         }
-        self.changes.fetch_add(1, Relaxed);
+        self.changes.fetch_add(1, SeqCst);
     }
 
     /// Takes kinds without blocks out of the set; several processes may do so at once.

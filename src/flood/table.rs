@@ -264,8 +264,8 @@ impl FloodTable {
                     *ended = entry.tally.source().map(|of| Ended::Throttling(of, class));
                 }
                 entry.note(learnt);
-                self.blocked.started(entry.tally.key().kind());
                 self.blocked.mark(line, true);
+                self.blocked.started(entry.tally.key().kind());
                 FloodOutcome::Started { until: entry.until(), times: entry.tally.own }
             }
         };
@@ -317,10 +317,10 @@ impl FloodTable {
         let (line, mut entry, how) = self.lines.find_or_add(&key, new, rules, || now)?;
         let (evicted, _) = self.take(line, how);
         let ended = evicted.or(entry.throttling()).or_else(|| self.end(&mut entry));
-        self.blocked.started(key.key.kind());
         let term = Term::new(block.since, block.until, block.seen);
         entry.block(block.reason, term, block.times, block.ways);
         self.blocked.mark(line, true);
+        self.blocked.started(key.key.kind());
         Ok(ended)
     }
 

@@ -371,7 +371,7 @@ pub const ENTRIES: [VerdictRow; 64] = [
         Verdict::FloodListed,
         -21,
         "listed",
-        "a feed (blocklist_file) lists the source, which is neither trusted, nor authorized, nor proven: send no answer",
+        "a feed (blocklist_file) lists the source, which is neither trusted, authorized, granted nor proven by a login or a call: send no answer",
     ),
 ];
 

@@ -169,23 +169,54 @@ fn each_proxy_judges_by_its_own_tables_and_settings() {
 }
 
 #[test]
-fn a_flood_on_one_proxy_blocks_on_all() {
+fn a_flood_on_one_proxy_blocks_on_all_but_where_the_source_is_proven() {
     let mut stage = stage(1);
-    let mut config = stage.config("node1");
-    config.settings.push_str("modparam(\"sipwarden\", \"flood_limit\", 5)\n");
-    config.routes = config.routes.replacen(
-        "request_route {",
-        "request_route {\nif (!flood_check()) exit;\n",
-        1,
-    );
-    stage.proxies.push(config.start());
-    stage.wait_for_members(2);
+    for node in ["node1", "node2"] {
+        let mut config = stage.config(node);
+        config.settings.push_str("modparam(\"sipwarden\", \"flood_limit\", 5)\n");
+        config.routes = config.routes.replacen(
+            "request_route {",
+            "request_route {\n\
+             if (is_method(\"MESSAGE\")) { auth_ok(\"a@b\"); exit; }\n\
+             if (!flood_check()) exit;\n",
+            1,
+        );
+        stage.proxies.push(config.start());
+    }
+    stage.wait_for_members(3);
+    let known = Phone::new("127.9.0.1", stage.proxies[2].address());
+    known.send("MESSAGE", "x", "");
+    let proven =
+        |proxy: &Kamailio| proxy.rpc("sipwarden.source", json!(["127.9.0.1"]))["proven"] == 1;
+    wait_for("the proof", || proven(&stage.proxies[2]).then_some(()));
     let flood = Phone::new("127.9.0.1", stage.proxies[1].address());
     for _ in 0..20 {
         flood.send("OPTIONS", "x", "");
     }
-    wait_for("the block there", || (blocks(&stage.proxies[1]) == ["127.9.0.1"]).then_some(()));
-    everywhere(&stage, blocks, &["127.9.0.1"]);
+    for proxy in &stage.proxies[..2] {
+        wait_for("the block there", || (blocks(proxy) == ["127.9.0.1"]).then_some(()));
+    }
     let shown = stage.proxies[0].rpc("sipwarden.blocks", json!([]));
     assert_eq!(shown["blocks"][0]["reason"], "flood", "{shown}");
+    // What comes behind it has come there.
+    stage.proxies[1].rpc("sipwarden.block", json!(["127.9.0.2", "60"]));
+    wait_for("the next one", || (blocks(&stage.proxies[2]) == ["127.9.0.2"]).then_some(()));
+}
+
+/// The start of a term is rounded down, so to before the lift.
+#[test]
+fn a_block_right_after_a_lift_is_told() {
+    let stage = stage(2);
+    let [here, there] = [&stage.proxies[0], &stage.proxies[1]];
+    here.rpc("sipwarden.block", json!(["127.9.0.7", "3600"]));
+    wait_for("the first one", || (blocks(there) == ["127.9.0.7"]).then_some(()));
+    for hours in 2..8 {
+        here.rpc("sipwarden.unblock", json!(["127.9.0.7"]));
+        here.rpc("sipwarden.block", json!(["127.9.0.7", (hours * 3600).to_string()]));
+        wait_for("the next one", || {
+            let listed = there.rpc("sipwarden.blocks", json!([]));
+            let left = listed["blocks"][0]["seconds_left"].as_u64()?;
+            (left > hours * 3600 - 100).then_some(())
+        });
+    }
 }

@@ -224,7 +224,7 @@ fn meaning_of(statistic: &str) -> &'static str {
         "leases_leaked" => "counted calls without a dialog, freed by the reaper: a fault of ours",
         "flood_blocks_started" => "blocks that began",
         "flood_blocks_ended" => "blocks that ended",
-        "flood_throttlings" => "times that a class without blocks began to be throttled",
+        "flood_throttlings" => "times that a source began to be throttled",
         "flood_evictions" => "sources forgotten for others while they still counted",
         "listed_passed" => {
             "requests of listed sources that were served, as they are trusted, authorized, granted or proven"

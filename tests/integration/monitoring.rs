@@ -117,7 +117,7 @@ const HEALTHY: [(&str, &str); 37] = [
 
 /// What makes each alert fire, alone: alert, metric, its values. Counters grow in the
 /// sixteenth minute.
-const FIRES: [(&str, &str, &str); 29] = [
+const FIRES: [(&str, &str, &str); 30] = [
     ("SipwardenNoCompanies", "companies", "0x30"),
     ("SipwardenReloadFails", "reload_failures", "1x15 2x15"),
     ("SipwardenTablesFromFile", "tables_from_file", "1x30"),
@@ -135,6 +135,7 @@ const FIRES: [(&str, &str, &str); 29] = [
     ("SipwardenSourcesFull", "flood_untracked", "0x15 1x15"),
     ("SipwardenSourcesFull", "auth_failed_untracked", "0x15 1x15"),
     ("SipwardenManyBlocks", "blocks_active", "51x30"),
+    ("SipwardenFlood", "flood_unproven", "0+2000x30"),
     ("SipwardenManyBans", "auth_bans_active", "51x30"),
     ("SipwardenFirewallFails", "firewall_failures", "1x15 2x15"),
     ("SipwardenFirewallOff", "firewall_on", "1x10 0x20"),

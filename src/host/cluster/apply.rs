@@ -10,7 +10,7 @@ use crate::host::process::blocklist::{parse_ban, parse_block, parse_grant, unesc
 use crate::host::report::{bans, blocks, events, grants};
 use crate::host::settings::at;
 use crate::host::state::State;
-use crate::host::state::rules::{class_of, flood_class, with_auth_rules, with_rules};
+use crate::host::state::rules::{class_of, flood_class, is_proven, with_auth_rules, with_rules};
 use crate::limiter::Reason;
 use crate::notices::Notice;
 
@@ -34,8 +34,20 @@ fn block(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<
         return None;
     }
     with_rules(state, |rules| {
+        // One that has begun here since the last look.
+        let (own, _) = state.flood.look(block.prefix.first(), rules, || now.monotonic);
+        let own = own.filter(|own| own.prefix == block.prefix);
+        if own.is_some_and(|own| {
+            !manual && (own.reason == Reason::Manual || own.until >= block.until)
+        }) {
+            return None;
+        }
         let (class, _) = flood_class(state, rules, block.prefix.first());
         if !manual && (class.is_none() || rules.class(class).block == 0) {
+            return None;
+        }
+        // It is proven here only: what it was blocked for there may have been forged.
+        if block.reason == Reason::Flood && is_proven(state, rules, block.prefix.first()) {
             return None;
         }
         block.class = class;

@@ -24,13 +24,22 @@ pub struct Herald {
     memory: (String, u64),
     /// The last change that was read.
     read: u64,
+    /// What was to be told was dropped: all is told anew.
+    dropped: bool,
     /// That the server has no room was told.
     warned: bool,
 }
 
 impl Herald {
     pub fn new(room: Arc<Room>) -> Self {
-        Herald { room, link: None, memory: (String::new(), 0), read: 0, warned: false }
+        Herald {
+            room,
+            link: None,
+            memory: (String::new(), 0),
+            read: 0,
+            dropped: false,
+            warned: false,
+        }
     }
 
     /// Runs until the process ends.
@@ -38,7 +47,7 @@ impl Herald {
         loop {
             let session = self.room.lock().node.session().clone();
             if session.phase() != Phase::Member {
-                self.link = None;
+                self.disconnect();
                 std::thread::sleep(EVERY);
                 continue;
             }
@@ -47,11 +56,18 @@ impl Herald {
                 Ok(false) => self.room.post.wait(EVERY),
                 Err(_) => {
                     // The session's own connections tell what is wrong with the server.
-                    self.link = None;
+                    self.disconnect();
                     std::thread::sleep(PAUSE);
                 }
             }
         }
+    }
+
+    /// What is to be told would grow for as long as the server is away.
+    fn disconnect(&mut self) {
+        self.link = None;
+        self.dropped = true;
+        self.room.post.lock().out.clear();
     }
 
     /// True: there is more to do at once.
@@ -69,16 +85,13 @@ impl Herald {
         let fresh = format!("{:016x}", getrandom::u64().unwrap_or(incarnation));
         let heard = match link.exchange(&fresh, self.read, &told, settings.seal) {
             Ok(heard) => heard,
-            Err(why) => {
-                // They are told on the next connection.
-                let mut post = self.room.post.lock();
-                post.out.splice(..0, told);
-                return Err(why);
-            }
+            // They are told on the next connection, with all others.
+            Err(why) => return Err(why),
         };
         let now = clock::monotonic();
         let mut post = self.room.post.lock();
         post.server = Some((heard.now, now));
+        post.anew |= std::mem::take(&mut self.dropped);
         if (&heard.id, incarnation) != (&self.memory.0, self.memory.1) || heard.change < self.read {
             self.memory = (heard.id, incarnation);
             self.read = 0;

@@ -19,6 +19,8 @@ use crate::notices::{Book, Notice};
 const EVERY: u64 = 50;
 /// Looks take at most one part in so many of the time.
 const SHARE: u64 = 20;
+/// Ms of a turn for what others tell: SIP workers wait for the same thread.
+const HEARING: u64 = 5;
 /// Ms between two rounds of forgetting.
 const FORGET: u64 = 1_000;
 
@@ -55,24 +57,33 @@ impl News {
         let monotonic = clock::monotonic();
         let now = Moment { monotonic, wall: server + monotonic.saturating_sub(then) };
         let mut out = Vec::new();
-        for (name, text) in heard {
+        let mut heard = heard.into_iter();
+        while clock::monotonic() < monotonic + HEARING {
+            let Some((name, text)) = heard.next() else { break };
             match Notice::read(&name, &text, room.settings.seal) {
                 Some(notice) if self.book.hear(&notice) => self.apply(room.state, now, &notice),
                 Some(_) => {}
                 None => self.warn(room),
             }
         }
+        let left: Vec<_> = heard.collect();
+        let caught_up = caught_up && left.is_empty();
+        if !left.is_empty() {
+            room.post.lock().heard.splice(..0, left);
+            room.desk.bell.ring();
+        }
         if anew {
             out.extend(self.book.all().cloned());
         }
-        // What others have lifted must be known first.
+        while let Some(lift) = room.desk.lifts.take() {
+            let is_meant = |name: &str| is_meant(room.state, &lift, name);
+            out.extend(self.book.lift(now.wall * 1000, is_meant));
+        }
+        // What was lifted, here or elsewhere, must be known first.
         if caught_up && monotonic >= self.next_look {
             self.look(room.state, now, &mut out);
             let took = clock::monotonic().saturating_sub(monotonic);
             self.next_look = monotonic + EVERY.max(SHARE * took);
-        }
-        while let Some(lift) = room.desk.lifts.take() {
-            out.extend(self.book.lift(now.wall * 1000, |name| is_meant(&lift, name)));
         }
         if monotonic >= self.next_forget {
             self.next_forget = monotonic + FORGET;
@@ -114,10 +125,13 @@ impl News {
                 if before.is_some_and(|before| before.is_none_or(|before| before == term)) {
                     continue;
                 }
-                // One that was lifted, or has begun, before this one began.
-                let known = self.book.get(&name).map_or(0, |known| known.version);
+                // One that was lifted, or has begun, before this one began. A lift empties the
+                // table before it is known, and the start of a term is rounded.
+                let known = self.book.get(&name);
+                let is_later = before.is_some() || known.is_some_and(|known| known.line.is_none());
+                let version = known.map_or(0, |known| known.version);
                 let began = now.date(since) * 1000;
-                let began = if before.is_some() { began.max(known + 1) } else { began };
+                let began = if is_later { began.max(version + 1) } else { began };
                 out.push(self.book.begin(name, began, now.date(until), line));
             }
             *had = has;
@@ -176,7 +190,7 @@ fn find(state: &State, now: Moment, kind: Kind) -> Vec<Found> {
 }
 
 /// Whether an operator who has lifted this has meant what is named so.
-fn is_meant(lift: &Lift, name: &str) -> bool {
+fn is_meant(state: &State, lift: &Lift, name: &str) -> bool {
     let Some((kind, rest)) = Kind::of(name) else { return false };
     let of = match kind {
         Kind::Block => Lifted::Blocks,
@@ -186,6 +200,7 @@ fn is_meant(lift: &Lift, name: &str) -> bool {
     let (source, text) = rest.split_once(' ').unwrap_or((rest, ""));
     let Ok(source) = Prefix::parse(source, None) else { return false };
     lift.what == of
+        && kind.is_shared(state)
         && lift.within.is_none_or(|within| within.contains(source))
         && lift.of.as_ref().is_none_or(|of| escaped(of) == text)
 }

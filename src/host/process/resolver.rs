@@ -126,6 +126,9 @@ impl Resolver {
             let result = publish_answers(state, answers);
             let ended = clock::monotonic();
             self.due = ended + PERIOD.max(SHARE * ended.saturating_sub(now));
+            if result == Ok(false) {
+                return;
+            }
             if let Err(why) = result {
                 if self.unpublished.is_due(now) {
                     log::error(format_args!(

@@ -1,6 +1,8 @@
 //! The current tables with other meanings of host names.
 
-use super::compile::{PATIENCE, compile, loader, publish};
+use std::time::Duration;
+
+use super::compile::{compile, loader, publish};
 use crate::host::state::{State, with_snapshot};
 use crate::names::Answers;
 use crate::snapshot;
@@ -8,13 +10,12 @@ use crate::tables::kept::Kept;
 use crate::tables::{BadRows, HostNames, Problem, Table};
 
 /// Publishes the current tables again, as a new generation with these meanings. Asks no
-/// database; waits for a reload.
+/// database, and does not wait for a reload: false, nothing was published while one runs.
 ///
 /// # Errors
 /// Why it could not; the generation before stays.
-pub fn publish_answers(state: &State, answers: Answers) -> Result<(), String> {
-    let busy = |pid| format!("process {pid} has been reloading for {} s", PATIENCE.as_secs());
-    let writer = state.store.writer(PATIENCE).map_err(busy)?;
+pub fn publish_answers(state: &State, answers: Answers) -> Result<bool, String> {
+    let Ok(writer) = state.store.writer(Duration::ZERO) else { return Ok(false) };
     let current = with_snapshot(|view, _| {
         (snapshot::kept(view, &state.settings.classes), view.counts(), view.min_prefix())
     });
@@ -35,5 +36,5 @@ pub fn publish_answers(state: &State, answers: Answers) -> Result<(), String> {
         // The file keeps these tables already.
         state.fallback.keep(published.generation);
     }
-    Ok(())
+    Ok(true)
 }

@@ -188,7 +188,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     fixed(
         c"flood_sources",
         int(262_144, 1024, 16_777_216),
-        c"Sources that can be known at a time, rounded up to a power of two. Each takes 64 bytes, and 32 more where it is proven.",
+        c"Sources that can be known at a time, rounded up to a power of two. Each takes 64 bytes, and 16 more where it is proven.",
     ),
     runtime(
         c"flood_persist",
@@ -274,7 +274,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     fixed(
         c"blocklist_file",
         Kind::Feeds,
-        c"A feed: a file with addresses and prefixes whose requests `flood_check` refuses (`listed`), and a name for it: `name=/path`. Up to 16 feeds. Trusted, authorized and proven sources are served all the same.",
+        c"A feed: a file with addresses and prefixes whose requests `flood_check` refuses (`listed`), and a name for it: `name=/path`. Up to 16 feeds. Trusted, authorized and granted sources are served all the same, and those that are proven by a login or a call.",
     ),
     runtime(
         c"blocklist_interval",
