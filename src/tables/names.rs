@@ -37,10 +37,12 @@ impl HostNames {
         let text = ip.unwrap_or_default();
         let mut parts = text.splitn(2, |byte| *byte == b'/');
         let Some(name) = parts.next().and_then(host_name) else { return Err(wrong) };
+        let has_mask = mask.is_some() || parts.next().is_some();
         if self.room == 0 {
-            return Err(format!("{wrong}; host_names allows names"));
+            let remedy = if has_mask { "" } else { "; host_names allows names" };
+            return Err(wrong + remedy);
         }
-        if mask.is_some() || parts.next().is_some() {
+        if has_mask {
             return Err(format!("ip_addr {}: a host name has no mask", quoted(text)));
         }
         if !self.seen.contains(&name) {

@@ -122,6 +122,7 @@ fn each_event_has_the_attributes_of_the_reference() {
     kamailio.rpc("sipwarden.unban", json!(["alice@office"]));
     // Refusals of sources, and grants.
     send("127.9.0.4", "OPTIONS", "", 1);
+    wait_for("the refusal", || (kamailio.counter("check_denied_source") == 1).then_some(()));
     send("127.9.0.4", "SUBSCRIBE", "User-Agent: friendly-scanner\r\n", 1);
     send("127.9.0.4", "PUBLISH", "", 1);
     kamailio.rpc("sipwarden.allow", json!(["office", "127.9.0.5", 60, "a hotel"]));
