@@ -83,11 +83,8 @@ impl Herald {
             post.out.drain(..count).collect()
         };
         let fresh = format!("{:016x}", getrandom::u64().unwrap_or(incarnation));
-        let heard = match link.exchange(&fresh, self.read, &told, settings.seal) {
-            Ok(heard) => heard,
-            // They are told on the next connection, with all others.
-            Err(why) => return Err(why),
-        };
+        // On an error they are told on the next connection, with all others.
+        let heard = link.exchange(&fresh, self.read, &told, settings.seal)?;
         let now = clock::monotonic();
         let mut post = self.room.post.lock();
         post.server = Some((heard.now, now));
