@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::trouble::Trouble;
 use crate::feeds::View;
 use crate::host::contract::log;
-use crate::host::reload::feeds::{Batch, mark_of, read, with_failed};
+use crate::host::reload::feeds::{Batch, mark_of, read};
 use crate::host::settings::at;
 use crate::host::state::State;
 use crate::host::state::feeds::{Feeds, with_feeds};
@@ -91,14 +91,13 @@ impl FeedsKeeper {
         }
         let is_same = |n: usize, mark: u64| self.seen.get(n) == Some(&mark);
         let notes = feeds.all().zip(&marks).enumerate();
-        let mut changed: Vec<bool> = notes
+        let changed: Vec<bool> = notes
             .map(|(n, ((_, note), mark))| note.tried() != *mark && is_same(n, *mark))
             .collect();
         self.seen = marks;
         if !changed.contains(&true) {
             return;
         }
-        with_failed(feeds, &mut changed);
         let old = with_feeds(feeds, |view, pinned| (view.copied(), pinned.generation()));
         let (old, generation) = old.unwrap_or_default();
         let files = feeds.files.clone();

@@ -202,15 +202,6 @@ fn tell_failure(state: &State, file: &FeedFile, problem: &[String], prefixes: u6
     }
 }
 
-/// Where a file is read again, so are those that have failed: perhaps only together.
-pub fn with_failed(feeds: &Feeds, wanted: &mut [bool]) {
-    if wanted.contains(&true) {
-        for ((_, note), wanted) in feeds.all().zip(wanted) {
-            *wanted |= !note.problem().is_empty();
-        }
-    }
-}
-
 /// Reads the files that are new now, at the start and with `sipwarden.reload`. One that was
 /// wrong is read again when it has changed.
 pub fn load(state: &State) {
@@ -223,8 +214,7 @@ pub fn load(state: &State) {
         }
     };
     let all = feeds.all().map(|(file, note)| mark_of(&file.path) != note.tried());
-    let mut all: Vec<bool> = all.collect();
-    with_failed(feeds, &mut all);
+    let all: Vec<bool> = all.collect();
     let wanted = |n: usize| all.get(n) == Some(&true);
     let batch = with_feeds(feeds, |view, _| read(&feeds.files, wanted, Some(view)))
         .unwrap_or_else(|| read(&feeds.files, wanted, None));
