@@ -75,7 +75,7 @@ fn every_query_of_rules_and_dashboard_finds_something() {
 }
 
 /// A series of each metric, as a proxy without trouble has it for half an hour.
-const HEALTHY: [(&str, &str); 37] = [
+const HEALTHY: [(&str, &str); 38] = [
     ("companies", "40x30"),
     ("reload_failures", "1x30"),
     ("tables_from_file", "0x30"),
@@ -91,6 +91,7 @@ const HEALTHY: [(&str, &str); 37] = [
     ("cc_unknown_company", "2x30"),
     ("check_unknown_company", "0x30"),
     ("roadwarrior_unknown_company", "0x30"),
+    ("flood_unproven", "0x30"),
     ("flood_untracked", "0x30"),
     ("auth_failed_untracked", "0x30"),
     ("blocks_active", "20x30"),
@@ -135,7 +136,7 @@ const FIRES: [(&str, &str, &str); 30] = [
     ("SipwardenSourcesFull", "flood_untracked", "0x15 1x15"),
     ("SipwardenSourcesFull", "auth_failed_untracked", "0x15 1x15"),
     ("SipwardenManyBlocks", "blocks_active", "51x30"),
-    ("SipwardenFlood", "flood_unproven", "0+2000x30"),
+    ("SipwardenFlood", "flood_unproven", "0+6000x30"),
     ("SipwardenManyBans", "auth_bans_active", "51x30"),
     ("SipwardenFirewallFails", "firewall_failures", "1x15 2x15"),
     ("SipwardenFirewallOff", "firewall_on", "1x10 0x20"),
