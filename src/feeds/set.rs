@@ -15,6 +15,7 @@ use bytemuck::Pod;
 
 use super::parse::Entries;
 use crate::address::{Address, Prefix};
+use crate::snapshot::copy_of;
 use crate::snapshot::prefixes::{self, AddressBits};
 
 /// Most feeds.
@@ -250,10 +251,7 @@ impl<'a> View<'a> {
 
     /// A private copy.
     pub fn copied(&self) -> Vec<u128> {
-        let mut words = vec![0u128; self.bytes.len() / 16];
-        let to: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        to.iter_mut().zip(self.bytes).for_each(|(to, from)| *to = *from);
-        words
+        copy_of(self.bytes)
     }
 
     /// Feed number `n`.

@@ -10,6 +10,14 @@
 
 use bytemuck::Pod;
 
+/// A private copy of a blob, aligned as blobs are.
+pub fn copy_of(bytes: &[u8]) -> Vec<u128> {
+    let mut words = vec![0u128; bytes.len() / 16];
+    let to: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    to.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    words
+}
+
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.

@@ -21,7 +21,7 @@ mod tools;
 pub mod uses;
 mod view;
 
-pub use blob::Blob;
+pub use blob::{Blob, copy_of};
 pub use compile::{TooLarge, compile};
 pub use limits::ScopeLimits;
 pub use name_view::NamedView;

@@ -71,10 +71,7 @@ impl<'a> View<'a> {
 
     /// A copy of its bytes, aligned as they are.
     pub fn copied(&self) -> Vec<u128> {
-        let mut words = vec![0u128; self.bytes.len() / 16];
-        let to: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        to.iter_mut().zip(self.bytes).for_each(|(to, from)| *to = *from);
-        words
+        blob::copy_of(self.bytes)
     }
 
     /// When it was compiled, in seconds since 1970.

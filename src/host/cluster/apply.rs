@@ -52,18 +52,8 @@ fn block(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<
         }
         block.class = class;
         let over = state.flood.block(&block, rules, now.monotonic).ok()?;
-        if let Some(over) = &over {
-            blocks::report_end(state, over);
-        }
-        counters::count_own(Own::FloodBlocksStarted);
-        events::block_started(state, &block);
-        log::warning(format_args!(
-            "block of {} starts: another proxy has blocked it ({}); {} s{}",
-            block.prefix.name(),
-            block.reason.name(),
-            seconds_left(block.until, now.monotonic),
-            blocks::monitor_note(rules)
-        ));
+        let why = format_args!("another proxy has blocked it ({})", block.reason.name());
+        blocks::started(state, rules, (&block, now.monotonic), over.as_ref(), why);
         Some(())
     })
 }

@@ -1,5 +1,7 @@
 //! Reports of blocks and throttling: a log line, a counter, an event.
 
+use std::fmt::Arguments;
+
 use super::complaint::{ComplaintKind, complain};
 use super::events;
 use crate::address::{Address, Prefix};
@@ -88,18 +90,24 @@ fn budget_spent(state: &State, rules: &Rules, class: Option<ClassId>) {
     ));
 }
 
-/// Reports the start of a block for spraying, and what has ended with that.
-pub fn spraying_started(state: &State, rules: &Rules, block: &Block, over: Option<&Ended>) {
+/// Reports the start of a block, at `now`, that no request over its limit has started: `why`
+/// it was; and what has ended with that.
+pub fn started(
+    state: &State,
+    rules: &Rules,
+    (block, now): (&Block, u64),
+    over: Option<&Ended>,
+    why: Arguments<'_>,
+) {
     if let Some(over) = over {
         report_end(state, over);
     }
     counters::count_own(Own::FloodBlocksStarted);
     events::block_started(state, block);
     log::warning(format_args!(
-        "block of {} starts: spraying, class {}; {} s{}",
+        "block of {} starts: {why}; {} s{}",
         block.prefix.name(),
-        state.settings.classes.name(block.class),
-        clock::seconds_left(block.until, block.since),
+        clock::seconds_left(block.until, now),
         monitor_note(rules),
     ));
 }
@@ -138,7 +146,7 @@ fn log_start(
 pub const MIN_BLOCK_PREFIX: MinPrefix = BROADEST;
 
 /// A note in lines about blocks while the monitor is on.
-pub fn monitor_note(rules: &Rules) -> &'static str {
+fn monitor_note(rules: &Rules) -> &'static str {
     if rules.monitor != 0 { " (flood_monitor is on: nothing is refused)" } else { "" }
 }
 

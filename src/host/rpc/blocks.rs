@@ -8,11 +8,8 @@ use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
 use crate::desk::{Lift, Lifted};
 use crate::flood::{Block, Rules, Seen};
-use crate::host::contract::counters::{self, Own};
-use crate::host::contract::log;
 use crate::host::contract::rpc::{Call, Fault, Node};
-use crate::host::report::blocks::{MIN_BLOCK_PREFIX, lift, monitor_note, report_end};
-use crate::host::report::events;
+use crate::host::report::blocks::{MIN_BLOCK_PREFIX, lift, started};
 use crate::host::state::rules::{flood_class, with_rules};
 use crate::host::state::{State, with_snapshot};
 use crate::limiter::{ClassId, Reason};
@@ -297,16 +294,8 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
         };
         let over = (state.flood.block(&block, rules, now.monotonic))
             .map_err(|_| Fault::internal("no room: flood_sources is full of blocks"))?;
-        if let Some(over) = &over {
-            report_end(state, over);
-        }
-        counters::count_own(Own::FloodBlocksStarted);
-        events::block_started(state, &block);
-        log::warning(format_args!(
-            "block of {} starts: an operator said so; {seconds} s{}",
-            prefix.name(),
-            monitor_note(rules)
-        ));
+        let why = format_args!("an operator said so");
+        started(state, rules, (&block, now.monotonic), over.as_ref(), why);
         let reply = call.reply();
         describe(&reply, state, now, &block);
         let warnings = reply.array(c"warnings");

@@ -69,9 +69,7 @@ pub(super) fn begin(
         None => state.ledger.take(&call, wanted, enforcement),
         Some(desk) => shared::begin(state, desk, &call, wanted, enforcement)?,
     };
-    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
-        no_room(state, taken.outcome);
-    }
+    complain_of_room(state, &taken);
     Ok(taken)
 }
 
@@ -87,9 +85,7 @@ pub(super) fn wait_for(
         return (Taken::nothing(Outcome::Down), later);
     };
     let (taken, later) = later.finish(state, desk, &named(state, call, dialog, flags));
-    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
-        no_room(state, taken.outcome);
-    }
+    complain_of_room(state, &taken);
     (taken, later)
 }
 
@@ -115,6 +111,13 @@ fn named<'a>(
         emergency: flags.emergency,
         came,
         began: clock::whole_seconds(came),
+    }
+}
+
+#[inline(always)]
+fn complain_of_room(state: &State, taken: &Taken) {
+    if matches!(taken.outcome, Outcome::Full | Outcome::ScopesFull) {
+        no_room(state, taken.outcome);
     }
 }
 

@@ -60,7 +60,11 @@ fn block(
         ways: source.learnt.into(),
     };
     match state.flood.block(&block, rules, since) {
-        Ok(over) => blocks::spraying_started(state, rules, &block, over.as_ref()),
+        Ok(over) => {
+            let class = state.settings.classes.name(block.class);
+            let why = format_args!("spraying, class {class}");
+            blocks::started(state, rules, (&block, block.since), over.as_ref(), why);
+        }
         Err(_) => blocks::no_room(),
     }
 }
