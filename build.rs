@@ -9,10 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-const SHIM: [&str; 12] = [
+const SHIM: [&str; 13] = [
     "module.c",
     "settings.c",
     "message.c",
+    "auth.c",
     "functions.c",
     "variables.c",
     "rpc.c",

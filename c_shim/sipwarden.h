@@ -256,6 +256,9 @@ struct sw_host {
 	void (*message_names)(const struct sw_message *msg, struct sw_text *call_id,
 			struct sw_text *from);
 
+	/* Whether a nonce is good only for requests from the address that it was sent to. */
+	int (*nonces_are_bound)(void);
+
 	/* What a message claims to be, as far as it says so: its User-Agent, and the whole
 	 * bodies of From and To; as above. */
 	void (*message_claims)(const struct sw_message *msg, struct sw_text *user_agent,

@@ -231,15 +231,6 @@ static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	sw_rust_module.dialog_restored(&restored);
 }
 
-/* Value of an integer parameter of the dialog module. */
-static int param_of(sr_module_t *module, char *name, int otherwise)
-{
-	modparam_t type;
-	int *value = find_param_export(module, name, PARAM_INT, &type);
-
-	return value != NULL ? *value : otherwise;
-}
-
 int sw_dialog_init(void)
 {
 	sr_module_t *module = find_module_by_name("dialog");
@@ -257,22 +248,22 @@ int sw_dialog_init(void)
 		return -1;
 	}
 	support = SW_DIALOG_LOADED;
-	if(param_of(module, "initial_cbs_inscript", 1) == 0) {
+	if(sw_param_of(module, "initial_cbs_inscript", 1) == 0) {
 		LM_ERR("the dialog module's initial_cbs_inscript is 0: a dialog would be "
 			   "counted before it is watched; remove that parameter\n");
 		return -1;
 	}
-	is_strict = param_of(module, "dlg_match_mode", 0) == 0;
+	is_strict = sw_param_of(module, "dlg_match_mode", 0) == 0;
 	answered = shm_mallocxz(ANSWERED * sizeof(*answered));
 	if(answered == NULL) {
 		LM_ERR("no shared memory for the answers to keepalives\n");
 		return -1;
 	}
-	ka_failed_limit = param_of(module, "ka_failed_limit", 1);
+	ka_failed_limit = sw_param_of(module, "ka_failed_limit", 1);
 	if(ka_failed_limit < 1)
 		ka_failed_limit = 1;
-	early_timeout = param_of(module, "early_timeout", 300);
-	if(param_of(module, "db_mode", 0) != 0)
+	early_timeout = sw_param_of(module, "early_timeout", 300);
+	if(sw_param_of(module, "db_mode", 0) != 0)
 		support |= SW_DIALOG_PERSISTS;
 	dlg_lookup_by_id = dlsym(module->handle, "dlg_lookup");
 	if(dlg_lookup_by_id != NULL)

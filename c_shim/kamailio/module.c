@@ -86,6 +86,7 @@ static const struct sw_host host = {
 		.change_setting = sw_settings_change,
 		.message_names = sw_message_names,
 		.message_claims = sw_message_claims,
+		.nonces_are_bound = sw_nonces_are_bound,
 		.tell_event = sw_tell_event,
 		.run_as = run_as,
 		.find_addresses = sw_find_addresses,

@@ -306,3 +306,11 @@ int sw_settings_init(void)
 	}
 	return 0;
 }
+
+int sw_param_of(sr_module_t *module, char *name, int otherwise)
+{
+	modparam_t type;
+	int *value = find_param_export(module, name, PARAM_INT, &type);
+
+	return value != NULL ? *value : otherwise;
+}

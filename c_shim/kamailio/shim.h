@@ -43,10 +43,15 @@ void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, str
 void sw_message_claims(const struct sw_message *msg, struct sw_text *user_agent,
 		struct sw_text *from, struct sw_text *to);
 
+/* auth.c */
+int sw_nonces_are_bound(void);
+
 /* module.c: whether this is the process that waits for nothing */
 extern int sw_is_warden;
 
 /* settings.c */
+/* The value of an integer parameter of another module; as it is after all modparams. */
+int sw_param_of(sr_module_t *module, char *name, int otherwise);
 extern param_export_t sw_params[];
 int sw_settings_declare(void);
 int sw_settings_init(void);

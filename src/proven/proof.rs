@@ -10,10 +10,13 @@ pub enum Proof {
     Authentication,
     /// A request within a call that counts, with the tag that it was sent.
     Dialog,
+    /// It answered a nonce that only it was sent, with a wrong password.
+    Nonce,
 }
 
 impl Proof {
-    pub const ALL: [Proof; 3] = [Proof::Connection, Proof::Authentication, Proof::Dialog];
+    pub const ALL: [Proof; 4] =
+        [Proof::Connection, Proof::Authentication, Proof::Dialog, Proof::Nonce];
 
     /// As listings print it.
     pub const fn name(self) -> &'static str {
@@ -21,6 +24,7 @@ impl Proof {
             Proof::Connection => "connection",
             Proof::Authentication => "authentication",
             Proof::Dialog => "dialog",
+            Proof::Nonce => "nonce",
         }
     }
 }
@@ -37,6 +41,18 @@ impl Proofs {
 
     pub fn have(self, proof: Proof) -> bool {
         self.0 & 1 << proof as u8 != 0
+    }
+
+    /// Whether it is somebody that is served, beyond that its address is its own. Scanners open
+    /// connections and guess at passwords.
+    pub fn show_customer(self) -> bool {
+        self.have(Proof::Authentication) || self.have(Proof::Dialog)
+    }
+
+    /// Whether budgets leave it alone, and it has the class of proven sources. Whoever guesses
+    /// at passwords has no more than a nonce.
+    pub fn spare_budget(self) -> bool {
+        self.have(Proof::Connection) || self.show_customer()
     }
 
     pub(super) fn bits(self) -> u8 {

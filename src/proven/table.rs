@@ -102,7 +102,7 @@ impl ProvenTable {
         self.find(source, keep, second_of(now)).is_some()
     }
 
-    /// A source has proven itself; whether it was unproven before.
+    /// A source has proven itself; whether it had not done so in this way before.
     pub fn prove(&self, source: Prefix, proof: Proof, keep: u32, now: u64) -> bool {
         if keep == 0 {
             return false;
@@ -122,7 +122,7 @@ impl ProvenTable {
             let (proofs, _) = details_of(before);
             if !proofs.have(proof) {
                 let with = u64::from(proofs.with(proof).bits()) << 32 | before & 0xffff_ffff;
-                let _ = details.compare_exchange(before, with, Relaxed, Relaxed);
+                return details.compare_exchange(before, with, Relaxed, Relaxed).is_ok();
             }
         }
         false

@@ -25,6 +25,7 @@ fn a_proof_is_kept_for_its_time_and_told_with_how_and_since_when() {
     let at = |second: u64| second * 1000 + 500;
     assert!(!table.is_proven(source(1), KEEP, at(0)));
     assert!(table.prove(source(1), Proof::Connection, KEEP, at(0)));
+    assert!(table.prove(source(1), Proof::Authentication, KEEP, at(550)));
     assert!(!table.prove(source(1), Proof::Authentication, KEEP, at(600)));
     let proven = table.look(source(1), KEEP, at(700)).unwrap();
     assert_eq!(proven.proofs.names(), "connection,authentication");
@@ -66,7 +67,7 @@ fn a_full_table_forgets_the_oldest_proofs_and_stays_as_large() {
 fn eight_processes_prove_the_same_sources() {
     let table = ProvenTable::new(8192, SEED).unwrap();
     fork_all(8, |process| {
-        let proof = Proof::ALL[process % 3];
+        let proof = Proof::ALL[process % 4];
         (0..20u64).all(|round| {
             (0..500).all(|n| {
                 let n = (n + 61 * process as u32) % 500;

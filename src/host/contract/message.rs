@@ -83,6 +83,14 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Whether a nonce is good only for requests from the address that it was sent to.
+pub fn nonces_are_bound() -> bool {
+    abi::host().and_then(|host| host.nonces_are_bound).is_some_and(|bound| {
+        // SAFETY: reads parameters that were set at the start.
+        unsafe { bound() != 0 }
+    })
+}
+
 #[inline(always)]
 pub(super) fn address_of(address: &sw_address) -> Option<Address> {
     let [a, b, c, d, ..] = address.bytes;

@@ -3,10 +3,11 @@
 use super::answer::{self, About};
 use super::judged::{NoSource, judged};
 use super::spraying;
+use crate::address::Address;
 use crate::auth::{AuthCheck, AuthOutcome, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters;
-use crate::host::contract::message::{Attempt, Message};
+use crate::host::contract::message::{self, Attempt, Message};
 use crate::host::report::bans::report;
 use crate::host::report::complaint::{ComplaintKind, complain};
 use crate::host::state::rules::{class_of, is_monitored, prove, source_of, with_auth_rules};
@@ -15,7 +16,7 @@ use crate::limiter::ClassId;
 use crate::policy::{self, AuthFunction, AuthNumbers};
 use crate::printable::Printable;
 use crate::proven::Proof;
-use crate::source::Source;
+use crate::source::{Learnt, Source};
 use crate::spraying::Failure;
 use crate::unset::is_unset;
 use crate::verdict::{AUTH_CHECK, AUTH_FAILED, AUTH_OK, Function, Verdict};
@@ -145,6 +146,9 @@ fn decide(
         };
         let monitored = is_monitored(state, rules);
         report(state, rules, &checked, &changes, (learnt, monitored));
+        if matches!(asked, AuthFunction::Failed { credentials: true, .. }) {
+            nonce_answered(state, source, learnt);
+        }
         let mut verdict = policy::auth_verdict(asked, checked.outcome);
         match (asked, checked.outcome) {
             (AuthFunction::Succeeded, AuthOutcome::Clear | AuthOutcome::Exempt) => {
@@ -165,6 +169,14 @@ fn decide(
         let told = policy::watch_auth(verdict, monitored);
         (told, verdict, numbers(rules, class, &checked))
     })
+}
+
+/// A wrong password came with a nonce that is good. Its sender has received that nonce, if it is
+/// good only for the address that it was sent to.
+fn nonce_answered(state: &State, source: Address, learnt: Learnt) {
+    if learnt == Learnt::Packet && message::nonces_are_bound() {
+        prove(state, source, Proof::Nonce);
+    }
 }
 
 fn numbers(rules: &Rules, class: Option<ClassId>, checked: &AuthCheck) -> AuthNumbers {

@@ -13,7 +13,7 @@ use crate::host::contract::message::Message;
 use crate::host::report::blocks::{report, report_end};
 use crate::host::report::complaint::unknown_flag;
 use crate::host::report::events::{self, subject};
-use crate::host::state::rules::{flood_class, is_proven, prove, with_rules};
+use crate::host::state::rules::{flood_class, is_proven, proofs_of, prove, with_rules};
 use crate::host::state::{self, State};
 use crate::limiter::Reason;
 use crate::policy::{self, FloodFlags, FloodNumbers, Numbers};
@@ -150,7 +150,7 @@ fn budget_of(rules: &Rules, checked: &FloodCheck) -> u32 {
     }
 }
 
-/// Takes a request from the budget of its class, if its source is neither listed nor proven.
+/// Takes a request from the budget of its class, if its source is neither listed nor spared by its proofs.
 #[cold]
 fn spend(
     state: &State,
@@ -161,7 +161,9 @@ fn spend(
     clock: &Clock,
 ) -> FloodCheck {
     let (class, is_unlisted) = flood_class(state, rules, source);
-    let Some(class) = class.filter(|_| is_unlisted && !is_proven(state, rules, source)) else {
+    let Some(class) =
+        class.filter(|_| is_unlisted && !proofs_of(state, rules, source).spare_budget())
+    else {
         return checked;
     };
     let now = clock.last();

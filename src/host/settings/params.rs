@@ -153,7 +153,7 @@ pub const PARAMS: [Param; at::COUNT] = [
     runtime(
         c"flood_proven_class",
         Kind::Class { default: c"default" },
-        c"Class of proven sources that neither `sipwarden_trusted` nor a company's range lists: a class, not `exempt`.",
+        c"Class of sources that are proven, by more than a nonce that they answered with a wrong password, and that neither `sipwarden_trusted` nor a company's range lists: a class, not `exempt`.",
     ),
     runtime(
         c"flood_proven_keep",

@@ -1,13 +1,13 @@
 //! Sources that feeds list, by the current tables, grants and proofs.
 
 use super::feeds::{Feeds, with_feeds};
+use super::rules::proofs_of;
 use super::{State, with_snapshot};
 use crate::address::{Address, Prefix};
 use crate::clock;
 use crate::feeds::Pass;
 use crate::flood::Rules;
 use crate::policy;
-use crate::proven::Proof;
 use crate::snapshot::SourceKind;
 
 /// Why a listed source is served all the same.
@@ -16,20 +16,10 @@ pub fn pass_of(state: &State, rules: &Rules, address: Address) -> Option<Pass> {
     match kind {
         Some(SourceKind::Trusted(_)) => Some(Pass::Trusted),
         Some(SourceKind::Company) => Some(Pass::Authorized),
-        _ if has_proven(state, rules, address) => Some(Pass::Proven),
+        _ if proofs_of(state, rules, address).show_customer() => Some(Pass::Proven),
         _ if state.grants.touches(address.prefix(128), clock::monotonic()) => Some(Pass::Granted),
         _ => None,
     }
-}
-
-/// Whether a source has shown more than that its address is its own: scanners open
-/// connections, too.
-fn has_proven(state: &State, rules: &Rules, address: Address) -> bool {
-    let keep = rules.common.proven_keep;
-    let proven = state.proven.look(rules.source_of(address), keep, clock::monotonic());
-    proven.is_some_and(|proven| {
-        [Proof::Authentication, Proof::Dialog].iter().any(|proof| proven.proofs.have(*proof))
-    })
 }
 
 /// Whether all requests from a prefix are refused because feeds list it.

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::flood::{Rules, RulesCopy};
 use crate::limiter::ClassId;
 use crate::policy;
-use crate::proven::Proof;
+use crate::proven::{Proof, Proofs};
 use crate::snapshot::SourceKind;
 
 thread_local! {
@@ -48,6 +48,13 @@ pub fn is_proven(state: &State, rules: &Rules, source: Address) -> bool {
     keep > 0 && state.proven.is_proven(rules.source_of(source), keep, clock::monotonic())
 }
 
+/// How a source has proven itself; empty without a proof.
+pub fn proofs_of(state: &State, rules: &Rules, source: Address) -> Proofs {
+    let (prefix, keep) = (rules.source_of(source), rules.common.proven_keep);
+    let proven = state.proven.look(prefix, keep, clock::monotonic());
+    proven.map_or(Proofs::default(), |proven| proven.proofs)
+}
+
 /// A source has proven itself.
 pub fn prove(state: &State, source: Address, proof: Proof) {
     with_rules(state, |rules| {
@@ -66,7 +73,7 @@ pub fn flood_class(state: &State, rules: &Rules, source: Address) -> (Option<Cla
         with_snapshot(|view, _| policy::source_class(view, source, rules.company_sources()));
     match listed {
         Some((class, SourceKind::Trusted(_) | SourceKind::Company)) => (class, false),
-        _ if is_proven(state, rules, source) => (Some(rules.proven_class()), true),
+        _ if proofs_of(state, rules, source).spare_budget() => (Some(rules.proven_class()), true),
         _ => (Some(ClassId::DEFAULT), true),
     }
 }

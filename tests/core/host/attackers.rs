@@ -6,7 +6,7 @@ use super::alone::alone;
 use super::door;
 use super::request::Request;
 use super::start::started;
-use super::world::{logged, rows};
+use super::world::{logged, rows, world};
 use sipwarden::tables::Table;
 
 fn reason(request: &Request) -> String {
@@ -188,6 +188,54 @@ fn unknown_sources_have_a_budget_and_the_others_do_not_notice() {
         let budget = &top["budgets"][0];
         assert_eq!((&budget["class"], &budget["requests"]), (&json!("default"), &json!(50)));
         assert!(budget["refused_seconds"].is_number());
+    });
+}
+
+#[test]
+fn a_nonce_answered_proves_the_address_and_buys_nothing_more() {
+    alone(|| {
+        started(&[
+            ("flood_limit", json!(5)),
+            ("flood_unproven", json!("block")),
+            ("flood_budget", json!(50)),
+            ("flood_window", json!("60")),
+            ("flood_class", json!("proven=limit:50")),
+            ("flood_proven_class", json!("proven")),
+        ]);
+        let proofs = |address: &str| source(address).get("proofs").cloned();
+        let guess = Request { credentials: vec!["wrong".into()], ..Request::from("203.0.113.9") };
+        // Anybody may have got a nonce that is good from everywhere.
+        world().has_bound_nonces = false;
+        door::auth_failed(&guess, "alice@x", None);
+        assert_eq!(proofs("203.0.113.9"), None);
+        world().has_bound_nonces = true;
+        // Nor does an address prove itself that the script gives, or without credentials.
+        let given = Request {
+            given: Some("203.0.113.9".into()),
+            source: "203.0.113.8".parse().ok(),
+            ..guess.clone()
+        };
+        door::auth_failed(&given, "alice@x", None);
+        door::auth_failed(&Request::from("203.0.113.9"), "alice@x", None);
+        assert_eq!(proofs("203.0.113.9"), None);
+        door::auth_failed(&guess, "alice@x", None);
+        assert_eq!(proofs("203.0.113.9"), Some(json!("nonce")));
+        assert_eq!(source("203.0.113.9")["class"], "default");
+        // Packets that others may have forged do not block it.
+        let told: Vec<_> = (0..20).map(|_| floods(&guess).1).collect();
+        assert_eq!(told[4..7], ["under_limit", "flood_unproven", "flood_unproven"]);
+        // It spends the budget like all whom nobody knows.
+        let bot = |n: u32| Request::from(&format!("100.64.{}.{}", n / 200, n % 200));
+        assert!((0..60).any(|n| floods(&bot(n)).1 == "flood_budget"));
+        let late = Request { credentials: vec!["wrong".into()], ..Request::from("203.0.113.10") };
+        door::auth_failed(&late, "alice@x", None);
+        assert_eq!(proofs("203.0.113.10"), Some(json!("nonce")));
+        assert_eq!(floods(&late).1, "flood_budget");
+        // A right password makes it a customer.
+        door::auth_ok(&late, "alice@x");
+        assert_eq!(proofs("203.0.113.10"), Some(json!("authentication,nonce")));
+        assert_eq!(floods(&late).1, "under_limit");
+        assert_eq!(source("203.0.113.10")["class"], "proven");
     });
 }
 

@@ -79,6 +79,10 @@ extern "C" fn db_has_driver(url: *const c_char) -> c_int {
     c_string(url).starts_with("mysql:").into()
 }
 
+extern "C" fn nonces_are_bound() -> c_int {
+    c_int::from(world().has_bound_nonces)
+}
+
 extern "C" fn dialog_support() -> c_int {
     world().dialog_support as c_int
 }
@@ -299,6 +303,7 @@ pub static HOST: sw_host = sw_host {
     dialog_exists: Some(dialog_exists),
     message_names: Some(message_names),
     message_claims: Some(message_claims),
+    nonces_are_bound: Some(nonces_are_bound),
     tell_event: Some(tell_event),
     run_as: Some(run_as),
     find_addresses: Some(find_addresses),

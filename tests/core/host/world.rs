@@ -33,6 +33,8 @@ pub struct World {
     pub names: BTreeMap<String, (Vec<IpAddr>, u32)>,
     /// Whether it answers.
     pub has_resolver: bool,
+    /// Whether a nonce is good only for the address that it was sent to.
+    pub has_bound_nonces: bool,
     /// Bits SW_DIALOG_*.
     pub dialog_support: u32,
     pub dialogs: Vec<Dialog>,
@@ -55,6 +57,7 @@ static WORLD: Mutex<World> = Mutex::new(World {
     has_database: true,
     names: BTreeMap::new(),
     has_resolver: true,
+    has_bound_nonces: true,
     dialog_support: 7,
     dialogs: Vec::new(),
     is_mute: false,

@@ -199,3 +199,32 @@ fn who_has_never_proven_itself_is_blocked_or_throttled_as_the_operator_says() {
         });
     });
 }
+
+/// Nonces of the auth module that are good only for the address that they were sent to.
+const BOUND: &str = "modparam(\"auth\", \"auth_checks_register\", 8)\n\
+                     modparam(\"auth\", \"auth_checks_no_dlg\", 8)\n\
+                     modparam(\"auth\", \"auth_checks_in_dlg\", 8)\n";
+
+#[test]
+fn a_wrong_password_proves_an_address_if_its_nonce_is_good_only_there() {
+    let folder = Folder::new();
+    let kamailio = login::config(&login::tenants(&folder)).settings(BOUND).start();
+    let [guesser, victim] =
+        ["127.70.0.5", "127.70.0.6"].map(|from| Phone::new(from, kamailio.address()));
+    let (status, told, _) = guess(&guesser, "REGISTER", "alice", "wrong");
+    assert_eq!((status, told.reason.as_str()), (401, "auth_counted"));
+    assert_eq!(source(&kamailio, "127.70.0.5")["proofs"], "nonce");
+    // What the guesser sends in the victim's name is answered like a packet without a nonce.
+    let stolen = challenge(&guesser, "REGISTER", "alice");
+    let header = credentials("REGISTER", "alice", "wrong", &stolen);
+    let reply = victim.request("REGISTER", "alice", &header).unwrap();
+    assert_eq!((reply.status, reply.told()), (401, None));
+    assert_eq!(source(&kamailio, "127.70.0.6")["proven"], 0);
+    drop(kamailio);
+    // As Kamailio's nonces are by default, anybody can answer them in anybody's name.
+    let folder = Folder::new();
+    let kamailio = login::config(&login::tenants(&folder)).start();
+    let guesser = Phone::new("127.70.0.5", kamailio.address());
+    assert_eq!(guess(&guesser, "REGISTER", "alice", "wrong").1.reason, "auth_counted");
+    assert_eq!(source(&kamailio, "127.70.0.5")["proven"], 0);
+}
