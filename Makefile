@@ -31,9 +31,7 @@ test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
 test-setup: setup
 
 lint: setup
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --all-targets --features fault-injection -- -D warnings
+	@CARGO="$(CARGO)" tools/lint.sh
 
 unit: setup
 	$(CARGO) test --locked --profile checks --lib --test core
