@@ -14,6 +14,8 @@ mod auth;
 mod auth_processes;
 #[cfg(not(shuttle))]
 mod cluster;
+#[cfg(not(shuttle))]
+mod dependencies;
 #[cfg(shuttle)]
 mod events_interleaved;
 #[cfg(not(shuttle))]
