@@ -9,6 +9,8 @@
 )]
 
 #[cfg(not(shuttle))]
+mod aimed;
+#[cfg(not(shuttle))]
 mod auth;
 #[cfg(not(shuttle))]
 mod auth_processes;
