@@ -6,7 +6,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-setup lint unit shuttle integration campaign scale bench cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-setup lint deny unit shuttle integration campaign scale bench cluster-check screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -32,6 +32,12 @@ test-setup: setup
 
 lint: setup
 	@CARGO="$(CARGO)" tools/lint.sh
+
+# Advisories too, with a network: `cargo install --locked cargo-deny` first. `make unit` checks the
+# rest of deny.toml without both.
+deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "deny: cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny --locked check
 
 unit: setup
 	$(CARGO) test --locked --profile checks --lib --test core

@@ -106,5 +106,9 @@ mod tests {
         reloads.answer(9, "reloaded");
         assert_eq!(reloads.due(), None);
         assert_eq!(reloads.answered(), (9, "reloaded".to_owned()));
+        // Somebody at the server shows it again, or an older one.
+        reloads.order(9);
+        reloads.order(3);
+        assert_eq!(reloads.due(), None);
     }
 }

@@ -67,6 +67,11 @@ impl Journal {
         }
     }
 
+    /// Puts in an event that may come in floods, though each one is about another source.
+    pub fn put_frequent(&self, event: &Event) {
+        self.push(&Item { event: *event, ..Item::zeroed() }, 1);
+    }
+
     /// Puts in an event that may come in floods. Those with the same `key` within [`PERIOD`]
     /// of `now` (ms since 1970) are repeats and become one; `make` does not run for them.
     pub fn put_folded(&self, key: &impl Hash, now: u64, make: impl FnOnce() -> Event) {

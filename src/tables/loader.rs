@@ -138,6 +138,7 @@ impl Loader {
         }
         self.add_named_addresses();
         self.warn_of_empty_filters();
+        self.warn_of_exempt_crowds();
         self.warn_of_useless_countries();
         self.warn_of_bare_users();
         self.warn_of_limits();

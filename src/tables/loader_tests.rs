@@ -170,6 +170,33 @@ fn suspicious_rows_are_warned_of() {
     }
 }
 
+/// A tenant with many ranges could exempt the world, though each of them is narrow enough.
+#[test]
+fn many_ranges_that_exempt_as_much_as_a_broad_one_are_warned_of() {
+    let said = |ranges: &[String]| {
+        let mut loader = load(BadRows::Fail, &[]);
+        ranges.iter().for_each(|range| {
+            loader.row(Table::CompanyAddress, &[Some(b"c1"), Some(range.as_bytes()), None]);
+        });
+        let Ok((config, _)) = loader.finish() else { panic!("failed") };
+        let texts = config.warnings.kept().iter().map(Problem::to_string);
+        texts.filter(|text| text.contains("exempt as many")).collect::<Vec<_>>()
+    };
+    let v4 = |of: &dyn Fn(u32) -> String, count| (0..count).map(of).collect::<Vec<_>>();
+    // As much as one range may have, and what is within it.
+    let whole = ["12.1.0.0/17", "12.1.128.0/17", "12.1.7.0/24", "12.1.0.0/17"];
+    assert_eq!(said(&whole.map(str::to_owned)), [""; 0]);
+    let told = said(&v4(&|n| format!("12.{n}.0.0/16"), 16));
+    assert_eq!(told.len(), 1);
+    assert!(told[0].ends_with(
+        "company \"c1\": its IPv4 ranges exempt as many addresses from flood control as a /12 has"
+    ));
+    let world = v4(&|n| format!("{}.{}.0.0/16", n / 256, n % 256), 65_536);
+    assert!(said(&world)[0].ends_with("as a /0 has"));
+    let told = said(&v4(&|n| format!("2001:{n:x}::/32"), 4));
+    assert!(told[0].contains("its IPv6 ranges") && told[0].ends_with("as a /30 has"), "{told:?}");
+}
+
 #[test]
 fn an_address_with_two_tags_is_bad() {
     let rows: &[(Table, &[Column<'_>])] = &[

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::loader::{Granted, Ids, Loader};
 use super::value::quoted;
-use super::{LimitRow, Problem, Table};
+use super::{LimitRow, MinPrefix, Problem, Table};
 use crate::ledger::{Direction, ScopeKind};
 
 impl Loader {
@@ -28,6 +28,67 @@ impl Loader {
                 ),
             });
         }
+    }
+
+    /// Each range of a company may be narrow enough to exempt its sources from flood control,
+    /// and all of them together be the whole Internet.
+    pub(super) fn warn_of_exempt_crowds(&mut self) {
+        let (v4, v6) = (self.config.ranges_v4.iter(), self.config.ranges_v6.iter());
+        let v4 = v4.map(|row| (row.company, u128::from(row.start), row.len));
+        let v6 = v6.map(|row| (row.company, row.start, row.len));
+        let MinPrefix { v4: least_v4, v6: least_v6 } = self.config.min_prefix;
+        let found_v4 = self.crowds(v4, least_v4, 32).into_iter().map(|found| ("IPv4", found));
+        let found_v6 = self.crowds(v6, least_v6, 128).into_iter().map(|found| ("IPv6", found));
+        let found: Vec<_> = found_v4.chain(found_v6).collect();
+        let table = self.table_name(Table::Company);
+        for (family, (company, broad)) in found {
+            let Some(of) = self.config.companies.get(company as usize) else { continue };
+            let row = self.granted.get(company as usize).map_or(0, |(row, _)| *row);
+            let text = format!(
+                "company {}: its {family} ranges exempt as many addresses from flood control as a \
+                 /{broad} has",
+                quoted(&of.id)
+            );
+            self.config.warnings.add(|| Problem { table: table.clone(), row, text });
+        }
+    }
+
+    /// Companies whose ranges, each of a length of at least `least`, have more addresses
+    /// together than one such range may have; and the length of one that has about as many.
+    fn crowds(
+        &self,
+        ranges: impl Iterator<Item = (u32, u128, u8)> + Clone,
+        least: u8,
+        bits: u8,
+    ) -> Vec<(u32, u8)> {
+        let size = |len: u8| 1u128.checked_shl((bits - len).into()).unwrap_or(u128::MAX);
+        let companies = &self.config.companies;
+        let exempt = ranges.filter(|(company, _, len)| {
+            *len >= least && companies.get(*company as usize).is_some_and(|of| of.ip_filter)
+        });
+        // Those within others count twice here: most companies need no second look.
+        let mut sums = vec![0u128; companies.len()];
+        for (company, _, len) in exempt.clone() {
+            if let Some(sum) = sums.get_mut(company as usize) {
+                *sum = sum.saturating_add(size(len));
+            }
+        }
+        let is_large =
+            |company: &u32| sums.get(*company as usize).is_some_and(|n| *n > size(least));
+        let mut large: Vec<_> = exempt.filter(|(company, ..)| is_large(company)).collect();
+        large.sort_unstable();
+        let of_each = large.chunk_by(|a, b| a.0 == b.0).filter_map(|own| {
+            let (mut sum, mut last) = (0u128, None);
+            for &(_, start, len) in own {
+                if last.is_none_or(|last| start > last) {
+                    sum = sum.saturating_add(size(len));
+                    last = Some(start.saturating_add(size(len) - 1));
+                }
+            }
+            let broad = bits.saturating_sub(u8::try_from(sum.checked_ilog2()?).ok()?);
+            Some((own.first()?.0, broad)).filter(|_| sum > size(least))
+        });
+        of_each.collect()
     }
 
     /// Countries without a database, or that it does not know, grant nothing.

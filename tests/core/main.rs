@@ -9,11 +9,15 @@
 )]
 
 #[cfg(not(shuttle))]
+mod aimed;
+#[cfg(not(shuttle))]
 mod auth;
 #[cfg(not(shuttle))]
 mod auth_processes;
 #[cfg(not(shuttle))]
 mod cluster;
+#[cfg(not(shuttle))]
+mod dependencies;
 #[cfg(shuttle)]
 mod events_interleaved;
 #[cfg(not(shuttle))]

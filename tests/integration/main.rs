@@ -64,6 +64,7 @@ mod revisions;
 mod routes;
 mod scale;
 mod screenshot;
+mod security;
 mod settings;
 mod setup;
 mod sizing;

@@ -215,12 +215,18 @@ const LISTENS: &str = "listen=udp:192.0.2.1:5060\n#!define SIP_LISTEN\n";
 
 #[test]
 fn http_cfg_in_the_stock_configuration_leaves_sip_on_the_air() {
-    let mut stock = with_the_page(LISTENS);
+    let mut stock = with_the_page(&format!("listen=tcp:127.0.0.1:5062\n{LISTENS}"));
     stock.start();
     let monitor = Phone::new(ELSEWHERE, stock.address());
     assert_eq!(monitor.options_to_the_server().unwrap().status, 200);
     let page = get(8060, "/");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("</html>"), "{page}");
+    // Firewalls leave the ports for SIP open to all.
+    let elsewhere = get(5062, "/");
+    assert!(
+        elsewhere.starts_with("HTTP/1.1 403") && elsewhere.contains("Not from here"),
+        "{elsewhere}"
+    );
     let metrics = get(8060, "/metrics");
     assert!(metrics.contains("kamailio_sipwarden_companies 1"), "{metrics}");
     // The page asks over HTTP, also where the stock file has loaded jsonrpcs.

@@ -7,6 +7,7 @@ use crate::grants::Grant;
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::process::blocklist::{parse_ban, parse_block, parse_grant, unescaped};
+use crate::host::report::lines::log_of_source;
 use crate::host::report::{bans, blocks, events, grants};
 use crate::host::settings::at;
 use crate::host::state::State;
@@ -78,7 +79,7 @@ fn ban(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<()
         }
         counters::count_own(Own::AuthBansStarted);
         events::ban_started(state, &ban, None);
-        log::warning(format_args!(
+        log_of_source(format_args!(
             "ban of {} from {} starts: another proxy has banned it ({}); {} s",
             bans::shown(&ban),
             ban.source.name(),

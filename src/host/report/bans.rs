@@ -2,6 +2,7 @@
 
 use super::complaint::{ComplaintKind, complain};
 use super::events;
+use super::lines::log_of_source;
 use crate::address::Prefix;
 use crate::auth::{AuthCheck, AuthOutcome, Ban, BanChanges, Rules};
 use crate::clock;
@@ -32,7 +33,7 @@ pub fn report(
         counters::count_own(Own::AuthBansStarted);
         events::ban_started(state, ban, Some((learnt, monitored)));
         let rule = rules.class(ban.class);
-        log::warning(format_args!(
+        log_of_source(format_args!(
             "ban of {} from {} starts: {} failures in {} s, class {}; {} s{}",
             shown(ban),
             ban.source.name(),
@@ -67,7 +68,7 @@ pub fn spraying(
         (true, true) => " (monitored: nobody is refused)",
         (true, false) => "",
     };
-    log::warning(format_args!(
+    log_of_source(format_args!(
         "spraying from {}: {} {} in {} s, more than {}, class {}{note}",
         source.name(),
         passed.count,
@@ -99,7 +100,7 @@ fn end(state: &State, ban: &Ban, why: std::fmt::Arguments<'_>) {
     counters::count_own(Own::AuthBansEnded);
     events::ban_ended(state, ban);
     let (aor, source) = (shown(ban), ban.source.name());
-    log::warning(format_args!(
+    log_of_source(format_args!(
         "ban of {aor} from {source} ends: {why}; {} requests were refused",
         ban.seen
     ));

@@ -2,6 +2,7 @@
 
 use super::complaint::{ComplaintKind, complain};
 use super::events;
+use super::lines::log_of_source;
 use crate::address::{Address, Prefix};
 use crate::clock;
 use crate::feeds::BROADEST;
@@ -102,7 +103,7 @@ pub fn started(
     }
     counters::count_own(Own::FloodBlocksStarted);
     events::block_started(state, block);
-    log::warning(format_args!(
+    log_of_source(format_args!(
         "block of {} starts: {why}; {} s{}",
         block.prefix.name(),
         clock::seconds_left(block.until, now),
@@ -131,7 +132,7 @@ fn log_start(
 ) {
     let rule = rules.class(class);
     let source = rules.source_of(source).name();
-    log::warning(format_args!(
+    log_of_source(format_args!(
         "{what} of {source} starts: more than {} requests in {} ms, class {}{more}{}",
         rule.limit,
         rule.window,
@@ -169,7 +170,7 @@ pub fn report_outdated(state: &State, block: &Block, class: Option<ClassId>) {
     counters::count_own(Own::FloodBlocksEnded);
     events::block_ended(state, block);
     let why = if class == block.class { "which blocks nobody" } else { "by tables or settings" };
-    log::warning(format_args!(
+    log_of_source(format_args!(
         "block of {} ends: its class is now {}, {why}; {} requests were refused",
         block.prefix.name(),
         state.settings.classes.name(class),
@@ -186,7 +187,7 @@ pub fn lift(state: &State, prefix: Option<Prefix>) -> u64 {
             lifted += 1;
             counters::count_own(Own::FloodBlocksEnded);
             events::block_ended(state, block);
-            log::warning(format_args!(
+            log_of_source(format_args!(
                 "block of {} ends: an operator said so; {} requests were refused",
                 block.prefix.name(),
                 block.seen
@@ -205,14 +206,14 @@ pub fn report_end(state: &State, ended: &Ended) {
         Ended::Block(block) => {
             counters::count_own(Own::FloodBlocksEnded);
             events::block_ended(state, block);
-            log::warning(format_args!(
+            log_of_source(format_args!(
                 "block of {} ends after {} s: {} requests were refused",
                 block.prefix.name(),
                 clock::monotonic().saturating_sub(block.since) / 1000,
                 block.seen
             ));
         }
-        Ended::Throttling(prefix, class) => log::warning(format_args!(
+        Ended::Throttling(prefix, class) => log_of_source(format_args!(
             "throttling of {prefix} ends, class {}",
             state.settings.classes.name(*class)
         )),

@@ -107,7 +107,15 @@ fn block_event(state: &State, kind: EventKind, block: &Block) {
     }
     event.calls = block.seen;
     (event.since, event.until) = (now.date(block.since), now.date(block.until));
-    state.journal.put(&event);
+    put(state, &event, block.reason);
+}
+
+/// How many sources flood or fail at a time is up to strangers, what operators do is not.
+fn put(state: &State, event: &Event, reason: Reason) {
+    match reason {
+        Reason::Manual => state.journal.put(event),
+        _ => state.journal.put_frequent(event),
+    }
 }
 
 /// An AoR is banned from a source from now on; by a `failure`, how its source was
@@ -118,12 +126,12 @@ pub fn ban_started(state: &State, ban: &Ban, failure: Option<(Learnt, bool)>) {
     if let Some((_, monitored)) = failure {
         event = event.with_verdict(&AUTH_FAILED, Verdict::AuthBanStarted, monitored);
     }
-    state.journal.put(&event);
+    put(state, &event, ban.reason);
 }
 
 /// A ban has ended.
 pub fn ban_ended(state: &State, ban: &Ban) {
-    state.journal.put(&ban_event(EventKind::BanEnded, ban, None));
+    put(state, &ban_event(EventKind::BanEnded, ban, None), ban.reason);
 }
 
 fn ban_event(kind: EventKind, ban: &Ban, learnt: Option<Learnt>) -> Event {
@@ -173,7 +181,7 @@ pub fn throttled(
         .with_verdict(&FLOOD_CHECK, verdict, false)
         .with_class(class);
     event.limit = limit;
-    state.journal.put(&event);
+    state.journal.put_frequent(&event);
 }
 
 /// The unknown sources of a class have spent its budget.

@@ -6,4 +6,5 @@ pub mod blocks;
 pub mod complaint;
 pub mod events;
 pub mod grants;
+pub mod lines;
 pub mod names;

@@ -3,6 +3,7 @@
 
 mod calls;
 mod check;
+mod hostile;
 mod instances;
 mod ledgers;
 mod messages;

@@ -6,6 +6,7 @@
 pub mod alone;
 mod attackers;
 mod calls;
+mod crowds;
 mod door;
 mod events;
 mod examples;
