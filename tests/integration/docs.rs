@@ -101,6 +101,7 @@ fn example_of(name: &str) -> &'static str {
         "audit_url" => "mysql://sipwarden:secret@db.example/kamailio",
         "cluster_url" => "redis://:secret@10.0.0.5:6379/0",
         "cluster_node" => "proxy1",
+        "cluster_sentinels" => "10.0.0.5:26379, 10.0.0.6:26379",
         "cluster_secret" => "a-long-text-of-your-own",
         _ => panic!("{name} needs an example"),
     }

@@ -468,6 +468,7 @@ fn only_local_requests_for_methods_of_sipwarden_are_answered() {
     let cases = [
         ("200", "POST /RPC", own.clone(), version.clone()),
         ("200", "POST /RPC", own.clone(), call("sipwarden.calls", r#""", 1"#)),
+        ("200", "POST /RPC", own.clone(), call("sipwarden.reload_all", "")),
         ("403", "GET /", "Host: attacker.example\r\n".into(), String::new()),
         ("403", "GET /", String::new(), String::new()),
         ("404", "GET /etc/passwd", host.clone(), String::new()),

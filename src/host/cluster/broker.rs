@@ -75,7 +75,7 @@ pub fn leave() {
     if stamp.session == 0 {
         return;
     }
-    let link = Link::open(&settings.url, &settings.key);
+    let link = Link::open(&settings.server, &settings.key);
     let left = link.and_then(|mut link| link.run(&Request::Leave(stamp), &settings.setup.times));
     if let Err(why) = left {
         log::warning(format_args!("the cluster was not told that this node leaves: {why}"));
@@ -215,7 +215,7 @@ impl Broker {
     fn run(&mut self, request: &Request) -> Result<crate::cluster::Reply, String> {
         let settings = self.room.settings;
         if self.link.is_none() {
-            let link = Link::open(&settings.url, &settings.key)?;
+            let link = Link::open(&settings.server, &settings.key)?;
             if link.server != self.room.lock().server {
                 return Err("it is another server now".into());
             }

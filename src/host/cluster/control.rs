@@ -59,7 +59,7 @@ impl Control {
 
     fn try_join(&mut self) -> Result<(), String> {
         let (room, settings) = (&self.room, self.room.settings);
-        let mut link = Link::open(&settings.url, &settings.key)?;
+        let mut link = Link::open(&settings.server, &settings.key)?;
         if !self.warned {
             self.warned = true;
             if let Some(policy) = link.evicts() {

@@ -75,7 +75,7 @@ impl Herald {
         let settings = self.room.settings;
         let link = match &mut self.link {
             Some(link) => link,
-            none => none.insert(NoticesLink::open(&settings.url, &settings.key)?),
+            none => none.insert(NoticesLink::open(&settings.server, &settings.key)?),
         };
         let told: Vec<Notice> = {
             let mut post = self.room.post.lock();

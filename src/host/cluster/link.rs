@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::{Client, Connection, RedisError, Value, cmd};
+use redis::{Client, Connection, Value, cmd};
+
+use super::sentinels::primary;
+use super::told;
 
 use crate::cluster::{self, Key, Reply, Request, SCRIPT, Times, decode, encode};
+use crate::host::settings::Server;
 use crate::notices::{self, Heard, Notice, Seal};
 
 /// How long it may take to connect.
@@ -46,19 +50,19 @@ pub struct Role {
 
 impl Link {
     /// Connects, and makes the script known.
-    pub fn open(url: &str, key: &str) -> Result<Self, String> {
-        Self::open_with(url, key, SCRIPT)
+    pub fn open(server: &Server, key: &str) -> Result<Self, String> {
+        Self::open_with(server, key, SCRIPT)
     }
 
     /// Connects, for questions alone, each of which may take so long.
-    pub fn open_within(url: &str, key: &str, patience: Duration) -> Result<Self, String> {
-        Self::connect(url, key, [patience; 2])
+    pub fn open_within(server: &Server, key: &str, patience: Duration) -> Result<Self, String> {
+        Self::connect(server, key, [patience; 2])
     }
 
     /// `patience`: for the connection, and for each answer.
-    fn connect(url: &str, key: &str, patience: [Duration; 2]) -> Result<Self, String> {
+    fn connect(server: &Server, key: &str, patience: [Duration; 2]) -> Result<Self, String> {
         let [connecting, answering] = patience;
-        let client = Client::open(url).map_err(told)?;
+        let client = Client::open(primary(server, connecting)?).map_err(told)?;
         let connection = client.get_connection_with_timeout(connecting).map_err(told)?;
         connection.set_read_timeout(Some(answering)).map_err(told)?;
         connection.set_write_timeout(Some(answering)).map_err(told)?;
@@ -66,8 +70,8 @@ impl Link {
         Ok(Link { connection, script, key: key.to_owned(), server })
     }
 
-    fn open_with(url: &str, key: &str, script: &str) -> Result<Self, String> {
-        let mut link = Self::connect(url, key, [CONNECTING, DEAD])?;
+    fn open_with(server: &Server, key: &str, script: &str) -> Result<Self, String> {
+        let mut link = Self::connect(server, key, [CONNECTING, DEAD])?;
         let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
         link.script = load.query(&mut link.connection).map_err(told)?;
         let role = link.role()?;
@@ -175,10 +179,10 @@ pub struct NoticesLink {
 
 impl NoticesLink {
     /// Connects, and makes the script known. `key` is that of the members.
-    pub fn open(url: &str, key: &str) -> Result<Self, String> {
+    pub fn open(server: &Server, key: &str) -> Result<Self, String> {
         let prefix = key.strip_suffix('m').unwrap_or(key);
         let keys = ["v", "vs", "ve", "vn"].map(|name| format!("{prefix}{name}"));
-        Ok(NoticesLink { link: Link::open_with(url, key, notices::SCRIPT)?, keys })
+        Ok(NoticesLink { link: Link::open_with(server, key, notices::SCRIPT)?, keys })
     }
 
     /// Tells notices, and hears those after change number `from`.
@@ -211,12 +215,6 @@ fn role_in(info: &str) -> Role {
         is_primary: of("role") == "master",
         replicas: of("connected_slaves").parse().unwrap_or(0),
     }
-}
-
-/// What went wrong, in one line.
-fn told(error: RedisError) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().chars().filter(|sign| !sign.is_control()).collect()
 }
 
 fn plain(value: Value) -> Option<cluster::Value> {

@@ -45,7 +45,7 @@ pub fn ask<R>(
         if let Some(answer) = reader.link.as_mut().and_then(|link| question(link).ok()) {
             return Ok(answer);
         }
-        let new = Link::open_within(&settings.url, &settings.key, PATIENCE);
+        let new = Link::open_within(&settings.server, &settings.key, PATIENCE);
         let asked = new.and_then(|mut link| question(&mut link).map(|answer| (link, answer)));
         match asked {
             Ok((link, answer)) => {

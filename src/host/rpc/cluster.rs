@@ -38,7 +38,7 @@ pub fn cluster(call: &Call, state: &State) -> Result<(), Fault> {
     };
     reply.text(c"state", is);
     reply.text(c"node", &settings.setup.name);
-    reply.text(c"server", without_password(&settings.url));
+    reply.text(c"server", without_password(&settings.server.url));
     reply.int(c"members", numbers.members);
     reply.int(c"nodes", standing.nodes().unwrap_or(0));
     reply.int(c"replicas", policies.replicas);

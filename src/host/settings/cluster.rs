@@ -1,10 +1,13 @@
 //! What a node is told of its cluster.
 
+use redis::ConnectionAddr;
+
 use super::at;
 use super::values::Values;
 use crate::cluster::{Keys, Setup, Share, Times};
 use crate::desk::Policies;
 use crate::notices::Seal;
+use crate::printable::without_password;
 use crate::system::host_name;
 
 /// Shortest secret in bytes.
@@ -12,11 +15,55 @@ const SECRET: usize = 16;
 /// Longest name of a node.
 const LONGEST_NAME: usize = 63;
 
+/// Where the server is.
+#[derive(Clone)]
+pub struct Server {
+    /// With its password. With Sentinels its host is the name that they have for it.
+    pub url: String,
+    /// URLs of those that know which server is the primary.
+    pub sentinels: Vec<String>,
+}
+
+impl Server {
+    /// # Errors
+    /// A sentence that names parameter and remedy.
+    fn take(url: String, sentinels: &str) -> Result<Self, String> {
+        let Ok(client) = redis::Client::open(url.as_str()) else {
+            return Err("parameter cluster_url: it is not redis://[[user]:password@]host[:port] \
+                        nor unix:///path of a socket"
+                .into());
+        };
+        let is_tcp = matches!(client.get_connection_info().addr(), ConnectionAddr::Tcp(..));
+        if !sentinels.is_empty() && !is_tcp {
+            return Err("parameter cluster_sentinels: the host in cluster_url is the name that \
+                        they have for the server, as in redis://:password@mymaster"
+                .into());
+        }
+        let entries = sentinels.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let url_of = |entry: &str| {
+            let url = match entry.contains("://") {
+                true => entry.to_owned(),
+                false => format!("redis://{entry}"),
+            };
+            let is_good = redis::Client::open(url.as_str()).is_ok() && entry.contains(':');
+            is_good.then_some(url).ok_or_else(|| {
+                let shown = without_password(entry);
+                format!(
+                    "parameter cluster_sentinels: \"{}\" is neither host:port nor \
+                     redis://:password@host:port",
+                    shown.escape_debug()
+                )
+            })
+        };
+        let sentinels = entries.map(url_of).collect::<Result<_, _>>()?;
+        Ok(Server { url, sentinels })
+    }
+}
+
 /// What does not change while the node runs.
 #[derive(Clone)]
 pub struct ClusterSettings {
-    /// The server, with its password.
-    pub url: String,
+    pub server: Server,
     /// The key of the members at the server.
     pub key: String,
     pub keys: Keys,
@@ -36,11 +83,7 @@ impl ClusterSettings {
         if url.is_empty() {
             return Ok(None);
         }
-        if redis::Client::open(url.as_str()).is_err() {
-            return Err("parameter cluster_url: it is not redis://[[user]:password@]host[:port] \
-                        nor unix:///path of a socket"
-                .into());
-        }
+        let server = Server::take(url, &values.text(at::CLUSTER_SENTINELS))?;
         let name = values.text(at::CLUSTER_NAME);
         if !is_name(&name) {
             return Err(named("cluster_name", &name));
@@ -79,7 +122,7 @@ impl ClusterSettings {
         let instance = u128::from_ne_bytes(instance);
         let setup = Setup { instance, name: node, fingerprint, times };
         let (key, seal) = (format!("sw:{{{name}}}:m"), Seal(keys.seal()));
-        Ok(Some(ClusterSettings { url, key, keys, seal, setup }))
+        Ok(Some(ClusterSettings { server, key, keys, seal, setup }))
     }
 }
 

@@ -3,15 +3,18 @@
 
 pub mod at;
 mod cluster;
+mod cluster_params;
 mod configured;
 mod feed_file;
 mod kind;
+mod param;
 mod params;
 mod values;
 
-pub use cluster::{ClusterSettings, policies};
+pub use cluster::{ClusterSettings, Server, policies};
 pub use configured::{Settings, configure};
 pub use feed_file::FeedFile;
 pub use kind::Kind;
-pub use params::{PARAMS, Param, Value};
+pub use param::{Param, Value};
+pub use params::PARAMS;
 pub use values::Values;

@@ -1,39 +1,14 @@
 //! Module parameters: one table of names, types, defaults and bounds.
 
-use std::borrow::Cow;
 use std::ffi::CStr;
 
 use super::at;
-use super::feed_file::FeedFile;
+use super::cluster_params::CLUSTER;
 use super::kind::Kind;
-use crate::auth::{self, LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW, MOST_AORS};
-use crate::flood::{self, LONGEST_BLOCK, MOST_BUDGET};
+use super::param::{Param, fixed, int, runtime};
+use crate::auth::{LONGEST_BAN, LONGEST_SAME, LONGEST_WINDOW, MOST_AORS};
+use crate::flood::{LONGEST_BLOCK, MOST_BUDGET};
 use crate::grants::LONGEST_GRANT;
-use crate::limiter::parse;
-
-pub struct Param {
-    /// Name in `modparam("sipwarden", name, value)`.
-    pub name: &'static CStr,
-    /// Type, default and bounds.
-    pub kind: Kind,
-    /// Whether it can be changed at run time.
-    pub runtime: bool,
-    /// One sentence for the reference.
-    pub meaning: &'static CStr,
-}
-
-/// Longest database URL.
-const MAX_URL: usize = 1024;
-/// Longest table name, as databases allow.
-const MAX_NAME: usize = 128;
-
-const fn fixed(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Param {
-    Param { name, kind, runtime: false, meaning }
-}
-
-const fn runtime(name: &'static CStr, kind: Kind, meaning: &'static CStr) -> Param {
-    Param { name, kind, runtime: true, meaning }
-}
 
 const fn table(name: &'static CStr, default: &'static CStr, meaning: &'static CStr) -> Param {
     runtime(name, Kind::Name { default }, meaning)
@@ -42,11 +17,20 @@ const fn table(name: &'static CStr, default: &'static CStr, meaning: &'static CS
 /// A window of spraying.
 const WINDOW: Kind = int(3600, 2, LONGEST_WINDOW as i32);
 
-const fn int(default: i32, min: i32, max: i32) -> Kind {
-    Kind::Int { default, min, max }
-}
+/// All parameters, in the order of [`at`].
+#[allow(clippy::indexing_slicing)] // in a constant, so the compiler would tell
+pub const PARAMS: [Param; at::COUNT] = {
+    let mut all = [OWN[0]; at::COUNT];
+    let mut n = 0;
+    while n < at::COUNT {
+        all[n] = if n < OWN.len() { OWN[n] } else { CLUSTER[n - OWN.len()] };
+        n += 1;
+    }
+    assert!(OWN.len() + CLUSTER.len() == at::COUNT);
+    all
+};
 
-pub const PARAMS: [Param; at::COUNT] = [
+const OWN: [Param; at::CLUSTER_URL] = [
     runtime(
         c"db_url",
         Kind::Database,
@@ -341,158 +325,7 @@ pub const PARAMS: [Param; at::COUNT] = [
         Kind::Text { default: c"/usr/sbin/nft", min: 1, max: 1024 },
         c"Path of the program `nft`, which changes these sets.",
     ),
-    fixed(
-        c"cluster_url",
-        Kind::Text { default: c"", min: 0, max: 1024 },
-        c"Redis or Valkey server by which several Kamailios share their limits: `redis://user:password@host:6379/0` or `unix:///path`. Empty: limits are this Kamailio's own.",
-    ),
-    fixed(
-        c"cluster_name",
-        Kind::Text { default: c"sipwarden", min: 1, max: 63 },
-        c"Name of the cluster: nodes with the same server and name share their limits.",
-    ),
-    fixed(
-        c"cluster_node",
-        Kind::Text { default: c"", min: 0, max: 63 },
-        c"Name of this node, another one on each. Empty: the host name.",
-    ),
-    fixed(
-        c"cluster_secret",
-        Kind::Text { default: c"", min: 0, max: 256 },
-        c"Secret of the cluster, at least 16 bytes, the same on all nodes. The server sees keyed hashes in place of ids.",
-    ),
-    runtime(
-        c"cluster_timeout",
-        int(20, 1, 500),
-        c"Milliseconds that a SIP worker waits at most for the cluster's answer about a call.",
-    ),
-    runtime(
-        c"cluster_policy",
-        Kind::Choice { default: c"share", words: &["share", "local", "closed", "open"] },
-        c"New calls while the cluster's server cannot be reached. `share`: each node admits its part of a limit. `local`: the whole limit. `closed`: none. `open`: all. Emergencies are always admitted.",
-    ),
-    runtime(
-        c"cluster_policy_user",
-        Kind::Choice { default: c"closed", words: &["share", "local", "closed", "open"] },
-        c"The same for the slots of roadwarriors.",
-    ),
-    runtime(
-        c"cluster_size",
-        int(0, 0, 1000),
-        c"Number of nodes, for the policy `share`. 0: as many as were seen at a time since the start.",
-    ),
-    runtime(
-        c"cluster_replicas",
-        int(0, 0, 5),
-        c"Replicas of the server that must confirm each heartbeat: as many as it has, or 0 for a server alone.",
-    ),
-    fixed(
-        c"cluster_trust",
-        int(3, 2, 60),
-        c"Seconds after its last heartbeat for which a node uses the slots it has. The same on all nodes.",
-    ),
-    fixed(
-        c"cluster_dead",
-        int(10, 5, 600),
-        c"Seconds of silence after which other nodes may use a node's slots: more than twice `cluster_trust`. The same on all nodes.",
-    ),
-    runtime(
-        c"cluster_blocks",
-        int(1, 0, 1),
-        c"1: blocks of sources begin and are lifted on all nodes, each judged by the node's own tables and classes. 0: this node neither tells nor takes them.",
-    ),
-    runtime(
-        c"cluster_bans",
-        int(1, 0, 1),
-        c"The same for bans of AoRs.",
-    ),
-    runtime(
-        c"cluster_grants",
-        int(1, 0, 1),
-        c"The same for grants, within the node's own `grant_longest`, `grant_prefix` and `grant_ipv6_prefix`.",
-    ),
 ];
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    Int(i32),
-    Text(String),
-}
-
-impl Param {
-    pub fn name(&self) -> &str {
-        self.name.to_str().unwrap_or_default()
-    }
-
-    /// Checks a value; `text` is None for a number.
-    ///
-    /// # Errors
-    /// A sentence that names the parameter, its value and what is allowed.
-    pub fn check(&self, text: Option<&[u8]>, number: i32) -> Result<Value, String> {
-        let refused = |value: &dyn std::fmt::Display, rule: String| {
-            Err(format!("parameter {}: {value} {rule}", self.name()).trim_end().to_owned())
-        };
-        let of_length = |text: Cow<'_, str>, min, max| match text.len() {
-            len if (min..=max).contains(&len) => Ok(Value::Text(text.into_owned())),
-            len => refused(&len, format!("bytes are not from {min} to {max}")),
-        };
-        let text = text.map(String::from_utf8_lossy);
-        match (self.kind, text) {
-            (Kind::Int { min, max, .. }, None) if (min..=max).contains(&number) => {
-                Ok(Value::Int(number))
-            }
-            (Kind::Int { min, max, .. }, None) => {
-                refused(&number, format!("is not from {min} to {max}"))
-            }
-            (Kind::Int { min, max, .. }, Some(text)) => {
-                let shown = format!("\"{}\"", text.escape_debug());
-                let rule = format!("is a text; give a number from {min} to {max}, without quotes");
-                refused(&shown, rule)
-            }
-            (_, None) => {
-                refused(&number, format!("is a number; give a text, in quotes: \"{number}\""))
-            }
-            (Kind::Database, Some(text)) => of_length(text, 1, MAX_URL),
-            (Kind::Text { min, max, .. }, Some(text)) => of_length(text, min, max),
-            (Kind::Duration { .. }, Some(text)) => match parse::duration(&text) {
-                Ok(_) => Ok(Value::Text(text.into_owned())),
-                Err(e) => refused(&e, String::new()),
-            },
-            (Kind::Classes, Some(text)) => match flood::ParsedClass::parse(&text) {
-                Ok(_) => Ok(Value::Text(text.into_owned())),
-                Err(e) => refused(&e, String::new()),
-            },
-            (Kind::AuthClasses, Some(text)) => match auth::ParsedClass::parse(&text) {
-                Ok(_) => Ok(Value::Text(text.into_owned())),
-                Err(e) => refused(&e, String::new()),
-            },
-            (Kind::Feeds, Some(text)) => match FeedFile::parse(&text) {
-                Ok(_) => Ok(Value::Text(text.into_owned())),
-                Err(e) => refused(&e, String::new()),
-            },
-            // Whether there is such a class is known when all values are.
-            (Kind::Class { .. }, Some(text)) => Ok(Value::Text(text.into_owned())),
-            (Kind::Name { default }, Some(text)) => {
-                if text.is_empty() && default.is_empty() {
-                    return Ok(Value::Text(String::new()));
-                }
-                let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-                if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(valid) {
-                    return Ok(Value::Text(text.into_owned()));
-                }
-                let rule = "is not a table name (1 to 128 letters, digits, '_' and '.')";
-                refused(&format_args!("\"{}\"", text.escape_debug()), rule.into())
-            }
-            (Kind::Choice { words, .. }, Some(text)) => {
-                if words.contains(&&*text) {
-                    return Ok(Value::Text(text.into_owned()));
-                }
-                let shown = format!("\"{}\"", text.escape_debug());
-                refused(&shown, format!("is not one of {}", words.join(", ")))
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use bytemuck::{Pod, Zeroable};
 
 use super::at;
-use super::params::{PARAMS, Value};
+use super::param::Value;
+use super::params::PARAMS;
 use crate::shm::{Area, SharedMutex};
 use crate::tables::{BadRows, TableSource};
 
