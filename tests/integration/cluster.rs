@@ -1,6 +1,11 @@
 //! Limits of several proxies over one Redis. The callee that all calls reach counts for
 //! itself.
 
+mod checker;
+mod history;
+mod lives;
+mod violations;
+
 use std::time::{Duration, Instant};
 
 use serde_json::json;
