@@ -4,6 +4,9 @@
 mod checker;
 mod history;
 mod lives;
+mod scene;
+mod storms;
+mod traffic;
 mod violations;
 
 use std::time::{Duration, Instant};
@@ -13,9 +16,8 @@ use serde_json::json;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio};
-use crate::support::proxy::{assert_nothing_left, config};
+use crate::support::proxy::config;
 use crate::support::redis::Redis;
-use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for, wait_up_to};
 
@@ -27,8 +29,6 @@ modparam(\"sipwarden\", \"cluster_trust\", 2)
 modparam(\"sipwarden\", \"cluster_dead\", 5)
 ";
 const SECRET: &str = "a secret of the tests";
-/// INVITEs to each proxy of a storm.
-const INVITES: usize = 1000;
 
 /// Proxies with one table of tenants, and the server that they share.
 pub struct Stage {
@@ -137,64 +137,6 @@ impl Stage {
     pub fn call_in_the_end(&self, proxy: usize, company: &str) -> Caller<'_> {
         wait_up_to(Duration::from_secs(30), "a slot", || self.call_once(proxy, company, "").ok())
     }
-
-    /// INVITEs to all proxies at once; calls that came to the callee, by company.
-    fn storm(&self, rows: &[&str]) {
-        let storms: Vec<_> = (self.proxies.iter().enumerate())
-            .map(|(n, proxy)| {
-                Sipp::start(&self.folder, &format!("storm{n}"), proxy.address(), rows, INVITES)
-            })
-            .collect();
-        storms.iter().for_each(|sipp| sipp.wait_for_judged(INVITES));
-    }
-}
-
-#[test]
-fn a_storm_over_three_proxies_admits_just_the_limits() {
-    let stage = Stage::new(
-        3,
-        "INSERT INTO sipwarden_brand VALUES ('free', 0), ('b', 10);
-         INSERT INTO sipwarden_company VALUES ('one', 'free', 0, 1), ('two', 'free', 0, 2),
-            ('ten', 'free', 0, 10), ('x', 'b', 0, 6), ('y', 'b', 0, 6), ('z', 'b', 0, 6),
-            ('c', 'free', 0, 0), ('d', 'free', 0, 0);
-         INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
-            ('carrier', 'north', 'any', 5), ('did', '*', 'any', 3);",
-    );
-    let rows = [
-        "one;-",
-        "two;-",
-        "ten;-",
-        "x;-",
-        "y;-",
-        "z;-",
-        "c;carrier=north",
-        "d;carrier=north",
-        "c;did=7",
-        "d;did=8",
-    ]
-    .map(|row| row.replace(";-", ";user="));
-    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    stage.storm(&rows);
-    let seen = stage.callee.observed();
-    let ever = |of: &[&str]| of.iter().map(|of| seen.ever.get(*of).unwrap_or(&0)).sum::<usize>();
-    assert_eq!(["one", "two", "ten"].map(|of| ever(&[of])), [1, 2, 10], "{seen:?}");
-    assert_eq!(ever(&["x", "y", "z"]), 10, "{seen:?}");
-    assert!(["x", "y", "z"].iter().all(|of| ever(&[of]) <= 6), "{seen:?}");
-    assert_eq!(ever(&["c", "d"]), 5 + 3 + 3, "{seen:?}");
-    assert_eq!(seen.ever, seen.most);
-    let shown = stage.proxies[0].rpc("sipwarden.cluster", json!([]));
-    assert_eq!((&shown["state"], &shown["members"]), (&json!("exact"), &json!(3)), "{shown}");
-    let refused = |name: &str| stage.proxies.iter().map(|p| p.counter(name)).sum::<u64>();
-    assert_eq!(refused("cc_call_counted"), 1 + 2 + 10 + 10 + 11);
-    // The claims are the calls, each in its scopes that have a limit.
-    let claims = wait_for("claims to be told", || {
-        let claims = stage.redis.claims();
-        (claims.iter().sum::<u64>() == 1 + 2 + 10 + 2 * 10 + 11).then_some(claims)
-    });
-    assert!(claims.iter().all(|claim| *claim > 0));
-    stage.callee.hang_up();
-    stage.proxies.iter().for_each(assert_nothing_left);
-    wait_for("all claims to be given back", || stage.redis.claims().is_empty().then_some(()));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A server of shared limits, for one test.
 
 use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
 use super::kamailio::free_port;
@@ -23,6 +24,10 @@ impl Redis {
 
     fn wait(&self) {
         wait_for("Redis to answer", || (self.cli(&["PING"]) == "PONG").then_some(()));
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     pub fn url(&self) -> String {

@@ -1,0 +1,38 @@
+//! Storms over several proxies, judged by an observer of both ends of all calls.
+
+use super::scene::{Scene, Tenants, Times};
+use crate::support::proxy::assert_nothing_left;
+use crate::support::wait_for;
+
+/// The shortest times, for a short start.
+pub const SHORT: Times = Times { trust: 2, dead: 5 };
+
+/// Calls that stay, then calls that come and go.
+fn storms(proxies: usize, limits: &[u32], invites: usize, name: &str) {
+    let scene = Scene::new(proxies, Tenants::new(limits), SHORT);
+    let nothing_is_left = || {
+        scene.stage.proxies.iter().for_each(assert_nothing_left);
+        let claims = || scene.stage.redis.claims().is_empty().then_some(());
+        wait_for("all claims to be given back", claims);
+    };
+    scene.storm(invites, None, &format!("{name}-that-stay"));
+    nothing_is_left();
+    scene.storm(invites, Some((20, 300)), &format!("{name}-that-go"));
+    nothing_is_left();
+}
+
+#[test]
+fn a_storm_over_three_proxies_admits_just_the_limits() {
+    storms(3, &[1, 10], 1200, "short-storm");
+}
+
+/// By hand: `make cluster`.
+#[test]
+#[ignore]
+fn storms_of_5000_invites_admit_just_the_limits() {
+    for proxies in [3, 4] {
+        for limit in [1, 2, 10, 30] {
+            storms(proxies, &[limit], 5000, &format!("storm-{proxies}x{limit}"));
+        }
+    }
+}
