@@ -75,7 +75,9 @@ impl Tenants {
             let company = (format!("company r{n}"), twice);
             self.ask(&format!("r{n}"), &[&company, &user]);
         }
-        self.sql += &sql("company", &format!("'r{n}', 'free', 0, {twice}"));
+        // Only where a company has addresses are calls from elsewhere those of roadwarriors.
+        self.sql += &sql("company", &format!("'r{n}', 'free', 1, {twice}"));
+        self.sql += &sql("company_address", &format!("'r{n}', '192.0.2.0', 24"));
         let full = [brand.0, carrier.0, format!("company c{n}"), format!("company r{n}")];
         self.full.extend(full);
     }
