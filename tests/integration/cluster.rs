@@ -2,8 +2,10 @@
 //! itself.
 
 mod checker;
+mod faults;
 mod history;
 mod lives;
+mod nemesis;
 mod scene;
 mod storms;
 mod traffic;
@@ -37,7 +39,7 @@ pub struct Stage {
     pub callee: AutoCallee,
     endpoint: Endpoint,
     pub db: Sqlite,
-    folder: Folder,
+    _folder: Folder,
     settings: String,
 }
 
@@ -56,7 +58,7 @@ impl Stage {
             callee: AutoCallee::start("127.0.0.1"),
             endpoint: Endpoint::new("127.0.0.1"),
             db,
-            folder,
+            _folder: folder,
             settings: settings.to_owned(),
         };
         for n in 0..proxies {

@@ -23,6 +23,9 @@ pub struct Found {
     pub free: u64,
     /// Refusals that nobody can judge, since the observer did not run.
     pub unjudged: usize,
+    /// Of each fault: how often it was; most calls above a limit; us from when it was mended
+    /// to the last verdict that was not by all nodes' numbers.
+    pub faults: BTreeMap<String, (usize, u32, u64)>,
 }
 
 /// How long a caller waits for an answer.
@@ -146,6 +149,12 @@ impl<'a> Judge<'a> {
                 }
                 worst = count;
                 let allowed = self.allowed(scope, limit, live.values().copied());
+                let involved = self.involved(live.values().copied()).0;
+                for n in involved {
+                    let of = self.found.faults.entry(history.faults[n].what.clone());
+                    let of = of.or_default();
+                    of.1 = of.1.max(count - limit);
+                }
                 if count > allowed {
                     self.say(format!(
                         "{scope}: {count} calls at {at}, at most {allowed} of a limit of {limit} \
@@ -159,6 +168,16 @@ impl<'a> Judge<'a> {
 
     /// How many of these calls may live together.
     fn allowed(&self, scope: &str, limit: u32, live: impl Iterator<Item = &'a Attempt>) -> u32 {
+        let (faults, exact) = self.involved(live);
+        if exact > limit {
+            return limit;
+        }
+        let excess = |n: &usize| self.excess(&self.history.faults[*n], scope, limit);
+        limit + faults.iter().map(excess).sum::<u32>()
+    }
+
+    /// Faults while which these calls were admitted, and how many of them were without one.
+    fn involved(&self, live: impl Iterator<Item = &'a Attempt>) -> (BTreeSet<usize>, u32) {
         let (mut exact, mut faults) = (0, BTreeSet::new());
         for call in live {
             let time = (call.asked, call.reached.unwrap_or(call.asked));
@@ -167,11 +186,7 @@ impl<'a> Judge<'a> {
             exact += u32::from(why.is_empty());
             faults.extend(why.iter().map(|(n, _)| *n));
         }
-        if exact > limit {
-            return limit;
-        }
-        let excess = |n: &usize| self.excess(&self.history.faults[*n], scope, limit);
-        limit + faults.iter().map(excess).sum::<u32>()
+        (faults, exact)
     }
 
     /// How many calls above the limit there may be by a fault, as the documents say.
@@ -273,6 +288,15 @@ impl<'a> Judge<'a> {
 
     /// After a fault each node judges calls again.
     fn returns(&mut self) {
+        for fault in &self.history.faults {
+            let last = self.history.attempts.iter().filter_map(|call| {
+                let told = call.told.filter(|told| (fault.from..fault.until).contains(told))?;
+                (is_alone(call) || call.verdict.starts_with("cluster_")).then_some(told)
+            });
+            let last = last.max().unwrap_or(0).saturating_sub(fault.healed);
+            let of = self.found.faults.entry(fault.what.clone()).or_default();
+            (of.0, of.2) = (of.0 + 1, of.2.max(last));
+        }
         let ends: Vec<_> = self.history.faults.iter().map(|fault| fault.until).collect();
         for end in ends {
             for node in 0..self.history.rules.nodes as usize {
@@ -331,6 +355,10 @@ impl Display for Found {
         writeln!(f, "most at a time: {most:?}")?;
         writeln!(f, "longest time that a slot was free before a refusal: {free} us")?;
         writeln!(f, "not judged, since the observer did not run: {unjudged}")?;
+        for (what, (times, above, last)) in &self.faults {
+            let last = last / 1000;
+            writeln!(f, "{what}: {times} times, {above} above a limit, exact after {last} ms")?;
+        }
         let more = self.violations.len().saturating_sub(20);
         self.violations.iter().take(20).try_for_each(|line| writeln!(f, "VIOLATION {line}"))?;
         if more > 0 { writeln!(f, "and {more} more") } else { Ok(()) }

@@ -124,6 +124,8 @@ pub struct Scene {
     pub tenants: Tenants,
     pub wires: Vec<Wire>,
     pub times: Times,
+    /// Their pids: a Kamailio that is frozen does not tell them.
+    pub brokers: Vec<u32>,
     ports: Vec<u16>,
 }
 
@@ -141,7 +143,7 @@ impl Scene {
         let stage = Stage::with(0, &tenants.sql, &settings);
         let wires = (0..proxies).map(|_| Wire::to(stage.redis.address())).collect();
         let ports = (0..proxies).map(|_| free_port()).collect();
-        let mut scene = Scene { stage, tenants, wires, times, ports };
+        let mut scene = Scene { stage, tenants, wires, times, brokers: vec![0; proxies], ports };
         for node in 0..proxies {
             let started = scene.start(node);
             scene.stage.proxies.push(started);
@@ -167,8 +169,10 @@ impl Scene {
     }
 
     /// Starts a node, also again.
-    pub fn start(&self, node: usize) -> Kamailio {
-        self.config(node).start()
+    pub fn start(&mut self, node: usize) -> Kamailio {
+        let started = self.config(node).start();
+        self.brokers[node] = started.process("sipwarden broker");
+        started
     }
 
     pub fn nodes(&self) -> usize {
@@ -204,9 +208,9 @@ impl Scene {
     }
 
     /// INVITEs over all proxies, as fast as they are answered.
-    pub fn storm(&self, invites: usize, life: Option<(u64, u64)>, name: &str) -> Found {
+    pub fn storm(&self, invites: usize, rate: u64, life: Option<(u64, u64)>, name: &str) -> Found {
         let each = invites.div_ceil(self.nodes());
-        let traffic = self.traffic(each, 4000, life, 1);
+        let traffic = self.traffic(each, rate, life, 1);
         let mut last = (0, Instant::now());
         wait_for_all(each * self.nodes(), || {
             if traffic.judged() != last.0 {

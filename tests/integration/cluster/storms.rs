@@ -7,6 +7,11 @@ use crate::support::wait_for;
 /// The shortest times, for a short start.
 pub const SHORT: Times = Times { trust: 2, dead: 5 };
 
+/// INVITEs a second at each proxy: faster than they are answered; and so slow that it is seen
+/// how soon a slot that is free is given.
+const FAST: u64 = 4000;
+const SLOW: u64 = 200;
+
 /// Calls that stay, then calls that come and go.
 fn storms(proxies: usize, limits: &[u32], invites: usize, name: &str) {
     let scene = Scene::new(proxies, Tenants::new(limits), SHORT);
@@ -15,9 +20,9 @@ fn storms(proxies: usize, limits: &[u32], invites: usize, name: &str) {
         let claims = || scene.stage.redis.claims().is_empty().then_some(());
         wait_for("all claims to be given back", claims);
     };
-    scene.storm(invites, None, &format!("{name}-that-stay"));
+    scene.storm(invites, FAST, None, &format!("{name}-that-stay"));
     nothing_is_left();
-    scene.storm(invites, Some((20, 300)), &format!("{name}-that-go"));
+    scene.storm(invites, SLOW, Some((20, 300)), &format!("{name}-that-go"));
     nothing_is_left();
 }
 

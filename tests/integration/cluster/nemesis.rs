@@ -1,0 +1,147 @@
+//! Faults under continuous traffic, drawn at random, each mended after a while. What both ends
+//! of all calls have seen is judged in the end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::checker::Found;
+use super::faults::{Blow, Struck, strike};
+use super::history::Fault;
+use super::scene::{Scene, Tenants, Times, judged};
+use super::storms::SHORT;
+use super::traffic::Traffic;
+use crate::random;
+use crate::support::wait_up_to;
+
+/// New calls a second at each proxy, and how long they last, in ms.
+const RATE: u64 = 25;
+const LIFE: (u64, u64) = (200, 2000);
+
+struct Nemesis {
+    scene: Scene,
+    traffic: Traffic,
+    faults: Vec<Fault>,
+}
+
+impl Nemesis {
+    fn new(tenants: Tenants, times: Times, seed: u64) -> Self {
+        let scene = Scene::new(3, tenants, times);
+        let traffic = scene.traffic(usize::MAX, RATE, Some(LIFE), seed);
+        Nemesis { scene, traffic, faults: Vec::new() }
+    }
+
+    fn strike(&mut self, blow: Blow, ms: u64) -> Struck {
+        println!("{:7} ms: {blow:?}, {ms} ms", self.traffic.now() / 1000);
+        strike(blow, ms, &mut self.scene, &self.traffic)
+    }
+
+    fn mend(&mut self, struck: Struck) -> Fault {
+        struck.mend(&mut self.scene, &self.traffic)
+    }
+
+    /// One fault, until all is exact again.
+    fn one(&mut self, blow: Blow, ms: u64) {
+        let struck = self.strike(blow, ms);
+        wait_ms(if blow.is_short() { 0 } else { ms });
+        let fault = self.mend(struck);
+        self.rest(vec![fault]);
+    }
+
+    /// One of a node and one of the server.
+    fn two(&mut self, blows: [(Blow, u64); 2]) {
+        let [(first, ms), (second, later)] = blows;
+        let one = self.strike(first, ms);
+        wait_ms(ms / 2);
+        let other = self.strike(second, later);
+        wait_ms(ms / 2);
+        let mut faults = vec![self.mend(one)];
+        wait_ms(if second.is_short() { 0 } else { later.saturating_sub(ms / 2) });
+        faults.push(self.mend(other));
+        // Together they touch all nodes, and a node that is silent is waited for.
+        let healed = faults.iter().map(|fault| fault.healed).max().unwrap();
+        let until = healed + 1000 * (1000 * self.scene.times.dead + 6000);
+        for fault in &mut faults {
+            fault.nodes = (0..self.scene.nodes()).collect();
+            fault.until = until;
+        }
+        self.rest(faults);
+    }
+
+    /// Until all is exact again, and calls of the fault have ended.
+    fn rest(&mut self, faults: Vec<Fault>) {
+        let until = faults.iter().map(|fault| fault.until).max().unwrap();
+        self.faults.extend(faults);
+        while self.traffic.now() < until + 1000 * (LIFE.1 + 1000) {
+            wait_ms(20);
+        }
+    }
+
+    /// What was found; or what has failed meanwhile, with the history kept.
+    fn end(self, how: std::thread::Result<()>, name: &str) -> Found {
+        let began = self.traffic.began;
+        let history = self.scene.history(self.traffic.stop(), began, self.faults);
+        if let Err(why) = how {
+            let _ = catch_unwind(|| judged(&history, name));
+            resume_unwind(why);
+        }
+        let found = judged(&history, name);
+        let claims = || self.scene.stage.redis.claims().is_empty().then_some(());
+        wait_up_to(Duration::from_secs(60), "all claims to be given back", claims);
+        found
+    }
+
+    fn run(mut self, name: &str, rounds: impl FnOnce(&mut Self)) -> Found {
+        let how = catch_unwind(AssertUnwindSafe(|| rounds(&mut self)));
+        self.end(how, name)
+    }
+}
+
+fn wait_ms(ms: u64) {
+    sleep(Duration::from_millis(ms));
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
+}
+
+#[test]
+fn faults_under_traffic_do_no_more_than_they_may() {
+    let nemesis = Nemesis::new(Tenants::new(&[1, 10]), SHORT, 1);
+    nemesis.run("short-nemesis", |nemesis| {
+        nemesis.one(Blow::KillClients, 0);
+        nemesis.one(Blow::FreezeServer, 2500);
+    });
+}
+
+/// By hand: `make cluster`. CLUSTER_SECONDS: how long. CLUSTER_SEED: as once before.
+#[test]
+#[ignore]
+fn faults_that_are_drawn_do_no_more_than_they_may() {
+    let seconds = variable("CLUSTER_SECONDS").unwrap_or(600);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let seed = variable("CLUSTER_SEED").unwrap_or(now.as_micros() as u64);
+    println!("CLUSTER_SECONDS={seconds} CLUSTER_SEED={seed}");
+    let times = Times { trust: 3, dead: 10 };
+    let nemesis = Nemesis::new(Tenants::new(&[1, 2, 10, 30]), times, seed);
+    let (mut random, began) = (seed | 1, Instant::now());
+    nemesis.run(&format!("nemesis-{seed}"), |nemesis| {
+        while began.elapsed() < Duration::from_secs(seconds) {
+            let mut ms = || {
+                const ALL: [u64; 10] =
+                    [100, 300, 700, 1500, 2500, 3500, 5000, 8000, 12_000, 15_000];
+                ALL[(random::next(&mut random) % ALL.len() as u64) as usize]
+            };
+            let times = [ms(), ms()];
+            let which = random::next(&mut random) % 8;
+            let mut draw = |of_node| Blow::draw(of_node, 3, &mut random);
+            match which {
+                0 | 1 => nemesis.two([(draw(true), times[0]), (draw(false), times[1])]),
+                // Once in a while for a minute.
+                2 if times[0] > 8000 => nemesis.one(Blow::FreezeServer, 60_000),
+                2..=4 => nemesis.one(draw(true), times[0]),
+                _ => nemesis.one(draw(false), times[0]),
+            }
+        }
+    });
+}
