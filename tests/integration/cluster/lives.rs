@@ -97,6 +97,9 @@ impl History {
         let mut spans: Vec<Span> = self.surely(call).into_iter().collect();
         for fault in self.faults.iter().filter(|fault| fault.hits(call, Effect::Silent)) {
             let (from, to) = fault.given_up(self.rules.dead);
+            if from >= to {
+                continue;
+            }
             let cut = |span: Span| [(span.0, span.1.min(from)), (span.0.max(to), span.1)];
             spans = spans.into_iter().flat_map(cut).filter(|(from, to)| from < to).collect();
         }

@@ -188,6 +188,11 @@ fn slots_of_a_silent_node_are_used_no_sooner_than_they_may() {
     let with = |last: Attempt| vec![live(0, C, 0, 50_000), live(0, C, 10, 15_000), last];
     finds("admitted to company c", with(live(1, C, 9000, 20_000)), silent());
     is_well(with(live(1, C, 10_500, 20_000)), silent());
+    // One that was silent for a short time is one call as ever.
+    let shortly = vec![fault(Effect::Silent, 0, 1000, 3000)];
+    let one = is_well(vec![live(0, C, 0, 50_000), live(1, C, 4000, 50_000)], shortly.clone());
+    assert_eq!(one.most[C], 2);
+    finds("admitted to company c", with(live(1, C, 4000, 20_000)), shortly);
     // Back again it counts.
     finds(
         "admitted to company c",
