@@ -24,7 +24,7 @@ pub struct Found {
     /// Refusals that nobody can judge, since the observer did not run.
     pub unjudged: usize,
     /// Of each fault: how often it was; most calls above a limit; us from when it was mended
-    /// to the last verdict that was not by all nodes' numbers.
+    /// to the last verdict that was not by all nodes' numbers, if it came alone.
     pub faults: BTreeMap<String, (usize, u32, u64)>,
 }
 
@@ -289,13 +289,19 @@ impl<'a> Judge<'a> {
     /// After a fault each node judges calls again.
     fn returns(&mut self) {
         for fault in &self.history.faults {
+            let of = self.found.faults.entry(fault.what.clone()).or_default();
+            of.0 += 1;
+            let time = (fault.from, fault.until);
+            let others = self.history.faults.iter().filter(|other| *other != fault);
+            if others.into_iter().any(|other| overlap((other.from, other.until), time)) {
+                continue;
+            }
             let last = self.history.attempts.iter().filter_map(|call| {
                 let told = call.told.filter(|told| (fault.from..fault.until).contains(told))?;
                 (is_alone(call) || call.verdict.starts_with("cluster_")).then_some(told)
             });
             let last = last.max().unwrap_or(0).saturating_sub(fault.healed);
-            let of = self.found.faults.entry(fault.what.clone()).or_default();
-            (of.0, of.2) = (of.0 + 1, of.2.max(last));
+            of.2 = of.2.max(last);
         }
         let ends: Vec<_> = self.history.faults.iter().map(|fault| fault.until).collect();
         for end in ends {

@@ -225,7 +225,7 @@ impl Struck {
             nodes: self.blow.nodes(scene.nodes()),
             from: self.from,
             healed,
-            until: healed + 1000 * self.blow.mending(scene.times.dead),
+            until: healed + 1000 * self.blow.mending(scene.setup.dead),
         }
     }
 }

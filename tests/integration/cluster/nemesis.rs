@@ -8,27 +8,36 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::checker::Found;
 use super::faults::{Blow, Struck, strike};
 use super::history::Fault;
-use super::scene::{Scene, Tenants, Times, judged};
-use super::storms::SHORT;
+use super::scene::{DEFAULT, SHORT, Scene, Setup, judged};
+use super::tenants::Tenants;
 use super::traffic::Traffic;
 use crate::random;
 use crate::support::wait_up_to;
+use crate::support::wire::Way;
 
-/// New calls a second at each proxy, and how long they last, in ms.
+/// New calls a second at each proxy.
 const RATE: u64 = 40;
+/// How long calls last, in ms; and in the short form.
 const LIFE: (u64, u64) = (300, 4000);
+const SHORT_LIFE: (u64, u64) = (200, 1500);
 
-struct Nemesis {
-    scene: Scene,
-    traffic: Traffic,
-    faults: Vec<Fault>,
+pub struct Nemesis {
+    pub scene: Scene,
+    pub traffic: Traffic,
+    pub faults: Vec<Fault>,
+    life: (u64, u64),
 }
 
 impl Nemesis {
-    fn new(tenants: Tenants, times: Times, seed: u64) -> Self {
-        let scene = Scene::new(3, tenants, times);
-        let traffic = scene.traffic(usize::MAX, RATE, Some(LIFE), seed);
-        Nemesis { scene, traffic, faults: Vec::new() }
+    /// Three proxies, and calls all the time.
+    pub fn new(setup: Setup, seed: u64) -> Self {
+        Nemesis::with(&[1, 3, 10], setup, LIFE, seed)
+    }
+
+    fn with(limits: &[u32], setup: Setup, life: (u64, u64), seed: u64) -> Self {
+        let scene = Scene::new(3, Tenants::new(limits), setup);
+        let traffic = scene.traffic(usize::MAX, RATE, Some(life), seed);
+        Nemesis { scene, traffic, faults: Vec::new(), life }
     }
 
     fn strike(&mut self, blow: Blow, ms: u64) -> Struck {
@@ -41,7 +50,7 @@ impl Nemesis {
     }
 
     /// One fault, until all is exact again.
-    fn one(&mut self, blow: Blow, ms: u64) {
+    pub fn one(&mut self, blow: Blow, ms: u64) {
         let struck = self.strike(blow, ms);
         wait_ms(if blow.is_short() { 0 } else { ms });
         let fault = self.mend(struck);
@@ -60,7 +69,7 @@ impl Nemesis {
         faults.push(self.mend(other));
         // Together they touch all nodes, and a node that is silent is waited for.
         let healed = faults.iter().map(|fault| fault.healed).max().unwrap();
-        let until = healed + 1000 * (1000 * self.scene.times.dead + 6000);
+        let until = healed + 1000 * (1000 * self.scene.setup.dead + 6000);
         for fault in &mut faults {
             fault.nodes = (0..self.scene.nodes()).collect();
             fault.until = until;
@@ -69,10 +78,10 @@ impl Nemesis {
     }
 
     /// Until all is exact again, and calls of the fault have ended.
-    fn rest(&mut self, faults: Vec<Fault>) {
+    pub fn rest(&mut self, faults: Vec<Fault>) {
         let until = faults.iter().map(|fault| fault.until).max().unwrap();
         self.faults.extend(faults);
-        while self.traffic.now() < until + 1000 * (LIFE.1 + 1000) {
+        while self.traffic.now() < until + 1000 * (self.life.1 + 1000) {
             wait_ms(20);
         }
     }
@@ -91,13 +100,13 @@ impl Nemesis {
         found
     }
 
-    fn run(mut self, name: &str, rounds: impl FnOnce(&mut Self)) -> Found {
+    pub fn run(mut self, name: &str, rounds: impl FnOnce(&mut Self)) -> Found {
         let how = catch_unwind(AssertUnwindSafe(|| rounds(&mut self)));
         self.end(how, name)
     }
 }
 
-fn wait_ms(ms: u64) {
+pub fn wait_ms(ms: u64) {
     sleep(Duration::from_millis(ms));
 }
 
@@ -107,11 +116,46 @@ fn variable(name: &str) -> Option<u64> {
 
 #[test]
 fn faults_under_traffic_do_no_more_than_they_may() {
-    let nemesis = Nemesis::new(Tenants::new(&[1, 10]), SHORT, 1);
+    let nemesis = Nemesis::with(&[1, 10], SHORT, SHORT_LIFE, 1);
     nemesis.run("short-nemesis", |nemesis| {
-        nemesis.one(Blow::KillClients, 0);
+        nemesis.one(Blow::Kill(0), 3000);
         nemesis.one(Blow::FreezeServer, 2500);
     });
+}
+
+/// By hand: `make cluster`.
+#[test]
+#[ignore]
+fn each_fault_does_no_more_than_it_may() {
+    let blows = [
+        (Blow::Kill(0), 3000),
+        // Longer than the others wait for it.
+        (Blow::Kill(1), 14_000),
+        (Blow::Freeze(2), 2500),
+        (Blow::Freeze(0), 15_000),
+        (Blow::FreezeBroker(1), 5000),
+        (Blow::FreezeBroker(2), 15_000),
+        (Blow::Cut(0, None), 15_000),
+        (Blow::Cut(1, Some(Way::ToServer)), 5000),
+        (Blow::Cut(2, Some(Way::FromServer)), 5000),
+        (Blow::Delay(0, 30), 5000),
+        (Blow::Delay(1, 200), 5000),
+        (Blow::BreakWire(2), 0),
+        (Blow::FreezeServer, 2000),
+        (Blow::FreezeServer, 5000),
+        (Blow::FreezeServer, 60_000),
+        (Blow::PauseServer, 1500),
+        (Blow::RestartServer, 100),
+        (Blow::RestartServer, 14_000),
+        (Blow::Flush, 0),
+        (Blow::DeleteMembers, 0),
+        (Blow::DeleteScope, 0),
+        (Blow::KillClients, 0),
+        (Blow::FillMemory, 3000),
+    ];
+    let nemesis = Nemesis::new(DEFAULT, 1);
+    nemesis
+        .run("each-fault", |nemesis| blows.iter().for_each(|(blow, ms)| nemesis.one(*blow, *ms)));
 }
 
 /// By hand: `make cluster`. CLUSTER_SECONDS: how long. CLUSTER_SEED: as once before.
@@ -122,8 +166,7 @@ fn faults_that_are_drawn_do_no_more_than_they_may() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = variable("CLUSTER_SEED").unwrap_or(now.as_micros() as u64);
     println!("CLUSTER_SECONDS={seconds} CLUSTER_SEED={seed}");
-    let times = Times { trust: 3, dead: 10 };
-    let nemesis = Nemesis::new(Tenants::new(&[1, 3, 10]), times, seed);
+    let nemesis = Nemesis::new(DEFAULT, seed);
     let (mut random, began) = (seed | 1, Instant::now());
     nemesis.run(&format!("nemesis-{seed}"), |nemesis| {
         while began.elapsed() < Duration::from_secs(seconds) {

@@ -1,11 +1,9 @@
 //! Storms over several proxies, judged by an observer of both ends of all calls.
 
-use super::scene::{Scene, Tenants, Times};
+use super::scene::{SHORT, Scene};
+use super::tenants::Tenants;
 use crate::support::proxy::assert_nothing_left;
 use crate::support::wait_for;
-
-/// The shortest times, for a short start.
-pub const SHORT: Times = Times { trust: 2, dead: 5 };
 
 /// INVITEs a second at each proxy: faster than they are answered; and so slow that it is seen
 /// how soon a slot that is free is given.
