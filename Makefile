@@ -4,7 +4,7 @@ MODULE = target/release/sipwarden.so
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
-	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping redis-server dnsmasq-base
+	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping redis-server dnsmasq-base curl
 
 .PHONY: setup build demo test test-setup lint unit shuttle integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
 

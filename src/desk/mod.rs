@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod lifts;
+mod reloads;
 mod slots;
 mod standing;
 
 pub use lifts::{Lift, Lifted, Lifts};
+pub use reloads::{Reloads, Tables};
 pub use slots::Slots;
 pub use standing::{Numbers, Policies, Standing};
 
@@ -24,6 +26,8 @@ pub struct Desk {
     pub standing: Standing,
     /// What operators have lifted here.
     pub lifts: Lifts,
+    /// What one node asks all for.
+    pub reloads: Reloads,
     /// Rung when there is work for the broker.
     pub bell: &'static Bell,
 }
@@ -35,7 +39,7 @@ impl Desk {
     /// What the kernel says.
     pub fn new(bell: &'static Bell) -> io::Result<Self> {
         let (slots, standing) = (Slots::new()?, Standing::new()?);
-        Ok(Desk { slots, standing, lifts: Lifts::new()?, bell })
+        Ok(Desk { slots, standing, lifts: Lifts::new()?, reloads: Reloads::new()?, bell })
     }
 
     /// Asks for slots and waits until `deadline`. None: no answer came in time.

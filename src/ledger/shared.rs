@@ -6,7 +6,7 @@ use std::io;
 
 use super::Call;
 use super::ledger::Ledger;
-use super::limit::{Enforcement, Limit, Wanted};
+use super::limit::{Bound, Enforcement, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
 use super::plan::Attempt;
 use super::scope::{Direction, Few, Scope, ScopeKind};
@@ -171,6 +171,25 @@ impl Ledger {
         cluster::Key::new(hash, place_of(direction, Part::All))
     }
 
+    /// The slots that a new call would need.
+    pub fn would_ask(&self, wanted: &[Wanted<'_>], emergency: bool) -> Vec<Needed> {
+        let enforcement = if emergency { Enforcement::Reserved } else { Enforcement::Full };
+        let all = wanted.iter().enumerate().filter(|(_, want)| want.counts);
+        let limits = all.flat_map(|(at, want)| {
+            let hash = self.scope_hash(want.scope.kind, want.scope.id);
+            want.limits().into_iter().map(move |(direction, limit)| (at, hash, direction, limit))
+        });
+        let held = limits.filter(|(.., limit)| enforcement.asks(limit));
+        let needed = held.flat_map(|(at, hash, direction, limit)| {
+            parts(limit.calls, limit.reserved, emergency).map(move |(part, limit)| {
+                let key = cluster::Key::new(hash, place_of(direction, part));
+                let bound = if part == Part::All { Bound::Calls } else { Bound::Unreserved };
+                Needed { at, direction, bound, key, limit }
+            })
+        });
+        needed.collect()
+    }
+
     /// What all nodes have of a scope in any direction, as last heard, and what this one may
     /// have.
     pub fn shared_calls(&self, kind: ScopeKind, id: &[u8]) -> Option<(u32, u32)> {
@@ -192,6 +211,20 @@ impl Ledger {
             });
         }
     }
+}
+
+/// A slot that a call needs of those that nodes share.
+pub struct Needed {
+    /// Position of the scope in what was wanted.
+    pub at: usize,
+    /// The calls that the limit is for.
+    pub direction: Direction,
+    /// All of its slots, or those that are not reserved.
+    pub bound: Bound,
+    /// By which nodes share them.
+    pub key: cluster::Key,
+    /// Slots there are.
+    pub limit: u32,
 }
 
 /// The places that a call is admitted to only with a slot, with their records.

@@ -28,6 +28,15 @@ impl Text {
 /// The file that keeps the tables of a snapshot, without the ranges that another one
 /// contains. NULL columns are not marked in it.
 pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
+    rows(view, classes).finish(&view.networks(), view.compiled_at())
+}
+
+/// Stands for the rows of a snapshot: the same on all nodes with the same tables, and never 0.
+pub fn mark(view: &View<'_>, classes: &ClassNames) -> u64 {
+    rows(view, classes).mark().max(1)
+}
+
+fn rows(view: &View<'_>, classes: &ClassNames) -> kept::RowWriter {
     let (mut out, mut text) = (kept::RowWriter::default(), Text::default());
     for (id, max_calls) in view.brands() {
         out.row(Table::Brand, &[Some(id), text.of(max_calls)]);
@@ -78,7 +87,7 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
         let [header, kind] = [header.name(), kind.name()].map(|name| Some(name.as_bytes()));
         out.row(Table::Tool, &[header, kind, Some(pattern)]);
     }
-    out.finish(&view.networks(), view.compiled_at())
+    out
 }
 
 fn limits(view: &View<'_>, out: &mut kept::RowWriter) {
@@ -205,5 +214,21 @@ mod tests {
         assert_eq!((limits.len(), limits), (2, after.limit_rows().collect()));
         // What is kept of a kept one is the same.
         assert!(kept(&after, &classes) == file);
+        assert_eq!(mark(&before, &classes), mark(&after, &classes));
+    }
+
+    #[test]
+    fn other_rows_have_another_mark_and_their_order_does_not_matter() {
+        let classes = ClassNames::default();
+        let mark = |rows: &[&str]| {
+            let mut loader = loader(&classes);
+            rows.iter().for_each(|id| loader.row(Table::Brand, &[Some(id.as_bytes()), Some(b"5")]));
+            let Ok((config, _)) = loader.finish() else { panic!("bad") };
+            let blob = compile(config, [rows.len() as u64, 7], 1234).unwrap();
+            mark(&View::new(blob.bytes()).unwrap(), &classes)
+        };
+        assert_eq!(mark(&["a", "b"]), mark(&["b", "a"]));
+        let all = [mark(&[]), mark(&["a"]), mark(&["a", "b"]), mark(&["a", "c"])];
+        assert!((1..all.len()).all(|n| !all[..n].contains(&all[n])), "{all:?}");
     }
 }

@@ -53,13 +53,24 @@ fn checksum(bytes: &[u8], format: u32) -> [u8; CHECKSUM] {
 #[derive(Default)]
 pub struct RowWriter {
     rows: Vec<u8>,
+    /// Sum of the hashes of all rows.
+    mark: u64,
 }
 
 impl RowWriter {
     /// Adds a row; rows come in the order in which a [`Loader`] takes them.
     pub fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
+        let start = self.rows.len();
         self.rows.push(table.index() as u8);
         self.values(values);
+        let mut hasher = SipHasher13::new_with_keys(KEY, KEY);
+        hasher.write(self.rows.get(start..).unwrap_or_default());
+        self.mark = self.mark.wrapping_add(hasher.finish());
+    }
+
+    /// Stands for the rows, whatever their order; not for what host names mean.
+    pub fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// Adds what a host name means.
@@ -336,7 +347,7 @@ mod tests {
 
     /// A forged file with a right checksum is refused or gives rows, and nothing worse.
     fn forged(rows: &[u8]) -> Result<(), String> {
-        let file = RowWriter { rows: rows.to_vec() }.finish(&CountryNetworks::default(), 1);
+        let file = RowWriter { rows: rows.to_vec(), mark: 0 }.finish(&CountryNetworks::default(), 1);
         load(&Kept::read(&file).unwrap()).map(drop)
     }
 

@@ -17,6 +17,7 @@ mod calls;
 mod cluster;
 mod cluster_faults;
 mod cluster_news;
+mod cluster_seen;
 mod countries;
 mod databases;
 mod databases_calls;

@@ -7,9 +7,11 @@ const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/probe.service
 
 /// A machine whose only source of packages is a folder of ours: `probe` brings an
 /// enabled service, `broken` cannot be configured, `killer` kills set-up. Of its two packages
-/// with cargo only `cargo-web` is new enough.
+/// with cargo only `cargo-web` is new enough, and neither is installed.
 fn machine() -> Machine {
     let machine = Machine::new();
+    machine.ok("dpkg --purge --force-depends cargo cargo-web >/dev/null 2>&1 || true
+        [ ! -e /usr/bin/cargo ]");
     machine.write(
         "/srv/probe.service",
         "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",

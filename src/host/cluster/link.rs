@@ -22,6 +22,19 @@ pub struct Link {
     pub server: String,
 }
 
+/// A hash of the server.
+type Fields = BTreeMap<String, String>;
+
+/// A node as the server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSeen {
+    pub name: String,
+    /// Ms since its last beat.
+    pub silent: u64,
+    /// It has told all its calls.
+    pub is_published: bool,
+}
+
 /// What the server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
@@ -37,13 +50,24 @@ impl Link {
         Self::open_with(url, key, SCRIPT)
     }
 
-    fn open_with(url: &str, key: &str, script: &str) -> Result<Self, String> {
+    /// Connects, for questions alone, each of which may take so long.
+    pub fn open_within(url: &str, key: &str, patience: Duration) -> Result<Self, String> {
+        Self::connect(url, key, [patience; 2])
+    }
+
+    /// `patience`: for the connection, and for each answer.
+    fn connect(url: &str, key: &str, patience: [Duration; 2]) -> Result<Self, String> {
+        let [connecting, answering] = patience;
         let client = Client::open(url).map_err(told)?;
-        let connection = client.get_connection_with_timeout(CONNECTING).map_err(told)?;
-        connection.set_read_timeout(Some(DEAD)).map_err(told)?;
-        connection.set_write_timeout(Some(DEAD)).map_err(told)?;
-        let mut link =
-            Link { connection, script: String::new(), key: key.to_owned(), server: String::new() };
+        let connection = client.get_connection_with_timeout(connecting).map_err(told)?;
+        connection.set_read_timeout(Some(answering)).map_err(told)?;
+        connection.set_write_timeout(Some(answering)).map_err(told)?;
+        let (script, server) = (String::new(), String::new());
+        Ok(Link { connection, script, key: key.to_owned(), server })
+    }
+
+    fn open_with(url: &str, key: &str, script: &str) -> Result<Self, String> {
+        let mut link = Self::connect(url, key, [CONNECTING, DEAD])?;
         let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
         link.script = load.query(&mut link.connection).map_err(told)?;
         let role = link.role()?;
@@ -74,25 +98,65 @@ impl Link {
         Ok(role_in(&info))
     }
 
-    /// Which nodes have slots of a scope, and how many: by their names.
-    pub fn claims(&mut self, key: Key) -> Result<Vec<(String, u32)>, String> {
-        let prefix = self.key.strip_suffix('m').unwrap_or(&self.key);
-        let (members, scope) = (self.key.clone(), format!("{prefix}s:{:032x}", key.0));
-        let members = self.hash(&members)?;
-        let scope = self.hash(&scope)?;
-        // One of another incarnation is void, and so are claims of numbers without a record.
-        if scope.get("inc") != members.get("inc") {
-            return Ok(Vec::new());
+    /// Which nodes have slots of scopes, and how many: for each scope by their names.
+    pub fn claims(&mut self, keys: &[Key]) -> Result<Vec<Vec<(String, u32)>>, String> {
+        let prefix = self.prefix().to_owned();
+        let mut asked = redis::pipe();
+        asked.hgetall(&self.key);
+        for key in keys {
+            asked.hgetall(format!("{prefix}s:{:032x}", key.0));
         }
-        let named = scope.iter().filter_map(|(number, slots)| {
-            let name = members.get(&format!("n:{number}"))?;
-            Some((name.clone(), slots.parse().ok()?))
-        });
-        Ok(named.collect())
+        let mut all: Vec<Fields> = asked.query(&mut self.connection).map_err(told)?;
+        let scopes = all.split_off(1.min(all.len()));
+        let members = all.pop().unwrap_or_default();
+        let named = |scope: &Fields| {
+            // One of another incarnation is void, and so are claims of numbers without a record.
+            let is_void = scope.get("inc") != members.get("inc");
+            let of = |(number, slots): (&String, &String)| {
+                let name = members.get(&format!("n:{number}"))?;
+                Some((name.clone(), slots.parse().ok()?))
+            };
+            scope.iter().filter(|_| !is_void).filter_map(of).collect()
+        };
+        Ok(scopes.iter().map(named).collect())
     }
 
-    fn hash(&mut self, key: &str) -> Result<BTreeMap<String, String>, String> {
-        cmd("HGETALL").arg(key).query(&mut self.connection).map_err(told)
+    /// The server's clock, in us.
+    pub fn time(&mut self) -> Result<u64, String> {
+        let (seconds, us): (u64, u64) = cmd("TIME").query(&mut self.connection).map_err(told)?;
+        Ok(seconds * 1_000_000 + us)
+    }
+
+    /// All nodes with a record, by their names.
+    pub fn nodes(&mut self) -> Result<Vec<NodeSeen>, String> {
+        let now = self.time()? / 1000;
+        let key = self.key.clone();
+        let members: Fields = cmd("HGETALL").arg(key).query(&mut self.connection).map_err(told)?;
+        let nodes = members.iter().filter_map(|(field, name)| {
+            let number = field.strip_prefix("n:")?;
+            let beat: u64 = members.get(&format!("b:{number}"))?.parse().ok()?;
+            let is_published = members.contains_key(&format!("p:{number}"));
+            Some(NodeSeen { name: name.clone(), silent: now.saturating_sub(beat), is_published })
+        });
+        let mut nodes: Vec<_> = nodes.collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(nodes)
+    }
+
+    /// Notices by their names, as far as the server has them.
+    pub fn notices(&mut self, names: &[String], seal: Seal) -> Result<Vec<Option<Notice>>, String> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let key = format!("{}v", self.prefix());
+        let asked = cmd("HMGET").arg(key).arg(names).to_owned();
+        let texts: Vec<Option<String>> = asked.query(&mut self.connection).map_err(told)?;
+        let read = |(name, text): (&String, Option<String>)| Notice::read(name, &text?, seal);
+        Ok(names.iter().zip(texts).map(read).collect())
+    }
+
+    fn prefix(&self) -> &str {
+        self.key.strip_suffix('m').unwrap_or(&self.key)
     }
 
     /// Whether the server may forget claims when its memory is full; None: it does not say.

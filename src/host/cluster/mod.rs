@@ -9,4 +9,6 @@ mod kind;
 pub mod link;
 mod news;
 mod post;
+pub mod reader;
 mod room;
+pub mod tables;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::apply::apply;
 use super::kind::Kind;
 use super::room::{Line, Room};
+use super::tables::NodesTables;
 use crate::address::Prefix;
 use crate::clock::{self, Moment};
 use crate::desk::{Lift, Lifted};
@@ -38,6 +39,7 @@ struct Found {
 #[derive(Default)]
 pub struct News {
     book: Book,
+    tables: NodesTables,
     /// What the tables had at the last look: start and end by name. None: told by others since.
     /// With the number of the table's last change then.
     had: HashMap<Kind, (Terms, Option<u64>)>,
@@ -61,7 +63,10 @@ impl News {
         while clock::monotonic() < monotonic + HEARING {
             let Some((name, text)) = heard.next() else { break };
             match Notice::read(&name, &text, room.settings.seal) {
-                Some(notice) if self.book.hear(&notice) => self.apply(room.state, now, &notice),
+                Some(notice) if self.book.hear(&notice) => {
+                    self.apply(room.state, now, &notice);
+                    self.tables.hear(room, &notice);
+                }
                 Some(_) => {}
                 None => self.warn(room),
             }
@@ -81,6 +86,7 @@ impl News {
         }
         // What was lifted, here or elsewhere, must be known first.
         if caught_up && monotonic >= self.next_look {
+            self.tables.turn(room, now, &mut self.book, &mut out);
             self.look(room.state, now, &mut out);
             let took = clock::monotonic().saturating_sub(monotonic);
             self.next_look = monotonic + EVERY.max(SHARE * took);

@@ -2,8 +2,9 @@
 
 use crate::clock;
 use crate::cluster::Share;
-use crate::host::cluster::link::Link;
-use crate::host::contract::rpc::{Call, Fault};
+use crate::host::cluster::reader;
+use crate::host::cluster::tables::{Told, name_of};
+use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::ClusterSettings;
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::{Direction, ScopeKind};
@@ -50,7 +51,45 @@ pub fn cluster(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"timeouts", numbers.timed_out);
     reply.int(c"requests", numbers.batches);
     reply.int(c"round_trip_us", numbers.round_trip);
+    tell_nodes(&reply, state, settings);
     Ok(())
+}
+
+/// Each node as the server knows it, and whether its tables are those of this one.
+fn tell_nodes(reply: &Node<'_>, state: &State, settings: &ClusterSettings) {
+    let asked = reader::ask(state, settings, |link| {
+        let nodes = link.nodes()?;
+        let names: Vec<_> = nodes.iter().map(|node| name_of(&node.name)).collect();
+        let told = link.notices(&names, settings.seal)?;
+        Ok(nodes.into_iter().zip(told).collect::<Vec<_>>())
+    });
+    let list = reply.array(c"nodes");
+    let nodes = match asked {
+        Ok(nodes) => nodes,
+        Err(why) => return reply.text(c"problem", why),
+    };
+    let own = state.desk.as_ref().map_or(0, |desk| desk.reloads.tables().mark);
+    let beat = settings.setup.times.beat;
+    for (seen, told) in nodes {
+        let node = list.item_structure();
+        node.text(c"node", &seen.name);
+        let is = match (seen.is_published, seen.silent > 3 * beat) {
+            (_, true) => "silent",
+            (true, false) => "member",
+            (false, false) => "filling",
+        };
+        node.text(c"state", is);
+        node.int(c"silent_ms", seen.silent);
+        let told = told.as_ref().and_then(Told::read);
+        let tables = match &told {
+            Some(told) if told.mark == own => "same",
+            Some(_) => "other",
+            None => "",
+        };
+        node.text(c"tables", tables);
+        let loaded_at = told.map_or(0, |told| told.loaded_at);
+        node.time((c"loaded_at", c"loaded_date"), loaded_at);
+    }
 }
 
 fn scope(
@@ -69,12 +108,9 @@ fn scope(
         return Err(Fault::unknown(format!("there is no kind \"{shown}\" of scopes")));
     };
     let reached = |why| Fault::internal(format!("the cluster's server: {why}"));
-    let mut link = Link::open(&settings.url, &settings.key).map_err(reached)?;
-    let mut told = Vec::new();
-    for direction in Direction::ALL {
-        let key = state.ledger.shared_key(kind, id, direction);
-        told.push((direction, link.claims(key).map_err(reached)?));
-    }
+    let keys = Direction::ALL.map(|direction| state.ledger.shared_key(kind, id, direction));
+    let told = reader::ask(state, settings, |link| link.claims(&keys)).map_err(reached)?;
+    let told: Vec<_> = Direction::ALL.into_iter().zip(told).collect();
     let here = state.ledger.calls(kind, id);
     let reply = call.reply();
     let directions = reply.array(c"directions");

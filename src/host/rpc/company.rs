@@ -1,14 +1,18 @@
 //! `sipwarden.company`.
 
+use std::ffi::CStr;
+
 use super::arguments::{no_snapshot, unknown};
 use super::grants;
 use super::limits::tell_limits;
 use super::names;
 use super::page::Page;
+use super::totals::Totals;
 use crate::countries::CountryCode;
 use crate::host::contract::rpc::{Call, Fault};
 use crate::host::state::{State, with_snapshot};
-use crate::ledger::ScopeKind;
+use crate::ledger::{Direction, ScopeKind};
+use crate::policy::limit_of;
 use crate::printable::Printable;
 use crate::snapshot::CompanyView;
 
@@ -38,9 +42,21 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"company", Printable::full(company.id()));
         reply.text(c"brand", Printable::full(brand));
         reply.text(c"ip_filter", filter(&company));
-        reply.int(c"calls", state.ledger.live(ScopeKind::COMPANY, company.id()));
+        let scopes = [(ScopeKind::COMPANY, company.id()), (ScopeKind::BRAND, brand)];
+        let each = scopes.iter().flat_map(|(kind, id)| Direction::ALL.map(|of| (*kind, *id, of)));
+        let totals = Totals::ask(state, each);
+        let tell = |(calls_name, all_name): (&CStr, &CStr), (kind, id), max_calls| {
+            let here = state.ledger.live(kind, id);
+            reply.int(calls_name, here);
+            let limit = limit_of(view, kind, id, max_calls).calls;
+            if let Some(all) = totals.of(state, (kind, id, Direction::Any), limit, here) {
+                reply.int(all_name, all);
+            }
+        };
+        let [of_company, of_brand] = scopes;
+        tell((c"calls", c"calls_everywhere"), of_company, company.max_calls());
         reply.int(c"max_calls", company.max_calls());
-        reply.int(c"brand_calls", state.ledger.live(ScopeKind::BRAND, brand));
+        tell((c"brand_calls", c"brand_calls_everywhere"), of_brand, brand_limit);
         reply.int(c"brand_max_calls", brand_limit);
         reply.text(c"countries", countries(company.countries()));
         reply.int(c"range_count", company.range_count() as u64);
@@ -48,8 +64,8 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         grants::tell_of_company(&reply, state, company.id());
         names::tell_of_company(&reply, state, &company);
         let limits = reply.array(c"limits");
-        tell_limits(&limits, state, view, ScopeKind::BRAND, brand);
-        tell_limits(&limits, state, view, ScopeKind::COMPANY, company.id());
+        tell_limits(&limits, state, view, of_brand, &totals);
+        tell_limits(&limits, state, view, of_company, &totals);
         let ranges = reply.array(c"ranges");
         for range in page.of(company.ranges()) {
             ranges.item(range);

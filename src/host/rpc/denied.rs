@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arguments::{no_snapshot, tell_if_unknown, unknown};
 use super::limits::{tell_load, tell_usage};
 use super::page::Page;
+use super::totals::Totals;
 use super::{budgets, feeds, spraying};
 use crate::address::Prefix;
 use crate::clock;
 use crate::events::{Event, EventKind};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::rules::with_rules;
-use crate::host::state::usage::{Usage, brands, companies, scopes};
+use crate::host::state::usage::{Load, ScopeUsage, Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::Direction;
 use crate::limiter::ClassId;
@@ -106,19 +107,31 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
     let reply = call.reply();
     with_snapshot(|view, _| {
+        let mut companies = companies(state, view);
+        let mut brands = brands(state, view);
+        let mut scopes = scopes(state, view);
+        companies.truncate(rows);
+        brands.truncate(rows);
+        scopes.truncate(rows);
+        let usages = companies.iter().chain(&brands).map(Usage::of);
+        let totals = Totals::ask(state, usages.chain(scopes.iter().map(ScopeUsage::of)));
+        let all = |of, load: &Load| totals.of(state, of, load.limit.calls, load.calls);
         let list = reply.array(c"companies");
-        for usage in companies(state, view).iter().take(rows) {
+        for usage in &companies {
             let node = list.item_structure();
             node.text(c"company", Printable::full(usage.company));
-            add_usage(&node, usage);
+            node.text(c"brand", Printable::full(usage.brand));
+            tell_load(&node, &usage.load, all(usage.of(), &usage.load));
         }
         let list = reply.array(c"brands");
-        for usage in brands(state, view).iter().take(rows) {
-            add_usage(&list.item_structure(), usage);
+        for usage in &brands {
+            let node = list.item_structure();
+            node.text(c"brand", Printable::full(usage.brand));
+            tell_load(&node, &usage.load, all(usage.of(), &usage.load));
         }
         let list = reply.array(c"scopes");
-        for usage in scopes(state, view).iter().take(rows) {
-            tell_usage(&list.item_structure(), usage);
+        for usage in &scopes {
+            tell_usage(&list.item_structure(), usage, all(usage.of(), &usage.load));
         }
     });
     let list = reply.array(c"sources");
@@ -136,11 +149,6 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     spraying::tell_all(&reply, state, rows);
     feeds::tell_all(&reply, state);
     Ok(())
-}
-
-fn add_usage(node: &Node<'_>, usage: &Usage<'_>) {
-    node.text(c"brand", Printable::full(usage.brand));
-    tell_load(node, &usage.load);
 }
 
 fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>)> {

@@ -2,6 +2,7 @@
 
 use super::arguments::no_snapshot;
 use super::page::Page;
+use super::totals::Totals;
 use crate::clock;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::usage::{Load, ScopeUsage};
@@ -50,8 +51,11 @@ pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
         reply.int(c"total", rows.len() as u64);
         page.tell(&reply, rows.len());
         let list = reply.array(c"limits");
-        for row in page.of(rows.iter()) {
-            tell_limit(&list.item_structure(), state, view, row);
+        let shown: Vec<_> = page.of(rows.iter()).collect();
+        let named = shown.iter().filter_map(|(kind, id, of, _)| Some((*kind, (*id)?, *of)));
+        let totals = Totals::ask(state, named);
+        for row in shown {
+            tell_limit(&list.item_structure(), state, view, row, &totals);
         }
         Ok(())
     })
@@ -85,17 +89,21 @@ fn in_force(view: &View<'_>, kind: ScopeKind, id: &[u8]) -> ScopeLimits {
     [any, inbound, outbound]
 }
 
-/// Tells the calls of a scope against its limit.
-pub fn tell_usage(node: &Node<'_>, usage: &ScopeUsage<'_>) {
+/// Tells the calls of a scope against its limit; `all`: those of all nodes.
+pub fn tell_usage(node: &Node<'_>, usage: &ScopeUsage<'_>, all: Option<u32>) {
     node.text(c"kind", Printable::full(usage.word));
     node.text(c"id", Printable::full(&usage.id));
     node.text(c"direction", Printable::full(usage.direction.name()));
-    tell_load(node, &usage.load);
+    tell_load(node, &usage.load, all);
 }
 
-/// Tells live calls against a limit.
-pub fn tell_load(node: &Node<'_>, load: &Load) {
+/// Tells live calls against a limit; `all`: those of all nodes, by which it is judged then.
+pub fn tell_load(node: &Node<'_>, load: &Load, all: Option<u32>) {
     node.int(c"calls", load.calls);
+    if let Some(all) = all {
+        node.int(c"calls_everywhere", all);
+    }
+    let load = &Load { calls: all.unwrap_or(load.calls), limit: load.limit };
     node.int(c"max_calls", load.limit.calls);
     node.int(c"percent", load.percent());
     node.int(c"near_percent", load.limit.near_percent());
@@ -103,16 +111,23 @@ pub fn tell_load(node: &Node<'_>, load: &Load) {
 }
 
 /// The limits of a scope in limit_table, with its calls.
-pub fn tell_limits(list: &Node<'_>, state: &State, view: &View<'_>, kind: ScopeKind, id: &[u8]) {
+pub fn tell_limits(
+    list: &Node<'_>,
+    state: &State,
+    view: &View<'_>,
+    (kind, id): (ScopeKind, &[u8]),
+    totals: &Totals,
+) {
     for (direction, limit) in Direction::ALL.into_iter().zip(view.limits(kind, id)) {
         if *limit != Limit::NONE {
-            tell_limit(&list.item_structure(), state, view, &(kind, Some(id), direction, *limit));
+            let row = (kind, Some(id), direction, *limit);
+            tell_limit(&list.item_structure(), state, view, &row, totals);
         }
     }
 }
 
 /// Tells a limit; its calls too, unless it stands for many ids.
-fn tell_limit(node: &Node<'_>, state: &State, view: &View<'_>, row: &Row<'_>) {
+fn tell_limit(node: &Node<'_>, state: &State, view: &View<'_>, row: &Row<'_>, totals: &Totals) {
     let (kind, id, direction, limit) = *row;
     node.text(c"kind", Printable::full(view.word_of(kind)));
     node.text(c"id", Printable::full(id.unwrap_or(ALL_IDS)));
@@ -120,7 +135,8 @@ fn tell_limit(node: &Node<'_>, state: &State, view: &View<'_>, row: &Row<'_>) {
     match id {
         Some(id) => {
             let calls = state.ledger.calls(kind, id).of(direction);
-            tell_load(node, &Load { calls, limit });
+            let all = totals.of(state, (kind, id, direction), limit.calls, calls);
+            tell_load(node, &Load { calls, limit }, all);
             let new = match limit.rate.calls() {
                 0 => 0,
                 _ => state.ledger.new_calls(kind, id, direction, &limit.rate, clock::monotonic()),

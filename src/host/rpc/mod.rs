@@ -18,9 +18,11 @@ mod listing;
 mod names;
 mod page;
 mod proofs;
+mod reload_all;
 mod settings;
 mod spraying;
 mod status;
+mod totals;
 
 use std::ffi::CStr;
 
@@ -53,8 +55,14 @@ const LISTED: &[Argument] = &[PAGE, Argument::new(c"text")];
 const SECONDS: Argument = Argument::new(c"seconds");
 
 /// All methods.
-static METHODS: [(Method, Answer); 32] = [
+static METHODS: [(Method, Answer); 33] = [
     method(c"reload", NONE, c"Reads the tables and the feeds and publishes them.", status::reload),
+    method(
+        c"reload_all",
+        NONE,
+        c"Reloads on all proxies of the cluster, and says what became of it on each.",
+        reload_all::reload_all,
+    ),
     method(
         c"check",
         (2, &[COMPANY, IP, AOR, Argument::new(c"scopes"), Argument::new(c"flags")]),

@@ -39,6 +39,11 @@ fn add_milliseconds(node: &Node<'_>, name: &CStr, duration: Duration) {
 /// Reads the tables and publishes them.
 pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
     call.no_more()?;
+    reload_here(call, state).map(drop)
+}
+
+/// The same; the reply, to which more may be added.
+pub fn reload_here<'a>(call: &'a Call, state: &State) -> Result<Node<'a>, Fault> {
     settle()?;
     // Whatever becomes of the tables, or of a feed.
     feeds::load(state);
@@ -62,7 +67,7 @@ pub fn reload(call: &Call, state: &State) -> Result<(), Fault> {
         shown.item(problem);
     }
     tell_feeds(&reply, state);
-    Ok(())
+    Ok(reply)
 }
 
 /// What the last reload found wrong: page (from 1).

@@ -17,8 +17,20 @@ pub struct Usage<'a> {
     pub load: Load,
 }
 
+impl Usage<'_> {
+    /// The scope, in all directions.
+    pub fn of(&self) -> (ScopeKind, &[u8], Direction) {
+        match self.company {
+            [] => (ScopeKind::BRAND, self.brand, Direction::Any),
+            company => (ScopeKind::COMPANY, company, Direction::Any),
+        }
+    }
+}
+
 /// Live calls of a scope in one direction against its limit.
 pub struct ScopeUsage<'a> {
+    /// Its kind.
+    pub kind: ScopeKind,
     /// Word of its kind.
     pub word: &'a [u8],
     /// Its id; `...` stands behind one that is cut.
@@ -27,6 +39,13 @@ pub struct ScopeUsage<'a> {
     pub direction: Direction,
     /// Those calls, and what holds for them.
     pub load: Load,
+}
+
+impl ScopeUsage<'_> {
+    /// The scope.
+    pub fn of(&self) -> (ScopeKind, &[u8], Direction) {
+        (self.kind, &self.id, self.direction)
+    }
 }
 
 /// Live calls, and the limit that holds for them.
@@ -103,6 +122,7 @@ fn usages<'a>(view: &View<'a>, scope: &ScopeInfo) -> Vec<ScopeUsage<'a>> {
         let is_told =
             load.calls > 0 && (counts_all || (direction != Direction::Any && limit.calls > 0));
         is_told.then(|| ScopeUsage {
+            kind: scope.kind,
             word: view.word_of(scope.kind),
             id: scope.id.clone(),
             direction,

@@ -1,8 +1,9 @@
 //! Arguments for each RPC method, also for the tests in a real Kamailio.
 
 /// Arguments that each method takes, all of them.
-pub const METHODS: [(&str, &[&str]); 32] = [
+pub const METHODS: [(&str, &[&str]); 33] = [
     ("reload", &[]),
+    ("reload_all", &[]),
     ("check", &["7", "192.0.2.7", "alice@example.com", "did=7", "i"]),
     ("source", &["192.0.2.7"]),
     ("blocks", &["1", "192.0.2"]),

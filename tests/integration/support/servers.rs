@@ -124,7 +124,7 @@ impl Server {
         };
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().expect("make test installs the database servers"));
-        wait_for("the database server", || {
+        super::wait_up_to(std::time::Duration::from_secs(60), "the database server", || {
             let asked = self
                 .client(None)
                 .stdin(Stdio::null())

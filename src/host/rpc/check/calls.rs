@@ -1,6 +1,7 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
 use super::super::limits::tell_limits;
+use super::super::totals::{Totals, calls_of};
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
 use crate::clock;
@@ -40,7 +41,8 @@ impl<'a> ForetoldUser<'a> {
             Roadwarrior::Decided(verdict) => verdict,
             Roadwarrior::Slot { limit } => {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);
-                let taken = state.ledger.foretell(&wanted, false, clock::monotonic());
+                let mut taken = state.ledger.foretell(&wanted, false, clock::monotonic());
+                Totals::refuse(state, &wanted, false, &mut taken);
                 policy::roadwarrior_verdict(&taken, false)
             }
         };
@@ -103,6 +105,10 @@ pub struct ForetoldCall<'a> {
     brand_limit: u32,
     calls: u32,
     limit: u32,
+    /// Calls of all nodes, where limits are shared.
+    totals: Totals,
+    everywhere: Option<u32>,
+    brand_everywhere: Option<u32>,
     limited: Option<Limited<'a>>,
     /// Those that were named beside company and brand.
     named: Vec<Scope<'a>>,
@@ -133,7 +139,13 @@ impl<'a> ForetoldCall<'a> {
         let mut all = CallScopes::new(view, company, flags.direction());
         all.add_named(view, flags.direction(), scopes)?;
         let (wanted, now) = (all.wanted(), clock::monotonic());
-        let taken = state.ledger.foretell(wanted, flags.emergency, now);
+        let mut taken = state.ledger.foretell(wanted, flags.emergency, now);
+        Totals::refuse(state, wanted, flags.emergency, &mut taken);
+        let each = wanted.iter().flat_map(|want| {
+            let Scope { kind, id } = want.scope;
+            Direction::ALL.map(|of| (kind, id, of))
+        });
+        let totals = Totals::ask(state, each);
         let verdict = policy::call_verdict(&taken, flags.emergency, false);
         let numbers = Numbers::new(wanted, &taken);
         let limited = taken.exceeded.filter(|_| taken.outcome == Outcome::Refused);
@@ -148,8 +160,12 @@ impl<'a> ForetoldCall<'a> {
         let (brand_calls, brand_limit) = of(ScopeKind::BRAND).unwrap_or_default();
         let (calls, limit) = of(ScopeKind::COMPANY).unwrap_or_default();
         let (brand, _) = company.brand();
+        let of_all =
+            |kind, id, limit, here| totals.of(state, (kind, id, Direction::Any), limit, here);
+        let brand_everywhere = of_all(ScopeKind::BRAND, brand, brand_limit, brand_calls);
+        let everywhere = of_all(ScopeKind::COMPANY, company.id(), limit, calls);
         let named = || wanted.iter().skip(2);
-        let mut more: String = named().map(|want| usage(state, view, want, now)).collect();
+        let mut more: String = named().map(|want| usage(state, view, want, now, &totals)).collect();
         more.extend(wanted.iter().filter_map(|want| not_asked(view, want)));
         if let Some(word) = all.unknown {
             more += &format!("; limit_table has no row of kind \"{}\"", Printable::full(word));
@@ -161,6 +177,9 @@ impl<'a> ForetoldCall<'a> {
             brand_limit,
             calls,
             limit,
+            totals,
+            everywhere,
+            brand_everywhere,
             limited,
             named: named().map(|want| want.scope).collect(),
             more,
@@ -172,8 +191,14 @@ impl<'a> ForetoldCall<'a> {
         node.int(c"asked", i64::from(asked));
         tell_verdict(node, self.verdict);
         node.int(c"brand_calls", self.brand_calls);
+        if let Some(all) = self.brand_everywhere {
+            node.int(c"brand_calls_everywhere", all);
+        }
         node.int(c"brand_limit", self.brand_limit);
         node.int(c"company_calls", self.calls);
+        if let Some(all) = self.everywhere {
+            node.int(c"company_calls_everywhere", all);
+        }
         node.int(c"company_limit", self.limit);
         if let Some(limited) = &self.limited {
             node.text(c"limit_kind", Printable::full(limited.word));
@@ -184,16 +209,12 @@ impl<'a> ForetoldCall<'a> {
         }
         let list = node.array(c"scopes");
         for scope in &self.named {
-            tell_limits(&list, state, view, scope.kind, scope.id);
+            tell_limits(&list, state, view, (scope.kind, scope.id), &self.totals);
         }
     }
 
     /// The rule; nothing is counted unless it is asked.
     pub fn words(&self, asked: bool) -> String {
-        let of = |calls: u32, limit: u32| match limit {
-            0 => format!("{calls} calls, without a limit"),
-            _ => format!("{calls} of {limit} calls"),
-        };
         let counted = match self.verdict {
             Verdict::CallCounted if asked => "a new call would be counted: ",
             Verdict::CallEmergency => {
@@ -204,9 +225,9 @@ impl<'a> ForetoldCall<'a> {
         let limited = self.limited.as_ref().map_or_else(String::new, Limited::words);
         format!(
             "{counted}{limited}the company has {}, brand \"{}\" has {}{}",
-            of(self.calls, self.limit),
+            calls_of(self.calls, self.limit, self.everywhere),
             Printable::full(self.brand),
-            of(self.brand_calls, self.brand_limit),
+            calls_of(self.brand_calls, self.brand_limit, self.brand_everywhere),
             self.more
         )
     }
@@ -243,14 +264,18 @@ fn kind_of_calls(direction: Direction, bound: Bound) -> &'static str {
 }
 
 /// The calls of a scope that the script names, against the limits that are asked.
-fn usage(state: &State, view: &View<'_>, want: &Wanted<'_>, now: u64) -> String {
+fn usage(state: &State, view: &View<'_>, want: &Wanted<'_>, now: u64, totals: &Totals) -> String {
     let Scope { kind, id } = want.scope;
     let calls = state.ledger.calls(kind, id);
     let mut parts = Vec::new();
     for (direction, limit) in want.limits() {
         if limit.calls > 0 {
             let what = kind_of_calls(direction, Bound::Calls);
-            parts.push(format!("{} of {} {what}", calls.of(direction), limit.calls));
+            let here = calls.of(direction);
+            parts.push(match totals.of(state, (kind, id, direction), limit.calls, here) {
+                Some(all) => format!("{all} of {} {what}, here {here}", limit.calls),
+                None => format!("{here} of {} {what}", limit.calls),
+            });
         }
         if limit.rate.calls() > 0 {
             let what = kind_of_calls(direction, Bound::Rate);

@@ -1,0 +1,61 @@
+//! What RPC methods ask of the server, each process over a connection of its own that it keeps.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::link::Link;
+use crate::clock;
+use crate::host::settings::ClusterSettings;
+use crate::host::state::State;
+
+/// So long an answer may take: the process may be one of SIP over TCP.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Ms without a question after one that failed.
+const PAUSE: u64 = 1_000;
+
+#[derive(Default)]
+struct Reader {
+    link: Option<Link>,
+    /// Not before.
+    next: u64,
+}
+
+thread_local! {
+    static READER: RefCell<Reader> = RefCell::default();
+}
+
+/// What the server says.
+///
+/// # Errors
+/// Why it does not; not asked while this node has no session.
+pub fn ask<R>(
+    state: &State,
+    settings: &ClusterSettings,
+    question: impl Fn(&mut Link) -> Result<R, String>,
+) -> Result<R, String> {
+    let has_session = state.desk.as_ref().is_some_and(|desk| desk.standing.stamp().session != 0);
+    if !has_session {
+        return Err("this node has no session with it".into());
+    }
+    READER.with_borrow_mut(|reader| {
+        if clock::monotonic() < reader.next {
+            return Err("it did not answer a moment ago".into());
+        }
+        // The one that is kept may have been closed.
+        if let Some(answer) = reader.link.as_mut().and_then(|link| question(link).ok()) {
+            return Ok(answer);
+        }
+        let new = Link::open_within(&settings.url, &settings.key, PATIENCE);
+        let asked = new.and_then(|mut link| question(&mut link).map(|answer| (link, answer)));
+        match asked {
+            Ok((link, answer)) => {
+                reader.link = Some(link);
+                Ok(answer)
+            }
+            Err(why) => {
+                *reader = Reader { link: None, next: clock::monotonic() + PAUSE };
+                Err(why)
+            }
+        }
+    })
+}

@@ -1,0 +1,92 @@
+//! `sipwarden.reload_all`.
+
+use std::time::{Duration, Instant};
+
+use super::status::reload_here;
+use crate::host::cluster::link::Link;
+use crate::host::cluster::reader;
+use crate::host::cluster::tables::{Told, name_of};
+use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::settings::ClusterSettings;
+use crate::host::state::{State, with_snapshot};
+use crate::snapshot;
+
+/// How long other nodes may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// From one look at their answers to the next.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Reloads here, then on all other nodes, and tells what became of it.
+pub fn reload_all(call: &Call, state: &State) -> Result<(), Fault> {
+    call.no_more()?;
+    let reply = reload_here(call, state)?;
+    let (Some(desk), Some(settings)) = (&state.desk, &state.settings.cluster) else {
+        reply.text(c"others", "none: cluster_url is not set");
+        return Ok(());
+    };
+    let mark = with_snapshot(|view, _| snapshot::mark(view, &state.settings.classes));
+    let mark = mark.unwrap_or(0);
+    let number = match reader::ask(state, settings, Link::time) {
+        Ok(number) => number,
+        Err(why) => {
+            reply.text(c"others", format_args!("not asked: the cluster's server: {why}"));
+            return Ok(());
+        }
+    };
+    desk.reloads.ask(number);
+    desk.bell.ring();
+    let mut asked = others(state, settings, number);
+    let until = Instant::now() + PATIENCE;
+    let is_open = |asked: &Result<Vec<_>, _>| asked.as_ref().map_or(true, |nodes| waits(nodes));
+    while is_open(&asked) && Instant::now() < until {
+        std::thread::sleep(EVERY);
+        asked = others(state, settings, number);
+    }
+    let nodes = match asked {
+        Ok(nodes) => nodes,
+        Err(why) => {
+            reply.text(c"others", format_args!("asked, but the cluster's server: {why}"));
+            return Ok(());
+        }
+    };
+    let list = reply.array(c"nodes");
+    for (name, told) in &nodes {
+        tell(&list.item_structure(), name, told.as_ref(), mark);
+    }
+    Ok(())
+}
+
+/// The other nodes, and what those say that have done this reload.
+fn others(
+    state: &State,
+    settings: &ClusterSettings,
+    number: u64,
+) -> Result<Vec<(String, Option<Told>)>, String> {
+    reader::ask(state, settings, |link| {
+        let nodes = link.nodes()?.into_iter().map(|node| node.name);
+        let nodes: Vec<_> = nodes.filter(|name| *name != settings.setup.name).collect();
+        let names: Vec<_> = nodes.iter().map(|node| name_of(node)).collect();
+        let told = link.notices(&names, settings.seal)?;
+        let told = told.into_iter().map(|notice| {
+            notice.as_ref().and_then(Told::read).filter(|told| told.answered >= number)
+        });
+        Ok(nodes.into_iter().zip(told).collect())
+    })
+}
+
+/// Whether a node has not answered.
+fn waits(nodes: &[(String, Option<Told>)]) -> bool {
+    nodes.iter().any(|(_, told)| told.is_none())
+}
+
+fn tell(node: &Node<'_>, name: &str, told: Option<&Told>, mark: u64) {
+    node.text(c"node", name);
+    let Some(told) = told else {
+        let seconds = PATIENCE.as_secs();
+        node.text(c"outcome", format_args!("no answer within {seconds} s; look at its log"));
+        return;
+    };
+    node.text(c"outcome", &told.outcome);
+    node.text(c"tables", if told.mark == mark { "same" } else { "other" });
+    node.time((c"loaded_at", c"loaded_date"), told.loaded_at);
+}
