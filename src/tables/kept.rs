@@ -347,7 +347,8 @@ mod tests {
 
     /// A forged file with a right checksum is refused or gives rows, and nothing worse.
     fn forged(rows: &[u8]) -> Result<(), String> {
-        let file = RowWriter { rows: rows.to_vec(), mark: 0 }.finish(&CountryNetworks::default(), 1);
+        let file =
+            RowWriter { rows: rows.to_vec(), mark: 0 }.finish(&CountryNetworks::default(), 1);
         load(&Kept::read(&file).unwrap()).map(drop)
     }
 

@@ -10,6 +10,7 @@ mod nemesis;
 mod pause;
 mod replicas;
 mod scene;
+mod stalls;
 mod storms;
 mod tenants;
 mod traffic;

@@ -21,7 +21,7 @@ pub struct Found {
     pub most: BTreeMap<String, u32>,
     /// Longest time for which a slot was surely free before a call was refused one.
     pub free: u64,
-    /// Refusals that nobody can judge, since the observer did not run.
+    /// Refusals that nobody can judge, since the machine did not run what it should.
     pub unjudged: usize,
     /// Of each fault: how often it was; most calls above a limit; us from when it was mended
     /// to the last verdict that was not by all nodes' numbers, if it came alone.
@@ -30,6 +30,10 @@ pub struct Found {
 
 /// How long a caller waits for an answer.
 pub const PATIENCE: u64 = 32_000_000;
+/// So long all together the machine did not run what it should, within so long before: sessions
+/// with the server have broken, and are mended.
+const STARVED: u64 = 500_000;
+const AFTERWARDS: u64 = 6_000_000;
 /// Among so many calls one would be admitted by a node that is back.
 const ENOUGH: usize = 40;
 
@@ -63,10 +67,6 @@ struct Judge<'a> {
 
 fn is_admitted(call: &Attempt) -> bool {
     call.verdict == "admitted"
-}
-
-fn is_alone(call: &Attempt) -> bool {
-    call.passed.ends_with("_alone")
 }
 
 /// Whether a scope is one of those that a refusal is about.
@@ -113,7 +113,7 @@ impl<'a> Judge<'a> {
         self.found.attempts = history.attempts.len();
         for call in &history.attempts {
             self.found.admitted += usize::from(is_admitted(call));
-            self.found.alone += usize::from(is_alone(call));
+            self.found.alone += usize::from(call.is_alone());
             if !is_admitted(call) {
                 *self.found.refused.entry(call.verdict.clone()).or_default() += 1;
             }
@@ -148,8 +148,9 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 worst = count;
-                let allowed = self.allowed(scope, limit, live.values().copied());
-                let involved = self.involved(live.values().copied()).0;
+                let all: Vec<&Attempt> = live.values().copied().collect();
+                let allowed = self.allowed(scope, limit, &all);
+                let involved = self.involved(&all).0;
                 for n in involved {
                     let of = self.found.faults.entry(history.faults[n].what.clone());
                     let of = of.or_default();
@@ -167,23 +168,28 @@ impl<'a> Judge<'a> {
     }
 
     /// How many of these calls may live together.
-    fn allowed(&self, scope: &str, limit: u32, live: impl Iterator<Item = &'a Attempt>) -> u32 {
+    fn allowed(&self, scope: &str, limit: u32, live: &[&'a Attempt]) -> u32 {
         let (faults, exact) = self.involved(live);
         if exact > limit {
             return limit;
+        }
+        if faults.is_empty() {
+            // By a machine that did not run them; else those are violations by themselves.
+            return limit + self.excess_alone(scope, limit);
         }
         let excess = |n: &usize| self.excess(&self.history.faults[*n], scope, limit);
         limit + faults.iter().map(excess).sum::<u32>()
     }
 
-    /// Faults while which these calls were admitted, and how many of them were without one.
-    fn involved(&self, live: impl Iterator<Item = &'a Attempt>) -> (BTreeSet<usize>, u32) {
+    /// Faults while which these calls were admitted, and how many of them were without one, by
+    /// all nodes' numbers.
+    fn involved(&self, live: &[&'a Attempt]) -> (BTreeSet<usize>, u32) {
         let (mut exact, mut faults) = (0, BTreeSet::new());
         for call in live {
             let time = (call.asked, call.reached.unwrap_or(call.asked));
             let all = self.history.faults.iter().enumerate();
             let why: Vec<_> = all.filter(|(_, f)| may_exceed(f, call.node, time)).collect();
-            exact += u32::from(why.is_empty());
+            exact += u32::from(why.is_empty() && !call.is_alone());
             faults.extend(why.iter().map(|(n, _)| *n));
         }
         (faults, exact)
@@ -191,8 +197,7 @@ impl<'a> Judge<'a> {
 
     /// How many calls above the limit there may be by a fault, as the documents say.
     fn excess(&self, fault: &Fault, scope: &str, limit: u32) -> u32 {
-        let nodes = self.history.rules.nodes;
-        let alone = if is_closed(scope) { 0 } else { limit.max(nodes) - 1 };
+        let alone = self.excess_alone(scope, limit);
         let (given_up, back) = fault.given_up(self.history.rules.dead);
         match fault.effect {
             Effect::Away | Effect::Dies => alone,
@@ -201,6 +206,11 @@ impl<'a> Judge<'a> {
             Effect::Forgets => limit,
             Effect::Nothing => 0,
         }
+    }
+
+    /// The same, if all nodes judge by themselves.
+    fn excess_alone(&self, scope: &str, limit: u32) -> u32 {
+        if is_closed(scope) { 0 } else { limit.max(self.history.rules.nodes) - 1 }
     }
 
     /// What a node admits of a limit when nobody else can be asked.
@@ -214,20 +224,20 @@ impl<'a> Judge<'a> {
             let Some(reached) = call.reached else { continue };
             let time = (call.asked, reached.max(call.asked + 1) - 1);
             let covered = self.history.faults.iter().any(|fault| fault.covers(call.node, time));
-            if is_alone(call) && !covered {
+            if call.is_alone() && !covered && !self.is_starved(time) {
                 self.say(format!("{}: {} while all was well", call.call, call.passed));
             }
             for scope in &call.scopes {
                 let Some(of) = self.numbers.get(scope.as_str()) else { continue };
                 let (least, limit) = (of.known.least(time), of.limit);
                 let share = self.share(scope, limit);
-                if is_alone(call) && of.own[call.node].least(time) >= share {
+                if call.is_alone() && of.own[call.node].least(time) >= share {
                     self.say(format!("{}: above the share {share} of {scope}", call.call));
                 }
                 let forgot = self.history.faults.iter().any(|fault| {
                     fault.effect == Effect::Forgets && overlap((fault.from, fault.until), time)
                 });
-                if least >= limit && !forgot && !is_alone(call) {
+                if least >= limit && !forgot && !call.is_alone() {
                     self.say(format!(
                         "{}: admitted to {scope} with {least} calls of {limit}",
                         call.call
@@ -253,7 +263,8 @@ impl<'a> Judge<'a> {
             if free == Some(0) {
                 continue;
             }
-            if self.history.stalls.iter().any(|stall| overlap(*stall, time)) {
+            let stalled = self.history.stalls.iter().any(|stall| overlap(*stall, time));
+            if self.is_starved(time) || free.is_some() && stalled {
                 self.found.unjudged += 1;
                 continue;
             }
@@ -272,6 +283,13 @@ impl<'a> Judge<'a> {
                 }
             }
         }
+    }
+
+    /// Whether proxies may have lost the server only because the machine did not let them run.
+    fn is_starved(&self, (from, to): Span) -> bool {
+        let from = from.saturating_sub(AFTERWARDS);
+        let within = |stall: &Span| stall.1.min(to).saturating_sub(stall.0.max(from));
+        self.history.stalls.iter().map(within).sum::<u64>() >= STARVED
     }
 
     /// How long before the question, and until the answer, each slot that the refusal is about
@@ -298,7 +316,7 @@ impl<'a> Judge<'a> {
             }
             let last = self.history.attempts.iter().filter_map(|call| {
                 let told = call.told.filter(|told| (fault.from..fault.until).contains(told))?;
-                (is_alone(call) || call.verdict.starts_with("cluster_")).then_some(told)
+                (call.is_alone() || call.verdict.starts_with("cluster_")).then_some(told)
             });
             let last = last.max().unwrap_or(0).saturating_sub(fault.healed);
             of.2 = of.2.max(last);
@@ -313,7 +331,7 @@ impl<'a> Judge<'a> {
                     call.node == node && call.asked > end && call.told.is_some_and(|t| t < next)
                 };
                 let calls: Vec<_> = self.history.attempts.iter().filter(later).collect();
-                let is_back = calls.iter().any(|call| is_admitted(call) && !is_alone(call));
+                let is_back = calls.iter().any(|call| is_admitted(call) && !call.is_alone());
                 if calls.len() >= ENOUGH && !is_back {
                     self.say(format!("node {node} admits nothing after {end}"));
                 }
@@ -360,7 +378,7 @@ impl Display for Found {
         writeln!(f, "refused: {refused:?}")?;
         writeln!(f, "most at a time: {most:?}")?;
         writeln!(f, "longest time that a slot was free before a refusal: {free} us")?;
-        writeln!(f, "not judged, since the observer did not run: {unjudged}")?;
+        writeln!(f, "not judged, since the machine did not run what it should: {unjudged}")?;
         for (what, (times, above, last)) in &self.faults {
             let last = last / 1000;
             writeln!(f, "{what}: {times} times, {above} above a limit, exact after {last} ms")?;

@@ -89,7 +89,7 @@ pub struct History {
     pub rules: Rules,
     pub attempts: Vec<Attempt>,
     pub faults: Vec<Fault>,
-    /// When the observer itself did not run.
+    /// When the machine did not let the proxies or the observer run.
     pub stalls: Vec<(u64, u64)>,
 }
 

@@ -61,6 +61,13 @@ impl Steps {
     }
 }
 
+impl Attempt {
+    /// Whether the policy has admitted it.
+    pub fn is_alone(&self) -> bool {
+        self.passed.ends_with("_alone")
+    }
+}
+
 impl Fault {
     fn hits(&self, call: &Attempt, effect: Effect) -> bool {
         self.effect == effect && self.hit.contains(&call.node)
@@ -92,9 +99,16 @@ impl History {
         Some((call.reached?, ends.into_iter().flatten().min().unwrap_or(u64::MAX)))
     }
 
-    /// The same, as far as the others must know of it: not while its node is given up.
+    /// The same, as far as the others must know of it: not while its node is given up, and if
+    /// it was admitted alone not before its node has told it.
     pub fn known(&self, call: &Attempt) -> Vec<Span> {
         let mut spans: Vec<Span> = self.surely(call).into_iter().collect();
+        if call.is_alone() {
+            let time = (call.asked, call.reached.unwrap_or(call.asked));
+            let whiles = self.faults.iter().filter(|fault| fault.covers(call.node, time));
+            let told = whiles.map(|fault| fault.until).max().unwrap_or(0);
+            spans.iter_mut().for_each(|span| span.0 = span.0.max(told));
+        }
         for fault in self.faults.iter().filter(|fault| fault.hits(call, Effect::Silent)) {
             let (from, to) = fault.given_up(self.rules.dead);
             if from >= to {
@@ -109,12 +123,13 @@ impl History {
     /// From its first INVITE until the BYE is answered. A call that was refused may have had a
     /// slot of its user, or one that came too late.
     pub fn maybe(&self, call: &Attempt, scope: &str) -> Option<Span> {
-        let lived = call.answered.is_some() || call.reached.is_some() || call.told.is_none();
         let in_passing = call.verdict == "cluster_wait"
             || scope.starts_with("roadwarrior ") && call.verdict != "roadwarrior_limit";
         let mut end = match call.answered {
             Some(_) => call.gone.unwrap_or(u64::MAX),
-            None if lived || in_passing => call.told.unwrap_or(u64::MAX),
+            // The callee has it, and nobody hangs up.
+            None if call.reached.is_some() => u64::MAX,
+            None if in_passing || call.told.is_none() => call.told.unwrap_or(u64::MAX),
             None => return None,
         };
         let dead = self.rules.dead + BURIAL;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::Stage;
 use super::checker::{Found, judge};
 use super::history::{Attempt, Fault, History, Rules};
+use super::stalls::Processes;
 use super::tenants::Tenants;
 use super::traffic::{Load, Seen, Traffic};
 use crate::support::kamailio::{Config, Kamailio, free_port};
@@ -53,6 +54,7 @@ pub struct Scene {
     pub replica: Option<Replica>,
     /// Their pids: a Kamailio that is frozen does not tell them.
     pub brokers: Vec<u32>,
+    processes: Processes,
     ports: Vec<u16>,
 }
 
@@ -71,9 +73,18 @@ impl Scene {
         let stage = Stage::with(0, &tenants.sql, &settings);
         let replica = replica.then(|| Replica::of(&stage.redis));
         let wires = (0..proxies).map(|_| Wire::to(stage.redis.address())).collect();
+        let processes = Processes::default();
         let ports = (0..proxies).map(|_| free_port()).collect();
-        let mut scene =
-            Scene { stage, tenants, wires, setup, replica, brokers: vec![0; proxies], ports };
+        let mut scene = Scene {
+            stage,
+            tenants,
+            wires,
+            setup,
+            replica,
+            brokers: vec![0; proxies],
+            processes,
+            ports,
+        };
         for node in 0..proxies {
             let started = scene.start(node);
             scene.stage.proxies.push(started);
@@ -108,6 +119,9 @@ impl Scene {
     pub fn start(&mut self, node: usize) -> Kamailio {
         let started = self.config(node).start();
         self.brokers[node] = started.process("sipwarden broker");
+        let all = started.rpc("core.psx", serde_json::json!([]));
+        let pids = all.as_array().unwrap().iter().filter_map(|of| of["PID"].as_u64());
+        self.processes.lock().unwrap().extend(pids.map(|pid| pid as u32));
         started
     }
 
@@ -119,7 +133,7 @@ impl Scene {
     pub fn traffic(&self, calls: usize, rate: u64, life: Option<(u64, u64)>, seed: u64) -> Traffic {
         let proxies = self.stage.proxies.iter().map(Kamailio::address).collect();
         let asks = self.tenants.asks.clone();
-        Traffic::start(proxies, &Load { asks, calls, rate, life, seed })
+        Traffic::start(proxies, &Load { asks, calls, rate, life, seed }, &self.processes)
     }
 
     /// What both ends have seen.

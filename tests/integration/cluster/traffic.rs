@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::checker::PATIENCE;
 use super::history::Attempt;
+use super::stalls::{self, Processes};
 use crate::random;
 use crate::support::call::{Caller, Endpoint, Message};
 
@@ -17,10 +18,7 @@ const T1: u64 = 500_000;
 const T2: u64 = 4_000_000;
 /// How long an answer that comes after a refusal is waited for: an INVITE that was sent twice
 /// may be judged twice.
-const LATER: u64 = 5_000_000;
-/// An observer that wakes so much too late did not run.
-const STALL: u64 = 100_000;
-
+const LATER: u64 = PATIENCE;
 /// Whom a call is of, and the scopes that count it.
 #[derive(Clone)]
 pub struct Ask {
@@ -67,15 +65,17 @@ pub struct Traffic {
 pub type Seen = (Vec<Attempt>, Vec<(u64, u64)>);
 
 impl Traffic {
-    pub fn start(proxies: Vec<SocketAddr>, load: &Load) -> Self {
+    /// `processes`: those of the proxies, which are watched for whether they run.
+    pub fn start(proxies: Vec<SocketAddr>, load: &Load, processes: &Processes) -> Self {
         let (began, told) = (Instant::now(), Arc::new(Told::default()));
         let callers = proxies.into_iter().enumerate().map(|(node, proxy)| {
             let (load, told) = (load.clone(), Arc::clone(&told));
             spawn(move || run(node, proxy, &load, began, &told))
         });
         let callers = callers.collect();
-        let watched = Arc::clone(&told);
-        let watch = Some(spawn(move || watch(began, &watched)));
+        let (watched, processes) = (Arc::clone(&told), Arc::clone(processes));
+        let goes_on = move || !watched.stop.load(SeqCst);
+        let watch = Some(spawn(move || stalls::watch(began, &processes, goes_on)));
         Traffic { began, told, callers, watch }
     }
 
@@ -117,19 +117,6 @@ impl Drop for Traffic {
 
 fn since(began: Instant) -> u64 {
     began.elapsed().as_micros() as u64
-}
-
-fn watch(began: Instant, told: &Told) -> Vec<(u64, u64)> {
-    let (mut stalls, mut last) = (Vec::new(), since(began));
-    while !told.stop.load(SeqCst) {
-        sleep(Duration::from_millis(10));
-        let now = since(began);
-        if now - last > STALL {
-            stalls.push((last, now));
-        }
-        last = now;
-    }
-    stalls
 }
 
 /// How far a call is.

@@ -124,7 +124,7 @@ fn a_refusal_with_a_free_slot_is_found() {
     passing.scopes.push(ROAD.into());
     let full = with(passing).into_iter();
     is_well(full.chain([refused(1, ROAD, 200, "roadwarrior_limit")]).collect(), vec![]);
-    // An observer that did not run cannot tell.
+    // On a machine that runs nothing nobody can tell.
     let mut late = history(with(refused(1, C, 700, "company_limit")), vec![]);
     late.stalls.push((650 * MS, 690 * MS));
     assert_eq!((judge(&late).is_well(), judge(&late).unjudged), (true, 1));
@@ -143,6 +143,12 @@ fn a_verdict_of_an_outage_without_one_is_found() {
     finds("no answer", vec![unanswered], away());
     is_well(vec![alone(0, C, 2000, 3000)], away());
     finds("while all was well", vec![alone(0, C, 6000, 7000)], away());
+    // A machine that does not run them for half a second may part them.
+    let mut starved = history(vec![alone(0, C, 6000, 7000)], away());
+    starved.stalls = vec![(5200 * MS, 5450 * MS), (5500 * MS, 5700 * MS)];
+    assert!(!judge(&starved).is_well());
+    starved.stalls.push((5750 * MS, 5850 * MS));
+    assert!(judge(&starved).is_well());
 }
 
 #[test]
@@ -156,6 +162,12 @@ fn a_policy_that_admits_too_much_is_found() {
     let two = vec![alone(1, C, 2000, 9000), alone(1, C, 2020, 9000)];
     finds("4 calls at", with(two), both.clone());
     finds("above the share", vec![alone(0, ROAD, 2000, 9000)], both.clone());
+    // The others know of it only when the node is back.
+    let one = || vec![fault(Effect::Away, 0, 1000, 5000)];
+    let beside = vec![live(1, C, 0, 9000), alone(0, C, 2000, 9000), live(1, C, 3000, 9000)];
+    is_well(beside, one());
+    let later = vec![live(1, C, 0, 9000), alone(0, C, 2000, 9000), live(1, C, 6000, 9000)];
+    finds("admitted to company c", later, one());
     // By all nodes' numbers it was one too many.
     finds("admitted to company c", with(vec![live(1, C, 2000, 9000)]), both.clone());
     // When all is exact again nobody gets a slot until the sum is below the limit.
