@@ -7,13 +7,14 @@ use super::history::{Effect, Fault};
 use super::scene::Scene;
 use super::traffic::Traffic;
 use crate::random;
-use crate::support::signal;
 use crate::support::wire::Way;
+use crate::support::{signal, wait_for};
 
 /// What can go wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Blow {
     Kill(usize),
+    KillBroker(usize),
     Freeze(usize),
     FreezeBroker(usize),
     Cut(usize, Option<Way>),
@@ -37,6 +38,7 @@ impl Blow {
     pub fn what(self) -> &'static str {
         match self {
             Kill(_) => "a node is killed and started again",
+            KillBroker(_) => "a broker is killed, so its node stops",
             Freeze(_) => "a node is frozen",
             FreezeBroker(_) => "a broker is frozen",
             Cut(_, None) => "a node is cut off",
@@ -61,6 +63,7 @@ impl Blow {
         let delay = [5, 30, 100, 200][(random::next(random) % 4) as usize];
         let of_nodes = [
             Kill(node),
+            KillBroker(node),
             Freeze(node),
             FreezeBroker(node),
             Cut(node, None),
@@ -79,8 +82,8 @@ impl Blow {
             KillClients,
             FillMemory,
         ];
-        let at = (random::next(random) % 8) as usize;
-        if of_node { of_nodes[at] } else { of_server[at] }
+        let all = if of_node { &of_nodes[..] } else { &of_server };
+        all[(random::next(random) % all.len() as u64) as usize]
     }
 
     /// Whether it is over as soon as it has begun.
@@ -90,7 +93,7 @@ impl Blow {
 
     pub fn effect(self) -> Effect {
         match self {
-            Kill(_) => Effect::Dies,
+            Kill(_) | KillBroker(_) => Effect::Dies,
             // What they say of calls that have ended comes when they are back.
             Freeze(_) | FreezeBroker(_) | Cut(..) | BreakWire(_) => Effect::Silent,
             DeleteScope => Effect::Forgets,
@@ -101,8 +104,8 @@ impl Blow {
 
     fn node(self) -> Option<usize> {
         match self {
-            Kill(node) | Freeze(node) | FreezeBroker(node) | BreakWire(node) => Some(node),
-            Cut(node, _) | Delay(node, _) => Some(node),
+            Kill(node) | KillBroker(node) | Freeze(node) | FreezeBroker(node) => Some(node),
+            Cut(node, _) | Delay(node, _) | BreakWire(node) => Some(node),
             _ => None,
         }
     }
@@ -140,6 +143,13 @@ impl Blow {
                 let proxy = &mut scene.stage.proxies[node];
                 return traffic.while_killed(node, || _ = proxy.stop(libc::SIGKILL));
             }
+            KillBroker(node) => {
+                let (broker, proxy) = (broker(scene, node), &mut scene.stage.proxies[node]);
+                return traffic.while_killed(node, || {
+                    signal(broker, libc::SIGKILL);
+                    wait_for("the node to stop", || (!proxy.runs()).then_some(()));
+                });
+            }
             Freeze(node) => signal(group(node), libc::SIGSTOP),
             FreezeBroker(node) => signal(broker(scene, node), libc::SIGSTOP),
             Cut(node, way) => cut(scene, node, way, true),
@@ -160,7 +170,7 @@ impl Blow {
     fn end(self, scene: &mut Scene) {
         let group = |node: usize| -(scene.stage.proxies[node].pid() as i32);
         match self {
-            Kill(node) => scene.stage.proxies[node] = scene.start(node),
+            Kill(node) | KillBroker(node) => scene.stage.proxies[node] = scene.start(node),
             Freeze(node) => signal(group(node), libc::SIGCONT),
             FreezeBroker(node) => signal(broker(scene, node), libc::SIGCONT),
             Cut(node, way) => cut(scene, node, way, false),

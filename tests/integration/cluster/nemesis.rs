@@ -131,6 +131,7 @@ fn each_fault_does_no_more_than_it_may() {
         (Blow::Kill(0), 3000),
         // Longer than the others wait for it.
         (Blow::Kill(1), 14_000),
+        (Blow::KillBroker(2), 3000),
         (Blow::Freeze(2), 2500),
         (Blow::Freeze(0), 15_000),
         (Blow::FreezeBroker(1), 5000),

@@ -33,7 +33,7 @@ impl Nemesis {
 
     fn cut_replica(&self, is_cut: bool) {
         let replica = self.scene.replica.as_ref().unwrap();
-        [Way::ToServer, Way::FromServer].map(|way| replica.wire.cut(way, is_cut));
+        [Way::ToServer, Way::FromServer].iter().for_each(|way| replica.wire.cut(*way, is_cut));
     }
 }
 
