@@ -99,7 +99,7 @@ impl<'a> Judge<'a> {
             let numbers = Numbers {
                 limit,
                 surely: surely(&of),
-                known: Steps::of(of.iter().flat_map(|call| history.known(call))),
+                known: Steps::of(of.iter().flat_map(|call| history.known(call, scope))),
                 maybe: Steps::of(of.iter().filter_map(|call| history.maybe(call, scope))),
                 own: own.collect(),
             };
@@ -231,13 +231,13 @@ impl<'a> Judge<'a> {
                 let Some(of) = self.numbers.get(scope.as_str()) else { continue };
                 let (least, limit) = (of.known.least(time), of.limit);
                 let share = self.share(scope, limit);
-                if call.is_alone() && of.own[call.node].least(time) >= share {
+                if call.is_alone_in(scope) && of.own[call.node].least(time) >= share {
                     self.say(format!("{}: above the share {share} of {scope}", call.call));
                 }
                 let forgot = self.history.faults.iter().any(|fault| {
                     fault.effect == Effect::Forgets && overlap((fault.from, fault.until), time)
                 });
-                if least >= limit && !forgot && !call.is_alone() {
+                if least >= limit && !forgot && !call.is_alone_in(scope) {
                     self.say(format!(
                         "{}: admitted to {scope} with {least} calls of {limit}",
                         call.call

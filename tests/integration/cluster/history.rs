@@ -35,7 +35,7 @@ pub struct Attempt {
     pub verdict: String,
     /// Its INVITE first came to the callee.
     pub reached: Option<u64>,
-    /// The reason with which the proxy let it pass.
+    /// The reason with which the proxy let it pass, and the reason for its user's slot.
     pub passed: String,
     /// The caller has seen the callee's answer.
     pub answered: Option<u64>,

@@ -64,7 +64,18 @@ impl Steps {
 impl Attempt {
     /// Whether the policy has admitted it.
     pub fn is_alone(&self) -> bool {
-        self.passed.ends_with("_alone")
+        self.passed.contains("_alone")
+    }
+
+    /// Whether the policy has given it the slot of this scope. A user's is asked for by itself.
+    pub fn is_alone_in(&self, scope: &str) -> bool {
+        let mut reasons = self.passed.split(' ');
+        let calls = reasons.next().unwrap_or_default();
+        let reason = match scope.starts_with("roadwarrior ") {
+            true => reasons.next().unwrap_or(calls),
+            false => calls,
+        };
+        reason.ends_with("_alone")
     }
 }
 
@@ -101,9 +112,9 @@ impl History {
 
     /// The same, as far as the others must know of it: not while its node is given up, and if
     /// it was admitted alone not before its node has told it.
-    pub fn known(&self, call: &Attempt) -> Vec<Span> {
+    pub fn known(&self, call: &Attempt, scope: &str) -> Vec<Span> {
         let mut spans: Vec<Span> = self.surely(call).into_iter().collect();
-        if call.is_alone() {
+        if call.is_alone_in(scope) {
             let time = (call.asked, call.reached.unwrap_or(call.asked));
             let whiles = self.faults.iter().filter(|fault| fault.covers(call.node, time));
             let told = whiles.map(|fault| fault.until).max().unwrap_or(0);

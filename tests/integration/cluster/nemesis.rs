@@ -95,8 +95,10 @@ impl Nemesis {
             resume_unwind(why);
         }
         let found = judged(&history, name);
-        let claims = || self.scene.stage.redis.claims().is_empty().then_some(());
-        wait_up_to(Duration::from_secs(60), "all claims to be given back", claims);
+        let claims = || self.scene.stage.redis.claims();
+        let given_back = || claims().is_empty().then_some(());
+        let what = format!("all claims to be given back: {:?}", claims());
+        wait_up_to(Duration::from_secs(60), &what, given_back);
         found
     }
 

@@ -104,8 +104,13 @@ impl Scene {
         config.settings = config.settings.replace(&server, &wire);
         let passes = "record_route();";
         assert_eq!(config.routes.matches(passes).count(), 1);
-        let told = format!("append_hf(\"X-Passed: $swd(reason)\\r\\n\");\n{passes}");
+        let told = format!("append_hf(\"X-Passed: $swd(reason) $var(user)\\r\\n\");\n{passes}");
         config.routes = config.routes.replace(passes, &told);
+        // What the user's slot was given by.
+        let asks = "if (!cc_limit(";
+        assert_eq!(config.routes.matches(asks).count(), 1);
+        let first = format!("$var(user) = $swd(reason);\n{asks}");
+        config.routes = config.routes.replace(asks, &first);
         if self.setup.silent {
             let refusal = "append_to_reply(\"X-Verdict: $swd(code) $swd(reason) $pp\\r\\n\");";
             assert_eq!(config.routes.matches(refusal).count(), 2);

@@ -194,7 +194,7 @@ impl<'a> Callers<'a> {
     }
 
     fn hang_up(&mut self) {
-        let end = since(self.began) + 15_000_000;
+        let end = since(self.began) + 60_000_000;
         self.live.retain(|_, live| !matches!(live.stage, Stage::Refused));
         while !self.live.is_empty() && since(self.began) < end {
             for live in self.live.values_mut().filter(|l| matches!(l.stage, Stage::Talking)) {

@@ -162,6 +162,9 @@ fn a_policy_that_admits_too_much_is_found() {
     let two = vec![alone(1, C, 2000, 9000), alone(1, C, 2020, 9000)];
     finds("4 calls at", with(two), both.clone());
     finds("above the share", vec![alone(0, ROAD, 2000, 9000)], both.clone());
+    let mut user = alone(0, ROAD, 2000, 9000);
+    user.passed += " roadwarrior_counted";
+    is_well(vec![user], both.clone());
     // The others know of it only when the node is back.
     let one = || vec![fault(Effect::Away, 0, 1000, 5000)];
     let beside = vec![live(1, C, 0, 9000), alone(0, C, 2000, 9000), live(1, C, 3000, 9000)];
