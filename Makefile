@@ -2,9 +2,9 @@
 CARGO ?= cargo
 MODULE = target/release/sipwarden.so
 # Debian packages beyond those that the build needs.
-DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3
+DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
-	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping redis-server dnsmasq-base curl
+	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
 .PHONY: setup build demo test test-setup lint unit shuttle integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
 
@@ -31,9 +31,7 @@ test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
 test-setup: setup
 
 lint: setup
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --all-targets --features fault-injection -- -D warnings
+	@CARGO="$(CARGO)" tools/lint.sh
 
 unit: setup
 	$(CARGO) test --locked --profile checks --lib --test core

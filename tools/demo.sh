@@ -22,7 +22,7 @@ storm_invites=$((storm_companies * 6))
 workers=32
 
 stop() {
-	for pid in "$dir/kamailio.pid" "$dir/stock.pid"; do
+	for pid in "$dir"/*.pid; do
 		[ ! -f "$pid" ] || kill "$(cat "$pid")" 2>/dev/null || true
 	done
 	[ -z "${gateway_pid:-}" ] || kill "$gateway_pid" 2>/dev/null || true
@@ -42,14 +42,15 @@ sql() {
 	sqlite3 -bail "$db" "PRAGMA busy_timeout=5000; $1" >/dev/null
 }
 
+# asks the Kamailio behind $ctl
 rpc() {
 	kamcmd -s "$ctl" "$@"
 }
 
 # await_line METHOD TEXT COMPLAINT: until the RPC's answer has the text.
 await_line() {
-	tries=100
-	until rpc "$1" | grep -q "$2"; do
+	tries=300
+	until rpc "$1" 2>/dev/null | grep -q "$2"; do
 		tries=$((tries - 1))
 		[ "$tries" -gt 0 ] || die "$3"
 		sleep 0.05
@@ -64,6 +65,18 @@ told() {
 		printf ' DIFFERS: %s, expected: %s\n' "$2" "$1"
 		failures=$((failures + 1))
 	fi
+}
+
+# kamailio_of NAME ADDRESS DEFINITION...: starts one with the example configuration.
+kamailio_of() {
+	name=$1 address=$2
+	shift 2
+	mkdir -p "$dir/$name"
+	kamailio -f kamailio-cfg/kamailio.cfg -L "$modules/:$PWD/target/release/" -w "$dir/$name" -Y "$dir/$name" \
+		-P "$dir/$name.pid" -DD -E \
+		-A "SIP_LISTEN=udp:$address" -A "GATEWAY=\"sip:$gateway\"" -A "DB_URL=\"sqlite:///$db\"" \
+		-A "TABLES_FILE=\"$dir/$name.tables\"" -A 'FLOOD_UNPROVEN="block"' -A WORKERS=$workers "$@" \
+		>"$dir/$name.log" 2>&1 &
 }
 
 # case_of SOURCE DOMAIN EXPECTED DESCRIPTION: a call, and how it ends.
@@ -111,10 +124,7 @@ INSERT INTO sipwarden_company_address VALUES
 	('office.red', '127.0.1.0', 24), ('office.red', '127.0.2.7/32', NULL),
 	('six.blue', '2001:db8::/32', NULL), ('six.blue', '::1', NULL), ('six.blue', '::ffff:127.0.3.0', 120);"
 
-kamailio -f kamailio-cfg/kamailio.cfg -L "$modules/:$PWD/target/release/" -w "$dir" -Y "$dir" \
-	-P "$dir/kamailio.pid" -DD -E \
-	-A "SIP_LISTEN=udp:$proxy" -A "GATEWAY=\"sip:$gateway\"" -A "CTL_SOCKET=\"$ctl\"" \
-	-A "DB_URL=\"sqlite:///$db\"" -A "TABLES_FILE=\"$dir/sipwarden.tables\"" -A 'FLOOD_UNPROVEN="block"' -A WORKERS=$workers >"$dir/kamailio.log" 2>&1 &
+kamailio_of kamailio "$proxy" -A "CTL_SOCKET=\"$ctl\""
 kamailio_pid=$!
 sipp -sf tests/sipp/uas.xml -i "${gateway%:*}" -p "$port" -nostdin -bind_local >"$dir/uas.out" 2>&1 &
 gateway_pid=$!
@@ -159,6 +169,8 @@ printf '  %-62s' "the reload is refused and names the value"
 told 127.0.9.300 "$(echo "$fault" | grep -o '127.0.9.300' | head -n 1)"
 case_of 127.0.9.9 office.red answered "the running tables stay as they were"
 
+sql "UPDATE sipwarden_company_address SET ip_addr = '127.0.9.0' WHERE ip_addr = '127.0.9.300';"
+
 say "A roadwarrior: alice@six.blue may have one call at a time from elsewhere"
 sipp "$proxy" -sf tests/sipp/uac.xml -s 600 -key domain six.blue -i 127.0.4.9 -bind_local \
 	-p $((port + 2)) -m 1 -d 2000 -timeout 10 -nostdin >"$dir/sipp-first.out" 2>&1 &
@@ -186,7 +198,7 @@ call_timeout=10
 rpc sipwarden.unblock 127.0.6.66 >/dev/null
 case_of 127.0.6.66 open.red answered "kamcmd sipwarden.unblock 127.0.6.66, and it calls again"
 
-# storm NAME ADDRESS: 6 INVITEs at once for each company; how many were admitted.
+# storm NAME ADDRESS: 6 INVITEs at once for each company.
 # A call lasts longer than the repeats of an INVITE that was lost: one that came after
 # its end would be admitted, and rightly.
 sed 's/timeout="300000"/timeout="5000"/' tests/sipp/storm.xml >"$dir/storm.xml"
@@ -199,14 +211,18 @@ sed 's/timeout="300000"/timeout="5000"/' tests/sipp/storm.xml >"$dir/storm.xml"
 storm() {
 	timeout 30 sipp "$2" -sf "$dir/storm.xml" -inf "$dir/storm.csv" -i 127.0.0.12 -bind_local -p $((port + 3)) \
 		-m $storm_invites -r 20000 -l $storm_invites -nostdin -trace_logs -log_file "$dir/storm-$1.log" >"$dir/storm.out" 2>&1 || true
-	sed -n 's/^admitted=//p' "$dir/storm-$1.log" | sort | uniq -c >"$dir/storm-$1.counts"
+}
+# admitted NAME: how many were, in all storms whose names begin so.
+admitted() {
+	sed -n 's/^admitted=//p' "$dir/storm-$1"*.log | sort | uniq -c >"$dir/storm-$1.counts"
 	awk '{ all += $1; if ($1 > 1) broken++ } END { print all + 0 " admitted, " broken + 0 " limits broken" }' \
 		"$dir/storm-$1.counts"
 }
 
 say "A storm: $storm_companies companies with a limit of one call get 6 INVITEs each, at once; $workers workers"
 printf '  %-62s' "sipwarden"
-told "$storm_companies admitted, 0 limits broken" "$(storm sipwarden "$proxy")"
+storm sipwarden "$proxy"
+told "$storm_companies admitted, 0 limits broken" "$(admitted sipwarden)"
 printf '  %-62s' "calls that are still counted afterwards"
 told "total: 0" "$(rpc sipwarden.calls | sed -n 's/^[[:space:]]*\(total: .*\)/\1/p')"
 stock=127.0.0.13:$port
@@ -222,10 +238,33 @@ until kamcmd -s "$ctl.stock" core.version >/dev/null 2>&1; do
 done
 # Whether two workers meet is chance: up to three rounds.
 for round in 1 2 3; do
-	printf ' round %s: %s\n' $round "$(storm "stock$round" "$stock")"
+	storm "stock$round" "$stock"
+	printf ' round %s: %s\n' $round "$(admitted "stock$round")"
 	! grep -q ' [2-9] ' "$dir/storm-stock$round.counts" || break
 	printf '  %-62s' ""
 done
+
+say "Two proxies and one limit: the same storm over each, at once; they share their limits over Redis"
+redis=$dir/redis.sock
+redis-server --port 0 --unixsocket "$redis" --save "" --appendonly no --pidfile "$dir/redis.pid" >"$dir/redis.log" 2>&1 &
+one=127.0.0.14:$port
+two=127.0.0.15:$port
+for name in one two; do
+	[ $name = one ] && address=$one || address=$two
+	kamailio_of $name "$address" -A "CTL_SOCKET=\"unix:$dir/$name.ctl\"" -A "CLUSTER_URL=\"unix://$redis\"" \
+		-A "CLUSTER_SECRET=\"a text of this demo\"" -A "CLUSTER_NODE=\"$name\""
+done
+for name in one two; do
+	ctl=unix:$dir/$name.ctl
+	await_line sipwarden.cluster 'members: 2' "the proxies do not find each other"
+	await_line sipwarden.cluster 'state: exact' "the proxies do not share their limits"
+done
+storm both-one "$one" &
+first=$!
+storm both-two "$two"
+wait $first
+printf '  %-62s' "sipwarden on both"
+told "$storm_companies admitted, 0 limits broken" "$(admitted both)"
 
 echo
 if [ "$failures" = 0 ]; then echo "demo: every case as expected"; else die "$failures cases differ"; fi

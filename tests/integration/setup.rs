@@ -7,11 +7,9 @@ const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/probe.service
 
 /// A machine whose only source of packages is a folder of ours: `probe` brings an
 /// enabled service, `broken` cannot be configured, `killer` kills set-up. Of its two packages
-/// with cargo only `cargo-web` is new enough, and neither is installed.
+/// with cargo only `cargo-web` is new enough.
 fn machine() -> Machine {
     let machine = Machine::new();
-    machine.ok("dpkg --purge --force-depends cargo cargo-web >/dev/null 2>&1 || true
-        [ ! -e /usr/bin/cargo ]");
     machine.write(
         "/srv/probe.service",
         "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
@@ -47,6 +45,14 @@ fn machine() -> Machine {
         done
         rm -rf /etc/apt/sources.list.d/* /etc/apt/sources.list
         echo 'deb [trusted=yes] file:/repository ./' >/etc/apt/sources.list");
+    machine
+}
+
+/// The same, without a cargo that Debian has installed.
+fn machine_without_cargo() -> Machine {
+    let machine = machine();
+    machine.ok("dpkg --purge --force-depends cargo cargo-web >/dev/null 2>&1 || true
+        [ ! -e /usr/bin/cargo ]");
     machine
 }
 
@@ -105,7 +111,7 @@ fn a_policy_of_somebody_else_stays() {
 
 #[test]
 fn it_asks_for_what_it_needs_and_names_the_remedy() {
-    let machine = machine();
+    let machine = machine_without_cargo();
     let path = "export PATH=/usr/sbin:/usr/bin:/sbin:/bin;";
     let needed = env!("CARGO_PKG_RUST_VERSION");
     let later = "sed -i 's/^rust-version = .*/rust-version = \"2.0\"/' Cargo.toml;";
@@ -140,7 +146,7 @@ fn it_asks_for_what_it_needs_and_names_the_remedy() {
 
 #[test]
 fn the_compiler_of_the_release_is_installed_where_there_is_no_cargo() {
-    let machine = machine();
+    let machine = machine_without_cargo();
     let path = "export PATH=/usr/sbin:/usr/bin:/sbin:/bin;";
     machine.fails(&format!("{path} cargo --version"));
     machine.ok(&format!("{path} {}", setup("")));

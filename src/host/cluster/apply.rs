@@ -52,8 +52,8 @@ fn block(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<
         }
         block.class = class;
         let over = state.flood.block(&block, rules, now.monotonic).ok()?;
-        let why = format_args!("another proxy has blocked it ({})", block.reason.name());
-        blocks::started(state, rules, (&block, now.monotonic), over.as_ref(), why);
+        let why = format!("another proxy has blocked it ({})", block.reason.name());
+        blocks::started(state, rules, (&block, now.monotonic), over.as_ref(), &why);
         Some(())
     })
 }

@@ -17,8 +17,8 @@ const AGAIN: u64 = 30_000;
 const PATIENCE: u64 = 60_000;
 /// Ms between two looks at the others' tables.
 const LOOK: u64 = 5_000;
-/// After so many times of a silence that means death, other tables are no reload on its way.
-const APART: u64 = 3;
+/// Ms after which other tables are no reload on its way: some nodes reload once a minute.
+const APART: u64 = 150_000;
 
 /// The tables of a node, and the last reload that it did because another node asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,8 +63,7 @@ pub struct NodesTables {
     /// When that is said again.
     again: u64,
     next_look: u64,
-    /// Nodes with other tables: their mark, since when, and whether that was told.
-    others: BTreeMap<String, (u64, u64, bool)>,
+    differing: Differing,
 }
 
 impl NodesTables {
@@ -102,31 +101,48 @@ impl NodesTables {
         }
     }
 
-    /// Warns of nodes whose tables are not those of this one, for longer than a reload takes.
+    /// Warns of nodes whose tables are not those of this one.
     fn compare(&mut self, room: &Room, now: Moment, book: &Book) {
-        let mut differ = BTreeMap::new();
-        for notice in book.all().filter(|notice| notice.until > now.wall) {
-            let Some(node) = notice.name.strip_prefix(TABLES) else { continue };
-            let Some(told) = Told::read(notice) else { continue };
-            if told.mark == self.told.mark || node == room.settings.setup.name {
-                continue;
-            }
-            let before = self.others.get(node).filter(|(mark, ..)| *mark == told.mark);
-            let (_, since, mut warned) =
-                before.copied().unwrap_or((told.mark, now.monotonic, false));
-            if !warned
-                && self.told.mark != 0
-                && now.monotonic >= since + APART * room.settings.setup.times.dead
-            {
-                warned = true;
-                room.lock().lines.push(Line::Warning(format!(
-                    "node {node} has other tables than this one; sipwarden.reload_all reloads \
-                     all nodes"
-                )));
-            }
-            differ.insert(node.to_owned(), (told.mark, since, warned));
+        let valid = book.all().filter(|notice| notice.until > now.wall);
+        let told = valid.filter_map(|notice| {
+            let node = notice.name.strip_prefix(TABLES)?;
+            Some((node, Told::read(notice)?.mark))
+        });
+        let others = told.filter(|(node, _)| *node != room.settings.setup.name);
+        for node in self.differing.look(self.told.mark, others, now.monotonic) {
+            room.lock().lines.push(Line::Warning(format!(
+                "node {node} has other tables than this one; sipwarden.reload_all reloads all \
+                 nodes"
+            )));
         }
-        self.others = differ;
+    }
+}
+
+/// Nodes with other tables: their mark, since when, and whether that was told.
+#[derive(Default)]
+struct Differing(BTreeMap<String, (u64, u64, bool)>);
+
+impl Differing {
+    /// Those to be told, of others with their marks: they differ for longer than it takes until
+    /// all have reloaded, each by itself.
+    fn look<'a>(
+        &mut self,
+        own: u64,
+        others: impl Iterator<Item = (&'a str, u64)>,
+        now: u64,
+    ) -> Vec<&'a str> {
+        let (mut differing, mut told) = (BTreeMap::new(), Vec::new());
+        for (node, mark) in others.filter(|(_, mark)| own != 0 && *mark != own) {
+            let before = self.0.get(node).filter(|(before, ..)| *before == mark);
+            let (_, since, mut is_told) = before.copied().unwrap_or((mark, now, false));
+            if !is_told && now >= since + APART {
+                is_told = true;
+                told.push(node);
+            }
+            differing.insert(node.to_owned(), (mark, since, is_told));
+        }
+        self.0 = differing;
+        told
     }
 }
 
@@ -145,5 +161,18 @@ mod tests {
         }
         let lifted = Notice { name: name_of("a"), version: 1, until: 2, line: None };
         assert_eq!(Told::read(&lifted), None);
+    }
+
+    #[test]
+    fn a_node_that_stays_different_is_told_once() {
+        let mut differing = Differing::default();
+        let mut look = |own, mark, now| differing.look(own, [("b", mark)].into_iter(), now).len();
+        assert_eq!([look(1, 2, 0), look(1, 2, APART - 1)], [0, 0]);
+        assert_eq!([look(1, 2, APART), look(1, 2, 2 * APART)], [1, 0]);
+        // The same again, and others.
+        assert_eq!([look(1, 1, 2 * APART), look(1, 2, 2 * APART)], [0, 0]);
+        assert_eq!([look(1, 3, 3 * APART), look(1, 3, 4 * APART)], [0, 1]);
+        // Its own tables are not known yet.
+        assert_eq!([look(0, 2, 5 * APART), look(0, 2, 9 * APART)], [0, 0]);
     }
 }

@@ -1,7 +1,5 @@
 //! Reports of blocks and throttling: a log line, a counter, an event.
 
-use std::fmt::Arguments;
-
 use super::complaint::{ComplaintKind, complain};
 use super::events;
 use crate::address::{Address, Prefix};
@@ -97,7 +95,7 @@ pub fn started(
     rules: &Rules,
     (block, now): (&Block, u64),
     over: Option<&Ended>,
-    why: Arguments<'_>,
+    why: &str,
 ) {
     if let Some(over) = over {
         report_end(state, over);

@@ -294,8 +294,7 @@ pub fn block(call: &Call, state: &State) -> Result<(), Fault> {
         };
         let over = (state.flood.block(&block, rules, now.monotonic))
             .map_err(|_| Fault::internal("no room: flood_sources is full of blocks"))?;
-        let why = format_args!("an operator said so");
-        started(state, rules, (&block, now.monotonic), over.as_ref(), why);
+        started(state, rules, (&block, now.monotonic), over.as_ref(), "an operator said so");
         let reply = call.reply();
         describe(&reply, state, now, &block);
         let warnings = reply.array(c"warnings");

@@ -62,8 +62,8 @@ fn block(
     match state.flood.block(&block, rules, since) {
         Ok(over) => {
             let class = state.settings.classes.name(block.class);
-            let why = format_args!("spraying, class {class}");
-            blocks::started(state, rules, (&block, block.since), over.as_ref(), why);
+            let why = format!("spraying, class {class}");
+            blocks::started(state, rules, (&block, block.since), over.as_ref(), &why);
         }
         Err(_) => blocks::no_room(),
     }

@@ -24,7 +24,7 @@ pub struct Found {
     /// Refusals that nobody can judge, since the machine did not run what it should.
     pub unjudged: usize,
     /// Of each fault: how often it was; most calls above a limit; us from when it was mended
-    /// to the last verdict that was not by all nodes' numbers, if it came alone.
+    /// to the last verdict that was not by all nodes' numbers, where nothing else was wrong.
     pub faults: BTreeMap<String, (usize, u32, u64)>,
 }
 
@@ -311,7 +311,8 @@ impl<'a> Judge<'a> {
             of.0 += 1;
             let time = (fault.from, fault.until);
             let others = self.history.faults.iter().filter(|other| *other != fault);
-            if others.into_iter().any(|other| overlap((other.from, other.until), time)) {
+            let with_others = others.into_iter().any(|f| overlap((f.from, f.until), time));
+            if with_others || self.is_starved(time) {
                 continue;
             }
             let last = self.history.attempts.iter().filter_map(|call| {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod copies;
 mod floods;
 mod guide;
 mod keepalive;

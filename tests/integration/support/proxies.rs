@@ -68,7 +68,7 @@ impl Inside {
 
 /// What the platform's own modules log in with.
 const KAMAILIO: &str = "
-    CREATE USER kamailio@'127.0.0.1' IDENTIFIED BY 'own';
+    CREATE USER IF NOT EXISTS kamailio@'127.0.0.1' IDENTIFIED BY 'own';
     GRANT SELECT ON ivozprovider.* TO kamailio@'127.0.0.1';
     GRANT INSERT, UPDATE, DELETE ON ivozprovider.BannedAddresses TO kamailio@'127.0.0.1';";
 

@@ -3,7 +3,7 @@
 use super::account::Account;
 use super::call::{Caller, Endpoint, Message};
 use super::platform::Platform;
-use super::proxies::{Inside, Kind, Proxies};
+use super::proxies::{Inside, Kind, Proxies, Proxy};
 
 /// Where phones of company 7 may be, and where they may not.
 pub const GRANTED: &str = "127.50.7.1";
@@ -86,12 +86,16 @@ impl World {
 
     /// An INVITE of the application server for an external call of a company.
     pub fn external(&self, company: u32, number: &str) -> Caller<'_> {
+        self.external_over(&self.proxies.trunks, company, number)
+    }
+
+    /// The same over another copy of trunks.
+    pub fn external_over(&self, trunks: &Proxy, company: u32, number: &str) -> Caller<'_> {
         let brand = company % 20 + 1;
         let headers = format!(
             "X-Info-BrandId: {brand}\r\nX-Info-CompanyId: {company}\r\nX-Info-Type: vpbx\r\n"
         );
-        let mut caller =
-            Caller::new(&self.server, self.proxies.trunks.address(), "as.example", &headers);
+        let mut caller = Caller::new(&self.server, trunks.address(), "as.example", &headers);
         caller.dial(number);
         caller.invite();
         caller

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Format and lints, of the Rust that is here. Debian has both in packages of their own.
+set -eu
+cd "$(dirname "$0")/.."
+cargo=${CARGO:-cargo}
+for tool in fmt clippy; do
+	"$cargo" "$tool" --version >/dev/null 2>&1 || {
+		echo "lint: left out: this cargo ($(command -v "$cargo")) has no $tool"
+		exit 0
+	}
+done
+"$cargo" fmt --check
+"$cargo" clippy --locked --all-targets -- -D warnings
+"$cargo" clippy --locked --all-targets --features fault-injection -- -D warnings
