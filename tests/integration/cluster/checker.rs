@@ -25,7 +25,7 @@ pub struct Found {
     pub unjudged: usize,
     /// Of each fault: how often it was; most calls above a limit; us from when it was mended
     /// to the last verdict that was not by all nodes' numbers, where nothing else was wrong.
-    pub faults: BTreeMap<String, (usize, u32, u64)>,
+    pub faults: BTreeMap<String, (usize, u32, Option<u64>)>,
 }
 
 /// How long a caller waits for an answer.
@@ -260,7 +260,8 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let free = self.free_for(call, told);
-            if free == Some(0) {
+            if let Some(free) = free.filter(|free| *free <= self.history.rules.late) {
+                self.found.free = self.found.free.max(free);
                 continue;
             }
             let stalled = self.history.stalls.iter().any(|stall| overlap(*stall, time));
@@ -272,14 +273,11 @@ impl<'a> Judge<'a> {
                 None if call.told.is_none() => self.say(format!("{}: no answer", call.call)),
                 None => self.say(format!("{}: {} while all was well", call.call, call.verdict)),
                 Some(free) => {
-                    self.found.free = self.found.free.max(free);
-                    if free > self.history.rules.late {
-                        let (verdict, scopes) = (&call.verdict, call.scopes.join(", "));
-                        self.say(format!(
-                            "{}: {verdict} of {scopes} at {told} with a slot free for {free}",
-                            call.call
-                        ));
-                    }
+                    let (verdict, scopes) = (&call.verdict, call.scopes.join(", "));
+                    self.say(format!(
+                        "{}: {verdict} of {scopes} at {told} with a slot free for {free}",
+                        call.call
+                    ));
                 }
             }
         }
@@ -307,12 +305,13 @@ impl<'a> Judge<'a> {
     /// After a fault each node judges calls again.
     fn returns(&mut self) {
         for fault in &self.history.faults {
+            let time = (fault.from, fault.until);
+            let starved = self.is_starved(time);
             let of = self.found.faults.entry(fault.what.clone()).or_default();
             of.0 += 1;
-            let time = (fault.from, fault.until);
             let others = self.history.faults.iter().filter(|other| *other != fault);
             let with_others = others.into_iter().any(|f| overlap((f.from, f.until), time));
-            if with_others || self.is_starved(time) {
+            if with_others || starved {
                 continue;
             }
             let last = self.history.attempts.iter().filter_map(|call| {
@@ -320,7 +319,7 @@ impl<'a> Judge<'a> {
                 (call.is_alone() || call.verdict.starts_with("cluster_")).then_some(told)
             });
             let last = last.max().unwrap_or(0).saturating_sub(fault.healed);
-            of.2 = of.2.max(last);
+            of.2 = of.2.max(Some(last));
         }
         let ends: Vec<_> = self.history.faults.iter().map(|fault| fault.until).collect();
         for end in ends {
@@ -381,8 +380,11 @@ impl Display for Found {
         writeln!(f, "longest time that a slot was free before a refusal: {free} us")?;
         writeln!(f, "not judged, since the machine did not run what it should: {unjudged}")?;
         for (what, (times, above, last)) in &self.faults {
-            let last = last / 1000;
-            writeln!(f, "{what}: {times} times, {above} above a limit, exact after {last} ms")?;
+            write!(f, "{what}: {times} times, {above} above a limit")?;
+            match last {
+                Some(last) => writeln!(f, ", exact after {} ms", last / 1000)?,
+                None => writeln!(f)?,
+            }
         }
         let more = self.violations.len().saturating_sub(20);
         self.violations.iter().take(20).try_for_each(|line| writeln!(f, "VIOLATION {line}"))?;
