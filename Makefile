@@ -6,7 +6,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-setup lint deny unit shuttle integration campaign scale bench cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-setup lint deny unit shuttle integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -23,7 +23,7 @@ demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
 	@tools/demo.sh
 
-test integration scale bench: export SETUP_EXTRA = $(TEST_PACKAGES)
+test integration scale bench cluster: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
 test: lint unit shuttle integration
 
@@ -46,6 +46,13 @@ unit: setup
 # CLUSTER_ONLY: only worlds whose names begin so. CLUSTER_TRACES=1: how each fault comes about.
 cluster-check: setup
 	$(CARGO) test --locked --profile checks --test core -- cluster:: --include-ignored --nocapture --test-threads=1
+
+# Several proxies with one limit: storms, each fault, faults drawn at random. An observer of
+# all calls judges them; its histories are kept in target/cluster. CLUSTER_SECONDS: how long
+# faults are drawn, 600 by default. CLUSTER_SEED: as once before.
+cluster: build
+	$(CARGO) test --locked --profile checks --test integration -- --ignored --nocapture --test-threads=1 \
+		$(or $(TESTS),cluster::storms cluster::nemesis cluster::replicas cluster::loss)
 
 # Interleavings of atomic operations, drawn by a scheduler.
 shuttle: setup

@@ -1,6 +1,21 @@
 //! Limits of several proxies over one Redis. The callee that all calls reach counts for
 //! itself.
 
+mod checker;
+mod faults;
+mod history;
+mod lives;
+mod loss;
+mod nemesis;
+mod pause;
+mod replicas;
+mod scene;
+mod stalls;
+mod storms;
+mod tenants;
+mod traffic;
+mod violations;
+
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -8,9 +23,8 @@ use serde_json::json;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio};
-use crate::support::proxy::{assert_nothing_left, config};
+use crate::support::proxy::config;
 use crate::support::redis::Redis;
-use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for, wait_up_to};
 
@@ -22,8 +36,6 @@ modparam(\"sipwarden\", \"cluster_trust\", 2)
 modparam(\"sipwarden\", \"cluster_dead\", 5)
 ";
 const SECRET: &str = "a secret of the tests";
-/// INVITEs to each proxy of a storm.
-const INVITES: usize = 1000;
 
 /// Proxies with one table of tenants, and the server that they share.
 pub struct Stage {
@@ -32,7 +44,7 @@ pub struct Stage {
     pub callee: AutoCallee,
     endpoint: Endpoint,
     pub db: Sqlite,
-    folder: Folder,
+    _folder: Folder,
     settings: String,
 }
 
@@ -51,7 +63,7 @@ impl Stage {
             callee: AutoCallee::start("127.0.0.1"),
             endpoint: Endpoint::new("127.0.0.1"),
             db,
-            folder,
+            _folder: folder,
             settings: settings.to_owned(),
         };
         for n in 0..proxies {
@@ -132,64 +144,6 @@ impl Stage {
     pub fn call_in_the_end(&self, proxy: usize, company: &str) -> Caller<'_> {
         wait_up_to(Duration::from_secs(30), "a slot", || self.call_once(proxy, company, "").ok())
     }
-
-    /// INVITEs to all proxies at once; calls that came to the callee, by company.
-    fn storm(&self, rows: &[&str]) {
-        let storms: Vec<_> = (self.proxies.iter().enumerate())
-            .map(|(n, proxy)| {
-                Sipp::start(&self.folder, &format!("storm{n}"), proxy.address(), rows, INVITES)
-            })
-            .collect();
-        storms.iter().for_each(|sipp| sipp.wait_for_judged(INVITES));
-    }
-}
-
-#[test]
-fn a_storm_over_three_proxies_admits_just_the_limits() {
-    let stage = Stage::new(
-        3,
-        "INSERT INTO sipwarden_brand VALUES ('free', 0), ('b', 10);
-         INSERT INTO sipwarden_company VALUES ('one', 'free', 0, 1), ('two', 'free', 0, 2),
-            ('ten', 'free', 0, 10), ('x', 'b', 0, 6), ('y', 'b', 0, 6), ('z', 'b', 0, 6),
-            ('c', 'free', 0, 0), ('d', 'free', 0, 0);
-         INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
-            ('carrier', 'north', 'any', 5), ('did', '*', 'any', 3);",
-    );
-    let rows = [
-        "one;-",
-        "two;-",
-        "ten;-",
-        "x;-",
-        "y;-",
-        "z;-",
-        "c;carrier=north",
-        "d;carrier=north",
-        "c;did=7",
-        "d;did=8",
-    ]
-    .map(|row| row.replace(";-", ";user="));
-    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    stage.storm(&rows);
-    let seen = stage.callee.observed();
-    let ever = |of: &[&str]| of.iter().map(|of| seen.ever.get(*of).unwrap_or(&0)).sum::<usize>();
-    assert_eq!(["one", "two", "ten"].map(|of| ever(&[of])), [1, 2, 10], "{seen:?}");
-    assert_eq!(ever(&["x", "y", "z"]), 10, "{seen:?}");
-    assert!(["x", "y", "z"].iter().all(|of| ever(&[of]) <= 6), "{seen:?}");
-    assert_eq!(ever(&["c", "d"]), 5 + 3 + 3, "{seen:?}");
-    assert_eq!(seen.ever, seen.most);
-    let shown = stage.proxies[0].rpc("sipwarden.cluster", json!([]));
-    assert_eq!((&shown["state"], &shown["members"]), (&json!("exact"), &json!(3)), "{shown}");
-    let refused = |name: &str| stage.proxies.iter().map(|p| p.counter(name)).sum::<u64>();
-    assert_eq!(refused("cc_call_counted"), 1 + 2 + 10 + 10 + 11);
-    // The claims are the calls, each in its scopes that have a limit.
-    let claims = wait_for("claims to be told", || {
-        let claims = stage.redis.claims();
-        (claims.iter().sum::<u64>() == 1 + 2 + 10 + 2 * 10 + 11).then_some(claims)
-    });
-    assert!(claims.iter().all(|claim| *claim > 0));
-    stage.callee.hang_up();
-    stage.proxies.iter().for_each(assert_nothing_left);
-    wait_for("all claims to be given back", || stage.redis.claims().is_empty().then_some(()));
 }
 
 #[test]
@@ -221,35 +175,6 @@ fn a_slot_that_is_freed_here_is_free_there() {
 }
 
 #[test]
-fn a_killed_proxy_frees_its_slots() {
-    let mut stage = Stage::with(
-        2,
-        "INSERT INTO sipwarden_brand VALUES ('b', 0);
-         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 2);",
-        PATIENT,
-    );
-    for _ in 0..2 {
-        stage.call(0, "c", "").unwrap();
-    }
-    assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
-    let killed = Instant::now();
-    stage.proxies[0].stop(libc::SIGKILL);
-    let first = stage.call_in_the_end(1, "c");
-    let after = killed.elapsed();
-    assert!(after > Duration::from_secs(9), "others used slots of a live node: {after:?}");
-    assert!(after < Duration::from_secs(12), "{after:?}");
-    stage.hang_up(first);
-    // It comes back under its name, empty.
-    let back = stage.start("node0");
-    stage.proxies[0] = back;
-    stage.wait_for_members(2);
-    for _ in 0..2 {
-        stage.call_in_the_end(0, "c");
-    }
-    assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
-}
-
-#[test]
 fn a_proxy_that_is_stopped_gives_its_slots_back_at_once() {
     let mut stage = Stage::with(
         2,
@@ -262,37 +187,6 @@ fn a_proxy_that_is_stopped_gives_its_slots_back_at_once() {
     let stopped = Instant::now();
     stage.call_in_the_end(1, "c");
     assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
-}
-
-#[test]
-fn a_phone_that_repeats_its_invite_is_served_after_a_pause_of_the_server() {
-    let mut stage = Stage::new(
-        1,
-        "INSERT INTO sipwarden_brand VALUES ('b', 0);
-         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 1);",
-    );
-    let mut config = stage.config("node1");
-    let refusal = "append_to_reply(\"X-Verdict: $swd(code) $swd(reason) $pp\\r\\n\");";
-    assert!(config.routes.contains(refusal));
-    let silent = format!("if ($swd(reason) == \"cluster_wait\") {{ exit; }}\n{refusal}");
-    config.routes = config.routes.replace(refusal, &silent);
-    stage.proxies.push(config.start());
-    stage.wait_for_members(2);
-    stage.redis.freeze();
-    let mut call = Caller::new(&stage.endpoint, stage.proxies[1].address(), "c", "");
-    call.invite();
-    wait_for("the call to be told nothing", || {
-        (stage.proxies[1].counter("cc_cluster_wait") > 0).then_some(())
-    });
-    stage.redis.resume();
-    let served = wait_for("the call to be served", || {
-        call.invite();
-        let (reply, _) = stage.endpoint.receive_within(Duration::from_millis(500))?;
-        (reply.status() == Some(200)).then_some(reply)
-    });
-    call.answered(&served);
-    call.ack();
-    assert_eq!(stage.call(0, "c", "").err().unwrap(), "company_limit");
 }
 
 #[test]

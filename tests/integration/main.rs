@@ -18,6 +18,7 @@ mod cluster;
 mod cluster_faults;
 mod cluster_news;
 mod cluster_seen;
+mod cluster_sentinels;
 mod countries;
 mod databases;
 mod databases_calls;

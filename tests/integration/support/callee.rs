@@ -37,10 +37,15 @@ pub struct Observed {
     /// Most that were live at a time: from the INVITE to the end of the call.
     pub most: HashMap<String, usize>,
     live: HashMap<String, HashSet<String>>,
+    /// When the INVITE of a call first came, and its header X-Passed.
+    pub first: HashMap<String, (Instant, String)>,
 }
 
 impl Observed {
-    fn begin(&mut self, domain: &str, call_id: &str) {
+    fn begin(&mut self, invite: &Message, call_id: &str) {
+        let domain = domain(invite);
+        let passed = || invite.header("X-Passed").unwrap_or_default().to_owned();
+        self.first.entry(call_id.to_owned()).or_insert_with(|| (Instant::now(), passed()));
         let live = self.live.entry(domain.to_owned()).or_default();
         if live.insert(call_id.to_owned()) {
             *self.ever.entry(domain.to_owned()).or_default() += 1;
@@ -150,7 +155,7 @@ impl Calls {
                     pause: T1,
                     end: now + 64 * T1,
                 };
-                observed.lock().unwrap().begin(domain(&got.0), &id);
+                observed.lock().unwrap().begin(&got.0, &id);
                 self.live.entry(id).or_insert(call);
             }
             "BYE" => {

@@ -35,6 +35,7 @@ pub mod sip;
 pub mod sipp;
 pub mod sqlite;
 pub mod stock;
+pub mod wire;
 pub mod world;
 
 use std::path::{Path, PathBuf};

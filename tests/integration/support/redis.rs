@@ -1,9 +1,11 @@
 //! A server of shared limits, for one test.
 
 use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
 use super::kamailio::free_port;
+use super::wire::Wire;
 use super::{Folder, signal, wait_for};
 
 /// Redis without persistence, which ends with the test.
@@ -23,6 +25,10 @@ impl Redis {
 
     fn wait(&self) {
         wait_for("Redis to answer", || (self.cli(&["PING"]) == "PONG").then_some(()));
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     pub fn url(&self) -> String {
@@ -59,6 +65,24 @@ impl Redis {
         signal(self.child.borrow().id() as i32, libc::SIGCONT);
     }
 
+    /// Becomes a replica.
+    pub fn follow(&self, primary: SocketAddr) {
+        let (ip, port) = (primary.ip().to_string(), primary.port().to_string());
+        self.cli(&["REPLICAOF", &ip, &port]);
+    }
+
+    /// Is a replica no more.
+    pub fn lead(&self) {
+        self.cli(&["REPLICAOF", "NO", "ONE"]);
+    }
+
+    /// Until one replica has all that it has.
+    pub fn wait_for_replica(&self) {
+        wait_for("the replica", || {
+            self.cli(&["INFO", "replication"]).contains("state=online").then_some(())
+        });
+    }
+
     /// Ends it as a crash does.
     pub fn kill(&self) {
         let mut child = self.child.borrow_mut();
@@ -71,6 +95,21 @@ impl Redis {
         // The one before has ended.
         let _ = self.child.replace(spawn(&self.folder, self.port)).wait();
         self.wait();
+    }
+}
+
+/// A server that follows another one over a wire.
+pub struct Replica {
+    pub redis: Redis,
+    pub wire: Wire,
+}
+
+impl Replica {
+    pub fn of(primary: &Redis) -> Self {
+        let replica = Replica { redis: Redis::start(), wire: Wire::to(primary.address()) };
+        replica.redis.follow(replica.wire.address);
+        primary.wait_for_replica();
+        replica
     }
 }
 
