@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::imports::Crate;
 
@@ -127,6 +127,29 @@ fn unsafe_code_stays_behind_its_walls() {
 }
 
 /// The shim of a host turns its habits into what all hosts have.
+/// The oldest compiler that must do knows no `let` behind another condition.
+#[test]
+fn no_condition_has_a_let_in_its_middle() {
+    let mut folders: Vec<_> = ["src", "tests", "benches", "examples"].map(PathBuf::from).into();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(root.join(&folder)) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let behind = ["&", "& let "].concat();
+                let found = text.lines().find(|line| line.contains(&behind));
+                assert_eq!(found, None, "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
+}
+
 /// The oldest compiler that must do forgets the parts of such a text at the end of the line.
 #[test]
 fn no_formatted_arguments_are_bound_to_a_name() {

@@ -126,13 +126,10 @@ impl Instance {
             match answer {
                 Answer::Look => {
                     proxy.workers[place].looks = true;
-                    if self.looks_at_once
-                        && let Some(next) = self.look(world, at, place)
-                    {
-                        match next {
-                            Ok(next) => *world = next,
-                            Err(Exceeded) => allowed = false,
-                        }
+                    match self.looks_at_once.then(|| self.look(world, at, place)).flatten() {
+                        Some(Ok(next)) => *world = next,
+                        Some(Err(Exceeded)) => allowed = false,
+                        None => {}
                     }
                 }
                 Answer::Full { .. } if self.covered(proxy, kind) => {

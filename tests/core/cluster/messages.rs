@@ -135,9 +135,11 @@ impl Instance {
                 Reply::Member(_) | Reply::Beaten { .. } => self.back(world, at),
                 Reply::Batch { .. } => {
                     self.back(world, at);
-                    if let Request::Batch { forces, .. } = &message.request
-                        && !forces.is_empty()
-                    {
+                    let forces = match &message.request {
+                        Request::Batch { forces, .. } => !forces.is_empty(),
+                        _ => false,
+                    };
+                    if forces {
                         let claim = world.server().claim(key(0), world.proxies[at].number());
                         let proxy = world.proxy(at);
                         let bare = proxy.count(0).saturating_sub(claim);
@@ -232,11 +234,8 @@ impl Instance {
         if let Some(next) = self.join(world, at, world.current) {
             out.push((Step::Join(at, world.current), Ok(next)));
         }
-        if self.joins_old
-            && world.current == 1
-            && let Some(next) = self.join(world, at, 0)
-        {
-            out.push((Step::Join(at, 0), Ok(next)));
+        if self.joins_old && world.current == 1 {
+            out.extend(self.join(world, at, 0).map(|next| (Step::Join(at, 0), Ok(next))));
         }
         if let Some(next) = self.beat(world, at) {
             out.push((Step::Beat(at), Ok(next)));

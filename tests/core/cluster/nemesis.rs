@@ -91,10 +91,8 @@ impl Instance {
             self.next_faults(world, at, out);
         }
         let left = world.left;
-        if world.server().whole
-            && let Some(next) = self.time_passes(world, None)
-        {
-            out.push((Step::TimePasses, Ok(next)));
+        if world.server().whole {
+            out.extend(self.time_passes(world, None).map(|next| (Step::TimePasses, Ok(next))));
         }
         if left.flushes > 0 {
             let mut next = world.clone();
@@ -156,13 +154,11 @@ impl Instance {
         let server = world.server();
         let number = proxy.number();
         let there = server.members.contains_key(&number) || server.expected.contains(&number);
-        if left.deaths > 0
-            && self.is_silent(proxy)
-            && there
-            && let Some(mut next) = self.time_passes(world, Some(at))
-        {
-            next.left.deaths -= 1;
-            out.push((Step::Dead(at), Ok(next)));
+        if left.deaths > 0 && self.is_silent(proxy) && there {
+            if let Some(mut next) = self.time_passes(world, Some(at)) {
+                next.left.deaths -= 1;
+                out.push((Step::Dead(at), Ok(next)));
+            }
         }
     }
 

@@ -52,10 +52,10 @@ impl Instance {
             if next.is_some() {
                 return next;
             }
-            if !asks_again(proxy)
-                && let Some(Ok(next)) = self.send(world, at)
-            {
-                return Some(next);
+            if !asks_again(proxy) {
+                if let Some(Ok(next)) = self.send(world, at) {
+                    return Some(next);
+                }
             }
         }
         self.time_passes(world, None).filter(|_| world.server().barrier)
