@@ -247,6 +247,12 @@ done
 say "Two proxies and one limit: the same storm over each, at once; they share their limits over Redis"
 redis=$dir/redis.sock
 redis-server --port 0 --unixsocket "$redis" --save "" --appendonly no --pidfile "$dir/redis.pid" >"$dir/redis.log" 2>&1 &
+tries=100
+until [ -S "$redis" ]; do
+	tries=$((tries - 1))
+	[ "$tries" -gt 0 ] || die "redis-server does not start, see $dir/redis.log"
+	sleep 0.05
+done
 one=127.0.0.14:$port
 two=127.0.0.15:$port
 for name in one two; do

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 for tool in fmt clippy; do
 	"$cargo" "$tool" --version >/dev/null 2>&1 || {
-		echo "lint: left out: this cargo ($(command -v "$cargo")) has no $tool"
+		echo "lint: NOT RUN: this cargo ($(command -v "$cargo")) has no $tool: apt-get install rustfmt rust-clippy, or rustup component add rustfmt clippy"
 		exit 0
 	}
 done

@@ -17,17 +17,26 @@ pub struct Tables {
     pub loaded_at: u64,
 }
 
+/// One word for each of these.
+#[derive(Clone, Copy)]
+enum Of {
+    /// An operator here asks the others for it; 0: it was told.
+    Asked,
+    /// Another node asks for it.
+    Due,
+    /// It is being done, or was.
+    Begun,
+    /// It was done, or failed.
+    Done,
+    Mark,
+    LoadedAt,
+    Count,
+}
+
 /// Numbers of reloads are times in us, so a later one is larger.
 pub struct Reloads {
-    /// An operator here asks the others for it; 0: it was told.
-    asked: &'static AtomicU64,
-    /// Another node asks for it.
-    due: &'static AtomicU64,
-    /// It was done, or failed.
-    done: &'static AtomicU64,
+    words: &'static [AtomicU64; Of::Count as usize],
     outcome: SharedText<OUTCOME>,
-    mark: &'static AtomicU64,
-    loaded_at: &'static AtomicU64,
 }
 
 impl Reloads {
@@ -36,56 +45,62 @@ impl Reloads {
     /// # Errors
     /// What the kernel says.
     pub fn new() -> io::Result<Self> {
-        Ok(Reloads {
-            asked: Area::share()?,
-            due: Area::share()?,
-            done: Area::share()?,
-            outcome: SharedText::new()?,
-            mark: Area::share()?,
-            loaded_at: Area::share()?,
-        })
+        Ok(Reloads { words: Area::share()?, outcome: SharedText::new()? })
+    }
+
+    #[allow(clippy::indexing_slicing)] // there is a word for each
+    fn word(&self, of: Of) -> &AtomicU64 {
+        &self.words[of as usize]
     }
 
     /// All other nodes shall reload. Of two that were not told yet the later one holds.
     pub fn ask(&self, number: u64) {
-        self.asked.fetch_max(number, Relaxed);
+        self.word(Of::Asked).fetch_max(number, Relaxed);
     }
 
     /// What was asked for since the last time. One process calls this, the broker.
     pub fn take_asked(&self) -> Option<u64> {
-        Some(self.asked.swap(0, Relaxed)).filter(|number| *number > 0)
+        Some(self.word(Of::Asked).swap(0, Relaxed)).filter(|number| *number > 0)
     }
 
     /// Another node has asked for it.
     pub fn order(&self, number: u64) {
-        self.due.fetch_max(number, Relaxed);
+        self.word(Of::Due).fetch_max(number, Relaxed);
     }
 
     /// The reload to do now.
     pub fn due(&self) -> Option<u64> {
-        let due = self.due.load(Relaxed);
-        (due > self.done.load(Relaxed)).then_some(due)
+        let due = self.word(Of::Due).load(Relaxed);
+        (due > self.word(Of::Begun).load(Relaxed)).then_some(due)
+    }
+
+    /// It is being done: it is due no more. One process calls this, the loader.
+    pub fn begin(&self, number: u64) {
+        self.word(Of::Begun).store(number, Relaxed);
     }
 
     /// What became of it. One process calls this, the loader.
     pub fn answer(&self, number: u64, outcome: &str) {
         self.outcome.set(outcome);
-        self.done.store(number, Release);
+        self.word(Of::Done).store(number, Release);
     }
 
     /// The last one that was done, and what became of it.
     pub fn answered(&self) -> (u64, String) {
-        (self.done.load(Acquire), self.outcome.get())
+        (self.word(Of::Done).load(Acquire), self.outcome.get())
     }
 
     /// The tables in force are these. One process calls this, the loader.
     pub fn set_tables(&self, tables: Tables) {
-        self.loaded_at.store(tables.loaded_at, Relaxed);
-        self.mark.store(tables.mark, Relaxed);
+        self.word(Of::LoadedAt).store(tables.loaded_at, Relaxed);
+        self.word(Of::Mark).store(tables.mark, Relaxed);
     }
 
     pub fn tables(&self) -> Tables {
-        Tables { mark: self.mark.load(Relaxed), loaded_at: self.loaded_at.load(Relaxed) }
+        Tables {
+            mark: self.word(Of::Mark).load(Relaxed),
+            loaded_at: self.word(Of::LoadedAt).load(Relaxed),
+        }
     }
 }
 
@@ -103,6 +118,7 @@ mod tests {
         reloads.order(9);
         reloads.order(8);
         assert_eq!(reloads.due(), Some(9));
+        reloads.begin(9);
         reloads.answer(9, "reloaded");
         assert_eq!(reloads.due(), None);
         assert_eq!(reloads.answered(), (9, "reloaded".to_owned()));

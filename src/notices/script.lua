@@ -26,7 +26,8 @@ for i = 5, #ARGV - 3, 4 do
     -- It is over already.
   elseif known and tonumber(string.match(known, '^%d+')) >= version then
     -- What is known is as new.
-  elseif not known and redis.call('HLEN', notices) >= tonumber(ARGV[3]) then
+  elseif not known and not string.match(name, '^tables ') and not string.match(name, '^reload ')
+    and redis.call('HLEN', notices) >= tonumber(ARGV[3]) then
     left = left + 1
   else
     local change = redis.call('HINCRBY', numbers, 'change', 1)

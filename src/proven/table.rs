@@ -112,20 +112,21 @@ impl ProvenTable {
             self.add(source, proof, keep, second);
             return true;
         };
+        let Some(details) = self.details.get(number) else { return false };
+        let before = details.load(Relaxed);
+        let (proofs, _) = details_of(before);
+        // Whoever guesses at passwords keeps no proof of somebody else's login.
+        let lengthens = proof != Proof::Nonce || !proofs.spare_budget();
         // Not written with every request, so that processes do not take the line from each
         // other.
-        if second.saturating_sub(word.second()) > keep / 64 {
+        if lengthens && second.saturating_sub(word.second()) > keep / 64 {
             self.refresh(number, word, second);
         }
-        if let Some(details) = self.details.get(number) {
-            let before = details.load(Relaxed);
-            let (proofs, _) = details_of(before);
-            if !proofs.have(proof) {
-                let with = u64::from(proofs.with(proof).bits()) << 32 | before & 0xffff_ffff;
-                return details.compare_exchange(before, with, Relaxed, Relaxed).is_ok();
-            }
+        if proofs.have(proof) {
+            return false;
         }
-        false
+        let with = u64::from(proofs.with(proof).bits()) << 32 | before & 0xffff_ffff;
+        details.compare_exchange(before, with, Relaxed, Relaxed).is_ok()
     }
 
     /// If another process has changed the word, that one is as good.

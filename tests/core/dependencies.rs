@@ -1,5 +1,5 @@
 //! What sipwarden is built from, against the policy in deny.toml: without a network, and without
-//! cargo-deny. `UPDATE_DOCS=1 cargo test --test core dependencies` writes the list of what is
+//! cargo-deny. `UPDATE_DOCS=1 cargo test --profile checks --test core dependencies` writes the list of what is
 //! brought along.
 
 use std::collections::{BTreeMap, BTreeSet};

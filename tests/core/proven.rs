@@ -43,6 +43,13 @@ fn a_proof_is_kept_for_its_time_and_told_with_how_and_since_when() {
     assert!(!table.prove(source(2), Proof::Dialog, 0, at(2000)));
     assert!(table.is_proven(source(1), KEEP, at(1999)));
     assert!(!table.is_proven(source(1), KEEP, at(1900)));
+    // A wrong password does not keep a login's proof.
+    assert!(table.prove(source(3), Proof::Authentication, KEEP, at(3000)));
+    assert!(table.prove(source(3), Proof::Nonce, KEEP, at(3900)));
+    assert!(!table.is_proven(source(3), KEEP, at(4000)));
+    assert!(table.prove(source(3), Proof::Nonce, KEEP, at(4000)));
+    assert!(!table.prove(source(3), Proof::Nonce, KEEP, at(4900)));
+    assert!(table.is_proven(source(3), KEEP, at(5899)));
     table.forget(Some(source(1)));
     assert!(!table.is_proven(source(1), KEEP, at(2000)));
 }

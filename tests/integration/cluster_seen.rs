@@ -69,10 +69,10 @@ fn each_proxy_tells_the_calls_of_all_and_its_own() {
     assert_eq!(free.get("calls_everywhere"), None);
     calls.into_iter().for_each(|call| stage.hang_up(call));
     // Without the server each tells its own.
-    stage.redis.cli(&["CLIENT", "PAUSE", "60000"]);
+    stage.redis.freeze();
     let company = stage.proxies[1].rpc("sipwarden.company", json!(["c"]));
     assert_eq!((&company["calls"], company.get("calls_everywhere")), (&json!(0), None));
-    stage.redis.cli(&["CLIENT", "UNPAUSE"]);
+    stage.redis.resume();
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn one_rpc_reloads_all_proxies_and_tells_what_became_of_it_on_each() {
     assert!(told[1][1].starts_with("failed: ") && told[1][1].contains("gone"), "{done}");
     assert_eq!(told[1][2], "other");
     // Without the server only this one reloads, and says so.
-    stage.redis.cli(&["CLIENT", "PAUSE", "60000"]);
+    stage.redis.freeze();
     let done = stage.proxies[0].rpc("sipwarden.reload_all", json!([]));
     assert!(done["others"].as_str().unwrap().starts_with("not asked: "), "{done}");
     assert!(done["generation"].as_u64().unwrap() > 3, "{done}");
-    stage.redis.cli(&["CLIENT", "UNPAUSE"]);
+    stage.redis.resume();
 }

@@ -124,18 +124,14 @@ fn the_proxies_follow_sentinels_to_the_server_that_takes_over() {
 fn wrong_sentinels_are_named() {
     let stage = Stage::new(0, TENANTS);
     let cases = [
-        (
-            "redis://mymaster",
-            "10.0.0.5",
-            "cluster_sentinels: \\\"10.0.0.5\\\" is neither host:port",
-        ),
-        ("redis://mymaster", "redis://:secret@", "cluster_sentinels: \\\"redis://:***@\\\" is"),
+        ("redis://mymaster", "10.0.0.5", "cluster_sentinels: number 1 is neither host:port"),
+        ("redis://mymaster", "a:1, redis://:secret@", "cluster_sentinels: number 2 is neither"),
         ("unix:///run/redis", "10.0.0.5:26379", "the host in cluster_url is the name"),
     ];
     for (url, sentinels, told) in cases {
         let config = stage.config("node").settings(&set("cluster_url", url));
         let log = config.settings(&set("cluster_sentinels", sentinels)).fail_to_start();
-        assert!(log.contains(&told.replace("\\\"", "\"")), "{told}: {log}");
+        assert!(log.contains(told), "{told}: {log}");
         assert!(!log.contains("secret@"), "{log}");
     }
 }

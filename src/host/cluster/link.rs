@@ -56,7 +56,11 @@ impl Link {
 
     /// Connects, for questions alone, each of which may take so long.
     pub fn open_within(server: &Server, key: &str, patience: Duration) -> Result<Self, String> {
-        Self::connect(server, key, [patience; 2])
+        let mut link = Self::connect(server, key, [patience; 2])?;
+        if !link.role()?.is_primary {
+            return Err("it is a replica".into());
+        }
+        Ok(link)
     }
 
     /// `patience`: for the connection, and for each answer.

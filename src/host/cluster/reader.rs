@@ -16,6 +16,8 @@ const PAUSE: u64 = 1_000;
 #[derive(Default)]
 struct Reader {
     link: Option<Link>,
+    /// The session of the node when that was opened: another one may be with another server.
+    session: u64,
     /// Not before.
     next: u64,
 }
@@ -33,13 +35,18 @@ pub fn ask<R>(
     settings: &ClusterSettings,
     question: impl Fn(&mut Link) -> Result<R, String>,
 ) -> Result<R, String> {
-    let has_session = state.desk.as_ref().is_some_and(|desk| desk.standing.stamp().session != 0);
-    if !has_session {
-        return Err("this node has no session with it".into());
+    let session = state.desk.as_ref().map_or(0, |desk| desk.standing.stamp().session);
+    if session == 0 {
+        return Err(
+            "no session with it; the log says why: look for \"session with the cluster\"".into()
+        );
     }
     READER.with_borrow_mut(|reader| {
         if clock::monotonic() < reader.next {
             return Err("it did not answer a moment ago".into());
+        }
+        if reader.session != session {
+            *reader = Reader { session, ..Reader::default() };
         }
         // The one that is kept may have been closed.
         if let Some(answer) = reader.link.as_mut().and_then(|link| question(link).ok()) {
@@ -53,7 +60,7 @@ pub fn ask<R>(
                 Ok(answer)
             }
             Err(why) => {
-                *reader = Reader { link: None, next: clock::monotonic() + PAUSE };
+                *reader = Reader { link: None, session, next: clock::monotonic() + PAUSE };
                 Err(why)
             }
         }

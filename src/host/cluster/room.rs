@@ -87,10 +87,15 @@ impl Room {
         let node = &self.settings.setup.name;
         let why = match event {
             Event::NameTaken => {
-                format!("another node has the name {node}; set cluster_node to a name of its own")
+                format!(
+                    "another node has the name {node}, or had it within the last 3 s: after a \
+                     crash this one joins by itself; else set cluster_node on one of them, and \
+                     restart it"
+                )
             }
             Event::Differs => "cluster_secret, cluster_trust, cluster_dead or the version differ \
-                               from those of the other nodes"
+                               from what the server has of this cluster: make them the same on \
+                               all nodes, then restart Redis, which forgets the old ones"
                 .to_owned(),
             Event::Rejoin => "its memory was emptied, or it is another server now".to_owned(),
             Event::Fenced => "it had given this node up".to_owned(),

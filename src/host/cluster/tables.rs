@@ -6,8 +6,8 @@ use super::room::{Line, Room};
 use crate::clock::Moment;
 use crate::notices::{Book, Notice};
 
-/// Names the notice by which one node asks all others to reload.
-const RELOAD: &str = "reload";
+/// The names of notices by which a node asks all others to reload begin so; the node follows.
+const RELOAD: &str = "reload ";
 /// The names of notices of tables begin so; the node follows.
 const TABLES: &str = "tables ";
 /// Ms for which a node's word on its tables is good, and after which it is said again.
@@ -72,8 +72,8 @@ impl NodesTables {
         let node = &room.settings.setup.name;
         let reloads = &room.desk.reloads;
         if let Some(number) = reloads.take_asked() {
-            let line = format!("{number} {node}");
-            out.push(book.begin(RELOAD.into(), number, now.wall + PATIENCE, line));
+            let name = format!("{RELOAD}{node}");
+            out.push(book.begin(name, number, now.wall + PATIENCE, number.to_string()));
         }
         let tables = reloads.tables();
         let (answered, outcome) = reloads.answered();
@@ -94,9 +94,11 @@ impl NodesTables {
 
     /// Another node has asked for a reload.
     pub fn hear(&self, room: &Room, notice: &Notice) {
-        let order = notice.line.as_deref().filter(|_| notice.name == RELOAD);
-        let Some((number, origin)) = order.and_then(|line| line.split_once(' ')) else { return };
-        if let Some(number) = number.parse().ok().filter(|_| origin != room.settings.setup.name) {
+        let origin = notice.name.strip_prefix(RELOAD);
+        if origin.is_none_or(|origin| origin == room.settings.setup.name) {
+            return;
+        }
+        if let Some(number) = notice.line.as_deref().and_then(|line| line.parse().ok()) {
             room.desk.reloads.order(number);
         }
     }
@@ -111,8 +113,10 @@ impl NodesTables {
         let others = told.filter(|(node, _)| *node != room.settings.setup.name);
         for node in self.differing.look(self.told.mark, others, now.monotonic) {
             room.lock().lines.push(Line::Warning(format!(
-                "node {node} has other tables than this one; sipwarden.reload_all reloads all \
-                 nodes"
+                "node {node} has had other tables than this one for {} s, so limits differ: run \
+                 sipwarden.reload_all; if they still differ, compare db_url and \
+                 sipwarden.problems on both (said once)",
+                APART / 1000
             )));
         }
     }

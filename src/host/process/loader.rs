@@ -44,6 +44,8 @@ pub fn load() {
 /// As `sipwarden.reload` here.
 fn reload_as_asked(state: &State, desk: &Desk) {
     let Some(number) = desk.reloads.due() else { return };
+    // Should it panic, it is not tried for ever.
+    desk.reloads.begin(number);
     feeds::load(state);
     let outcome = match tables::reload(state) {
         Ok(_) => RELOADED.to_owned(),

@@ -40,7 +40,7 @@ pub fn cluster(call: &Call, state: &State) -> Result<(), Fault> {
     reply.text(c"node", &settings.setup.name);
     reply.text(c"server", without_password(&settings.server.url));
     reply.int(c"members", numbers.members);
-    reply.int(c"nodes", standing.nodes().unwrap_or(0));
+    reply.int(c"size", standing.nodes().unwrap_or(0));
     reply.int(c"replicas", policies.replicas);
     reply.text(c"policy", word(policies.shared));
     reply.text(c"policy_user", word(policies.user));

@@ -33,6 +33,10 @@ pub fn reload_all(call: &Call, state: &State) -> Result<(), Fault> {
             return Ok(());
         }
     };
+    // Later than all before, also if the server's clock was set back.
+    let before = others(state, settings, 0).unwrap_or_default();
+    let before = before.into_iter().filter_map(|(_, told)| Some(told?.answered));
+    let number = before.chain([desk.reloads.answered().0]).fold(number, |n, of| n.max(of + 1));
     desk.reloads.ask(number);
     desk.bell.ring();
     let mut asked = others(state, settings, number);
@@ -45,7 +49,8 @@ pub fn reload_all(call: &Call, state: &State) -> Result<(), Fault> {
     let nodes = match asked {
         Ok(nodes) => nodes,
         Err(why) => {
-            reply.text(c"others", format_args!("asked, but the cluster's server: {why}"));
+            reply
+                .text(c"others", format_args!("asked, but their answers could not be read: {why}"));
             return Ok(());
         }
     };
@@ -83,7 +88,7 @@ fn tell(node: &Node<'_>, name: &str, told: Option<&Told>, mark: u64) {
     node.text(c"node", name);
     let Some(told) = told else {
         let seconds = PATIENCE.as_secs();
-        node.text(c"outcome", format_args!("no answer within {seconds} s; look at its log"));
+        node.text(c"outcome", format_args!("no answer within {seconds} s; it may still reload: see tables in sipwarden.cluster, and its log"));
         return;
     };
     node.text(c"outcome", &told.outcome);

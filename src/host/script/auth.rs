@@ -3,7 +3,6 @@
 use super::answer::{self, About};
 use super::judged::{NoSource, judged};
 use super::spraying;
-use crate::address::Address;
 use crate::auth::{AuthCheck, AuthOutcome, BanChanges, Rules};
 use crate::clock;
 use crate::host::contract::counters;
@@ -40,6 +39,9 @@ pub fn auth_failed(attempt: Attempt<'_>, aor: &[u8], given: Option<&[u8]>) -> Ve
         // extra headers hide nothing.
         None => (count > 0, parts.get(..count).unwrap_or_default()),
     };
+    if given.is_none() && count > 0 && [&b""[..], b"-2", UNKNOWN_USER].contains(&attempt.code()) {
+        nonce_answered(attempt.message());
+    }
     answer(
         &AUTH_FAILED,
         attempt.message(),
@@ -146,9 +148,6 @@ fn decide(
         };
         let monitored = is_monitored(state, rules);
         report(state, rules, &checked, &changes, (learnt, monitored));
-        if matches!(asked, AuthFunction::Failed { credentials: true, .. }) {
-            nonce_answered(state, source, learnt);
-        }
         let mut verdict = policy::auth_verdict(asked, checked.outcome);
         match (asked, checked.outcome) {
             (AuthFunction::Succeeded, AuthOutcome::Clear | AuthOutcome::Exempt) => {
@@ -173,9 +172,10 @@ fn decide(
 
 /// A wrong password came with a nonce that is good. Its sender has received that nonce, if it is
 /// good only for the address that it was sent to.
-fn nonce_answered(state: &State, source: Address, learnt: Learnt) {
-    if learnt == Learnt::Packet && message::nonces_are_bound() {
-        prove(state, source, Proof::Nonce);
+fn nonce_answered(msg: Message<'_>) {
+    let (Ok(source), Some(state)) = (judged(msg, &AUTH_FAILED), state::get()) else { return };
+    if source.learnt == Learnt::Packet && message::nonces_are_bound() {
+        prove(state, source.address, Proof::Nonce);
     }
 }
 

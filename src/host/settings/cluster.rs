@@ -7,7 +7,6 @@ use super::values::Values;
 use crate::cluster::{Keys, Setup, Share, Times};
 use crate::desk::Policies;
 use crate::notices::Seal;
-use crate::printable::without_password;
 use crate::system::host_name;
 
 /// Shortest secret in bytes.
@@ -40,22 +39,22 @@ impl Server {
                 .into());
         }
         let entries = sentinels.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let url_of = |entry: &str| {
+        let url_of = |(n, entry): (usize, &str)| {
             let url = match entry.contains("://") {
                 true => entry.to_owned(),
                 false => format!("redis://{entry}"),
             };
             let is_good = redis::Client::open(url.as_str()).is_ok() && entry.contains(':');
             is_good.then_some(url).ok_or_else(|| {
-                let shown = without_password(entry);
+                // Not its text: a part of a password may be what is wrong.
                 format!(
-                    "parameter cluster_sentinels: \"{}\" is neither host:port nor \
+                    "parameter cluster_sentinels: number {} is neither host:port nor \
                      redis://:password@host:port",
-                    shown.escape_debug()
+                    n + 1
                 )
             })
         };
-        let sentinels = entries.map(url_of).collect::<Result<_, _>>()?;
+        let sentinels = entries.enumerate().map(url_of).collect::<Result<_, _>>()?;
         Ok(Server { url, sentinels })
     }
 }
@@ -80,10 +79,14 @@ impl ClusterSettings {
     /// A sentence that names parameter and remedy.
     pub fn take(values: &Values) -> Result<Option<Self>, String> {
         let url = values.text(at::CLUSTER_URL);
+        let sentinels = values.text(at::CLUSTER_SENTINELS);
         if url.is_empty() {
-            return Ok(None);
+            return match sentinels.is_empty() {
+                true => Ok(None),
+                false => Err("parameter cluster_sentinels: cluster_url is missing".into()),
+            };
         }
-        let server = Server::take(url, &values.text(at::CLUSTER_SENTINELS))?;
+        let server = Server::take(url, &sentinels)?;
         let name = values.text(at::CLUSTER_NAME);
         if !is_name(&name) {
             return Err(named("cluster_name", &name));

@@ -217,6 +217,9 @@ fn a_nonce_answered_proves_the_address_and_buys_nothing_more() {
         };
         door::auth_failed(&given, "alice@x", None);
         door::auth_failed(&Request::from("203.0.113.9"), "alice@x", None);
+        // What a script compares by itself has no nonce, and an old one proves nothing.
+        door::auth_failed(&guess, "alice@x", Some("token"));
+        door::auth_failed(&Request { code: "-4".into(), ..guess.clone() }, "alice@x", None);
         assert_eq!(proofs("203.0.113.9"), None);
         door::auth_failed(&guess, "alice@x", None);
         assert_eq!(proofs("203.0.113.9"), Some(json!("nonce")));

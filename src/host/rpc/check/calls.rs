@@ -35,7 +35,7 @@ impl<'a> ForetoldUser<'a> {
         ip: Address,
         emergency: bool,
     ) -> Self {
-        let calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
+        let mut calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
         let source = judge_source(view.company(company).as_ref(), company, ip, false).verdict;
         let verdict = match policy::roadwarrior(view, aor, company, source, true) {
             Roadwarrior::Decided(verdict) => verdict,
@@ -43,6 +43,8 @@ impl<'a> ForetoldUser<'a> {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);
                 let mut taken = state.ledger.foretell(&wanted, false, clock::monotonic());
                 Totals::refuse(state, &wanted, false, &mut taken);
+                // Those on other nodes, if they refuse it.
+                calls = calls.max(taken.exceeded.map_or(0, |exceeded| exceeded.calls));
                 policy::roadwarrior_verdict(&taken, false)
             }
         };

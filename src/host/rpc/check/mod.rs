@@ -187,6 +187,12 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
             clock::date(loaded),
             clock::age(loaded)
         ));
+        if state.desk.as_ref().is_some_and(|desk| !desk.standing.is_exact(clock::boottime())) {
+            list.item(
+                "cluster: the other proxies cannot be asked now; cluster_policy decides on new \
+                 calls, and the verdict here is by this proxy's own calls only",
+            );
+        }
         if filter_watched {
             let whose = if everywhere { "everywhere" } else { "for this company's filter" };
             list.item(format_args!("monitor mode is on {whose}: refusals are only reported"));
