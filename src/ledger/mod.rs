@@ -34,6 +34,7 @@ pub use ledger::{Ledger, Memory};
 pub use limit::{Bound, Calls, Enforcement, Exceeded, Limit, Rate, Wanted};
 pub use outcome::{Outcome, Taken};
 pub use scope::{Direction, KINDS, SCOPES, Scope, ScopeKind};
+pub use shared::Needed;
 pub use waiting::Waiting;
 
 /// Names a dialog: hash entry in the upper half, id within it in the lower.

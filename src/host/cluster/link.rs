@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::{Client, Connection, Value, cmd};
+use redis::{Connection, Value, cmd};
 
 use super::sentinels::primary;
-use super::told;
+use super::{connect, told};
 
 use crate::cluster::{self, Key, Reply, Request, SCRIPT, Times, decode, encode};
 use crate::host::settings::Server;
@@ -56,33 +56,27 @@ impl Link {
 
     /// Connects, for questions alone, each of which may take so long.
     pub fn open_within(server: &Server, key: &str, patience: Duration) -> Result<Self, String> {
-        let mut link = Self::connect(server, key, [patience; 2])?;
-        if !link.role()?.is_primary {
-            return Err("it is a replica".into());
-        }
-        Ok(link)
+        Self::to_primary(server, key, [patience; 2])
     }
 
     /// `patience`: for the connection, and for each answer.
-    fn connect(server: &Server, key: &str, patience: [Duration; 2]) -> Result<Self, String> {
-        let [connecting, answering] = patience;
-        let client = Client::open(primary(server, connecting)?).map_err(told)?;
-        let connection = client.get_connection_with_timeout(connecting).map_err(told)?;
-        connection.set_read_timeout(Some(answering)).map_err(told)?;
-        connection.set_write_timeout(Some(answering)).map_err(told)?;
+    fn to_primary(server: &Server, key: &str, patience: [Duration; 2]) -> Result<Self, String> {
+        let [connecting, _] = patience;
+        let connection = connect(primary(server, connecting)?, patience)?;
         let (script, server) = (String::new(), String::new());
-        Ok(Link { connection, script, key: key.to_owned(), server })
-    }
-
-    fn open_with(server: &Server, key: &str, script: &str) -> Result<Self, String> {
-        let mut link = Self::connect(server, key, [CONNECTING, DEAD])?;
-        let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
-        link.script = load.query(&mut link.connection).map_err(told)?;
+        let mut link = Link { connection, script, key: key.to_owned(), server };
         let role = link.role()?;
         if !role.is_primary {
             return Err("it is a replica".into());
         }
         link.server = role.server;
+        Ok(link)
+    }
+
+    fn open_with(server: &Server, key: &str, script: &str) -> Result<Self, String> {
+        let mut link = Self::to_primary(server, key, [CONNECTING, DEAD])?;
+        let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
+        link.script = load.query(&mut link.connection).map_err(told)?;
         Ok(link)
     }
 

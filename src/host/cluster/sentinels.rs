@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cmd};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cmd};
 
-use super::told;
+use super::{connect, told};
 use crate::host::settings::Server;
 
 /// Where to connect to. `patience`: for each of the Sentinels.
@@ -27,10 +27,7 @@ pub fn primary(server: &Server, patience: Duration) -> Result<ConnectionInfo, St
 
 /// None: it knows no server of this name.
 fn ask(sentinel: &str, name: &str, patience: Duration) -> Result<Option<(String, u16)>, String> {
-    let client = Client::open(sentinel).map_err(told)?;
-    let mut connection = client.get_connection_with_timeout(patience).map_err(told)?;
-    connection.set_read_timeout(Some(patience)).map_err(told)?;
-    connection.set_write_timeout(Some(patience)).map_err(told)?;
+    let mut connection = connect(sentinel, [patience; 2])?;
     let asked = cmd("SENTINEL").arg("get-master-addr-by-name").arg(name).to_owned();
     asked.query(&mut connection).map_err(told)
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::link::{Link, NodeSeen};
 use super::room::{Line, Room};
 use crate::clock::Moment;
-use crate::notices::{Book, Notice};
+use crate::notices::{Book, Notice, Seal};
 
 /// The names of notices by which a node asks all others to reload begin so; the node follows.
 const RELOAD: &str = "reload ";
@@ -52,8 +53,17 @@ impl Told {
 }
 
 /// The name of a node's notice.
-pub fn name_of(node: &str) -> String {
+fn name_of(node: &str) -> String {
     format!("{TABLES}{node}")
+}
+
+/// All nodes that the server knows, and what they tell of their tables.
+pub fn nodes(link: &mut Link, seal: Seal) -> Result<Vec<(NodeSeen, Option<Told>)>, String> {
+    let nodes = link.nodes()?;
+    let names: Vec<_> = nodes.iter().map(|node| name_of(&node.name)).collect();
+    let told = link.notices(&names, seal)?;
+    let told = told.into_iter().map(|notice| notice.as_ref().and_then(Told::read));
+    Ok(nodes.into_iter().zip(told).collect())
 }
 
 /// What this node has told of its own, and knows of the others.

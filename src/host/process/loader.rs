@@ -12,8 +12,6 @@ use crate::snapshot::{self, View};
 
 /// Ms between two attempts, unless they take long themselves.
 const PATIENCE: u64 = 10_000;
-/// What other nodes are told of a reload that has succeeded.
-pub const RELOADED: &str = "reloaded";
 /// Attempts take at most one part in so many of the time.
 const SHARE: u64 = 10;
 
@@ -48,7 +46,7 @@ fn reload_as_asked(state: &State, desk: &Desk) {
     desk.reloads.begin(number);
     feeds::load(state);
     let outcome = match tables::reload(state) {
-        Ok(_) => RELOADED.to_owned(),
+        Ok(_) => "reloaded".to_owned(),
         Err(why) => format!("failed: {why}"),
     };
     mark(state, desk);

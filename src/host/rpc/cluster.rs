@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::cluster::Share;
 use crate::host::cluster::reader;
-use crate::host::cluster::tables::{Told, name_of};
+use crate::host::cluster::tables::{Told, nodes};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::ClusterSettings;
 use crate::host::state::{State, with_snapshot};
@@ -57,20 +57,15 @@ pub fn cluster(call: &Call, state: &State) -> Result<(), Fault> {
 
 /// Each node as the server knows it, and whether its tables are those of this one.
 fn tell_nodes(reply: &Node<'_>, state: &State, settings: &ClusterSettings) {
-    let asked = reader::ask(state, settings, |link| {
-        let nodes = link.nodes()?;
-        let names: Vec<_> = nodes.iter().map(|node| name_of(&node.name)).collect();
-        let told = link.notices(&names, settings.seal)?;
-        Ok(nodes.into_iter().zip(told).collect::<Vec<_>>())
-    });
+    let asked = reader::ask(state, settings, |link| nodes(link, settings.seal));
     let list = reply.array(c"nodes");
-    let nodes = match asked {
-        Ok(nodes) => nodes,
+    let all = match asked {
+        Ok(all) => all,
         Err(why) => return reply.text(c"problem", why),
     };
     let own = state.desk.as_ref().map_or(0, |desk| desk.reloads.tables().mark);
     let beat = settings.setup.times.beat;
-    for (seen, told) in nodes {
+    for (seen, told) in all {
         let node = list.item_structure();
         node.text(c"node", &seen.name);
         let is = match (seen.is_published, seen.silent > 3 * beat) {
@@ -80,16 +75,19 @@ fn tell_nodes(reply: &Node<'_>, state: &State, settings: &ClusterSettings) {
         };
         node.text(c"state", is);
         node.int(c"silent_ms", seen.silent);
-        let told = told.as_ref().and_then(Told::read);
-        let tables = match &told {
-            Some(told) if told.mark == own => "same",
-            Some(_) => "other",
-            None => "",
-        };
-        node.text(c"tables", tables);
-        let loaded_at = told.map_or(0, |told| told.loaded_at);
-        node.time((c"loaded_at", c"loaded_date"), loaded_at);
+        tell_tables(&node, told.as_ref(), own);
     }
+}
+
+/// Whether a node has the tables that `own` stands for, and when it has loaded its own.
+pub fn tell_tables(node: &Node<'_>, told: Option<&Told>, own: u64) {
+    let tables = match told {
+        Some(told) if told.mark == own => "same",
+        Some(_) => "other",
+        None => "",
+    };
+    node.text(c"tables", tables);
+    node.time((c"loaded_at", c"loaded_date"), told.map_or(0, |told| told.loaded_at));
 }
 
 fn scope(

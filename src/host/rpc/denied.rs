@@ -120,14 +120,11 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
         for usage in &companies {
             let node = list.item_structure();
             node.text(c"company", Printable::full(usage.company));
-            node.text(c"brand", Printable::full(usage.brand));
-            tell_load(&node, &usage.load, all(usage.of(), &usage.load));
+            add_usage(&node, usage, all(usage.of(), &usage.load));
         }
         let list = reply.array(c"brands");
         for usage in &brands {
-            let node = list.item_structure();
-            node.text(c"brand", Printable::full(usage.brand));
-            tell_load(&node, &usage.load, all(usage.of(), &usage.load));
+            add_usage(&list.item_structure(), usage, all(usage.of(), &usage.load));
         }
         let list = reply.array(c"scopes");
         for usage in &scopes {
@@ -149,6 +146,11 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     spraying::tell_all(&reply, state, rows);
     feeds::tell_all(&reply, state);
     Ok(())
+}
+
+fn add_usage(node: &Node<'_>, usage: &Usage<'_>, all: Option<u32>) {
+    node.text(c"brand", Printable::full(usage.brand));
+    tell_load(node, &usage.load, all);
 }
 
 fn busy_sources(state: &State, rows: usize) -> Vec<(u32, Prefix, Option<ClassId>)> {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::cluster::tell_tables;
 use super::status::reload_here;
 use crate::host::cluster::link::Link;
 use crate::host::cluster::reader;
-use crate::host::cluster::tables::{Told, name_of};
+use crate::host::cluster::tables::{Told, nodes};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::ClusterSettings;
 use crate::host::state::{State, with_snapshot};
@@ -68,14 +69,10 @@ fn others(
     number: u64,
 ) -> Result<Vec<(String, Option<Told>)>, String> {
     reader::ask(state, settings, |link| {
-        let nodes = link.nodes()?.into_iter().map(|node| node.name);
-        let nodes: Vec<_> = nodes.filter(|name| *name != settings.setup.name).collect();
-        let names: Vec<_> = nodes.iter().map(|node| name_of(node)).collect();
-        let told = link.notices(&names, settings.seal)?;
-        let told = told.into_iter().map(|notice| {
-            notice.as_ref().and_then(Told::read).filter(|told| told.answered >= number)
-        });
-        Ok(nodes.into_iter().zip(told).collect())
+        let all = nodes(link, settings.seal)?.into_iter();
+        let others = all.filter(|(node, _)| node.name != settings.setup.name);
+        let done = |told: &Told| told.answered >= number;
+        Ok(others.map(|(node, told)| (node.name, told.filter(done))).collect())
     })
 }
 
@@ -92,6 +89,5 @@ fn tell(node: &Node<'_>, name: &str, told: Option<&Told>, mark: u64) {
         return;
     };
     node.text(c"outcome", &told.outcome);
-    node.text(c"tables", if told.mark == mark { "same" } else { "other" });
-    node.time((c"loaded_at", c"loaded_date"), told.loaded_at);
+    tell_tables(node, Some(told), mark);
 }

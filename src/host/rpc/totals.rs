@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::cluster::Key;
 use crate::host::cluster::reader;
 use crate::host::state::State;
-use crate::ledger::{Direction, Exceeded, Outcome, ScopeKind, Taken, Wanted};
+use crate::ledger::{Direction, Exceeded, Needed, Outcome, ScopeKind, Taken, Wanted};
 
 /// A scope in one direction.
 pub type Of<'a> = (ScopeKind, &'a [u8], Direction);
@@ -24,10 +24,12 @@ impl Totals {
         }
     }
 
-    fn of_keys(state: &State, keys: Vec<Key>) -> Self {
+    fn of_keys(state: &State, mut keys: Vec<Key>) -> Self {
         let Some(settings) = state.settings.cluster.as_ref().filter(|_| !keys.is_empty()) else {
             return Totals::default();
         };
+        keys.sort_unstable();
+        keys.dedup();
         let told = reader::ask(state, settings, |link| link.claims(&keys)).unwrap_or_default();
         let sum = |claims: Vec<(String, u32)>| claims.iter().map(|(_, slots)| slots).sum();
         Totals(keys.into_iter().zip(told.into_iter().map(sum)).collect())
@@ -42,14 +44,26 @@ impl Totals {
         self.0.get(&key()).map(|slots| here.max(*slots))
     }
 
-    /// What becomes of a call that this node alone would admit.
-    pub fn refuse(state: &State, wanted: &[Wanted<'_>], emergency: bool, taken: &mut Taken) {
-        if taken.outcome != Outcome::Counted || state.desk.is_none() {
-            return;
+    /// Of a new call's scopes in all directions. A call that this node alone would admit is
+    /// refused where all nodes have too many.
+    pub fn judge(state: &State, wanted: &[Wanted<'_>], emergency: bool, taken: &mut Taken) -> Self {
+        if state.desk.is_none() {
+            return Totals::default();
         }
         let asked = state.ledger.would_ask(wanted, emergency);
-        let totals = Self::of_keys(state, asked.iter().map(|asked| asked.key).collect());
-        let total = |key| totals.0.get(&key).copied().unwrap_or(0);
+        let shown = wanted.iter().flat_map(|want| {
+            let key = |of| state.ledger.shared_key(want.scope.kind, want.scope.id, of);
+            Direction::ALL.map(key)
+        });
+        let totals = Self::of_keys(state, shown.chain(asked.iter().map(|of| of.key)).collect());
+        if taken.outcome == Outcome::Counted {
+            totals.refuse(wanted, &asked, taken);
+        }
+        totals
+    }
+
+    fn refuse(&self, wanted: &[Wanted<'_>], asked: &[Needed], taken: &mut Taken) {
+        let total = |key| self.0.get(&key).copied().unwrap_or(0);
         if let Some(full) = asked.iter().find(|asked| total(asked.key) >= asked.limit) {
             let Some(want) = wanted.get(full.at) else { return };
             taken.outcome = Outcome::Refused;

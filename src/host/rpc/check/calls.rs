@@ -42,7 +42,7 @@ impl<'a> ForetoldUser<'a> {
             Roadwarrior::Slot { limit } => {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);
                 let mut taken = state.ledger.foretell(&wanted, false, clock::monotonic());
-                Totals::refuse(state, &wanted, false, &mut taken);
+                Totals::judge(state, &wanted, false, &mut taken);
                 // Those on other nodes, if they refuse it.
                 calls = calls.max(taken.exceeded.map_or(0, |exceeded| exceeded.calls));
                 policy::roadwarrior_verdict(&taken, false)
@@ -142,12 +142,7 @@ impl<'a> ForetoldCall<'a> {
         all.add_named(view, flags.direction(), scopes)?;
         let (wanted, now) = (all.wanted(), clock::monotonic());
         let mut taken = state.ledger.foretell(wanted, flags.emergency, now);
-        Totals::refuse(state, wanted, flags.emergency, &mut taken);
-        let each = wanted.iter().flat_map(|want| {
-            let Scope { kind, id } = want.scope;
-            Direction::ALL.map(|of| (kind, id, of))
-        });
-        let totals = Totals::ask(state, each);
+        let totals = Totals::judge(state, wanted, flags.emergency, &mut taken);
         let verdict = policy::call_verdict(&taken, flags.emergency, false);
         let numbers = Numbers::new(wanted, &taken);
         let limited = taken.exceeded.filter(|_| taken.outcome == Outcome::Refused);
