@@ -1,6 +1,22 @@
 # sipwarden: `make demo` and `make test` do everything, from set-up on.
 CARGO ?= cargo
-MODULE = target/release/sipwarden.so
+# The server that the module is for: HOST=opensips, else Kamailio. Each has a folder of its own.
+ifeq ($(origin HOST),command line)
+ifeq ($(filter kamailio opensips,$(HOST)),)
+$(error HOST=$(HOST): neither kamailio nor opensips)
+endif
+endif
+ifeq ($(HOST),opensips)
+export SIPWARDEN_HOST = opensips
+export CARGO_TARGET_DIR = target/opensips
+TARGET = target/opensips
+MODULES_DIR = tools/opensips-modules.sh
+else
+export SIPWARDEN_HOST = kamailio
+TARGET = target
+MODULES_DIR = tools/kamailio-modules.sh
+endif
+MODULE = $(TARGET)/release/sipwarden.so
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
@@ -12,11 +28,11 @@ setup:
 	@mkdir -p target
 	@tools/setup.sh
 
-# The library under its own name beside cargo's, checked against Kamailio's strings.
+# The library under its own name beside cargo's, checked against the host's strings.
 build: setup
 	$(CARGO) build --release --locked
-	@cp target/release/libsipwarden.so $(MODULE).new
-	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE).new $$modules/sl.so
+	@cp $(TARGET)/release/libsipwarden.so $(MODULE).new
+	@modules=$$($(MODULES_DIR)) && tools/check-abi.sh $(MODULE).new $$modules/sl.so
 	@mv $(MODULE).new $(MODULE)
 
 demo: export SETUP_EXTRA = $(DEMO_PACKAGES)

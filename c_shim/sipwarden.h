@@ -122,8 +122,8 @@ enum sw_log_level {
 #define SW_MAX_ARGUMENTS 5
 #define SW_MAX_USAGE 128
 
-/* An RPC method; operators know it as sipwarden.<name>. The texts live as long as the
- * library. */
+/* An RPC method; operators write the host's prefix before its name. The texts live as long
+ * as the library. */
 struct sw_rpc_method {
 	const char *name;
 	const char *meaning;
@@ -204,6 +204,8 @@ struct sw_host {
 	const char *build_flags;
 	/* Where the tables are unless the operator says so. */
 	const char *db_url;
+	/* What operators write before the name of an RPC method. */
+	const char *method_prefix;
 	/* Bytes of a fault's reason that reach the operator; 0: all. */
 	uint32_t reason_bytes;
 	/* What is said of an argument that is there and cannot be used, after its name. */
@@ -324,6 +326,8 @@ struct sw_module {
 	int (*variable_index)(struct sw_text name);
 	/* Name of attribute number index; empty when there is none. */
 	struct sw_text (*variable_name)(uint32_t index);
+	/* The same of event number index. */
+	struct sw_text (*event_name)(uint32_t index);
 
 	/* At the start: the values as configured, in the order of their indexes; a list
 	 * once per value. text is NULL for an integer. 0: ok. */

@@ -1,14 +1,39 @@
 #!/bin/sh
-# Compares the two strings by which Kamailio recognises a module: check-abi.sh OURS REFERENCE
+# Compares what the host compares when it loads a module: check-abi.sh OURS REFERENCE
 set -eu
-command -v strings >/dev/null || { echo "check-abi: no strings: install binutils" >&2; exit 1; }
+for tool in strings readelf objdump; do
+	command -v "$tool" >/dev/null || { echo "check-abi: no $tool: install binutils" >&2; exit 1; }
+done
+
+# text_at FILE ADDRESS: the text there, up to its NUL.
+text_at() {
+	objdump -s --start-address="$2" --stop-address=$(($2 + 512)) "$1" |
+		sed -n 's/^ [0-9a-f]* \(.\{35\}\).*/\1/p' | tr -d ' \n' | fold -w 2 |
+		sed '/^00$/,$d' | while read -r byte; do
+			# shellcheck disable=SC2059
+			printf "\\$(printf %o "0x$byte")"
+		done
+	echo
+}
+
+# OpenSIPS has pointers to its four texts in `exports`: of version, flags, and kind and name
+# of the revision. Kamailio has two texts, which are long enough to be found.
 strings_of() {
+	symbols=$(readelf -W --dyn-syms "$1")
+	if ! echo "$symbols" | grep -q ' module_version$'; then
+		exports=$(echo "$symbols" | sed -n 's/^ *[0-9]*: \([0-9a-f]*\) .* exports$/\1/p')
+		for offset in 16 24 32 40; do
+			at=$(printf %016x $((0x$exports + offset)))
+			text_at "$1" "0x$(readelf -W -r "$1" | sed -n "s/^$at .* \([0-9a-f]*\)\$/\1/p")"
+		done
+		return
+	fi
 	strings -n 20 "$1" | grep -E '^[a-z]+ [0-9][^ ]* \([^ /]+/[^ /]+\)$' | head -n 1
 	strings -n 20 "$1" | grep 'SHM_MMAP, ' | head -n 1
 }
 ours=$(strings_of "$1")
 theirs=$(strings_of "$2")
 if [ -z "$theirs" ] || [ "$ours" != "$theirs" ]; then
-	printf 'sipwarden.so would not load.\nbuilt:\n%s\nKamailio (%s):\n%s\n' "$ours" "$2" "$theirs" >&2
+	printf 'sipwarden.so would not load.\nbuilt:\n%s\ninstalled (%s):\n%s\n' "$ours" "$2" "$theirs" >&2
 	exit 1
 fi

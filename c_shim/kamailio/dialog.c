@@ -15,16 +15,6 @@
 #include "core/parser/parse_to.h"
 #include "shim.h"
 
-/* Dialog variables; kept in the dialog module's database with the dialog. */
-#define VAR_COMPANY "sipwarden_company"
-#define VAR_USER "sipwarden_user"
-#define VAR_FLAGS "sipwarden_flags"
-/* A text that is added to, over several variables: the dialog module's table has 512 bytes
- * for the value of one. */
-#define VAR_MORE "sipwarden_more0"
-#define MORE_PARTS 9
-#define PART_BYTES 500
-
 static struct dlg_binds dialog;
 static cmd_function dlg_manage;
 /* Not in the module's API, so taken from its library; may be missing. Their types are those
@@ -178,10 +168,10 @@ static void on_created(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	watch(dlg);
 }
 
-static struct sw_text variable_of(dlg_cell_t *dlg, char *name, char *buf, int size)
+struct sw_text sw_dialog_recalled(void *dlg, const char *name, char *buf, int size)
 {
 	struct sw_text none = {NULL, 0}, text = {buf, 0};
-	str key = {name, strlen(name)}, value = {NULL, 0};
+	str key = {(char *)name, strlen(name)}, value = {NULL, 0};
 
 	/* the value lies in a buffer that the next call may use */
 	if(dialog.get_dlg_varval(dlg, &key, &value) != 0 || value.s == NULL
@@ -192,23 +182,9 @@ static struct sw_text variable_of(dlg_cell_t *dlg, char *name, char *buf, int si
 	return text;
 }
 
-/* What append has kept, in buf; of all its parts. */
-static struct sw_text more_of(dlg_cell_t *dlg, char *buf)
-{
-	char name[] = VAR_MORE;
-	struct sw_text all = {buf, 0};
-	int part;
-
-	for(part = 0; part < MORE_PARTS; part++) {
-		name[sizeof(name) - 2] = (char)('0' + part);
-		all.len += variable_of(dlg, name, buf + all.len, PART_BYTES).len;
-	}
-	return all;
-}
-
 static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 {
-	char company[512], user[512], flags[16], more[MORE_PARTS * PART_BYTES];
+	struct sw_remembered texts;
 	struct sw_restored restored;
 
 	(void)type, (void)params;
@@ -217,10 +193,7 @@ static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 		return;
 	restored.dialog = name_of(dlg);
 	restored.call_id = sw_text_of(&dlg->callid);
-	restored.company = variable_of(dlg, VAR_COMPANY, company, sizeof(company));
-	restored.user = variable_of(dlg, VAR_USER, user, sizeof(user));
-	restored.flags = variable_of(dlg, VAR_FLAGS, flags, sizeof(flags));
-	restored.more = more_of(dlg, more);
+	sw_dialog_recall(dlg, &texts, &restored);
 	/* Its requests arrive at the Kamailio that has these sockets: here nobody would
 	 * hear of its end. */
 	if(dlg->bind_addr[DLG_CALLER_LEG] == NULL && dlg->bind_addr[DLG_CALLEE_LEG] == NULL) {
@@ -362,27 +335,6 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 	str key = {(char *)name, strlen(name)}, text = sw_str_of(value);
 
 	return dialog.set_dlg_var(held, &key, &text) == 0;
-}
-
-int sw_dialog_append(void *held, struct sw_text value)
-{
-	char all[MORE_PARTS * PART_BYTES], name[] = VAR_MORE;
-	struct sw_text part, more = more_of(held, all);
-	size_t at = more.len - more.len % PART_BYTES;
-
-	if(value.len > sizeof(all) - more.len)
-		return 0;
-	memcpy(all + more.len, value.s, value.len);
-	more.len += value.len;
-	/* all parts but the last one are full: from there on they change */
-	for(; at < more.len; at += part.len) {
-		name[sizeof(name) - 2] = (char)('0' + at / PART_BYTES);
-		part.s = all + at;
-		part.len = more.len - at < PART_BYTES ? more.len - at : PART_BYTES;
-		if(!sw_dialog_remember(held, name, part))
-			return 0;
-	}
-	return 1;
 }
 
 int sw_dialog_end(struct sw_dialog name)

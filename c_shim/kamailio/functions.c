@@ -5,7 +5,7 @@
 #include "core/sr_module.h"
 #include "core/mod_fix.h"
 #include "core/route.h"
-#include "shim.h"
+#include "functions.h"
 
 static str none = {NULL, 0};
 
@@ -19,16 +19,10 @@ static str evaluate(struct sip_msg *msg, char *param)
 	return value;
 }
 
-/*
- * The functions as KEMI calls them. Each has one body, that with all arguments; where
- * one is not given, ip is NULL and flags are empty.
- */
+/* The functions as KEMI calls them. */
 static int ki_check_company_ip_addr(sip_msg_t *msg, str *company, str *ip)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg, ip);
-	return sw_rust_module.check_company_ip(&m, sw_text_of(company));
+	return sw_check_company_ip(msg, company, ip);
 }
 
 static int ki_check_company_ip(sip_msg_t *msg, str *company)
@@ -38,10 +32,7 @@ static int ki_check_company_ip(sip_msg_t *msg, str *company)
 
 static int ki_check_country_addr(sip_msg_t *msg, str *list, str *ip)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg, ip);
-	return sw_rust_module.check_country(&m, sw_text_of(list));
+	return sw_check_country(msg, list, ip);
 }
 
 static int ki_check_country(sip_msg_t *msg, str *list)
@@ -51,10 +42,7 @@ static int ki_check_country(sip_msg_t *msg, str *list)
 
 static int ki_flood_check_flags_addr(sip_msg_t *msg, str *flags, str *ip)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg, ip);
-	return sw_rust_module.flood_check(&m, sw_text_of(flags));
+	return sw_flood_check(msg, flags, ip);
 }
 
 static int ki_flood_check_flags(sip_msg_t *msg, str *flags)
@@ -72,12 +60,9 @@ static int ki_flood_check(sip_msg_t *msg)
 	return ki_flood_check_flags_addr(msg, &none, NULL);
 }
 
-/* The question of flood_check("p"), as one asks it in an if. */
 static int ki_flood_blocked_addr(sip_msg_t *msg, str *ip)
 {
-	str peek = str_init("p");
-
-	return ki_flood_check_flags_addr(msg, &peek, ip) < 0 ? 1 : -1;
+	return sw_flood_blocked(msg, ip);
 }
 
 static int ki_flood_blocked(sip_msg_t *msg)
@@ -87,10 +72,7 @@ static int ki_flood_blocked(sip_msg_t *msg)
 
 static int ki_auth_check_addr(sip_msg_t *msg, str *aor, str *ip)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg, ip);
-	return sw_rust_module.auth_check(&m, sw_text_of(aor));
+	return sw_auth_check(msg, aor, ip);
 }
 
 static int ki_auth_check(sip_msg_t *msg, str *aor)
@@ -100,9 +82,7 @@ static int ki_auth_check(sip_msg_t *msg, str *aor)
 
 static int ki_auth_failed_addr(sip_msg_t *msg, str *aor, str *ip)
 {
-	struct sw_attempt attempt = sw_attempt_of(msg, ip);
-
-	return sw_rust_module.auth_failed(&attempt, sw_text_of(aor), NULL);
+	return sw_auth_failed(msg, aor, ip);
 }
 
 static int ki_auth_failed(sip_msg_t *msg, str *aor)
@@ -113,11 +93,7 @@ static int ki_auth_failed(sip_msg_t *msg, str *aor)
 static int ki_auth_failed_credentials_addr(
 		sip_msg_t *msg, str *aor, str *credentials, str *ip)
 {
-	struct sw_attempt attempt = {0};
-	struct sw_text given = sw_text_of(credentials);
-
-	sw_message_fill(&attempt.msg, msg, ip);
-	return sw_rust_module.auth_failed(&attempt, sw_text_of(aor), &given);
+	return sw_auth_failed_credentials(msg, aor, credentials, ip);
 }
 
 static int ki_auth_failed_credentials(sip_msg_t *msg, str *aor, str *credentials)
@@ -125,33 +101,20 @@ static int ki_auth_failed_credentials(sip_msg_t *msg, str *aor, str *credentials
 	return ki_auth_failed_credentials_addr(msg, aor, credentials, NULL);
 }
 
-/* With what the function returned that has compared the password. Empty credentials are
- * those of the request, an empty ip is the sender. */
 static int ki_auth_failed_code(
 		sip_msg_t *msg, str *aor, str *credentials, str *ip, str *code)
 {
-	struct sw_attempt attempt = sw_attempt_of(msg, ip->len > 0 ? ip : NULL);
-	struct sw_text given = sw_text_of(credentials);
-
-	attempt.code = sw_text_of(code);
-	return sw_rust_module.auth_failed(
-			&attempt, sw_text_of(aor), credentials->len > 0 ? &given : NULL);
+	return sw_auth_failed_code(msg, aor, credentials, ip, code);
 }
 
 static int ki_scanner_check(sip_msg_t *msg)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg, NULL);
-	return sw_rust_module.scanner_check(&m);
+	return sw_scanner_check(msg);
 }
 
 static int ki_auth_ok_addr(sip_msg_t *msg, str *aor, str *ip)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg, ip);
-	return sw_rust_module.auth_ok(&m, sw_text_of(aor));
+	return sw_auth_ok(msg, aor, ip);
 }
 
 static int ki_auth_ok(sip_msg_t *msg, str *aor)
@@ -161,10 +124,7 @@ static int ki_auth_ok(sip_msg_t *msg, str *aor)
 
 static int ki_grant_addr(sip_msg_t *msg, str *company, str *seconds, str *ip)
 {
-	struct sw_message m;
-
-	sw_message_fill(&m, msg, ip);
-	return sw_rust_module.grant(&m, sw_text_of(company), sw_text_of(seconds));
+	return sw_grant(msg, company, seconds, ip);
 }
 
 static int ki_grant(sip_msg_t *msg, str *company, str *seconds)
@@ -175,10 +135,7 @@ static int ki_grant(sip_msg_t *msg, str *company, str *seconds)
 static int ki_roadwarrior_acquire_flags_addr(
 		sip_msg_t *msg, str *aor, str *company, str *flags, str *ip)
 {
-	struct sw_call call = sw_call_of(msg, ip);
-
-	return sw_rust_module.roadwarrior_acquire(
-			&call, sw_text_of(aor), sw_text_of(company), sw_text_of(flags));
+	return sw_roadwarrior_acquire(msg, aor, company, flags, ip);
 }
 
 static int ki_roadwarrior_acquire_flags(sip_msg_t *msg, str *aor, str *company, str *flags)
@@ -198,10 +155,7 @@ static int ki_roadwarrior_acquire(sip_msg_t *msg, str *aor, str *company)
 
 static int ki_cc_limit_scopes(sip_msg_t *msg, str *company, str *flags, str *scopes)
 {
-	struct sw_call call = sw_call_of(msg, NULL);
-
-	return sw_rust_module.cc_limit(
-			&call, sw_text_of(company), sw_text_of(flags), sw_text_of(scopes));
+	return sw_cc_limit(msg, company, flags, scopes);
 }
 
 static int ki_cc_limit_flags(sip_msg_t *msg, str *company, str *flags)

@@ -21,39 +21,6 @@ int sw_is_warden;
 #define LONG_LIVED 2
 static int with_loader, with_resolver, with_broker;
 
-static void log_line(enum sw_log_level level, struct sw_text line)
-{
-	int len = (int)line.len;
-
-	switch(level) {
-		case SW_LOG_CRITICAL:
-			LM_CRIT("%.*s\n", len, line.s);
-			break;
-		case SW_LOG_ERROR:
-			LM_ERR("%.*s\n", len, line.s);
-			break;
-		case SW_LOG_WARNING:
-			LM_WARN("%.*s\n", len, line.s);
-			break;
-		case SW_LOG_NOTICE:
-			LM_NOTICE("%.*s\n", len, line.s);
-			break;
-		case SW_LOG_INFO:
-			LM_INFO("%.*s\n", len, line.s);
-			break;
-		case SW_LOG_DEBUG:
-			LM_DBG("%.*s\n", len, line.s);
-			break;
-	}
-}
-
-static int log_enabled(enum sw_log_level level)
-{
-	static const int levels[] = {L_CRIT, L_ERR, L_WARN, L_NOTICE, L_INFO, L_DBG};
-
-	return is_printable(levels[level]);
-}
-
 /* Rights are dropped between mod_init and the first fork. */
 static uint32_t run_as(void)
 {
@@ -61,15 +28,16 @@ static uint32_t run_as(void)
 }
 
 static const struct sw_host host = {
-		.name = "Kamailio",
+		.name = SW_HOST,
 		.version = SER_FULL_VERSION,
 		.build_flags = SER_COMPILE_FLAGS,
 		.db_url = "sqlite:////var/lib/kamailio/sipwarden.sqlite",
+		.method_prefix = "sipwarden.",
 		.reason_bytes = 127, /* JSON-RPC cuts the rest off */
 		.unusable_argument = "is neither text nor a whole number of 1 to 9 digits: with "
 							 "kamcmd write s: before it",
-		.log = log_line,
-		.log_enabled = log_enabled,
+		.log = sw_log,
+		.log_enabled = sw_log_enabled,
 		.count = sw_count,
 		.counted = sw_counted,
 		.db_open = sw_db_open,
@@ -237,7 +205,7 @@ int mod_register(char *path, int *dlflags, void *p1, void *p2)
 {
 	(void)path, (void)dlflags, (void)p1, (void)p2;
 	sw_rust_module.attach(&host);
-	if(sw_settings_declare() != 0 || sw_rpc_declare() != 0)
+	if(sw_params_declare() != 0 || sw_rpc_declare() != 0)
 		return -1;
 	return sr_kemi_modules_add(sw_kemi_functions);
 }

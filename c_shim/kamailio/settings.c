@@ -1,7 +1,6 @@
 /*
- * sipwarden: module parameters, and those of them that can be changed at run
- * time as variables of Kamailio's cfg framework. Names, defaults and bounds
- * come from the one table that Rust holds.
+ * sipwarden: the parameters that can be changed at run time, as variables of
+ * Kamailio's cfg framework.
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <limits.h>
@@ -12,24 +11,7 @@
 #include "core/cfg/cfg_struct.h"
 #include "shim.h"
 
-#define SW_MAX_PARAMS 96
-#define SW_MAX_LIST 32
 #define GROUP "sipwarden"
-/* No modparam has set the number of a parameter that takes a text. */
-#define UNSET INT_MIN
-
-/* Kamailio writes configured values here; Rust checks them in mod_init. */
-static struct {
-	int number;
-	char *text;
-} values[SW_MAX_PARAMS];
-/* Each has an entry for texts and one for numbers: Rust says what is wrong with a
- * value of the other kind, where Kamailio would say that there is no such parameter. */
-param_export_t sw_params[2 * SW_MAX_PARAMS + 1];
-/* Texts of the parameters that may be given several times, in their order. */
-#define SW_LISTS 3
-static char *lists[SW_LISTS][SW_MAX_LIST];
-static int list_counts[SW_LISTS];
 
 /* Variables of the cfg framework, their values, and which parameter each is. */
 static cfg_def_t cfg_defs[SW_MAX_PARAMS + 1];
@@ -39,74 +21,6 @@ static unsigned cfg_offsets[SW_MAX_PARAMS];
 static int cfg_count;
 static void *cfg_handle = cfg_values;
 static cfg_ctx_t *cfg_ctx;
-
-static int add_to_list(int n, char *text)
-{
-	if(list_counts[n] >= SW_MAX_LIST) {
-		LM_ERR("more than %d values: %s\n", SW_MAX_LIST, text);
-		return -1;
-	}
-	/* modparamx() gives a text back after the call */
-	lists[n][list_counts[n]] = strdup(text);
-	return lists[n][list_counts[n]++] != NULL ? 0 : -1;
-}
-
-/* Kamailio does not say for which parameter it calls. */
-static int add_to_first(modparam_t type, void *text)
-{
-	(void)type;
-	return add_to_list(0, text);
-}
-
-static int add_to_second(modparam_t type, void *text)
-{
-	(void)type;
-	return add_to_list(1, text);
-}
-
-static int add_to_third(modparam_t type, void *text)
-{
-	(void)type;
-	return add_to_list(2, text);
-}
-
-/* Runs before Kamailio reads the parameters. */
-int sw_settings_declare(void)
-{
-	struct sw_param param;
-	static int (*const add[SW_LISTS])(modparam_t, void *) = {
-			add_to_first, add_to_second, add_to_third};
-	param_export_t *out = sw_params;
-	int listed = 0;
-	uint32_t i;
-
-	for(i = 0; sw_rust_module.param(i, &param); i++) {
-		if(i >= SW_MAX_PARAMS) {
-			LM_CRIT("BUG: more than %d parameters\n", SW_MAX_PARAMS);
-			return -1;
-		}
-		values[i].number = param.kind == SW_PARAM_INT ? param.int_default : UNSET;
-		values[i].text = (char *)param.text_default;
-		out->name = (char *)param.name;
-		if(param.kind == SW_PARAM_LIST) {
-			if(listed >= SW_LISTS) {
-				LM_CRIT("BUG: more than %d lists\n", SW_LISTS);
-				return -1;
-			}
-			out->type = PARAM_STRING | PARAM_USE_FUNC;
-			out->param_pointer = (void *)add[listed++];
-		} else {
-			out->type = PARAM_STRING;
-			out->param_pointer = &values[i].text;
-		}
-		out++;
-		out->name = (char *)param.name;
-		out->type = PARAM_INT;
-		out->param_pointer = &values[i].number;
-		out++;
-	}
-	return 0;
-}
 
 /* The parameter behind a variable, -1 if there is none. */
 static int variable_of(const str *name)
@@ -241,9 +155,9 @@ static int declare_variables(void)
 		cfg_params[cfg_count] = i;
 		cfg_offsets[cfg_count++] = size;
 		if(is_int)
-			*(int *)(cfg_values + size) = values[i].number;
+			*(int *)(cfg_values + size) = sw_params_number(i);
 		else
-			*(char **)(cfg_values + size) = values[i].text;
+			*(char **)(cfg_values + size) = sw_params_text(i);
 		size += align;
 	}
 	/* the framework rounds the whole up to a pointer */
@@ -251,50 +165,11 @@ static int declare_variables(void)
 	return cfg_declare(GROUP, cfg_defs, cfg_values, (int)size, &cfg_handle);
 }
 
-static int configure(uint32_t index, const struct sw_param *param)
-{
-	static char number[SW_MAX_PARAMS][16];
-	static int listed;
-	int n, own;
-
-	switch(param->kind) {
-		case SW_PARAM_INT:
-			return sw_rust_module.set_param(
-					index, values[index].text, values[index].number);
-		case SW_PARAM_LIST:
-			own = listed++;
-			if(values[index].number != UNSET)
-				break;
-			for(n = 0; n < list_counts[own]; n++) {
-				if(sw_rust_module.set_param(index, lists[own][n], 0) != 0)
-					return -1;
-			}
-			return 0;
-		case SW_PARAM_DURATION:
-			if(values[index].number != UNSET) {
-				snprintf(number[index], sizeof(number[index]), "%d", values[index].number);
-				values[index].text = number[index];
-			}
-			return sw_rust_module.set_param(index, values[index].text, 0);
-		case SW_PARAM_TEXT:
-			if(values[index].number == UNSET)
-				return sw_rust_module.set_param(index, values[index].text, 0);
-			break;
-	}
-	/* a number where a text is expected */
-	return sw_rust_module.set_param(index, NULL, values[index].number);
-}
-
 /* mod_init: hands the values to Rust and declares the variables. */
 int sw_settings_init(void)
 {
-	struct sw_param param;
-	uint32_t i;
-
-	for(i = 0; sw_rust_module.param(i, &param); i++) {
-		if(configure(i, &param) != 0)
-			return -1;
-	}
+	if(sw_params_configure() != 0)
+		return -1;
 	taken_over = shm_mallocxz(sizeof(*taken_over));
 	if(taken_over == NULL) {
 		LM_ERR("no shared memory for the settings\n");

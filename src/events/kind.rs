@@ -46,6 +46,12 @@ impl EventKind {
         EventKind::NameChanged,
     ];
 
+    /// Every name under which the script is told: [`EventKind::route`] of each, and what
+    /// tells of all calls now and then.
+    pub const ROUTES: [&str; 10] = [
+        "block", "unblock", "denied", "limit", "reload", "leak", "expired", "grant", "name", "gauge",
+    ];
+
     /// As `$swd(event)` prints it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -136,5 +142,18 @@ impl EventKind {
             EventKind::Leak => &["text", "call_id"],
             EventKind::CallExpired => &["company", "brand", "text", "call_id"],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EventKind;
+
+    #[test]
+    fn routes_are_those_of_all_kinds() {
+        let of_kinds = EventKind::ALL.map(EventKind::route);
+        assert!(of_kinds.iter().all(|route| EventKind::ROUTES.contains(route)));
+        let is_told = |route: &&str| **route == *"gauge" || of_kinds.contains(route);
+        assert!(EventKind::ROUTES.iter().all(|route| is_told(&route)));
     }
 }

@@ -21,6 +21,7 @@ use super::settings::{ClusterSettings, Kind, PARAMS, Param, Settings, Values, co
 use super::state::{self, State, gauges};
 use super::{change, rpc};
 use crate::clock;
+use crate::events::EventKind;
 use crate::flood::Rules;
 use crate::ledger::DialogId;
 use crate::shm::on_long_wait;
@@ -64,6 +65,10 @@ impl Module for Sipwarden {
 
     fn variable_name(index: usize) -> Option<&'static str> {
         ATTRIBUTES.get(index).map(|attribute| attribute.name)
+    }
+
+    fn event_name(index: usize) -> Option<&'static str> {
+        EventKind::ROUTES.get(index).copied()
     }
 
     fn variable(message: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>)) {

@@ -53,6 +53,11 @@ pub fn default_db_url() -> &'static CStr {
     constant(|host| host.db_url, c"")
 }
 
+/// What operators write before the name of an RPC method.
+pub fn method_prefix() -> &'static str {
+    constant(|host| host.method_prefix, c"sipwarden.").to_str().unwrap_or_default()
+}
+
 /// What is said of an argument that is there and cannot be used.
 pub fn unusable_argument() -> &'static str {
     constant(|host| host.unusable_argument, c"cannot be used").to_str().unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::abi;
 use super::fault::Fault;
 use super::method::Method;
 use crate::printable::Printable;
@@ -81,7 +82,8 @@ impl Arguments {
 
     /// What is wrong with them, after how they go.
     pub fn misused(&self, what: impl Display) -> Fault {
-        Fault::argument(format!("usage: sipwarden.{}; {what}", self.method.usage()))
+        let (prefix, usage) = (abi::method_prefix(), self.method.usage());
+        Fault::argument(format!("usage: {prefix}{usage}; {what}"))
     }
 }
 

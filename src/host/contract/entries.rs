@@ -26,6 +26,7 @@ pub const fn table<M: Module>() -> sw_module {
         gauge: Some(gauge::<M>),
         variable_index: Some(variable_index::<M>),
         variable_name: Some(variable_name::<M>),
+        event_name: Some(event_name::<M>),
         attach: Some(attach),
         set_param: Some(set_param::<M>),
         check_setting: Some(check_setting::<M>),
@@ -150,6 +151,12 @@ unsafe extern "C" fn variable_index<M: Module>(name: sw_text) -> i32 {
 unsafe extern "C" fn variable_name<M: Module>(index: u32) -> sw_text {
     guard(Entry::VariableIndex, b"".as_slice().into(), || {
         M::variable_name(index as usize).unwrap_or_default().as_bytes().into()
+    })
+}
+
+unsafe extern "C" fn event_name<M: Module>(index: u32) -> sw_text {
+    guard(Entry::EventName, b"".as_slice().into(), || {
+        M::event_name(index as usize).unwrap_or_default().as_bytes().into()
     })
 }
 

@@ -68,6 +68,7 @@ pub enum Entry {
     CanResolve,
     Resolve,
     FollowFeeds,
+    EventName,
 }
 
 impl Entry {

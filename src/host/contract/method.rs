@@ -34,7 +34,7 @@ impl Argument {
 
 /// A method.
 pub struct Method {
-    /// Operators put `sipwarden.` before it.
+    /// Operators put the host's prefix before it.
     pub name: &'static CStr,
     /// One sentence.
     pub meaning: &'static CStr,

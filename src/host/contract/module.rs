@@ -77,6 +77,8 @@ pub trait Module {
     fn variable_index(name: &[u8]) -> Option<usize>;
     /// Name of attribute number `index`.
     fn variable_name(index: usize) -> Option<&'static str>;
+    /// Name of event number `index`.
+    fn event_name(index: usize) -> Option<&'static str>;
     /// Gives the value of attribute number `index` to `tell`, if there is one.
     fn variable(message: Message<'_>, index: usize, tell: impl FnOnce(Value<'_>));
     /// A configured value; what is wrong with it is logged. `text` is None for a number.

@@ -1,16 +1,14 @@
 /*
- * sipwarden: reads whole tables through Kamailio's database API.
+ * sipwarden: reads whole tables through the host's database API.
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Drivers are bound with find_mod_export: the library that holds db_bind_mod
- * exists only in some versions. Every column is read as hexadecimal text:
+ * Every column is read as hexadecimal text:
  * the drivers turn what they do not expect into 0 (SQLite: the text "abc" in
  * an integer column, and a mask of 0 grants the world), end text at a zero byte
  * (MySQL) or take backslashes out of it (PostgreSQL).
  */
 #include <stdarg.h>
-#include "core/sr_module.h"
-#include "lib/srdb1/db.h"
+#include <string.h>
 #include "shim.h"
 
 #define MAX_SQL 4096
@@ -34,7 +32,8 @@ struct dialect {
 };
 
 static const struct dialect dialects[] = {
-		{"sqlite:", "db_sqlite", "SUBSTR(HEX(CAST(%s AS TEXT)),1,%d)", "BEGIN", NULL},
+		{"sqlite:", "db_sqlite", "SUBSTR(HEX(CAST(%s AS TEXT)),1,%d)", SW_SQLITE_BEGIN,
+				NULL},
 		{"mysql:", "db_mysql", "SUBSTR(HEX(CAST(%s AS BINARY)),1,%d)",
 				"START TRANSACTION WITH CONSISTENT SNAPSHOT",
 				"SELECT CONNECTION_ID()"},
@@ -46,7 +45,7 @@ static const struct dialect dialects[] = {
 
 struct connection {
 	db_func_t api;
-	db1_con_t *con;
+	sw_db_con *con;
 	const struct dialect *dialect;
 	char session[32];
 };
@@ -54,7 +53,7 @@ struct connection {
 static int execute(struct connection *db, const char *sql)
 {
 	str query = {(char *)sql, strlen(sql)};
-	db1_res_t *res = NULL;
+	sw_db_res *res = NULL;
 	int rc = db->api.raw_query(db->con, &query, &res);
 
 	if(res != NULL)
@@ -76,14 +75,8 @@ static const struct dialect *dialect_of(const char *url)
 int sw_db_bind(const char *url, db_func_t *api)
 {
 	const struct dialect *dialect = dialect_of(url);
-	db_bind_api_f bind;
 
-	if(dialect == NULL)
-		return -1;
-	/* the core types every export as a script function */
-	bind = (db_bind_api_f)(void (*)(void))find_mod_export(
-			(char *)dialect->driver, "db_bind_api", 0, 0);
-	return bind == NULL || bind(api) != 0 ? -1 : 0;
+	return dialect == NULL ? -1 : sw_db_bind_driver(dialect->driver, api);
 }
 
 int sw_db_has_driver(const char *url)
@@ -124,21 +117,21 @@ static struct sw_text value_text(const db_val_t *val, char *buf, size_t size)
 	if(VAL_NULL(val))
 		return out;
 	switch(VAL_TYPE(val)) {
-		case DB1_STRING:
+		case SW_DB_STRING:
 			out.s = VAL_STRING(val);
 			out.len = strlen(out.s);
 			return out;
-		case DB1_STR:
+		case SW_DB_STR:
 			return sw_text_of(&VAL_STR(val));
-		case DB1_BLOB:
+		case SW_DB_BLOB:
 			return sw_text_of(&VAL_BLOB(val));
-		case DB1_INT:
+		case SW_DB_INT:
 			len = snprintf(buf, size, "%d", VAL_INT(val));
 			break;
-		case DB1_BIGINT:
+		case SW_DB_BIGINT:
 			len = snprintf(buf, size, "%lld", (long long)VAL_BIGINT(val));
 			break;
-		case DB1_DOUBLE:
+		case SW_DB_DOUBLE:
 			len = snprintf(buf, size, "%g", VAL_DOUBLE(val));
 			break;
 		default:
@@ -154,7 +147,7 @@ static struct sw_text value_text(const db_val_t *val, char *buf, size_t size)
 static int session_of(struct connection *db, char *out, size_t size)
 {
 	str query = {(char *)db->dialect->session, strlen(db->dialect->session)};
-	db1_res_t *res = NULL;
+	sw_db_res *res = NULL;
 	struct sw_text id;
 	char number[32];
 	int rc = -1;
@@ -196,11 +189,11 @@ void *sw_db_open(const char *url, const char **error)
 		goto failed;
 	db->con = db->api.init(&text);
 	if(db->con == NULL) {
-		*error = "it cannot be opened: Kamailio's log says why";
+		*error = "it cannot be opened: " SW_HOST "'s log says why";
 		goto failed;
 	}
 	if(begin(db) != 0) {
-		*error = "no transaction can be begun: Kamailio's log says why";
+		*error = "no transaction can be begun: " SW_HOST "'s log says why";
 		db->api.close(db->con);
 		goto failed;
 	}
@@ -256,7 +249,7 @@ static int decode(struct sw_text *text)
 	return 0;
 }
 
-static int deliver(const db1_res_t *res, uint32_t count, sw_row_fn row, void *ctx)
+static int deliver(const sw_db_res *res, uint32_t count, sw_row_fn row, void *ctx)
 {
 	struct sw_text values[MAX_COLUMNS];
 	char numbers[MAX_COLUMNS][32];
@@ -318,7 +311,7 @@ static int rows_fetched(struct connection *db, const char *table,
 	char sql[MAX_SQL];
 	int len = append(sql, 0, "SELECT ");
 	str query = {sql, 0};
-	db1_res_t *res = NULL;
+	sw_db_res *res = NULL;
 	int rc;
 
 	len = append_columns(db, sql, len, columns, count);
@@ -366,22 +359,39 @@ static int deliver_packed(struct sw_text packed, uint32_t count, sw_row_fn row,
 	return 0;
 }
 
+/* Selects a page of the copied rows, as one text. */
+static int select_page(struct connection *db, long after, int page, sw_db_res **res)
+{
+	char sql[256];
+	str query = {sql, 0};
+
+	query.len = snprintf(sql, sizeof(sql),
+			SW_SQLITE_PAGE "SELECT group_concat(r,'') FROM (SELECT r FROM "
+						   "temp.sipwarden_rows WHERE rowid>%ld ORDER BY rowid LIMIT %d)",
+			after, page);
+#ifdef SW_SQLITE_DECLARED
+	/* Of a column that no table declares the driver takes the type from nowhere. */
+	if(execute(db, "DROP TABLE IF EXISTS temp.sipwarden_page") != 0
+			|| execute(db, "CREATE TEMP TABLE sipwarden_page(r TEXT)") != 0
+			|| execute(db, sql) != 0)
+		return -1;
+	query.s = "SELECT r FROM temp.sipwarden_page";
+	query.len = (int)strlen(query.s);
+#endif
+	return db->api.raw_query(db->con, &query, res);
+}
+
 /* Reads the next page of the copied rows; the bytes it had are added to bytes. */
 static int read_page(struct connection *db, long after, int page, uint32_t count,
 		sw_row_fn row, void *ctx, int *rows, size_t *bytes)
 {
-	char sql[256], number[32];
-	str query = {sql, 0};
-	db1_res_t *res = NULL;
+	char number[32];
+	sw_db_res *res = NULL;
 	struct sw_text packed;
 	int rc = -1;
 
 	*rows = 0;
-	query.len = snprintf(sql, sizeof(sql),
-			"SELECT group_concat(r,'') FROM (SELECT r FROM temp.sipwarden_rows "
-			"WHERE rowid>%ld ORDER BY rowid LIMIT %d)",
-			after, page);
-	if(db->api.raw_query(db->con, &query, &res) == 0 && res != NULL
+	if(select_page(db, after, page, &res) == 0 && res != NULL
 			&& RES_ROW_N(res) == 1 && RES_COL_N(res) == 1) {
 		packed = value_text(ROW_VALUES(&RES_ROWS(res)[0]), number, sizeof(number));
 		*bytes += packed.len;

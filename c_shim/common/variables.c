@@ -22,7 +22,7 @@ static const char *attributes(void)
 	return line;
 }
 
-static int variable_parse(pv_spec_p spec, str *in)
+static int variable_parse(pv_spec_p spec, sw_pv_name *in)
 {
 	int index = sw_rust_module.variable_index(sw_text_of(in));
 
@@ -46,13 +46,13 @@ static int variable_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *res)
 
 	if(msg == NULL)
 		return pv_get_null(msg, param, res);
-	if(sw_event_told == NULL || !sw_event_value(sw_rust_module.variable_name(index), &value)) {
+	if(!sw_value_of_event(index, &value)) {
 		sw_message_fill(&m, msg, NULL);
 		sw_rust_module.variable(&m, index, &value);
 	}
 	switch(value.kind) {
 		case SW_VALUE_INT:
-			return pv_get_sintval(msg, param, res, value.number);
+			return sw_pv_number(msg, param, res, value.number);
 		case SW_VALUE_TEXT:
 			text = sw_str_of(value.text);
 			return pv_get_strval(msg, param, res, &text);
@@ -64,6 +64,6 @@ static int variable_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *res)
 
 /* Read-only: there is no setter, so an assignment fails when the script loads. */
 pv_export_t sw_variables[] = {
-		{{"swd", sizeof("swd") - 1}, PVT_OTHER, variable_get, 0, variable_parse,
+		{{"swd", sizeof("swd") - 1}, SW_PV_TYPE, variable_get, 0, variable_parse,
 				0, 0, 0},
 		{{0, 0}, 0, 0, 0, 0, 0, 0, 0}};

@@ -1,12 +1,10 @@
 /*
- * sipwarden: host names, by Kamailio's own resolver: its servers and timeouts are those of
+ * sipwarden: host names, by the resolver of the host: its servers and timeouts are those of
  * the core (dns_retr_time and others), and no cache of ours stands beside it.
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "core/sr_module.h"
 #include <netdb.h>
 #include <string.h>
-#include "core/resolve.h"
 #include "shim.h"
 
 /* Adds a record of an address; others, such as aliases, have none. */
@@ -35,7 +33,7 @@ int sw_find_addresses(
 
 	/* the core does not say why it has found nothing; the C library does */
 	h_errno = TRY_AGAIN;
-	records = get_record((char *)name, type, 0);
+	records = sw_get_record((char *)name, type);
 	if(records == NULL)
 		return h_errno == HOST_NOT_FOUND || h_errno == NO_DATA ? 0 : -1;
 	*ttl = UINT32_MAX;

@@ -1,15 +1,14 @@
 /*
- * sipwarden: the audit table, written through Kamailio's database drivers. All
+ * sipwarden: the audit table, written through the host's database drivers. All
  * values are bound, none is spliced into SQL.
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "core/sr_module.h"
-#include "lib/srdb1/db.h"
+#include <string.h>
 #include "shim.h"
 
 struct audit {
 	db_func_t api;
-	db1_con_t *con;
+	sw_db_con *con;
 	str table;
 };
 
@@ -35,11 +34,12 @@ void sw_audit_close(void *handle)
 
 void *sw_audit_open(const char *url, const char *table)
 {
-	struct audit *audit = pkg_mallocxz(sizeof(*audit));
+	struct audit *audit = pkg_malloc(sizeof(*audit));
 	str db_url = {(char *)url, strlen(url)};
 
 	if(audit == NULL)
 		return NULL;
+	memset(audit, 0, sizeof(*audit));
 	audit->table.s = (char *)table;
 	audit->table.len = strlen(table);
 	if(sw_db_bind(url, &audit->api) == 0)
@@ -53,7 +53,7 @@ void *sw_audit_open(const char *url, const char *table)
 
 static db_val_t text_of(struct sw_text text)
 {
-	db_val_t value = {.type = DB1_STR};
+	db_val_t value = {.type = SW_DB_STR};
 
 	value.val.str_val = sw_str_of(text);
 	if(value.val.str_val.s == NULL)
@@ -63,9 +63,9 @@ static db_val_t text_of(struct sw_text text)
 
 static db_val_t number_of(int64_t number)
 {
-	db_val_t value = {.type = DB1_BIGINT};
+	db_val_t value = {.type = SW_DB_BIGINT};
 
-	value.val.ll_val = number;
+	VAL_BIGINT(&value) = number;
 	return value;
 }
 
@@ -75,9 +75,9 @@ static int64_t integer_of(const db_val_t *value)
 	if(VAL_NULL(value))
 		return 0;
 	switch(VAL_TYPE(value)) {
-		case DB1_INT:
+		case SW_DB_INT:
 			return VAL_INT(value);
-		case DB1_BIGINT:
+		case SW_DB_BIGINT:
 			return VAL_BIGINT(value);
 		default:
 			LM_ERR("audit: column %s is not an integer (type %d)\n", column_hits.s,
@@ -90,7 +90,7 @@ static int64_t integer_of(const db_val_t *value)
 static int64_t hits_of(struct audit *audit, db_key_t *keys, db_val_t *values)
 {
 	db_key_t wanted[] = {&column_hits};
-	db1_res_t *result = NULL;
+	sw_db_res *result = NULL;
 	int64_t hits = -1;
 
 	if(audit->api.query(audit->con, keys, NULL, values, wanted, KEYS, 1, NULL, &result) < 0
@@ -117,7 +117,7 @@ static int add_hits(struct audit *audit, db_key_t *keys, db_val_t *values, int64
 			< 0)
 		return -1;
 	/* Every row changes, as hits only grow. */
-	return audit->api.affected_rows == NULL || audit->api.affected_rows(audit->con) != 0;
+	return sw_db_has_changed(&audit->api, audit->con);
 }
 
 int sw_audit_write(void *handle, const struct sw_audit *row)

@@ -1,0 +1,82 @@
+/*
+ * sipwarden: what the shims of all hosts share. Included by the shim.h of each, behind the
+ * headers of its host: the servers have one ancestor, so many names in them are the same.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef SIPWARDEN_COMMON_H
+#define SIPWARDEN_COMMON_H
+
+#include "sipwarden.h"
+
+static inline struct sw_text sw_text_of(const str *value)
+{
+	struct sw_text text = {value->s, value->len > 0 ? (size_t)value->len : 0};
+	return text;
+}
+
+/* str has an int length; nothing of ours comes near it. */
+static inline str sw_str_of(struct sw_text text)
+{
+	str value = {(char *)text.s, (int)text.len};
+	return value;
+}
+
+/* log.c */
+void sw_log(enum sw_log_level level, struct sw_text line);
+int sw_log_enabled(enum sw_log_level level);
+
+/* message.c; given: what the script gives in place of the sender, or NULL */
+struct sw_call sw_call_of(struct sip_msg *msg, const str *given);
+struct sw_attempt sw_attempt_of(struct sip_msg *msg, const str *given);
+void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, struct sw_text *from);
+void sw_message_claims(const struct sw_message *msg, struct sw_text *user_agent,
+		struct sw_text *from, struct sw_text *to);
+/* Of each host. */
+void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given);
+
+/* params.c */
+#define SW_MAX_PARAMS 96
+extern param_export_t sw_params[];
+/* Before the host reads the parameters. */
+int sw_params_declare(void);
+/* When it has: hands the values to Rust. 0: ok. */
+int sw_params_configure(void);
+/* A value as configured. */
+int sw_params_number(uint32_t index);
+char *sw_params_text(uint32_t index);
+
+/* variables.c */
+extern pv_export_t sw_variables[];
+
+/* database.c */
+void *sw_db_open(const char *url, const char **error);
+int sw_db_rows(void *db, const char *table, const char *const *columns,
+		uint32_t count, sw_row_fn row, void *ctx);
+int sw_db_close(void *db);
+/* Binds the driver of a URL. 0: bound. */
+int sw_db_bind(const char *url, db_func_t *api);
+int sw_db_has_driver(const char *url);
+
+/* audit.c */
+void *sw_audit_open(const char *url, const char *table);
+int sw_audit_write(void *audit, const struct sw_audit *row);
+void sw_audit_close(void *audit);
+
+/* resolver.c */
+int sw_find_addresses(
+		const char *name, int family, struct sw_address *out, uint32_t most, uint32_t *ttl);
+
+/* remembered.c: texts that are kept with a dialog */
+#define SW_MORE_PARTS 9
+#define SW_PART_BYTES 500
+struct sw_remembered {
+	char company[512], user[512], flags[16], more[SW_MORE_PARTS * SW_PART_BYTES];
+};
+/* Points to what a dialog remembers, which is copied into texts. */
+void sw_dialog_recall(void *dlg, struct sw_remembered *texts, struct sw_restored *out);
+int sw_dialog_append(void *held, struct sw_text value);
+/* Of each host. recalled: the text of that name, in buf; empty if there is none. */
+int sw_dialog_remember(void *held, const char *name, struct sw_text value);
+struct sw_text sw_dialog_recalled(void *dlg, const char *name, char *buf, int size);
+
+#endif

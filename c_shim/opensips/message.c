@@ -1,0 +1,27 @@
+/*
+ * sipwarden: where a message has come from.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "shim.h"
+#include "ip_addr.h"
+
+void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given)
+{
+	const struct receive_info *rcv = &msg->rcv;
+	const struct ip_addr *ip = &rcv->src_ip;
+
+	out->address = msg;
+	out->id = msg->id;
+	out->pid = (int32_t)my_pid();
+	out->is_given = given != NULL;
+	if(given != NULL)
+		out->given = sw_text_of(given);
+	out->source.family = ip->af == AF_INET ? 4 : ip->af == AF_INET6 ? 6 : 0;
+	memcpy(out->source.bytes, ip->u.addr, sizeof(out->source.bytes));
+	out->proxied = 0;
+	out->stream = rcv->proto != PROTO_UDP && rcv->proto != PROTO_NONE;
+	/* What OpenSIPS has made itself is said to come from a socket of its own; a dummy of
+	 * timers and events has no message. */
+	if(route_type == LOCAL_ROUTE || msg->buf == NULL)
+		out->source.family = 0;
+}
