@@ -1,19 +1,14 @@
 #!/bin/sh
 # Compares what the host compares when it loads a module: check-abi.sh OURS REFERENCE
 set -eu
-for tool in strings readelf objdump; do
+for tool in strings readelf; do
 	command -v "$tool" >/dev/null || { echo "check-abi: no $tool: install binutils" >&2; exit 1; }
 done
 
 # text_at FILE ADDRESS: the text there, up to its NUL.
 text_at() {
-	objdump -s --start-address="$2" --stop-address=$(($2 + 512)) "$1" |
-		sed -n 's/^ [0-9a-f]* \(.\{35\}\).*/\1/p' | tr -d ' \n' | fold -w 2 |
-		sed '/^00$/,$d' | while read -r byte; do
-			# shellcheck disable=SC2059
-			printf "\\$(printf %o "0x$byte")"
-		done
-	echo
+	constants=$(readelf -W -S "$1" | sed -n 's/.* \.rodata *PROGBITS *\([0-9a-f]*\) \([0-9a-f]*\) .*/\1 \2/p')
+	tail -c +$(($2 - 0x${constants% *} + 0x${constants#* } + 1)) "$1" | tr '\0' '\n' | head -n 1
 }
 
 # OpenSIPS has pointers to its four texts in `exports`: of version, flags, and kind and name

@@ -1,0 +1,29 @@
+//! Events as E_SIPWARDEN_*, with a parameter for each attribute.
+
+use crate::host::Config;
+use crate::support::sip::Phone;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, wait_for};
+
+#[test]
+fn an_event_route_has_the_attributes() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);",
+    );
+    let routes = format!(
+        "{}\nevent_route[E_SIPWARDEN_DENIED] {{\n    xlog(\"L_NOTICE\", \"told: $param(event) \
+         $param(reason) $param(code) $param(ip) $param(company) $param(count)\\n\");\n}}\n",
+        crate::host::ANSWER_VERDICT
+    );
+    let opensips = Config::new(&db.url()).routes(&routes).start();
+    let phone = Phone::new("127.0.0.1", opensips.address());
+    phone.ask("c");
+    wait_for("the event", || {
+        opensips.log().contains("told: denied denied_no_ranges -2 127.0.0.1 c 1").then_some(())
+    });
+    // A variable of the script tells of the message in between.
+    assert_eq!(phone.ask("c").reason, "denied_no_ranges");
+}

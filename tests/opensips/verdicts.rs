@@ -1,0 +1,108 @@
+//! Codes and reasons in the script.
+
+use crate::host::Config;
+use crate::support::Folder;
+use crate::support::sip::{Phone, Told};
+use crate::support::sqlite::Sqlite;
+
+const TENANTS: &str = "
+INSERT INTO sipwarden_brand VALUES ('b', 0);
+INSERT INTO sipwarden_company VALUES ('near', 'b', 1, 0), ('far', 'b', 1, 0), ('none', 'b', 1, 0),
+    ('open', 'b', 0, 0);
+INSERT INTO sipwarden_company_address VALUES ('near', '127.0.0.0', 8), ('far', '192.0.2.0', 24);
+";
+
+fn told((code, reason): (i32, &str), told: &Told) {
+    assert_eq!((told.code, told.reason.as_str()), (code, reason));
+}
+
+#[test]
+fn a_source_is_judged() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TENANTS);
+    let opensips = Config::new(&db.url()).start();
+    let phone = Phone::new("127.0.0.1", opensips.address());
+    told((1, "granted_range"), &phone.ask("near"));
+    told((2, "filter_off"), &phone.ask("open"));
+    told((-1, "denied_source"), &phone.ask("far"));
+    told((-2, "denied_no_ranges"), &phone.ask("none"));
+    told((-3, "unknown_company"), &phone.ask("nobody"));
+    assert_eq!(opensips.counter("ip_granted_range"), 1);
+    assert_eq!(opensips.counter("ip_unknown_company"), 1);
+}
+
+/// What a function returns is false in an `if` where it refuses, and `$rc` has the code.
+#[test]
+fn functions_are_asked_in_conditions() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TENANTS);
+    let routes = r#"
+        route {
+            if (check_company_ip("$rU")) { $var(a) = "yes " + $rc; } else { $var(a) = "no " + $rc; }
+            if (check_company_ip("$rU", "192.0.2.7")) { $var(b) = "yes"; } else { $var(b) = "no"; }
+            if (check_country("DE")) { $var(c) = "yes"; } else { $var(c) = $swd(reason); }
+            append_to_reply("X-Said: $var(a), $var(b), $var(c)\r\n");
+            sl_send_reply(200, "OK");
+        }"#;
+    let opensips = Config::new(&db.url()).routes(routes).start();
+    let phone = Phone::new("127.0.0.1", opensips.address());
+    let said = |company: &str| {
+        let reply = phone.request("OPTIONS", company, "").unwrap();
+        reply.header("X-Said").unwrap().to_owned()
+    };
+    assert_eq!(said("near"), "yes 1, no, country_unknown");
+    assert_eq!(said("far"), "no -1, yes, country_unknown");
+}
+
+/// The limit of requests holds over all workers.
+#[test]
+fn a_flood_is_blocked_by_all_workers_at_its_limit() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TENANTS);
+    let routes = r#"
+        route {
+            if (!flood_check()) { exit; }
+            sl_send_reply(200, "OK");
+        }"#;
+    let mut config = Config::new(&db.url()).routes(routes).settings(
+        "modparam(\"sipwarden\", \"flood_limit\", 100)\nmodparam(\"sipwarden\", \"flood_window\", 60)\n",
+    );
+    config.workers = 16;
+    let opensips = config.start();
+    let phone = Phone::new("127.0.0.9", opensips.address());
+    for n in 1..=100 {
+        assert!(phone.request("OPTIONS", "x", "").is_some(), "{n}");
+    }
+    let call_id = phone.send("OPTIONS", "x", "");
+    assert!(!phone.hears(&call_id, std::time::Duration::from_millis(500)));
+    let blocks = opensips.rpc("sipwarden_blocks", serde_json::json!([]));
+    assert_eq!(blocks["blocks"][0]["source"], "127.0.0.9", "{blocks}");
+    assert_eq!(opensips.rpc("sipwarden_unblock", serde_json::json!(["all"]))["lifted"], 1);
+    assert!(phone.request("OPTIONS", "x", "").is_some());
+}
+
+/// A letter that is no flag stops the start, as the script has it.
+#[test]
+fn flags_and_scopes_are_checked_at_the_start() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    let mut config = Config::new(&db.url());
+    config.modules.push_str("loadmodule \"dialog.so\"\n");
+    let log = |line: &str| {
+        let routes = format!("route {{ {line} exit; }}");
+        Config { routes, ..copy(&config) }.fail_to_start()
+    };
+    let said = log(r#"cc_limit("c", "z");"#);
+    assert!(said.contains("cc_limit") && said.contains("\"z\""), "{said}");
+    let said = log(r#"cc_limit("c", "o", "no scope");"#);
+    assert!(said.contains("no scope"), "{said}");
+}
+
+fn copy(config: &Config) -> Config {
+    let mut copy = Config::new("sqlite:////nowhere");
+    copy.modules.clone_from(&config.modules);
+    copy
+}
