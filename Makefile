@@ -22,7 +22,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-setup lint deny unit shuttle integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -42,6 +42,13 @@ demo: build
 test integration scale bench cluster: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
 test: lint unit shuttle integration
+	@tools/second-host.sh
+
+# The second host; fails without one. TESTS="SUBJECT:: ..." some of them.
+test-opensips:
+	@tools/second-host.sh needed
+	$(MAKE) HOST=opensips build
+	SIPWARDEN_HOST=opensips $(CARGO) test --locked --profile checks --target-dir target/opensips --test opensips -- $(TESTS)
 
 test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
 test-setup: setup

@@ -20,8 +20,8 @@ void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const st
 	memcpy(out->source.bytes, ip->u.addr, sizeof(out->source.bytes));
 	out->proxied = 0;
 	out->stream = rcv->proto != PROTO_UDP && rcv->proto != PROTO_NONE;
-	/* What OpenSIPS has made itself is said to come from a socket of its own; a dummy of
-	 * timers and events has no message. */
-	if(route_type == LOCAL_ROUTE || msg->buf == NULL)
+	/* What OpenSIPS has made itself: a request is said to come from a socket of its own, and
+	 * a dummy of timers and events has no peer. */
+	if(route_type == LOCAL_ROUTE || rcv->src_su.s.sa_family == AF_UNSPEC)
 		out->source.family = 0;
 }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// Documents, configurations, scripts and the page: read as they are. Sources: what their
 /// literals say.
-const READ: [&str; 10] = [
+const READ: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "SECURITY.md",
     "Makefile",
     "docs",
     "kamailio-cfg",
+    "opensips-cfg",
     "tools",
     "web",
     "src",

@@ -23,9 +23,9 @@ fn arguments_go_by_position_and_by_name() {
     let by_position = opensips.rpc("sipwarden_check", json!(["7", "192.0.2.9"]));
     let by_name = opensips.rpc("sipwarden_check", json!({"company": "7", "ip": "192.0.2.9"}));
     let as_number = opensips.rpc("sipwarden_check", json!([7, "192.0.2.9"]));
-    assert_eq!(by_position, by_name);
-    assert_eq!(by_position, as_number);
-    assert_eq!(by_position["check_company_ip"]["reason"], "granted_range", "{by_position}");
+    for answer in [by_position, by_name, as_number] {
+        assert_eq!(answer["reason"], "granted_range", "{answer}");
+    }
     // What comes before may be left empty.
     let page = opensips.rpc("sipwarden_grants", json!({"page": "", "company": "7"}));
     assert_eq!(page["total"], 0, "{page}");
@@ -67,7 +67,7 @@ fn statistics_are_counted_by_all_processes() {
     let phone = crate::support::sip::Phone::new("127.0.0.1", opensips.address());
     (0..40).for_each(|_| assert_eq!(phone.ask("7").code, -1));
     let all = opensips.rpc("get_statistics", json!([["sipwarden:"]]));
-    assert_eq!(all["sipwarden:ip_denied_source"], 40, "{all}");
-    assert_eq!(opensips.counter("ip_denied_source"), 40);
+    assert_eq!(all["sipwarden:check_denied_source"], 40, "{all}");
+    assert_eq!(opensips.counter("check_denied_source"), 40);
     assert!(all.as_object().unwrap().len() > 100);
 }

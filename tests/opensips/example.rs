@@ -28,7 +28,14 @@ fn start(folder: Folder, callee: &AutoCallee) -> OpenSips {
         ("syslog_enabled=yes", "syslog_enabled=no".into()),
         ("/usr/lib/x86_64-linux-gnu/opensips/modules", modules.trim().into()),
         ("\"sipwarden.so\"", format!("\"{}\"", module.display())),
-        ("/run/opensips/opensips.sock", format!("udp:127.0.0.1:{commands}")),
+        (
+            "loadmodule \"mi_fifo.so\"",
+            format!(
+                "loadmodule \"mi_fifo.so\"\nloadmodule \"mi_datagram.so\"\n\
+                 modparam(\"mi_datagram\", \"socket_name\", \"udp:127.0.0.1:{commands}\")"
+            ),
+        ),
+        ("/run/opensips/opensips_fifo", place("fifo")),
         ("/var/lib/opensips/sipwarden.sqlite", place("tables.sqlite")),
         ("/var/lib/opensips/sipwarden.tables", place("last.tables")),
         ("/var/lib/opensips/sipwarden.blocks", place("last.blocks")),

@@ -52,8 +52,7 @@ pub struct Config {
     pub routes: String,
     /// Port of the proxy; a free one if not given.
     pub port: Option<u16>,
-    /// Bytes that a process has of its own, in MiB.
-    db_url: String,
+    pub db_url: String,
 }
 
 /// Answers OPTIONS with the verdict on the company in the request's user part and the pid of
