@@ -17,6 +17,8 @@ TARGET = target
 MODULES_DIR = tools/kamailio-modules.sh
 endif
 MODULE = $(TARGET)/release/sipwarden.so
+# Of the packages that are linked into it.
+LICENCES = $(TARGET)/release/licences
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
@@ -34,6 +36,10 @@ build: setup
 	@cp $(TARGET)/release/libsipwarden.so $(MODULE).new
 	@modules=$$($(MODULES_DIR)) && tools/check-abi.sh $(MODULE).new $$modules/sl.so
 	@mv $(MODULE).new $(MODULE)
+
+$(LICENCES): Cargo.lock tools/licences.sh | build
+	@CARGO="$(CARGO)" tools/licences.sh >$@.new
+	@mv $@.new $@
 
 demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
@@ -82,7 +88,7 @@ shuttle: setup
 	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test core --target-dir target/shuttle
 
 # The faulty build has a folder of its own, so that it is never taken for the module.
-integration: build
+integration: build $(LICENCES)
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
@@ -116,7 +122,7 @@ matrix:
 
 # A Debian package for the Kamailio that is installed or given.
 deb: export SETUP_EXTRA = debhelper
-deb: build
+deb: build $(LICENCES)
 	@tools/deb.sh
 
 # Builds it with the compiler of each release and tries it there, each in a clean Debian.
