@@ -56,7 +56,8 @@ impl Library {
         (0..self.number::<2>(0x38)?).map(|i| first + i * size).find_map(|at| {
             let begin = self.number::<8>(at + 0x10)?;
             let inside = address.checked_sub(begin)?;
-            let is_there = self.number::<4>(at)? as u32 == LOAD && inside < self.number::<8>(at + 0x20)?;
+            let is_there =
+                self.number::<4>(at)? as u32 == LOAD && inside < self.number::<8>(at + 0x20)?;
             is_there.then_some(self.number::<8>(at + 8)? + inside)
         })
     }

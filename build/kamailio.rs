@@ -31,8 +31,8 @@ pub static HOST: Host = Host {
 
 /// Where the sources of the installed Kamailio are: the folder that holds `core/`.
 fn headers_dir() -> PathBuf {
-    let dir = env::var_os("KAMAILIO_SRC")
-        .map_or_else(|| project("target/kamailio/src"), PathBuf::from);
+    let dir =
+        env::var_os("KAMAILIO_SRC").map_or_else(|| project("target/kamailio/src"), PathBuf::from);
     let sentinel = dir.join("core/sr_module.h");
     if !sentinel.exists() {
         fail(&format!(
@@ -56,7 +56,8 @@ fn printable_strings(path: &Path) -> Vec<String> {
 
 fn from_strings(path: &Path) -> Reference {
     let strings = printable_strings(path);
-    let missing = |what: &str| -> ! { fail(&format!("{}: no {what} string in it", path.display())) };
+    let missing =
+        |what: &str| -> ! { fail(&format!("{}: no {what} string in it", path.display())) };
     let flags = strings.iter().find(|s| s.contains("SHM_MMAP, "));
     let Some(flags) = flags else { missing("compile-flag") };
     let parsed = strings.iter().find_map(|s| Reference::new(s, flags, Default::default()));

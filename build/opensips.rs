@@ -61,9 +61,14 @@ fn from_exports(path: &Path) -> Reference {
         let [Some(version), Some(flags), Some(kind), Some(revision)] = texts else { return None };
         Reference::new(&version, &flags, [kind, revision])
     });
-    let known = texts.filter(|r| r.name == "opensips" && r.flags.first().is_some_and(|f| f.starts_with("STATS: ")));
+    let known = texts.filter(|r| {
+        r.name == "opensips" && r.flags.first().is_some_and(|f| f.starts_with("STATS: "))
+    });
     known.unwrap_or_else(|| {
-        fail(&format!("{}: this is not a module of OpenSIPS 3.4 or later for this machine", path.display()))
+        fail(&format!(
+            "{}: this is not a module of OpenSIPS 3.4 or later for this machine",
+            path.display()
+        ))
     })
 }
 

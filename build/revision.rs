@@ -17,8 +17,7 @@ pub fn tell() {
     };
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     if out.components().any(|part| part.as_os_str() == "release") {
-        let log =
-            git(&["rev-parse", "--git-path", "logs/HEAD"]).map(|log| project(&log));
+        let log = git(&["rev-parse", "--git-path", "logs/HEAD"]).map(|log| project(&log));
         if let Some(log) = log.filter(|log| log.exists()) {
             println!("cargo:rerun-if-changed={}", log.display());
         }

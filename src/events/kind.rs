@@ -49,7 +49,8 @@ impl EventKind {
     /// Every name under which the script is told: [`EventKind::route`] of each, and what
     /// tells of all calls now and then.
     pub const ROUTES: [&str; 10] = [
-        "block", "unblock", "denied", "limit", "reload", "leak", "expired", "grant", "name", "gauge",
+        "block", "unblock", "denied", "limit", "reload", "leak", "expired", "grant", "name",
+        "gauge",
     ];
 
     /// As `$swd(event)` prints it.

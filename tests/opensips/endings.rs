@@ -123,7 +123,9 @@ fn nobody_answers() {
 #[test]
 fn the_script_ends_it() {
     let stage = Stage::new();
-    for (what, status) in [("reply", Some(503)), ("treply", Some(503)), ("drop", None), ("newtran", None)] {
+    for (what, status) in
+        [("reply", Some(503)), ("treply", Some(503)), ("drop", None), ("newtran", None)]
+    {
         let header = format!("X-Do: {what}\r\n");
         let mut call = Caller::new(&stage.caller, stage.opensips.address(), "c", &header);
         call.invite();

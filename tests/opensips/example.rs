@@ -14,8 +14,7 @@ use crate::support::{Folder, project, wait_for};
 fn start(folder: Folder, callee: &AutoCallee) -> OpenSips {
     let (port, commands) = (free_port(), free_port());
     let place = |name: &str| folder.join(name).display().to_string();
-    let mut text =
-        std::fs::read_to_string(project().join("opensips-cfg/opensips.cfg")).unwrap();
+    let mut text = std::fs::read_to_string(project().join("opensips-cfg/opensips.cfg")).unwrap();
     let modules = std::process::Command::new("tools/opensips-modules.sh")
         .current_dir(project())
         .output()

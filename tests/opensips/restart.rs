@@ -31,7 +31,12 @@ fn dialog_database(folder: &Folder) -> Sqlite {
     db
 }
 
-fn call_up<'a>(endpoint: &'a Endpoint, opensips: &OpenSips, domain: &str, headers: &str) -> Caller<'a> {
+fn call_up<'a>(
+    endpoint: &'a Endpoint,
+    opensips: &OpenSips,
+    domain: &str,
+    headers: &str,
+) -> Caller<'a> {
     let mut call = Caller::new(endpoint, opensips.address(), domain, headers);
     call.invite();
     let reply = call.final_reply();

@@ -5,12 +5,19 @@
 //! from an installed module, never from `kamailio -v`: the binary prints flags that its own
 //! modules do not have.
 
+#[path = "build/contract.rs"]
 mod contract;
+#[path = "build/elf.rs"]
 mod elf;
+#[path = "build/kamailio.rs"]
 mod kamailio;
+#[path = "build/opensips.rs"]
 mod opensips;
+#[path = "build/reference.rs"]
 mod reference;
+#[path = "build/revision.rs"]
 mod revision;
+#[path = "build/shim.rs"]
 mod shim;
 
 use std::env;
