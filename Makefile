@@ -12,7 +12,6 @@ export CARGO_TARGET_DIR = target/opensips
 TARGET = target/opensips
 MODULES_DIR = tools/opensips-modules.sh
 else
-export SIPWARDEN_HOST = kamailio
 TARGET = target
 MODULES_DIR = tools/kamailio-modules.sh
 endif
@@ -24,7 +23,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -47,7 +46,10 @@ demo: build
 
 test integration scale bench cluster: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
-test: lint unit shuttle integration
+# What needs no call goes side by side.
+test: test-setup
+	@$(MAKE) --no-print-directory -j2 lint unit shuttle build faulty
+	@$(MAKE) --no-print-directory integration
 	@tools/second-host.sh
 
 # The second host; fails without one. TESTS="SUBJECT:: ..." some of them.
@@ -87,9 +89,11 @@ cluster: build
 shuttle: setup
 	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test core --target-dir target/shuttle
 
-# The faulty build has a folder of its own, so that it is never taken for the module.
-integration: build $(LICENCES)
+# It has a folder of its own, so that it is never taken for the module.
+faulty: setup
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
+
+integration: build faulty $(LICENCES)
 	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 

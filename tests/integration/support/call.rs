@@ -304,6 +304,11 @@ impl<'a> Caller<'a> {
     /// As [`Caller::within`], with header lines.
     pub fn within_with(&mut self, method: &str, headers: &str) {
         self.cseq += 1;
-        self.send(method, &format!("z9hG4bK{}", unique()), self.cseq, headers);
+        let branch = format!("z9hG4bK{}", unique());
+        self.send(method, &branch, self.cseq, headers);
+        // The ACK of an error has the branch of its INVITE.
+        if method == "INVITE" {
+            self.branch = branch;
+        }
     }
 }
