@@ -14,7 +14,7 @@ static char names[MAX_EVENTS][MAX_EVENT_NAME];
 static event_id_t ids[MAX_EVENTS];
 static uint32_t published;
 
-/* Before routes subscribe to them. */
+/* Those with an event route in the script are there already. */
 int sw_events_publish(void)
 {
 	struct sw_text known;
@@ -30,7 +30,9 @@ int sw_events_publish(void)
 		name.len = snprintf(name.s, MAX_EVENT_NAME, PREFIX "%.*s", (int)known.len, known.s);
 		for(at = sizeof(PREFIX) - 1; name.s[at] != 0; at++)
 			name.s[at] = (char)toupper((unsigned char)name.s[at]);
-		ids[published] = evi_publish_event(name);
+		ids[published] = evi_get_id(&name);
+		if(ids[published] == EVI_ERROR)
+			ids[published] = evi_publish_event(name);
 		if(ids[published] == EVI_ERROR) {
 			LM_ERR("event %s cannot be published\n", name.s);
 			return -1;

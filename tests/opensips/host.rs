@@ -221,7 +221,12 @@ impl OpenSips {
         socket.connect(self.commands).map_err(text)?;
         socket.send(call.to_string().as_bytes()).map_err(text)?;
         let mut buffer = [0u8; 65536];
-        let length = socket.recv(&mut buffer).map_err(text)?;
+        let length = loop {
+            match socket.recv(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.map_err(text)?,
+            }
+        };
         let answer: Value = serde_json::from_slice(&buffer[..length]).map_err(|e| e.to_string())?;
         match answer.get("error") {
             Some(error) => {

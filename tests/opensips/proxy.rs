@@ -11,7 +11,7 @@ use crate::support::wait_for;
 const DIALOG: &str = r#"
 modparam("tm", "fr_timeout", 2)
 modparam("tm", "fr_inv_timeout", 3)
-modparam("tm", "wt_timer", 1)
+modparam("tm", "wt_timer", 2)
 modparam("dialog", "default_timeout", 60)
 "#;
 

@@ -52,8 +52,8 @@ fn functions_are_asked_in_conditions() {
         let reply = phone.request("OPTIONS", company, "").unwrap();
         reply.header("X-Said").unwrap().to_owned()
     };
-    assert_eq!(said("near"), "yes 1, no, country_unknown");
-    assert_eq!(said("far"), "no -1, yes, country_unknown");
+    assert_eq!(said("near"), "yes 1, no, internal_error");
+    assert_eq!(said("far"), "no -1, yes, internal_error");
 }
 
 /// The limit of requests holds over all workers.
