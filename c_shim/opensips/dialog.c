@@ -175,7 +175,7 @@ static void on_loaded(struct dlg_cell *dlg, int type, struct dlg_cb_params *para
 
 int sw_dialog_init(void)
 {
-	int *mode;
+	int *mode, *flushes;
 
 	if(!module_loaded("dialog"))
 		return 0;
@@ -185,8 +185,14 @@ int sw_dialog_init(void)
 	}
 	support = SW_DIALOG_LOADED | SW_DIALOG_LOOKUP;
 	mode = find_param_export("dialog", "db_mode", INT_PARAM);
-	if(mode != NULL && *mode != 0)
-		support |= SW_DIALOG_PERSISTS;
+	if(mode == NULL || *mode == 0)
+		return 0;
+	support |= SW_DIALOG_PERSISTS;
+	/* else what a dialog remembers is stored when the server stops, and not before */
+	flushes = find_param_export("dialog", "db_flush_vals_profiles", INT_PARAM);
+	if(flushes == NULL || *flushes == 0)
+		LM_WARN("the dialog module's db_flush_vals_profiles is 0: after a crash the calls that "
+				"were live are not counted; set it to 1\n");
 	return 0;
 }
 
