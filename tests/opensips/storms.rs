@@ -30,6 +30,8 @@ impl Stage {
         let callee = AutoCallee::start("127.0.0.1");
         let mut config = config(&db.url(), callee.address);
         config.workers = WORKERS;
+        // However long the storm takes here, no call is over by then.
+        config.settings.push_str("modparam(\"dialog\", \"default_timeout\", 3600)\n");
         config.routes = config.routes.replace(
             "if (is_present_hf(\"X-Roadwarrior\"))",
             "if ($hdr(X-Aor) != NULL && $hdr(X-Aor) != \"-\" && !roadwarrior_acquire(\"$hdr(X-Aor)\", \"$fd\")) {
