@@ -32,7 +32,7 @@ impl Library {
     fn number<const N: usize>(&self, at: u64) -> Option<u64> {
         let at = usize::try_from(at).ok()?;
         let bytes = self.bytes.get(at..at.checked_add(N)?)?;
-        Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        Some(bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
     }
 
     fn section(&self, index: u64) -> Option<(u32, Section)> {
