@@ -10,5 +10,5 @@ for tool in fmt clippy; do
 	}
 done
 "$cargo" fmt --check
-"$cargo" clippy --locked --all-targets -- -D warnings
+"$cargo" clippy --locked --all-targets --test opensips -- -D warnings
 "$cargo" clippy --locked --all-targets --features fault-injection -- -D warnings

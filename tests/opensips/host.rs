@@ -190,6 +190,11 @@ impl OpenSips {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// Its main process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All it has written to its log.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.folder.join("log")).unwrap();

@@ -143,8 +143,7 @@ fn its_processes_end_with_a_main_process_that_was_killed() {
     let mut opensips = Config::new(&db.url()).start();
     let own = opensips.processes("sipwarden");
     assert_eq!(own.len(), 2, "{own:?}");
-    let main = opensips.processes("attendant")[0];
-    crate::support::signal(main as i32, SIGKILL);
+    crate::support::signal(opensips.pid() as i32, SIGKILL);
     wait_for("them to end", || {
         let lives = |pid: &u32| std::path::Path::new(&format!("/proc/{pid}")).exists();
         (!own.iter().any(lives)).then_some(())
