@@ -1,12 +1,14 @@
 # sipwarden: `make demo` and `make test` do everything, from set-up on.
 CARGO ?= cargo
 MODULE = target/release/sipwarden.so
+# Of the packages that are linked into it.
+LICENCES = target/release/licences
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-setup lint deny unit shuttle integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-setup lint deny unit shuttle faulty integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -19,13 +21,20 @@ build: setup
 	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE).new $$modules/sl.so
 	@mv $(MODULE).new $(MODULE)
 
+$(LICENCES): Cargo.lock tools/licences.sh | build
+	@CARGO="$(CARGO)" tools/licences.sh >$@.new
+	@mv $@.new $@
+
 demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
 	@tools/demo.sh
 
 test integration scale bench cluster: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
-test: lint unit shuttle integration
+# What needs no call goes side by side.
+test: test-setup
+	@$(MAKE) --no-print-directory -j2 lint unit shuttle build faulty
+	@$(MAKE) --no-print-directory integration
 
 test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
 test-setup: setup
@@ -58,9 +67,11 @@ cluster: build
 shuttle: setup
 	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test core --target-dir target/shuttle
 
-# The faulty build has a folder of its own, so that it is never taken for the module.
-integration: build
+# It has a folder of its own, so that it is never taken for the module.
+faulty: setup
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
+
+integration: build faulty $(LICENCES)
 	$(CARGO) build --locked --release --examples
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 
@@ -94,7 +105,7 @@ matrix:
 
 # A Debian package for the Kamailio that is installed or given.
 deb: export SETUP_EXTRA = debhelper
-deb: build
+deb: build $(LICENCES)
 	@tools/deb.sh
 
 # Builds it with the compiler of each release and tries it there, each in a clean Debian.

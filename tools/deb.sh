@@ -7,13 +7,16 @@ cd "$(dirname "$0")/.."
 out=$PWD/target/deb
 tree=$out/tree
 module=$PWD/target/release/sipwarden.so
+licences=$PWD/target/release/licences
 
 die() {
 	echo "deb: $*" >&2
 	exit 1
 }
 
-[ -e "$module" ] || die "$module is missing: run make build first"
+for file in "$module" "$licences"; do
+	[ -e "$file" ] || die "$file is missing: run make deb"
+done
 MODULES=$(tools/kamailio-modules.sh)
 tools/check-abi.sh "$module" "$MODULES/sl.so"
 command -v dh >/dev/null || die "no debhelper: run make setup SETUP_EXTRA=debhelper"
@@ -34,7 +37,7 @@ export SOURCE_DATE_EPOCH
 rm -rf "$out"
 mkdir -p "$tree"
 cp -a debian kamailio-cfg monitoring docs README.md CHANGELOG.md SECURITY.md "$tree/"
-cp "$module" target/release/sipwarden-countries "$tree/"
+cp "$module" "$licences" target/release/sipwarden-countries "$tree/"
 cat >"$tree/debian/changelog" <<-CHANGELOG
 	kamailio-sipwarden-module ($version) unstable; urgency=medium
 

@@ -266,17 +266,6 @@ fn with_the_guides_line_callers_name_no_scopes_of_their_own() {
     stage.end(vec![sly, plain]);
 }
 
-/// Kamailio's own schema of the dialog module.
-pub fn dialog_database(folder: &Folder) -> Sqlite {
-    let db = Sqlite::empty(folder.join("dialogs.sqlite"));
-    db.run("PRAGMA journal_mode=WAL;");
-    for name in ["standard", "dialog"] {
-        let file = format!("/usr/share/kamailio/db_sqlite/{name}-create.sql");
-        db.run(&std::fs::read_to_string(file).unwrap());
-    }
-    db
-}
-
 pub fn persistent(dialogs: &Sqlite) -> String {
     format!(
         "modparam(\"dialog\", \"db_mode\", 2)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
@@ -288,7 +277,7 @@ pub fn persistent(dialogs: &Sqlite) -> String {
 #[test]
 fn a_restart_restores_all_scopes_of_a_call() {
     let folder = Folder::new();
-    let dialogs = dialog_database(&folder);
+    let dialogs = Sqlite::dialogs(&folder);
     let settings = persistent(&dialogs);
     let mut stage = Stage::new(
         "INSERT INTO sipwarden_limit (kind, id, direction, max_calls, longest) VALUES

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use crate::limits::{ROUTES, Stage, dialog_database, persistent};
+use crate::limits::{ROUTES, Stage, persistent};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::proxy::{calls, wait_for_calls};
+use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
 use libc::SIGTERM;
 use serde_json::{Value, json};
@@ -120,7 +121,7 @@ fn a_call_that_ends_by_time_is_told_of_both_companies() {
 #[test]
 fn a_restart_gives_no_call_more_time_and_keeps_what_was_added() {
     let folder = Folder::new();
-    let dialogs = dialog_database(&folder);
+    let dialogs = Sqlite::dialogs(&folder);
     let rows = "INSERT INTO sipwarden_limit (kind, id, direction, max_calls, longest) VALUES
                     ('carrier', 'hour', 'any', NULL, 3600), ('carrier', 'two', 'any', NULL, 7200),
                     ('company', 'a', 'in', 1, NULL);";

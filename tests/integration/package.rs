@@ -4,7 +4,7 @@
 use crate::support::stock::Stock;
 
 /// What an operator finds.
-const FILES: [&str; 22] = [
+const FILES: [&str; 23] = [
     "/kamailio/modules/sipwarden.so",
     "./etc/kamailio/sipwarden.cfg",
     "./usr/share/sipwarden/kamailio-cfg/kamailio.cfg",
@@ -22,6 +22,7 @@ const FILES: [&str; 22] = [
     "./usr/share/kamailio/mysql/sipwarden-create.sql",
     "./usr/share/man/man7/sipwarden.7.gz",
     "./usr/share/doc/kamailio-sipwarden-module/README.md",
+    "./usr/share/doc/kamailio-sipwarden-module/licences.gz",
     "./usr/share/doc/kamailio-sipwarden-module/CHANGELOG.md",
     "./usr/share/doc/kamailio-sipwarden-module/docs/reference.md",
     "./usr/share/doc/kamailio-sipwarden-module/docs/upgrade.md",
@@ -44,6 +45,10 @@ fn it_has_what_it_should_and_lives_as_it_should() {
         let found = listed.lines().any(|line| line.split(" -> ").next().unwrap().ends_with(file));
         assert!(found, "{file}: {listed}");
     }
+    // Its licence asks that whoever gets the binary gets the notice too.
+    let notices = machine.ok("dpkg-deb --fsys-tarfile /debs/*.deb |
+        tar -xO ./usr/share/doc/kamailio-sipwarden-module/licences.gz | zcat");
+    assert!(notices.contains("\nredis 1") && notices.contains("Redistributions in binary form"));
     // Exactly the version that is installed: not the one before, not the next.
     let version = machine.ok("kamailio -v | sed -n 's/^version: kamailio \\([^ ]*\\).*/\\1/p'");
     let version = version.trim();

@@ -25,18 +25,6 @@ fn tables(folder: &Folder) -> Sqlite {
     db
 }
 
-/// Kamailio's own schema of the dialog module.
-fn dialog_database(folder: &Folder) -> Sqlite {
-    let db = Sqlite::empty(folder.join("dialogs.sqlite"));
-    // Readers (this test) do not lock out writers then.
-    db.run("PRAGMA journal_mode=WAL;");
-    for name in ["standard", "dialog"] {
-        let file = format!("/usr/share/kamailio/db_sqlite/{name}-create.sql");
-        db.run(&std::fs::read_to_string(file).unwrap());
-    }
-    db
-}
-
 fn call_up<'a>(
     endpoint: &'a Endpoint,
     kamailio: &Kamailio,
@@ -71,7 +59,7 @@ fn user_calls(kamailio: &Kamailio) -> u64 {
 
 fn counts_come_back(db_mode: u32, signal: i32) {
     let folder = Folder::new();
-    let (db, dialogs) = (tables(&folder), dialog_database(&folder));
+    let (db, dialogs) = (tables(&folder), Sqlite::dialogs(&folder));
     let callee = AutoCallee::start("127.0.0.1");
     let endpoint = Endpoint::new("127.0.0.1");
     let config = persistent(&db, &dialogs, &callee, db_mode);
@@ -134,7 +122,7 @@ fn counts_equal_the_restored_dialogs_with_delayed_writes() {
 #[test]
 fn a_restored_roadwarriors_call_is_listed_for_his_company_and_does_not_count_for_it() {
     let folder = Folder::new();
-    let (db, dialogs) = (tables(&folder), dialog_database(&folder));
+    let (db, dialogs) = (tables(&folder), Sqlite::dialogs(&folder));
     let callee = AutoCallee::start("127.0.0.1");
     let endpoint = Endpoint::new("127.0.0.1");
     let mut config = persistent(&db, &dialogs, &callee, 1);
@@ -161,7 +149,7 @@ fn a_restored_roadwarriors_call_is_listed_for_his_company_and_does_not_count_for
 #[test]
 fn restored_calls_of_another_kamailio_are_left_out_and_that_is_said_once() {
     let folder = Folder::new();
-    let (db, dialogs) = (tables(&folder), dialog_database(&folder));
+    let (db, dialogs) = (tables(&folder), Sqlite::dialogs(&folder));
     let callee = AutoCallee::start("127.0.0.1");
     let endpoint = Endpoint::new("127.0.0.1");
     let config = persistent(&db, &dialogs, &callee, 1);

@@ -78,6 +78,7 @@ impl Endpoint {
     }
 
     /// The next request of this method; others and retransmissions are passed over.
+    #[track_caller]
     pub fn request(&self, method: &str) -> (Message, SocketAddr) {
         for _ in 0..50 {
             let Some((message, from)) = self.receive_within(Duration::from_secs(10)) else { break };
@@ -240,6 +241,7 @@ impl<'a> Caller<'a> {
     }
 
     /// The final reply to the INVITE; acknowledged unless it is a 2xx.
+    #[track_caller]
     pub fn final_reply(&mut self) -> Message {
         loop {
             let (reply, _) = self
@@ -302,6 +304,11 @@ impl<'a> Caller<'a> {
     /// As [`Caller::within`], with header lines.
     pub fn within_with(&mut self, method: &str, headers: &str) {
         self.cseq += 1;
-        self.send(method, &format!("z9hG4bK{}", unique()), self.cseq, headers);
+        let branch = format!("z9hG4bK{}", unique());
+        self.send(method, &branch, self.cseq, headers);
+        // The ACK of an error has the branch of its INVITE.
+        if method == "INVITE" {
+            self.branch = branch;
+        }
     }
 }

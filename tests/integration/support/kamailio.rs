@@ -7,6 +7,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -228,11 +229,14 @@ modparam("ctl", "binrpc", "unix:{folder}/ctl")
     }
 }
 
-/// A port that is free for UDP and TCP on 127.0.0.1 now.
+/// A port that is free for UDP and TCP on 127.0.0.1 now, and that no other test gets: until its
+/// server listens nothing else keeps it. The system gives out none of these by itself.
 pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     wait_for("a free port", || {
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = tcp.local_addr().unwrap().port();
+        let number = std::process::id().wrapping_mul(541).wrapping_add(NEXT.fetch_add(1, Relaxed));
+        let port = 10_000 + (number % 20_000) as u16;
+        let _tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
         UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok().map(|_| port)
     })
 }

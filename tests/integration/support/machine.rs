@@ -70,8 +70,9 @@ impl Machine {
             assert!(done.unwrap().success(), "{name}");
         }
         fs::copy(super::kamailio::module(), there.join("target/release/sipwarden.so")).unwrap();
-        let tool = "target/release/sipwarden-countries";
-        fs::copy(project().join(tool), there.join(tool)).unwrap();
+        for built in ["target/release/sipwarden-countries", "target/release/licences"] {
+            fs::copy(project().join(built), there.join(built)).unwrap();
+        }
         let headers = project().join("target/kamailio");
         if headers.exists() {
             let copied =

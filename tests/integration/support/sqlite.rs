@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::Folder;
+
 /// A database file with the project's own schema.
 #[derive(Clone)]
 pub struct Sqlite {
@@ -20,6 +22,18 @@ impl Sqlite {
         let db = Sqlite { path };
         let schema = super::project().join("kamailio-cfg/sql/sqlite/sipwarden.sql");
         db.run(&std::fs::read_to_string(schema).unwrap());
+        db
+    }
+
+    /// A database with Kamailio's own tables of the dialog module.
+    pub fn dialogs(folder: &Folder) -> Self {
+        let db = Sqlite { path: folder.join("dialogs.sqlite") };
+        // Readers (the tests) do not lock out writers then.
+        db.run("PRAGMA journal_mode=WAL;");
+        for name in ["standard", "dialog"] {
+            let schema = format!("/usr/share/kamailio/db_sqlite/{name}-create.sql");
+            db.run(&std::fs::read_to_string(schema).unwrap());
+        }
         db
     }
 
