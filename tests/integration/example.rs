@@ -273,7 +273,9 @@ fn a_scanner_ends_blocked_and_an_honest_phone_does_not_notice() {
     let _ = scanner.kill();
     let _ = scanner.wait();
     assert!(listed.contains("total: 1"), "{listed}");
-    assert!(example.log().contains("block of 127.0.0.1 starts: more than 100 requests in 600000 ms"));
+    assert!(
+        example.log().contains("block of 127.0.0.1 starts: more than 100 requests in 600000 ms")
+    );
 }
 
 #[test]
