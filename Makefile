@@ -107,8 +107,9 @@ scale: build
 	$(CARGO) test --locked --release --test integration scale:: -- --ignored --nocapture
 
 # Beside the stock modules; writes target/bench/summary.json and docs/benchmarks.md.
+# BENCH="cluster --page": one section, put into that page. BENCH="cluster": for a look.
 bench: build
-	$(CARGO) bench --locked --bench kamailio
+	$(CARGO) bench --locked --bench kamailio -- $(BENCH)
 
 # docs/page.png, anew. Needs root: in a network of its own any address is local.
 screenshot: export SETUP_EXTRA = $(DEMO_PACKAGES) chromium chromium-driver iproute2 pngquant

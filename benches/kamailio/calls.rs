@@ -61,7 +61,8 @@ const LIMITS: &str = "INSERT INTO sipwarden_limit (kind, id, direction, max_call
 INSERT INTO sipwarden_limit (kind, id, max_calls, max_new, window_seconds) VALUES
     ('carrier', '*', 1000000, 65535, 1);";
 
-fn host(config: Config) -> Host {
+/// One that counts calls.
+pub fn host(config: Config) -> Host {
     let mut config = config.settings(DIALOGS);
     config.modules.push_str("loadmodule \"dialog.so\"\n");
     // See whole calls: the default one would make profiles dearer by microseconds.

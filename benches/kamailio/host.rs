@@ -29,6 +29,8 @@ pub struct Order<'a> {
     pub hold: bool,
     /// KiB, for a walk through memory.
     pub size: u32,
+    /// us from one batch to the next.
+    pub pause: u32,
 }
 
 impl<'a> Order<'a> {
@@ -43,6 +45,7 @@ impl<'a> Order<'a> {
             batch: 0,
             hold: false,
             size: 0,
+            pause: 0,
         }
     }
 
@@ -61,7 +64,12 @@ impl<'a> Order<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
     pub p50: f64,
+    pub p99: f64,
     pub p999: f64,
+    /// The longest.
+    pub most: f64,
+    /// Batches that took longer than so many ms.
+    pub over: [(u32, f64); 4],
 }
 
 /// What an order measured.
@@ -90,16 +98,27 @@ impl Sample {
         self
     }
 
+    /// Calls of all processes.
+    pub fn calls(&self) -> f64 {
+        self.codes.values().sum()
+    }
+
     /// The share of calls that returned one of these codes.
     pub fn share(&self, codes: &[i32]) -> f64 {
         let of = codes.iter().filter_map(|c| self.codes.get(c)).fold(0.0, |sum, n| sum + n);
-        of / self.codes.values().sum::<f64>()
+        of / self.calls()
     }
 }
 
 fn times(of: &Value) -> Times {
     let number = |name: &str| of[name].as_f64().unwrap_or(0.0);
-    Times { p50: number("p50"), p999: number("p999") }
+    Times {
+        p50: number("p50"),
+        p99: number("p99"),
+        p999: number("p999"),
+        most: number("most"),
+        over: [1, 5, 15, 25].map(|ms| (ms, number(&format!("over_{ms}_ms")))),
+    }
 }
 
 /// Kamailio with the module for benchmarks.
@@ -159,7 +178,8 @@ impl Host {
                 order.repeat,
                 order.batch,
                 u32::from(order.hold),
-                order.size
+                order.size,
+                order.pause
             ]),
         )?;
         let codes = answer["codes"].as_object().map(|codes| {

@@ -1,5 +1,6 @@
 //! sipwarden beside the stock modules, in the same Kamailio: `make bench`.
-//! `cargo bench --bench kamailio -- [--quick] [SECTION...]` runs some sections.
+//! `cargo bench --bench kamailio -- [--quick] [--page] [SECTION...]` runs some sections; with
+//! `--page` they take the place of the old ones in docs/benchmarks.md.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,11 +11,13 @@
 
 mod calls;
 mod chart;
+mod cluster;
 mod compile;
 mod flood;
 mod host;
 mod instructions;
 mod limit;
+mod merge;
 mod page;
 mod platform;
 mod ranges;
@@ -48,7 +51,7 @@ pub fn chosen<T>(all: &[T]) -> impl Iterator<Item = &T> {
 
 type Run = fn() -> Section;
 
-const SECTIONS: [(&str, Run); 7] = [
+const SECTIONS: [(&str, Run); 8] = [
     ("limit", limit::section),
     ("ranges", ranges::section),
     ("flood", flood::section),
@@ -56,11 +59,13 @@ const SECTIONS: [(&str, Run); 7] = [
     ("whole", whole::section),
     ("instructions", instructions::section),
     ("reload", reload::section),
+    ("cluster", cluster::section),
 ];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     QUICK.set(arguments.iter().any(|a| a == "--quick")).unwrap();
+    let merges = arguments.iter().any(|a| a == "--page");
     let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     compile::module();
     let mut sections = Vec::new();
@@ -75,11 +80,15 @@ fn main() {
     }
     println!("\n{}", report::markdown(&report::targets(&sections)));
     report::write_summary(&sections);
-    // The project's page is of a whole run; others are for a look.
-    let docs = match !quick() && wanted.is_empty() {
+    // The project's page is of a whole run; others are for a look, unless it is asked for.
+    let docs = match !quick() && (wanted.is_empty() || merges) {
         true => support::project().join("docs"),
         false => support::project().join("target/bench/trial"),
     };
-    page::write(&sections, &docs);
+    if merges && !quick() && !wanted.is_empty() {
+        merge::write(&sections, &docs);
+    } else {
+        page::write(&sections, &docs);
+    }
     println!("written: target/bench/summary.json, {}/benchmarks.md", docs.display());
 }

@@ -3,7 +3,7 @@
 use super::report::{Figure, Section, number};
 
 /// Beginning of a figure's name, and what stands in the way.
-const REASONS: [(&str, &str); 14] = [
+const REASONS: [(&str, &str); 17] = [
     (
         "check_company_ip, 10,000 ranges, miss",
         "A look-up costs a few cache lines, but the call itself has a floor, and the target is below \
@@ -84,6 +84,23 @@ const REASONS: [(&str, &str); 14] = [
         "six scopes and a rate",
         "Each scope is found by its hash, locked, compared and counted by itself, and most of them in two \
          directions; the rate sums its slices.",
+    ),
+    (
+        "shared limits, loopback: added",
+        "The question goes from the worker to the broker, to Redis and back: four times a process \
+         is woken. Here all of them share two cores with the caller, and a core that sleeps takes some \
+         ten microseconds to wake. The script itself is in the table of takes.",
+    ),
+    (
+        "shared limits, loopback: cc_limit, p99.9",
+        "One in a thousand waits while the kernel gives the core of the broker or of Redis to somebody \
+         else: a second of beats, timers of Kamailio, and the benchmark itself share two cores.",
+    ),
+    (
+        "shared limits: two-scope takes",
+        "A take with its end reads and writes two hashes twice, each a command that Lua calls, and each \
+         request begins with the time, the members' hash and its clock: five commands more, whatever is \
+         in it. Keys are 32 digits of text, which Redis hashes anew each time.",
     ),
     ("cc_limit", "Cache lines of leases and scopes that other calls have pushed out."),
 ];

@@ -69,7 +69,7 @@ fn cpu_time(group: u32) -> f64 {
 }
 
 /// Kamailio has the first core, SIPp the others: so neither is moved about.
-fn pin(pid: i32, first: bool) {
+pub fn pin(pid: i32, first: bool) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores < 2 {
         return;
@@ -198,7 +198,7 @@ pub fn place_calls(proxy: &Kamailio, calls: u32, per_second: u32, ground: &Groun
     );
 }
 
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

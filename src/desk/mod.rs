@@ -13,10 +13,14 @@ pub use slots::Slots;
 pub use standing::{Numbers, Policies, Standing};
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::cluster::{Answer, Ask, Want};
-use crate::shm::Bell;
+use crate::shm::{Bell, SharedText};
+
+/// Bytes of the longest address with a port, and one more.
+const ADDRESS: usize = 64;
 
 /// Both, and the bell that wakes the broker.
 pub struct Desk {
@@ -28,6 +32,8 @@ pub struct Desk {
     pub lifts: Lifts,
     /// What one node asks all for.
     pub reloads: Reloads,
+    /// Address of the server that the session is with.
+    server: SharedText<ADDRESS>,
     /// Rung when there is work for the broker.
     pub bell: &'static Bell,
 }
@@ -39,7 +45,18 @@ impl Desk {
     /// What the kernel says.
     pub fn new(bell: &'static Bell) -> io::Result<Self> {
         let (slots, standing) = (Slots::new()?, Standing::new()?);
-        Ok(Desk { slots, standing, lifts: Lifts::new()?, reloads: Reloads::new()?, bell })
+        let (lifts, reloads, server) = (Lifts::new()?, Reloads::new()?, SharedText::new()?);
+        Ok(Desk { slots, standing, lifts, reloads, server, bell })
+    }
+
+    /// The broker has a session with the server at this address.
+    pub fn set_server(&self, address: Option<SocketAddr>) {
+        self.server.set(&address.map_or_else(String::new, |address| address.to_string()));
+    }
+
+    /// Where the server is; None: at a socket in the file system, or there was no session yet.
+    pub fn server(&self) -> Option<SocketAddr> {
+        self.server.get().parse().ok()
     }
 
     /// Asks for slots and waits until `deadline`. None: no answer came in time.

@@ -30,6 +30,8 @@ enum Of {
     Done,
     Mark,
     LoadedAt,
+    /// Other nodes whose tables have differed for long.
+    Others,
     Count,
 }
 
@@ -90,10 +92,19 @@ impl Reloads {
         (self.word(Of::Done).load(Acquire), self.outcome.get())
     }
 
-    /// The tables in force are these. One process calls this, the loader.
+    /// The tables in force are these. Called under the reload lock.
     pub fn set_tables(&self, tables: Tables) {
         self.word(Of::LoadedAt).store(tables.loaded_at, Relaxed);
         self.word(Of::Mark).store(tables.mark, Relaxed);
+    }
+
+    /// So many other nodes have had other tables for long. One process calls this, the broker.
+    pub fn set_others(&self, nodes: u64) {
+        self.word(Of::Others).store(nodes, Relaxed);
+    }
+
+    pub fn others(&self) -> u64 {
+        self.word(Of::Others).load(Relaxed)
     }
 
     pub fn tables(&self) -> Tables {

@@ -17,7 +17,7 @@ use super::reload::{compile, fallback, feeds};
 use super::report::{bans, blocks, complaint};
 use super::script::variables::{self, ATTRIBUTES};
 use super::script::{auth, calls, flags, flood, grants, restored, scanner, sources};
-use super::settings::{ClusterSettings, Kind, PARAMS, Param, Settings, Values, configure};
+use super::settings::{ClusterSettings, Kind, PARAMS, Param, Settings, Values, configure, doubts};
 use super::state::{self, State, gauges};
 use super::{change, rpc};
 use crate::clock;
@@ -242,6 +242,9 @@ fn start() -> Result<(), String> {
     };
     let state = State::new(settings, values, flood, compile::hash_key()?, auth_seed)?;
     let state = state::install(state);
+    if let Some(doubt) = doubts(&state.values) {
+        log::warning(format_args!("{doubt}"));
+    }
     log::info(format_args!(
         "room for 2 snapshots of up to {} bytes each, and for {} readers: {} bytes",
         state.store.room(),

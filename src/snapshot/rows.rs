@@ -10,7 +10,8 @@ use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::ledger::Limit;
 use crate::limiter::ClassNames;
-use crate::tables::{Table, kept};
+use crate::tables::Table;
+use crate::tables::kept::{self, Rows};
 
 /// A text that is reused for each row.
 #[derive(Default)]
@@ -28,16 +29,20 @@ impl Text {
 /// The file that keeps the tables of a snapshot, without the ranges that another one
 /// contains. NULL columns are not marked in it.
 pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
-    rows(view, classes).finish(&view.networks(), view.compiled_at())
+    let mut writer = kept::RowWriter::default();
+    rows(view, classes, &mut writer);
+    writer.finish(&view.networks(), view.compiled_at())
 }
 
 /// Stands for the rows of a snapshot: the same on all nodes with the same tables, and never 0.
 pub fn mark(view: &View<'_>, classes: &ClassNames) -> u64 {
-    rows(view, classes).mark().max(1)
+    let mut mark = kept::Mark::default();
+    rows(view, classes, &mut mark);
+    mark.get()
 }
 
-fn rows(view: &View<'_>, classes: &ClassNames) -> kept::RowWriter {
-    let (mut out, mut text) = (kept::RowWriter::default(), Text::default());
+fn rows(view: &View<'_>, classes: &ClassNames, out: &mut impl Rows) {
+    let mut text = Text::default();
     for (id, max_calls) in view.brands() {
         out.row(Table::Brand, &[Some(id), text.of(max_calls)]);
     }
@@ -82,15 +87,14 @@ fn rows(view: &View<'_>, classes: &ClassNames) -> kept::RowWriter {
         let class = Some(classes.name(class).as_bytes());
         out.row(Table::Trusted, &[Some(row.name()), None, class]);
     }
-    limits(view, &mut out);
+    limits(view, out);
     for (header, kind, pattern) in view.tools().iter() {
         let [header, kind] = [header.name(), kind.name()].map(|name| Some(name.as_bytes()));
         out.row(Table::Tool, &[header, kind, Some(pattern)]);
     }
-    out
 }
 
-fn limits(view: &View<'_>, out: &mut kept::RowWriter) {
+fn limits(view: &View<'_>, out: &mut impl Rows) {
     for (kind, id, direction, limit) in view.limit_rows() {
         let Limit { rate, calls, reserved, longest, .. } = *limit;
         let near = limit.near_percent();
@@ -144,7 +148,7 @@ mod tests {
     use crate::address::Address;
     use crate::snapshot::compile;
     use crate::tables::kept::Kept;
-    use crate::tables::{BadRows, Loader};
+    use crate::tables::{BadRows, Kinds, Limits, Loader};
 
     fn loader(classes: &ClassNames) -> Loader {
         let names = Table::ALL.map(|t| t.short_name().into());
@@ -230,5 +234,21 @@ mod tests {
         assert_eq!(mark(&["a", "b"]), mark(&["b", "a"]));
         let all = [mark(&[]), mark(&["a"]), mark(&["a", "b"]), mark(&["a", "c"])];
         assert!((1..all.len()).all(|n| !all[..n].contains(&all[n])), "{all:?}");
+    }
+
+    #[test]
+    fn when_a_node_warns_of_a_limit_is_not_in_the_mark() {
+        let classes = ClassNames::default();
+        let mark = |near_percent: u32, calls: &str| {
+            let limits = Limits::new(Kinds::default(), near_percent, 1);
+            let mut loader = loader(&classes).limits(limits);
+            let n = None;
+            let calls = Some(calls.as_bytes());
+            loader.row(Table::Limit, &[Some(b"did"), Some(b"7"), n, calls, n, n, n, n, n]);
+            let Ok((config, _)) = loader.finish() else { panic!("bad") };
+            mark(&View::new(compile(config, [1, 7], 1234).unwrap().bytes()).unwrap(), &classes)
+        };
+        assert_eq!(mark(80, "5"), mark(90, "5"));
+        assert_ne!(mark(80, "5"), mark(80, "6"));
     }
 }

@@ -49,41 +49,73 @@ fn checksum(bytes: &[u8], format: u32) -> [u8; CHECKSUM] {
     hasher.finish().to_le_bytes()
 }
 
+/// What takes rows, in the order in which a [`Loader`] takes them.
+pub trait Rows {
+    /// Takes a row.
+    fn row(&mut self, table: Table, values: &[Option<&[u8]>]);
+    /// Takes what a host name means.
+    fn answer(&mut self, name: &[u8], addresses: &[Address]);
+}
+
+/// Stands for rows, whatever their order; not for what host names mean. Nothing is copied.
+#[derive(Default)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// Never 0.
+    pub fn get(&self) -> u64 {
+        self.0.max(1)
+    }
+}
+
+impl Rows for Mark {
+    fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
+        let values = match (table, values.split_last()) {
+            // When a node warns of a limit is its own affair: rows without near_percent have
+            // that of the node.
+            (Table::Limit, Some((_, limit))) => limit,
+            _ => values,
+        };
+        let mut hasher = SipHasher13::new_with_keys(KEY, KEY);
+        hasher.write(&[table.index() as u8]);
+        for value in values {
+            hasher.write(&length(*value).to_le_bytes());
+            hasher.write(value.unwrap_or_default());
+        }
+        self.0 = self.0.wrapping_add(hasher.finish());
+    }
+
+    fn answer(&mut self, _: &[u8], _: &[Address]) {}
+}
+
+/// The length of a value; no valid one is as long as that of NULL.
+fn length(value: Option<&[u8]>) -> u16 {
+    value.map_or(NULL, |value| u16::try_from(value.len()).unwrap_or(NULL))
+}
+
 /// Collects rows.
 #[derive(Default)]
 pub struct RowWriter {
     rows: Vec<u8>,
-    /// Sum of the hashes of all rows.
-    mark: u64,
 }
 
-impl RowWriter {
-    /// Adds a row; rows come in the order in which a [`Loader`] takes them.
-    pub fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
-        let start = self.rows.len();
+impl Rows for RowWriter {
+    fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
         self.rows.push(table.index() as u8);
         self.values(values);
-        let mut hasher = SipHasher13::new_with_keys(KEY, KEY);
-        hasher.write(self.rows.get(start..).unwrap_or_default());
-        self.mark = self.mark.wrapping_add(hasher.finish());
     }
 
-    /// Stands for the rows, whatever their order; not for what host names mean.
-    pub fn mark(&self) -> u64 {
-        self.mark
-    }
-
-    /// Adds what a host name means.
-    pub fn answer(&mut self, name: &[u8], addresses: &[Address]) {
+    fn answer(&mut self, name: &[u8], addresses: &[Address]) {
         let addresses: Vec<String> = addresses.iter().map(Address::to_string).collect();
         self.rows.push(ANSWER);
         self.values(&[Some(name), Some(addresses.join(" ").as_bytes())]);
     }
+}
 
+impl RowWriter {
     fn values(&mut self, values: &[Option<&[u8]>]) {
         for value in values {
-            // No valid value is as long as that.
-            let len = value.map_or(NULL, |v| u16::try_from(v.len()).unwrap_or(NULL));
+            let len = length(*value);
             self.rows.extend_from_slice(&len.to_le_bytes());
             if len != NULL {
                 self.rows.extend_from_slice(value.unwrap_or_default());
@@ -347,8 +379,7 @@ mod tests {
 
     /// A forged file with a right checksum is refused or gives rows, and nothing worse.
     fn forged(rows: &[u8]) -> Result<(), String> {
-        let file =
-            RowWriter { rows: rows.to_vec(), mark: 0 }.finish(&CountryNetworks::default(), 1);
+        let file = RowWriter { rows: rows.to_vec() }.finish(&CountryNetworks::default(), 1);
         load(&Kept::read(&file).unwrap()).map(drop)
     }
 

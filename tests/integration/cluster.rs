@@ -283,9 +283,13 @@ fn wrong_settings_are_named_and_without_a_server_there_is_no_broker() {
     };
     let url = ("cluster_url", "\"redis://127.0.0.1:1/\"");
     let secret = ("cluster_secret", "\"0123456789abcdef\"");
-    let cases: [(&[(&str, &str)], &str); 6] = [
+    let cases: [(&[(&str, &str)], &str); 7] = [
         (&[("cluster_url", "\"localhost\""), secret], "cluster_url: it is not redis://"),
         (&[url], "cluster_secret: 0 bytes are too few"),
+        (
+            &[url, ("cluster_secret", "\"PUT THE SECOND TEXT HERE\"")],
+            "is the text of an example; draw one with openssl rand -hex 32",
+        ),
         (&[url, secret, ("cluster_node", "\"a b\"")], "cluster_node: \"a b\" is not"),
         (&[url, secret, ("cluster_timeout", "0")], "cluster_timeout: 0 is not from 1 to 500"),
         (&[url, secret, ("cluster_policy", "\"none\"")], "cluster_policy"),

@@ -75,6 +75,47 @@ fn each_proxy_tells_the_calls_of_all_and_its_own() {
     stage.redis.resume();
 }
 
+/// One whose version knows no `reload_all` says nothing of its tables.
+#[test]
+fn nobody_waits_for_a_proxy_that_says_nothing_of_its_tables() {
+    let mut stage = Stage::new(1, TENANTS);
+    // By a name: its first address may be one where nobody listens.
+    let mut config = stage.config("node1");
+    assert!(config.settings.contains("redis://127.0.0.1:"));
+    config.settings = config.settings.replace("redis://127.0.0.1:", "redis://localhost:");
+    stage.proxies.push(config.start());
+    stage.wait_for_members(2);
+    let nodes = |proxy: usize| {
+        let told = stage.proxies[proxy].rpc("sipwarden.cluster", json!([]));
+        told["nodes"].as_array().unwrap().clone()
+    };
+    for proxy in [0, 1] {
+        wait_up_to(Duration::from_secs(20), "all tables to be told", || {
+            nodes(proxy).iter().all(|node| node["tables"] == "same").then_some(())
+        });
+    }
+    stage.redis.cli(&["HDEL", "sw:{sipwarden}:v", "tables node1"]);
+    let done = stage.proxies[0].rpc("sipwarden.reload_all", json!([]));
+    let told = &done["nodes"][0];
+    assert_eq!(told["node"], "node1");
+    assert!(told["outcome"].as_str().unwrap().starts_with("unknown: "), "{done}");
+}
+
+/// Each warns of full limits as it likes.
+#[test]
+fn near_percent_may_differ_from_proxy_to_proxy() {
+    let mut stage = Stage::new(1, TENANTS);
+    let near = "modparam(\"sipwarden\", \"near_percent\", 55)\n";
+    stage.proxies.push(stage.config("node1").settings(near).start());
+    stage.wait_for_members(2);
+    wait_up_to(Duration::from_secs(20), "all tables to be told", || {
+        let told = stage.proxies[0].rpc("sipwarden.cluster", json!([]));
+        let nodes = told["nodes"].as_array().unwrap();
+        assert!(nodes.iter().all(|node| node["tables"] != "other"), "{told}");
+        nodes.iter().all(|node| node["tables"] == "same").then_some(())
+    });
+}
+
 #[test]
 fn one_rpc_reloads_all_proxies_and_tells_what_became_of_it_on_each() {
     let stage = Stage::new(3, TENANTS);

@@ -96,6 +96,8 @@ fn the_proxies_follow_sentinels_to_the_server_that_takes_over() {
         stage.proxies.push(proxy);
     }
     stage.wait_for_members(2);
+    let doubt = "parameter cluster_replicas is 0 beside cluster_sentinels";
+    assert!(stage.proxies[0].log().contains(doubt), "{}", stage.proxies[0].log());
     let here = stage.call(0, "c", "").unwrap();
     let there = stage.call(1, "c", "").unwrap();
     assert_eq!(stage.call(0, "c", "").err().unwrap(), "company_limit");

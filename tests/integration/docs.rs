@@ -275,6 +275,13 @@ fn meaning_of(statistic: &str) -> &'static str {
         "cluster_claims" => "limits of scopes in which this node has slots",
         "cluster_sessions" => "sessions with the cluster since the start: one, if all is well",
         "cluster_timeouts" => "questions of SIP workers without an answer within `cluster_timeout`",
+        "cluster_on" => "1 with `cluster_url`",
+        "cluster_not_asked" => {
+            "1 while SIP workers do not wait for the cluster's server, as it gave no answer"
+        }
+        "cluster_other_tables" => {
+            "other nodes whose tables have differed from those here for two and a half minutes"
+        }
         "events_lost" => "events for which there was no room, since the start",
         "sources_proven" => "sources that are proven",
         "budget_percent" => "percent of the budget of which most is spent, 0 without budgets",

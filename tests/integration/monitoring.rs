@@ -75,7 +75,7 @@ fn every_query_of_rules_and_dashboard_finds_something() {
 }
 
 /// A series of each metric, as a proxy without trouble has it for half an hour.
-const HEALTHY: [(&str, &str); 38] = [
+const HEALTHY: [(&str, &str); 48] = [
     ("companies", "40x30"),
     ("reload_failures", "1x30"),
     ("tables_from_file", "0x30"),
@@ -114,11 +114,21 @@ const HEALTHY: [(&str, &str); 38] = [
     ("gauges_left_out", "0x30"),
     ("feeds_failing", "0x30"),
     ("feed_age_seconds", "90000x30"),
+    ("cluster_on", "1x30"),
+    ("cluster_exact", "1x30"),
+    ("cluster_members", "2x30"),
+    ("cluster_timeouts", "5x30"),
+    ("cluster_not_asked", "0x30"),
+    ("cluster_other_tables", "0x30"),
+    ("cc_call_counted_alone", "3x30"),
+    ("roadwarrior_counted_alone", "0x30"),
+    ("cc_cluster_down", "0x30"),
+    ("roadwarrior_cluster_down", "0x30"),
 ];
 
 /// What makes each alert fire, alone: alert, metric, its values. Counters grow in the
 /// sixteenth minute.
-const FIRES: [(&str, &str, &str); 30] = [
+const FIRES: [(&str, &str, &str); 39] = [
     ("SipwardenNoCompanies", "companies", "0x30"),
     ("SipwardenReloadFails", "reload_failures", "1x15 2x15"),
     ("SipwardenTablesFromFile", "tables_from_file", "1x30"),
@@ -149,7 +159,20 @@ const FIRES: [(&str, &str, &str); 30] = [
     ("SipwardenGaugesLeftOut", "gauges_left_out", "1x30"),
     ("SipwardenFeedFails", "feeds_failing", "1x30"),
     ("SipwardenFeedOld", "feed_age_seconds", "200000x30"),
+    ("SipwardenClusterCutOff", "cluster_exact", "0x30"),
+    ("SipwardenClusterProxyMissing", "cluster_members", "2x10 1x20"),
+    ("SipwardenClusterSlow", "cluster_timeouts", "5x15 30x15"),
+    ("SipwardenClusterSlow", "cluster_not_asked", "1x30"),
+    ("SipwardenClusterAlone", "cc_call_counted_alone", "3x15 4x15"),
+    ("SipwardenClusterAlone", "roadwarrior_counted_alone", "0x15 1x15"),
+    ("SipwardenClusterAlone", "cc_cluster_down", "0x15 1x15"),
+    ("SipwardenClusterAlone", "roadwarrior_cluster_down", "0x15 1x15"),
+    ("SipwardenClusterTables", "cluster_other_tables", "1x30"),
 ];
+
+/// Alerts are quiet without a cluster.
+const ALONE: [(&str, &str); 3] =
+    [("cluster_on", "0x30"), ("cluster_exact", "0x30"), ("cluster_members", "0x30")];
 
 /// A test for promtool: which alerts fire in minute 18 with these series.
 fn rule_test(series: &[(&str, &str)], fires: &str, alerts: &[String]) -> String {
@@ -181,6 +204,9 @@ fn each_alert_fires_for_its_trouble_only() {
         .map(str::to_owned)
         .collect();
     let mut tests = rule_test(&HEALTHY, "none", &alerts);
+    let of_alone = |metric| ALONE.iter().find(|(alone, _)| *alone == metric);
+    let alone = HEALTHY.map(|(metric, values)| *of_alone(metric).unwrap_or(&(metric, values)));
+    tests += &rule_test(&alone, "none", &alerts);
     let without: Vec<_> = HEALTHY.iter().copied().filter(|(m, _)| *m != "companies").collect();
     tests += &rule_test(&without, "SipwardenAbsent", &alerts);
     for (alert, metric, values) in FIRES {

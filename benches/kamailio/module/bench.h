@@ -46,6 +46,8 @@ void histogram_add(struct histogram *h, uint64_t value);
 void histogram_merge(struct histogram *to, const struct histogram *from);
 /* The value at or below which the share `q` of all values lies. */
 double histogram_at(const struct histogram *h, double q);
+/* How many values are above this one. */
+uint64_t histogram_above(const struct histogram *h, uint64_t value);
 
 struct order {
 	char target[TEXT];
@@ -57,12 +59,14 @@ struct order {
 	int batch;	/* calls timed together; 0: about 20 us of them */
 	int hold;	/* 1: the dialogs that are made stay */
 	int size;	/* KiB to walk through, for "memory" */
+	int pause;	/* us from one batch to the next */
 };
 
 /* Values in histograms are nanoseconds per call in units of 1/64. */
 #define UNITS_PER_NS 64
 
-#define CODES 33 /* -16 to 16 */
+#define LAST_CODE 32
+#define CODES (2 * LAST_CODE + 1) /* -32 to 32 */
 struct result {
 	struct histogram series[SERIES];
 	uint64_t calls;

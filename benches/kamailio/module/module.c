@@ -78,7 +78,12 @@ static void answer_series(rpc_t *rpc, void *to, int which, char *name)
 	static const struct {
 		char *name;
 		double q;
-	} shares[] = {{"p50", 0.5}, {"p99", 0.99}, {"p999", 0.999}};
+	} shares[] = {{"p50", 0.5}, {"p99", 0.99}, {"p999", 0.999}, {"most", 1 - 1e-12}};
+	static const struct {
+		char *name;
+		double ns;
+	} waits[] = {{"over_1_ms", 1e6}, {"over_5_ms", 5e6}, {"over_15_ms", 15e6},
+			{"over_25_ms", 25e6}};
 	void *node;
 	size_t n;
 
@@ -91,6 +96,9 @@ static void answer_series(rpc_t *rpc, void *to, int which, char *name)
 	for(n = 0; n < sizeof(shares) / sizeof(shares[0]); n++)
 		rpc->struct_add(node, "f", shares[n].name,
 				histogram_at(&all, shares[n].q) / UNITS_PER_NS);
+	for(n = 0; n < sizeof(waits) / sizeof(waits[0]); n++)
+		rpc->struct_add(node, "d", waits[n].name,
+				(int)histogram_above(&all, waits[n].ns * UNITS_PER_NS));
 }
 
 static void answer(rpc_t *rpc, void *ctx)
@@ -124,21 +132,22 @@ static void answer(rpc_t *rpc, void *ctx)
 	if(rpc->struct_add(reply, "{", "codes", &node) < 0)
 		return;
 	for(m = 0; m < CODES; m++) {
-		snprintf(code, sizeof(code), "%d", m - 16);
+		snprintf(code, sizeof(code), "%d", m - LAST_CODE);
 		if(codes[m] != 0)
 			rpc->struct_add(node, "f", code, (double)codes[m]);
 	}
 }
 
-/* bench.run target picks processes milliseconds count repeat batch hold size */
+/* bench.run target picks processes milliseconds count repeat batch hold size pause */
 static void rpc_run(rpc_t *rpc, void *ctx)
 {
 	struct order order = {.processes = 1};
 	str target, picks;
 
-	if(rpc->scan(ctx, "SSddddddd", &target, &picks, &order.processes, &order.milliseconds,
-			   &order.count, &order.repeat, &order.batch, &order.hold, &order.size)
-			< 9)
+	if(rpc->scan(ctx, "SSdddddddd", &target, &picks, &order.processes, &order.milliseconds,
+			   &order.count, &order.repeat, &order.batch, &order.hold, &order.size,
+			   &order.pause)
+			< 10)
 		return;
 	if(order.processes < 1 || order.processes > processes || order.repeat < 1
 			|| target.len >= TEXT || picks.len >= TEXT) {

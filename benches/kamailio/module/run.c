@@ -82,6 +82,16 @@ double histogram_at(const struct histogram *h, double q)
 	return ((double)(n - shift * 256) + 0.5) * (double)(1ULL << shift);
 }
 
+uint64_t histogram_above(const struct histogram *h, uint64_t value)
+{
+	uint64_t above = 0;
+	unsigned int n;
+
+	for(n = bucket_of(value) + 1; n < BUCKETS; n++)
+		above += h->counts[n];
+	return above;
+}
+
 /* What is gone through; each process has a part of its own. */
 struct picks {
 	const struct pick *first;
@@ -154,9 +164,9 @@ static void next_source(struct runner *r)
 static int one_call(struct runner *r)
 {
 	int rc = target_call(r->target, &r->msg);
-	int code = rc < -16 ? -16 : rc > 16 ? 16 : rc;
+	int code = rc < -LAST_CODE ? -LAST_CODE : rc > LAST_CODE ? LAST_CODE : rc;
 
-	r->result->codes[code + 16]++;
+	r->result->codes[code + LAST_CODE]++;
 	return rc;
 }
 
@@ -278,6 +288,8 @@ static int measure(struct runner *r, struct board *board)
 		if(batch(r, size) != 0)
 			return -1;
 		r->result->calls += size;
+		if(order->pause > 0)
+			usleep(order->pause);
 		elapsed = nanoseconds() - began;
 	} while(order->count > 0 ? r->result->calls < (uint64_t)order->count
 							 : elapsed < order->milliseconds * 1e6

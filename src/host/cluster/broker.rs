@@ -75,7 +75,7 @@ pub fn leave() {
     if stamp.session == 0 {
         return;
     }
-    let link = Link::open(&settings.server, &settings.key);
+    let link = Link::open_known(&settings.server, &settings.key, desk.server());
     let left = link.and_then(|mut link| link.run(&Request::Leave(stamp), &settings.setup.times));
     if let Err(why) = left {
         log::warning(format_args!("the cluster was not told that this node leaves: {why}"));

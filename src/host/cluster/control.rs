@@ -75,6 +75,7 @@ impl Control {
         let reply = link.run(&request, &settings.setup.times)?;
         let proven = self.is_proven(&mut link)?;
         let room = &self.room;
+        room.desk.set_server(link.address);
         let mut inner = room.lock();
         inner.server.clone_from(&link.server);
         inner.epoch += 1;

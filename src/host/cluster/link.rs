@@ -2,13 +2,13 @@
 //! be taken for that of another request.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use redis::{Connection, Value, cmd};
+use redis::{Connection, ConnectionAddr, IntoConnectionInfo, Value, cmd};
 
 use super::sentinels::primary;
-use super::{connect, told};
-
+use super::{Connected, connect, connect_to, told};
 use crate::cluster::{self, Key, Reply, Request, SCRIPT, Times, decode, encode};
 use crate::host::settings::Server;
 use crate::notices::{self, Heard, Notice, Seal};
@@ -24,6 +24,8 @@ pub struct Link {
     key: String,
     /// The server's run and its history.
     pub server: String,
+    /// Where it is; None: at a socket in the file system.
+    pub address: Option<SocketAddr>,
 }
 
 /// A hash of the server.
@@ -54,17 +56,36 @@ impl Link {
         Self::open_with(server, key, SCRIPT)
     }
 
-    /// Connects, for questions alone, each of which may take so long.
-    pub fn open_within(server: &Server, key: &str, patience: Duration) -> Result<Self, String> {
-        Self::to_primary(server, key, [patience; 2])
+    /// Connects to the address of another link, for questions alone. No name is resolved, and
+    /// no Sentinel asked: that may take long. `patience`: for the connection, and for each
+    /// answer.
+    pub fn open_at(
+        server: &Server,
+        key: &str,
+        address: Option<SocketAddr>,
+        patience: Duration,
+    ) -> Result<Self, String> {
+        let info = server.url.as_str().into_connection_info().map_err(told)?;
+        if address.is_none() && matches!(info.addr(), ConnectionAddr::Tcp(..)) {
+            return Err("its address is not known yet".into());
+        }
+        Self::of((connect_to(info, address, [patience; 2])?, address), key)
     }
 
-    /// `patience`: for the connection, and for each answer.
-    fn to_primary(server: &Server, key: &str, patience: [Duration; 2]) -> Result<Self, String> {
-        let [connecting, _] = patience;
-        let connection = connect(primary(server, connecting)?, patience)?;
+    /// The same, with the script.
+    pub fn open_known(
+        server: &Server,
+        key: &str,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, String> {
+        let mut link = Self::open_at(server, key, address, CONNECTING)?;
+        link.load(SCRIPT)?;
+        Ok(link)
+    }
+
+    fn of((connection, address): Connected, key: &str) -> Result<Self, String> {
         let (script, server) = (String::new(), String::new());
-        let mut link = Link { connection, script, key: key.to_owned(), server };
+        let mut link = Link { connection, script, key: key.to_owned(), server, address };
         let role = link.role()?;
         if !role.is_primary {
             return Err("it is a replica".into());
@@ -74,10 +95,16 @@ impl Link {
     }
 
     fn open_with(server: &Server, key: &str, script: &str) -> Result<Self, String> {
-        let mut link = Self::to_primary(server, key, [CONNECTING, DEAD])?;
-        let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
-        link.script = load.query(&mut link.connection).map_err(told)?;
+        let connected = connect(primary(server, CONNECTING)?, [CONNECTING, DEAD])?;
+        let mut link = Self::of(connected, key)?;
+        link.load(script)?;
         Ok(link)
+    }
+
+    fn load(&mut self, script: &str) -> Result<(), String> {
+        let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
+        self.script = load.query(&mut self.connection).map_err(told)?;
+        Ok(())
     }
 
     /// Sends a request and waits for its answer.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::link::Link;
 use crate::clock;
+use crate::desk::Desk;
 use crate::host::settings::ClusterSettings;
 use crate::host::state::State;
 
@@ -35,7 +36,8 @@ pub fn ask<R>(
     settings: &ClusterSettings,
     question: impl Fn(&mut Link) -> Result<R, String>,
 ) -> Result<R, String> {
-    let session = state.desk.as_ref().map_or(0, |desk| desk.standing.stamp().session);
+    let desk = state.desk.as_ref();
+    let session = desk.map_or(0, |desk| desk.standing.stamp().session);
     if session == 0 {
         return Err(
             "no session with it; the log says why: look for \"session with the cluster\"".into()
@@ -52,7 +54,8 @@ pub fn ask<R>(
         if let Some(answer) = reader.link.as_mut().and_then(|link| question(link).ok()) {
             return Ok(answer);
         }
-        let new = Link::open_within(&settings.server, &settings.key, PATIENCE);
+        let address = desk.and_then(Desk::server);
+        let new = Link::open_at(&settings.server, &settings.key, address, PATIENCE);
         let asked = new.and_then(|mut link| question(&mut link).map(|answer| (link, answer)));
         match asked {
             Ok((link, answer)) => {

@@ -27,7 +27,7 @@ pub fn primary(server: &Server, patience: Duration) -> Result<ConnectionInfo, St
 
 /// None: it knows no server of this name.
 fn ask(sentinel: &str, name: &str, patience: Duration) -> Result<Option<(String, u16)>, String> {
-    let mut connection = connect(sentinel, [patience; 2])?;
+    let (mut connection, _) = connect(sentinel, [patience; 2])?;
     let asked = cmd("SENTINEL").arg("get-master-addr-by-name").arg(name).to_owned();
     asked.query(&mut connection).map_err(told)
 }

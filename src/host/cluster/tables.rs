@@ -129,6 +129,7 @@ impl NodesTables {
                 APART / 1000
             )));
         }
+        room.desk.reloads.set_others(self.differing.told());
     }
 }
 
@@ -137,6 +138,11 @@ impl NodesTables {
 struct Differing(BTreeMap<String, (u64, u64, bool)>);
 
 impl Differing {
+    /// How many were told, and still differ.
+    fn told(&self) -> u64 {
+        self.0.values().filter(|(.., is_told)| *is_told).count() as u64
+    }
+
     /// Those to be told, of others with their marks: they differ for longer than it takes until
     /// all have reloaded, each by itself.
     fn look<'a>(
@@ -188,5 +194,12 @@ mod tests {
         assert_eq!([look(1, 3, 3 * APART), look(1, 3, 4 * APART)], [0, 1]);
         // Its own tables are not known yet.
         assert_eq!([look(0, 2, 5 * APART), look(0, 2, 9 * APART)], [0, 0]);
+        let others = |mark| [("b", mark), ("c", 1)].into_iter();
+        let _ = differing.look(1, others(2), 10 * APART);
+        assert_eq!(differing.told(), 0);
+        let _ = differing.look(1, others(2), 11 * APART);
+        assert_eq!(differing.told(), 1);
+        let _ = differing.look(1, others(1), 12 * APART);
+        assert_eq!(differing.told(), 0);
     }
 }

@@ -1,14 +1,12 @@
 //! The process that loads the database's tables: while those of a file serve, and when another
-//! node asks all nodes for it. With several nodes it tells which tables this one has.
+//! node asks all nodes for it.
 
 use std::cell::Cell;
 
-use super::tables_keeper::copy_of_current;
 use crate::clock;
-use crate::desk::{Desk, Tables};
+use crate::desk::Desk;
 use crate::host::reload::{feeds, tables};
 use crate::host::state::{self, State};
-use crate::snapshot::{self, View};
 
 /// Ms between two attempts, unless they take long themselves.
 const PATIENCE: u64 = 10_000;
@@ -18,8 +16,6 @@ const SHARE: u64 = 10;
 thread_local! {
     /// When the next attempt is due.
     static DUE: Cell<u64> = const { Cell::new(0) };
-    /// The generation that other nodes are told of.
-    static MARKED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// After `init`: whether the process is needed.
@@ -32,7 +28,6 @@ pub fn load() {
     let Some(state) = state::get() else { return };
     if let Some(desk) = &state.desk {
         reload_as_asked(state, desk);
-        mark(state, desk);
     }
     if state.fallback.is_on() {
         load_again(state);
@@ -49,21 +44,7 @@ fn reload_as_asked(state: &State, desk: &Desk) {
         Ok(_) => "reloaded".to_owned(),
         Err(why) => format!("failed: {why}"),
     };
-    mark(state, desk);
     desk.reloads.answer(number, &outcome);
-    desk.bell.ring();
-}
-
-/// Notes which tables are in force, once for each generation.
-fn mark(state: &State, desk: &Desk) {
-    if state.store.publication().current() == MARKED.get() {
-        return;
-    }
-    let Some((generation, copy)) = copy_of_current() else { return };
-    let Some(view) = View::new(bytemuck::cast_slice(&copy)) else { return };
-    let mark = snapshot::mark(&view, &state.settings.classes);
-    MARKED.set(generation);
-    desk.reloads.set_tables(Tables { mark, loaded_at: view.compiled_at() });
     desk.bell.ring();
 }
 

@@ -113,6 +113,6 @@ impl TablesKeeper {
 }
 
 /// A private copy of the snapshot, so that no reload waits while it is written.
-pub(super) fn copy_of_current() -> Option<(u64, Vec<u128>)> {
+fn copy_of_current() -> Option<(u64, Vec<u128>)> {
     with_snapshot(|view, pinned| (pinned.generation(), view.copied()))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answers;
 use crate::clock;
+use crate::desk::Tables;
 use crate::host::settings::at;
 use crate::host::state::{self, State, with_snapshot};
 use crate::ledger::ScopeKind;
@@ -54,7 +55,27 @@ pub fn publish(writer: &Writer<'_>, blob: &Blob) -> Result<Published, String> {
         uses::carry(old, &view, new.marks, clock::seconds());
     };
     let error = |error| not_published(&error, bytes.len() + size_of::<u16>() * ranges);
-    writer.publish(bytes, ranges, carry).map_err(error)
+    let tables = tables_of(&view);
+    let published = writer.publish(bytes, ranges, carry).map_err(error)?;
+    tell_nodes(tables);
+    Ok(published)
+}
+
+/// What other nodes are told of the tables, made of a copy that nobody else reads; None: there
+/// are no other nodes.
+fn tables_of(view: &View<'_>) -> Option<Tables> {
+    let state = state::get().filter(|state| state.desk.is_some())?;
+    let mark = snapshot::mark(view, &state.settings.classes);
+    Some(Tables { mark, loaded_at: view.compiled_at() })
+}
+
+/// Under the reload lock.
+fn tell_nodes(tables: Option<Tables>) {
+    let desk = state::get().and_then(|state| state.desk.as_ref());
+    if let (Some(desk), Some(tables)) = (desk, tables) {
+        desk.reloads.set_tables(tables);
+        desk.bell.ring();
+    }
 }
 
 /// Before the first call of a new kind: other nodes may know it by another number.

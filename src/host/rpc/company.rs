@@ -7,7 +7,7 @@ use super::grants;
 use super::limits::tell_limits;
 use super::names;
 use super::page::Page;
-use super::totals::Totals;
+use super::totals::{Of, Totals, keys_of};
 use crate::countries::CountryCode;
 use crate::host::contract::rpc::{Call, Fault};
 use crate::host::state::{State, with_snapshot};
@@ -32,6 +32,10 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
     let id = call.required("company")?;
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
+    let totals = Totals::ask(state, |view| {
+        let company = view.company(&id);
+        company.map(|company| keys_of(state, shown(&company))).unwrap_or_default()
+    });
     with_snapshot(|view, pinned| {
         let unknown = || Fault::unknown(unknown(view, &id).unwrap_or_default());
         let company = view.company(&id).ok_or_else(unknown)?;
@@ -42,9 +46,6 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"company", Printable::full(company.id()));
         reply.text(c"brand", Printable::full(brand));
         reply.text(c"ip_filter", filter(&company));
-        let scopes = [(ScopeKind::COMPANY, company.id()), (ScopeKind::BRAND, brand)];
-        let each = scopes.iter().flat_map(|(kind, id)| Direction::ALL.map(|of| (*kind, *id, of)));
-        let totals = Totals::ask(state, each);
         let tell = |(calls_name, all_name): (&CStr, &CStr), (kind, id), max_calls| {
             let here = state.ledger.live(kind, id);
             reply.int(calls_name, here);
@@ -53,7 +54,7 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
                 reply.int(all_name, all);
             }
         };
-        let [of_company, of_brand] = scopes;
+        let [of_company, of_brand] = scopes_of(&company);
         tell((c"calls", c"calls_everywhere"), of_company, company.max_calls());
         reply.int(c"max_calls", company.max_calls());
         tell((c"brand_calls", c"brand_calls_everywhere"), of_brand, brand_limit);
@@ -73,6 +74,16 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         Ok(())
     })
     .ok_or_else(no_snapshot)?
+}
+
+fn scopes_of<'a>(company: &CompanyView<'a>) -> [(ScopeKind, &'a [u8]); 2] {
+    [(ScopeKind::COMPANY, company.id()), (ScopeKind::BRAND, company.brand().0)]
+}
+
+/// The scopes whose calls are told.
+fn shown<'a>(company: &CompanyView<'a>) -> impl Iterator<Item = Of<'a>> {
+    let each = scopes_of(company).into_iter();
+    each.flat_map(|(kind, id)| Direction::ALL.map(|of| (kind, id, of)))
 }
 
 fn countries(codes: &[CountryCode]) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arguments::{no_snapshot, tell_if_unknown, unknown};
 use super::limits::{tell_load, tell_usage};
 use super::page::Page;
-use super::totals::Totals;
+use super::totals::{Totals, keys_of};
 use super::{budgets, feeds, spraying};
 use crate::address::Prefix;
 use crate::clock;
@@ -105,16 +105,14 @@ fn describe(node: &Node<'_>, state: &State, event: &Event) {
 pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     let rows = call.number("n", 1..=MOST_ROWS)?.unwrap_or(ROWS) as usize;
     call.no_more()?;
+    let totals = Totals::ask(state, |view| {
+        let (companies, brands, scopes) = busiest(state, view, rows);
+        let usages = companies.iter().chain(&brands).map(Usage::of);
+        keys_of(state, usages.chain(scopes.iter().map(ScopeUsage::of)))
+    });
     let reply = call.reply();
     with_snapshot(|view, _| {
-        let mut companies = companies(state, view);
-        let mut brands = brands(state, view);
-        let mut scopes = scopes(state, view);
-        companies.truncate(rows);
-        brands.truncate(rows);
-        scopes.truncate(rows);
-        let usages = companies.iter().chain(&brands).map(Usage::of);
-        let totals = Totals::ask(state, usages.chain(scopes.iter().map(ScopeUsage::of)));
+        let (companies, brands, scopes) = busiest(state, view, rows);
         let all = |of, load: &Load| totals.of(state, of, load.limit.calls, load.calls);
         let list = reply.array(c"companies");
         for usage in &companies {
@@ -146,6 +144,20 @@ pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     spraying::tell_all(&reply, state, rows);
     feeds::tell_all(&reply, state);
     Ok(())
+}
+
+/// So many companies, brands and scopes that are nearest to their limits.
+fn busiest<'a>(
+    state: &State,
+    view: &View<'a>,
+    rows: usize,
+) -> (Vec<Usage<'a>>, Vec<Usage<'a>>, Vec<ScopeUsage<'a>>) {
+    let (mut companies, mut brands) = (companies(state, view), brands(state, view));
+    let mut scopes = scopes(state, view);
+    companies.truncate(rows);
+    brands.truncate(rows);
+    scopes.truncate(rows);
+    (companies, brands, scopes)
 }
 
 fn add_usage(node: &Node<'_>, usage: &Usage<'_>, all: Option<u32>) {

@@ -2,7 +2,7 @@
 
 use super::arguments::no_snapshot;
 use super::page::Page;
-use super::totals::Totals;
+use super::totals::{Totals, keys_of};
 use crate::clock;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::usage::{Load, ScopeUsage};
@@ -29,37 +29,47 @@ pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
     if word.is_none() && id.is_some() {
         return Err(Fault::argument("an id has a kind: sipwarden.limits carrier north"));
     }
+    let asked = (word.as_deref(), id.as_deref());
+    let totals = Totals::ask(state, |view| {
+        let rows = rows(view, asked).unwrap_or_default();
+        let named = page.of(rows.iter()).filter_map(|(kind, id, of, _)| Some((*kind, (*id)?, *of)));
+        keys_of(state, named)
+    });
     with_snapshot(|view, _| {
-        let kind = word.as_deref().map(|word| kind_of(view, word)).transpose()?;
-        let rows: Vec<Row<'_>> = match (kind, id.as_deref()) {
-            (Some(kind), Some(id)) if id != ALL_IDS => {
-                let limits = in_force(view, kind, id);
-                let each = Direction::ALL.into_iter().zip(limits);
-                let each = each.filter(|(_, limit)| limit.is_on());
-                each.map(|(direction, limit)| (kind, Some(id), direction, limit)).collect()
-            }
-            (kind, id) => {
-                let rows = view.limit_rows().map(|(kind, id, of, limit)| (kind, id, of, *limit));
-                let wanted = rows.filter(|(of, row, ..)| {
-                    kind.is_none_or(|kind| kind == *of) && (id.is_none() || row.is_none())
-                });
-                wanted.collect()
-            }
-        };
+        let rows = rows(view, asked)?;
         page.check(rows.len())?;
         let reply = call.reply();
         reply.int(c"total", rows.len() as u64);
         page.tell(&reply, rows.len());
         let list = reply.array(c"limits");
-        let shown: Vec<_> = page.of(rows.iter()).collect();
-        let named = shown.iter().filter_map(|(kind, id, of, _)| Some((*kind, (*id)?, *of)));
-        let totals = Totals::ask(state, named);
-        for row in shown {
+        for row in page.of(rows.iter()) {
             tell_limit(&list.item_structure(), state, view, row, &totals);
         }
         Ok(())
     })
     .ok_or_else(no_snapshot)?
+}
+
+/// The rows of a kind, or those in force for an id.
+fn rows<'a>(
+    view: &View<'a>,
+    (word, id): (Option<&[u8]>, Option<&'a [u8]>),
+) -> Result<Vec<Row<'a>>, Fault> {
+    let kind = word.map(|word| kind_of(view, word)).transpose()?;
+    Ok(match (kind, id) {
+        (Some(kind), Some(id)) if id != ALL_IDS => {
+            let each = Direction::ALL.into_iter().zip(in_force(view, kind, id));
+            let each = each.filter(|(_, limit)| limit.is_on());
+            each.map(|(direction, limit)| (kind, Some(id), direction, limit)).collect()
+        }
+        (kind, id) => {
+            let rows = view.limit_rows().map(|(kind, id, of, limit)| (kind, id, of, *limit));
+            let wanted = rows.filter(|(of, row, ..)| {
+                kind.is_none_or(|kind| kind == *of) && (id.is_none() || row.is_none())
+            });
+            wanted.collect()
+        }
+    })
 }
 
 /// The kind of a word that limits may be for.

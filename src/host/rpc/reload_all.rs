@@ -9,8 +9,7 @@ use crate::host::cluster::reader;
 use crate::host::cluster::tables::{Told, nodes};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::ClusterSettings;
-use crate::host::state::{State, with_snapshot};
-use crate::snapshot;
+use crate::host::state::State;
 
 /// How long other nodes may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,8 +24,7 @@ pub fn reload_all(call: &Call, state: &State) -> Result<(), Fault> {
         reply.text(c"others", "none: cluster_url is not set");
         return Ok(());
     };
-    let mark = with_snapshot(|view, _| snapshot::mark(view, &state.settings.classes));
-    let mark = mark.unwrap_or(0);
+    let mark = desk.reloads.tables().mark;
     let number = match reader::ask(state, settings, Link::time) {
         Ok(number) => number,
         Err(why) => {
@@ -35,17 +33,19 @@ pub fn reload_all(call: &Call, state: &State) -> Result<(), Fault> {
         }
     };
     // Later than all before, also if the server's clock was set back.
-    let before = others(state, settings, 0).unwrap_or_default();
+    let before = others(state, settings).unwrap_or_default();
     let before = before.into_iter().filter_map(|(_, told)| Some(told?.answered));
     let number = before.chain([desk.reloads.answered().0]).fold(number, |n, of| n.max(of + 1));
     desk.reloads.ask(number);
     desk.bell.ring();
-    let mut asked = others(state, settings, number);
+    let mut asked = others(state, settings);
     let until = Instant::now() + PATIENCE;
-    let is_open = |asked: &Result<Vec<_>, _>| asked.as_ref().map_or(true, |nodes| waits(nodes));
-    while is_open(&asked) && Instant::now() < until {
+    let waits = |of: &Result<Vec<(_, Option<Told>)>, _>| {
+        of.as_ref().map_or(true, |nodes| nodes.iter().any(|(_, told)| is_open(told, number)))
+    };
+    while waits(&asked) && Instant::now() < until {
         std::thread::sleep(EVERY);
-        asked = others(state, settings, number);
+        asked = others(state, settings);
     }
     let nodes = match asked {
         Ok(nodes) => nodes,
@@ -57,37 +57,42 @@ pub fn reload_all(call: &Call, state: &State) -> Result<(), Fault> {
     };
     let list = reply.array(c"nodes");
     for (name, told) in &nodes {
-        tell(&list.item_structure(), name, told.as_ref(), mark);
+        tell(&list.item_structure(), (name, told.as_ref()), number, mark);
     }
     Ok(())
 }
 
-/// The other nodes, and what those say that have done this reload.
+/// The other nodes, and what they say of their tables.
 fn others(
     state: &State,
     settings: &ClusterSettings,
-    number: u64,
 ) -> Result<Vec<(String, Option<Told>)>, String> {
     reader::ask(state, settings, |link| {
         let all = nodes(link, settings.seal)?.into_iter();
         let others = all.filter(|(node, _)| node.name != settings.setup.name);
-        let done = |told: &Told| told.answered >= number;
-        Ok(others.map(|(node, told)| (node.name, told.filter(done))).collect())
+        Ok(others.map(|(node, told)| (node.name, told)).collect())
     })
 }
 
-/// Whether a node has not answered.
-fn waits(nodes: &[(String, Option<Told>)]) -> bool {
-    nodes.iter().any(|(_, told)| told.is_none())
+/// Whether a node will answer, and has not yet. One that says nothing of its tables has a
+/// version that never does.
+fn is_open(told: &Option<Told>, number: u64) -> bool {
+    told.as_ref().is_some_and(|told| told.answered < number)
 }
 
-fn tell(node: &Node<'_>, name: &str, told: Option<&Told>, mark: u64) {
+fn tell(node: &Node<'_>, (name, told): (&str, Option<&Told>), number: u64, mark: u64) {
     node.text(c"node", name);
     let Some(told) = told else {
-        let seconds = PATIENCE.as_secs();
-        node.text(c"outcome", format_args!("no answer within {seconds} s; it may still reload: see tables in sipwarden.cluster, and its log"));
-        return;
+        return node.text(
+            c"outcome",
+            "unknown: it says nothing of its tables, so it has another version or has just \
+             started; run sipwarden.reload there",
+        );
     };
+    if told.answered < number {
+        let seconds = PATIENCE.as_secs();
+        return node.text(c"outcome", format_args!("no answer within {seconds} s; it may still reload: see tables in sipwarden.cluster, and its log"));
+    }
     node.text(c"outcome", &told.outcome);
     tell_tables(node, Some(told), mark);
 }

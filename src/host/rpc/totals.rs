@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use crate::cluster::Key;
 use crate::host::cluster::reader;
-use crate::host::state::State;
+use crate::host::state::{State, with_snapshot};
 use crate::ledger::{Direction, Exceeded, Needed, Outcome, ScopeKind, Taken, Wanted};
+use crate::snapshot::View;
 
 /// A scope in one direction.
 pub type Of<'a> = (ScopeKind, &'a [u8], Direction);
@@ -15,11 +16,12 @@ pub type Of<'a> = (ScopeKind, &'a [u8], Direction);
 pub struct Totals(HashMap<Key, u32>);
 
 impl Totals {
-    /// Of these scopes. Empty if limits are this node's own, or the server does not answer.
-    pub fn ask<'a>(state: &State, scopes: impl Iterator<Item = Of<'a>>) -> Self {
-        let key = |(kind, id, of): Of<'a>| state.ledger.shared_key(kind, id, of);
+    /// Of the scopes with these keys. Nobody waits for the server while it reads the tables:
+    /// a reload would wait too. Empty if limits are this node's own, or the server does not
+    /// answer.
+    pub fn ask(state: &State, keys: impl FnOnce(&View<'_>) -> Vec<Key>) -> Self {
         match state.desk {
-            Some(_) => Self::of_keys(state, scopes.map(key).collect()),
+            Some(_) => Self::of_keys(state, with_snapshot(|v, _| keys(v)).unwrap_or_default()),
             None => Totals::default(),
         }
     }
@@ -44,22 +46,11 @@ impl Totals {
         self.0.get(&key()).map(|slots| here.max(*slots))
     }
 
-    /// Of a new call's scopes in all directions. A call that this node alone would admit is
-    /// refused where all nodes have too many.
-    pub fn judge(state: &State, wanted: &[Wanted<'_>], emergency: bool, taken: &mut Taken) -> Self {
-        if state.desk.is_none() {
-            return Totals::default();
+    /// Refuses a call that this node alone would admit, where all nodes have too many.
+    pub fn judge(&self, state: &State, wanted: &[Wanted<'_>], emergency: bool, taken: &mut Taken) {
+        if !self.0.is_empty() && taken.outcome == Outcome::Counted {
+            self.refuse(wanted, &state.ledger.would_ask(wanted, emergency), taken);
         }
-        let asked = state.ledger.would_ask(wanted, emergency);
-        let shown = wanted.iter().flat_map(|want| {
-            let key = |of| state.ledger.shared_key(want.scope.kind, want.scope.id, of);
-            Direction::ALL.map(key)
-        });
-        let totals = Self::of_keys(state, shown.chain(asked.iter().map(|of| of.key)).collect());
-        if taken.outcome == Outcome::Counted {
-            totals.refuse(wanted, &asked, taken);
-        }
-        totals
     }
 
     fn refuse(&self, wanted: &[Wanted<'_>], asked: &[Needed], taken: &mut Taken) {
@@ -77,6 +68,20 @@ impl Totals {
             });
         }
     }
+}
+
+/// The keys of scopes.
+pub fn keys_of<'a>(state: &State, scopes: impl Iterator<Item = Of<'a>>) -> Vec<Key> {
+    scopes.map(|(kind, id, of)| state.ledger.shared_key(kind, id, of)).collect()
+}
+
+/// The keys of a new call's scopes, in all directions and parts.
+pub fn keys_of_call(state: &State, wanted: &[Wanted<'_>], emergency: bool) -> Vec<Key> {
+    let each = wanted.iter().map(|want| want.scope);
+    let shown = each.flat_map(|scope| Direction::ALL.map(|of| (scope.kind, scope.id, of)));
+    let mut keys = keys_of(state, shown);
+    keys.extend(state.ledger.would_ask(wanted, emergency).iter().map(|asked| asked.key));
+    keys
 }
 
 /// Calls in words, of which some may be on other nodes.

@@ -11,6 +11,8 @@ use crate::system::host_name;
 
 /// Shortest secret in bytes.
 const SECRET: usize = 16;
+/// Texts that stand in the examples in place of a secret.
+const EXAMPLES: [&str; 2] = ["PUT THE SECOND TEXT HERE", "a-long-text-of-your-own"];
 /// Longest name of a node.
 const LONGEST_NAME: usize = 63;
 
@@ -106,6 +108,12 @@ impl ClusterSettings {
                 secret.len()
             ));
         }
+        if EXAMPLES.contains(&secret.as_str()) {
+            return Err(format!(
+                "parameter cluster_secret: \"{secret}\" is the text of an example; draw one with \
+                 openssl rand -hex 32, the same on all nodes"
+            ));
+        }
         let seconds = |index| u64::try_from(values.int(index)).unwrap_or(0).saturating_mul(1000);
         let (trust, dead) = (seconds(at::CLUSTER_TRUST), seconds(at::CLUSTER_DEAD));
         let times = Times { trust, dead, ..Times::default() };
@@ -127,6 +135,17 @@ impl ClusterSettings {
         let (key, seal) = (format!("sw:{{{name}}}:m"), Seal(keys.seal()));
         Ok(Some(ClusterSettings { server, key, keys, seal, setup }))
     }
+}
+
+/// What is allowed, and seldom meant.
+pub fn doubts(values: &Values) -> Option<&'static str> {
+    let has_sentinels = !values.text(at::CLUSTER_SENTINELS).is_empty();
+    (has_sentinels && values.int(at::CLUSTER_REPLICAS) == 0).then_some(
+        "parameter cluster_replicas is 0 beside cluster_sentinels: after a failover a proxy that \
+         reaches only the old primary admits calls by it for as long as it does; set \
+         cluster_replicas to the number of replicas, and it stops within cluster_trust \
+         (docs/cluster.md, \"Replicas\")",
+    )
 }
 
 fn is_name(name: &str) -> bool {

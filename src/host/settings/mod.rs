@@ -11,7 +11,7 @@ mod param;
 mod params;
 mod values;
 
-pub use cluster::{ClusterSettings, Server, policies};
+pub use cluster::{ClusterSettings, Server, doubts, policies};
 pub use configured::{Settings, configure};
 pub use feed_file::FeedFile;
 pub use kind::Kind;

@@ -20,7 +20,7 @@ pub struct Gauge {
 }
 
 /// In the statistics, they follow [`OWN`].
-pub const GAUGES: [Gauge; 36] = [
+pub const GAUGES: [Gauge; 39] = [
     Gauge { name: c"calls_active", value: |s| s.ledger.live_calls() },
     Gauge { name: c"calls_miscounted", value: |s| s.ledger.miscounted() },
     Gauge { name: c"calls_room", value: |s| s.ledger.memory().capacity as u64 },
@@ -54,6 +54,9 @@ pub const GAUGES: [Gauge; 36] = [
     Gauge { name: c"cluster_claims", value: |s| cluster(s).claims },
     Gauge { name: c"cluster_sessions", value: |s| cluster(s).sessions },
     Gauge { name: c"cluster_timeouts", value: |s| cluster(s).timed_out },
+    Gauge { name: c"cluster_on", value: |s| s.desk.is_some().into() },
+    Gauge { name: c"cluster_not_asked", value: |s| of_desk(s, |d| d.standing.is_open().into()) },
+    Gauge { name: c"cluster_other_tables", value: |s| of_desk(s, |d| d.reloads.others()) },
     Gauge { name: c"events_lost", value: |s| s.journal.lost() },
     Gauge { name: c"gauges_left_out", value: |s| s.gauges_left_out.load(Relaxed) },
     Gauge {
@@ -64,6 +67,10 @@ pub const GAUGES: [Gauge; 36] = [
 
 fn with_view(value: impl FnOnce(&View<'_>) -> u64) -> u64 {
     with_snapshot(|view, _| value(view)).unwrap_or(0)
+}
+
+fn of_desk(state: &State, value: impl FnOnce(&Desk) -> u64) -> u64 {
+    state.desk.as_ref().map_or(0, value)
 }
 
 fn cluster(state: &State) -> Numbers {

@@ -35,6 +35,17 @@ impl Redis {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.borrow().id()
+    }
+
+    /// A number that it tells of itself.
+    pub fn number(&self, section: &str, name: &str) -> f64 {
+        let info = self.cli(&["INFO", section]);
+        let of = |line: &str| line.trim().strip_prefix(name)?.strip_prefix(':')?.parse().ok();
+        info.lines().find_map(of).unwrap_or_else(|| panic!("no {name} in {info}"))
+    }
+
     /// What redis-cli prints.
     pub fn cli(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("redis-cli");

@@ -32,6 +32,18 @@ impl Sipp {
         rows: &[&str],
         invites: usize,
     ) -> Self {
+        Sipp::start_at(4000, folder, name, proxy, rows, invites)
+    }
+
+    /// So many a second.
+    pub fn start_at(
+        per_second: u32,
+        folder: &Folder,
+        name: &str,
+        proxy: SocketAddr,
+        rows: &[&str],
+        invites: usize,
+    ) -> Self {
         let fields = folder.join(&format!("{name}.csv"));
         std::fs::write(&fields, format!("SEQUENTIAL\n{}\n", rows.join("\n"))).unwrap();
         let log = folder.join(&format!("{name}.log"));
@@ -43,7 +55,16 @@ impl Sipp {
             .arg("-inf")
             .arg(fields)
             .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-m", &invites.to_string()])
-            .args(["-r", "4000", "-l", "6000", "-nostdin", "-timeout", "300", "-timeout_error"])
+            .args([
+                "-r",
+                &per_second.to_string(),
+                "-l",
+                "6000",
+                "-nostdin",
+                "-timeout",
+                "300",
+                "-timeout_error",
+            ])
             // A request may be lost often on a machine with much else to do.
             .args(["-max_invite_retrans", "30", "-max_non_invite_retrans", "30"])
             .args(["-trace_logs", "-log_file"])
@@ -75,5 +96,12 @@ impl Sipp {
             *admitted.entry(domain.to_owned()).or_default() += 1;
         }
         Seen { admitted, refused: text.matches("refused=").count() }
+    }
+}
+
+impl Drop for Sipp {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -18,7 +18,7 @@ pub enum Way {
 struct State {
     over: AtomicBool,
     cut: [AtomicBool; 2],
-    /// In ms, for each piece.
+    /// In us, for each piece.
     delay: AtomicU64,
     server: Mutex<SocketAddr>,
     open: Mutex<Vec<TcpStream>>,
@@ -51,7 +51,12 @@ impl Wire {
     }
 
     pub fn delay(&self, ms: u64) {
-        self.state.delay.store(ms, SeqCst);
+        self.delay_by(Duration::from_millis(ms));
+    }
+
+    /// Each piece in either direction.
+    pub fn delay_by(&self, time: Duration) {
+        self.state.delay.store(time.as_micros() as u64, SeqCst);
     }
 
     /// New connections lead there; those that are open end.
@@ -98,9 +103,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream, way: Way, state: &State) {
     for stream in [&from, &to] {
         let _ = stream.set_nodelay(true);
     }
+    // A short delay is no longer than it says.
+    // SAFETY: a system call without memory, about this thread alone.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
     let mut piece = [0; 65536];
     while let Ok(length) = from.read(&mut piece) {
-        sleep(Duration::from_millis(state.delay.load(SeqCst)));
+        sleep(Duration::from_micros(state.delay.load(SeqCst)));
         while state.cut[way as usize].load(SeqCst) && !state.over.load(SeqCst) {
             sleep(Duration::from_millis(2));
         }

@@ -1,10 +1,11 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
 use super::super::limits::tell_limits;
-use super::super::totals::{Totals, calls_of};
+use super::super::totals::{Totals, calls_of, keys_of_call};
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
 use crate::clock;
+use crate::cluster::Key;
 use crate::host::contract::rpc::Node;
 use crate::host::state::State;
 use crate::host::state::sources::judge_source;
@@ -34,6 +35,7 @@ impl<'a> ForetoldUser<'a> {
         company: &'a [u8],
         ip: Address,
         emergency: bool,
+        totals: &Totals,
     ) -> Self {
         let mut calls = state.ledger.live(ScopeKind::ROADWARRIOR, aor);
         let source = judge_source(view.company(company).as_ref(), company, ip, false).verdict;
@@ -42,7 +44,7 @@ impl<'a> ForetoldUser<'a> {
             Roadwarrior::Slot { limit } => {
                 let wanted = policy::roadwarrior_scopes(aor, company, limit);
                 let mut taken = state.ledger.foretell(&wanted, false, clock::monotonic());
-                Totals::judge(state, &wanted, false, &mut taken);
+                totals.judge(state, &wanted, false, &mut taken);
                 // Those on other nodes, if they refuse it.
                 calls = calls.max(taken.exceeded.map_or(0, |exceeded| exceeded.calls));
                 policy::roadwarrior_verdict(&taken, false)
@@ -98,6 +100,30 @@ pub struct AskedCall<'a> {
     pub scopes: &'a [u8],
 }
 
+/// The keys of all scopes that a call of a user of a company would count in.
+pub fn keys(
+    state: &State,
+    view: &View<'_>,
+    company: &[u8],
+    aor: Option<&[u8]>,
+    asked: &AskedCall<'_>,
+) -> Vec<Key> {
+    let AskedCall { flags, scopes } = *asked;
+    let mut keys = Vec::new();
+    if let Some((aor, user)) = aor.and_then(|aor| Some((aor, view.user(aor)?))) {
+        let wanted = policy::roadwarrior_scopes(aor, company, user.external_calls);
+        keys.extend(keys_of_call(state, &wanted, false));
+    }
+    if let Some(company) = view.company(company) {
+        let mut all = CallScopes::new(view, &company, flags.direction());
+        // What is wrong with them is told later.
+        if all.add_named(view, flags.direction(), scopes).is_ok() {
+            keys.extend(keys_of_call(state, all.wanted(), flags.emergency));
+        }
+    }
+    keys
+}
+
 /// The verdict on a call of a company, and its live calls and limits.
 pub struct ForetoldCall<'a> {
     /// What the script would be told.
@@ -108,7 +134,7 @@ pub struct ForetoldCall<'a> {
     calls: u32,
     limit: u32,
     /// Calls of all nodes, where limits are shared.
-    totals: Totals,
+    totals: &'a Totals,
     everywhere: Option<u32>,
     brand_everywhere: Option<u32>,
     limited: Option<Limited<'a>>,
@@ -136,13 +162,14 @@ impl<'a> ForetoldCall<'a> {
         view: &View<'a>,
         company: &CompanyView<'a>,
         asked: &AskedCall<'a>,
+        totals: &'a Totals,
     ) -> Result<Self, BadScopes<'a>> {
         let AskedCall { flags, scopes } = *asked;
         let mut all = CallScopes::new(view, company, flags.direction());
         all.add_named(view, flags.direction(), scopes)?;
         let (wanted, now) = (all.wanted(), clock::monotonic());
         let mut taken = state.ledger.foretell(wanted, flags.emergency, now);
-        let totals = Totals::judge(state, wanted, flags.emergency, &mut taken);
+        totals.judge(state, wanted, flags.emergency, &mut taken);
         let verdict = policy::call_verdict(&taken, flags.emergency, false);
         let numbers = Numbers::new(wanted, &taken);
         let limited = taken.exceeded.filter(|_| taken.outcome == Outcome::Refused);
@@ -162,7 +189,7 @@ impl<'a> ForetoldCall<'a> {
         let brand_everywhere = of_all(ScopeKind::BRAND, brand, brand_limit, brand_calls);
         let everywhere = of_all(ScopeKind::COMPANY, company.id(), limit, calls);
         let named = || wanted.iter().skip(2);
-        let mut more: String = named().map(|want| usage(state, view, want, now, &totals)).collect();
+        let mut more: String = named().map(|want| usage(state, view, want, now, totals)).collect();
         more.extend(wanted.iter().filter_map(|want| not_asked(view, want)));
         if let Some(word) = all.unknown {
             more += &format!("; limit_table has no row of kind \"{}\"", Printable::full(word));
@@ -206,7 +233,7 @@ impl<'a> ForetoldCall<'a> {
         }
         let list = node.array(c"scopes");
         for scope in &self.named {
-            tell_limits(&list, state, view, (scope.kind, scope.id), &self.totals);
+            tell_limits(&list, state, view, (scope.kind, scope.id), self.totals);
         }
     }
 

@@ -5,6 +5,7 @@ mod source;
 mod words;
 
 use super::arguments::no_snapshot;
+use super::totals::Totals;
 use super::{bans, blocks, budgets, spraying};
 use crate::address::Address;
 use crate::host::contract::rpc::{Call, Fault};
@@ -114,6 +115,9 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         return Err(Fault::argument(no_such_flag(CC_LIMIT.name, letter, CallFlags::KNOWN)));
     }
     call.no_more()?;
+    let asked = calls::AskedCall { flags, scopes: &scopes };
+    let totals =
+        Totals::ask(state, |view| calls::keys(state, view, &company, aor.as_deref(), &asked));
     with_snapshot(|view, pinned| {
         let everywhere = monitors();
         let known = view.company(&company);
@@ -123,10 +127,11 @@ pub fn check(call: &Call, state: &State) -> Result<(), Fault> {
         let source = source::Foretold::new(view, &company, ip);
         let emergency = flags.emergency;
         let user = aor.as_ref();
-        let user =
-            user.map(|aor| calls::ForetoldUser::new(state, view, aor, &company, ip, emergency));
-        let asked = calls::AskedCall { flags, scopes: &scopes };
-        let limits = known.map(|company| calls::ForetoldCall::new(state, view, &company, &asked));
+        let user = user.map(|aor| {
+            calls::ForetoldUser::new(state, view, aor, &company, ip, emergency, &totals)
+        });
+        let limits =
+            known.map(|company| calls::ForetoldCall::new(state, view, &company, &asked, &totals));
         let limits = limits.transpose().map_err(|bad| Fault::argument(bad_scopes(&bad)))?;
 
         // In the order in which the example configuration asks.
