@@ -182,8 +182,10 @@ fn the_page_shows_what_is_going_on_and_unblocks() {
     browser.devtools("Emulation.setDeviceMetricsOverride", phone);
     let edge = "return Math.max(...[...document.querySelectorAll('body, td, button')]\
         .map(e => Math.max(e.getBoundingClientRect().right, e.scrollWidth)));";
-    let edge = browser.script(edge, json!([])).as_f64().unwrap();
-    assert!((300.0..=360.0).contains(&edge), "{edge}");
+    wait_for("a page as wide as the phone", || {
+        let edge = browser.script(edge, json!([])).as_f64().unwrap();
+        (300.0..=360.0).contains(&edge).then_some(())
+    });
 
     // It says so when there is nobody.
     drop(server);

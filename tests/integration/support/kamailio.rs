@@ -274,9 +274,13 @@ impl Kamailio {
         wait_for("Kamailio to stop", || self.child.try_wait().unwrap())
     }
 
-    /// Pid of a worker that receives SIP over UDP.
+    /// Pid of a worker that runs the script for SIP over UDP.
     pub fn worker_pid(&self) -> u32 {
-        self.process("udp receiver")
+        let mode = std::env::var("SIPWARDEN_UDP_RECEIVER").unwrap_or_default();
+        self.process(match mode.as_str() {
+            "" | "0" => "udp receiver",
+            _ => "Async Task Worker - udp",
+        })
     }
 
     /// Pid of the first process with these words in its description.
