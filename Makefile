@@ -94,7 +94,7 @@ faulty: setup
 	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
 
 integration: build faulty $(LICENCES)
-	$(CARGO) build --locked --release --examples
+	$(CARGO) build --locked --profile checks --examples
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 
 # Processes killed after each few of their instructions while they count a call.
@@ -103,7 +103,7 @@ campaign: setup
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build
-	$(CARGO) build --locked --release --examples
+	$(CARGO) build --locked --profile checks --examples
 	$(CARGO) test --locked --release --test integration scale:: -- --ignored --nocapture
 
 # Beside the stock modules; writes target/bench/summary.json and docs/benchmarks.md.

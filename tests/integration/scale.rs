@@ -11,7 +11,7 @@ use crate::support::{Folder, own_memory};
 use serde_json::json;
 
 fn fill(db: &Sqlite, companies: u64, ranges: u64) {
-    let generator = crate::support::project().join("target/release/examples/generate_tenants");
+    let generator = crate::support::project().join("target/checks/examples/generate_tenants");
     let mut generate = Command::new(generator)
         .args([companies.to_string(), ranges.to_string()])
         .stdout(Stdio::piped())
