@@ -51,6 +51,8 @@ debian_copy() {
 	mount --rbind /proc "$root/proc"
 	mount --rbind /dev "$root/dev"
 	cp /etc/resolv.conf "$root/etc/resolv.conf"
+	# A network may sign anew what is loaded: this machine knows with which certificate.
+	[ ! -e "${SSL_CERT_FILE:-}" ] || cp "$SSL_CERT_FILE" "$root/srv/certificates"
 	mkdir -p "$base.packages/partial" "$root/run/kamailio" "$root/sipwarden"
 	mount --bind "$base.packages" "$root/var/cache/apt/archives"
 	git ls-files | tar -cf - -T - | tar -xf - -C "$root/sipwarden"
@@ -63,7 +65,8 @@ debian_forget() {
 # inside COMMAND...: in the copy, with nothing of this machine's environment.
 inside() {
 	chroot "$root" env -C /sipwarden -i HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
-		PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
+		PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+		${SSL_CERT_FILE:+CARGO_HTTP_CAINFO=/srv/certificates} "$@"
 }
 
 # quietly COMMAND...: what it prints goes to $log, and is shown if it fails.
