@@ -40,7 +40,7 @@ step() {
 
 step "apt-get update; make, git" inside sh -c 'apt-get update -qq && apt-get install -y -qq make git' || die "apt"
 step "make setup build" inside make setup build || die "build"
-step "packages of the demo" inside make setup SETUP_EXTRA="kamailio-sqlite-modules sip-tester sqlite3" || die "setup"
+step "packages of the demo" inside make setup SETUP_EXTRA="kamailio-sqlite-modules sip-tester sqlite3 redis-server" || die "setup"
 # In a network of its own: it opens ports.
 step "make demo, once it is built" unshare --net sh -c "ip link set lo up && chroot '$root' env -C /sipwarden \
 	PATH='/usr/sbin:/usr/bin:/sbin:/bin' HOME=/root make demo" || die "demo"
