@@ -31,6 +31,8 @@ struct sw_attempt sw_attempt_of(struct sip_msg *msg, const str *given);
 void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, struct sw_text *from);
 void sw_message_claims(const struct sw_message *msg, struct sw_text *user_agent,
 		struct sw_text *from, struct sw_text *to);
+/* The sender of a request within an answered call has received our tag. */
+void sw_message_tell_request(const struct sip_msg *msg);
 /* Of each host. */
 void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given);
 
@@ -44,6 +46,14 @@ int sw_params_configure(void);
 /* A value as configured. */
 int sw_params_number(uint32_t index);
 char *sw_params_text(uint32_t index);
+
+/* RPC methods; X once for the number of each: hosts call a function of its own for each. */
+#define SW_MAX_METHODS 48
+#define SW_EACH_METHOD(X)                                                       \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)   \
+	X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25)     \
+	X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36) X(37)     \
+	X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47)
 
 /* variables.c */
 extern pv_export_t sw_variables[];

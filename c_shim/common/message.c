@@ -32,6 +32,16 @@ void sw_message_claims(const struct sw_message *m, struct sw_text *user_agent,
 		*to = sw_text_of(&msg->to->body);
 }
 
+void sw_message_tell_request(const struct sip_msg *msg)
+{
+	struct sw_message m;
+
+	if(msg == NULL || msg == FAKED_REPLY || msg->first_line.type != SIP_REQUEST)
+		return;
+	sw_message_fill(&m, msg, NULL);
+	sw_rust_module.dialog_request(&m);
+}
+
 /* The branch in the last Via: that of the sender, whatever proxies a request has
  * passed, this one too. */
 static struct sw_text first_branch(const struct sip_msg *msg)

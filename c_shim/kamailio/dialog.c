@@ -92,17 +92,6 @@ static int is_dropped_early(const dlg_cell_t *dlg)
 		   && dlg->init_ts < (unsigned int)time(NULL) - (unsigned int)early_timeout;
 }
 
-/* The sender of a request within an answered call has received our tag. */
-static void tell_request(const struct sip_msg *msg)
-{
-	struct sw_message m;
-
-	if(msg == NULL || msg == FAKED_REPLY || msg->first_line.type != SIP_REQUEST)
-		return;
-	sw_message_fill(&m, msg, NULL);
-	sw_rust_module.dialog_request(&m);
-}
-
 /*
  * Runs in any process, for DESTROY with the lock of the dialog's entry held:
  * touches the ledger only.
@@ -115,7 +104,7 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	switch(type) {
 		case DLGCB_TERMINATED:
 			if(params->req != NULL || params->rpl != NULL) {
-				tell_request(params->req);
+				sw_message_tell_request(params->req);
 				sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 			}
 			/* else dlg.end_dlg on an early dialog: the call may ring on */
@@ -125,7 +114,7 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 		case DLGCB_CONFIRMED: /* ACK */
 		case DLGCB_REQ_WITHIN:
 			if(dlg->state == DLG_STATE_CONFIRMED)
-				tell_request(params->req);
+				sw_message_tell_request(params->req);
 			break;
 		case DLGCB_TERMINATED_CONFIRMED:
 			/* an answer to a BYE of the dialog module's own, or none in time */

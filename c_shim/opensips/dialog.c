@@ -30,17 +30,6 @@ static void resume(struct dlg_cell *dlg)
 		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 }
 
-/* The sender of a request within an answered call has received our tag. */
-static void tell_request(const struct sip_msg *msg)
-{
-	struct sw_message m;
-
-	if(msg == NULL || msg == FAKED_REPLY || msg->first_line.type != SIP_REQUEST)
-		return;
-	sw_message_fill(&m, msg, NULL);
-	sw_rust_module.dialog_request(&m);
-}
-
 static int ends_in(const str *text, const char *end)
 {
 	int len = (int)strlen(end);
@@ -73,7 +62,7 @@ static void on_terminated(struct dlg_cell *dlg, const struct sip_msg *msg)
 		sw_rust_module.dialog_expired(name_of(dlg), (enum sw_expiry)why, 1);
 		return;
 	}
-	tell_request(msg);
+	sw_message_tell_request(msg);
 	sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 }
 
@@ -93,7 +82,7 @@ static void on_dialog(struct dlg_cell *dlg, int type, struct dlg_cb_params *para
 			break;
 		case DLGCB_REQ_WITHIN:
 			if(dlg->state == DLG_STATE_CONFIRMED)
-				tell_request(params->msg);
+				sw_message_tell_request(params->msg);
 			break;
 		case DLGCB_FAILED:
 			sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include "shim.h"
 
-#define MAX_METHODS 48
 #define PREFIX "sipwarden_"
 
 struct mi_call {
@@ -107,11 +106,6 @@ static mi_response_t *answer(uint32_t index, const mi_params_t *params)
 }
 
 /* A command is not told which one it is: each has a function of its own. */
-#define EACH_METHOD(X)                                                          \
-	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)   \
-	X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25)     \
-	X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36) X(37)     \
-	X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47)
 #define METHOD(index)                                                           \
 	static mi_response_t *mi_##index(                                           \
 			const mi_params_t *params, struct mi_handler *async)                \
@@ -119,12 +113,12 @@ static mi_response_t *answer(uint32_t index, const mi_params_t *params)
 		(void)async;                                                            \
 		return answer(index, params);                                           \
 	}
-EACH_METHOD(METHOD)
+SW_EACH_METHOD(METHOD)
 
 #define METHOD_NAME(index) mi_##index,
-static mi_cmd_f *const functions[MAX_METHODS] = {EACH_METHOD(METHOD_NAME)};
+static mi_cmd_f *const functions[SW_MAX_METHODS] = {SW_EACH_METHOD(METHOD_NAME)};
 
-mi_export_t sw_mi_commands[MAX_METHODS + 1];
+mi_export_t sw_mi_commands[SW_MAX_METHODS + 1];
 
 /* The core knows a command by the names of its arguments: it takes a recipe for each number
  * of them. Too few are among these, so that Rust says what is missing. */
@@ -143,13 +137,13 @@ static void declare(mi_export_t *command, uint32_t index, const struct sw_rpc_me
 
 int sw_mi_declare(void)
 {
-	static char names[MAX_METHODS][64], help[MAX_METHODS][320];
+	static char names[SW_MAX_METHODS][64], help[SW_MAX_METHODS][320];
 	struct sw_rpc_method method;
 	uint32_t i;
 
 	for(i = 0; sw_rust_module.rpc_method(i, &method); i++) {
-		if(i >= MAX_METHODS) {
-			LM_CRIT("BUG: more than %d MI commands\n", MAX_METHODS);
+		if(i >= SW_MAX_METHODS) {
+			LM_CRIT("BUG: more than %d MI commands\n", SW_MAX_METHODS);
 			return -1;
 		}
 		snprintf(names[i], sizeof(names[i]), PREFIX "%s", method.name);

@@ -104,7 +104,7 @@ impl Config {
     /// Where it listens over UDP. `SIPWARDEN_UDP_RECEIVER`: who receives there (Kamailio 6's
     /// `udp_receiver_mode`): 0 processes, 1 threads, 2 threads of that socket.
     fn udp(&self, port: u16) -> String {
-        let mode = std::env::var("SIPWARDEN_UDP_RECEIVER").unwrap_or_default();
+        let mode = udp_receiver();
         let address = format!("udp:127.0.0.1:{port}");
         let socket = match mode.as_str() {
             "2" => format!("socket = {{\n    bind = {address};\n    agname = \"udp\";\n}}"),
@@ -229,6 +229,11 @@ modparam("ctl", "binrpc", "unix:{folder}/ctl")
     }
 }
 
+/// Who receives over UDP (Kamailio 6's `udp_receiver_mode`), of `SIPWARDEN_UDP_RECEIVER`.
+fn udp_receiver() -> String {
+    std::env::var("SIPWARDEN_UDP_RECEIVER").unwrap_or_default()
+}
+
 /// A port that is free for UDP and TCP on 127.0.0.1 now, and that no other test gets: until its
 /// server listens nothing else keeps it. The system gives out none of these by itself.
 pub fn free_port() -> u16 {
@@ -276,7 +281,7 @@ impl Kamailio {
 
     /// Pid of a worker that runs the script for SIP over UDP.
     pub fn worker_pid(&self) -> u32 {
-        let mode = std::env::var("SIPWARDEN_UDP_RECEIVER").unwrap_or_default();
+        let mode = udp_receiver();
         self.process(match mode.as_str() {
             "" | "0" => "udp receiver",
             _ => "Async Task Worker - udp",
