@@ -54,7 +54,8 @@ fn a_full_table_of_sources_or_users_lets_pass_and_keeps_what_it_has() {
     assert!(untracked > 0 && count("flood_untracked") > before);
     // Those that were blocked stay so.
     let first = blocked.first().unwrap();
-    assert_eq!(kamailio.rpc("sipwarden.source", json!([first]))["blocked"], 1);
+    let told = kamailio.rpc("sipwarden.source", json!([first]));
+    assert_eq!(told["block"]["reason"], "manual", "{told}");
     let phone = Phone::new("127.5.0.1", kamailio.address());
     // A table of bans that is full: nobody else is banned, and nobody is refused for it.
     let none_left = (0..6000).any(|n| {
