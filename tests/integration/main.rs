@@ -30,6 +30,7 @@ mod event_attributes;
 mod events;
 mod example;
 mod exports;
+mod faults;
 mod feeds;
 mod firewall;
 mod firewall_countries;

@@ -15,6 +15,7 @@ use crate::host::files::{self, FileWriter, check_absolute};
 use crate::host::report::grants::too_broad;
 use crate::host::state::State;
 use crate::host::state::rules::{with_auth_rules, with_rules};
+use crate::memory;
 use crate::printable::Printable;
 
 /// Ms between two writes of the file.
@@ -70,9 +71,12 @@ impl BlocksKeeper {
         }
         let changes = [state.flood.changes(), state.auth.changes(), state.grants.changes()];
         if let Some(path) = self.path.as_ref().filter(|_| self.written != Some(changes)) {
-            let bytes = whole(state).into_bytes();
+            let started = whole(state).and_then(|text| {
+                let bytes = text.into_bytes();
+                self.writer.start(path, files::refuse_others, move || Ok(bytes))
+            });
             (self.writing, self.began) = (Some(changes), now);
-            if let Err(why) = self.writer.start(path, files::refuse_others, move || Ok(bytes)) {
+            if let Err(why) = started {
                 self.complain(&why, now);
             }
         }
@@ -105,7 +109,14 @@ impl BlocksKeeper {
     }
 }
 
-fn whole(state: &State) -> String {
+/// Most bytes of the line of a block, and of that of a ban or a grant; twice, as a text grows.
+const BLOCK_LINE: usize = 2 * 128;
+const LINE: usize = 2 * 512;
+
+fn whole(state: &State) -> Result<String, String> {
+    let (blocks, bans) = (state.flood.usage().blocked, state.auth.usage().blocked);
+    let lines = bans as usize + state.grants.usage().used as usize;
+    memory::ask_for(BLOCK_LINE * blocks as usize + LINE * lines)?;
     let now = Moment::now();
     let mut text = format!("{}\n{}", blocklist::HEADER, blocklist::seed_line(state.auth.seed()));
     state.flood.blocks(clock::monotonic, |block| {
@@ -117,7 +128,7 @@ fn whole(state: &State) -> String {
     for grant in state.grants.all(None, now.monotonic) {
         text.push_str(&blocklist::grant_line(now, &grant));
     }
-    text
+    Ok(text)
 }
 
 /// Whether blocks could be written to a file.

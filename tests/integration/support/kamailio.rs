@@ -189,6 +189,23 @@ modparam("ctl", "binrpc", "unix:{folder}/ctl")
         kamailio
     }
 
+    /// Starts one that may stop by itself: None if it does.
+    pub fn try_start(&self) -> Option<Kamailio> {
+        let mut kamailio = self.spawn();
+        let answers = wait_for("Kamailio to answer or to stop", || {
+            if kamailio.child.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            kamailio.try_rpc("core.version", json!([])).ok().map(|_| true)
+        });
+        answers.then_some(kamailio)
+    }
+
+    /// Starts one, and does not wait for it.
+    pub fn begin(&self) -> Kamailio {
+        self.spawn()
+    }
+
     /// Starts a Kamailio that must stop by itself; its log.
     pub fn fail_to_start(&self) -> String {
         let mut kamailio = self.spawn();
