@@ -15,6 +15,7 @@ mod settings;
 mod state;
 mod symbol;
 
+pub use cluster::link::plain as plain_answer;
 pub use contract::abi;
 pub use contract::counters::OWN;
 pub use contract::method::{Argument, Method};

@@ -242,7 +242,8 @@ fn role_in(info: &str) -> Role {
     }
 }
 
-fn plain(value: Value) -> Option<cluster::Value> {
+/// An answer of the server as the protocol of shared limits has it.
+pub fn plain(value: Value) -> Option<cluster::Value> {
     Some(match value {
         Value::Int(number) => cluster::Value::Number(number),
         Value::BulkString(text) => cluster::Value::Text(text),
