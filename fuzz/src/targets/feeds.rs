@@ -20,8 +20,17 @@ fn plainly(text: &[u8]) -> Vec<Option<Prefix>> {
 /// Of no special use.
 fn is_public(address: Address) -> bool {
     let special = [
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-        "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7", "fe80::/10",
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/3",
+        "::/127",
+        "fc00::/7",
+        "fe80::/10",
         "ff00::/8",
     ];
     let is_in = |range: &str| Prefix::parse(range, None).unwrap().distance(address) == Some(0);
@@ -61,7 +70,12 @@ pub fn run(data: &[u8]) {
             Address::V4(bits) => Address::V4(bits.wrapping_add_signed(by.into())),
             Address::V6(bits) => Address::V6(bits.wrapping_add_signed(by.into())),
         };
-        [near(range.first(), 0), near(range.first(), -1), near(range.last(), 0), near(range.last(), 1)]
+        [
+            near(range.first(), 0),
+            near(range.first(), -1),
+            near(range.last(), 0),
+            near(range.last(), 1),
+        ]
     });
     for probe in edges {
         let has = |list: &Vec<Prefix>| {

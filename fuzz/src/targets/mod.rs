@@ -3,10 +3,15 @@
 pub mod blob;
 pub mod bytes;
 pub mod feeds;
+pub mod functions;
+pub mod hosted;
 pub mod looks;
 pub mod maxmind;
 pub mod redis;
 pub mod rows;
+pub mod rpc;
+pub mod saved;
+pub mod settings;
 pub mod tables_file;
 pub mod texts;
 
@@ -19,4 +24,12 @@ pub const PURE: [(&str, fn(&[u8])); 7] = [
     ("feeds", feeds::run),
     ("maxmind", maxmind::run),
     ("redis", redis::run),
+];
+
+/// Those with a host, of which a process has one.
+pub const HOSTED: [(&str, fn(&[u8])); 4] = [
+    ("saved", saved::run),
+    ("settings", settings::run),
+    ("rpc", rpc::run),
+    ("functions", functions::run),
 ];

@@ -105,8 +105,7 @@ fn answer(input: &mut Bytes<'_>, phase: Phase) -> Value {
 
 /// A node that asks for slots and gets any answers: it goes on, and forgets no ask.
 fn session(mut input: Bytes<'_>) {
-    let setup =
-        Setup { instance: 1, name: "a".into(), fingerprint: 7, times: Times::default() };
+    let setup = Setup { instance: 1, name: "a".into(), fingerprint: 7, times: Times::default() };
     let (mut node, mut slots, mut asked) = (Node::default(), Slots::default(), 0);
     let mut open = BTreeSet::new();
     for now in 0..200 {
@@ -119,10 +118,8 @@ fn session(mut input: Bytes<'_>) {
         let mut told = Vec::new();
         for _ in 0..input.below(3) {
             asked += 1;
-            let wants = (0..1 + input.below(2)).map(|_| Want {
-                key: Key::new(u128::from(input.byte() % 5) << 64, 0),
-                limit: 2,
-            });
+            let wants = (0..1 + input.below(2))
+                .map(|_| Want { key: Key::new(u128::from(input.byte() % 5) << 64, 0), limit: 2 });
             let wants: Vec<_> = wants.collect();
             wants.iter().for_each(|want| slots.with(want.key, Counts::wait));
             node.ask(Ask { id: asked, ..Ask::new(asked, wants) });

@@ -49,8 +49,7 @@ fn any_rows(mut input: Bytes<'_>) {
         at = if input.one_in(4) { at + 1 } else { at };
         let table = Table::ALL[at % Table::ALL.len()];
         let count = table.columns().len() - usize::from(input.one_in(64));
-        let values: Vec<_> =
-            (0..count).map(|_| (!input.one_in(8)).then(|| input.some())).collect();
+        let values: Vec<_> = (0..count).map(|_| (!input.one_in(8)).then(|| input.some())).collect();
         loader.row(table, &values);
     }
     let Ok((config, problems)) = loader.finish() else { panic!("bad rows are to be left out") };
@@ -119,7 +118,10 @@ fn model(mut input: Bytes<'_>) {
         match input.below(8) {
             0..=3 => {
                 let range = prefix(&mut input);
-                row(Table::CompanyAddress, &[&company.id, &range.to_string(), &range.mask().to_string()]);
+                row(
+                    Table::CompanyAddress,
+                    &[&company.id, &range.to_string(), &range.mask().to_string()],
+                );
                 company.ranges.push(range);
             }
             4 => {
@@ -241,16 +243,16 @@ impl Model {
             }
         }
         for n in 0..12 {
-            let id = if n % 3 == 2 { format!("{n}-{}", "x".repeat(20 + n)) } else { format!("n{n}") };
+            let id =
+                if n % 3 == 2 { format!("{n}-{}", "x".repeat(20 + n)) } else { format!("n{n}") };
             let known = self.companies.iter().find(|company| company.id == id);
             assert_eq!(view.company(id.as_bytes()).is_some(), known.is_some(), "{id}");
             let aor = id + "@x";
             let known = self.users.iter().find(|(own, ..)| *own == aor);
             let found = view.user(aor.as_bytes());
             let found = found.map(|user| (user.company.id().to_vec(), user.external_calls));
-            let known = known.map(|(_, at, calls)| {
-                (self.companies[*at].id.clone().into_bytes(), *calls)
-            });
+            let known =
+                known.map(|(_, at, calls)| (self.companies[*at].id.clone().into_bytes(), *calls));
             assert_eq!(found, known, "{aor}");
         }
         for company in &self.companies {

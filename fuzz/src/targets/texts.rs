@@ -34,7 +34,8 @@ pub fn run(data: &[u8]) {
 fn classes(text: &str) {
     let flood = flood::ParsedClass::parse(text);
     let auth = auth::ParsedClass::parse(text);
-    for name in [flood.map(|class| class.name), auth.map(|class| class.name)].into_iter().flatten() {
+    for name in [flood.map(|class| class.name), auth.map(|class| class.name)].into_iter().flatten()
+    {
         assert!((1..=64).contains(&name.len()), "{name}");
         assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'));
         assert!(name != "default" && name != "exempt");

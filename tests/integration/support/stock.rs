@@ -143,6 +143,11 @@ impl Stock {
         self.log()
     }
 
+    /// The main process of what was started.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn log(&self) -> String {
         self.machine.read(LOG)
     }
