@@ -67,11 +67,23 @@ impl Proxy<'_> {
         assert!(shared_after < shared + GROWTH, "shared memory: {shared}, then {shared_after}");
     }
 
-    /// Waits until all calls have ended, and what Kamailio keeps of them.
+    /// Waits until Kamailio keeps no transaction, and no call counts. Calls whose ends have not
+    /// understood each other are ended as an operator would.
     fn is_quiet(&self) {
-        let left = |command: &str, name: &str| number(&(self.kamcmd)(&[command]), name);
-        wait_up_to(Duration::from_secs(120), "all calls to end", || {
-            (self.calls() == 0 && left("tm.stats", "current") == 0).then_some(())
+        let transactions = || number(&(self.kamcmd)(&["tm.stats"]), "current");
+        let wait = Duration::from_secs(120);
+        wait_up_to(wait, "all transactions to end", || (transactions() == 0).then_some(()));
+        let list = (self.kamcmd)(&["dlg.list"]);
+        let values = |name: &str| {
+            let lines = list.lines().filter_map(|line| line.trim().strip_prefix(name));
+            lines.map(|value| value.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let names = values("h_entry:").into_iter().zip(values("h_id:")).zip(values("state:"));
+        for ((entry, id), _) in names.filter(|(_, state)| state != "5") {
+            (self.kamcmd)(&["dlg.end_dlg", &entry, &id]);
+        }
+        wait_up_to(wait, "all calls to end", || {
+            (self.calls() == 0 && transactions() == 0).then_some(())
         });
     }
 }

@@ -149,7 +149,9 @@ impl Stock {
     }
 
     pub fn log(&self) -> String {
-        self.machine.read(LOG)
+        // Kamailio's own lines show what it was sent.
+        let log = fs::read(self.machine.path(LOG)).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     pub fn address(&self) -> SocketAddr {
