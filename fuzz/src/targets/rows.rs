@@ -88,6 +88,7 @@ fn name(input: &mut Bytes<'_>) -> String {
 fn model(mut input: Bytes<'_>) {
     let mut loader = loader(BadRows::Skip);
     let mut model = Model::default();
+    let is_kept_too = input.0.len() % 4 == 3;
     let mut row = |table: Table, values: &[&str]| {
         let values: Vec<_> = values.iter().map(|value| Some(value.as_bytes())).collect();
         loader.row(table, &values);
@@ -109,7 +110,11 @@ fn model(mut input: Bytes<'_>) {
         let (ranges, countries) = (Vec::new(), Vec::new());
         model.companies.push(Company { id, brand, filter, calls, ranges, countries });
     }
-    while !input.is_empty() {
+    // So many that index levels are needed, and no more: all is compared with all.
+    for _ in 0..100 {
+        if input.is_empty() {
+            break;
+        }
         let Some(at) = model.companies.len().checked_sub(1).map(|last| input.below(last + 1))
         else {
             break;
@@ -160,7 +165,9 @@ fn model(mut input: Bytes<'_>) {
     let blob = compile(config, [u64::from(data_mark(&model)), 2], 0).unwrap();
     let view = View::new(blob.bytes()).unwrap();
     model.compare(&view);
-    is_kept(&view);
+    if is_kept_too {
+        is_kept(&view);
+    }
 }
 
 /// A key of the hash that differs from run to run of the fuzzer, and not between two of one input.
