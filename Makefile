@@ -23,7 +23,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty integration campaign faults scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty fuzz noise integration campaign faults scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -84,6 +84,18 @@ cluster-check: setup
 cluster: build
 	$(CARGO) test --locked --profile checks --test integration -- --ignored --nocapture --test-threads=1 \
 		$(or $(TESTS),cluster::storms cluster::nemesis cluster::replicas cluster::loss)
+
+# Hostile input for each parser and for the module as a whole, made up by libFuzzer.
+# FUZZ_SECONDS=300 for each target (30), FUZZ_RUNS=100000000 instead, FUZZ_TARGETS="rows feeds".
+fuzz: setup
+	@CARGO="$(CARGO)" tools/fuzz.sh
+
+# SIP messages of all shapes at a running Kamailio with each of the example configurations.
+# NOISE: how many for each; NOISE_SEED: others.
+noise: export SETUP_EXTRA = $(TEST_PACKAGES)
+noise: build
+	NOISE=$(or $(NOISE),300000) $(CARGO) test --locked --profile checks --test integration noise:: -- \
+		--nocapture --test-threads=1
 
 # Interleavings of atomic operations, drawn by a scheduler.
 shuttle: setup

@@ -358,7 +358,8 @@ impl Loader {
             }
         };
         let class = self.class_of_tag(tag).map_err(|e| format!("{prefix}: {e}"))?;
-        if self.trusted.insert(prefix, class).is_some_and(|before| before != class) {
+        // The first row holds, however many come after it.
+        if *self.trusted.entry(prefix).or_insert(class) != class {
             return Err(format!("{prefix} stands twice, with different tags"));
         }
         if class.is_none() && self.config.min_prefix.is_longer_than(&prefix) {

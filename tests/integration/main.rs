@@ -52,6 +52,7 @@ mod mistakes;
 mod mixed;
 mod monitoring;
 mod names;
+mod noise;
 mod package;
 mod page;
 mod page_layout;

@@ -91,7 +91,7 @@ impl NodesTables {
         if has.mark != 0 && (has != self.told || now.monotonic >= self.again) {
             let name = name_of(node);
             let known = book.get(&name).map_or(0, |known| known.version);
-            let version = (now.wall * 1000).max(known + 1);
+            let version = (now.wall * 1000).max(known.saturating_add(1));
             out.push(book.begin(name, version, now.wall + GOOD, has.line()));
             self.told = has;
             self.again = now.monotonic + AGAIN;

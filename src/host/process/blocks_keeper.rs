@@ -13,8 +13,8 @@ use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::files::{self, FileWriter, check_absolute};
 use crate::host::report::grants::too_broad;
-use crate::host::state::State;
 use crate::host::state::rules::{with_auth_rules, with_rules};
+use crate::host::state::{self, State};
 use crate::memory;
 use crate::printable::Printable;
 
@@ -176,7 +176,19 @@ pub struct Loaded {
 /// lines are logged and left out.
 pub fn load(state: &State, path: &Path) -> Result<Loaded, String> {
     let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
-    let lines = text.iter().flat_map(|text| blocklist::lines(text)).skip(1);
+    Ok(load_text(state, path, &text.unwrap_or_default()))
+}
+
+/// Loads a file with this text into the state that is set up, and tells what the module would
+/// write then: for tests without a start for each file. None: nothing is set up.
+pub fn loaded_and_kept(text: &[u8]) -> Option<String> {
+    let state = state::get()?;
+    load_text(state, Path::new("the file"), text);
+    whole(state).ok()
+}
+
+fn load_text(state: &State, path: &Path, text: &[u8]) -> Loaded {
+    let lines = blocklist::lines(text).skip(1);
     let now = Moment::now();
     let mut loaded = Loaded::default();
     for line in lines {
@@ -212,7 +224,7 @@ pub fn load(state: &State, path: &Path) -> Result<Loaded, String> {
             }
         }
     }
-    Ok(loaded)
+    loaded
 }
 
 /// Whether a grant of an earlier run holds again: its time is not over, there is room, and the

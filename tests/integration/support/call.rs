@@ -69,12 +69,12 @@ impl Endpoint {
         self.socket.send_to(text.as_bytes(), to).unwrap();
     }
 
-    /// The next message, None if there is none within the time.
+    /// The next message, None if there is none within the time, or something else.
     pub fn receive_within(&self, time: Duration) -> Option<(Message, SocketAddr)> {
         self.socket.set_read_timeout(Some(time)).unwrap();
         let mut buffer = [0u8; 65536];
         let (len, from) = self.socket.recv_from(&mut buffer).ok()?;
-        Some((Message::parse(&buffer[..len]).unwrap(), from))
+        Some((Message::parse(&buffer[..len])?, from))
     }
 
     /// The next request of this method; others and retransmissions are passed over.

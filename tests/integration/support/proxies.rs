@@ -174,6 +174,11 @@ impl Proxy {
         unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
     }
 
+    /// Its main process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn address(&self) -> SocketAddr {
         (self.ip, 5060).into()
     }
