@@ -14,13 +14,13 @@ use crate::support::mixture::{Mixture, Next};
 use crate::support::proxy::{assert_nothing_left, config};
 use crate::support::sender::{Tally, send};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_up_to};
+use crate::support::{Folder, project, wait_up_to};
 use serde_json::json;
 
 /// Threads that send.
 const SENDERS: u64 = 4;
 /// Requests for each RPC, and for each call.
-const FOR_AN_RPC: u64 = 500;
+const FOR_AN_RPC: u64 = 100;
 const FOR_A_CALL: u64 = 100;
 /// RPCs for each change of the tables; a reload comes with each turn of all methods.
 const FOR_A_CHANGE: usize = 20;
@@ -217,6 +217,7 @@ fn soak(requests: u64, samples: u64, audit: bool) {
             of("shared pool"),
         );
     }
+    keep(&seen);
     assert_nothing_left(&stage.kamailio);
     let (trends, growing) = judge(&seen);
     let count = |name| stage.kamailio.counter(name);
@@ -246,6 +247,17 @@ fn soak(requests: u64, samples: u64, audit: bool) {
     }
     assert_eq!(growing, Vec::<String>::new());
     assert!(tally.answered() > requests * 99 / 100, "{} answered", tally.answered());
+}
+
+/// All series, in `target/soak.csv`, to be drawn.
+fn keep(samples: &[Sample]) {
+    let mut lines = String::new();
+    for name in samples[0].keys() {
+        let values = samples.iter().map(|sample| sample.get(name).copied().unwrap_or_default());
+        let values: Vec<_> = values.map(|bytes| bytes.to_string()).collect();
+        lines.push_str(&format!("{name},{}\n", values.join(",")));
+    }
+    std::fs::write(project().join("target/soak.csv"), lines).unwrap();
 }
 
 /// Without the audit table: its queue has its full size only after more than that.
