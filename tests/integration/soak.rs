@@ -183,6 +183,10 @@ fn operate(kamailio: &Kamailio, db: &Sqlite, due: &Receiver<u64>) {
                 COMMIT;"
             ));
         }
+        if number % 10 == 0 {
+            // Its process lets go of replaced settings only when it is asked something.
+            kamailio.kamcmd(&["sipwarden.version"]);
+        }
         let (method, arguments) = examples::METHODS[number % examples::METHODS.len()];
         let answer = kamailio.try_rpc(&format!("sipwarden.{method}"), json!(arguments));
         // Some find nothing to do.
