@@ -40,13 +40,6 @@ pub fn page_size() -> usize {
     (*SIZE.get_or_init(ask)).max(1)
 }
 
-/// Shared with the processes that are forked later. Under Miri there is only one, and only
-/// private mappings.
-const SHARING: libc::c_int = match cfg!(miri) {
-    true => libc::MAP_PRIVATE,
-    false => libc::MAP_SHARED | libc::MAP_NORESERVE,
-};
-
 impl Area {
     /// Reserves `len` bytes, rounded up to whole pages. Pages that are never
     /// touched cost nothing.
@@ -61,7 +54,7 @@ impl Area {
                 ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_ANONYMOUS | SHARING,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
                 0,
             )
@@ -70,9 +63,6 @@ impl Area {
             return Err(io::Error::last_os_error());
         }
         let base: NonNull<u8> = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        if cfg!(miri) {
-            return Ok(Area { base, len });
-        }
         // With Kamailio's mlock_pages the kernel has filled and locked all of it by now;
         // without, this does nothing. Failing is harmless.
         // SAFETY: the new mapping, which is not in use yet.
