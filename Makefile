@@ -23,7 +23,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty fuzz noise integration campaign faults scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty fuzz noise integration campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -44,7 +44,7 @@ demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
 	@tools/demo.sh
 
-test integration faults scale bench cluster: export SETUP_EXTRA = $(TEST_PACKAGES)
+test integration faults scale bench cluster sanitize soak: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
 # What needs no call goes side by side.
 test: test-setup
@@ -117,6 +117,21 @@ campaign: setup
 faults: build faulty
 	FAULTS_LONG=1 $(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) \
 		$(or $(TESTS),faults:: panics:: unwritable:: startup:: reload:: tables_file::)
+
+# The integration tests with the module under sanitizers of memory and of undefined behaviour;
+# TESTS="SUBJECT:: ..." some of them. target/sanitize has that build.
+sanitize: build $(LICENCES)
+	@CARGO="$(CARGO)" tools/sanitize.sh $(TESTS)
+
+# Start, reload, all functions, all RPCs and stop under valgrind.
+valgrind: export SETUP_EXTRA = valgrind $(DEMO_PACKAGES)
+valgrind: build
+	$(CARGO) test --locked --profile checks --test integration -- valgrind:: --include-ignored
+
+# Ten million requests with calls, blocks, grants, reloads and RPCs: memory stays as it is.
+# SOAK_REQUESTS: another number.
+soak: build
+	$(CARGO) test --locked --profile checks --test integration -- soak::ten_million --ignored --nocapture
 
 # 100,000 companies with 1,000,000 ranges.
 scale: build

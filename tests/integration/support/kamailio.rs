@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::server::{self, program};
-use super::{Folder, project, signal, wait_for};
+use super::{Folder, project, sanitizer, signal, wait_for};
 
 /// The shipped library; `SIPWARDEN_SO` names one built for another Kamailio.
 pub fn module() -> PathBuf {
@@ -225,7 +225,8 @@ modparam("ctl", "binrpc", "unix:{folder}/ctl")
         let kamailio = program("kamailio");
         let kamailio = kamailio.get_program().to_string_lossy();
         let mut words = self.wrapper.iter().map(String::as_str).chain([&*kamailio]);
-        let child = Command::new(words.next().unwrap())
+        let mut command = Command::new(words.next().unwrap());
+        command
             .args(words)
             // Thousands of dialogs need more than the host's own 64 MiB.
             .args(["-DD", "-E", "-m", "256", "-f"])
@@ -239,9 +240,9 @@ modparam("ctl", "binrpc", "unix:{folder}/ctl")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
-            .process_group(0)
-            .spawn()
-            .expect("kamailio is installed by make setup");
+            .process_group(0);
+        sanitizer::watch(&mut command, folder.path());
+        let child = command.spawn().expect("kamailio is installed by make setup");
         Kamailio { child, folder, port }
     }
 }
@@ -392,6 +393,7 @@ impl Drop for Kamailio {
         if std::thread::panicking() {
             eprintln!("--- log of Kamailio\n{}", self.log());
         }
+        sanitizer::assert_silent(self.folder.path(), &self.log());
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use super::kamailio::free_port;
 use super::platform::Platform;
 use super::server::{kamcmd, program, search_path};
-use super::{Folder, merge, signal, wait_for};
+use super::{Folder, merge, sanitizer, signal, wait_for};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,19 +250,21 @@ impl Drop for Proxy {
             eprintln!("--- log of the proxy for {}\n{}", self.name, self.log());
         }
         self.stop();
+        sanitizer::assert_silent(self.folder.path(), &self.log());
     }
 }
 
 /// Starts Kamailio, in the foreground of a group of its own.
 fn spawn(folder: &Folder, arguments: &[String]) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    program("kamailio")
+    let mut command = program("kamailio");
+    command
         .args(["-DD", "-E"])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
-        .process_group(0)
-        .spawn()
-        .unwrap()
+        .process_group(0);
+    sanitizer::watch(&mut command, folder.path());
+    command.spawn().unwrap()
 }
