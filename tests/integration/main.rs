@@ -36,6 +36,8 @@ mod firewall_countries;
 mod firewall_feed;
 mod floods;
 mod grants;
+#[path = "../hosts/mod.rs"]
+mod hosts;
 mod ivozprovider;
 mod keepalive;
 mod limits;
@@ -54,7 +56,6 @@ mod names;
 mod package;
 mod page;
 mod page_layout;
-mod panics;
 #[path = "../core/random.rs"]
 mod random;
 mod reference;
@@ -71,7 +72,6 @@ mod setup;
 mod sizing;
 mod startup;
 mod stock;
-mod storms;
 mod support;
 mod tables_file;
 mod transports;
@@ -79,3 +79,6 @@ mod unwritable;
 mod verdicts;
 mod versions;
 mod words;
+
+/// The host of the tests in tests/hosts.
+type Here = support::kamailio::OfKamailio;

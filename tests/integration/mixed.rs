@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::random::next;
 use crate::support::call::{Caller, Endpoint, Message};
+use crate::support::kamailio::Config;
 use crate::support::proxy::{assert_nothing_left, config};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, Going, wait_for, wait_up_to};
@@ -160,7 +161,7 @@ fn ten_thousand_random_endings_leave_nothing() {
                 ('user', '*', 'out', 1000, NULL, NULL), ('company', '*', 'in', 1000, NULL, NULL);",
     );
     let callee_end = Endpoint::new("127.0.0.1");
-    let mut config = config(&db.url(), callee_end.address())
+    let mut config: Config = config(&db.url(), callee_end.address())
         .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
     config.workers = 8;
     // Two companies, a carrier, a user, and a called number on the way in.
