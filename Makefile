@@ -10,10 +10,10 @@ ifeq ($(HOST),opensips)
 export SIPWARDEN_HOST = opensips
 export CARGO_TARGET_DIR = target/opensips
 TARGET = target/opensips
-MODULES_DIR = tools/opensips-modules.sh
+MODULES_DIR = tools/modules.sh opensips
 else
 TARGET = target
-MODULES_DIR = tools/kamailio-modules.sh
+MODULES_DIR = tools/modules.sh kamailio
 endif
 MODULE = $(TARGET)/release/sipwarden.so
 # Of the packages that are linked into it.
@@ -52,10 +52,11 @@ test: test-setup
 	@$(MAKE) --no-print-directory integration
 	@tools/second-host.sh
 
-# The second host; fails without one. TESTS="SUBJECT:: ..." some of them.
+# The second host, also beside the first one; fails without it. TESTS="SUBJECT:: ..." some of them.
 test-opensips:
 	@tools/second-host.sh needed
-	$(MAKE) HOST=opensips build
+	$(MAKE) build
+	$(MAKE) HOST=opensips build faulty
 	SIPWARDEN_HOST=opensips $(CARGO) test --locked --profile checks --target-dir target/opensips --test opensips -- $(TESTS)
 
 test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
@@ -103,7 +104,7 @@ shuttle: setup
 
 # It has a folder of its own, so that it is never taken for the module.
 faulty: setup
-	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
+	$(CARGO) build --locked --features fault-injection --target-dir $(TARGET)/faulty
 
 integration: build faulty $(LICENCES)
 	$(CARGO) build --locked --profile checks --examples
@@ -139,9 +140,14 @@ scale: build
 	$(CARGO) test --locked --release --test integration scale:: -- --ignored --nocapture
 
 # Beside the stock modules; writes target/bench/summary.json and docs/benchmarks.md.
+# HOST=opensips: beside that one's, into docs/opensips.md.
 # BENCH="cluster --page": one section, put into that page. BENCH="cluster": for a look.
 bench: build
+ifeq ($(HOST),opensips)
+	$(CARGO) test --locked --profile checks --test opensips -- measured:: --ignored --nocapture
+else
 	$(CARGO) bench --locked --bench kamailio -- $(BENCH)
+endif
 
 # docs/page.png, anew. Needs root: in a network of its own any address is local.
 screenshot: export SETUP_EXTRA = $(DEMO_PACKAGES) chromium chromium-driver iproute2 pngquant
@@ -176,7 +182,7 @@ KAMAILIO_USER ?= kamailio
 STATE = $(DESTDIR)/var/lib/kamailio
 install:
 	@test -e $(MODULE) || { echo "install: $(MODULE) is missing: run make build first" >&2; exit 1; }
-	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE) $$modules/sl.so && \
+	@modules=$$(tools/modules.sh kamailio) && tools/check-abi.sh $(MODULE) $$modules/sl.so && \
 		install -D -m 644 $(MODULE) $(DESTDIR)$$modules/sipwarden.so && \
 		echo "install: $(DESTDIR)$$modules/sipwarden.so"
 	@install -D -m 755 target/release/sipwarden-countries $(DESTDIR)/usr/local/bin/sipwarden-countries

@@ -37,6 +37,8 @@ mod firewall_countries;
 mod firewall_feed;
 mod floods;
 mod grants;
+#[path = "../hosts/mod.rs"]
+mod hosts;
 mod ivozprovider;
 mod keepalive;
 mod limits;
@@ -56,7 +58,6 @@ mod noise;
 mod package;
 mod page;
 mod page_layout;
-mod panics;
 #[path = "../core/random.rs"]
 mod random;
 mod reference;
@@ -74,7 +75,6 @@ mod sizing;
 mod soak;
 mod startup;
 mod stock;
-mod storms;
 mod support;
 mod tables_file;
 mod transports;
@@ -83,3 +83,6 @@ mod valgrind;
 mod verdicts;
 mod versions;
 mod words;
+
+/// The host of the tests in tests/hosts.
+type Here = support::kamailio::OfKamailio;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::kamailio::Config;
 use crate::support::mixture::{Mixture, Next};
 use crate::support::proxy::{assert_nothing_left, config};
 use crate::support::sqlite::Sqlite;
@@ -23,7 +24,7 @@ fn ten_thousand_random_endings_leave_nothing() {
                 ('user', '*', 'out', 1000, NULL, NULL), ('company', '*', 'in', 1000, NULL, NULL);",
     );
     let mut mixture = Mixture::new();
-    let mut config = config(&db.url(), mixture.callee())
+    let mut config: Config = config(&db.url(), mixture.callee())
         .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
     config.workers = 8;
     // Two companies, a carrier, a user, and a called number on the way in.

@@ -10,7 +10,8 @@ use crate::support::Folder;
 use crate::support::call::{Message, unique};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, free_port};
-use crate::support::proxy::{DIALOG, assert_nothing_left, wait_for_calls};
+use crate::support::kamailio_scripts::TIMERS;
+use crate::support::proxy::{assert_nothing_left, wait_for_calls};
 use crate::support::sqlite::Sqlite;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -240,7 +241,7 @@ fn each_transport_is_judged_and_counted_alike() {
     let secure: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     let [key, certificate] = certificate(&folder);
     let settings = format!(
-        "{DIALOG}listen=tls:{secure}\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
+        "{TIMERS}listen=tls:{secure}\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
          modparam(\"tls\", \"certificate\", \"{certificate}\")\n"
     );
     let routes = ROUTES.replace("CALLEE", &callee.address.to_string());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::link::{Link, NodeSeen};
 use super::room::{Line, Room};
 use crate::clock::Moment;
+use crate::host::contract::abi::command;
 use crate::notices::{Book, Notice, Seal};
 
 /// The names of notices by which a node asks all others to reload begin so; the node follows.
@@ -124,9 +125,10 @@ impl NodesTables {
         for node in self.differing.look(self.told.mark, others, now.monotonic) {
             room.lock().lines.push(Line::Warning(format!(
                 "node {node} has had other tables than this one for {} s, so limits differ: run \
-                 sipwarden.reload_all; if they still differ, compare db_url and \
-                 sipwarden.problems on both (said once)",
-                APART / 1000
+                 {}; if they still differ, compare db_url and {} on both (said once)",
+                APART / 1000,
+                command("reload_all"),
+                command("problems")
             )));
         }
         room.desk.reloads.set_others(self.differing.told());

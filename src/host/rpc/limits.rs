@@ -4,6 +4,7 @@ use super::arguments::no_snapshot;
 use super::page::Page;
 use super::totals::{Totals, keys_of};
 use crate::clock;
+use crate::host::contract::abi::command;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::usage::{Load, ScopeUsage};
 use crate::host::state::{State, with_snapshot};
@@ -31,7 +32,8 @@ pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
     if word.is_none() && id.is_some() {
-        return Err(Fault::argument("an id has a kind: sipwarden.limits carrier north"));
+        let limits = command("limits");
+        return Err(Fault::argument(format!("an id has a kind: {limits} carrier north")));
     }
     let asked = (word.as_deref(), id.as_deref());
     let count = with_snapshot(|view, _| view.counts().rows_of(Table::Limit)).unwrap_or(0);

@@ -16,7 +16,7 @@ fn bye_from_either_side_lost_repeated_or_crossing() {
     // a second one change nothing.
     call.within("BYE");
     stage.callee.request("BYE");
-    wait_for_calls(&stage.kamailio, "c", 0);
+    wait_for_calls(&stage.server, "c", 0);
     call.within("BYE");
     call.within("BYE");
     stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
@@ -46,7 +46,7 @@ fn both_sides_hang_up_at_the_same_moment() {
         call.within("BYE");
         stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
         stage.caller.reply(&stage.caller.request("BYE"), 200, "f");
-        wait_for_calls(&stage.kamailio, "c", 0);
+        wait_for_calls(&stage.server, "c", 0);
     }
     stage.assert_free();
 }
@@ -58,28 +58,4 @@ fn a_bye_that_is_answered_with_an_error_ends_the_call() {
     call.within("BYE");
     stage.callee.reply(&stage.callee.request("BYE"), 481, "t");
     stage.assert_free();
-}
-
-#[test]
-fn a_bye_that_overtakes_the_answer_is_not_undone() {
-    // The worker of the answer is slow to say that the call is up.
-    let stage = Stage::with_settings(
-        "loadmodule \"cfgutils.so\"\nevent_route[dialog:start] { usleep(\"400000\"); }\n",
-    );
-    let mut call = stage.call("");
-    call.invite();
-    let invite = stage.callee.request("INVITE");
-    stage.callee.reply(&invite, 200, "t");
-    // A BYE before the dialog knows of the answer is one to nothing.
-    wait_for("the dialog to be answered", || {
-        let dialogs = stage.kamailio.rpc("dlg.list", json!([]));
-        (dialogs[0]["state"] == 3).then_some(())
-    });
-    stage.callee.hang_up(&invite);
-    assert_eq!(call.final_reply().status(), Some(200));
-    stage.caller.reply(&stage.caller.request("BYE"), 200, "f");
-    call.ack();
-    wait_for_calls(&stage.kamailio, "c", 0);
-    // The late callback comes within half a second.
-    stage.assert_counts_stay_zero();
 }

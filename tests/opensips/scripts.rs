@@ -1,14 +1,17 @@
-//! A proxy whose script counts calls; headers of the INVITE steer the script.
+//! Scripts of tests in the language of OpenSIPS.
 
-use std::net::SocketAddr;
-
-use serde_json::json;
-
-use crate::host::{Config, OpenSips};
-use crate::support::wait_for;
+/// Answers OPTIONS with the verdict on the company in the request's user part and the pid of
+/// the worker.
+pub const ANSWER_VERDICT: &str = r#"
+route {
+    check_company_ip("$rU");
+    append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+    sl_send_reply(200, "OK");
+}
+"#;
 
 /// Timers are short, so that endings that wait for them come soon.
-const DIALOG: &str = r#"
+pub const TIMERS: &str = r#"
 modparam("tm", "fr_timeout", 2)
 modparam("tm", "fr_inv_timeout", 3)
 modparam("tm", "wt_timer", 2)
@@ -19,7 +22,7 @@ modparam("dialog", "default_timeout", 60)
 /// `lifetime`, `bye` (lifetime with BYE), `serial`, `parallel`, `twice`, `implicit` (the script
 /// makes no dialog). X-Roadwarrior: the AoR to ask for. X-Flags: of both. X-Company: whom a
 /// re-INVITE is of.
-const ROUTES: &str = r#"
+pub const PROXY: &str = r#"
 route {
     if (has_totag()) {
         if (loose_route()) {
@@ -47,6 +50,8 @@ route {
         sl_send_reply(407, "Authenticate");
         exit;
     }
+    # A copy of this INVITE ends here, also one that another worker has at this moment.
+    if (!($hdr(X-Do) =~ "^(drop|reply|treply|newtran)$")) { t_newtran(); }
     if ($hdr(X-Do) == "bye") {
         create_dialog("B");
     } else if ($hdr(X-Do) != "implicit") {
@@ -90,45 +95,13 @@ route[COUNT] {
     if (is_present_hf("X-Flags")) { $var(flags) = $hdr(X-Flags); }
     if (is_present_hf("X-Roadwarrior")) {
         if (!roadwarrior_acquire("$hdr(X-Roadwarrior)", "$fd", "$var(flags)")) {
-            sl_send_reply(403, "Refused: $swd(reason) $swd(user_calls)/$swd(user_limit)");
+            send_reply(403, "Refused: $swd(reason) $swd(user_calls)/$swd(user_limit)");
             exit;
         }
     }
     if (!cc_limit("$fd", "$var(flags)")) {
-        sl_send_reply(403, "Refused: $swd(reason) $swd(company_calls)/$swd(company_limit) $swd(brand_calls)/$swd(brand_limit)");
+        send_reply(403, "Refused: $swd(reason) $swd(company_calls)/$swd(company_limit) $swd(brand_calls)/$swd(brand_limit)");
         exit;
     }
 }
 "#;
-
-/// A configuration with the script above, relaying to `callee`.
-pub fn config(db_url: &str, callee: SocketAddr) -> Config {
-    let routes = ROUTES.replace("CALLEE", &callee.to_string());
-    let mut config = Config::new(db_url).settings(DIALOG).routes(&routes);
-    config.modules.push_str("loadmodule \"dialog.so\"\n");
-    config
-}
-
-/// Live calls of a company.
-pub fn calls(opensips: &OpenSips, company: &str) -> u64 {
-    opensips.rpc("sipwarden_company", json!([company]))["calls"].as_u64().unwrap()
-}
-
-/// Waits until a company has so many live calls.
-pub fn wait_for_calls(opensips: &OpenSips, company: &str, expected: u64) {
-    wait_for(&format!("{company} to have {expected} calls"), || {
-        (calls(opensips, company) == expected).then_some(())
-    });
-}
-
-/// No lease is left, and no comparison with the dialogs has ever found a leak.
-pub fn assert_nothing_left(opensips: &OpenSips) {
-    let stats = wait_for("all leases to go", || {
-        let stats = opensips.rpc("sipwarden_stats", json!([]));
-        (stats["calls"] == 0).then_some(stats)
-    });
-    assert_eq!(stats["call_scopes"], 0, "{stats}");
-    assert_eq!(stats["counters"]["leases_leaked"], 0, "{stats}");
-    let found = opensips.rpc("sipwarden_reconcile", json!([]));
-    assert_eq!(found["without_dialog"], 0, "{found}");
-}

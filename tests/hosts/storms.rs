@@ -1,11 +1,13 @@
-//! Limits hold exactly under storms of INVITEs from SIPp, in 16 workers.
+//! Limits are exact under storms of INVITEs from SIPp, in 16 workers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use super::{Config, Server};
+use crate::Here;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::kamailio::Kamailio;
+use crate::support::host::Host;
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
@@ -17,7 +19,7 @@ const INVITES: usize = 5000;
 
 /// A proxy with 16 workers, and a callee that answers everything.
 struct Stage {
-    kamailio: Kamailio,
+    server: Server,
     callee: AutoCallee,
     folder: Folder,
 }
@@ -28,18 +30,19 @@ impl Stage {
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(tenants);
         let callee = AutoCallee::start("127.0.0.1");
-        let mut config = config(&db.url(), callee.address);
+        let mut config: Config = config(&db.url(), callee.address);
         config.workers = WORKERS;
-        // Callers that are refused after a while would only repeat themselves.
+        // However long the storm takes here, no call is over by then.
+        config.settings.push_str("modparam(\"dialog\", \"default_timeout\", 3600)\n");
         config.routes = config.routes.replace(
             "if (is_present_hf(\"X-Roadwarrior\"))",
-            "if ($hdr(X-Aor) != $null && $hdr(X-Aor) != \"-\" && !roadwarrior_acquire(\"$hdr(X-Aor)\", \"$fd\")) {
-                sl_send_reply(\"403\", \"Refused: $swd(reason)\");
+            "if (is_present_hf(\"X-Aor\") && $hdr(X-Aor) != \"-\" && !roadwarrior_acquire(\"$hdr(X-Aor)\", \"$fd\")) {
+                sl_send_reply(403, \"Refused: $swd(reason)\");
                 exit;
             }
             if (is_present_hf(\"X-Roadwarrior\"))",
         );
-        Stage { kamailio: config.start(), callee, folder }
+        Stage { server: config.start(), callee, folder }
     }
 
     /// The same; the second field of a row is the scopes of a call, with `+` between them.
@@ -48,20 +51,20 @@ impl Stage {
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(tenants);
         let callee = AutoCallee::start("127.0.0.1");
-        let mut config = config(&db.url(), callee.address)
+        let mut config: Config = config(&db.url(), callee.address)
             .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
         config.workers = WORKERS;
         let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
         assert!(config.routes.contains(asked));
-        let scopes = "$(hdr(X-Aor){s.replace,+,;})";
+        let scopes = Here::SCOPES;
         let asks = format!("cc_limit(\"$fd\", \"o\", \"{scopes}\")");
         config.routes = config.routes.replace(asked, &asks);
-        Stage { kamailio: config.start(), callee, folder }
+        Stage { server: config.start(), callee, folder }
     }
 
     /// Starts SIPp with calls that take the rows in turn.
     fn sipp(&self, name: &str, rows: &[&str], invites: usize) -> Sipp {
-        Sipp::start(&self.folder, name, self.kamailio.address(), rows, invites)
+        Sipp::start(&self.folder, name, self.server.address(), rows, invites)
     }
 
     /// Runs one storm while the counters are sampled; what SIPp saw admitted,
@@ -73,7 +76,7 @@ impl Stage {
             let sampler = scope.spawn(|| {
                 while storm.is_on() {
                     for &(company, counter, limit) in limits {
-                        let shown = self.kamailio.rpc("sipwarden.company", json!([company]));
+                        let shown = self.server.ask("company", json!([company]));
                         let count = shown[counter].as_u64().unwrap();
                         assert!(count <= limit, "{company}: {counter} {count} above {limit}");
                         samples.fetch_add(1, SeqCst);
@@ -87,7 +90,7 @@ impl Stage {
             let seen = sipp.finish();
             drop(end);
             sampler.join().unwrap();
-            assert!(samples.load(SeqCst) > 100, "{} samples", samples.load(SeqCst));
+            assert!(samples.load(SeqCst) > 20, "{} samples", samples.load(SeqCst));
             assert_eq!(seen.refused + seen.admitted.values().sum::<usize>(), INVITES);
             seen.admitted
         })
@@ -102,10 +105,10 @@ fn limit_ten_admits_ten() {
     );
     let admitted = stage.storm(&["c;-"], &[("c", "calls", 10)]);
     assert_eq!(admitted["c"], 10);
-    assert_eq!(stage.kamailio.counter("cc_call_counted"), 10);
+    assert_eq!(stage.server.counter("cc_call_counted"), 10);
     // SIPp repeats what is not answered at once, and a refusal keeps no state.
-    assert!(stage.kamailio.counter("cc_company_limit") >= INVITES as u64 - 10);
-    assert_nothing_left(&stage.kamailio);
+    assert!(stage.server.counter("cc_company_limit") >= INVITES as u64 - 10);
+    assert_nothing_left(&stage.server);
 }
 
 /// Each domain comes to a limit of another kind, which its own scopes exceed.
@@ -138,14 +141,14 @@ fn several_kinds_at_once_admit_just_their_limits() {
     let limits = reached.map(|(company, limit)| (company, "calls", limit));
     let admitted = stage.storm(&rows, &limits);
     assert_eq!(reached.map(|(company, _)| (company, admitted[company] as u64)), reached);
-    assert_eq!(stage.kamailio.counter("cc_call_counted"), 39);
+    assert_eq!(stage.server.counter("cc_call_counted"), 39);
     for refused in ["cc_rate", "cc_limit", "cc_brand_limit", "cc_company_limit"] {
-        assert!(stage.kamailio.counter(refused) > 0, "{refused}");
+        assert!(stage.server.counter(refused) > 0, "{refused}");
     }
     wait_for("the calls to end", || {
-        (stage.kamailio.rpc("sipwarden.calls", json!([]))["total"] == 0).then_some(())
+        (stage.server.ask("calls", json!([]))["total"] == 0).then_some(())
     });
-    let top = stage.kamailio.rpc("sipwarden.top", json!([]));
+    let top = stage.server.ask("top", json!([]));
     assert_eq!(top["scopes"], json!([]), "{top}");
 }
 
@@ -168,7 +171,7 @@ fn a_brand_below_the_sum_of_its_companies_admits_just_its_limit() {
         ["x", "y", "z"].iter().map(|c| admitted.get(*c).copied().unwrap_or(0)).sum();
     assert_eq!(of_brand, 10, "{admitted:?}");
     assert_eq!(admitted["own"], 4);
-    assert_nothing_left(&stage.kamailio);
+    assert_nothing_left(&stage.server);
 }
 
 #[test]
@@ -185,8 +188,8 @@ fn roadwarriors_get_one_two_or_three_calls() {
     let admitted = stage.storm(&rows, &limits);
     assert_eq!((admitted["c1"], admitted["c2"], admitted["c3"]), (1, 2, 3));
     assert_eq!(admitted.get("c0"), None);
-    assert_eq!(stage.kamailio.counter("roadwarrior_counted"), 6);
-    assert_nothing_left(&stage.kamailio);
+    assert_eq!(stage.server.counter("roadwarrior_counted"), 6);
+    assert_nothing_left(&stage.server);
 }
 
 #[test]
@@ -198,7 +201,7 @@ fn refused_calls_cause_no_refusals() {
     // One call fills the company; all of its storm is refused. Nine of the other
     // company's calls fit beside it, and none of them may meet a storm's shadow.
     let first = stage.sipp("first", &["full;-"], 1);
-    wait_for_calls(&stage.kamailio, "full", 1);
+    wait_for_calls(&stage.server, "full", 1);
     let storm = stage.sipp("storm", &["full;-"], 3000);
     let roomy = stage.sipp("roomy", &["roomy;-"], 9);
     roomy.wait_for_judged(9);
@@ -208,7 +211,7 @@ fn refused_calls_cause_no_refusals() {
     assert_eq!(roomy.finish().admitted["roomy"], 9);
     first.finish();
     assert!(seen.refused >= 2000, "{} refused", seen.refused);
-    assert_nothing_left(&stage.kamailio);
+    assert_nothing_left(&stage.server);
 }
 
 #[test]
@@ -220,12 +223,12 @@ fn a_full_ledger_fails_closed_but_not_for_emergencies() {
             INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 0), ('tight', 'b', 0, 1);",
     );
     let callee = AutoCallee::start("127.0.0.1");
-    let kamailio = config(&db.url(), callee.address)
+    let server: Server = config(&db.url(), callee.address)
         .settings("modparam(\"sipwarden\", \"max_calls\", 16)\n")
         .start();
     let endpoint = Endpoint::new("127.0.0.1");
     let call = |domain: &str, headers: &str| {
-        let mut call = Caller::new(&endpoint, kamailio.address(), domain, headers);
+        let mut call = Caller::new(&endpoint, server.address(), domain, headers);
         call.invite();
         let reply = call.final_reply();
         if reply.status() == Some(200) {
@@ -239,8 +242,8 @@ fn a_full_ledger_fails_closed_but_not_for_emergencies() {
     assert!(refused.line.contains("company_limit 1/1"), "{}", refused.line);
     let (_emergency, reply) = call("tight", "X-Flags: eo\r\n");
     assert_eq!(reply.status(), Some(200));
-    assert_eq!(calls(&kamailio, "tight"), 2);
-    let listed = kamailio.rpc("sipwarden.calls", json!(["tight"]));
+    assert_eq!(calls(&server, "tight"), 2);
+    let listed = server.ask("calls", json!(["tight"]));
     assert_eq!(listed["total"], 2);
     let emergency = listed["calls"].as_array().unwrap().iter().find(|c| c["emergency"] == 1);
     assert_eq!(emergency.unwrap()["direction"], "out");
@@ -248,17 +251,17 @@ fn a_full_ledger_fails_closed_but_not_for_emergencies() {
     let mut up: Vec<_> = (0..14).map(|_| call("c", "").0).collect();
     let (_, refused) = call("c", "");
     assert!(refused.line.contains("ledger_full"), "{}", refused.line);
-    assert_eq!(kamailio.counter("cc_ledger_full"), 1);
+    assert_eq!(server.counter("cc_ledger_full"), 1);
     let (_uncounted, reply) = call("c", "X-Flags: e\r\n");
     assert_eq!(reply.status(), Some(200), "{}", reply.line);
-    assert_eq!(kamailio.counter("emergency_uncounted"), 1);
+    assert_eq!(server.counter("emergency_uncounted"), 1);
     let (_unknown, reply) = call("nobody", "X-Flags: e\r\n");
     assert_eq!(reply.status(), Some(200), "{}", reply.line);
 
     up.pop().unwrap().within("BYE");
-    wait_for_calls(&kamailio, "c", 13);
+    wait_for_calls(&server, "c", 13);
     wait_for("the record to be free", || {
-        (kamailio.rpc("sipwarden.stats", json!([]))["calls"] == 15).then_some(())
+        (server.ask("stats", json!([]))["calls"] == 15).then_some(())
     });
     let (_, reply) = call("c", "");
     assert_eq!(reply.status(), Some(200));
@@ -275,7 +278,7 @@ fn an_operator_lists_and_releases_calls() {
             INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 2);",
     );
     let callee = AutoCallee::start("127.0.0.1");
-    let kamailio = config(&db.url(), callee.address).start();
+    let server: Server = config(&db.url(), callee.address).start();
     let endpoint = Endpoint::new("127.0.0.1");
     let mut up: Vec<_> = (0..25)
         .map(|n| {
@@ -283,38 +286,34 @@ fn an_operator_lists_and_releases_calls() {
                 0 => ("c", "X-Roadwarrior: alice@c\r\nX-Flags: i\r\n"),
                 _ => ("d", ""),
             };
-            let mut call = Caller::new(&endpoint, kamailio.address(), domain, headers);
+            let mut call = Caller::new(&endpoint, server.address(), domain, headers);
             call.invite();
             assert_eq!(call.final_reply().status(), Some(200));
             call.ack();
             call
         })
         .collect();
-    let page = kamailio.rpc("sipwarden.calls", json!(["", 2]));
+    let page = server.ask("calls", json!(["", 2]));
     assert_eq!((&page["total"], &page["pages"]), (&json!(25), &json!(2)));
     assert_eq!(page["calls"].as_array().unwrap().len(), 5);
-    let of_c = kamailio.rpc("sipwarden.calls", json!(["c"]));
+    let of_c = server.ask("calls", json!(["c"]));
     let call = &of_c["calls"][0];
     assert_eq!(call["call_id"], up[0].call_id.as_str());
     let shown =
         ["company", "brand", "user", "direction"].map(|field| call[field].as_str().unwrap());
     assert_eq!(shown, ["c", "b", "alice@c", "in"]);
-    // The whole page also fits in what kamcmd can take.
-    let typed = kamailio.kamcmd(&["sipwarden.calls"]);
-    assert_eq!(typed.matches("call_id: ").count(), 20, "{typed}");
-
-    let explained = kamailio.rpc("sipwarden.check", json!(["c", "127.0.0.1", "alice@c"]));
+    let explained = server.ask("check", json!(["c", "127.0.0.1", "alice@c"]));
     assert_eq!(explained["roadwarrior"]["reason"], "roadwarrior_counted");
     assert_eq!(explained["roadwarrior"]["user_calls"], 1);
     assert_eq!(explained["cc_limit"]["company_calls"], 1);
     assert_eq!(explained["cc_limit"]["brand_calls"], 25);
 
     let long = "a-very-long-customer-name.pbx.provider.example.com";
-    let mut of_long = Caller::new(&endpoint, kamailio.address(), long, "");
+    let mut of_long = Caller::new(&endpoint, server.address(), long, "");
     of_long.invite();
     assert_eq!(of_long.final_reply().status(), Some(200));
     of_long.ack();
-    let listed = kamailio.rpc("sipwarden.calls", json!([long]));
+    let listed = server.ask("calls", json!([long]));
     assert_eq!(
         (&listed["total"], &listed["calls"][0]["call_id"]),
         (&json!(1), &json!(of_long.call_id))
@@ -322,13 +321,13 @@ fn an_operator_lists_and_releases_calls() {
     up.push(of_long);
 
     let call_id = up[0].call_id.clone();
-    assert!(kamailio.try_rpc("sipwarden.release", json!(["no-such-call"])).is_err());
-    assert_eq!(kamailio.rpc("sipwarden.release", json!([call_id]))["released"], 1);
-    assert_eq!(calls(&kamailio, "c"), 0);
-    assert!(kamailio.log().contains(&format!("took the call {call_id} out of the counts")));
+    assert!(server.try_ask("release", json!(["no-such-call"])).is_err());
+    assert_eq!(server.ask("release", json!([call_id]))["released"], 1);
+    assert_eq!(calls(&server, "c"), 0);
+    assert!(server.log().contains(&format!("took the call {call_id} out of the counts")));
     for call in &mut up {
         call.within("BYE");
     }
-    wait_for_calls(&kamailio, "d", 0);
-    assert_nothing_left(&kamailio);
+    wait_for_calls(&server, "d", 0);
+    assert_nothing_left(&server);
 }
