@@ -8,9 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::host::alone::alone;
-use targets::{HOSTED, PURE};
-
-type Target = (&'static str, fn(&[u8]));
+use targets::{HOSTED, PURE, Target};
 
 /// Feeds a target with its corpus; how many files that is.
 fn replay((name, run): Target) -> usize {

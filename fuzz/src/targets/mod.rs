@@ -15,8 +15,11 @@ pub mod settings;
 pub mod tables_file;
 pub mod texts;
 
-/// Those without a host, by name.
-pub const PURE: [(&str, fn(&[u8])); 7] = [
+/// A name, and what is fed.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Those without a host.
+pub const PURE: [Target; 7] = [
     ("rows", rows::run),
     ("blob", blob::run),
     ("tables_file", tables_file::run),
@@ -27,7 +30,7 @@ pub const PURE: [(&str, fn(&[u8])); 7] = [
 ];
 
 /// Those with a host, of which a process has one.
-pub const HOSTED: [(&str, fn(&[u8])); 4] = [
+pub const HOSTED: [Target; 4] = [
     ("saved", saved::run),
     ("settings", settings::run),
     ("rpc", rpc::run),

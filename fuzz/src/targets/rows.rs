@@ -160,7 +160,6 @@ fn model(mut input: Bytes<'_>) {
             }
         }
     }
-    drop(row);
     let Ok((config, _)) = loader.networks(model.networks()).finish() else { panic!("bad rows") };
     let blob = compile(config, [u64::from(data_mark(&model)), 2], 0).unwrap();
     let view = View::new(blob.bytes()).unwrap();
