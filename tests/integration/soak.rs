@@ -250,7 +250,9 @@ fn soak(requests: u64, samples: u64, audit: bool) {
         );
     }
     assert_eq!(growing, Vec::<String>::new());
-    assert!(tally.answered() > requests * 99 / 100, "{} answered", tally.answered());
+    // Each phase leaves out the numbers of a window or two.
+    assert!(tally.lost.load(Relaxed) * 100 < requests, "{:?} were lost", tally.lost);
+    assert!(tally.answered() > requests * 95 / 100, "{} answered", tally.answered());
 }
 
 /// All series, in `target/soak.csv`, to be drawn.
