@@ -29,6 +29,8 @@ mod engines;
 mod event_attributes;
 mod events;
 mod example;
+#[path = "../core/host/examples.rs"]
+mod examples;
 mod exports;
 mod faults;
 mod feeds;

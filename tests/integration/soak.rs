@@ -1,13 +1,11 @@
 //! Memory stays flat under requests, calls, blocks, grants, reloads and RPCs.
 //! `make soak` runs ten million requests.
 
-#[path = "../core/host/examples.rs"]
-mod examples;
-
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use crate::examples;
 use crate::support::footprint::{Sample, judge, sample, trend};
 use crate::support::kamailio::Kamailio;
 use crate::support::mixture::{Mixture, Next};

@@ -1,11 +1,9 @@
 //! Start, reload, all functions, all RPCs and stop under valgrind. `make valgrind` runs it.
 
-#[path = "../core/host/examples.rs"]
-mod examples;
-
 use std::fs;
 use std::path::PathBuf;
 
+use crate::examples;
 use crate::reference::exported_functions;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;

@@ -20,6 +20,8 @@ mod hosts;
 mod longest;
 mod measured;
 mod mixed;
+#[path = "../core/random.rs"]
+mod random;
 mod reload;
 mod restart;
 mod scaling;

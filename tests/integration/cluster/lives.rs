@@ -154,7 +154,9 @@ impl History {
         };
         let dead = self.rules.dead + BURIAL;
         if let Some(death) = self.death(call) {
-            end = end.min(death + dead);
+            // An end just before is not told any more.
+            let told = end < death.saturating_sub(self.rules.late);
+            end = if told { end } else { death + dead };
         }
         for fault in self.faults.iter().filter(|fault| fault.hits(call, Effect::Silent)) {
             if fault.from <= end && end <= fault.until {

@@ -76,7 +76,8 @@ fn a_full_table_of_bans_lets_pass_and_keeps_what_it_has() {
         n % 500 == 499 && kamailio.counter("auth_failed_untracked") > 0
     });
     let bans = kamailio.rpc("sipwarden.bans", json!([]))["total"].as_u64().unwrap();
-    assert!(none_left && bans > 500, "{bans}");
+    // Where a failure finds no room some places elsewhere are still free.
+    assert!(none_left && bans > 256, "{bans}");
     assert!(kamailio.runs());
 }
 
