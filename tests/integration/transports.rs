@@ -6,13 +6,13 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::Folder;
 use crate::support::call::{Message, unique};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, free_port};
 use crate::support::kamailio_scripts::TIMERS;
 use crate::support::proxy::{assert_nothing_left, wait_for_calls};
 use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, uninterrupted};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -138,7 +138,7 @@ impl Wire {
         let bytes = match self {
             Wire::Udp(socket) => {
                 let mut buffer = [0u8; 65536];
-                let length = socket.recv(&mut buffer).unwrap();
+                let length = uninterrupted(|| socket.recv(&mut buffer)).unwrap();
                 buffer[..length].to_vec()
             }
             Wire::Tcp(stream) => next_of(stream),

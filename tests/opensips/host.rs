@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::scripts;
 use crate::support::host::{Host, Place};
-use crate::support::{config, project, running};
+use crate::support::{config, project, running, uninterrupted};
 
 /// OpenSIPS among the hosts.
 pub struct OfOpenSips;
@@ -135,12 +135,7 @@ modparam("mi_datagram", "socket_name", "udp:127.0.0.1:{commands}")
         socket.connect(server.commands).map_err(text)?;
         socket.send(call.to_string().as_bytes()).map_err(text)?;
         let mut buffer = [0u8; 65536];
-        let length = loop {
-            match socket.recv(&mut buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                received => break received.map_err(text)?,
-            }
-        };
+        let length = uninterrupted(|| socket.recv(&mut buffer)).map_err(text)?;
         let answer: Value = serde_json::from_slice(&buffer[..length]).map_err(|e| e.to_string())?;
         match answer.get("error") {
             Some(error) => {

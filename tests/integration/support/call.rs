@@ -6,6 +6,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::uninterrupted;
+
 /// A SIP message as it came.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -73,7 +75,7 @@ impl Endpoint {
     pub fn receive_within(&self, time: Duration) -> Option<(Message, SocketAddr)> {
         self.socket.set_read_timeout(Some(time)).unwrap();
         let mut buffer = [0u8; 65536];
-        let (len, from) = self.socket.recv_from(&mut buffer).ok()?;
+        let (len, from) = uninterrupted(|| self.socket.recv_from(&mut buffer)).ok()?;
         Some((Message::parse(&buffer[..len])?, from))
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::host::{Host, Place};
 pub use super::running::free_port;
 use super::server::{self, program};
-use super::{kamailio_scripts, project};
+use super::{kamailio_scripts, project, uninterrupted};
 
 /// Kamailio among the hosts.
 pub struct OfKamailio;
@@ -226,10 +226,9 @@ pub fn read_http(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
                 return Ok(seen[end + 4..end + 4 + length].to_vec());
             }
         }
-        match stream.read(&mut chunk) {
+        match uninterrupted(|| stream.read(&mut chunk)) {
             Ok(0) => return Err("connection closed".into()),
             Ok(n) => seen.extend_from_slice(&chunk[..n]),
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(text(e)),
         }
     }

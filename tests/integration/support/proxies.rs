@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use super::kamailio::free_port;
 use super::platform::Platform;
 use super::server::{kamcmd, program, search_path};
-use super::{Folder, merge, sanitizer, signal, wait_for};
+use super::{Folder, merge, sanitizer, signal, uninterrupted, wait_for};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,7 +216,7 @@ impl Proxy {
         stream.write_all(head.as_bytes()).unwrap();
         let (mut answer, mut part) = (Vec::new(), [0; 4096]);
         while !String::from_utf8_lossy(&answer).contains("</title>") {
-            let len = stream.read(&mut part).unwrap();
+            let len = uninterrupted(|| stream.read(&mut part)).unwrap();
             assert!(len > 0, "{}", String::from_utf8_lossy(&answer));
             answer.extend_from_slice(&part[..len]);
         }
@@ -239,7 +239,7 @@ impl Proxy {
         stream.write_all((head + &body).as_bytes()).unwrap();
         stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         let mut answer = [0; 4096];
-        let len = stream.read(&mut answer).unwrap();
+        let len = uninterrupted(|| stream.read(&mut answer)).unwrap();
         String::from_utf8_lossy(&answer[..len]).into_owned()
     }
 }

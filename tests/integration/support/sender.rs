@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::uninterrupted;
 use crate::random::next;
 
 /// Requests that a sender waits for at a time: what loopback keeps for one socket.
@@ -66,7 +67,7 @@ pub fn send(
 fn receive(socket: &UdpSocket, tally: &Tally) {
     let mut buffer = [0u8; 2048];
     for came in 0..WINDOW {
-        let Ok(length) = socket.recv(&mut buffer) else {
+        let Ok(length) = uninterrupted(|| socket.recv(&mut buffer)) else {
             tally.lost.fetch_add(WINDOW - came, Relaxed);
             return;
         };
