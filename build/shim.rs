@@ -55,6 +55,9 @@ pub fn compile(host: &Host, reference: &Reference, headers: &Path) {
     for file in COMMON {
         build.file(common.join(file));
     }
+    if std::env::var_os("CARGO_FEATURE_FAULT_INJECTION").is_some() {
+        build.file(common.join("planted.c"));
+    }
     for object in build.compile_intermediates() {
         println!("cargo:rustc-cdylib-link-arg={}", object.display());
     }

@@ -3,7 +3,7 @@
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio, free_port};
-use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
+use crate::support::proxy::{assert_nothing_left, calls, config, keep_dialogs, wait_for_calls};
 use crate::support::servers::Server;
 use crate::support::sqlite::Sqlite;
 use crate::support::stock::block_with;
@@ -267,11 +267,7 @@ fn with_the_guides_line_callers_name_no_scopes_of_their_own() {
 }
 
 pub fn persistent(dialogs: &Sqlite) -> String {
-    format!(
-        "modparam(\"dialog\", \"db_mode\", 2)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
-         modparam(\"dialog\", \"db_update_period\", 1)\n",
-        dialogs.url()
-    )
+    keep_dialogs(&dialogs.url(), 2) + "modparam(\"dialog\", \"db_update_period\", 1)\n"
 }
 
 #[test]
@@ -318,10 +314,7 @@ fn long_scopes_come_back(server: &Server, schema: &str, grants: &str) {
     let file = format!("/usr/share/kamailio/{schema}/dialog-create.sql");
     server.run(&std::fs::read_to_string(file).unwrap());
     server.run(grants);
-    let settings = format!(
-        "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n",
-        server.url()
-    );
+    let settings = keep_dialogs(&server.url(), 1);
     let rows = "INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('did', '*', 1);";
     let mut stage = Stage::with(rows, ROUTES, |mut config| {
         config.modules.insert_str(0, server.driver());

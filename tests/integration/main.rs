@@ -60,6 +60,8 @@ mod noise;
 mod package;
 mod page;
 mod page_layout;
+mod page_strangers;
+mod planted;
 #[path = "../core/random.rs"]
 mod random;
 mod reference;

@@ -61,13 +61,7 @@ fn a_panic_where_an_answer_to_a_keepalive_is_judged_ends_no_call() {
 fn a_panic_where_calls_are_restored_leaves_them_uncounted() {
     let site = Site::new();
     let dialogs = Sqlite::dialogs(&site.folder);
-    let mut config = site.config.settings(&format!(
-        "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n",
-        dialogs.url()
-    ));
-    // SQLite's driver does not wait for another writer.
-    config.workers = 1;
-    let config = config.port(crate::support::kamailio::free_port());
+    let config = keep_each_dialog(site.config, &dialogs);
     let mut kamailio = config.start();
     let endpoint = Endpoint::new("127.0.0.1");
     let mut call = call_up(&endpoint, &kamailio, "c", "");

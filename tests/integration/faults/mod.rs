@@ -18,7 +18,7 @@ use std::process::Command;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio};
-use crate::support::proxy;
+use crate::support::proxy::{self, call_up, keep_each_dialog};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, Going, wait_for};
 use serde_json::json;
@@ -110,20 +110,6 @@ fn call_on(kamailio: &Kamailio, going: &Going) -> usize {
         calls += 1;
     }
     calls
-}
-
-fn call_up<'a>(
-    endpoint: &'a Endpoint,
-    kamailio: &Kamailio,
-    domain: &str,
-    headers: &str,
-) -> Caller<'a> {
-    let mut call = Caller::new(endpoint, kamailio.address(), domain, headers);
-    call.invite();
-    let reply = call.final_reply();
-    assert_eq!(reply.status(), Some(200), "{}", reply.line);
-    call.ack();
-    call
 }
 
 /// The final reply to one call, as its line.

@@ -92,14 +92,7 @@ fn a_stopped_process_delays_the_end_no_longer_than_exit_timeout() {
 fn a_killed_process_stops_kamailio_and_the_next_start_has_everything() {
     let mut site = site();
     let dialogs = Sqlite::dialogs(&site.folder);
-    site.config.workers = 1;
-    site.config = site
-        .config
-        .settings(&format!(
-            "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n",
-            dialogs.url()
-        ))
-        .port(crate::support::kamailio::free_port());
+    site.config = keep_each_dialog(site.config, &dialogs);
     let endpoint = Endpoint::new("127.0.0.1");
     let mut kamailio = site.config.start();
     let mut call = call_up(&endpoint, &kamailio, "c", "");

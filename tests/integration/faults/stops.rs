@@ -127,15 +127,7 @@ fn sigterm_while_the_start_waits_for_the_database_ends_it() {
 fn sigterm_amid_calls_and_the_next_start_counts_those_that_live() {
     let mut site = Site::new();
     let dialogs = Sqlite::dialogs(&site.folder);
-    // SQLite's driver does not wait for another writer.
-    site.config.workers = 1;
-    site.config = site
-        .config
-        .settings(&format!(
-            "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n",
-            dialogs.url()
-        ))
-        .port(crate::support::kamailio::free_port());
+    site.config = keep_each_dialog(site.config, &dialogs);
     let endpoint = Endpoint::new("127.0.0.1");
     let mut kamailio = site.config.start();
     site.wait_for_files(&kamailio);

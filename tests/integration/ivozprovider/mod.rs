@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod collations;
 mod copies;
 mod floods;
 mod guide;

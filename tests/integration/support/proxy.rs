@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::call::{Caller, Endpoint};
 use super::config::Config;
 use super::host::Host;
-use super::running::Running;
+use super::running::{Running, free_port};
+use super::sqlite::Sqlite;
 use super::wait_for;
 
 /// A configuration with such a script, relaying to `callee`.
@@ -20,6 +22,35 @@ pub fn config<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
     let mut config = Config::new(db_url).settings(H::TIMERS).routes(&routes);
     config.modules.push_str("loadmodule \"dialog.so\"\n");
     config
+}
+
+/// What keeps dialogs in a database, and with them what calls count for.
+pub fn keep_dialogs(url: &str, db_mode: u32) -> String {
+    format!(
+        "modparam(\"dialog\", \"db_mode\", {db_mode})\nmodparam(\"dialog\", \"db_url\", \"{url}\")\n"
+    )
+}
+
+/// Each change of a dialog is kept at once, and a next start listens at the same port.
+pub fn keep_each_dialog<H: Host>(mut config: Config<H>, dialogs: &Sqlite) -> Config<H> {
+    // SQLite's driver does not wait for another writer.
+    config.workers = 1;
+    config.settings(&keep_dialogs(&dialogs.url(), 1)).port(free_port())
+}
+
+/// A call of a user of `domain` that an AutoCallee answers; `headers` are whole lines.
+pub fn call_up<'a, H: Host>(
+    endpoint: &'a Endpoint,
+    server: &Running<H>,
+    domain: &str,
+    headers: &str,
+) -> Caller<'a> {
+    let mut call = Caller::new(endpoint, server.address(), domain, headers);
+    call.invite();
+    let reply = call.final_reply();
+    assert_eq!(reply.status(), Some(200), "{}", reply.line);
+    call.ack();
+    call
 }
 
 /// Live calls of a company.
