@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::{Config, OpenSips, source};
 use crate::support::callee::AutoCallee;
-use crate::support::proxy::config;
+use crate::support::proxy::unhurried;
 use crate::support::sip::Phone;
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
@@ -33,9 +33,7 @@ fn admitted(name: &str, modules: &str, settings: &str, check: &str) -> usize {
          INSERT INTO sipwarden_company VALUES ('c', 'b', 0, {LIMIT});"
     ));
     let callee = AutoCallee::start("127.0.0.1");
-    let mut config: Config = config(&db.url(), callee.address)
-        .settings("modparam(\"dialog\", \"default_timeout\", 3600)\n")
-        .settings(settings);
+    let mut config: Config = unhurried(&db.url(), callee.address).settings(settings);
     config.workers = 16;
     config.modules.push_str(modules);
     let begin = config.routes.find("route[COUNT]").unwrap();
@@ -51,7 +49,7 @@ fn admitted(name: &str, modules: &str, settings: &str, check: &str) -> usize {
 const BY_SIPWARDEN: &str = r#"
 route[COUNT] {
     if (!cc_limit("$fd")) {
-        sl_send_reply(403, "Refused");
+        send_reply(403, "Refused");
         exit;
     }
 }
@@ -62,7 +60,7 @@ const BY_PROFILE: &str = r#"
 route[COUNT] {
     get_profile_size("company", "$fd", $var(calls));
     if ($var(calls) >= 10) {
-        sl_send_reply(403, "Refused");
+        send_reply(403, "Refused");
         exit;
     }
     set_dlg_profile("company", "$fd");
