@@ -4,7 +4,9 @@
 mod databases;
 pub mod endings;
 mod panics;
+mod reload;
 mod storms;
+mod verdicts;
 
 use crate::support;
 

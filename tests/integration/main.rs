@@ -64,7 +64,6 @@ mod page_layout;
 mod random;
 mod reference;
 mod refusals;
-mod reload;
 mod restart;
 mod revisions;
 mod routes;
