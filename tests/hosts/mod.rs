@@ -5,6 +5,7 @@ mod databases;
 pub mod endings;
 mod panics;
 mod reload;
+mod restart;
 mod storms;
 mod verdicts;
 

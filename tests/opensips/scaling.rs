@@ -45,6 +45,7 @@ fn limits_are_exact_while_workers_come_and_go() {
     let mut opensips = scaled(&db, &callee).start();
     assert_eq!(workers(&opensips), LEAST);
     for storm in 1..=2 {
+        callee.pick_up();
         let sipp =
             Sipp::start(&folder, &format!("storm{storm}"), opensips.address(), &["c;-"], INVITES);
         sipp.wait_for_judged(INVITES);

@@ -16,17 +16,18 @@ use super::wait_for;
 
 /// A configuration with such a script, relaying to `callee`.
 pub fn config<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
-    unhurried(db_url, callee).settings(H::TIMERS)
-}
-
-/// The same with the server's own timers, for storms: no call is over by its lifetime, and a
-/// refusal with a transaction that gets lost is repeated for half a minute. A caller that has
-/// heard 100 asks for it no more.
-pub fn unhurried<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
     let routes = H::PROXY.replace("CALLEE", &callee.to_string());
-    let mut config = Config::new(db_url).routes(&routes);
+    let mut config = Config::new(db_url).settings(H::TIMERS).routes(&routes);
     config.modules.push_str("loadmodule \"dialog.so\"\n");
     config
+}
+
+/// The same for storms: however long one takes here, no call is over by then, and a refusal
+/// that gets lost is repeated.
+pub fn unhurried<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
+    config(db_url, callee)
+        .settings("modparam(\"dialog\", \"default_timeout\", 3600)\n")
+        .settings(H::REPEATS)
 }
 
 /// Live calls of a company.
