@@ -4,7 +4,10 @@
 mod databases;
 pub mod endings;
 mod panics;
+mod reload;
+mod restart;
 mod storms;
+mod verdicts;
 
 use crate::support;
 

@@ -8,7 +8,7 @@ use crate::Here;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::host::Host;
-use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
+use crate::support::proxy::{assert_nothing_left, calls, unhurried, wait_for_calls};
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, Going, wait_for};
@@ -30,14 +30,12 @@ impl Stage {
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(tenants);
         let callee = AutoCallee::start("127.0.0.1");
-        let mut config: Config = config(&db.url(), callee.address);
+        let mut config: Config = unhurried(&db.url(), callee.address);
         config.workers = WORKERS;
-        // However long the storm takes here, no call is over by then.
-        config.settings.push_str("modparam(\"dialog\", \"default_timeout\", 3600)\n");
         config.routes = config.routes.replace(
             "if (is_present_hf(\"X-Roadwarrior\"))",
             "if (is_present_hf(\"X-Aor\") && $hdr(X-Aor) != \"-\" && !roadwarrior_acquire(\"$hdr(X-Aor)\", \"$fd\")) {
-                sl_send_reply(403, \"Refused: $swd(reason)\");
+                send_reply(403, \"Refused: $swd(reason)\");
                 exit;
             }
             if (is_present_hf(\"X-Roadwarrior\"))",
@@ -51,7 +49,7 @@ impl Stage {
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(tenants);
         let callee = AutoCallee::start("127.0.0.1");
-        let mut config: Config = config(&db.url(), callee.address)
+        let mut config: Config = unhurried(&db.url(), callee.address)
             .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
         config.workers = WORKERS;
         let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
@@ -223,7 +221,7 @@ fn a_full_ledger_fails_closed_but_not_for_emergencies() {
             INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 0), ('tight', 'b', 0, 1);",
     );
     let callee = AutoCallee::start("127.0.0.1");
-    let server: Server = config(&db.url(), callee.address)
+    let server: Server = unhurried(&db.url(), callee.address)
         .settings("modparam(\"sipwarden\", \"max_calls\", 16)\n")
         .start();
     let endpoint = Endpoint::new("127.0.0.1");
@@ -278,7 +276,7 @@ fn an_operator_lists_and_releases_calls() {
             INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 2);",
     );
     let callee = AutoCallee::start("127.0.0.1");
-    let server: Server = config(&db.url(), callee.address).start();
+    let server: Server = unhurried(&db.url(), callee.address).start();
     let endpoint = Endpoint::new("127.0.0.1");
     let mut up: Vec<_> = (0..25)
         .map(|n| {

@@ -66,7 +66,6 @@ mod planted;
 mod random;
 mod reference;
 mod refusals;
-mod reload;
 mod restart;
 mod revisions;
 mod routes;

@@ -2,7 +2,7 @@
 //!
 //! Elsewhere: files of blocks and tables (`unwritable.rs`, `tables_file.rs`), a database of
 //! countries (`countries.rs`), nft (`firewall_feed/`), settings (`settings.rs`), arguments
-//! of RPC methods (`arguments.rs`), a writer in the middle of a reload (`reload.rs`).
+//! of RPC methods (`arguments.rs`), a writer in the middle of a reload (`hosts/reload.rs`).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

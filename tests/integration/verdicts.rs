@@ -24,41 +24,6 @@ fn tenants(folder: &Folder) -> Sqlite {
     db
 }
 
-#[test]
-fn each_verdict_reaches_the_script_in_every_worker() {
-    let folder = Folder::new();
-    let kamailio = Config::new(&tenants(&folder).url()).start();
-    let cases = [
-        ("127.0.9.9", "open", 2, "filter_off"),
-        ("127.0.1.0", "office", 1, "granted_range"),
-        ("127.0.1.255", "office", 1, "granted_range"),
-        ("127.0.2.0", "office", -1, "denied_source"),
-        ("127.0.2.7", "office", 1, "granted_range"),
-        ("127.0.2.8", "office", -1, "denied_source"),
-        ("127.0.3.9", "six", 1, "granted_range"),
-        ("127.0.4.9", "six", -1, "denied_source"),
-        ("127.0.1.1", "closed", -2, "denied_no_ranges"),
-        ("127.0.1.1", "abroad", -1, "denied_source"),
-        ("127.0.1.1", "Office", -3, "unknown_company"),
-        ("127.0.1.1", "office%20", -3, "unknown_company"),
-    ];
-    for (source, company, code, reason) in cases {
-        let phone = Phone::new(source, kamailio.address());
-        let mut workers = HashSet::new();
-        wait_for("two workers to answer", || {
-            let told = phone.ask(company);
-            assert_eq!((told.code, told.reason.as_str()), (code, reason), "{source} {company}");
-            workers.insert(told.worker);
-            (workers.len() >= 2).then_some(())
-        });
-        if !company.contains('%') {
-            let explained = kamailio.rpc("sipwarden.check", json!([company, source]));
-            assert_eq!(explained["code"], code, "{explained}");
-            assert_eq!(explained["reason"], reason, "{explained}");
-        }
-    }
-}
-
 /// Since 6.0 threads may receive and processes of another rank run the script.
 #[test]
 fn workers_of_a_threaded_receiver_judge_in_kamailio_6() {
@@ -204,33 +169,6 @@ fn the_rpc_explains_without_side_effects() {
     assert!(typed.contains("reason: granted_range"), "{typed}");
     // What is asked for comes first.
     assert_eq!(typed.lines().nth(1).map(str::trim), Some("verdict: allowed"), "{typed}");
-}
-
-#[test]
-fn a_company_is_shown_with_its_ranges_page_by_page() {
-    let folder = Folder::new();
-    let db = tenants(&folder);
-    let many: Vec<_> = (0..120).map(|n| format!("('closed', '10.0.{n}.0/24', NULL)")).collect();
-    db.run(&format!("INSERT INTO sipwarden_company_address VALUES {};", many.join(",")));
-    let kamailio = Config::new(&db.url()).start();
-    let mut seen = Vec::new();
-    for page in 1..=3 {
-        let shown = kamailio.rpc("sipwarden.company", json!(["closed", page]));
-        assert_eq!((&shown["pages"], &shown["range_count"]), (&json!(3), &json!(120)));
-        seen.extend(shown["ranges"].as_array().unwrap().clone());
-    }
-    let expected: Vec<_> = (0..120).map(|n| json!(format!("10.0.{n}.0/24"))).collect();
-    assert_eq!(seen, expected);
-    assert!(kamailio.try_rpc("sipwarden.company", json!(["closed", 4])).is_err());
-    // Numbers are text too, and two of them do not mix.
-    let unknown = kamailio.try_rpc("sipwarden.company", json!([77, 1])).unwrap_err();
-    assert!(unknown.contains("\"77\""), "{unknown}");
-    let abroad = kamailio.rpc("sipwarden.company", json!(["abroad"]));
-    assert_eq!(abroad["countries"], "ES");
-    let unknown = kamailio.try_rpc("sipwarden.company", json!(["nobody"])).unwrap_err();
-    assert!(unknown.contains("nobody") && unknown.contains("404"), "{unknown}");
-    let typed = kamailio.kamcmd(&["sipwarden.company", "closed", "2"]);
-    assert!(typed.contains("10.0.99.0/24") && !typed.contains("10.0.49.0/24"), "{typed}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn with_dialogs_in_a_database_an_invite_within_no_call_is_refused() {
         "INSERT INTO sipwarden_brand VALUES ('b', 0);
          INSERT INTO sipwarden_company VALUES ('c.example', 'b', 0, 0);",
     );
-    let dialogs = crate::restart::dialog_database(&folder);
+    let dialogs = OfOpenSips::dialogs(&folder);
     let callee = AutoCallee::start("127.0.0.1");
     let opensips = start_with(folder, &callee, |text| {
         let shipped = "sqlite:////var/lib/opensips/dialogs.sqlite";

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::scripts;
 use crate::support::host::{Host, Place};
-use crate::support::{config, project, running, uninterrupted};
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, config, project, running, uninterrupted};
 
 /// OpenSIPS among the hosts.
 pub struct OfOpenSips;
@@ -54,6 +55,12 @@ impl Host for OfOpenSips {
     const TIMERS: &str = scripts::TIMERS;
     const PROXY: &str = scripts::PROXY;
     const SCOPES: &str = "$(hdr(X-Aor){re.subst,/\\+/;/g})";
+    const REPEATS: &str = "modparam(\"tm\", \"fr_timeout\", 30)\n";
+    /// The dialog module's own line: it does not load them.
+    const LEFT_OUT: (&str, usize) = ("Dialog in DB doesn't match any listening sockets", 2);
+    const WHOLE_DIALOGS: &str = "modparam(\"dialog\", \"db_flush_vals_profiles\", 1)\n";
+    const REMEMBERED: &str = "SELECT COALESCE(SUM(LENGTH(vars) - LENGTH(REPLACE(vars, \
+                              'sipwarden_', 'sipwarden'))), 0) FROM dialog;";
 
     fn module() -> PathBuf {
         built("target/opensips/release/sipwarden.so")
@@ -61,6 +68,15 @@ impl Host for OfOpenSips {
 
     fn faulty_module() -> PathBuf {
         built("target/opensips/faulty/debug/libsipwarden.so")
+    }
+
+    fn dialogs(folder: &Folder) -> Sqlite {
+        let db = Sqlite::empty(folder.join("dialogs.sqlite"));
+        db.run("PRAGMA journal_mode=WAL;");
+        for name in ["standard", "dialog"] {
+            db.run(&source(&format!("scripts/sqlite/{name}-create.sql")));
+        }
+        db
     }
 
     fn text(config: &Config, place: &Place) -> String {

@@ -9,6 +9,7 @@
     clippy::string_slice
 )]
 
+mod audit;
 mod commands;
 mod endings;
 mod events;
@@ -22,7 +23,6 @@ mod measured;
 mod mixed;
 #[path = "../core/random.rs"]
 mod random;
-mod reload;
 mod restart;
 mod scaling;
 mod scripts;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::{Config, OpenSips, source};
 use crate::support::callee::AutoCallee;
-use crate::support::proxy::config;
+use crate::support::proxy::unhurried;
 use crate::support::sip::Phone;
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
@@ -33,9 +33,7 @@ fn admitted(name: &str, modules: &str, settings: &str, check: &str) -> usize {
          INSERT INTO sipwarden_company VALUES ('c', 'b', 0, {LIMIT});"
     ));
     let callee = AutoCallee::start("127.0.0.1");
-    let mut config: Config = config(&db.url(), callee.address)
-        .settings("modparam(\"dialog\", \"default_timeout\", 3600)\n")
-        .settings(settings);
+    let mut config: Config = unhurried(&db.url(), callee.address).settings(settings);
     config.workers = 16;
     config.modules.push_str(modules);
     let begin = config.routes.find("route[COUNT]").unwrap();
@@ -51,7 +49,7 @@ fn admitted(name: &str, modules: &str, settings: &str, check: &str) -> usize {
 const BY_SIPWARDEN: &str = r#"
 route[COUNT] {
     if (!cc_limit("$fd")) {
-        sl_send_reply(403, "Refused");
+        send_reply(403, "Refused");
         exit;
     }
 }
@@ -62,7 +60,7 @@ const BY_PROFILE: &str = r#"
 route[COUNT] {
     get_profile_size("company", "$fd", $var(calls));
     if ($var(calls) >= 10) {
-        sl_send_reply(403, "Refused");
+        send_reply(403, "Refused");
         exit;
     }
     set_dlg_profile("company", "$fd");
@@ -94,9 +92,7 @@ fn checks() -> (Folder, OpenSips) {
         "INSERT INTO sipwarden_company_address VALUES {};",
         rows(&|n| format!("('c', '{}', 26)", address(n)))
     ));
-    for name in ["standard", "permissions"] {
-        db.run(&source(&format!("scripts/sqlite/{name}-create.sql")));
-    }
+    db.run(&source("scripts/sqlite/permissions-create.sql"));
     db.run(&format!(
         "INSERT INTO address (grp, ip, mask) VALUES {};",
         rows(&|n| format!("(1, '{}', 26)", address(n)))
@@ -155,16 +151,11 @@ fn beside_its_own_modules() {
          | check | ns | beside |\n|---|---|---|\n",
         date.trim()
     );
-    for (n, of) in [(1, 2), (2, 1), (3, 4), (4, 3), (5, 3)] {
-        let beside = CHECKS[of].0.rsplit(' ').next().unwrap();
-        writeln!(
-            text,
-            "| `{}` | {:.0} | {:.1} of `{beside}` |",
-            CHECKS[n].0.rsplit(' ').next().unwrap(),
-            times[n],
-            times[n] / times[of]
-        )
-        .unwrap();
+    let name = |n: usize| CHECKS[n].0.rsplit(' ').next().unwrap();
+    for (n, of) in [(1, Some(2)), (2, Some(1)), (3, Some(4)), (4, Some(3)), (5, None)] {
+        let beside =
+            of.map_or(String::new(), |of| format!("{:.1} of `{}`", times[n] / times[of], name(of)));
+        writeln!(text, "| `{}` | {:.0} | {beside} |", name(n), times[n]).unwrap();
     }
     text.push('\n');
     println!("{text}");

@@ -11,7 +11,7 @@ use crate::support::callee::AutoCallee;
 use crate::support::config::Config;
 use crate::support::host::Host;
 use crate::support::kamailio::OfKamailio;
-use crate::support::proxy::{assert_nothing_left, calls, config};
+use crate::support::proxy::{assert_nothing_left, calls, unhurried};
 use crate::support::redis::Redis;
 use crate::support::running::{Running, free_port};
 use crate::support::sipp::Sipp;
@@ -22,14 +22,13 @@ const INVITES: usize = 1500;
 
 fn node<H: Host>(db: &Sqlite, redis: &Redis, callee: &AutoCallee) -> Config<H> {
     let url = redis.url();
-    let config: Config<H> = config(&db.url(), callee.address).settings(&format!(
+    let config: Config<H> = unhurried(&db.url(), callee.address).settings(&format!(
         "modparam(\"sipwarden\", \"cluster_url\", \"{url}\")\n\
          modparam(\"sipwarden\", \"cluster_node\", \"{}\")\n\
          modparam(\"sipwarden\", \"cluster_secret\", \"a secret of the tests\")\n\
          modparam(\"sipwarden\", \"cluster_timeout\", 500)\n\
          modparam(\"sipwarden\", \"cluster_trust\", 2)\n\
-         modparam(\"sipwarden\", \"cluster_dead\", 5)\n\
-         modparam(\"dialog\", \"default_timeout\", 3600)\n",
+         modparam(\"sipwarden\", \"cluster_dead\", 5)\n",
         H::NAME.to_ascii_lowercase()
     ));
     config.port(free_port())

@@ -1,13 +1,12 @@
-//! Counts survive a restart with the dialogs; a shutdown in the middle of calls is clean.
+//! A shutdown in the middle of calls, and without a main process. Restarts of both hosts are in
+//! tests/hosts.
 
 use libc::{SIGKILL, SIGTERM};
-use serde_json::json;
 
-use crate::host::{Config, OpenSips, source};
+use crate::host::{Config, OpenSips};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::kamailio::free_port;
-use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
+use crate::support::proxy::{config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
 
@@ -18,16 +17,6 @@ fn tables(folder: &Folder) -> Sqlite {
          INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 10), ('d', 'b', 0, 0);
          INSERT INTO sipwarden_user VALUES ('alice@c', 'c', 3);",
     );
-    db
-}
-
-/// OpenSIPS's own schema of the dialog module.
-pub fn dialog_database(folder: &Folder) -> Sqlite {
-    let db = Sqlite::empty(folder.join("dialogs.sqlite"));
-    db.run("PRAGMA journal_mode=WAL;");
-    for name in ["standard", "dialog"] {
-        db.run(&source(&format!("scripts/sqlite/{name}-create.sql")));
-    }
     db
 }
 
@@ -43,73 +32,6 @@ fn call_up<'a>(
     assert_eq!(reply.status(), Some(200), "{}", reply.line);
     call.ack();
     call
-}
-
-fn persistent(db: &Sqlite, dialogs: &Sqlite, callee: &AutoCallee) -> Config {
-    let mut config = config(&db.url(), callee.address);
-    // SQLite's driver does not wait for another writer, so one worker writes.
-    config.workers = 1;
-    config.port = Some(free_port());
-    config.settings(&format!(
-        "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_flush_vals_profiles\", 1)\n\
-         modparam(\"dialog\", \"db_url\", \"{}\")\n",
-        dialogs.url()
-    ))
-}
-
-fn counts_come_back(signal: i32) {
-    let folder = Folder::new();
-    let (db, dialogs) = (tables(&folder), dialog_database(&folder));
-    let callee = AutoCallee::start("127.0.0.1");
-    let endpoint = Endpoint::new("127.0.0.1");
-    let config = persistent(&db, &dialogs, &callee);
-    let mut opensips = config.start();
-    let log = opensips.log();
-    assert!(
-        !log.contains("counts begin at zero") && !log.contains("db_flush_vals_profiles"),
-        "{log}"
-    );
-    let mut up = vec![
-        call_up(&endpoint, &opensips, "c", "X-Roadwarrior: alice@c\r\nX-Flags: o\r\n"),
-        call_up(&endpoint, &opensips, "c", "X-Roadwarrior: alice@c\r\nX-Flags: e\r\n"),
-        call_up(&endpoint, &opensips, "c", "X-Flags: i\r\n"),
-        call_up(&endpoint, &opensips, "d", ""),
-    ];
-    let stored = || dialogs.query("SELECT COUNT(*) FROM dialog WHERE state >= 3;");
-    wait_for("the dialogs to be stored", || (stored().trim() == "4").then_some(()));
-    for _ in 0..2 {
-        opensips.stop(signal);
-        opensips = config.start();
-        assert_eq!(calls(&opensips, "c"), 3, "{}", opensips.log());
-        assert_eq!(calls(&opensips, "d"), 1);
-        let company = opensips.rpc("sipwarden_company", json!(["c"]));
-        assert_eq!(company["brand_calls"], 4);
-        let listed = opensips.rpc("sipwarden_calls", json!(["c"]));
-        let of = |id: &str| {
-            let all = listed["calls"].as_array().unwrap();
-            all.iter().find(|c| c["call_id"] == id).unwrap().clone()
-        };
-        assert_eq!(of(&up[0].call_id)["direction"], "out");
-        assert_eq!(of(&up[0].call_id)["user"], "alice@c");
-        assert_eq!(of(&up[1].call_id)["emergency"], 1);
-        assert_eq!(of(&up[2].call_id)["user"], "");
-    }
-    for call in &mut up {
-        call.within("BYE");
-    }
-    wait_for_calls(&opensips, "c", 0);
-    wait_for_calls(&opensips, "d", 0);
-    assert_nothing_left(&opensips);
-}
-
-#[test]
-fn counts_equal_the_restored_dialogs_after_term() {
-    counts_come_back(SIGTERM);
-}
-
-#[test]
-fn counts_equal_the_restored_dialogs_after_kill() {
-    counts_come_back(SIGKILL);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::host::{Config, OpenSips};
 use crate::support::callee::AutoCallee;
-use crate::support::proxy::{assert_nothing_left, config};
+use crate::support::proxy::{assert_nothing_left, unhurried};
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_up_to};
@@ -18,14 +18,13 @@ const INVITES: usize = 1500;
 
 /// Each request takes a worker so long that all of them are busy in a storm.
 fn scaled(db: &Sqlite, callee: &AutoCallee) -> Config {
-    let mut config = config(&db.url(), callee.address);
+    let mut config = unhurried(&db.url(), callee.address);
     config.workers = LEAST as u32;
     config.core = format!(
         "auto_scaling_profile = STORM\n    scale up to {MOST} on 20% for 1 cycles\n    \
          scale down to {LEAST} on 10% for 1 cycles\nudp_workers={LEAST} \
          use_auto_scaling_profile STORM\n"
     );
-    config.settings.push_str("modparam(\"dialog\", \"default_timeout\", 3600)\n");
     config.routes = config.routes.replacen("route {\n", "route {\n    usleep(4000);\n", 1);
     config
 }
@@ -46,6 +45,7 @@ fn limits_are_exact_while_workers_come_and_go() {
     let mut opensips = scaled(&db, &callee).start();
     assert_eq!(workers(&opensips), LEAST);
     for storm in 1..=2 {
+        callee.pick_up();
         let sipp =
             Sipp::start(&folder, &format!("storm{storm}"), opensips.address(), &["c;-"], INVITES);
         sipp.wait_for_judged(INVITES);

@@ -1,36 +1,15 @@
-//! Codes and reasons in the script.
+//! What functions answer in the script, and what stops the start.
 
 use crate::host::Config;
 use crate::support::Folder;
-use crate::support::sip::{Phone, Told};
+use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 
 const TENANTS: &str = "
 INSERT INTO sipwarden_brand VALUES ('b', 0);
-INSERT INTO sipwarden_company VALUES ('near', 'b', 1, 0), ('far', 'b', 1, 0), ('none', 'b', 1, 0),
-    ('open', 'b', 0, 0);
+INSERT INTO sipwarden_company VALUES ('near', 'b', 1, 0), ('far', 'b', 1, 0);
 INSERT INTO sipwarden_company_address VALUES ('near', '127.0.0.0', 8), ('far', '192.0.2.0', 24);
 ";
-
-fn told((code, reason): (i32, &str), told: &Told) {
-    assert_eq!((told.code, told.reason.as_str()), (code, reason));
-}
-
-#[test]
-fn a_source_is_judged() {
-    let folder = Folder::new();
-    let db = Sqlite::create(folder.join("tables.sqlite"));
-    db.run(TENANTS);
-    let opensips = Config::new(&db.url()).start();
-    let phone = Phone::new("127.0.0.1", opensips.address());
-    told((1, "granted_range"), &phone.ask("near"));
-    told((2, "filter_off"), &phone.ask("open"));
-    told((-1, "denied_source"), &phone.ask("far"));
-    told((-2, "denied_no_ranges"), &phone.ask("none"));
-    told((-3, "unknown_company"), &phone.ask("nobody"));
-    assert_eq!(opensips.counter("check_granted_range"), 1);
-    assert_eq!(opensips.counter("check_unknown_company"), 1);
-}
 
 /// What a function returns is false in an `if` where it refuses, and `$rc` has the code.
 #[test]

@@ -99,6 +99,11 @@ impl AutoCallee {
     pub fn hang_up(&self) {
         self.told.hang_up.store(true, Relaxed);
     }
+
+    /// New calls stay up again.
+    pub fn pick_up(&self) {
+        self.told.hang_up.store(false, Relaxed);
+    }
 }
 
 impl Drop for AutoCallee {

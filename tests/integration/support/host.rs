@@ -6,8 +6,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::Folder;
 use super::config::Config;
 use super::running::Running;
+use super::sqlite::Sqlite;
 
 /// Where a server listens that is about to start.
 pub struct Place<'a> {
@@ -35,10 +37,22 @@ pub trait Host: Sized {
     const PROXY: &str;
     /// The header X-Aor as scopes of a call, with `+` between them.
     const SCOPES: &str;
+    /// With it a refusal that has a transaction is repeated for as long as SIP wants it: a caller
+    /// that has heard 100 asks no more.
+    const REPEATS: &str;
+    /// What is said of two restored calls whose sockets are another server's, and how often.
+    const LEFT_OUT: (&str, usize);
+    /// Settings of the module dialog with which its database has all of a dialog at once.
+    const WHOLE_DIALOGS: &str;
+    /// SQL: how many values the dialogs in that database remember.
+    const REMEMBERED: &str;
 
     /// The library with the module, and the build in which panics can be injected.
     fn module() -> PathBuf;
     fn faulty_module() -> PathBuf;
+
+    /// A database with the server's own tables of the module dialog.
+    fn dialogs(folder: &Folder) -> Sqlite;
 
     /// The file of a configuration.
     fn text(config: &Config<Self>, place: &Place) -> String;

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::host::{Host, Place};
 pub use super::running::free_port;
 use super::server::{self, program};
-use super::{kamailio_scripts, project, uninterrupted};
+use super::sqlite::Sqlite;
+use super::{Folder, kamailio_scripts, project, uninterrupted};
 
 /// Kamailio among the hosts.
 pub struct OfKamailio;
@@ -43,6 +44,11 @@ impl Host for OfKamailio {
     const TIMERS: &str = kamailio_scripts::TIMERS;
     const PROXY: &str = kamailio_scripts::PROXY;
     const SCOPES: &str = "$(hdr(X-Aor){s.replace,+,;})";
+    /// The script refuses without a transaction.
+    const REPEATS: &str = "";
+    const LEFT_OUT: (&str, usize) = ("2 calls of restored dialogs are not counted", 1);
+    const WHOLE_DIALOGS: &str = "";
+    const REMEMBERED: &str = "SELECT COUNT(*) FROM dialog_vars;";
 
     fn module() -> PathBuf {
         module()
@@ -50,6 +56,10 @@ impl Host for OfKamailio {
 
     fn faulty_module() -> PathBuf {
         faulty_module()
+    }
+
+    fn dialogs(folder: &Folder) -> Sqlite {
+        Sqlite::dialogs(folder)
     }
 
     fn text(config: &Config, place: &Place) -> String {

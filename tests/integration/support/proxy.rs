@@ -53,6 +53,14 @@ pub fn call_up<'a, H: Host>(
     call
 }
 
+/// The same for storms: however long one takes here, no call is over by then, and a refusal
+/// that gets lost is repeated.
+pub fn unhurried<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
+    config(db_url, callee)
+        .settings("modparam(\"dialog\", \"default_timeout\", 3600)\n")
+        .settings(H::REPEATS)
+}
+
 /// Live calls of a company.
 pub fn calls<H: Host>(server: &Running<H>, company: &str) -> u64 {
     server.ask("company", json!([company]))["calls"].as_u64().unwrap()

@@ -1,9 +1,10 @@
-//! Reloads in a real Kamailio: under traffic, concurrent, with bad rows, without a database.
+//! Reloads in a real server: under traffic, concurrent, with bad rows, without a database.
 
 use std::collections::HashSet;
 use std::process::{Command, Stdio};
 
-use crate::support::kamailio::{Config, Kamailio};
+use super::{Config, Server};
+use crate::support::running::free_port;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, Going, project, wait_for};
@@ -21,14 +22,14 @@ fn office(folder: &Folder) -> Sqlite {
     db
 }
 
-fn reload(kamailio: &Kamailio) -> Result<serde_json::Value, String> {
-    kamailio.try_rpc("sipwarden.reload", json!([]))
+fn reload(server: &Server) -> Result<serde_json::Value, String> {
+    server.try_ask("reload", json!([]))
 }
 
-fn problems(kamailio: &Kamailio) -> Vec<String> {
+fn problems(server: &Server) -> Vec<String> {
     let mut lines = Vec::new();
     for page in 1.. {
-        let answer = kamailio.rpc("sipwarden.problems", json!([page]));
+        let answer = server.ask("problems", json!([page]));
         let list = answer["problems"].as_array().unwrap();
         lines.extend(list.iter().map(|p| p.as_str().unwrap().to_owned()));
         if answer["pages"] == page {
@@ -40,10 +41,10 @@ fn problems(kamailio: &Kamailio) -> Vec<String> {
 }
 
 /// The old tables still serve.
-fn assert_serves(kamailio: &Kamailio) {
-    let granted = Phone::new("127.0.1.1", kamailio.address()).ask("office");
+fn assert_serves(server: &Server) {
+    let granted = Phone::new("127.0.1.1", server.address()).ask("office");
     assert_eq!(granted.reason, "granted_range");
-    let denied = Phone::new("127.0.7.1", kamailio.address()).ask("office");
+    let denied = Phone::new("127.0.7.1", server.address()).ask("office");
     assert_eq!(denied.reason, "denied_source");
 }
 
@@ -51,13 +52,13 @@ fn assert_serves(kamailio: &Kamailio) {
 fn a_change_takes_effect_in_every_worker_with_one_reload() {
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
-    let phone = Phone::new("127.0.7.1", kamailio.address());
+    let server = Config::new(&db.url()).start();
+    let phone = Phone::new("127.0.7.1", server.address());
     assert_eq!(phone.ask("office").reason, "denied_source");
     db.run("INSERT INTO sipwarden_company_address VALUES ('office', '127.0.7.0/24', NULL);");
     assert_eq!(phone.ask("office").reason, "denied_source");
 
-    let done = reload(&kamailio).unwrap();
+    let done = reload(&server).unwrap();
     assert_eq!(done["generation"], 2);
     assert_eq!(done["rows"]["ranges"], 2);
     assert!(done["bytes"].as_u64().unwrap() > 0);
@@ -79,18 +80,18 @@ fn no_request_is_judged_wrongly_while_tables_are_reloaded() {
     let db = office(&folder);
     // Every generation grants the caller through another range.
     let routes = r#"
-request_route {
-    if (check_company_ip("office")) { sl_send_reply("200", "OK"); exit; }
-    sl_send_reply("403", "$swd(reason)");
+route {
+    if (check_company_ip("office")) { sl_send_reply(200, "OK"); exit; }
+    sl_send_reply(403, "$swd(reason)");
 }
 "#;
-    let kamailio = Config::new(&db.url()).routes(routes).start();
+    let server = Config::new(&db.url()).routes(routes).start();
     let calls = 6000;
     let mut sipp = Command::new("sipp")
-        .arg(kamailio.address().to_string())
+        .arg(server.address().to_string())
         .arg("-sf")
         .arg(project().join("tests/sipp/options.xml"))
-        .args(["-i", "127.0.1.1", "-p", &crate::support::kamailio::free_port().to_string()])
+        .args(["-i", "127.0.1.1", "-p", &free_port().to_string()])
         .args(["-m", &calls.to_string(), "-r", "2000", "-nostdin", "-bind_local"])
         .args(["-timeout", "60", "-timeout_error"])
         .stdout(Stdio::null())
@@ -104,7 +105,7 @@ request_route {
             "BEGIN; DELETE FROM sipwarden_company_address;
              INSERT INTO sipwarden_company_address VALUES ('office', '{range}', NULL); COMMIT;"
         ));
-        reload(&kamailio).unwrap();
+        reload(&server).unwrap();
         reloads += 1;
         if let Some(status) = sipp.try_wait().unwrap() {
             break status;
@@ -113,9 +114,9 @@ request_route {
     assert!(status.success(), "a request was refused or not answered");
     assert!(reloads >= 10, "only {reloads} reloads during the traffic");
     // A loaded machine sends some of them twice.
-    assert!(kamailio.counter("check_granted_range") >= calls);
-    assert_eq!(kamailio.counter("check_denied_source"), 0);
-    assert_eq!(kamailio.counter("reloads"), reloads + 1);
+    assert!(server.counter("check_granted_range") >= calls);
+    assert_eq!(server.counter("check_denied_source"), 0);
+    assert_eq!(server.counter("reloads"), reloads + 1);
 }
 
 #[test]
@@ -124,11 +125,11 @@ fn concurrent_reloads_are_serialised_and_none_is_lost() {
     const EACH: u64 = 25;
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     let traffic = Going::begin();
     let mut generations: Vec<u64> = std::thread::scope(|scope| {
         let asker = scope.spawn(|| {
-            let phone = Phone::new("127.0.1.9", kamailio.address());
+            let phone = Phone::new("127.0.1.9", server.address());
             while traffic.is_on() {
                 assert_eq!(phone.ask("office").reason, "granted_range");
             }
@@ -136,7 +137,7 @@ fn concurrent_reloads_are_serialised_and_none_is_lost() {
         let end = traffic.while_held();
         let reloaders: Vec<_> = (0..RELOADERS)
             .map(|n| {
-                let (kamailio, db) = (&kamailio, &db);
+                let (server, db) = (&server, &db);
                 scope.spawn(move || {
                     let mut generations = Vec::new();
                     for round in 0..EACH {
@@ -144,9 +145,9 @@ fn concurrent_reloads_are_serialised_and_none_is_lost() {
                         db.run(&format!(
                             "INSERT INTO sipwarden_company VALUES ('{company}','b',0,0);"
                         ));
-                        let done = reload(kamailio).unwrap();
+                        let done = reload(server).unwrap();
                         // What was written before the reload is there after it.
-                        kamailio.rpc("sipwarden.company", json!([company]));
+                        server.ask("company", json!([company]));
                         generations.push(done["generation"].as_u64().unwrap());
                     }
                     generations
@@ -161,7 +162,7 @@ fn concurrent_reloads_are_serialised_and_none_is_lost() {
     generations.sort_unstable();
     let expected: Vec<u64> = (2..2 + RELOADERS as u64 * EACH).collect();
     assert_eq!(generations, expected);
-    let stats = kamailio.rpc("sipwarden.stats", json!([]));
+    let stats = server.ask("stats", json!([]));
     assert_eq!(stats["counters"]["reload_failures"], 0);
     let used = stats["snapshot_memory_used"].as_u64().unwrap();
     let bytes = stats["snapshot_bytes"].as_u64().unwrap();
@@ -172,7 +173,7 @@ fn concurrent_reloads_are_serialised_and_none_is_lost() {
 fn each_kind_of_bad_row_is_named_and_changes_nothing() {
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     let long = "x".repeat(65536);
     let address = "INSERT INTO sipwarden_company_address VALUES";
     let cases: &[(String, &[&str])] = &[
@@ -216,22 +217,22 @@ fn each_kind_of_bad_row_is_named_and_changes_nothing() {
     ];
     for (sql, named) in cases {
         db.run(sql);
-        let fault = reload(&kamailio).unwrap_err();
+        let fault = reload(&server).unwrap_err();
         assert!(fault.starts_with("500"), "{fault}");
-        let all = format!("{fault}\n{}", problems(&kamailio).join("\n"));
+        let all = format!("{fault}\n{}", problems(&server).join("\n"));
         for text in *named {
             assert!(all.contains(text), "{text} not in {all}");
         }
         let table = sql.split(' ').nth(2).unwrap();
         assert!(fault.contains(table), "{table} not in {fault}");
-        let log = kamailio.log();
+        let log = server.log();
         assert!(log.contains(named[0]), "{} not in the log", named[0]);
-        assert_serves(&kamailio);
+        assert_serves(&server);
         db.run(&format!("DELETE FROM {table} WHERE rowid = (SELECT MAX(rowid) FROM {table});"));
     }
-    assert_eq!(kamailio.counter("reload_failures"), cases.len() as u64);
-    assert_eq!(reload(&kamailio).unwrap()["generation"], 2);
-    assert!(problems(&kamailio).is_empty());
+    assert_eq!(server.counter("reload_failures"), cases.len() as u64);
+    assert_eq!(reload(&server).unwrap()["generation"], 2);
+    assert!(problems(&server).is_empty());
 }
 
 #[test]
@@ -239,41 +240,39 @@ fn many_bad_rows_are_counted_and_the_first_twenty_named() {
     let folder = Folder::new();
     let db = office(&folder);
     let rows: Vec<_> = (0..500).map(|n| format!("('office', 'bad-{n}', NULL)")).collect();
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     db.run(&format!("INSERT INTO sipwarden_company_address VALUES {};", rows.join(",")));
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(fault.contains("500 bad rows") && fault.contains("bad-0"), "{fault}");
-    let problems = problems(&kamailio);
+    let problems = problems(&server);
     // Two pages: the summary, the count, and twenty rows.
     assert_eq!(problems.len(), 22, "{problems:#?}");
     assert_eq!(problems[1], "bad row: 500 in all, 20 shown");
     assert!(problems[21].contains("bad-19"), "{problems:#?}");
-    let typed = kamailio.kamcmd(&["sipwarden.reload"]);
-    assert!(typed.contains("500 bad rows"), "{typed}");
-    assert_serves(&kamailio);
+    assert_serves(&server);
 }
 
 #[test]
 fn an_empty_table_of_companies_is_not_taken_for_the_truth() {
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     db.run("DELETE FROM sipwarden_company_address; DELETE FROM sipwarden_company;");
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(
         fault.contains(
             "no company is left in table sipwarden_company; the 1 that are loaded stay in force"
         ),
         "{fault}"
     );
-    assert_serves(&kamailio);
+    assert_serves(&server);
 }
 
 #[test]
 fn a_stopped_reloader_does_not_hold_up_the_checks() {
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     // A view that takes seconds to read.
     db.run(
         "DROP TABLE sipwarden_trusted; CREATE VIEW sipwarden_trusted AS
@@ -281,10 +280,10 @@ fn a_stopped_reloader_does_not_hold_up_the_checks() {
         SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;",
     );
     let answered = std::thread::scope(|scope| {
-        let reloading = scope.spawn(|| reload(&kamailio).unwrap());
+        let reloading = scope.spawn(|| reload(&server).unwrap());
         let mut answered = 0;
         while !reloading.is_finished() {
-            assert_serves(&kamailio);
+            assert_serves(&server);
             answered += 1;
         }
         assert_eq!(reloading.join().unwrap()["generation"], 2);
@@ -297,17 +296,17 @@ fn a_stopped_reloader_does_not_hold_up_the_checks() {
 fn tables_of_long_texts_are_read_to_the_end() {
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     // 20 MB, far more than the private memory of a process.
     db.run(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
         INSERT INTO sipwarden_brand SELECT i || printf('%.1000c', 'x'), 0 FROM n;",
     );
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(fault.contains("20000 bad rows"), "{fault}");
-    assert_serves(&kamailio);
+    assert_serves(&server);
     db.run("DELETE FROM sipwarden_brand WHERE id <> 'b';");
-    assert_eq!(reload(&kamailio).unwrap()["rows"]["brands"], 1);
+    assert_eq!(reload(&server).unwrap()["rows"]["brands"], 1);
 }
 
 #[test]
@@ -319,47 +318,47 @@ fn hostile_text_is_compared_and_shown_as_bytes() {
         "INSERT INTO sipwarden_company VALUES ('a''b%s%n', 'b', 0, 0),
         (CAST(x'1b5b324a0a' AS TEXT), 'b', 0, 0);",
     );
-    let kamailio = Config::new(&db.url()).start();
-    let quoted = kamailio.rpc("sipwarden.company", json!(["a'b%s%n"]));
+    let server = Config::new(&db.url()).start();
+    let quoted = server.ask("company", json!(["a'b%s%n"]));
     assert_eq!(quoted["company"], "a\\'b%s%n");
-    let escape = kamailio.rpc("sipwarden.check", json!(["\u{1b}[2J\n", "127.0.0.1"]));
+    let escape = server.ask("check", json!(["\u{1b}[2J\n", "127.0.0.1"]));
     assert_eq!(escape["reason"], "filter_off");
     assert_eq!(escape["company"], "\\u{1b}[2J\\n");
     db.run("INSERT INTO sipwarden_company VALUES ('no%s\x1b', 'no%s\x1b', 0, 0);");
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(
         fault.contains("brand_id \"no%s\\u{1b}\" is not a brand (company \"no%s\\u{1b}\")"),
         "{fault}"
     );
     db.run("UPDATE sipwarden_company SET id = CAST(x'fffe00' AS TEXT) WHERE id LIKE 'no%';");
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(fault.contains("id \"\\xff\\xfe\\0\" is not text"), "{fault}");
-    assert!(!kamailio.log().contains('\u{1b}'), "an escape sequence reached the log");
-    assert_serves(&kamailio);
+    assert!(!server.log().contains('\u{1b}'), "an escape sequence reached the log");
+    assert_serves(&server);
 }
 
 #[test]
 fn without_a_database_the_old_tables_serve_and_it_recovers() {
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     let away = folder.join("away.sqlite");
     std::fs::rename(db.path(), &away).unwrap();
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(fault.contains("it cannot be opened: No such file or directory; "), "{fault}");
-    assert_serves(&kamailio);
+    assert_serves(&server);
     assert!(!db.path().exists(), "SQLite's driver has made an empty one");
     std::fs::create_dir(db.path()).unwrap();
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(fault.contains("it cannot be opened: Is a directory: /"), "{fault}");
-    assert_serves(&kamailio);
+    assert_serves(&server);
     std::fs::remove_dir(db.path()).unwrap();
     std::fs::rename(&away, db.path()).unwrap();
-    assert_eq!(reload(&kamailio).unwrap()["generation"], 2);
+    assert_eq!(reload(&server).unwrap()["generation"], 2);
     db.run("ALTER TABLE sipwarden_user RENAME COLUMN aor TO name;");
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(fault.contains("table sipwarden_user has no column aor: add it"), "{fault}");
-    assert_serves(&kamailio);
+    assert_serves(&server);
 }
 
 #[test]
@@ -367,19 +366,19 @@ fn too_little_room_names_the_parameter_and_a_value_that_would_do() {
     let folder = Folder::new();
     let db = office(&folder);
     let settings = "modparam(\"sipwarden\", \"snapshot_memory\", 2)\n";
-    let kamailio = Config::new(&db.url()).settings(settings).start();
+    let server = Config::new(&db.url()).settings(settings).start();
     db.run(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
         INSERT INTO sipwarden_company SELECT 'company-' || i, 'b', 0, 0 FROM n;",
     );
-    let fault = reload(&kamailio).unwrap_err();
+    let fault = reload(&server).unwrap_err();
     assert!(fault.contains("snapshot_memory is too small"), "{fault}");
-    assert_serves(&kamailio);
+    assert_serves(&server);
     let words: Vec<&str> = fault.split(' ').collect();
     let at = words.iter().position(|w| w.starts_with("(MiB)")).expect("a value in MiB");
     let enough = format!("modparam(\"sipwarden\", \"snapshot_memory\", {})\n", words[at - 1]);
-    let kamailio = Config::new(&db.url()).settings(&enough).start();
-    assert_eq!(reload(&kamailio).unwrap()["rows"]["companies"], 20_001);
+    let server = Config::new(&db.url()).settings(&enough).start();
+    assert_eq!(reload(&server).unwrap()["rows"]["companies"], 20_001);
     let tight: u64 = words[at - 1].parse().unwrap();
     let short = format!("modparam(\"sipwarden\", \"snapshot_memory\", {})\n", tight - 1);
     assert!(Config::new(&db.url()).settings(&short).fail_to_start().contains("snapshot_memory"));
@@ -390,24 +389,24 @@ fn bad_rows_can_be_skipped() {
     let folder = Folder::new();
     let db = office(&folder);
     let settings = "modparam(\"sipwarden\", \"reload_bad_rows\", \"skip\")\n";
-    let kamailio = Config::new(&db.url()).settings(settings).start();
+    let server = Config::new(&db.url()).settings(settings).start();
     db.run(
         "INSERT INTO sipwarden_company_address VALUES ('office', 'wrong', NULL);
         INSERT INTO sipwarden_company_address VALUES ('office', '127.0.8.0/24', NULL);",
     );
-    let done = reload(&kamailio).unwrap();
+    let done = reload(&server).unwrap();
     assert_eq!(done["skipped_rows"], 1);
     assert!(done["warnings"][0].as_str().unwrap().contains("wrong"), "{done}");
-    assert_eq!(Phone::new("127.0.8.1", kamailio.address()).ask("office").code, 1);
-    assert_eq!(problems(&kamailio)[0], "skipped: 1 in all, 1 shown");
-    assert!(problems(&kamailio)[1].contains("wrong"));
+    assert_eq!(Phone::new("127.0.8.1", server.address()).ask("office").code, 1);
+    assert_eq!(problems(&server)[0], "skipped: 1 in all, 1 shown");
+    assert!(problems(&server)[1].contains("wrong"));
 }
 
 #[test]
 fn a_writer_in_the_middle_of_its_work_does_not_fail_a_reload() {
     let folder = Folder::new();
     let db = office(&folder);
-    let kamailio = Config::new(&db.url()).start();
+    let server = Config::new(&db.url()).start();
     let busy = Going::begin();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -417,7 +416,21 @@ fn a_writer_in_the_middle_of_its_work_does_not_fail_a_reload() {
         });
         let _end = busy.while_held();
         for _ in 0..100 {
-            reload(&kamailio).unwrap();
+            reload(&server).unwrap();
         }
     });
+}
+
+#[test]
+fn a_table_that_is_missing_stops_the_start_and_not_the_server() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    let server = Config::new(&db.url()).start();
+    db.run("DROP TABLE sipwarden_user;");
+    let fault = reload(&server).unwrap_err();
+    assert!(fault.contains("sipwarden_user"), "{fault}");
+    server.ask("stats", json!([]));
+    drop(server);
+    let log = Config::new(&db.url()).fail_to_start();
+    assert!(log.contains("table sipwarden_user cannot be read"), "{log}");
 }
