@@ -122,6 +122,8 @@ impl Session {
         self.proven = self.proven.max(Some(sent));
         self.stamp.knows = seen.newest;
         self.known = members;
+        // The newest one may have gone: who waited to hear of it would beat for ever.
+        self.newest = seen.newest;
         self.see(seen);
     }
 
@@ -149,5 +151,28 @@ impl Session {
     pub fn trust(&self, times: &Times) -> Trust {
         let until = self.proven.map_or(0, |sent| sent.saturating_add(times.trust));
         Trust { admits_until: if self.is_member() { until } else { 0 }, refuses_until: until }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beat_is_due_for_a_new_member_and_not_for_one_that_has_gone() {
+        let seen = |newest| Seen { barrier: false, newest };
+        let mut session = Session::default();
+        session.joined(Stamp { number: 1, session: 1, incarnation: 1, knows: 1 }, vec![1], 0);
+        session.published(seen(1));
+        session.stamp();
+        assert!(!session.wants_beat());
+        session.see(seen(4));
+        assert!(session.wants_beat());
+        session.beaten(seen(4), vec![1, 4], 10);
+        session.stamp();
+        assert!(!session.wants_beat());
+        session.beaten(seen(1), vec![1], 20);
+        session.stamp();
+        assert!(!session.wants_beat());
     }
 }
