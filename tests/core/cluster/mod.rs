@@ -10,6 +10,7 @@ mod messages;
 mod nemesis;
 mod redis;
 mod rest;
+mod secrets;
 mod server;
 mod walk;
 mod world;
