@@ -17,6 +17,7 @@ mod calls;
 mod cluster;
 mod cluster_faults;
 mod cluster_news;
+mod cluster_restarts;
 mod cluster_seen;
 mod cluster_sentinels;
 mod countries;
