@@ -10,10 +10,10 @@ ifeq ($(HOST),opensips)
 export SIPWARDEN_HOST = opensips
 export CARGO_TARGET_DIR = target/opensips
 TARGET = target/opensips
-MODULES_DIR = tools/opensips-modules.sh
+MODULES_DIR = tools/modules.sh opensips
 else
 TARGET = target
-MODULES_DIR = tools/kamailio-modules.sh
+MODULES_DIR = tools/modules.sh kamailio
 endif
 MODULE = $(TARGET)/release/sipwarden.so
 # Of the packages that are linked into it.
@@ -23,7 +23,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
 
-.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty integration campaign scale bench cluster cluster-check screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty fuzz noise integration campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -44,7 +44,7 @@ demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
 	@tools/demo.sh
 
-test integration scale bench cluster: export SETUP_EXTRA = $(TEST_PACKAGES)
+test integration faults scale bench cluster sanitize soak: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
 # What needs no call goes side by side.
 test: test-setup
@@ -52,10 +52,11 @@ test: test-setup
 	@$(MAKE) --no-print-directory integration
 	@tools/second-host.sh
 
-# The second host; fails without one. TESTS="SUBJECT:: ..." some of them.
+# The second host, also beside the first one; fails without it. TESTS="SUBJECT:: ..." some of them.
 test-opensips:
 	@tools/second-host.sh needed
-	$(MAKE) HOST=opensips build
+	$(MAKE) build
+	$(MAKE) HOST=opensips build faulty
 	SIPWARDEN_HOST=opensips $(CARGO) test --locked --profile checks --target-dir target/opensips --test opensips -- $(TESTS)
 
 test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
@@ -85,13 +86,25 @@ cluster: build
 	$(CARGO) test --locked --profile checks --test integration -- --ignored --nocapture --test-threads=1 \
 		$(or $(TESTS),cluster::storms cluster::nemesis cluster::replicas cluster::loss)
 
+# Hostile input for each parser and for the module as a whole, made up by libFuzzer.
+# FUZZ_SECONDS=300 for each target (30), FUZZ_RUNS=100000000 instead, FUZZ_TARGETS="rows feeds".
+fuzz: setup
+	@CARGO="$(CARGO)" tools/fuzz.sh
+
+# SIP messages of all shapes at a running Kamailio with each of the example configurations.
+# NOISE: how many for each; NOISE_SEED: others.
+noise: export SETUP_EXTRA = $(TEST_PACKAGES)
+noise: build
+	NOISE=$(or $(NOISE),300000) $(CARGO) test --locked --profile checks --test integration noise:: -- \
+		--nocapture --test-threads=1
+
 # Interleavings of atomic operations, drawn by a scheduler.
 shuttle: setup
 	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test core --target-dir target/shuttle
 
 # It has a folder of its own, so that it is never taken for the module.
 faulty: setup
-	$(CARGO) build --locked --features fault-injection --target-dir target/faulty
+	$(CARGO) build --locked --features fault-injection --target-dir $(TARGET)/faulty
 
 integration: build faulty $(LICENCES)
 	$(CARGO) build --locked --profile checks --examples
@@ -101,15 +114,40 @@ integration: build faulty $(LICENCES)
 campaign: setup
 	$(CARGO) test --locked --profile checks --test core -- --ignored --nocapture
 
+# Faults in a Kamailio under traffic, in their long form: more steps, rounds and rows.
+faults: build faulty
+	FAULTS_LONG=1 $(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) \
+		$(or $(TESTS),faults:: panics:: unwritable:: startup:: reload:: tables_file::)
+
+# The integration tests with the module under sanitizers of memory and of undefined behaviour;
+# TESTS="SUBJECT:: ..." some of them. target/sanitize has that build.
+sanitize: build $(LICENCES)
+	@CARGO="$(CARGO)" tools/sanitize.sh $(TESTS)
+
+# Start, reload, all functions, all RPCs and stop under valgrind.
+valgrind: export SETUP_EXTRA = valgrind $(DEMO_PACKAGES)
+valgrind: build
+	$(CARGO) test --locked --profile checks --test integration -- valgrind:: --include-ignored
+
+# Ten million requests with calls, blocks, grants, reloads and RPCs: memory stays as it is.
+# SOAK_REQUESTS: another number.
+soak: build
+	$(CARGO) test --locked --profile checks --test integration -- soak::ten_million --ignored --nocapture
+
 # 100,000 companies with 1,000,000 ranges.
 scale: build
 	$(CARGO) build --locked --profile checks --examples
 	$(CARGO) test --locked --release --test integration scale:: -- --ignored --nocapture
 
 # Beside the stock modules; writes target/bench/summary.json and docs/benchmarks.md.
+# HOST=opensips: beside that one's, into docs/opensips.md.
 # BENCH="cluster --page": one section, put into that page. BENCH="cluster": for a look.
 bench: build
+ifeq ($(HOST),opensips)
+	$(CARGO) test --locked --profile checks --test opensips -- measured:: --ignored --nocapture
+else
 	$(CARGO) bench --locked --bench kamailio -- $(BENCH)
+endif
 
 # docs/page.png, anew. Needs root: in a network of its own any address is local.
 screenshot: export SETUP_EXTRA = $(DEMO_PACKAGES) chromium chromium-driver iproute2 pngquant
@@ -144,7 +182,7 @@ KAMAILIO_USER ?= kamailio
 STATE = $(DESTDIR)/var/lib/kamailio
 install:
 	@test -e $(MODULE) || { echo "install: $(MODULE) is missing: run make build first" >&2; exit 1; }
-	@modules=$$(tools/kamailio-modules.sh) && tools/check-abi.sh $(MODULE) $$modules/sl.so && \
+	@modules=$$(tools/modules.sh kamailio) && tools/check-abi.sh $(MODULE) $$modules/sl.so && \
 		install -D -m 644 $(MODULE) $(DESTDIR)$$modules/sipwarden.so && \
 		echo "install: $(DESTDIR)$$modules/sipwarden.so"
 	@install -D -m 755 target/release/sipwarden-countries $(DESTDIR)/usr/local/bin/sipwarden-countries

@@ -6,7 +6,8 @@ use crate::reference::Reference;
 use crate::{Host, project};
 
 /// What the shims of all hosts share: it includes the headers of the host in question.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 9] = [
+    "host.c",
     "log.c",
     "params.c",
     "message.c",

@@ -18,6 +18,7 @@ pub mod grants;
 pub mod host;
 pub mod ledger;
 pub mod limiter;
+pub mod memory;
 pub mod names;
 pub mod notices;
 pub mod policy;

@@ -17,7 +17,7 @@ die() {
 for file in "$module" "$licences"; do
 	[ -e "$file" ] || die "$file is missing: run make deb"
 done
-MODULES=$(tools/kamailio-modules.sh)
+MODULES=$(tools/modules.sh kamailio)
 tools/check-abi.sh "$module" "$MODULES/sl.so"
 command -v dh >/dev/null || die "no debhelper: run make setup SETUP_EXTRA=debhelper"
 

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-modules=$(tools/kamailio-modules.sh)
+modules=$(tools/modules.sh kamailio)
 dir=$(mktemp -d)
 db=$dir/sipwarden.sqlite
 ctl=unix:$dir/ctl

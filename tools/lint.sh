@@ -10,5 +10,6 @@ for tool in fmt clippy; do
 	}
 done
 "$cargo" fmt --check
+"$cargo" fmt --manifest-path fuzz/Cargo.toml --check
 "$cargo" clippy --locked --all-targets --test opensips -- -D warnings
 "$cargo" clippy --locked --all-targets --features fault-injection -- -D warnings

@@ -4,10 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = needed ]; then
-	tools/opensips-modules.sh >/dev/null
+	tools/modules.sh opensips >/dev/null
 	[ -e "${OPENSIPS_SRC:-/nonexistent}/sr_module.h" ] && exit 0
 	echo "test-opensips: set OPENSIPS_SRC to the sources of the very OpenSIPS that is installed" >&2
 	exit 1
 fi
-count=$(grep -h '^#\[test\]' tests/opensips/*.rs | wc -l)
+count=$(grep -hr '^#\[test\]' tests/opensips tests/hosts | wc -l)
 echo "opensips: NOT RUN: $count tests in a real OpenSIPS; make test-opensips runs them, with OPENSIPS_SRC and OPENSIPS_MODULES"

@@ -31,7 +31,7 @@ done
 	skip "this is Kamailio 5" _in_kamailio_6
 [ -z "${KAMAILIO_MODULES:-}" ] || skip "this Kamailio is not Debian's" package::
 # A Kamailio that was built from source may have few modules.
-modules=$(tools/kamailio-modules.sh)
+modules=$(tools/modules.sh kamailio)
 needs() {
 	[ -e "$modules/$1.so" ] || skip "this Kamailio has no $1.so" "$2"
 }

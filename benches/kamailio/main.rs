@@ -20,6 +20,8 @@ mod limit;
 mod merge;
 mod page;
 mod platform;
+#[path = "../../tests/core/random.rs"]
+mod random;
 mod ranges;
 mod reasons;
 mod reload;

@@ -21,6 +21,30 @@ static inline str sw_str_of(struct sw_text text)
 	return value;
 }
 
+/* host.c */
+extern const struct sw_host sw_host;
+
+/* Of each host. */
+uint32_t sw_run_as(void);
+int sw_nonces_are_bound(void);
+/* In any process: whether it has taken all changes of settings over, and one for all. */
+int sw_settings_settled(void);
+int sw_settings_change(uint32_t index, const char *text, int32_t number);
+void sw_count(uint32_t index);
+uint64_t sw_counted(uint32_t index);
+int sw_dialog_support(void);
+void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why);
+void sw_dialog_unhold(void *held);
+int sw_dialog_exists(struct sw_dialog dialog);
+int sw_dialog_end(struct sw_dialog dialog);
+void sw_tell_event(const struct sw_event *event);
+enum sw_argument sw_rpc_argument(void *call, struct sw_text *name, struct sw_text *value);
+void *sw_rpc_open(void *call, void *parent, const char *name, int array);
+void sw_rpc_int(void *call, void *parent, const char *name, int64_t value);
+void sw_rpc_text(void *call, void *parent, const char *name, struct sw_text value);
+void sw_rpc_item(void *call, void *array, struct sw_text value);
+void sw_rpc_fault(void *call, int code, struct sw_text reason);
+
 /* log.c */
 void sw_log(enum sw_log_level level, struct sw_text line);
 int sw_log_enabled(enum sw_log_level level);

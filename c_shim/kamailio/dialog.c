@@ -14,6 +14,7 @@
 #include "core/parser/parse_cseq.h"
 #include "core/parser/parse_to.h"
 #include "shim.h"
+#include "dialogs.h"
 
 static struct dlg_binds dialog;
 static cmd_function dlg_manage;
@@ -33,24 +34,6 @@ static int early_timeout;
 static unsigned int *answered;
 /* Counted calls among the restored dialogs of another Kamailio. */
 static unsigned int left_out;
-
-static struct sw_dialog name_of(const dlg_cell_t *dlg)
-{
-	struct sw_dialog name = {dlg->h_entry, dlg->h_id};
-
-	return name;
-}
-
-/* The call lives after all, unless it has ended once more meanwhile: callbacks
- * may come in another order than states, as they run without the lock. */
-static void resume(dlg_cell_t *dlg)
-{
-	if(dlg->state == DLG_STATE_DELETED)
-		return;
-	sw_rust_module.dialog_event(SW_DIALOG_RESUMED, name_of(dlg));
-	if(dlg->state == DLG_STATE_DELETED)
-		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
-}
 
 /*
  * Why a dialog has ended by time. A counter beyond the limit is the mark of

@@ -22,53 +22,10 @@ int sw_is_warden;
 static int with_loader, with_resolver, with_broker;
 
 /* Rights are dropped between mod_init and the first fork. */
-static uint32_t run_as(void)
+uint32_t sw_run_as(void)
 {
 	return uid > 0 ? (uint32_t)uid : geteuid();
 }
-
-static const struct sw_host host = {
-		.name = SW_HOST,
-		.version = SER_FULL_VERSION,
-		.build_flags = SER_COMPILE_FLAGS,
-		.db_url = "sqlite:////var/lib/kamailio/sipwarden.sqlite",
-		.method_prefix = "sipwarden.",
-		.reason_bytes = 127, /* JSON-RPC cuts the rest off */
-		.unusable_argument = "is neither text nor a whole number of 1 to 9 digits: with "
-							 "kamcmd write s: before it",
-		.log = sw_log,
-		.log_enabled = sw_log_enabled,
-		.count = sw_count,
-		.counted = sw_counted,
-		.db_open = sw_db_open,
-		.db_rows = sw_db_rows,
-		.db_close = sw_db_close,
-		.dialog_support = sw_dialog_support,
-		.dialog_hold = sw_dialog_hold,
-		.dialog_unhold = sw_dialog_unhold,
-		.dialog_remember = sw_dialog_remember,
-		.dialog_append = sw_dialog_append,
-		.dialog_exists = sw_dialog_exists,
-		.dialog_end = sw_dialog_end,
-		.settings_settled = sw_settings_settled,
-		.change_setting = sw_settings_change,
-		.message_names = sw_message_names,
-		.message_claims = sw_message_claims,
-		.nonces_are_bound = sw_nonces_are_bound,
-		.tell_event = sw_tell_event,
-		.run_as = run_as,
-		.find_addresses = sw_find_addresses,
-		.db_has_driver = sw_db_has_driver,
-		.audit_open = sw_audit_open,
-		.audit_write = sw_audit_write,
-		.audit_close = sw_audit_close,
-		.rpc_argument = sw_rpc_argument,
-		.rpc_open = sw_rpc_open,
-		.rpc_int = sw_rpc_int,
-		.rpc_text = sw_rpc_text,
-		.rpc_item = sw_rpc_item,
-		.rpc_fault = sw_rpc_fault,
-};
 
 /* How often a process of the module's own looks what there is to do. */
 #define TICK_US 100000
@@ -204,7 +161,7 @@ struct module_exports exports = {
 int mod_register(char *path, int *dlflags, void *p1, void *p2)
 {
 	(void)path, (void)dlflags, (void)p1, (void)p2;
-	sw_rust_module.attach(&host);
+	sw_rust_module.attach(&sw_host);
 	if(sw_params_declare() != 0 || sw_rpc_declare() != 0)
 		return -1;
 	return sr_kemi_modules_add(sw_kemi_functions);

@@ -206,8 +206,8 @@ int sw_rpc_declare(void)
 			LM_CRIT("BUG: more than %d RPC methods\n", SW_MAX_METHODS);
 			return -1;
 		}
-		snprintf(names[i], sizeof(names[i]), "sipwarden.%s", method.name);
-		snprintf(docs[i], sizeof(docs[i]), "%s Usage: sipwarden.%s", method.meaning,
+		snprintf(names[i], sizeof(names[i]), SW_METHOD_PREFIX "%s", method.name);
+		snprintf(docs[i], sizeof(docs[i]), "%s Usage: " SW_METHOD_PREFIX "%s", method.meaning,
 				method.usage);
 		doc_lists[i][0] = docs[i];
 		sw_rpc_methods[i].name = names[i];

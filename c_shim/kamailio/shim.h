@@ -26,6 +26,13 @@
 #include "host_db.h"
 
 #define SW_HOST "Kamailio"
+#define SW_HOST_VERSION SER_FULL_VERSION
+#define SW_HOST_FLAGS SER_COMPILE_FLAGS
+#define SW_DB_URL "sqlite:////var/lib/kamailio/sipwarden.sqlite"
+#define SW_METHOD_PREFIX "sipwarden."
+#define SW_REASON_BYTES 127 /* JSON-RPC cuts the rest off */
+#define SW_UNUSABLE_ARGUMENT                                                    \
+	"is neither text nor a whole number of 1 to 9 digits: with kamcmd write s: before it"
 /* Types of module parameters. */
 #define SW_TEXT_PARAM PARAM_STRING
 #define SW_NUMBER_PARAM PARAM_INT
@@ -41,9 +48,6 @@ typedef str sw_pv_name;
 
 #include "common.h"
 
-/* auth.c */
-int sw_nonces_are_bound(void);
-
 /* module.c: whether this is the process that waits for nothing */
 extern int sw_is_warden;
 
@@ -53,23 +57,14 @@ int sw_param_of(sr_module_t *module, char *name, int otherwise);
 int sw_settings_init(void);
 /* In the warden: takes changes over. */
 void sw_settings_update(void);
-/* In any process: whether it has taken all of them over. */
-int sw_settings_settled(void);
 /* The text of a setting as this process has it. */
 const char *sw_settings_text(const char *name);
-/* In any process: changes a setting for all of them. */
-int sw_settings_change(uint32_t index, const char *text, int32_t number);
 
 /* dialog.c */
 int sw_dialog_init(void);
-int sw_dialog_support(void);
 /* After dialogs were restored: says what was left out. */
 void sw_dialog_report(void);
 int sw_dialog_reply(struct sip_msg *msg);
-void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why);
-void sw_dialog_unhold(void *held);
-int sw_dialog_exists(struct sw_dialog dialog);
-int sw_dialog_end(struct sw_dialog dialog);
 
 /* functions.c */
 extern cmd_export_t sw_functions[];
@@ -81,16 +76,9 @@ extern sr_kemi_t sw_kemi_functions[];
 extern rpc_export_t sw_rpc_methods[];
 int sw_rpc_declare(void);
 void sw_rpc_init(void);
-enum sw_argument sw_rpc_argument(void *call, struct sw_text *name, struct sw_text *value);
-void *sw_rpc_open(void *call, void *parent, const char *name, int array);
-void sw_rpc_int(void *call, void *parent, const char *name, int64_t value);
-void sw_rpc_text(void *call, void *parent, const char *name, struct sw_text value);
-void sw_rpc_item(void *call, void *array, struct sw_text value);
-void sw_rpc_fault(void *call, int code, struct sw_text reason);
 
 /* events.c */
 extern const struct sw_event *sw_event_told; /* NULL for none */
-void sw_tell_event(const struct sw_event *event);
 /* 1 if the event that is told has this attribute. */
 int sw_event_value(struct sw_text name, struct sw_value *out);
 /* The same of an attribute by its index, within the event. */
@@ -102,7 +90,5 @@ static inline int sw_value_of_event(int index, struct sw_value *out)
 
 /* statistics.c */
 int sw_statistics_register(void);
-void sw_count(uint32_t index);
-uint64_t sw_counted(uint32_t index);
 
 #endif

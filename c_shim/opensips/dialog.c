@@ -6,29 +6,12 @@
 #include "shim.h"
 #include "modules/dialog/dlg_load.h"
 #include "modules/dialog/dlg_hash.h"
+#include "dialogs.h"
 
 static struct dlg_binds dialog;
 static int support;
 /* Counted calls among the restored dialogs of another OpenSIPS. */
 static unsigned int left_out;
-
-static struct sw_dialog name_of(const struct dlg_cell *dlg)
-{
-	struct sw_dialog name = {dlg->h_entry, dlg->h_id};
-
-	return name;
-}
-
-/* The call lives after all, unless it has ended once more meanwhile: callbacks may come in
- * another order than states, as they run without the lock. */
-static void resume(struct dlg_cell *dlg)
-{
-	if(dlg->state == DLG_STATE_DELETED)
-		return;
-	sw_rust_module.dialog_event(SW_DIALOG_RESUMED, name_of(dlg));
-	if(dlg->state == DLG_STATE_DELETED)
-		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
-}
 
 static int ends_in(const str *text, const char *end)
 {
@@ -259,7 +242,8 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 	return dialog.store_dlg_value(held, &key, &text, DLG_VAL_TYPE_STR) == 0;
 }
 
-/* A SIP worker sends the BYEs: this process has no script. */
+/* Where a BYE cannot be sent the dialog module takes that end for gone, so that the dialog is
+ * over in any case. */
 int sw_dialog_end(struct sw_dialog name)
 {
 	static const str reason = str_init("sipwarden");

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include "shim.h"
 
-#define PREFIX "sipwarden_"
-
 struct mi_call {
 	/* The argument that is read next; of an array, or of an object with names. */
 	mi_item_t *next;
@@ -18,7 +16,7 @@ struct mi_call {
 /* Largest whole number that a double tells from its neighbours. */
 #define MOST_EXACT 9007199254740992.0
 
-enum sw_argument sw_mi_argument(void *call, struct sw_text *name, struct sw_text *value)
+enum sw_argument sw_rpc_argument(void *call, struct sw_text *name, struct sw_text *value)
 {
 	struct mi_call *c = call;
 	mi_item_t *item = c->next;
@@ -51,7 +49,7 @@ enum sw_argument sw_mi_argument(void *call, struct sw_text *name, struct sw_text
 	return SW_ARGUMENT_TEXT;
 }
 
-void *sw_mi_open(void *call, void *parent, const char *name, int array)
+void *sw_rpc_open(void *call, void *parent, const char *name, int array)
 {
 	struct mi_call *c = call;
 	mi_item_t *item = NULL;
@@ -66,28 +64,28 @@ void *sw_mi_open(void *call, void *parent, const char *name, int array)
 	return item;
 }
 
-void sw_mi_int(void *call, void *parent, const char *name, int64_t value)
+void sw_rpc_int(void *call, void *parent, const char *name, int64_t value)
 {
 	(void)call;
 	if(parent != NULL)
 		add_mi_number(parent, (char *)name, (int)strlen(name), (double)value);
 }
 
-void sw_mi_text(void *call, void *parent, const char *name, struct sw_text value)
+void sw_rpc_text(void *call, void *parent, const char *name, struct sw_text value)
 {
 	(void)call;
 	if(parent != NULL)
 		add_mi_string(parent, (char *)name, (int)strlen(name), value.s, (int)value.len);
 }
 
-void sw_mi_item(void *call, void *array, struct sw_text value)
+void sw_rpc_item(void *call, void *array, struct sw_text value)
 {
 	(void)call;
 	if(array != NULL)
 		add_mi_string(array, NULL, 0, value.s, (int)value.len);
 }
 
-void sw_mi_fault(void *call, int code, struct sw_text reason)
+void sw_rpc_fault(void *call, int code, struct sw_text reason)
 {
 	struct mi_call *c = call;
 
@@ -118,7 +116,7 @@ SW_EACH_METHOD(METHOD)
 #define METHOD_NAME(index) mi_##index,
 static mi_cmd_f *const functions[SW_MAX_METHODS] = {SW_EACH_METHOD(METHOD_NAME)};
 
-mi_export_t sw_mi_commands[SW_MAX_METHODS + 1];
+mi_export_t sw_rpc_methods[SW_MAX_METHODS + 1];
 
 /* The core knows a command by the names of its arguments: it takes a recipe for each number
  * of them. Too few are among these, so that Rust says what is missing. */
@@ -135,7 +133,7 @@ static void declare(mi_export_t *command, uint32_t index, const struct sw_rpc_me
 	}
 }
 
-int sw_mi_declare(void)
+int sw_rpc_declare(void)
 {
 	static char names[SW_MAX_METHODS][64], help[SW_MAX_METHODS][320];
 	struct sw_rpc_method method;
@@ -146,12 +144,12 @@ int sw_mi_declare(void)
 			LM_CRIT("BUG: more than %d MI commands\n", SW_MAX_METHODS);
 			return -1;
 		}
-		snprintf(names[i], sizeof(names[i]), PREFIX "%s", method.name);
-		snprintf(help[i], sizeof(help[i]), "%s Usage: " PREFIX "%s", method.meaning,
+		snprintf(names[i], sizeof(names[i]), SW_METHOD_PREFIX "%s", method.name);
+		snprintf(help[i], sizeof(help[i]), "%s Usage: " SW_METHOD_PREFIX "%s", method.meaning,
 				method.usage);
-		sw_mi_commands[i].name = names[i];
-		sw_mi_commands[i].help = help[i];
-		declare(&sw_mi_commands[i], i, &method);
+		sw_rpc_methods[i].name = names[i];
+		sw_rpc_methods[i].help = help[i];
+		declare(&sw_rpc_methods[i], i, &method);
 	}
 	return 0;
 }

@@ -79,17 +79,20 @@ static void run_loader(int number)
 
 enum { WARDEN, RECORDER, BROKER, RESOLVER, LOADER };
 
-#define SW_PROCESS(name, function, number)                                      \
+#define SW_PROCESS(name, function, number, flags)                               \
 	{                                                                           \
-		"sipwarden " name, before_fork, NULL, function, number, PROC_FLAG_INITCHILD \
+		"sipwarden " name, before_fork, NULL, function, number,                 \
+				PROC_FLAG_INITCHILD | (flags)                                   \
 	}
 
 proc_export_t sw_processes[] = {
-		[WARDEN] = SW_PROCESS("warden", run_warden, 1),
-		[RECORDER] = SW_PROCESS("recorder", run_recorder, 1),
-		[BROKER] = SW_PROCESS("broker", run_broker, 0),
-		[RESOLVER] = SW_PROCESS("resolver", run_resolver, 0),
-		[LOADER] = SW_PROCESS("loader", run_loader, 0),
+		[WARDEN] = SW_PROCESS("warden", run_warden, 1, 0),
+		/* the dialog module sends a BYE itself, and says whether it could, where there is a
+		 * script */
+		[RECORDER] = SW_PROCESS("recorder", run_recorder, 1, PROC_FLAG_NEEDS_SCRIPT),
+		[BROKER] = SW_PROCESS("broker", run_broker, 0, 0),
+		[RESOLVER] = SW_PROCESS("resolver", run_resolver, 0, 0),
+		[LOADER] = SW_PROCESS("loader", run_loader, 0, 0),
 		{NULL, NULL, NULL, NULL, 0, 0},
 };
 

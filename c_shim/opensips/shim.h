@@ -22,9 +22,16 @@
 #include "parser/parse_cseq.h"
 #include "parser/parse_from.h"
 #include "parser/parse_to.h"
+#include "version.h"
 #include "host_db.h"
 
 #define SW_HOST "OpenSIPS"
+#define SW_HOST_VERSION OPENSIPS_FULL_VERSION
+#define SW_HOST_FLAGS OPENSIPS_COMPILE_FLAGS
+#define SW_DB_URL "sqlite:////var/lib/opensips/sipwarden.sqlite"
+#define SW_METHOD_PREFIX "sipwarden_"
+#define SW_REASON_BYTES 0
+#define SW_UNUSABLE_ARGUMENT "is neither text nor a whole number"
 /* Types of module parameters. */
 #define SW_TEXT_PARAM STR_PARAM
 #define SW_NUMBER_PARAM INT_PARAM
@@ -56,40 +63,24 @@ void sw_processes_choose(void);
 
 /* settings.c */
 int sw_settings_init(void);
-int sw_settings_settled(void);
-int sw_settings_change(uint32_t index, const char *text, int32_t number);
 
 /* dialog.c */
 /* Before Rust's init: what dialogs can do. */
 int sw_dialog_init(void);
 /* After it, as restored dialogs come at once. */
 int sw_dialog_watch_all(void);
-int sw_dialog_support(void);
-void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why);
-void sw_dialog_unhold(void *held);
-int sw_dialog_exists(struct sw_dialog dialog);
-int sw_dialog_end(struct sw_dialog dialog);
 
 /* functions.c */
 extern const cmd_export_t sw_functions[];
 
 /* mi.c */
-extern mi_export_t sw_mi_commands[];
-int sw_mi_declare(void);
-enum sw_argument sw_mi_argument(void *call, struct sw_text *name, struct sw_text *value);
-void *sw_mi_open(void *call, void *parent, const char *name, int array);
-void sw_mi_int(void *call, void *parent, const char *name, int64_t value);
-void sw_mi_text(void *call, void *parent, const char *name, struct sw_text value);
-void sw_mi_item(void *call, void *array, struct sw_text value);
-void sw_mi_fault(void *call, int code, struct sw_text reason);
+extern mi_export_t sw_rpc_methods[];
+int sw_rpc_declare(void);
 
 /* events.c */
 int sw_events_publish(void);
-void sw_tell_event(const struct sw_event *event);
 
 /* statistics.c */
 int sw_statistics_register(void);
-void sw_count(uint32_t index);
-uint64_t sw_counted(uint32_t index);
 
 #endif

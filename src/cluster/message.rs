@@ -105,6 +105,17 @@ pub enum Take {
     Busy,
 }
 
+impl Take {
+    /// Whether it can be the answer for a group.
+    pub(super) fn fits(&self, group: &Group) -> bool {
+        match self {
+            Take::Granted(claims) => claims.len() == group.lacks.len(),
+            Take::Full { place, .. } => (*place as usize) < group.lacks.len(),
+            Take::Busy => true,
+        }
+    }
+}
+
 impl Reply {
     /// The server's state, if the answer tells it.
     pub fn seen(&self) -> Option<Seen> {

@@ -233,7 +233,10 @@ impl Node {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         let wanted = batch.lowers.len() + batch.forces.len();
-        if claims.len() != wanted || takes.len() != batch.takes.len() {
+        // Before anything of it is done: who asked gets an answer in any case.
+        let fits = takes.len() == batch.takes.len()
+            && batch.takes.iter().zip(&takes).all(|((_, group), take)| take.fits(group));
+        if claims.len() != wanted || !fits {
             return self.over(&Reply::Set);
         }
         let mut lost = None;
@@ -258,14 +261,13 @@ impl Node {
                     }
                     Answer::Look
                 }
-                Take::Full { place, total } => {
-                    let key = usize::try_from(place).ok().and_then(|at| group.lacks.get(at));
-                    let Some(Claim { key, .. }) = key.copied() else {
-                        return self.over(&Reply::Set);
-                    };
-                    self.full.insert(key);
-                    Answer::Full { key, total }
-                }
+                Take::Full { place, total } => match group.lacks.get(place as usize) {
+                    Some(&Claim { key, .. }) => {
+                        self.full.insert(key);
+                        Answer::Full { key, total }
+                    }
+                    None => Answer::Busy,
+                },
                 Take::Busy => Answer::Busy,
             };
             self.withdraw(*id);

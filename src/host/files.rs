@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::host::contract::abi::host_name;
 use crate::host::contract::process;
-use crate::system;
+use crate::{memory, system};
 
 /// Bytes of the stack of a thread that writes.
 const STACK: usize = 1 << 20;
@@ -234,6 +234,7 @@ pub fn read_trusted(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
     if size > most {
         return Err(format!("it has {size} bytes, more than {most}"));
     }
+    memory::ask_for(2 * size as usize)?;
     let mut bytes = Vec::with_capacity(size as usize);
     file.take(size).read_to_end(&mut bytes).map_err(cannot)?;
     Ok(Some(bytes))

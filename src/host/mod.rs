@@ -15,9 +15,11 @@ mod settings;
 mod state;
 mod symbol;
 
+pub use cluster::link::plain as plain_answer;
 pub use contract::abi;
 pub use contract::counters::OWN;
 pub use contract::method::{Argument, Method};
+pub use process::blocks_keeper::loaded_and_kept;
 pub use rpc::methods as rpc_methods;
 pub use script::variables::ATTRIBUTES;
 pub use settings::{Kind, PARAMS, Param};

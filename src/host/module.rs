@@ -24,6 +24,7 @@ use crate::clock;
 use crate::events::EventKind;
 use crate::flood::Rules;
 use crate::ledger::DialogId;
+use crate::memory;
 use crate::shm::on_long_wait;
 use crate::verdict::Verdict;
 
@@ -221,6 +222,8 @@ fn logged(what: &str, result: Result<(), String>) -> bool {
 }
 
 fn start() -> Result<(), String> {
+    // Each process has its own, since all are forked from this one.
+    memory::keep_reserve();
     on_long_wait(complaint::long_wait);
     log::info(format_args!(
         "sipwarden {} for {}, revision {}, flags {}",

@@ -10,6 +10,10 @@ const MOST: u32 = 50_000;
 /// Notices of one answer.
 const PORTION: u32 = 500;
 
+/// No clock shows a later time, in ms: the end of the year 9999. What is computed from it stays
+/// a number.
+const LATEST: u64 = 253_402_300_799_999;
+
 /// What the server has answered.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
@@ -58,8 +62,22 @@ pub fn heard(head: [&str; 5], told: Vec<String>) -> Option<Heard> {
         id: id.to_owned(),
         change: change.parse().ok()?,
         reached: reached.parse().ok()?,
-        now: now.parse().ok()?,
+        now: now.parse().ok().filter(|now| *now <= LATEST)?,
         left: left.parse().ok()?,
         told: pairs,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_whose_clock_shows_no_time_says_nothing() {
+        let of = |now: &str| heard(["id", "1", "1", now, "0"], Vec::new());
+        assert_eq!(of("1790000000000").map(|heard| heard.now), Some(1_790_000_000_000));
+        for now in ["253402300800000", "18446744073709551615", "18446744073709551616", "-1", ""] {
+            assert_eq!(of(now), None, "{now}");
+        }
+    }
 }

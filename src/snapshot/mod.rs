@@ -26,7 +26,7 @@ pub use compile::{TooLarge, compile};
 pub use limits::ScopeLimits;
 pub use name_view::NamedView;
 pub use overlaps::overlaps;
-pub use rows::{kept, mark};
+pub use rows::{kept, kept_room, mark};
 pub use sources::SourceKind;
 pub use tool_view::ToolsView;
 pub use uses::Mark;

@@ -34,6 +34,11 @@ pub fn kept(view: &View<'_>, classes: &ClassNames) -> Vec<u8> {
     writer.finish(&view.networks(), view.compiled_at())
 }
 
+/// Most bytes that it takes to turn a snapshot into a file, with a copy of it.
+pub fn kept_room(view: &View<'_>) -> usize {
+    16 * view.bytes()
+}
+
 /// Stands for the rows of a snapshot: the same on all nodes with the same tables, and never 0.
 pub fn mark(view: &View<'_>, classes: &ClassNames) -> u64 {
     let mut mark = kept::Mark::default();

@@ -38,7 +38,7 @@ impl Kinds {
         let place = self.0.iter().position(|own| **own == *word).unwrap_or(self.0.len());
         let kind = ScopeKind::own(place).ok_or_else(|| {
             let (most, word) = (ScopeKind::OWN, quoted(word));
-            format!("kind {word} is one too many: Kamailio has seen {most} words since its start")
+            format!("kind {word} is one too many: {most} words were seen since the start")
         })?;
         if place == self.0.len() {
             self.0.push(word.into());

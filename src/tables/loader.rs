@@ -14,6 +14,7 @@ use super::{
 use crate::address::Prefix;
 use crate::countries::{CountryCode, CountryNetworks};
 use crate::limiter::{ClassId, ClassNames};
+use crate::memory::Growth;
 
 pub(super) type Ids = HashMap<Box<[u8]>, u32>;
 
@@ -46,6 +47,27 @@ pub struct Loader {
     classes: ClassNames,
     pub(super) trusted: HashMap<Prefix, Option<ClassId>>,
     pub(super) host_names: HostNames,
+    /// Memory for all rows, and for what is made of them.
+    growth: Growth,
+    /// Table and row at which there was none left.
+    starved: Option<(Table, u64)>,
+}
+
+/// Most bytes that a row of a range takes, until the snapshot is compiled.
+const RANGE_BYTES: usize = 96;
+/// The same of any other row, without its texts.
+const ROW_BYTES: usize = 512;
+
+/// Most bytes that a row takes, until the snapshot is compiled: its texts are in the rows, in a
+/// map, in the strings of the snapshot, and in what has grown to twice its size.
+fn bytes_of(table: Table, values: &[Column<'_>]) -> usize {
+    match table {
+        Table::CompanyAddress => RANGE_BYTES,
+        _ => {
+            let texts = values.iter().flatten().map(|text| text.len());
+            ROW_BYTES + 4 * texts.sum::<usize>()
+        }
+    }
 }
 
 impl Loader {
@@ -67,6 +89,8 @@ impl Loader {
             classes: ClassNames::default(),
             trusted: HashMap::new(),
             host_names: HostNames::default(),
+            growth: Growth::default(),
+            starved: None,
         }
     }
 
@@ -99,6 +123,10 @@ impl Loader {
             }
             None => 0,
         };
+        if !self.growth.add(bytes_of(table, values)) {
+            self.starved.get_or_insert((table, number));
+            return;
+        }
         let result = match (table, values) {
             (Table::Brand, &[id, max_calls]) => self.brand(id, max_calls),
             (Table::Company, &[id, brand, filter, max_calls]) => {
@@ -131,8 +159,15 @@ impl Loader {
     /// The configuration and, with [`BadRows::Skip`], the rows left out.
     ///
     /// # Errors
-    /// The bad rows, with [`BadRows::Fail`] and at least one of them.
+    /// The bad rows, with [`BadRows::Fail`] and at least one of them; the row for which there
+    /// was no memory left.
     pub fn finish(mut self) -> Result<(Configuration, Problems), Problems> {
+        if let (Some((table, row)), Some(text)) = (self.starved, self.growth.refusal()) {
+            let mut problems = Problems::default();
+            let table = self.table_name(table);
+            problems.add(|| Problem { table, row, text });
+            return Err(problems);
+        }
         if self.bad_rows == BadRows::Fail && self.problems.count() > 0 {
             return Err(self.problems);
         }
@@ -323,7 +358,8 @@ impl Loader {
             }
         };
         let class = self.class_of_tag(tag).map_err(|e| format!("{prefix}: {e}"))?;
-        if self.trusted.insert(prefix, class).is_some_and(|before| before != class) {
+        // The first row holds, however many come after it.
+        if *self.trusted.entry(prefix).or_insert(class) != class {
             return Err(format!("{prefix} stands twice, with different tags"));
         }
         if class.is_none() && self.config.min_prefix.is_longer_than(&prefix) {

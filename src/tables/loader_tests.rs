@@ -1,6 +1,7 @@
 //! Tests of the loader.
 
 use super::*;
+use crate::address::Address;
 
 fn names() -> [String; Table::ALL.len()] {
     Table::ALL.map(|t| t.short_name().to_owned())
@@ -206,6 +207,25 @@ fn an_address_with_two_tags_is_bad() {
     let Err(problems) = load(BadRows::Fail, rows).finish() else { panic!("taken") };
     let text = problems.kept()[0].to_string();
     assert!(text.contains("row 2: 192.0.2.1/32 stands twice"), "{text}");
+}
+
+/// A row that was refused is not taken when it comes again.
+#[test]
+fn the_first_tag_holds_where_bad_rows_are_left_out() {
+    let tags = ["carrier", "exempt", "exempt", "carrier"];
+    for address in ["192.0.2.1", "trunk.example"] {
+        let rows = tags.map(|tag| [Some(address.as_bytes()), None, Some(tag.as_bytes())]);
+        let rows: Vec<_> = rows.iter().map(|row| (Table::Trusted, &row[..])).collect();
+        let answers = [(b"trunk.example"[..].into(), vec![Address::V4(0xc000_0201)])];
+        let mut loader =
+            load(BadRows::Skip, &[]).host_names(HostNames::new(1, answers.into_iter().collect()));
+        rows.iter().for_each(|(table, values)| loader.row(*table, values));
+        let Ok((config, problems)) = loader.finish() else { panic!("not left out") };
+        let numbers: Vec<_> = problems.kept().iter().map(|problem| problem.row).collect();
+        assert_eq!(numbers, [2, 3], "{address}");
+        let classes: Vec<_> = config.trusted.iter().map(|trusted| trusted.class).collect();
+        assert!(!classes.is_empty() && classes.iter().all(|class| *class == Some(ClassId(1))));
+    }
 }
 
 #[test]

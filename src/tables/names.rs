@@ -63,11 +63,10 @@ impl HostNames {
     /// # Errors
     /// An earlier row says otherwise.
     pub(super) fn set_class(&mut self, name: &[u8], class: Option<ClassId>) -> Result<(), String> {
-        match self.classes.insert(name.into(), class) {
-            Some(before) if before != class => {
-                Err(format!("{} stands twice, with different tags", quoted(name)))
-            }
-            _ => Ok(()),
+        // The first row holds, however many come after it.
+        match *self.classes.entry(name.into()).or_insert(class) == class {
+            true => Ok(()),
+            false => Err(format!("{} stands twice, with different tags", quoted(name))),
         }
     }
 }

@@ -247,7 +247,7 @@ pub const ENTRIES: [VerdictRow; 64] = [
         Verdict::Monitored,
         9,
         "monitored",
-        "monitor mode: without it the request would be refused; sipwarden.denied tells the reason",
+        "monitor mode: without it the request would be refused; the RPC `denied` tells the reason",
     ),
     row(Verdict::UnknownCompany, -3, "unknown_company", "there is no such company: fails closed"),
     row(
@@ -328,7 +328,7 @@ pub const ENTRIES: [VerdictRow; 64] = [
         Verdict::GrantedTemporarily,
         8,
         "granted_temporarily",
-        "a grant that has not ended allows the source: sipwarden.grants",
+        "a grant that has not ended allows the source: the RPC `grants` has it",
     ),
     row(
         Verdict::GrantGiven,

@@ -27,6 +27,8 @@ mod fork;
 #[cfg(not(shuttle))]
 mod forked;
 #[cfg(not(shuttle))]
+mod fuzzed;
+#[cfg(not(shuttle))]
 mod grants;
 #[cfg(not(shuttle))]
 mod host;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::kamailio::{Config, Kamailio};
 use crate::support::sip::{Phone, Reply};
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_for};
+use crate::support::{Folder, uninterrupted, wait_for};
 use libc::SIGTERM;
 use serde_json::{Value, json};
 
@@ -252,7 +252,7 @@ fn over_proxy(kamailio: &Kamailio, line: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     let (mut text, mut buffer) = (String::new(), [0u8; 4096]);
     while !text.contains("\r\n\r\n") {
-        let len = stream.read(&mut buffer).unwrap();
+        let len = uninterrupted(|| stream.read(&mut buffer)).unwrap();
         assert!(len > 0, "closed: {text}");
         text.push_str(&String::from_utf8_lossy(&buffer[..len]));
     }

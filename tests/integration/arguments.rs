@@ -7,9 +7,7 @@ use crate::support::{Folder, project};
 use serde_json::{Value, json};
 use sipwarden::host::rpc_methods;
 
-#[path = "../core/host/examples.rs"]
-mod examples;
-use examples::METHODS;
+use crate::examples::METHODS;
 
 /// The names of a method's arguments, and how many must be there.
 fn arguments(method: &str) -> (Vec<&'static str>, usize) {

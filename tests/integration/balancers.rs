@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::Folder;
 use crate::support::guide::block;
 use crate::support::kamailio::{Config, Kamailio};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, uninterrupted};
 use serde_json::{Value, json};
 
 /// The guide's edge, and ours.
@@ -126,7 +126,7 @@ fn options(server: std::net::SocketAddr, transport: &str) -> String {
 fn read(stream: &mut TcpStream, end: &str) -> String {
     let (mut text, mut buffer) = (String::new(), [0u8; 4096]);
     while !text.contains(end) {
-        let len = stream.read(&mut buffer).unwrap();
+        let len = uninterrupted(|| stream.read(&mut buffer)).unwrap();
         assert!(len > 0, "closed: {text}");
         text.push_str(&String::from_utf8_lossy(&buffer[..len]));
     }

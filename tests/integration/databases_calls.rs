@@ -2,7 +2,7 @@
 //! counted and refused, limits follow a reload, and two proxies share an audit table.
 
 use crate::support::call::{Caller, Endpoint};
-use crate::support::kamailio::Kamailio;
+use crate::support::kamailio::{Config, Kamailio};
 use crate::support::proxy::{self, assert_nothing_left, wait_for_calls};
 use crate::support::servers::Server;
 use crate::support::sip::Phone;
@@ -17,7 +17,7 @@ fn calls_are_counted_and_refused(server: &Server) {
          INSERT INTO sipwarden_user VALUES ('alice@c.example', 'c.example', 1);",
     );
     let callee = Endpoint::new("127.30.0.1");
-    let mut config = proxy::config(&server.url(), callee.address())
+    let mut config: Config = proxy::config(&server.url(), callee.address())
         .settings(&format!("modparam(\"sipwarden\", \"audit_url\", \"{}\")\n", server.url()));
     config.modules = config.modules.replace("loadmodule \"db_sqlite.so\"\n", server.driver());
     let kamailio = config.start();

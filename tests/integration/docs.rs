@@ -109,8 +109,8 @@ fn example_of(name: &str) -> &'static str {
 
 /// The host's own default.
 fn default_db_url() -> String {
-    let shim = fs::read_to_string(project("c_shim/kamailio/module.c")).unwrap();
-    let (_, url) = shim.split_once(".db_url = \"").unwrap();
+    let shim = fs::read_to_string(project("c_shim/kamailio/shim.h")).unwrap();
+    let (_, url) = shim.split_once("SW_DB_URL \"").unwrap();
     url.split('"').next().unwrap().to_owned()
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::kamailio::{ANSWER_VERDICT, Config, Kamailio};
+use crate::support::kamailio::{Config, Kamailio};
+use crate::support::kamailio_scripts::ANSWER_VERDICT;
 use crate::support::servers::Server;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
@@ -401,7 +402,7 @@ fn a_monitored_call_above_the_limit_is_counted_and_reported() {
         INSERT INTO sipwarden_user VALUES ('one@c', 'c', 1);",
     );
     let callee = AutoCallee::start("127.0.0.1");
-    let kamailio = proxy::config(&db.url(), callee.address)
+    let kamailio: Kamailio = proxy::config(&db.url(), callee.address)
         .settings("modparam(\"sipwarden\", \"monitor\", 1)\n")
         .start();
     let endpoint = Endpoint::new("127.0.0.1");

@@ -9,7 +9,7 @@ use crate::support::kamailio::free_port;
 use crate::support::server::{program, search_path};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, project, wait_for};
+use crate::support::{Folder, project, sanitizer, wait_for};
 
 fn tenants(folder: &Folder) -> Sqlite {
     let db = Sqlite::create(folder.join("tables.sqlite"));
@@ -289,7 +289,9 @@ fn the_shipped_configurations_are_taken_with_their_own_settings() {
         ("ivozprovider/dry-run.cfg", vec!["TRUNKS"]),
     ];
     for (file, defines) in all {
-        let checked = program("kamailio")
+        let mut command = program("kamailio");
+        sanitizer::watch(&mut command, folder.path());
+        let checked = command
             .arg("-c")
             .arg("-f")
             .arg(project().join("kamailio-cfg").join(file))

@@ -381,7 +381,7 @@ fn more_scopes_than_a_call_can_have_are_refused() {
     ];
     for (scopes, why) in wrong {
         let routes = ROUTES.replace("$hdr(X-Scopes2)", scopes);
-        let config = config(&stage.db.url(), stage.callee.address).routes(&routes);
+        let config: Config = config(&stage.db.url(), stage.callee.address).routes(&routes);
         let log = config.fail_to_start();
         let why = why.replace('\\', "");
         assert!(log.contains(&why), "{log} lacks {why}");

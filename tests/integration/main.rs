@@ -30,13 +30,18 @@ mod engines;
 mod event_attributes;
 mod events;
 mod example;
+#[path = "../core/host/examples.rs"]
+mod examples;
 mod exports;
+mod faults;
 mod feeds;
 mod firewall;
 mod firewall_countries;
 mod firewall_feed;
 mod floods;
 mod grants;
+#[path = "../hosts/mod.rs"]
+mod hosts;
 mod ivozprovider;
 mod keepalive;
 mod limits;
@@ -52,10 +57,10 @@ mod mistakes;
 mod mixed;
 mod monitoring;
 mod names;
+mod noise;
 mod package;
 mod page;
 mod page_layout;
-mod panics;
 #[path = "../core/random.rs"]
 mod random;
 mod reference;
@@ -70,13 +75,17 @@ mod security;
 mod settings;
 mod setup;
 mod sizing;
+mod soak;
 mod startup;
 mod stock;
-mod storms;
 mod support;
 mod tables_file;
 mod transports;
 mod unwritable;
+mod valgrind;
 mod verdicts;
 mod versions;
 mod words;
+
+/// The host of the tests in tests/hosts.
+type Here = support::kamailio::OfKamailio;

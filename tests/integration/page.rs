@@ -11,7 +11,7 @@ use crate::support::kamailio::free_port;
 use crate::support::page::{Server, headers};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_for, wait_up_to};
+use crate::support::{Folder, uninterrupted, wait_for, wait_up_to};
 use serde_json::json;
 
 /// Runs if it is ever taken for markup.
@@ -307,7 +307,7 @@ fn hostile_site() -> SocketAddr {
         for mut stream in listener.incoming().map_while(Result::ok) {
             // Browsers open connections ahead that they may never use.
             std::thread::spawn(move || {
-                let _ = stream.read(&mut [0; 4096]);
+                let _ = uninterrupted(|| stream.read(&mut [0; 4096]));
                 let body = "<title>win a prize</title><iframe name=f></iframe>";
                 let _ = write!(
                     stream,
@@ -443,7 +443,7 @@ fn only_local_requests_for_methods_of_sipwarden_are_answered() {
         let head = format!("{line} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
         stream.write_all(head.as_bytes()).unwrap();
         let mut answer = [0u8; 65536];
-        let read = stream.read(&mut answer).unwrap();
+        let read = uninterrupted(|| stream.read(&mut answer)).unwrap();
         String::from_utf8_lossy(&answer[..read]).into_owned()
     };
     let status = |answer: &str| answer.split(' ').nth(1).unwrap_or_default().to_owned();

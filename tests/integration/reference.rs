@@ -37,7 +37,7 @@ fn named(text: &str, begin: &str) -> BTreeSet<String> {
 }
 
 /// Name, number of arguments and routes of each exported function, in C.
-fn exports() -> BTreeSet<(String, usize, bool)> {
+pub fn exported_functions() -> BTreeSet<(String, usize, bool)> {
     let shim = read("c_shim/kamailio/functions.c");
     let (_, table) = shim.split_once("cmd_export_t sw_functions[] = {").unwrap();
     let (table, _) = table.split_once("{0, 0, 0").unwrap();
@@ -69,7 +69,7 @@ fn functions_and_their_routes() {
             (name.to_owned(), arguments.count())
         })
         .collect();
-    let exports = exports();
+    let exports = exported_functions();
     assert!(exports.len() > 20, "{exports:?}");
     assert_eq!(described, exports.iter().map(|(name, count, _)| (name.clone(), *count)).collect());
     // Each has an example or shares that of the section before, and its name in KEMI.

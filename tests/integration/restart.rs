@@ -183,7 +183,8 @@ fn without_a_dialog_database_the_log_says_that_counts_begin_at_zero() {
     let folder = Folder::new();
     let db = tables(&folder);
     let callee = AutoCallee::start("127.0.0.1");
-    let log = config(&db.url(), callee.address).start().log();
+    let config: Config = config(&db.url(), callee.address);
+    let log = config.start().log();
     assert!(log.contains("after a restart the counts begin at zero"), "{log}");
 }
 

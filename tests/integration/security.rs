@@ -22,14 +22,21 @@ fn exists(named: &str) -> bool {
     above.take_while(|line| !line.trim().is_empty()).any(|line| line.trim() == "#[test]")
 }
 
-#[test]
-fn the_threat_model_names_tests_that_exist() {
-    let text = fs::read_to_string(project().join("docs/security.md")).unwrap();
+/// A document names so many tests at least, and all of them are there.
+fn assert_names_tests(document: &str, least: usize) {
+    let text = fs::read_to_string(project().join(document)).unwrap();
     let named = text.split('`').skip(1).step_by(2);
     let named: BTreeSet<_> = named.filter(|name| name.contains(".rs::")).collect();
     let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
-    assert!(missing.is_empty(), "docs/security.md names tests that are not there: {missing:#?}");
-    assert!(named.len() > 60, "{}", named.len());
+    assert!(missing.is_empty(), "{document} names tests that are not there: {missing:#?}");
+    assert!(named.len() > least, "{document}: {}", named.len());
+}
+
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let text = fs::read_to_string(project().join("docs/security.md")).unwrap();
+    assert_names_tests("docs/security.md", 60);
+    assert_names_tests("docs/reliability.md", 30);
     assert!(!exists("core/auth.rs::no_such_test") && !exists("core/none.rs::x"));
     assert!(!exists("integration/security.rs::exists"), "a function that is not a test");
     // A row either names one, or says that nothing bounds it.

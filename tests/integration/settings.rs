@@ -307,3 +307,17 @@ fn the_reaper_is_switched_on() {
     assert!(!answer.contains("error"), "{answer}");
     wait_for("the reaper", || (proxy::calls(&kamailio, "office") == 0).then_some(()));
 }
+
+/// Kamailio asks by itself whether a value may be set.
+#[test]
+fn a_panic_in_a_check_of_a_setting_leaves_it_serving() {
+    let folder = Folder::new();
+    let mut config = config(&tenants(&folder, "tables.sqlite"));
+    config.module = faulty_module();
+    config.environment = vec![("SIPWARDEN_PANIC".into(), "CheckSetting".into())];
+    let mut kamailio = config.start();
+    kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "5s"]);
+    wait_for("the panic", || (kamailio.counter("panics") >= 1).then_some(()));
+    let said = kamailio.log().matches("caught a panic in CheckSetting: ").count();
+    assert_eq!((said, kamailio.runs()), (1, true));
+}

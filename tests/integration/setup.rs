@@ -161,14 +161,14 @@ fn installation_only_copies_and_makes_the_folder_of_the_tables() {
     machine.ok(&format!("rm -rf /var/lib/kamailio; {path} make install"));
     let state = machine.ok("stat -c '%U %a' /var/lib/kamailio");
     assert_eq!(state, "kamailio 750\n");
-    machine.ok("cmp target/release/sipwarden.so $(tools/kamailio-modules.sh)/sipwarden.so");
+    machine.ok("cmp target/release/sipwarden.so $(tools/modules.sh kamailio)/sipwarden.so");
     // Again, also when the tables are there: nothing is lost.
     machine.write("/var/lib/kamailio/sipwarden.sqlite", "");
     machine.ok(&format!("{path} make install"));
     assert!(machine.path("/var/lib/kamailio/sipwarden.sqlite").exists());
 
     machine.ok(&format!("{path} make install DESTDIR=/package"));
-    machine.ok("test -f /package/$(tools/kamailio-modules.sh)/sipwarden.so -a -d /package/var/lib/kamailio");
+    machine.ok("test -f /package/$(tools/modules.sh kamailio)/sipwarden.so -a -d /package/var/lib/kamailio");
     let said = machine.fails(&format!("rm target/release/sipwarden.so; {path} make install"));
     assert!(said.contains("run make build first"), "{said}");
 }
@@ -182,9 +182,9 @@ fn it_moves_to_another_machine_and_away_again() {
     let pack = block_with("docs/upgrade.md", "DESTDIR=$PWD/package");
     machine.ok(&pack.replace("make setup build\n", ""));
     machine.ok(&block_with("docs/upgrade.md", "tar -C / "));
-    machine.ok("cmp target/release/sipwarden.so $(tools/kamailio-modules.sh)/sipwarden.so");
+    machine.ok("cmp target/release/sipwarden.so $(tools/modules.sh kamailio)/sipwarden.so");
     assert_eq!(machine.ok("stat -c '%U %a' /var/lib/kamailio"), "kamailio 750\n");
     machine.ok("cp kamailio-cfg/sipwarden.cfg /etc/kamailio/");
     machine.ok(&block_with("docs/upgrade.md", "rm $(tools"));
-    machine.fails("ls $(tools/kamailio-modules.sh)/sipwarden.so");
+    machine.fails("ls $(tools/modules.sh kamailio)/sipwarden.so");
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::kamailio::Config;
+use crate::support::kamailio::{Config, Kamailio};
 use crate::support::proxy::{config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, project, wait_for};
@@ -164,7 +164,7 @@ fn dialogs_take_at_most_what_is_said() {
         INSERT INTO sipwarden_company VALUES ('a', 'b', 0, 0);",
     );
     let callee = AutoCallee::start("127.0.0.1");
-    let kamailio = config(&db.url(), callee.address)
+    let kamailio: Kamailio = config(&db.url(), callee.address)
         .settings("modparam(\"dialog\", \"default_timeout\", 600)\n")
         .start();
     let caller = Endpoint::new("127.0.0.1");

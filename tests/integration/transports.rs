@@ -6,12 +6,13 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::Folder;
 use crate::support::call::{Message, unique};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, free_port};
-use crate::support::proxy::{DIALOG, assert_nothing_left, wait_for_calls};
+use crate::support::kamailio_scripts::TIMERS;
+use crate::support::proxy::{assert_nothing_left, wait_for_calls};
 use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, uninterrupted};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -137,7 +138,7 @@ impl Wire {
         let bytes = match self {
             Wire::Udp(socket) => {
                 let mut buffer = [0u8; 65536];
-                let length = socket.recv(&mut buffer).unwrap();
+                let length = uninterrupted(|| socket.recv(&mut buffer)).unwrap();
                 buffer[..length].to_vec()
             }
             Wire::Tcp(stream) => next_of(stream),
@@ -240,7 +241,7 @@ fn each_transport_is_judged_and_counted_alike() {
     let secure: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     let [key, certificate] = certificate(&folder);
     let settings = format!(
-        "{DIALOG}listen=tls:{secure}\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
+        "{TIMERS}listen=tls:{secure}\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"private_key\", \"{key}\")\n\
          modparam(\"tls\", \"certificate\", \"{certificate}\")\n"
     );
     let routes = ROUTES.replace("CALLEE", &callee.address.to_string());

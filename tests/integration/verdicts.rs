@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::support::kamailio::Config;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_for};
+use crate::support::{Folder, uninterrupted, wait_for};
 use serde_json::json;
 
 const TENANTS: &str = "
@@ -344,7 +344,7 @@ onsend_route { check_company_ip("office"); xlog("L_NOTICE", "in onsend: $swd(rea
         Config::new(&tenants(&folder).url()).routes(&routes.replace("PORT", &port)).start();
     let busy = std::thread::spawn(move || {
         let mut buffer = [0u8; 65536];
-        let (len, from) = callee.recv_from(&mut buffer).unwrap();
+        let (len, from) = uninterrupted(|| callee.recv_from(&mut buffer)).unwrap();
         let request = String::from_utf8_lossy(&buffer[..len]).into_owned();
         let mut reply = "SIP/2.0 486 Busy\r\n".to_owned();
         let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];

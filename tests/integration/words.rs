@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sipwarden::host::rpc_methods;
+
 /// Documents, configurations, scripts and the page: read as they are. Sources: what their
 /// literals say.
 const READ: [&str; 11] = [
@@ -98,6 +100,36 @@ fn what_users_read_is_plain() {
     }
     assert!(all.len() > 150, "{}", all.len());
     assert!(found.is_empty(), "say it plainly:\n{}", found.join("\n"));
+}
+
+/// The methods that a text names with a prefix: each host has another one.
+fn spelled(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && !"._".contains(c));
+    let methods: Vec<&str> = rpc_methods().map(|method| method.name.to_str().unwrap()).collect();
+    let is_method = |word: &&str| {
+        let name = word.trim_end_matches('.').strip_prefix("sipwarden.");
+        name.is_some_and(|name| methods.contains(&name))
+    };
+    words.filter(is_method).map(Into::into).collect()
+}
+
+#[test]
+fn sources_leave_the_prefix_of_methods_to_the_host() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    ["src", "c_shim/common", "c_shim/opensips"]
+        .iter()
+        .for_each(|name| files(&project.join(name), &mut all));
+    let found: Vec<String> = all
+        .iter()
+        .flat_map(|file| spelled(&literals(&fs::read_to_string(file).unwrap())))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(
+        spelled("run sipwarden.reload_all; see sipwarden.stats."),
+        ["sipwarden.reload_all", "sipwarden.stats."]
+    );
+    assert!(spelled("sipwarden.so, sipwarden_company").is_empty());
 }
 
 #[test]

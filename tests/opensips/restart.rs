@@ -4,10 +4,10 @@ use libc::{SIGKILL, SIGTERM};
 use serde_json::json;
 
 use crate::host::{Config, OpenSips, source};
-use crate::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::free_port;
+use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
 
@@ -22,7 +22,7 @@ fn tables(folder: &Folder) -> Sqlite {
 }
 
 /// OpenSIPS's own schema of the dialog module.
-fn dialog_database(folder: &Folder) -> Sqlite {
+pub fn dialog_database(folder: &Folder) -> Sqlite {
     let db = Sqlite::empty(folder.join("dialogs.sqlite"));
     db.run("PRAGMA journal_mode=WAL;");
     for name in ["standard", "dialog"] {

@@ -153,7 +153,7 @@ impl Link {
     /// The server's clock, in us.
     pub fn time(&mut self) -> Result<u64, String> {
         let (seconds, us): (u64, u64) = cmd("TIME").query(&mut self.connection).map_err(told)?;
-        Ok(seconds * 1_000_000 + us)
+        Ok(seconds.saturating_mul(1_000_000).saturating_add(us))
     }
 
     /// All nodes with a record, by their names.
@@ -242,7 +242,8 @@ fn role_in(info: &str) -> Role {
     }
 }
 
-fn plain(value: Value) -> Option<cluster::Value> {
+/// An answer of the server as the protocol of shared limits has it.
+pub fn plain(value: Value) -> Option<cluster::Value> {
     Some(match value {
         Value::Int(number) => cluster::Value::Number(number),
         Value::BulkString(text) => cluster::Value::Text(text),

@@ -57,7 +57,7 @@ impl News {
         };
         let Some((server, then)) = server else { return };
         let monotonic = clock::monotonic();
-        let now = Moment { monotonic, wall: server + monotonic.saturating_sub(then) };
+        let now = Moment { monotonic, wall: server.saturating_add(monotonic.saturating_sub(then)) };
         let mut out = Vec::new();
         let mut heard = heard.into_iter();
         while clock::monotonic() < monotonic + HEARING {
@@ -137,7 +137,7 @@ impl News {
                 let is_later = before.is_some() || known.is_some_and(|known| known.line.is_none());
                 let version = known.map_or(0, |known| known.version);
                 let began = now.date(since) * 1000;
-                let began = if is_later { began.max(version + 1) } else { began };
+                let began = if is_later { began.max(version.saturating_add(1)) } else { began };
                 out.push(self.book.begin(name, began, now.date(until), line));
             }
             *had = has;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::link::{Link, NodeSeen};
 use super::room::{Line, Room};
 use crate::clock::Moment;
+use crate::host::contract::abi::command;
 use crate::notices::{Book, Notice, Seal};
 
 /// The names of notices by which a node asks all others to reload begin so; the node follows.
@@ -91,7 +92,7 @@ impl NodesTables {
         if has.mark != 0 && (has != self.told || now.monotonic >= self.again) {
             let name = name_of(node);
             let known = book.get(&name).map_or(0, |known| known.version);
-            let version = (now.wall * 1000).max(known + 1);
+            let version = (now.wall * 1000).max(known.saturating_add(1));
             out.push(book.begin(name, version, now.wall + GOOD, has.line()));
             self.told = has;
             self.again = now.monotonic + AGAIN;
@@ -124,9 +125,10 @@ impl NodesTables {
         for node in self.differing.look(self.told.mark, others, now.monotonic) {
             room.lock().lines.push(Line::Warning(format!(
                 "node {node} has had other tables than this one for {} s, so limits differ: run \
-                 sipwarden.reload_all; if they still differ, compare db_url and \
-                 sipwarden.problems on both (said once)",
-                APART / 1000
+                 {}; if they still differ, compare db_url and {} on both (said once)",
+                APART / 1000,
+                command("reload_all"),
+                command("problems")
             )));
         }
         room.desk.reloads.set_others(self.differing.told());

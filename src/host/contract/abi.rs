@@ -58,6 +58,11 @@ pub fn method_prefix() -> &'static str {
     constant(|host| host.method_prefix, c"sipwarden.").to_str().unwrap_or_default()
 }
 
+/// An RPC method, as operators write it.
+pub fn command(method: &str) -> String {
+    format!("{}{method}", method_prefix())
+}
+
 /// What is said of an argument that is there and cannot be used.
 pub fn unusable_argument() -> &'static str {
     constant(|host| host.unusable_argument, c"cannot be used").to_str().unwrap_or_default()

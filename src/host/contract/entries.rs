@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
+use std::time::Duration;
 
 use super::abi::{
     self, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_MAX_ARGUMENTS, SW_MAX_USAGE,
@@ -62,6 +63,9 @@ pub const fn table<M: Module>() -> sw_module {
         rpc: Some(rpc::<M>),
     }
 }
+
+/// How long a process rests that would be called again at once.
+const AFTER_A_PANIC: Duration = Duration::from_millis(100);
 
 /// As C has it: 0 is well.
 fn status(is_well: bool) -> i32 {
@@ -250,8 +254,15 @@ unsafe extern "C" fn can_serve<M: Module>() -> i32 {
     guard(Entry::CanServe, 0, || M::can_serve().into())
 }
 
+/// Called again at once: a panic each time must not take a core.
 unsafe extern "C" fn serve<M: Module>() {
-    guard(Entry::Serve, (), M::serve);
+    let served = guard(Entry::Serve, false, || {
+        M::serve();
+        true
+    });
+    if !served {
+        std::thread::sleep(AFTER_A_PANIC);
+    }
 }
 
 unsafe extern "C" fn can_resolve<M: Module>() -> i32 {

@@ -13,8 +13,9 @@ use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::files::{self, FileWriter, check_absolute};
 use crate::host::report::grants::too_broad;
-use crate::host::state::State;
 use crate::host::state::rules::{with_auth_rules, with_rules};
+use crate::host::state::{self, State};
+use crate::memory;
 use crate::printable::Printable;
 
 /// Ms between two writes of the file.
@@ -70,9 +71,12 @@ impl BlocksKeeper {
         }
         let changes = [state.flood.changes(), state.auth.changes(), state.grants.changes()];
         if let Some(path) = self.path.as_ref().filter(|_| self.written != Some(changes)) {
-            let bytes = whole(state).into_bytes();
+            let started = whole(state).and_then(|text| {
+                let bytes = text.into_bytes();
+                self.writer.start(path, files::refuse_others, move || Ok(bytes))
+            });
             (self.writing, self.began) = (Some(changes), now);
-            if let Err(why) = self.writer.start(path, files::refuse_others, move || Ok(bytes)) {
+            if let Err(why) = started {
                 self.complain(&why, now);
             }
         }
@@ -105,7 +109,14 @@ impl BlocksKeeper {
     }
 }
 
-fn whole(state: &State) -> String {
+/// Most bytes of the line of a block, and of that of a ban or a grant; twice, as a text grows.
+const BLOCK_LINE: usize = 2 * 128;
+const LINE: usize = 2 * 512;
+
+fn whole(state: &State) -> Result<String, String> {
+    let (blocks, bans) = (state.flood.usage().blocked, state.auth.usage().blocked);
+    let lines = bans as usize + state.grants.usage().used as usize;
+    memory::ask_for(BLOCK_LINE * blocks as usize + LINE * lines)?;
     let now = Moment::now();
     let mut text = format!("{}\n{}", blocklist::HEADER, blocklist::seed_line(state.auth.seed()));
     state.flood.blocks(clock::monotonic, |block| {
@@ -117,7 +128,7 @@ fn whole(state: &State) -> String {
     for grant in state.grants.all(None, now.monotonic) {
         text.push_str(&blocklist::grant_line(now, &grant));
     }
-    text
+    Ok(text)
 }
 
 /// Whether blocks could be written to a file.
@@ -165,7 +176,19 @@ pub struct Loaded {
 /// lines are logged and left out.
 pub fn load(state: &State, path: &Path) -> Result<Loaded, String> {
     let text = read(path).map_err(|why| format!("parameter flood_persist: {why}"))?;
-    let lines = text.iter().flat_map(|text| blocklist::lines(text)).skip(1);
+    Ok(load_text(state, path, &text.unwrap_or_default()))
+}
+
+/// Loads a file with this text into the state that is set up, and tells what the module would
+/// write then: for tests without a start for each file. None: nothing is set up.
+pub fn loaded_and_kept(text: &[u8]) -> Option<String> {
+    let state = state::get()?;
+    load_text(state, Path::new("the file"), text);
+    whole(state).ok()
+}
+
+fn load_text(state: &State, path: &Path, text: &[u8]) -> Loaded {
+    let lines = blocklist::lines(text).skip(1);
     let now = Moment::now();
     let mut loaded = Loaded::default();
     for line in lines {
@@ -201,7 +224,7 @@ pub fn load(state: &State, path: &Path) -> Result<Loaded, String> {
             }
         }
     }
-    Ok(loaded)
+    loaded
 }
 
 /// Whether a grant of an earlier run holds again: its time is not over, there is room, and the

@@ -18,6 +18,7 @@ use crate::host::settings::at;
 use crate::host::state::rules::with_rules;
 use crate::host::state::{State, listed, with_snapshot};
 use crate::limiter::Reason;
+use crate::memory;
 use crate::printable::Printable;
 use crate::source::Learnt;
 use crate::{clock, policy};
@@ -32,6 +33,8 @@ const PATIENCE: u64 = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How much later than a block its element may end, in ms.
 const LINGER: u64 = 2000;
+/// Most bytes for a block, while the sets and the input of nft are made of all.
+const BLOCK_BYTES: usize = 1024;
 /// Most elements in the sets.
 const MOST: usize = 65_536;
 
@@ -86,6 +89,12 @@ impl Feeder {
         }
         if self.running.is_some() || now < self.retry {
             return;
+        }
+        let is_due = now.saturating_sub(self.looked) >= LOOK;
+        let blocks = state.flood.usage().blocked as usize + self.current.len();
+        if let (true, Err(why)) = (is_due, memory::ask_for(BLOCK_BYTES * blocks)) {
+            let why = io::Error::other(why);
+            return self.fail(state, sets, &NftFailure::NotStarted(why), now);
         }
         if self.listed.is_none_or(|at| now.saturating_sub(at) >= RECONCILE) {
             self.start(state, sets, Job::ListV4, "", now);

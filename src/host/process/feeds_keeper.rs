@@ -11,6 +11,7 @@ use crate::host::reload::feeds::{Batch, mark_of, read};
 use crate::host::settings::at;
 use crate::host::state::State;
 use crate::host::state::feeds::{Feeds, with_feeds};
+use crate::memory;
 
 /// Bytes of the stack of a thread that reads.
 const STACK: usize = 1 << 20;
@@ -98,8 +99,14 @@ impl FeedsKeeper {
         if !changed.contains(&true) {
             return;
         }
-        let old = with_feeds(feeds, |view, pinned| (view.copied(), pinned.generation()));
-        let (old, generation) = old.unwrap_or_default();
+        let old = with_feeds(feeds, |view, pinned| {
+            memory::ask_for(view.bytes())?;
+            Ok::<_, String>((view.copied(), pinned.generation()))
+        });
+        let (old, generation) = match old.transpose() {
+            Ok(old) => old.unwrap_or_default(),
+            Err(why) => return self.complain(&why, now),
+        };
         let files = feeds.files.clone();
         let job = move || {
             let wanted = |n: usize| changed.get(n) == Some(&true);

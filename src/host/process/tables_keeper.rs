@@ -8,6 +8,7 @@ use crate::host::contract::log;
 use crate::host::files::FileWriter;
 use crate::host::reload::tables_file::refuse_foreign;
 use crate::host::state::{State, with_snapshot};
+use crate::memory;
 use crate::snapshot::{self, View};
 
 /// Ms between two looks for new tables, and between two attempts after a failure.
@@ -70,7 +71,7 @@ impl TablesKeeper {
     }
 
     fn begin(&mut self, state: &State, path: &Path, now: u64) -> Result<(), String> {
-        let (generation, snapshot) = copy_of_current().ok_or("no tables can be read")?;
+        let (generation, snapshot) = copy_of_current()?;
         let classes = state.settings.classes.clone();
         self.writing = (generation, now);
         self.writer.start(path, refuse_foreign, move || {
@@ -113,6 +114,13 @@ impl TablesKeeper {
 }
 
 /// A private copy of the snapshot, so that no reload waits while it is written.
-fn copy_of_current() -> Option<(u64, Vec<u128>)> {
-    with_snapshot(|view, pinned| (pinned.generation(), view.copied()))
+///
+/// # Errors
+/// There are none, or there is no memory to write them.
+fn copy_of_current() -> Result<(u64, Vec<u128>), String> {
+    with_snapshot(|view, pinned| {
+        memory::ask_for(snapshot::kept_room(view))?;
+        Ok((pinned.generation(), view.copied()))
+    })
+    .unwrap_or_else(|| Err("no tables can be read".into()))
 }

@@ -7,9 +7,10 @@ use super::route::run_route;
 use crate::clock;
 use crate::events::{Event, EventKind, Subject};
 use crate::host::contract::log;
-use crate::host::state::usage::{Load, Usage, brands, companies, scopes};
+use crate::host::state::usage::{Load, Usage, brands, companies, room, scopes};
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::Direction;
+use crate::memory;
 
 /// Ms between two rounds.
 const PERIOD: u64 = 10_000;
@@ -89,6 +90,10 @@ pub fn tell(state: &State, now: u64) {
         return;
     }
     TOLD.set(now);
+    // Without memory nothing is told in this round.
+    if !memory::has_room(room(state)) {
+        return;
+    }
     let events = with_snapshot(|view, _| {
         LABELS.with_borrow_mut(|labels| {
             let mut events = Vec::new();

@@ -8,7 +8,8 @@ use super::trouble::Trouble;
 use crate::host::contract::log;
 use crate::host::files::{self, FileWriter};
 use crate::host::state::{State, with_snapshot};
-use crate::snapshot::{View, uses};
+use crate::memory;
+use crate::snapshot::{self, View, uses};
 
 /// Ms between two looks.
 const PERIOD: u64 = 1000;
@@ -92,10 +93,11 @@ impl UsesKeeper {
     fn begin(&mut self, path: &Path) -> Result<(), String> {
         // Private copies: no reload waits while they are written.
         let copy = with_snapshot(|view, pinned| {
+            memory::ask_for(snapshot::kept_room(view))?;
             let marks = pinned.marks().iter().map(|mark| mark.load(Relaxed));
-            (view.copied(), marks.collect::<Vec<_>>())
+            Ok::<_, String>((view.copied(), marks.collect::<Vec<_>>()))
         });
-        let (snapshot, marks) = copy.ok_or("no tables can be read")?;
+        let (snapshot, marks) = copy.ok_or("no tables can be read")??;
         self.writer.start(path, refuse_foreign, move || {
             let view = View::new(bytemuck::cast_slice(&snapshot));
             let view = view.ok_or("BUG: the copy of the tables is damaged")?;

@@ -15,6 +15,7 @@ use crate::host::report::events;
 use crate::host::settings::FeedFile;
 use crate::host::state::State;
 use crate::host::state::feeds::{Feeds, with_feeds};
+use crate::memory;
 use crate::shm::{PublishError, Writer};
 
 /// Bytes of the largest file that is read.
@@ -67,6 +68,13 @@ pub fn read(files: &[FeedFile], wanted: impl Fn(usize) -> bool, old: Option<&Vie
     if !attempts.iter().flatten().any(is_new) {
         return Batch { attempts, set: None };
     }
+    // What has been read has half of this at most; what stays is copied.
+    if let Err(why) = memory::ask_for(4 * old.map_or(0, View::bytes)) {
+        let mut batch = Batch { attempts, set: None };
+        batch.fail(&why);
+        batch.read_again();
+        return batch;
+    }
     let set = feeds::compile(sources, old);
     let mut batch = Batch { attempts, set };
     if batch.set.is_none() {
@@ -97,6 +105,10 @@ fn read_file(path: &Path) -> (u64, Result<Feed, Vec<String>>) {
     };
     if let Some(why) = refused {
         return (mark(&of), Err(wrong(why)));
+    }
+    // The text, its prefixes in both forms, and what these grow to.
+    if let Err(why) = memory::ask_for(12 * size as usize) {
+        return (0, Err(wrong(format!("cannot be read: {why}"))));
     }
     let mut text = Vec::with_capacity(size as usize);
     let after = (&file).take(size + 1).read_to_end(&mut text).and_then(|_| file.metadata());
@@ -133,6 +145,11 @@ impl Batch {
         self.set = None;
     }
 
+    /// With the next look, though the files have not changed.
+    fn read_again(&mut self) {
+        self.attempts.iter_mut().flatten().for_each(|attempt| attempt.mark = 0);
+    }
+
     /// Publishes what was read, and tells of each feed.
     pub fn publish(mut self, state: &State, feeds: &Feeds, writer: &Writer<'_>) {
         if let Some(set) = &self.set {
@@ -145,8 +162,7 @@ impl Batch {
                 Err(PublishError::Busy { pid }) => {
                     let why = format!("process {pid} has not left what was listed before for 5 s");
                     self.fail(&why);
-                    // Read again with the next look.
-                    self.attempts.iter_mut().flatten().for_each(|attempt| attempt.mark = 0);
+                    self.read_again();
                 }
             }
         }

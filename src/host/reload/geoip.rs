@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::countries::CountryNetworks;
 use crate::host::files::check_absolute;
+use crate::memory;
 
 /// Bytes of the largest file that is read.
 const MOST_BYTES: u64 = 1 << 30;
@@ -26,6 +27,8 @@ pub fn load(path: &Path) -> Result<CountryNetworks, String> {
     if size > MOST_BYTES {
         return Err(wrong(format!("has {size} bytes, more than {MOST_BYTES}")));
     }
+    // The file, its networks, and what these grow to.
+    memory::ask_for(8 * size as usize).map_err(|why| wrong(format!("cannot be read: {why}")))?;
     // At once, so that a file that is being replaced is the old one or the new one.
     let bytes = fs::read(path).map_err(cannot)?;
     CountryNetworks::read(&bytes).map_err(wrong)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::compile::{compile, loader, publish};
 use crate::host::state::{State, with_snapshot};
+use crate::memory;
 use crate::names::Answers;
 use crate::snapshot;
 use crate::tables::kept::Kept;
@@ -17,9 +18,11 @@ use crate::tables::{BadRows, HostNames, Problem, Table};
 pub fn publish_answers(state: &State, answers: Answers) -> Result<bool, String> {
     let Ok(writer) = state.store.writer(Duration::ZERO) else { return Ok(false) };
     let current = with_snapshot(|view, _| {
-        (snapshot::kept(view, &state.settings.classes), view.counts(), view.min_prefix())
+        memory::ask_for(snapshot::kept_room(view))?;
+        let rows = snapshot::kept(view, &state.settings.classes);
+        Ok::<_, String>((rows, view.counts(), view.min_prefix()))
     });
-    let (rows, counts, min_prefix) = current.ok_or("no tables can be read")?;
+    let (rows, counts, min_prefix) = current.ok_or("no tables can be read")??;
     let rows = Kept::read(&rows)?;
     let names = HostNames::new(state.settings.host_names, answers);
     let tables = Table::ALL.map(|table| table.short_name().to_owned());

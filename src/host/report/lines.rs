@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt::Arguments;
 use std::time::{Duration, Instant};
 
+use crate::host::contract::abi::command;
 use crate::host::contract::log;
 
 const PERIOD: Duration = Duration::from_secs(60);
@@ -28,8 +29,9 @@ pub fn log_of_source(what: Arguments<'_>) {
     } else if before == MOST {
         log::warning(format_args!(
             "blocks, bans and throttling are not logged for the rest of a minute: this process has \
-             logged {MOST} of them in it; sipwarden.blocks and sipwarden.bans list them (said once \
-             a minute)"
+             logged {MOST} of them in it; {} and {} list them (said once a minute)",
+            command("blocks"),
+            command("bans")
         ));
     }
 }

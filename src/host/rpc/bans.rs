@@ -138,15 +138,18 @@ impl Foretold {
 /// How many AoRs are banned from the source of an address, and the first of them.
 pub fn tell_of_source(reply: &Node<'_>, state: &State, address: Address) {
     let source = source_of(state, address);
-    let mut banned = Vec::new();
+    let (mut count, mut named) = (0u64, Vec::new());
     state.auth.bans(clock::monotonic, |ban| {
         if ban.source == source {
-            banned.push(ban);
+            count += 1;
+            if named.len() < NAMED {
+                named.push(ban);
+            }
         }
     });
-    reply.int(c"bans", banned.len() as u64);
+    reply.int(c"bans", count);
     let list = reply.array(c"banned_aors");
-    banned.iter().take(NAMED).for_each(|ban| list.item(shown(ban)));
+    named.iter().for_each(|ban| list.item(shown(ban)));
 }
 
 /// Bans an AoR from a source: aor ip [seconds].

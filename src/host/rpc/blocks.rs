@@ -8,6 +8,7 @@ use crate::address::{Address, Prefix};
 use crate::clock::{self, Moment};
 use crate::desk::{Lift, Lifted};
 use crate::flood::{Block, Rules, Seen};
+use crate::host::contract::abi::command;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::report::blocks::{MIN_BLOCK_PREFIX, lift, started};
 use crate::host::state::rules::{flood_class, with_rules};
@@ -345,7 +346,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
             reply.text(c"still_blocked_by", block.prefix.name());
         }
         if let Some(listed) = feeds::listed(state, first).filter(Listed::is_refused) {
-            reply.text(c"hint", format_args!("{}: sipwarden.allow serves it", listed.words()));
+            reply.text(c"hint", format_args!("{}: {} serves it", listed.words(), command("allow")));
         }
     }
     Ok(())

@@ -12,10 +12,11 @@ use crate::clock;
 use crate::events::{Event, EventKind};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::rules::with_rules;
-use crate::host::state::usage::{Load, ScopeUsage, Usage, brands, companies, scopes};
+use crate::host::state::usage::{self, Load, ScopeUsage, Usage, brands, companies, scopes};
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::Direction;
 use crate::limiter::ClassId;
+use crate::memory;
 use crate::printable::Printable;
 use crate::snapshot::View;
 use crate::source::Learnt;
@@ -26,6 +27,8 @@ const PAGE: usize = 20;
 /// Rows of each list that `top` gives without an argument, and at most.
 const ROWS: u32 = 10;
 const MOST_ROWS: u32 = 50;
+/// Most bytes for a source while all are sorted.
+const SOURCE_BYTES: usize = 320;
 /// Sources within one network from which on the network is suggested.
 const CROWD: usize = 4;
 
@@ -105,6 +108,10 @@ fn describe(node: &Node<'_>, state: &State, event: &Event) {
 pub fn top(call: &Call, state: &State) -> Result<(), Fault> {
     let rows = call.number("n", 1..=MOST_ROWS)?.unwrap_or(ROWS) as usize;
     call.no_more()?;
+    let sources = [state.flood.usage(), state.streams.usage(), state.spraying.usage()];
+    let sources: usize = sources.iter().map(|table| table.used as usize).sum();
+    let room = usage::room(state) + SOURCE_BYTES * sources;
+    memory::ask_for(room).map_err(Fault::internal)?;
     let totals = Totals::ask(state, |view| {
         let (companies, brands, scopes) = busiest(state, view, rows);
         let usages = companies.iter().chain(&brands).map(Usage::of);

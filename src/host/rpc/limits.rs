@@ -4,16 +4,21 @@ use super::arguments::no_snapshot;
 use super::page::Page;
 use super::totals::{Totals, keys_of};
 use crate::clock;
+use crate::host::contract::abi::command;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::usage::{Load, ScopeUsage};
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::{Direction, LeaseInfo, LeaseScope, Limit, ScopeKind};
+use crate::memory;
 use crate::policy;
 use crate::printable::Printable;
 use crate::snapshot::{ScopeLimits, View};
+use crate::tables::Table;
 
 /// Limits on a page: hosts bound the structures of one reply.
 const PAGE: usize = 20;
+/// Most bytes for a row while all are listed.
+const ROW_BYTES: usize = 256;
 /// Stands for all ids that are not listed.
 const ALL_IDS: &[u8] = b"*";
 
@@ -27,9 +32,12 @@ pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
     let page = Page::read(call, PAGE)?;
     call.no_more()?;
     if word.is_none() && id.is_some() {
-        return Err(Fault::argument("an id has a kind: sipwarden.limits carrier north"));
+        let limits = command("limits");
+        return Err(Fault::argument(format!("an id has a kind: {limits} carrier north")));
     }
     let asked = (word.as_deref(), id.as_deref());
+    let count = with_snapshot(|view, _| view.counts().rows_of(Table::Limit)).unwrap_or(0);
+    memory::ask_for(ROW_BYTES * count as usize).map_err(Fault::internal)?;
     let totals = Totals::ask(state, |view| {
         let rows = rows(view, asked).unwrap_or_default();
         let named = page.of(rows.iter()).filter_map(|(kind, id, of, _)| Some((*kind, (*id)?, *of)));

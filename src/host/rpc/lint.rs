@@ -7,6 +7,7 @@ use crate::clock;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::state::feeds::{Feeds, with_feeds};
 use crate::host::state::{State, with_snapshot};
+use crate::memory;
 use crate::printable::Printable;
 use crate::shm::Pinned;
 use crate::snapshot::{Mark, View, overlaps};
@@ -16,6 +17,8 @@ const PAGE: usize = 20;
 /// Days without use after which a range is told, where none are given.
 const UNUSED_DAYS: u32 = 90;
 const DAY: u64 = 86_400;
+/// Most bytes for a range while all are sorted.
+const RANGE_BYTES: usize = 320;
 
 /// Something to look at.
 struct Finding<'a> {
@@ -136,6 +139,7 @@ pub fn lint(call: &Call, state: &State) -> Result<(), Fault> {
     let days = call.number("days", 1..=3650)?.unwrap_or(UNUSED_DAYS);
     call.no_more()?;
     with_snapshot(|view, pinned| {
+        memory::ask_for(RANGE_BYTES * view.range_count()).map_err(Fault::internal)?;
         // A range that was used at the end of that day has been unused for fewer days.
         let unused_before = clock::seconds().saturating_sub(u64::from(days) * DAY) / DAY * DAY;
         let feeds = state.feeds.as_ref();

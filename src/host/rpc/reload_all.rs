@@ -7,6 +7,7 @@ use super::status::reload_here;
 use crate::host::cluster::link::Link;
 use crate::host::cluster::reader;
 use crate::host::cluster::tables::{Told, nodes};
+use crate::host::contract::abi::command;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::ClusterSettings;
 use crate::host::state::State;
@@ -86,12 +87,13 @@ fn tell(node: &Node<'_>, (name, told): (&str, Option<&Told>), number: u64, mark:
         return node.text(
             c"outcome",
             "unknown: it says nothing of its tables, so it has another version or has just \
-             started; run sipwarden.reload there",
+             started; reload its tables there",
         );
     };
     if told.answered < number {
         let seconds = PATIENCE.as_secs();
-        return node.text(c"outcome", format_args!("no answer within {seconds} s; it may still reload: see tables in sipwarden.cluster, and its log"));
+        let cluster = command("cluster");
+        return node.text(c"outcome", format_args!("no answer within {seconds} s; it may still reload: see tables in {cluster}, and its log"));
     }
     node.text(c"outcome", &told.outcome);
     tell_tables(node, Some(told), mark);

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::host::change;
-use crate::host::contract::abi::host_name;
+use crate::host::contract::abi::{command, host_name};
 use crate::host::contract::process::{change_setting, settings_are_settled};
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::settings::{Kind, PARAMS, Param, at};
@@ -113,7 +113,8 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
     let Some((index, param)) = found else {
         let name = Printable::short(&name);
         return Err(Fault::unknown(format!(
-            "there is no parameter \"{name}\"; sipwarden.settings lists them"
+            "there is no parameter \"{name}\"; {} lists them",
+            command("settings")
         )));
     };
     if !param.runtime {

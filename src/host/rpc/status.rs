@@ -47,7 +47,7 @@ pub fn reload_here<'a>(call: &'a Call, state: &State) -> Result<Node<'a>, Fault>
     settle()?;
     // Whatever becomes of the tables, or of a feed.
     feeds::load(state);
-    let done = tables::reload(state).map_err(|why| Fault::cut(why, "sipwarden.problems"))?;
+    let done = tables::reload(state).map_err(|why| Fault::cut(why, &abi::command("problems")))?;
     let reply = call.reply();
     reply.int(c"generation", done.generation);
     add_rows(&reply, &done.counts);

@@ -8,7 +8,7 @@ pub(super) const CLUSTER: [Param; at::COUNT - at::CLUSTER_URL] = [
     fixed(
         c"cluster_url",
         Kind::Text { default: c"", min: 0, max: 1024 },
-        c"Redis or Valkey server by which several Kamailios share their limits: `redis://user:password@host:6379/0` or `unix:///path`. Empty: limits are this Kamailio's own.",
+        c"Redis or Valkey server by which several proxies share their limits: `redis://user:password@host:6379/0` or `unix:///path`. Empty: limits are this one's own.",
     ),
     fixed(
         c"cluster_sentinels",

@@ -34,7 +34,7 @@ const OWN: [Param; at::CLUSTER_URL] = [
     runtime(
         c"db_url",
         Kind::Database,
-        c"Database with the tables, in the form of Kamailio's database drivers.",
+        c"Database with the tables, as the host's database drivers write it.",
     ),
     table(c"brand_table", c"sipwarden_brand", c"Table or view of the brands."),
     table(c"company_table", c"sipwarden_company", c"Table or view of the companies."),
@@ -263,7 +263,7 @@ const OWN: [Param; at::CLUSTER_URL] = [
     runtime(
         c"blocklist_interval",
         int(5, 0, 86_400),
-        c"Seconds between two looks at these files. A file that has changed is read when two looks find it the same. 0: only `sipwarden.reload` reads them.",
+        c"Seconds between two looks at these files. A file that has changed is read when two looks find it the same. 0: only a reload reads them.",
     ),
     fixed(
         c"blocklist_memory",
@@ -278,7 +278,7 @@ const OWN: [Param; at::CLUSTER_URL] = [
     runtime(
         c"grant_longest",
         int(86_400, 1, LONGEST_GRANT as i32),
-        c"Longest grant in seconds. `sipwarden.allow` refuses a longer one, `grant()` shortens it.",
+        c"Longest grant in seconds. The RPC `allow` refuses a longer one, `grant()` shortens it.",
     ),
     runtime(
         c"grant_prefix",

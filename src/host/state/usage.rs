@@ -83,6 +83,13 @@ pub fn companies<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
     }))
 }
 
+/// Most bytes of what the functions below list, for one who shows them.
+pub fn room(state: &State) -> usize {
+    /// For a scope, in each list and in what is made of it.
+    const SCOPE_BYTES: usize = 1024;
+    SCOPE_BYTES * state.ledger.memory().scopes as usize
+}
+
 /// Brands with calls, those nearest to their limit first.
 pub fn brands<'a>(state: &State, view: &View<'a>) -> Vec<Usage<'a>> {
     ranked(view.brands().map(|(brand, max_calls)| Usage {

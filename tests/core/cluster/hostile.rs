@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sipwarden::cluster::{Ask, Books, Counts, Key, Node, Phase, Setup, Times, Value, Want, decode};
+use sipwarden::cluster::{
+    Ask, Books, Counts, Key, Node, Phase, Reply, Seen, Setup, Stamp, Take, Times, Value, Want,
+    decode,
+};
 
 use crate::random::next;
 
@@ -122,4 +125,32 @@ fn whatever_the_server_answers_the_node_goes_on() {
     assert_eq!(told, open);
     assert!(node.asks().is_empty());
     assert_eq!(decode(&Value::Number(7)), None);
+}
+
+/// One answer of a batch is right and the next one is not: both calls get one.
+#[test]
+fn a_batch_that_is_wrong_half_way_is_answered_to_all() {
+    let setup = Setup { instance: 1, name: "a".into(), fingerprint: 7, times: Times::default() };
+    for wrong in
+        [Take::Full { place: 1, total: 9 }, Take::Granted(vec![]), Take::Granted(vec![1; 2])]
+    {
+        let (mut node, mut slots) = (Node::default(), Slots::default());
+        node.join(&setup, "server", 1, 0);
+        let seen = Seen { barrier: false, newest: 1 };
+        let stamp = Stamp { number: 1, session: 1, incarnation: 1, knows: 1 };
+        node.joined(Reply::Joined { stamp, seen, members: vec![1] }, true, 0, &mut slots);
+        node.next(&mut slots);
+        node.reply(Reply::Member(seen), &mut slots);
+        assert!(node.session().is_member());
+        for (id, scope) in [(1, 1u128), (2, 2)] {
+            let key = Key::new(scope << 64, 0);
+            slots.with(key, Counts::wait);
+            node.ask(Ask::new(id, [Want { key, limit: 2 }]));
+        }
+        assert!(node.next(&mut slots).0.is_some());
+        let takes = vec![Take::Granted(vec![1]), wrong];
+        let outcome = node.reply(Reply::Batch { seen, claims: Vec::new(), takes }, &mut slots);
+        let told: Vec<u64> = outcome.answers.iter().map(|(id, _)| *id).collect();
+        assert_eq!((told, node.session().phase()), (vec![1, 2], Phase::Down));
+    }
 }

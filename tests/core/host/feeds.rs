@@ -95,7 +95,7 @@ fn operators_are_told_what_lists_a_source_and_why_it_is_served() {
         assert_eq!((&source["code"], &source["reason"]), (&json!(-21), &json!("listed")));
         assert_eq!(source["listed"]["feeds"][1], json!({"feed": "other", "prefix": "203.0.113.7"}));
         let hint = call("unblock", json!(["203.0.113.7"]))["hint"].as_str().unwrap().to_owned();
-        assert!(hint.ends_with("sipwarden.allow serves it"), "{hint}");
+        assert!(hint.ends_with("fake ask allow serves it"), "{hint}");
         let lint = call("lint", json!([]));
         let listed = |finding: &&Value| finding["finding"] == "listed";
         let found = lint["findings"].as_array().unwrap().iter().find(listed).unwrap().clone();

@@ -34,7 +34,7 @@ fn positions_and_names_are_answered_alike() {
                 let is_there = *method != "release";
                 assert_eq!(by_position.is_ok(), is_there, "{method}: {by_position:?}");
             }
-            let usage = format!("usage: sipwarden.{usage}");
+            let usage = format!("usage: fake ask {usage}");
             let fault = |params: Value| door::rpc(method, params).unwrap_err();
             for missing in 0..*required {
                 let mut some = named(names, good);

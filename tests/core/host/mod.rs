@@ -5,18 +5,19 @@
 
 pub mod alone;
 mod attackers;
+pub mod begin;
 mod calls;
 mod crowds;
-mod door;
+pub mod door;
 mod events;
-mod examples;
+pub mod examples;
 mod feeds;
 mod functions;
 mod methods;
 mod names;
-mod request;
+pub mod request;
 mod rpc;
 mod served;
 mod settings;
 mod start;
-mod world;
+pub mod world;

@@ -285,7 +285,7 @@ pub static HOST: sw_host = sw_host {
     version: c"fake 1.0".as_ptr(),
     build_flags: c"no flags".as_ptr(),
     db_url: c"mysql://fake/tables".as_ptr(),
-    method_prefix: c"sipwarden.".as_ptr(),
+    method_prefix: c"fake ask ".as_ptr(),
     reason_bytes: 0,
     unusable_argument: c"is nothing that the fake host can read".as_ptr(),
     log: Some(log),

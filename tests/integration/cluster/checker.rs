@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 use super::history::{Attempt, Effect, Fault, History};
-use super::lives::{Span, Steps};
+use super::lives::{Span, Steps, free_for};
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ struct Numbers {
     limit: u32,
     surely: Steps,
     known: Steps,
-    maybe: Steps,
+    maybe: Vec<Span>,
     /// By node.
     own: Vec<Steps>,
 }
@@ -100,7 +100,7 @@ impl<'a> Judge<'a> {
                 limit,
                 surely: surely(&of),
                 known: Steps::of(of.iter().flat_map(|call| history.known(call, scope))),
-                maybe: Steps::of(of.iter().filter_map(|call| history.maybe(call, scope))),
+                maybe: of.iter().filter_map(|call| history.maybe(call, scope)).collect(),
                 own: own.collect(),
             };
             let most = numbers.surely.most((0, u64::MAX));
@@ -290,14 +290,12 @@ impl<'a> Judge<'a> {
         self.history.stalls.iter().map(within).sum::<u64>() >= STARVED
     }
 
-    /// How long before the question, and until the answer, each slot that the refusal is about
-    /// was surely free; None: it is about no slot.
+    /// For how long a slot that the refusal is about was surely free; None: it is about no slot.
     fn free_for(&self, call: &Attempt, told: u64) -> Option<u64> {
         let about = call.scopes.iter().filter(|scope| is_about(&call.verdict, scope));
         let free = about.filter_map(|scope| {
             let of = self.numbers.get(scope.as_str())?;
-            let is_free = of.maybe.most((call.asked, told)) < of.limit;
-            Some(if is_free { of.maybe.below_for(of.limit, call.asked).max(1) } else { 0 })
+            Some(free_for(&of.maybe, of.limit, (call.asked, told)))
         });
         free.min()
     }

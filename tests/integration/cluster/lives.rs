@@ -48,17 +48,26 @@ impl Steps {
     pub fn most(&self, span: Span) -> u32 {
         self.within(span).max().unwrap_or(0)
     }
+}
 
-    /// For how long before `at` it was below a number.
-    pub fn below_for(&self, number: u32, at: u64) -> u64 {
-        let last = self.0.partition_point(|(step, _)| *step <= at);
-        let high = self.0[..last].iter().rposition(|(_, count)| *count >= i64::from(number));
-        match high {
-            Some(high) if high + 1 == last => 0,
-            Some(high) => at - self.0[high + 1].0,
-            None => at,
+/// For how long one of so many slots was surely free within a time: by so much later than they
+/// ended calls must have given back their slots, for all to be in use at any one moment of it.
+pub fn free_for(calls: &[Span], slots: u32, (from, to): Span) -> u64 {
+    let began: Vec<&Span> = calls.iter().filter(|call| call.0 <= to).collect();
+    let moments = began.iter().map(|call| call.0).filter(|at| *at > from).chain([from]);
+    let free_at = |at: u64| {
+        let mut late: Vec<u64> = began
+            .iter()
+            .filter(|call| call.0 <= at)
+            .map(|call| (at + 1).saturating_sub(call.1))
+            .collect();
+        let last = (slots as usize).saturating_sub(1);
+        if last >= late.len() {
+            return at.max(1);
         }
-    }
+        *late.select_nth_unstable(last).1
+    };
+    moments.map(free_at).min().unwrap_or(0)
 }
 
 impl Attempt {
@@ -145,7 +154,9 @@ impl History {
         };
         let dead = self.rules.dead + BURIAL;
         if let Some(death) = self.death(call) {
-            end = end.min(death + dead);
+            // An end just before is not told any more.
+            let told = end < death.saturating_sub(self.rules.late);
+            end = if told { end } else { death + dead };
         }
         for fault in self.faults.iter().filter(|fault| fault.hits(call, Effect::Silent)) {
             if fault.from <= end && end <= fault.until {

@@ -7,10 +7,11 @@ use crate::support::Folder;
 const MS: u64 = 1000;
 const C: &str = "company c";
 const ROAD: &str = "roadwarrior a@c";
+const TWO: &str = "roadwarrior two@c";
 
 /// Two nodes; times are in ms.
 fn history(attempts: Vec<Attempt>, faults: Vec<Fault>) -> History {
-    let limits = [(C, 2), ("brand b", 3), (ROAD, 1), ("carrier n", 1)];
+    let limits = [(C, 2), ("brand b", 3), (ROAD, 1), (TWO, 2), ("carrier n", 1)];
     let rules = Rules {
         nodes: 2,
         limits: limits.map(|(scope, limit)| (scope.to_owned(), limit)).into(),
@@ -113,7 +114,7 @@ fn a_refusal_with_a_free_slot_is_found() {
     let with = |last: Attempt| vec![live(0, C, 0, 500), live(1, C, 10, 900), last];
     is_well(with(refused(1, C, 200, "company_limit")), vec![]);
     let found = is_well(with(refused(1, C, 550, "company_limit")), vec![]);
-    assert_eq!(found.free, 45 * MS - 1, "free since the BYE was answered");
+    assert_eq!(found.free, 45 * MS, "free since the BYE was answered");
     finds("slot free for", with(refused(1, C, 700, "company_limit")), vec![]);
     // A slot of another kind of scope is no reason.
     finds("brand_limit while", with(refused(1, C, 200, "brand_limit")), vec![]);
@@ -124,6 +125,15 @@ fn a_refusal_with_a_free_slot_is_found() {
     passing.scopes.push(ROAD.into());
     let full = with(passing).into_iter();
     is_well(full.chain([refused(1, ROAD, 200, "roadwarrior_limit")]).collect(), vec![]);
+    // Two that had one in turn: the first has given it back late.
+    let in_turn = |first: u64| {
+        let mut passing = [first, 215].map(|asked| refused(0, C, asked, "company_limit"));
+        passing.iter_mut().for_each(|call| call.scopes.push(TWO.into()));
+        let refused = refused(1, TWO, 218, "roadwarrior_limit");
+        with(refused).into_iter().chain(passing).collect()
+    };
+    is_well(in_turn(200), vec![]);
+    finds("roadwarrior_limit of roadwarrior two@c", in_turn(50), vec![]);
     // On a machine that runs nothing nobody can tell.
     let mut late = history(with(refused(1, C, 700, "company_limit")), vec![]);
     late.stalls.push((650 * MS, 690 * MS));

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use super::uninterrupted;
 
 /// A SIP message as it came.
 #[derive(Clone, Debug)]
@@ -69,12 +71,12 @@ impl Endpoint {
         self.socket.send_to(text.as_bytes(), to).unwrap();
     }
 
-    /// The next message, None if there is none within the time.
+    /// The next message, None if there is none within the time, or something else.
     pub fn receive_within(&self, time: Duration) -> Option<(Message, SocketAddr)> {
         self.socket.set_read_timeout(Some(time)).unwrap();
         let mut buffer = [0u8; 65536];
-        let (len, from) = self.socket.recv_from(&mut buffer).ok()?;
-        Some((Message::parse(&buffer[..len]).unwrap(), from))
+        let (len, from) = uninterrupted(|| self.socket.recv_from(&mut buffer)).ok()?;
+        Some((Message::parse(&buffer[..len])?, from))
     }
 
     /// The next request of this method; others and retransmissions are passed over.
@@ -240,6 +242,31 @@ impl<'a> Caller<'a> {
         self.send("CANCEL", &self.branch, self.cseq, "");
     }
 
+    /// As [`Caller::final_reply`], None if there is none within the time.
+    pub fn final_reply_within(&mut self, time: Duration) -> Option<Message> {
+        let reply = self.answer_within("INVITE", time)?;
+        match reply.status() {
+            Some(..300) => self.answered(&reply),
+            _ => self.refused(&reply),
+        }
+        Some(reply)
+    }
+
+    /// The final reply to a request of this method, None if there is none within the time.
+    pub fn answer_within(&mut self, method: &str, time: Duration) -> Option<Message> {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.checked_duration_since(Instant::now())?;
+            let left = left.max(Duration::from_millis(1));
+            let Some((reply, _)) = self.endpoint.receive_within(left) else { continue };
+            let is_to_it = reply.header("CSeq").is_some_and(|cseq| cseq.ends_with(method));
+            let is_ours = reply.header("Call-ID") == Some(self.call_id.as_str());
+            if is_ours && is_to_it && reply.status() >= Some(200) {
+                return Some(reply);
+            }
+        }
+    }
+
     /// The final reply to the INVITE; acknowledged unless it is a 2xx.
     #[track_caller]
     pub fn final_reply(&mut self) -> Message {
@@ -277,6 +304,20 @@ impl<'a> Caller<'a> {
     /// Whether it was answered.
     pub fn is_up(&self) -> bool {
         self.to.contains(";tag=")
+    }
+
+    /// A reply to a request that the proxy has never sent within this call, as the caller.
+    pub fn reply_unasked(&self, status: u16, method: &str) {
+        let text = format!(
+            "SIP/2.0 {status} Test\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{}\r\nFrom: {}\r\n\
+             To: {}\r\nCall-ID: {}\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n",
+            self.proxy,
+            unique(),
+            self.to,
+            self.from,
+            self.call_id
+        );
+        self.endpoint.send(&text, self.proxy);
     }
 
     /// Acknowledges a final error.

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use super::{Folder, signal, wait_for};
+use super::{Folder, signal, uninterrupted, wait_for};
 
 /// A name server, and the address that it has also while it is stopped.
 pub struct Dns {
@@ -70,7 +70,7 @@ impl Dns {
         // The root's A record: it is asked for, whatever the answer is.
         let question = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
         let _ = socket.send_to(&question, (self.address, 53));
-        socket.recv(&mut [0; 512]).is_ok()
+        uninterrupted(|| socket.recv(&mut [0; 512])).is_ok()
     }
 
     /// Ends it; whether its port then refuses or takes questions and never answers, is the

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use super::kamailio::free_port;
 use super::server::{kamcmd, program, search_path};
 use super::sqlite::Sqlite;
-use super::{Folder, own_memory, project, signal, wait_for};
+use super::{Folder, own_memory, project, sanitizer, signal, wait_for};
 
 /// Runs kamailio-cfg/kamailio.cfg with 4 workers; stopped when dropped.
 pub struct Example {
@@ -41,7 +41,8 @@ impl Example {
         fs::copy(shipped.join("http.cfg"), folder.join("http.cfg")).unwrap();
         let log = fs::File::create(folder.join("log")).unwrap();
         let define = |name: &str, value: String| ["-A".to_owned(), format!("{name}={value}")];
-        let child = program("kamailio")
+        let mut command = program("kamailio");
+        command
             .args(["-DD", "-E", "-f"])
             .arg(folder.join("kamailio.cfg"))
             .arg("-L")
@@ -59,15 +60,20 @@ impl Example {
             .args(defines.iter().flat_map(|(name, value)| define(name, value.clone())))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+            .stderr(log);
+        sanitizer::watch(&mut command, folder.path());
+        let child = command.spawn().unwrap();
         let mut example = Example { child, folder, port };
         wait_for("the example to answer", || {
             assert!(example.child.try_wait().unwrap().is_none(), "{}", example.log());
             example.kamcmd(&["sipwarden.version"]).contains("sipwarden:").then_some(())
         });
         example
+    }
+
+    /// Its main process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -101,5 +107,6 @@ impl Drop for Example {
             signal(self.child.id() as i32, libc::SIGTERM);
         }
         let _ = self.child.wait();
+        sanitizer::assert_silent(self.folder.path(), &self.log());
     }
 }

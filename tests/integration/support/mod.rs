@@ -11,14 +11,19 @@ pub mod account;
 pub mod browser;
 pub mod call;
 pub mod callee;
+pub mod config;
 pub mod digest;
 pub mod dns;
 pub mod example;
+pub mod footprint;
 pub mod guide;
+pub mod host;
 pub mod kamailio;
+pub mod kamailio_scripts;
 pub mod login;
 pub mod machine;
 pub mod merge;
+pub mod mixture;
 pub mod mmdb;
 pub mod netns;
 pub mod nft;
@@ -29,6 +34,9 @@ pub mod prometheus;
 pub mod proxies;
 pub mod proxy;
 pub mod redis;
+pub mod running;
+pub mod sanitizer;
+pub mod sender;
 pub mod server;
 pub mod servers;
 pub mod sip;
@@ -38,6 +46,7 @@ pub mod stock;
 pub mod wire;
 pub mod world;
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -117,6 +126,17 @@ pub fn wait_up_to<T>(limit: Duration, what: &str, mut ready: impl FnMut() -> Opt
         }
         assert!(started.elapsed() < limit, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Reads from a socket. One with a time limit is interrupted without any signal handler, when
+/// a child is started for instance.
+pub fn uninterrupted<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use super::call::{Message, answer, unique};
+use super::uninterrupted;
 
 /// A socket, or a connection and what came over it so far.
 enum Wire {
@@ -29,11 +30,11 @@ impl Wire {
         let mut buffer = [0u8; 65536];
         match self {
             Wire::Udp(socket, _) => {
-                let (len, from) = socket.recv_from(&mut buffer).ok()?;
+                let (len, from) = uninterrupted(|| socket.recv_from(&mut buffer)).ok()?;
                 Some((String::from_utf8_lossy(&buffer[..len]).into_owned(), Some(from)))
             }
             Wire::Tcp(stream, seen) => {
-                match stream.read(&mut buffer) {
+                match uninterrupted(|| stream.read(&mut buffer)) {
                     Ok(len) => seen.extend_from_slice(&buffer[..len]),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
                 }

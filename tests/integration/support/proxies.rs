@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use super::kamailio::free_port;
 use super::platform::Platform;
 use super::server::{kamcmd, program, search_path};
-use super::{Folder, merge, signal, wait_for};
+use super::{Folder, merge, sanitizer, signal, uninterrupted, wait_for};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,11 @@ impl Proxy {
         unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
     }
 
+    /// Its main process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn address(&self) -> SocketAddr {
         (self.ip, 5060).into()
     }
@@ -211,7 +216,7 @@ impl Proxy {
         stream.write_all(head.as_bytes()).unwrap();
         let (mut answer, mut part) = (Vec::new(), [0; 4096]);
         while !String::from_utf8_lossy(&answer).contains("</title>") {
-            let len = stream.read(&mut part).unwrap();
+            let len = uninterrupted(|| stream.read(&mut part)).unwrap();
             assert!(len > 0, "{}", String::from_utf8_lossy(&answer));
             answer.extend_from_slice(&part[..len]);
         }
@@ -234,7 +239,7 @@ impl Proxy {
         stream.write_all((head + &body).as_bytes()).unwrap();
         stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         let mut answer = [0; 4096];
-        let len = stream.read(&mut answer).unwrap();
+        let len = uninterrupted(|| stream.read(&mut answer)).unwrap();
         String::from_utf8_lossy(&answer[..len]).into_owned()
     }
 }
@@ -245,19 +250,21 @@ impl Drop for Proxy {
             eprintln!("--- log of the proxy for {}\n{}", self.name, self.log());
         }
         self.stop();
+        sanitizer::assert_silent(self.folder.path(), &self.log());
     }
 }
 
 /// Starts Kamailio, in the foreground of a group of its own.
 fn spawn(folder: &Folder, arguments: &[String]) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    program("kamailio")
+    let mut command = program("kamailio");
+    command
         .args(["-DD", "-E"])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
-        .process_group(0)
-        .spawn()
-        .unwrap()
+        .process_group(0);
+    sanitizer::watch(&mut command, folder.path());
+    command.spawn().unwrap()
 }

@@ -1,143 +1,52 @@
 //! A proxy whose script counts calls; headers of the INVITE steer the script.
+//!
+//! X-Do: before the checks `challenge`; after them `drop`, `reply`, `treply`, `newtran`,
+//! `lifetime`, `bye` (lifetime with BYE), `serial`, `parallel`, `twice`, `implicit` (the script
+//! makes no dialog), in Kamailio `spiral`. X-Roadwarrior: the AoR to ask for. X-Flags: of both.
+//! X-Company: whom a re-INVITE is of.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::kamailio::{Config, Kamailio};
+use super::config::Config;
+use super::host::Host;
+use super::running::Running;
 use super::wait_for;
 
-/// Timers are short, so that endings that wait for them come soon.
-pub const DIALOG: &str = r#"
-modparam("tm", "fr_timer", 1500)
-modparam("tm", "fr_inv_timer", 2500)
-modparam("tm", "wt_timer", 500)
-modparam("tm", "failure_reply_mode", 3)
-modparam("dialog", "dlg_match_mode", 1)
-modparam("dialog", "early_timeout", 3)
-modparam("dialog", "noack_timeout", 3)
-modparam("dialog", "end_timeout", 3)
-modparam("dialog", "default_timeout", 60)
-modparam("dialog", "timeout_avp", "$avp(lifetime)")
-modparam("rr", "enable_full_lr", 1)
-"#;
-
-/// X-Do: before the checks `challenge`; after them `drop`, `reply`, `treply`,
-/// `newtran`, `lifetime`, `bye` (lifetime with BYE), `serial`, `parallel`,
-/// `twice`, `implicit` (the script makes no dialog). X-Roadwarrior: the AoR to ask for. X-Flags: of both.
-/// X-Company: whom a re-INVITE is of.
-const ROUTES: &str = r#"
-request_route {
-    if (has_totag()) {
-        if (loose_route()) {
-            if (is_method("INVITE")) {
-                $var(company) = $fd;
-                if (is_present_hf("X-Company")) { $var(company) = $hdr(X-Company); }
-                cc_limit("$var(company)");
-                xlog("L_NOTICE", "re-INVITE: $swd(reason)\n");
-            }
-            if (is_method("BYE") && $hdr(X-Do) == "drop") { exit; }
-            t_relay();
-            exit;
-        }
-        if (is_method("ACK") && t_check_trans()) { t_relay(); }
-        exit;
-    }
-    if (is_method("CANCEL")) {
-        if (t_check_trans()) { t_relay(); }
-        exit;
-    }
-    if (t_precheck_trans()) { t_check_trans(); exit; }
-    t_check_trans();
-    if ($hdr(X-Do) == "challenge" && $hdr(Authorization) == $null) {
-        dlg_manage();
-        route(COUNT);
-        sl_send_reply("407", "Authenticate");
-        exit;
-    }
-    if ($hdr(X-Do) == "lifetime" || $hdr(X-Do) == "bye") { $avp(lifetime) = 2; }
-    if ($hdr(X-Do) == "bye") { $dlg_ctx(timeout_bye) = 1; }
-    if ($hdr(X-Do) != "implicit") { dlg_manage(); }
-    route(COUNT);
-    if ($hdr(X-Do) == "twice") { route(COUNT); }
-    switch ($hdr(X-Do)) {
-        case "drop": drop;
-        case "reply": sl_send_reply("503", "No"); exit;
-        case "treply": t_newtran(); t_reply("503", "No"); exit;
-        case "newtran": t_newtran(); exit;
-        case "serial": t_on_failure("NEXT"); break;
-        case "parallel": append_branch("sip:bob@CALLEE;x=2"); break;
-        case "spiral":
-            if (!is_present_hf("X-Spiraled")) {
-                append_hf("X-Spiraled: yes\r\n");
-                $du = "sip:" + $Ri + ":" + $Rp;
-                t_relay();
-                exit;
-            }
-            break;
-    }
-    record_route();
-    $ru = "sip:bob@CALLEE";
-    t_relay();
-}
-failure_route[NEXT] {
-    if (t_is_canceled()) { exit; }
-    route(COUNT);
-    $ru = "sip:bob@CALLEE;second=yes";
-    append_branch();
-    t_relay();
-}
-route[COUNT] {
-    $var(flags) = "";
-    if (is_present_hf("X-Flags")) { $var(flags) = $hdr(X-Flags); }
-    if (is_present_hf("X-Roadwarrior")) {
-        if (!roadwarrior_acquire("$hdr(X-Roadwarrior)", "$fd", "$var(flags)")) {
-            append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
-            sl_send_reply("403", "Refused: $swd(reason) $swd(user_calls)/$swd(user_limit)");
-            exit;
-        }
-    }
-    if (!cc_limit("$fd", "$var(flags)")) {
-        append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
-        sl_send_reply("403", "Refused: $swd(reason) $swd(company_calls)/$swd(company_limit) $swd(brand_calls)/$swd(brand_limit)");
-        exit;
-    }
-}
-"#;
-
-/// A configuration with the script above, relaying to `callee`.
-pub fn config(db_url: &str, callee: SocketAddr) -> Config {
-    let routes = ROUTES.replace("CALLEE", &callee.to_string());
-    let mut config = Config::new(db_url).settings(DIALOG).routes(&routes);
+/// A configuration with such a script, relaying to `callee`.
+pub fn config<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
+    let routes = H::PROXY.replace("CALLEE", &callee.to_string());
+    let mut config = Config::new(db_url).settings(H::TIMERS).routes(&routes);
     config.modules.push_str("loadmodule \"dialog.so\"\n");
     config
 }
 
 /// Live calls of a company.
-pub fn calls(kamailio: &Kamailio, company: &str) -> u64 {
-    kamailio.rpc("sipwarden.company", json!([company]))["calls"].as_u64().unwrap()
+pub fn calls<H: Host>(server: &Running<H>, company: &str) -> u64 {
+    server.ask("company", json!([company]))["calls"].as_u64().unwrap()
 }
 
 /// Waits until a company has so many live calls.
-pub fn wait_for_calls(kamailio: &Kamailio, company: &str, expected: u64) {
+pub fn wait_for_calls<H: Host>(server: &Running<H>, company: &str, expected: u64) {
     wait_for(&format!("{company} to have {expected} calls"), || {
-        (calls(kamailio, company) == expected).then_some(())
+        (calls(server, company) == expected).then_some(())
     });
 }
 
 /// No lease is left, and no comparison with the dialogs has ever found a leak.
-pub fn assert_nothing_left(kamailio: &Kamailio) {
+pub fn assert_nothing_left<H: Host>(server: &Running<H>) {
     let stats = wait_for("all leases to go", || {
-        let stats = kamailio.rpc("sipwarden.stats", json!([]));
+        let stats = server.ask("stats", json!([]));
         (stats["calls"] == 0).then_some(stats)
     });
     assert_eq!(stats["call_scopes"], 0, "{stats}");
     assert_eq!(stats["counters"]["leases_leaked"], 0, "{stats}");
-    let found = kamailio.rpc("sipwarden.reconcile", json!([]));
+    let found = server.ask("reconcile", json!([]));
     assert_eq!(found["without_dialog"], 0, "{found}");
 }
 
-/// What `sipwarden.calls` lists.
-pub fn listed(kamailio: &Kamailio) -> Vec<Value> {
-    kamailio.rpc("sipwarden.calls", json!([]))["calls"].as_array().unwrap().clone()
+/// The calls that are listed.
+pub fn listed<H: Host>(server: &Running<H>) -> Vec<Value> {
+    server.ask("calls", json!([]))["calls"].as_array().unwrap().clone()
 }

@@ -22,7 +22,8 @@ pub fn which(name: &str) -> String {
 
 /// What `-L` says so that configurations find Kamailio's modules and ours by name.
 pub fn search_path() -> String {
-    let found = Command::new("tools/kamailio-modules.sh").current_dir(project()).output().unwrap();
+    let found =
+        Command::new("tools/modules.sh").arg("kamailio").current_dir(project()).output().unwrap();
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
     let modules = String::from_utf8(found.stdout).unwrap();
     let ours = super::kamailio::module();

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::uninterrupted;
+
 /// Asks one server from one source address.
 pub struct Phone {
     socket: UdpSocket,
@@ -48,7 +50,7 @@ impl Phone {
     fn final_reply(&self, call_id: &str) -> Option<Reply> {
         let mut buffer = [0u8; 65536];
         loop {
-            let (len, _) = self.socket.recv_from(&mut buffer).ok()?;
+            let (len, _) = uninterrupted(|| self.socket.recv_from(&mut buffer)).ok()?;
             let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
             let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
             if text.contains(call_id) && status >= 200 {

@@ -143,8 +143,15 @@ impl Stock {
         self.log()
     }
 
+    /// The main process of what was started.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn log(&self) -> String {
-        self.machine.read(LOG)
+        // Kamailio's own lines show what it was sent.
+        let log = fs::read(self.machine.path(LOG)).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
+use super::uninterrupted;
+
 /// A direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -107,7 +109,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, way: Way, state: &State) {
     // SAFETY: a system call without memory, about this thread alone.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
     let mut piece = [0; 65536];
-    while let Ok(length) = from.read(&mut piece) {
+    while let Ok(length) = uninterrupted(|| from.read(&mut piece)) {
         sleep(Duration::from_micros(state.delay.load(SeqCst)));
         while state.cut[way as usize].load(SeqCst) && !state.over.load(SeqCst) {
             sleep(Duration::from_millis(2));

@@ -1,0 +1,47 @@
+/*
+ * sipwarden: what a host gives to Rust; the functions are its own or common.
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "shim.h"
+
+const struct sw_host sw_host = {
+		.name = SW_HOST,
+		.version = SW_HOST_VERSION,
+		.build_flags = SW_HOST_FLAGS,
+		.db_url = SW_DB_URL,
+		.method_prefix = SW_METHOD_PREFIX,
+		.reason_bytes = SW_REASON_BYTES,
+		.unusable_argument = SW_UNUSABLE_ARGUMENT,
+		.log = sw_log,
+		.log_enabled = sw_log_enabled,
+		.count = sw_count,
+		.counted = sw_counted,
+		.db_open = sw_db_open,
+		.db_rows = sw_db_rows,
+		.db_close = sw_db_close,
+		.dialog_support = sw_dialog_support,
+		.dialog_hold = sw_dialog_hold,
+		.dialog_unhold = sw_dialog_unhold,
+		.dialog_remember = sw_dialog_remember,
+		.dialog_append = sw_dialog_append,
+		.dialog_exists = sw_dialog_exists,
+		.dialog_end = sw_dialog_end,
+		.settings_settled = sw_settings_settled,
+		.change_setting = sw_settings_change,
+		.message_names = sw_message_names,
+		.message_claims = sw_message_claims,
+		.nonces_are_bound = sw_nonces_are_bound,
+		.tell_event = sw_tell_event,
+		.run_as = sw_run_as,
+		.find_addresses = sw_find_addresses,
+		.db_has_driver = sw_db_has_driver,
+		.audit_open = sw_audit_open,
+		.audit_write = sw_audit_write,
+		.audit_close = sw_audit_close,
+		.rpc_argument = sw_rpc_argument,
+		.rpc_open = sw_rpc_open,
+		.rpc_int = sw_rpc_int,
+		.rpc_text = sw_rpc_text,
+		.rpc_item = sw_rpc_item,
+		.rpc_fault = sw_rpc_fault,
+};

@@ -1,0 +1,152 @@
+//! One call counts once, whatever its INVITEs do.
+
+use super::*;
+
+#[test]
+fn serial_and_parallel_forks_count_once() {
+    let stage = Stage::new();
+    let mut call = stage.call("serial");
+    call.invite();
+    stage.callee.reply(&stage.callee.request("INVITE"), 486, "t");
+    let second = stage.callee.request("INVITE");
+    assert!(second.0.line.contains("second=yes"), "{}", second.0.line);
+    assert_eq!(stage.calls(), 1);
+    stage.callee.reply(&second, 200, "t");
+    assert_eq!(call.final_reply().status(), Some(200));
+    call.ack();
+    call.within("BYE");
+    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    wait_for_calls(&stage.server, "c", 0);
+
+    let mut call = stage.call("parallel");
+    call.invite();
+    let branches = [stage.callee.request("INVITE"), stage.callee.request("INVITE")];
+    assert_eq!(stage.calls(), 1);
+    stage.callee.reply(&branches[0], 486, "x");
+    stage.callee.reply(&branches[1], 200, "t");
+    assert_eq!(call.final_reply().status(), Some(200));
+    call.ack();
+    assert_eq!(stage.calls(), 1);
+    call.within("BYE");
+    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.assert_free();
+}
+
+#[test]
+fn a_second_pass_and_a_re_invite_count_once() {
+    let stage = Stage::new();
+    for doing in ["twice", "implicit"] {
+        let mut call = stage.call_up(doing);
+        let held = stage.server.counter("cc_call_held");
+        call.within("INVITE");
+        stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
+        assert_eq!(call.final_reply().status(), Some(200));
+        call.ack();
+        assert_eq!(stage.server.counter("cc_call_held"), held + 1);
+        assert_eq!(stage.calls(), 1);
+        assert_eq!(listed(&stage.server).len(), 1);
+        call.within("BYE");
+        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+        wait_for_calls(&stage.server, "c", 0);
+    }
+    stage.assert_free();
+}
+
+#[test]
+fn a_re_invite_of_another_company_changes_nothing() {
+    let stage = Stage::new();
+    let mut call = stage.call_up("");
+    call.within_with("INVITE", "X-Company: other\r\n");
+    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
+    assert_eq!(call.final_reply().status(), Some(200));
+    call.ack();
+    assert_eq!(stage.server.counter("cc_call_held_by_other"), 1);
+    assert_eq!((stage.calls(), calls(&stage.server, "other")), (1, 0));
+    call.within("BYE");
+    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.assert_free();
+}
+
+#[test]
+fn duplicate_invites_in_several_workers_count_once() {
+    let stage = Stage::new();
+    for _ in 0..25 {
+        let mut call = stage.call("");
+        for _ in 0..3 {
+            call.invite();
+        }
+        let invite = stage.callee.request("INVITE");
+        stage.callee.reply(&invite, 200, "t");
+        assert_eq!(call.final_reply().status(), Some(200));
+        call.ack();
+        assert_eq!(stage.calls(), 1);
+        call.within("BYE");
+        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+        wait_for_calls(&stage.server, "c", 0);
+    }
+    stage.assert_free();
+}
+
+#[test]
+fn calls_with_one_call_id_cannot_share_a_slot() {
+    let stage = Stage::new();
+    let mut call = stage.call("");
+    call.invite();
+    let invite = stage.callee.request("INVITE");
+    stage.callee.reply(&invite, 180, "t");
+    // Same Call-ID and From tag, another CSeq and branch: another call.
+    for _ in 0..3 {
+        call.invite_again();
+        let refused = call.final_reply();
+        // Told by the dialog, if there is one for both.
+        let reasons = ["call_duplicate", "roadwarrior_limit"];
+        assert!(reasons.iter().any(|why| refused.line.contains(why)), "{}", refused.line);
+    }
+    assert_eq!(stage.calls(), 1);
+    stage.callee.reply(&invite, 486, "t");
+    stage.assert_free();
+}
+
+#[test]
+fn an_emergency_passes_a_roadwarriors_limit() {
+    let stage = Stage::new();
+    let mut first = stage.call_up("");
+    let headers = "X-Roadwarrior: alice@c\r\nX-Flags: eo\r\n";
+    let mut emergency = Caller::new(&stage.caller, stage.server.address(), "c", headers);
+    emergency.invite();
+    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
+    assert_eq!(emergency.final_reply().status(), Some(200));
+    emergency.ack();
+    assert_eq!(stage.calls(), 2);
+    for call in [&mut first, &mut emergency] {
+        call.within("BYE");
+        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    }
+    stage.assert_free();
+}
+
+#[test]
+fn dialogs_that_go_while_their_call_is_counted_leave_nothing() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(TENANTS);
+    let caller = Endpoint::new("127.0.0.1");
+    // No pre-check: several workers make and destroy the dialog of one INVITE.
+    let mut config: Config = config(&db.url(), caller.address())
+        .routes("route { if (is_method(\"INVITE\")) { cc_limit(\"other\"); } exit; }\n");
+    config.workers = 8;
+    let server = config.start();
+    let judged = || -> u64 {
+        let names = ["cc_call_counted", "cc_call_held", "cc_internal_error"];
+        names.iter().map(|name| server.counter(name)).sum()
+    };
+    for round in 1..=100u64 {
+        for _ in 0..20 {
+            let call = Caller::new(&caller, server.address(), "other", "");
+            (0..4).for_each(|_| call.invite());
+        }
+        wait_for("the INVITEs to be judged", || (judged() >= round * 60).then_some(()));
+    }
+    assert!(server.counter("cc_call_counted") >= 2000);
+    assert_nothing_left(&server);
+}

@@ -1,0 +1,12 @@
+//! What must hold in each host. Both test programs have these files: `crate::Here` is the host
+//! that theirs runs on.
+
+mod databases;
+pub mod endings;
+mod panics;
+mod storms;
+
+use crate::support;
+
+type Config = support::config::Config<crate::Here>;
+type Server = support::running::Running<crate::Here>;

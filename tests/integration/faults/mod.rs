@@ -1,0 +1,146 @@
+//! Faults in a Kamailio under traffic, each with the outcome that docs/reliability.md promises.
+//! `make faults` runs the long form of each.
+
+mod clock;
+mod databases;
+mod descriptors;
+mod entries;
+mod entries_of_calls;
+mod full;
+mod memory;
+mod pools;
+mod processes;
+mod rpc;
+mod stops;
+
+use std::process::Command;
+
+use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
+use crate::support::kamailio::{Config, Kamailio};
+use crate::support::proxy;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, Going, wait_for};
+use serde_json::json;
+
+/// Company `c` may have two calls, `d` any number, `office` only from 127.0.1.0/24.
+const TENANTS: &str = "
+INSERT INTO sipwarden_brand VALUES ('b', 0);
+INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 2), ('d', 'b', 0, 0), ('office', 'b', 1, 0);
+INSERT INTO sipwarden_company_address VALUES ('office', '127.0.1.0', 24);
+";
+
+/// Whether this is the long form.
+fn is_long() -> bool {
+    std::env::var_os("FAULTS_LONG").is_some()
+}
+
+/// A proxy that counts calls and keeps both files.
+struct Site {
+    folder: Folder,
+    db: Sqlite,
+    callee: AutoCallee,
+    config: Config,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let db = Sqlite::create(folder.join("tables.sqlite"));
+        db.run(TENANTS);
+        let callee = AutoCallee::start("127.0.0.1");
+        let file = |name: &str| folder.join(name).display().to_string();
+        let config = proxy::config(&db.url(), callee.address).settings(&format!(
+            "modparam(\"sipwarden\", \"tables_file\", \"{}\")\n\
+             modparam(\"sipwarden\", \"flood_persist\", \"{}\")\n\
+             exit_timeout=5\n",
+            file("tables"),
+            file("blocks")
+        ));
+        Site { folder, db, callee, config }
+    }
+
+    fn settings(mut self, lines: &str) -> Self {
+        self.config.settings.push_str(lines);
+        self
+    }
+
+    /// Waits until both files keep what there is now.
+    fn wait_for_files(&self, kamailio: &Kamailio) {
+        kamailio.rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+        let blocks = self.folder.join("blocks");
+        wait_for("both files", || {
+            let text = std::fs::read_to_string(&blocks).unwrap_or_default();
+            (text.contains("203.0.113.7") && kamailio.counter("tables_kept") == 1).then_some(())
+        });
+    }
+
+    /// Both files are whole.
+    fn assert_files(&self) {
+        let tables = std::fs::read(self.folder.join("tables")).unwrap();
+        sipwarden::tables::kept::Kept::read(&tables).unwrap();
+        let blocks = std::fs::read_to_string(self.folder.join("blocks")).unwrap();
+        assert!(blocks.starts_with("sipwarden blocks 1\n") && blocks.ends_with('\n'), "{blocks}");
+        assert!(blocks.contains("203.0.113.7"), "{blocks}");
+    }
+}
+
+/// Calls of company `d`, one after the other, in four threads, while `work` runs: each is
+/// admitted and answered, so no worker waits for anything. Then none counts any more.
+fn under_calls<T>(kamailio: &Kamailio, work: impl FnOnce() -> T) -> T {
+    let going = Going::begin();
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| call_on(kamailio, &going))).collect();
+        let end = going.while_held();
+        let value = work();
+        drop(end);
+        let calls: usize = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+        assert!(calls >= 4, "{calls} calls");
+        value
+    })
+}
+
+/// The number of calls.
+fn call_on(kamailio: &Kamailio, going: &Going) -> usize {
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut calls = 0;
+    while going.is_on() || calls == 0 {
+        let mut call = call_up(&endpoint, kamailio, "d", "");
+        call.within("BYE");
+        calls += 1;
+    }
+    calls
+}
+
+fn call_up<'a>(
+    endpoint: &'a Endpoint,
+    kamailio: &Kamailio,
+    domain: &str,
+    headers: &str,
+) -> Caller<'a> {
+    let mut call = Caller::new(endpoint, kamailio.address(), domain, headers);
+    call.invite();
+    let reply = call.final_reply();
+    assert_eq!(reply.status(), Some(200), "{}", reply.line);
+    call.ack();
+    call
+}
+
+/// The final reply to one call, as its line.
+fn answer_to(endpoint: &Endpoint, kamailio: &Kamailio, domain: &str) -> String {
+    let mut call = Caller::new(endpoint, kamailio.address(), domain, "");
+    call.invite();
+    call.final_reply().line
+}
+
+/// Pids of all processes of a Kamailio, the main one too.
+fn pids(kamailio: &Kamailio) -> Vec<u64> {
+    let list = kamailio.rpc("core.psx", json!([]));
+    list.as_array().unwrap().iter().map(|process| process["PID"].as_u64().unwrap()).collect()
+}
+
+/// A limit of a process that runs, as prlimit(1) takes it: `--as=N:`.
+fn limit(pid: u64, limit: &str) {
+    let done = Command::new("prlimit").arg(format!("--pid={pid}")).arg(limit).status();
+    assert!(done.unwrap().success(), "{limit} of {pid}");
+}

@@ -1,0 +1,139 @@
+//! Each process of the module's own, stopped, slow, or killed.
+
+use super::*;
+use crate::support::{signal, wait_up_to};
+use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
+use std::time::Duration;
+
+/// With all of the module's own processes but the broker, which has tests of its own.
+fn site() -> Site {
+    Site::new().settings(
+        "modparam(\"sipwarden\", \"host_names\", 1)\nmodparam(\"sipwarden\", \"reaper_interval\", 1)\n",
+    )
+}
+
+const OWN: [&str; 3] = ["sipwarden warden", "sipwarden recorder", "sipwarden resolver"];
+
+/// What must work while one of them does nothing: calls, limits, blocks, reloads.
+fn assert_works(site: &Site, kamailio: &Kamailio, round: usize) {
+    let endpoint = Endpoint::new("127.0.0.1");
+    under_calls(kamailio, || {
+        let mut up: Vec<_> = (0..2).map(|_| call_up(&endpoint, kamailio, "c", "")).collect();
+        assert!(answer_to(&endpoint, kamailio, "c").contains("company_limit 2/2"));
+        up.iter_mut().for_each(|call| call.within("BYE"));
+        proxy::wait_for_calls(kamailio, "c", 0);
+        site.db.run(&format!("INSERT INTO sipwarden_company VALUES ('n{round}', 'b', 1, 0);"));
+        // It waits for the warden if settings are to be taken over, and says so.
+        wait_for("a reload", || kamailio.try_rpc("sipwarden.reload", json!([])).ok());
+        let source = format!("198.51.100.{round}");
+        kamailio.rpc("sipwarden.block", json!([source, "1"]));
+        kamailio.rpc("sipwarden.denied", json!([]));
+        let check = kamailio.rpc("sipwarden.check", json!([format!("n{round}"), "127.0.0.1"]));
+        assert_eq!(check["reason"], "denied_no_ranges", "{check}");
+    });
+}
+
+#[test]
+fn a_process_of_the_modules_own_that_is_stopped_or_slow_keeps_no_call_waiting() {
+    let site = site();
+    let mut kamailio = site.config.start();
+    // The warden has taken over the settings of the start: a reload waits for that.
+    site.wait_for_files(&kamailio);
+    kamailio.rpc("sipwarden.unblock", json!(["203.0.113.7"]));
+    for (round, name) in OWN.into_iter().enumerate() {
+        let pid = kamailio.process(name) as i32;
+        signal(pid, SIGSTOP);
+        assert_works(&site, &kamailio, 2 * round);
+        signal(pid, SIGCONT);
+        // Slow: it runs a twentieth of the time.
+        let going = Going::begin();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while going.is_on() {
+                    signal(pid, SIGSTOP);
+                    std::thread::sleep(Duration::from_millis(95));
+                    signal(pid, SIGCONT);
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            let _end = going.while_held();
+            assert_works(&site, &kamailio, 2 * round + 1);
+        });
+    }
+    // What waited is done.
+    wait_for("the ends of the blocks", || (kamailio.counter("blocks_active") == 0).then_some(()));
+    site.wait_for_files(&kamailio);
+    proxy::assert_nothing_left(&kamailio);
+    assert!(kamailio.runs());
+    kamailio.stop(SIGTERM);
+    site.assert_files();
+}
+
+/// A process that is stopped hears no SIGTERM: Kamailio's exit_timeout ends it.
+#[test]
+fn a_stopped_process_delays_the_end_no_longer_than_exit_timeout() {
+    let site = site();
+    for name in OWN {
+        let mut kamailio = site.config.start();
+        site.wait_for_files(&kamailio);
+        signal(kamailio.process(name) as i32, SIGSTOP);
+        // Of two signals at once the main process keeps one only: first it hears of this.
+        wait_for("the main process to notice", || {
+            kamailio.log().contains("SIGCHLD received, but no child has stopped").then_some(())
+        });
+        kamailio.stop(SIGTERM);
+        site.assert_files();
+    }
+}
+
+/// Kamailio stops when a process ends. It must not hang then, the files are whole, and the
+/// next start counts the calls that its dialogs remember.
+#[test]
+fn a_killed_process_stops_kamailio_and_the_next_start_has_everything() {
+    let mut site = site();
+    let dialogs = Sqlite::dialogs(&site.folder);
+    site.config.workers = 1;
+    site.config = site
+        .config
+        .settings(&format!(
+            "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_url\", \"{}\")\n",
+            dialogs.url()
+        ))
+        .port(crate::support::kamailio::free_port());
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut kamailio = site.config.start();
+    let mut call = call_up(&endpoint, &kamailio, "c", "");
+    let stored = || dialogs.query("SELECT COUNT(*) FROM dialog_vars;");
+    wait_for("the dialog to be stored", || (stored().trim() != "0").then_some(()));
+    for name in OWN {
+        site.wait_for_files(&kamailio);
+        signal(kamailio.process(name) as i32, SIGKILL);
+        wait_up_to(Duration::from_secs(30), "Kamailio to stop", || {
+            (!kamailio.runs()).then_some(())
+        });
+        site.assert_files();
+        kamailio = site.config.start();
+        assert_eq!(proxy::calls(&kamailio, "c"), 1, "{}", kamailio.log());
+        assert_eq!(kamailio.counter("blocks_active"), 1);
+    }
+    call.within("BYE");
+    proxy::wait_for_calls(&kamailio, "c", 0);
+    proxy::assert_nothing_left(&kamailio);
+}
+
+/// The loader exists only after a start from the file.
+#[test]
+fn a_loader_that_is_stopped_leaves_reloads_by_hand() {
+    let site = site();
+    let mut kamailio = site.config.start();
+    site.wait_for_files(&kamailio);
+    kamailio.stop(SIGTERM);
+    site.db.run("ALTER TABLE sipwarden_trusted RENAME TO gone;");
+    let mut kamailio = site.config.start();
+    signal(kamailio.process("sipwarden loader") as i32, SIGSTOP);
+    under_calls(&kamailio, || ());
+    site.db.run("ALTER TABLE gone RENAME TO sipwarden_trusted;");
+    assert_works(&site, &kamailio, 1);
+    assert_eq!(kamailio.counter("tables_from_file"), 0);
+    kamailio.stop(SIGTERM);
+}

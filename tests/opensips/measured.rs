@@ -1,0 +1,176 @@
+//! Beside OpenSIPS's own modules, in one run: `make bench HOST=opensips` writes it into
+//! docs/opensips.md.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use crate::host::{Config, OpenSips, source};
+use crate::support::callee::AutoCallee;
+use crate::support::proxy::config;
+use crate::support::sip::Phone;
+use crate::support::sipp::Sipp;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, project};
+
+const PAGE: &str = "docs/opensips.md";
+const BEGIN: &str = "<!-- begin measured -->\n";
+const END: &str = "<!-- end measured -->";
+
+const INVITES: usize = 5000;
+const LIMIT: usize = 10;
+/// Calls of a function by one request, and requests of which the fastest counts.
+const CALLS: u32 = 20_000;
+const REQUESTS: u32 = 15;
+/// Addresses that are allowed.
+const RANGES: u32 = 1000;
+
+/// Calls admitted of a storm in 16 workers at a limit of 10, with this check.
+fn admitted(name: &str, modules: &str, settings: &str, check: &str) -> usize {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(&format!(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, {LIMIT});"
+    ));
+    let callee = AutoCallee::start("127.0.0.1");
+    let mut config: Config = config(&db.url(), callee.address)
+        .settings("modparam(\"dialog\", \"default_timeout\", 3600)\n")
+        .settings(settings);
+    config.workers = 16;
+    config.modules.push_str(modules);
+    let begin = config.routes.find("route[COUNT]").unwrap();
+    config.routes.truncate(begin);
+    config.routes.push_str(check);
+    let opensips = config.start();
+    let sipp = Sipp::start(&folder, name, opensips.address(), &["c;-"], INVITES);
+    sipp.wait_for_judged(INVITES);
+    callee.hang_up();
+    sipp.finish().admitted.get("c").copied().unwrap_or(0)
+}
+
+const BY_SIPWARDEN: &str = r#"
+route[COUNT] {
+    if (!cc_limit("$fd")) {
+        sl_send_reply(403, "Refused");
+        exit;
+    }
+}
+"#;
+
+/// As OpenSIPS's documentation shows it: asked first, counted then.
+const BY_PROFILE: &str = r#"
+route[COUNT] {
+    get_profile_size("company", "$fd", $var(calls));
+    if ($var(calls) >= 10) {
+        sl_send_reply(403, "Refused");
+        exit;
+    }
+    set_dlg_profile("company", "$fd");
+}
+"#;
+
+const PROFILES: &str = "modparam(\"dialog\", \"profiles_with_value\", \"company\")\n";
+
+/// What each check is written as; the first one is the loop alone.
+const CHECKS: [(&str, &str); 6] = [
+    ("", "$var(x) = 1;"),
+    ("check_company_ip", "check_company_ip(\"c\", \"10.0.200.7\");"),
+    ("permissions: check_address", "check_address(1, \"10.0.200.7\", 5060, \"udp\");"),
+    ("flood_check", "flood_check(\"\", \"192.0.2.7\");"),
+    ("ratelimit: rl_check", "rl_check(\"192.0.2.7\", 2000000000, \"TAILDROP\");"),
+    ("dialog: get_profile_size", "get_profile_size(\"company\", \"c\", $var(x));"),
+];
+
+fn checks() -> (Folder, OpenSips) {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);",
+    );
+    let rows = |row: &dyn Fn(u32) -> String| (0..RANGES).map(row).collect::<Vec<_>>().join(",");
+    let address = |n: u32| format!("10.0.{}.{}", n / 4, n % 4 * 64);
+    db.run(&format!(
+        "INSERT INTO sipwarden_company_address VALUES {};",
+        rows(&|n| format!("('c', '{}', 26)", address(n)))
+    ));
+    for name in ["standard", "permissions"] {
+        db.run(&source(&format!("scripts/sqlite/{name}-create.sql")));
+    }
+    db.run(&format!(
+        "INSERT INTO address (grp, ip, mask) VALUES {};",
+        rows(&|n| format!("(1, '{}', 26)", address(n)))
+    ));
+    let mut routes = String::from("route {\n    $var(i) = 0;\n    switch ($rU) {\n");
+    for (n, (_, check)) in CHECKS.iter().enumerate() {
+        writeln!(
+            routes,
+            "    case \"m{n}\": while ($var(i) < {CALLS}) {{ {check} $var(i) = $var(i) + 1; }} break;"
+        )
+        .unwrap();
+    }
+    routes.push_str("    }\n    sl_send_reply(200, \"OK\");\n}\n");
+    let mut config = Config::new(&db.url()).routes(&routes).settings(PROFILES).settings(&format!(
+        "modparam(\"permissions\", \"db_url\", \"{}\")\n\
+         modparam(\"sipwarden\", \"flood_limit\", 1000000000)\n",
+        db.url()
+    ));
+    config.workers = 1;
+    config.core = format!("max_while_loops={}\n", CALLS + 1);
+    config.modules.push_str(
+        "loadmodule \"dialog.so\"\nloadmodule \"permissions.so\"\nloadmodule \"ratelimit.so\"\n",
+    );
+    (folder, config.start())
+}
+
+/// Nanoseconds of each check: the fastest of some requests, without the loop.
+fn times() -> Vec<f64> {
+    let (_folder, opensips) = checks();
+    let phone = Phone::new("127.0.0.1", opensips.address());
+    let mut fastest = [Duration::MAX; CHECKS.len()];
+    for _ in 0..REQUESTS {
+        for (n, fastest) in fastest.iter_mut().enumerate() {
+            let begun = Instant::now();
+            assert!(phone.request("OPTIONS", &format!("m{n}"), "").is_some());
+            *fastest = (*fastest).min(begun.elapsed());
+        }
+    }
+    let of = |time: Duration| time.as_nanos() as f64 / f64::from(CALLS);
+    fastest.iter().map(|time| of(*time) - of(fastest[0])).collect()
+}
+
+#[test]
+#[ignore = "make bench HOST=opensips"]
+fn beside_its_own_modules() {
+    let ours = admitted("ours", "", "", BY_SIPWARDEN);
+    let theirs = admitted("theirs", "", PROFILES, BY_PROFILE);
+    assert_eq!(ours, LIMIT);
+    let times = times();
+    let version = std::process::Command::new("date").arg("+%F").output().unwrap();
+    let date = String::from_utf8(version.stdout).unwrap();
+    let mut text = format!(
+        "\nOf {INVITES} INVITEs at once in 16 workers at a limit of {LIMIT}: `cc_limit` admits {ours}; \
+         `get_profile_size` and then\n`set_dlg_profile` admit {theirs}. Measured on {}, in one run \
+         with the times below: one worker, the loop of the script\nsubtracted, {RANGES} ranges.\n\n\
+         | check | ns | beside |\n|---|---|---|\n",
+        date.trim()
+    );
+    for (n, of) in [(1, 2), (2, 1), (3, 4), (4, 3), (5, 3)] {
+        let beside = CHECKS[of].0.rsplit(' ').next().unwrap();
+        writeln!(
+            text,
+            "| `{}` | {:.0} | {:.1} of `{beside}` |",
+            CHECKS[n].0.rsplit(' ').next().unwrap(),
+            times[n],
+            times[n] / times[of]
+        )
+        .unwrap();
+    }
+    text.push('\n');
+    println!("{text}");
+    let page = project().join(PAGE);
+    let old = std::fs::read_to_string(&page).unwrap();
+    let from = old.find(BEGIN).expect("the page has a place for it") + BEGIN.len();
+    let to = from + old[from..].find(END).expect("the place has an end");
+    std::fs::write(page, format!("{}{text}{}", &old[..from], &old[to..])).unwrap();
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Builds the module with AddressSanitizer and all checks of Rust, and its shim with
+# AddressSanitizer and UndefinedBehaviorSanitizer; runs the integration tests with it.
+# Arguments: words in the names of tests, all if none. The runtimes are gcc's: Kamailio itself is
+# not built with them, so they are loaded before it.
+set -eu
+cd "$(dirname "$0")/.."
+cargo=${CARGO:-cargo}
+dir=$PWD/target/sanitize
+host=$(rustc -vV | sed -n 's/^host: //p')
+
+# runtime NAME: where that library is.
+runtime() {
+	path=$(gcc -print-file-name="$1")
+	[ "$path" != "$1" ] || {
+		echo "sanitize: gcc has no $1: apt-get install libgcc-$(gcc -dumpversion)-dev" >&2
+		exit 1
+	}
+	readlink -f "$path"
+}
+asan=$(runtime libasan.so)
+ubsan=$(runtime libubsan.so)
+
+# The compiler of a release has the sanitizers as what is not stable yet. Panics can be injected
+# into this build.
+RUSTC_BOOTSTRAP=1 \
+	RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" \
+	CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
+	"$cargo" build --locked --lib --features fault-injection --profile sanitize \
+	--target "$host" --target-dir "$dir"
+cp "$dir/$host/sanitize/libsipwarden.so" "$dir/sipwarden.so"
+for wanted in __asan_report_load8 __ubsan_handle_type_mismatch_v1; do
+	nm -D "$dir/sipwarden.so" | grep -q "$wanted" || {
+		echo "sanitize: the module has no $wanted: it was not built with that sanitizer" >&2
+		exit 1
+	}
+done
+
+export SIPWARDEN_SO="$dir/sipwarden.so" SIPWARDEN_FAULTY_SO="$dir/sipwarden.so"
+export SIPWARDEN_SANITIZER="$asan $ubsan"
+"$cargo" build --locked --profile checks --examples
+# Left out: what limits or measures address space and memory, of which the sanitizer takes its own.
+# shellcheck disable=SC2046
+"$cargo" test --locked --profile checks --test integration -- $(tools/skipped-tests.sh) \
+	--skip a_size_for_which_there_is_no_room --skip sizing:: --skip soak:: "$@"
