@@ -124,7 +124,9 @@ if mode == 'join' then
   if differs then
     if anybody(members, expected) then return {'differs'} end
     -- The secret or a setting was changed on all nodes: who comes first begins anew.
+    -- Another secret names scopes otherwise: nobody would ever touch the old ones.
     members, expected = {}, {}
+    for _, key in ipairs(redis.call('KEYS', SCOPE .. '*')) do redis.call('DEL', key) end
   end
   if not inc or differs or redis.call('HGET', M, 'server') ~= server then
     -- A new incarnation: nothing is known but the numbers of those that had claims.

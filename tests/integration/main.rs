@@ -20,6 +20,7 @@ mod cluster_news;
 mod cluster_restarts;
 mod cluster_seen;
 mod cluster_sentinels;
+mod cluster_tls;
 mod countries;
 mod databases;
 mod databases_calls;

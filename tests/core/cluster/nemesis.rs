@@ -40,7 +40,9 @@ impl Instance {
     /// T_dead passes. Those with a record have sent beats, but for the one that is dead.
     pub fn time_passes(&self, world: &World, dead: Option<usize>) -> Option<World> {
         let server = world.server();
-        if server.incarnation == 0 || server.server != SERVERS[world.current] {
+        // Nobody talks to a server that has taken over but those that it refuses.
+        let is_joined = server.server == SERVERS[world.current];
+        if server.incarnation == 0 || !is_joined && !self.strangers_wait_for_nobody(world) {
             return None;
         }
         let mut gone: Vec<usize> = dead.into_iter().collect();

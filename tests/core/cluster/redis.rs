@@ -335,6 +335,11 @@ fn storm(redis: &mut Redis, script: &str, seed: u64, requests: usize) -> BTreeMa
         if server.fingerprint != before && before != 0 {
             storm.print = server.fingerprint;
             *seen.entry("Replaced".to_owned()).or_default() += 1;
+            assert_eq!(
+                redis.texts(&["KEYS", "sw:{test}:s:*"]),
+                [""; 0],
+                "scopes that nobody names"
+            );
         }
         let words = format!("{reply:?}");
         let kind = words.split([' ', '(']).next().unwrap().to_owned();

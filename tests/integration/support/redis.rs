@@ -1,6 +1,7 @@
 //! A server of shared limits, for one test.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -80,18 +81,25 @@ impl Redis {
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
-    /// Claims of all nodes in all scopes: field and value, without the incarnation.
+    /// Claims of all members in all scopes. Others are void, and removed when a scope is full.
     pub fn claims(&self) -> Vec<u64> {
+        let members = self.hash("sw:{sipwarden}:m");
         let keys = self.cli(&["--raw", "KEYS", "*:s:*"]);
         let mut claims = Vec::new();
-        for key in keys.lines() {
-            let fields = self.cli(&["--raw", "HGETALL", key]);
-            let fields: Vec<_> = fields.lines().collect();
-            for pair in fields.chunks(2).filter(|pair| pair[0] != "inc") {
-                claims.push(pair[1].parse().unwrap());
+        for mut scope in keys.lines().map(|key| self.hash(key)) {
+            let incarnation = scope.remove("inc");
+            if incarnation.as_ref() == members.get("inc") {
+                scope.retain(|number, _| members.contains_key(&format!("s:{number}")));
+                claims.extend(scope.values().map(|slots| slots.parse::<u64>().unwrap()));
             }
         }
         claims
+    }
+
+    fn hash(&self, key: &str) -> BTreeMap<String, String> {
+        let fields = self.cli(&["--raw", "HGETALL", key]);
+        let fields: Vec<_> = fields.lines().map(str::to_owned).collect();
+        fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
     }
 
     pub fn freeze(&self) {
