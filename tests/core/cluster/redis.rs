@@ -16,14 +16,14 @@ use super::world::TIMES;
 use crate::random::next;
 
 /// A server of its own, without a port, which ends with the test.
-struct Redis {
+pub struct Redis {
     child: Child,
     folder: PathBuf,
     stream: BufReader<UnixStream>,
 }
 
 impl Redis {
-    fn start(name: &str) -> Self {
+    pub fn start(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("sipwarden-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let socket = folder.join("socket");
@@ -41,7 +41,7 @@ impl Redis {
         Redis { child, folder, stream }
     }
 
-    fn call(&mut self, arguments: &[&str]) -> Result<Value, String> {
+    pub fn call(&mut self, arguments: &[&str]) -> Result<Value, String> {
         let mut text = format!("*{}\r\n", arguments.len());
         for argument in arguments {
             text += &format!("${}\r\n{argument}\r\n", argument.len());
@@ -92,7 +92,7 @@ impl Redis {
     }
 
     /// Loads a script; what names it.
-    fn load(&mut self, script: &str) -> String {
+    pub fn load(&mut self, script: &str) -> String {
         match self.call(&["SCRIPT", "LOAD", script]) {
             Ok(Value::Text(name)) => String::from_utf8(name).unwrap(),
             other => panic!("the script was not loaded: {other:?}"),
