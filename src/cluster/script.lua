@@ -123,7 +123,7 @@ if mode == 'join' then
   local differs = inc and redis.call('HGET', M, 'fp') ~= fingerprint
   if differs then
     if anybody(members, expected) then return {'differs'} end
-    -- The secret or a setting was changed on all nodes: who comes first begins anew.
+    -- The secret or a setting was changed on all nodes: the first one that comes begins anew.
     -- Another secret names scopes otherwise: nobody would ever touch the old ones.
     members, expected = {}, {}
     for _, key in ipairs(redis.call('KEYS', SCOPE .. '*')) do redis.call('DEL', key) end

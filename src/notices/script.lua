@@ -3,8 +3,8 @@
 -- KEYS: hash of notices; the same by the number of their change; by their end; hash of numbers.
 -- ARGV: identity if there is none yet, number from which on to read, most notices kept,
 -- most that are read at a time; then for each notice told: name, version, end in ms, text.
--- The first 16 characters of an identity name the secret: who has another one can prove nothing
--- that was told before, and would take it for forged.
+-- The first 16 characters of an identity name the secret: a node with another one can prove
+-- nothing that was told before, and would take it for forged.
 local notices, changes, ends, numbers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
