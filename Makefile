@@ -21,7 +21,7 @@ LICENCES = $(TARGET)/release/licences
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
-	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl
+	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl stunnel4
 
 .PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty fuzz noise integration campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
 

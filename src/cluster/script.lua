@@ -2,7 +2,7 @@
 -- The server's side of the protocol: one script, one run per request.
 -- KEYS[1]: hash of members, `...m`; the hash of a scope is `...s:` and its key.
 -- ARGV: mode, number, session, incarnation, knows, ms from beat to beat, ms to be dead,
--- then what the mode needs.
+-- then what the mode needs. An incarnation keeps the ms to be dead with which it began.
 -- Of a member with number n the hash of members has: s session, a session with which its
 -- record began, b last beat, k newest member that it knows, p published, i instance, n name.
 -- e:n is expected to publish. A scope's hash has its incarnation, and a claim for each number.
@@ -14,11 +14,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local known = redis.call('HMGET', M, 'inc', 'last', 'spare', 'barrier', 'whole', 'begun',
-  'searched', 'newest', 's:' .. number, 'k:' .. number)
+  'searched', 'newest', 's:' .. number, 'k:' .. number, 'dead')
 local inc, barrier, whole = known[1], known[4], known[5]
 local last, spare = tonumber(known[2] or 0), tonumber(known[3] or 0)
 local begun, searched = tonumber(known[6] or 0), tonumber(known[7] or 0)
 local newest = tonumber(known[8] or 0)
+DEAD = tonumber(known[11] or DEAD)
 
 local function text(n) return string.format('%.0f', n) end
 
@@ -69,6 +70,15 @@ local function search()
   end
 end
 
+-- Whether somebody has a claim, or may come and tell one.
+local function anybody(members, expected)
+  if next(expected) and now < math.max(spare, begun + DEAD) then return true end
+  for _, member in pairs(members) do
+    if now < spare or now - tonumber(member.b) <= DEAD then return true end
+  end
+  return false
+end
+
 -- Ends the barrier when its time has come.
 local function seen()
   if barrier then
@@ -110,16 +120,24 @@ if mode == 'join' then
   local instance, name, fingerprint, server, fresh =
     ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13] == '1'
   local members, expected = load()
-  if inc and redis.call('HGET', M, 'fp') ~= fingerprint then return {'differs'} end
-  if not inc or redis.call('HGET', M, 'server') ~= server then
+  local differs = inc and redis.call('HGET', M, 'fp') ~= fingerprint
+  if differs then
+    if anybody(members, expected) then return {'differs'} end
+    -- The secret or a setting was changed on all nodes: the first one that comes begins anew.
+    -- Another secret names scopes otherwise: nobody would ever touch the old ones.
+    members, expected = {}, {}
+    for _, key in ipairs(redis.call('KEYS', SCOPE .. '*')) do redis.call('DEL', key) end
+  end
+  if not inc or differs or redis.call('HGET', M, 'server') ~= server then
     -- A new incarnation: nothing is known but the numbers of those that had claims.
     local session_before = redis.call('HGET', M, 'next')
+    DEAD = tonumber(ARGV[7])
     redis.call('DEL', M)
     for n in pairs(members) do expected[n] = true end
     whole = fresh and not next(expected)
     inc, barrier, begun, searched, spare, newest = ARGV[8], '1', now, now, 0, 0
-    redis.call('HSET', M, 'inc', inc, 'server', server, 'fp', fingerprint, 'barrier', 1,
-      'begun', now, 'last', now, 'spare', 0, 'searched', now, 'newest', 0)
+    redis.call('HSET', M, 'inc', inc, 'server', server, 'fp', fingerprint, 'dead', DEAD,
+      'barrier', 1, 'begun', now, 'last', now, 'spare', 0, 'searched', now, 'newest', 0)
     if session_before then redis.call('HSET', M, 'next', session_before) end
     if whole then redis.call('HSET', M, 'whole', 1) end
     for n in pairs(expected) do redis.call('HSET', M, 'e:' .. n, 1) end
@@ -130,7 +148,9 @@ if mode == 'join' then
     if member.i == instance then
       own = n
     elseif member.n == name then
-      if (now - tonumber(member.b)) * 2 <= 5 * BEAT then return {'taken'} end
+      -- After a sleep of the server those that live come within that time too.
+      local seen_last = math.max(tonumber(member.b), spare - DEAD)
+      if (now - seen_last) * 2 <= 5 * BEAT then return {'taken'} end
       remove(n)
       members[n] = nil
     end

@@ -37,6 +37,13 @@ impl Seal {
         }
         hasher.finish128().as_u128()
     }
+
+    /// Names a memory for notices that are sealed so. `random`: of this memory alone.
+    pub fn memory(self, random: u64) -> String {
+        let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
+        hasher.write(b"memory");
+        format!("{:016x}{random:016x}", hasher.finish128().h1)
+    }
 }
 
 impl Notice {

@@ -38,7 +38,7 @@ impl Heard {
     }
 }
 
-/// The script's arguments: `id` for a memory without one, `from` the last change that was read.
+/// The script's arguments: `id` for a memory without one ([`Seal::memory`]), `from` the last change that was read.
 pub fn arguments(id: &str, from: u64, told: &[Notice], seal: Seal) -> Vec<String> {
     let mut all = vec![id.to_owned(), from.to_string(), MOST.to_string(), PORTION.to_string()];
     for notice in told {

@@ -31,11 +31,11 @@ use crate::support::{Folder, wait_for, wait_up_to};
 /// So long that a machine with much else to do answers.
 const PATIENT: &str = "modparam(\"sipwarden\", \"cluster_timeout\", 500)\n";
 /// The shortest times, for a short start.
-const SHORT: &str = "modparam(\"sipwarden\", \"cluster_timeout\", 500)
+pub const SHORT: &str = "modparam(\"sipwarden\", \"cluster_timeout\", 500)
 modparam(\"sipwarden\", \"cluster_trust\", 2)
 modparam(\"sipwarden\", \"cluster_dead\", 5)
 ";
-const SECRET: &str = "a secret of the tests";
+pub const SECRET: &str = "a secret of the tests";
 
 /// Proxies with one table of tenants, and the server that they share.
 pub struct Stage {
@@ -53,13 +53,17 @@ impl Stage {
         Stage::with(proxies, tenants, SHORT)
     }
 
-    fn with(proxies: usize, tenants: &str, settings: &str) -> Self {
+    pub fn with(proxies: usize, tenants: &str, settings: &str) -> Self {
+        Stage::on(Redis::start(), proxies, tenants, settings)
+    }
+
+    pub fn on(redis: Redis, proxies: usize, tenants: &str, settings: &str) -> Self {
         let folder = Folder::new();
         let db = Sqlite::create(folder.join("tables.sqlite"));
         db.run(tenants);
         let mut stage = Stage {
             proxies: Vec::new(),
-            redis: Redis::start(),
+            redis,
             callee: AutoCallee::start("127.0.0.1"),
             endpoint: Endpoint::new("127.0.0.1"),
             db,
@@ -123,27 +127,40 @@ impl Stage {
         company: &str,
         headers: &str,
     ) -> Result<Caller<'_>, String> {
-        let address = self.proxies[proxy].address();
-        let mut call = Caller::new(&self.endpoint, address, company, headers);
-        call.invite();
-        let reply = call.final_reply();
-        if reply.status() == Some(200) {
-            call.ack();
-            return Ok(call);
-        }
-        let why = reply.line.split_once("Refused: ").map_or(&*reply.line, |(_, why)| why);
-        Err(why.split(' ').next().unwrap().to_owned())
+        place(&self.endpoint, &self.proxies[proxy], company, headers)
     }
 
-    pub fn hang_up(&self, mut call: Caller<'_>) {
-        call.within("BYE");
-        self.endpoint.receive_within(Duration::from_secs(10)).expect("no answer to the BYE");
+    pub fn hang_up(&self, call: Caller<'_>) {
+        hang_up(&self.endpoint, call);
     }
 
     /// What a call is told until it is admitted.
     pub fn call_in_the_end(&self, proxy: usize, company: &str) -> Caller<'_> {
         wait_up_to(Duration::from_secs(30), "a slot", || self.call_once(proxy, company, "").ok())
     }
+}
+
+/// A call over a proxy, or why it is refused.
+pub fn place<'a>(
+    endpoint: &'a Endpoint,
+    proxy: &Kamailio,
+    company: &str,
+    headers: &str,
+) -> Result<Caller<'a>, String> {
+    let mut call = Caller::new(endpoint, proxy.address(), company, headers);
+    call.invite();
+    let reply = call.final_reply();
+    if reply.status() == Some(200) {
+        call.ack();
+        return Ok(call);
+    }
+    let why = reply.line.split_once("Refused: ").map_or(&*reply.line, |(_, why)| why);
+    Err(why.split(' ').next().unwrap().to_owned())
+}
+
+pub fn hang_up(endpoint: &Endpoint, mut call: Caller<'_>) {
+    call.within("BYE");
+    endpoint.receive_within(Duration::from_secs(10)).expect("no answer to the BYE");
 }
 
 #[test]

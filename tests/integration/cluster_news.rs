@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cluster::Stage;
+use crate::cluster::{SHORT, Stage};
 use crate::support::kamailio::Kamailio;
 use crate::support::redis::Redis;
 use crate::support::sip::Phone;
@@ -219,5 +219,30 @@ fn a_block_right_after_a_lift_is_told() {
             let left = listed["blocks"][0]["seconds_left"].as_u64()?;
             (left > hours * 3600 - 100).then_some(())
         });
+    }
+}
+
+/// They end when they should, also on a proxy that comes after it, and can be lifted.
+#[test]
+fn a_clock_of_the_server_that_is_set_makes_no_block_longer_or_shorter() {
+    let mut stage = Stage::on(Redis::with_clock(), 2, TENANTS, SHORT);
+    let left = |proxy: &Kamailio| {
+        let listed = proxy.rpc("sipwarden.blocks", json!([]));
+        listed["blocks"][0]["seconds_left"].as_u64()
+    };
+    for (node, seconds) in [("node2", 90_000), ("node3", 3600), ("node4", 0)] {
+        stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "1000"]));
+        everywhere(&stage, blocks, &["203.0.113.7"]);
+        stage.redis.set_clock(seconds);
+        let late = stage.start(node);
+        stage.proxies.push(late);
+        stage.wait_for_members(stage.proxies.len());
+        for proxy in &stage.proxies {
+            wait_for("the block and its end", || {
+                left(proxy).filter(|left| (800..=1000).contains(left)).map(drop)
+            });
+        }
+        stage.proxies[1].rpc("sipwarden.unblock", json!(["203.0.113.7"]));
+        everywhere(&stage, blocks, &[]);
     }
 }

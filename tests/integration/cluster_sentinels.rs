@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cluster::Stage;
 use crate::support::kamailio::free_port;
-use crate::support::redis::Redis;
+use crate::support::redis::{self, Redis};
 use crate::support::{Folder, wait_up_to};
 
 const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
@@ -36,7 +36,7 @@ impl Sentinels {
                 address.port()
             );
             fs::write(&file, text).unwrap();
-            let mut command = Command::new("redis-server");
+            let mut command = Command::new(redis::program());
             command.arg(file).arg("--sentinel").stdout(Stdio::null()).spawn().unwrap()
         };
         let children = ports.iter().map(start).collect();

@@ -82,7 +82,7 @@ impl Herald {
             let count = post.out.len().min(PORTION);
             post.out.drain(..count).collect()
         };
-        let fresh = format!("{:016x}", getrandom::u64().unwrap_or(incarnation));
+        let fresh = settings.seal.memory(getrandom::u64().unwrap_or(incarnation));
         // On an error they are told on the next connection, with all others.
         let heard = link.exchange(&fresh, self.read, &told, settings.seal)?;
         let now = clock::monotonic();

@@ -24,6 +24,9 @@ const SHARE: u64 = 20;
 const HEARING: u64 = 5;
 /// Ms between two rounds of forgetting.
 const FORGET: u64 = 1_000;
+/// Ms by which the server's clock may differ from what it showed before: less is an answer that
+/// was late.
+const STEP: u64 = 10_000;
 
 /// Start and end by name.
 type Terms = HashMap<String, Option<(u64, u64)>>;
@@ -43,6 +46,10 @@ pub struct News {
     /// What the tables had at the last look: start and end by name. None: told by others since.
     /// With the number of the table's last change then.
     had: HashMap<Kind, (Terms, Option<u64>)>,
+    /// The server's clock, in ms, and the monotonic one then.
+    server: Option<(u64, u64)>,
+    /// The server's clock was set since the last look.
+    stepped: bool,
     next_look: u64,
     next_forget: u64,
     warned: bool,
@@ -56,6 +63,7 @@ impl News {
             (heard, std::mem::take(&mut post.anew), post.server, post.caught_up)
         };
         let Some((server, then)) = server else { return };
+        self.watch_the_clock(server, then);
         let monotonic = clock::monotonic();
         let now = Moment { monotonic, wall: server.saturating_add(monotonic.saturating_sub(then)) };
         let mut out = Vec::new();
@@ -101,6 +109,18 @@ impl News {
         }
     }
 
+    /// When the server's clock is set, the ends that it knows are others than they were: it has
+    /// forgotten them, or tells them to those that come late. So all is told anew.
+    fn watch_the_clock(&mut self, server: u64, then: u64) {
+        if let Some((before, at)) = self.server.replace((server, then)) {
+            let expected = before.saturating_add(then.saturating_sub(at));
+            if server.abs_diff(expected) > STEP {
+                self.stepped = true;
+                self.had.clear();
+            }
+        }
+    }
+
     fn apply(&mut self, state: &State, now: Moment, notice: &Notice) {
         let Some((kind, _)) = Kind::of(&notice.name) else { return };
         let had = &mut self.had.entry(kind).or_default().0;
@@ -134,7 +154,8 @@ impl News {
                 // One that was lifted, or has begun, before this one began. A lift empties the
                 // table before it is known, and the start of a term is rounded.
                 let known = self.book.get(&name);
-                let is_later = before.is_some() || known.is_some_and(|known| known.line.is_none());
+                let is_lifted = known.is_some_and(|known| known.line.is_none());
+                let is_later = before.is_some() || is_lifted || self.stepped;
                 let version = known.map_or(0, |known| known.version);
                 let began = now.date(since) * 1000;
                 let began = if is_later { began.max(version.saturating_add(1)) } else { began };
@@ -142,6 +163,7 @@ impl News {
             }
             *had = has;
         }
+        self.stepped = false;
     }
 
     fn warn(&mut self, room: &Room) {

@@ -80,6 +80,8 @@ pub struct Instance {
     pub clones: bool,
     /// Which nodes have a session at first.
     pub starts: Start,
+    /// Nodes with a changed secret may be silent for less time.
+    pub shortens: bool,
     /// Steps before the exploration begins.
     pub prefix: Vec<Step>,
     /// Nodes may join the old primary.
@@ -95,7 +97,16 @@ const NESTED: &[u8] = &[3, 1];
 
 fn faults(of: [u8; 7]) -> Faults {
     let [breaks, crashes, flushes, failovers, freezes, deaths, emergencies] = of;
-    Faults { breaks, crashes, flushes, failovers, freezes, deaths, emergencies }
+    Faults {
+        breaks,
+        crashes,
+        flushes,
+        failovers,
+        freezes,
+        deaths,
+        emergencies,
+        ..Faults::default()
+    }
 }
 
 /// `of`: breaks, crashes, flushes, failovers, freezes, deaths, emergencies.
@@ -122,6 +133,7 @@ fn instance(
         looks_at_once: most_calls + workers as u32 > 2,
         clones: false,
         starts: Start::Together,
+        shortens: false,
         prefix: Vec::new(),
         joins_old: false,
         admissions_only: false,
@@ -198,7 +210,53 @@ pub fn whole() -> Vec<Instance> {
     let mut old = small("failover, the old primary serves", [0, 0, 0, 1, 0, 0, 0]);
     old.joins_old = true;
     all.push(old);
+    all.push(sleeps("the server sleeps"));
+    all.push(clone_after_sleep("two nodes of one name, the server sleeps"));
+    all.push(secret("a secret", 1, [1, 0, 0, 0, 0, 0, 0]));
+    all.push(secret("a secret on both, death", 2, [0, 0, 0, 0, 0, 1, 0]));
+    all.push(secret("a secret, freeze, death", 1, [0, 0, 0, 0, 1, 1, 0]));
+    all.push(secret("a secret, failover", 1, [0, 0, 0, 1, 0, 0, 0]));
+    all.push(shorter("a secret and less time, freeze"));
+    all.push(expected("a secret after a flush"));
+    let mut slept = sleeps("a secret, the server sleeps");
+    slept.faults.changes = 1;
+    all.push(slept);
     all
+}
+
+/// Nodes are started again with another secret, so many times.
+fn secret(name: &str, changes: u8, of: [u8; 7]) -> Instance {
+    let mut instance = small(name, of);
+    instance.faults.changes = changes;
+    instance
+}
+
+/// Those with the new secret may be silent for less time.
+fn shorter(name: &str) -> Instance {
+    let mut instance = secret(name, 1, [0, 0, 0, 0, 1, 0, 0]);
+    (instance.faults.waits, instance.shortens) = (1, true);
+    instance
+}
+
+/// The server has lost its memory, and waits for the second node, which has a call.
+fn expected(name: &str) -> Instance {
+    let mut instance = secret(name, 1, [0, 0, 1, 0, 0, 0, 0]);
+    instance.prefix = a_call_and_a_flush();
+    instance
+}
+
+fn sleeps(name: &str) -> Instance {
+    let mut instance = small(name, [0, 0, 0, 0, 0, 0, 0]);
+    instance.faults.sleeps = 1;
+    instance
+}
+
+/// The first node has a call; the second one has its name.
+fn clone_after_sleep(name: &str) -> Instance {
+    let mut instance = sleeps(name);
+    (instance.clones, instance.starts) = (true, Start::Alone);
+    (instance.admissions_only, instance.prefix) = (true, a_call(0));
+    instance
 }
 
 /// How many of [`whole`] are quick.
@@ -262,6 +320,21 @@ pub fn spoilt() -> Vec<Instance> {
         (i.joins_old, i.prefix) = (true, joined_the_old_primary());
         i.node.waits_for_proof = false;
     });
+    without("nobody is dead after a sleep", sleeps(""), |i| i.server.spares = false);
+    without("no name is free after a sleep", clone_after_sleep(""), |i| {
+        i.server.names_after_sleep = false;
+    });
+    let changed = || secret("", 1, [0, 0, 0, 0, 0, 0, 0]);
+    without("another secret is refused", changed(), |i| i.server.strangers_wait = false);
+    without("and after the server has slept", sleeps(""), |i| {
+        i.faults.changes = 1;
+        i.server.strangers_wait_after_sleep = false;
+    });
+    without("and while a node is expected", expected(""), |i| {
+        i.server.strangers_wait_for_expected = false;
+    });
+    without("a secret that all have begins", changed(), |i| i.server.strangers_begin = false);
+    without("an incarnation keeps its times", shorter(""), |i| i.server.keeps_times = false);
     without("a clock that sees sleep", small("", [0, 0, 0, 0, 1, 1, 0]), |i| {
         let asks = vec![Step::Wait(1, 0), Step::Send(1), Step::Run(1)];
         i.prefix = [asks, vec![Step::Freeze(1), Step::Dead(1)]].concat();

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use sipwarden::cluster::{Outcome, Phase, Reply, Request, Setup};
 
 use super::instances::Instance;
+use super::secrets::fingerprint;
 use super::server::Member;
-use super::world::{Exceeded, Ledger, Message, Next, Proxy, SERVERS, Step, TIMES, World, key};
+use super::world::{Exceeded, Ledger, Message, Next, Proxy, SERVERS, Step, World, key};
 
 impl Instance {
     pub fn setup(&self, proxy: &Proxy) -> Setup {
@@ -14,8 +15,8 @@ impl Instance {
         Setup {
             instance: proxy.starts * 100 + proxy.setup as u128,
             name: char::from(b'a' + name as u8).to_string(),
-            fingerprint: 7,
-            times: TIMES,
+            fingerprint: fingerprint(proxy),
+            times: self.times(fingerprint(proxy)),
         }
     }
 
@@ -86,8 +87,13 @@ impl Instance {
         if !self.clones {
             let old = |m: &&mut Member| m.name == setup.name && m.instance != setup.instance;
             let clock = next.clock;
-            let members = Rc::make_mut(&mut next.servers[to]).members.values_mut();
-            members.filter(old).for_each(|member| member.heartbeat = clock - 2_501);
+            let server = Rc::make_mut(&mut next.servers[to]);
+            let old: Vec<_> = server.members.values_mut().filter(old).collect();
+            if !old.is_empty() {
+                server.hold = server.hold.min(clock + server.dead - 2_501);
+            }
+            let ago = clock - 2_501;
+            old.into_iter().for_each(|member| member.heartbeat = member.heartbeat.min(ago));
         }
         Some(self.control(&next, at, request, to))
     }
@@ -122,8 +128,12 @@ impl Instance {
             join.next_incarnation = drawn;
         }
         let clock = world.clock;
+        let times = self.times(match &message.request {
+            Request::Join(join) => join.fingerprint,
+            _ => fingerprint(&world.proxies[at]),
+        });
         let server = Rc::make_mut(&mut world.servers[message.to]);
-        let reply = server.run(&message.request, clock, &TIMES, &self.server);
+        let reply = server.run(&message.request, clock, &times, &self.server);
         if server.incarnation == drawn {
             world.incarnations = drawn;
         }
@@ -132,7 +142,11 @@ impl Instance {
         }
         if message.to == world.current && !is_late {
             match &reply {
-                Reply::Member(_) | Reply::Beaten { .. } => self.back(world, at),
+                Reply::Member(_) => {
+                    self.back(world, at);
+                    self.all_told(world, at);
+                }
+                Reply::Beaten { .. } => self.back(world, at),
                 Reply::Batch { .. } => {
                     self.back(world, at);
                     let forces = match &message.request {
@@ -140,16 +154,21 @@ impl Instance {
                         _ => false,
                     };
                     if forces {
-                        let claim = world.server().claim(key(0), world.proxies[at].number());
-                        let proxy = world.proxy(at);
-                        let bare = proxy.count(0).saturating_sub(claim);
-                        proxy.fresh_forced = proxy.fresh_forced.min(bare);
+                        self.all_told(world, at);
                     }
                 }
                 _ => {}
             }
         }
         message.reply = Some(reply);
+    }
+
+    /// Calls that were counted whatever the limit have claims.
+    fn all_told(&self, world: &mut World, at: usize) {
+        let claim = world.server().claim(key(0), world.proxies[at].number());
+        let proxy = world.proxy(at);
+        let bare = proxy.count(0).saturating_sub(claim);
+        proxy.fresh_forced = proxy.fresh_forced.min(bare);
     }
 
     /// A node reads the answer about its claims.

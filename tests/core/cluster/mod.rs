@@ -1,5 +1,5 @@
 //! The protocol by which nodes share limits: explored exhaustively, walked at random, and
-//! compared with the script of the server.
+//! compared with the script of the server. And what they tell each other besides.
 
 mod calls;
 mod check;
@@ -8,8 +8,10 @@ mod instances;
 mod ledgers;
 mod messages;
 mod nemesis;
+mod notices;
 mod redis;
 mod rest;
+mod secrets;
 mod server;
 mod walk;
 mod world;

@@ -40,12 +40,20 @@ impl Instance {
     /// T_dead passes. Those with a record have sent beats, but for the one that is dead.
     pub fn time_passes(&self, world: &World, dead: Option<usize>) -> Option<World> {
         let server = world.server();
-        if server.incarnation == 0 || server.server != SERVERS[world.current] {
+        // Nobody talks to a server that has taken over but those that it refuses.
+        let is_joined = server.server == SERVERS[world.current];
+        if server.incarnation == 0 || !is_joined && !self.strangers_wait_for_nobody(world) {
             return None;
         }
         let mut gone: Vec<usize> = dead.into_iter().collect();
+        let mut strangers = Vec::new();
         for (at, proxy) in world.proxies.iter().enumerate() {
             if Some(at) == dead || server.members.contains_key(&proxy.number()) {
+                continue;
+            }
+            if self.is_kept_out(world, proxy) && self.is_silent(proxy) {
+                // It comes again and again.
+                strangers.push(at);
                 continue;
             }
             let has_calls = proxy.calls.iter().any(|calls| *calls > 0);
@@ -59,14 +67,18 @@ impl Instance {
         let clock = next.clock;
         let dead_number = dead.map(|at| world.proxies[at].number());
         let server = Rc::make_mut(&mut next.servers[world.current]);
+        let mut beats = 0;
         for (number, member) in &mut server.members {
-            let beats = world.proxies.iter().any(|proxy| proxy.number() == *number);
-            if beats && Some(*number) != dead_number {
+            let lives = world.proxies.iter().any(|proxy| proxy.number() == *number);
+            if lives && Some(*number) != dead_number {
                 member.heartbeat = clock;
+                beats += 1;
             }
         }
         server.last = clock;
-        server.bury(clock, &TIMES, &self.server);
+        if beats > 0 || strangers.is_empty() {
+            server.bury(clock, &TIMES, &self.server);
+        }
         if server.barrier {
             // As the next request will find.
             let members = &server.members;
@@ -78,6 +90,9 @@ impl Instance {
                 next.proxy(at).now += TIMES.dead + 1;
             }
             next.proxy(at).buried = true;
+        }
+        for at in strangers {
+            next.proxy(at).now += TIMES.dead + 1;
         }
         Some(next)
     }
@@ -91,7 +106,8 @@ impl Instance {
             self.next_faults(world, at, out);
         }
         let left = world.left;
-        if world.server().whole {
+        self.next_times(world, out);
+        if world.server().whole || self.strangers_wait_for_nobody(world) {
             out.extend(self.time_passes(world, None).map(|next| (Step::TimePasses, Ok(next))));
         }
         if left.flushes > 0 {
@@ -143,6 +159,9 @@ impl Instance {
                     next.left.crashes -= 1;
                     self.start_anew(next.proxy(at));
                 });
+            }
+            if left.changes > 0 {
+                self.next_secret(world, at, out);
             }
             if left.freezes > 0 && proxy.node.session().phase() >= Phase::Publishing {
                 let mut next = world.clone();

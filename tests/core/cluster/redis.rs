@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sipwarden::cluster::{
-    Claim, Group, Join, Key, Reply, Request, SCRIPT, Stamp, Value, decode, encode,
+    Claim, Group, Join, Key, Reply, Request, SCRIPT, Stamp, Times, Value, decode, encode,
 };
 
 use super::server::{Member, Rules, Scope, Server};
@@ -16,18 +16,20 @@ use super::world::TIMES;
 use crate::random::next;
 
 /// A server of its own, without a port, which ends with the test.
-struct Redis {
+pub struct Redis {
     child: Child,
     folder: PathBuf,
     stream: BufReader<UnixStream>,
 }
 
 impl Redis {
-    fn start(name: &str) -> Self {
+    pub fn start(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("sipwarden-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let socket = folder.join("socket");
-        let child = Command::new("redis-server")
+        // For Valkey as well.
+        let program = std::env::var("SIPWARDEN_REDIS_SERVER");
+        let child = Command::new(program.as_deref().unwrap_or("redis-server"))
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
             .arg(&socket)
             .arg("--dir")
@@ -39,7 +41,7 @@ impl Redis {
         Redis { child, folder, stream }
     }
 
-    fn call(&mut self, arguments: &[&str]) -> Result<Value, String> {
+    pub fn call(&mut self, arguments: &[&str]) -> Result<Value, String> {
         let mut text = format!("*{}\r\n", arguments.len());
         for argument in arguments {
             text += &format!("${}\r\n{argument}\r\n", argument.len());
@@ -90,17 +92,17 @@ impl Redis {
     }
 
     /// Loads a script; what names it.
-    fn load(&mut self, script: &str) -> String {
+    pub fn load(&mut self, script: &str) -> String {
         match self.call(&["SCRIPT", "LOAD", script]) {
             Ok(Value::Text(name)) => String::from_utf8(name).unwrap(),
             other => panic!("the script was not loaded: {other:?}"),
         }
     }
 
-    fn run(&mut self, script: &str, request: &Request, now: Option<u64>) -> Reply {
+    fn run(&mut self, script: &str, request: &Request, times: &Times, now: Option<u64>) -> Reply {
         let mut arguments = vec!["EVALSHA".to_owned(), script.to_owned()];
         arguments.extend(["1".to_owned(), MEMBERS.to_owned()]);
-        arguments.extend(encode(request, &TIMES));
+        arguments.extend(encode(request, times));
         arguments.extend(now.map(|now| now.to_string()));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let value = self.call(&arguments).unwrap_or_else(|error| panic!("{request:?}: {error}"));
@@ -150,6 +152,7 @@ fn dump(redis: &mut Redis) -> Server {
         incarnation: number("inc"),
         server: text("server"),
         fingerprint: u128::from_str_radix(&text("fp"), 16).unwrap_or(0),
+        dead: number("dead"),
         barrier: fields.contains_key("barrier"),
         whole: fields.contains_key("whole"),
         begun: number("begun"),
@@ -181,6 +184,10 @@ struct Storm {
     stamps: Vec<Stamp>,
     known: Vec<Vec<u64>>,
     servers: u64,
+    /// What most nodes have: a secret, and how long they may be silent.
+    print: u128,
+    /// Requests for which only nodes of another fingerprint come.
+    strangers: u32,
 }
 
 impl Storm {
@@ -198,8 +205,18 @@ impl Storm {
             .collect()
     }
 
+    /// Those of a fingerprint.
+    fn times(&self, request: &Request) -> Times {
+        let print = if let Request::Join(join) = request { join.fingerprint } else { self.print };
+        Times { dead: if print == 2 { 7_000 } else { TIMES.dead }, ..TIMES }
+    }
+
     fn request(&mut self, node: usize) -> Request {
         let mut stamp = self.stamps[node];
+        if self.strangers > 0 {
+            self.strangers -= 1;
+            return self.join(node, stamp, 3 - self.print);
+        }
         if self.below(30) == 0 {
             stamp.session ^= 1;
         }
@@ -207,18 +224,10 @@ impl Storm {
             stamp.knows = 0;
         }
         match self.below(20) {
-            0 | 1 => Request::Join(Join {
-                number: Some(stamp.number).filter(|number| *number != 0),
-                incarnation: stamp.incarnation,
-                next_incarnation: next(&mut self.random),
-                instance: u128::from(self.below(2) * 10) + node as u128,
-                name: ["edge-a", "edge-b", "edge-c"][(node + self.below(8) as usize / 7) % 3]
-                    .to_owned(),
-                fingerprint: if self.below(30) == 0 { 2 } else { 1 },
-                server: format!("run {}", self.servers),
-                known: self.known[node].clone(),
-                fresh: self.below(2) == 0,
-            }),
+            0 | 1 => {
+                let print = if self.below(30) == 0 { 3 - self.print } else { self.print };
+                self.join(node, stamp, print)
+            }
             2..=4 => Request::Publish(stamp, self.claims(4)),
             5..=7 => Request::Published(stamp),
             8..=10 => Request::Beat(stamp),
@@ -235,6 +244,21 @@ impl Storm {
                 Request::Batch { stamp, lowers, forces, takes }
             }
         }
+    }
+
+    fn join(&mut self, node: usize, stamp: Stamp, fingerprint: u128) -> Request {
+        Request::Join(Join {
+            number: Some(stamp.number).filter(|number| *number != 0),
+            incarnation: stamp.incarnation,
+            next_incarnation: next(&mut self.random),
+            instance: u128::from(self.below(2) * 10) + node as u128,
+            name: ["edge-a", "edge-b", "edge-c"][(node + self.below(8) as usize / 7) % 3]
+                .to_owned(),
+            fingerprint,
+            server: format!("run {}", self.servers),
+            known: self.known[node].clone(),
+            fresh: self.below(2) == 0,
+        })
     }
 
     fn learn(&mut self, node: usize, reply: &Reply) {
@@ -274,11 +298,14 @@ fn storm(redis: &mut Redis, script: &str, seed: u64, requests: usize) -> BTreeMa
         stamps: vec![Stamp::default(); 4],
         known: vec![Vec::new(); 4],
         servers: 1,
+        print: 1,
+        strangers: 0,
     };
     let mut now = 1_700_000_000_000;
     let mut seen = BTreeMap::new();
     for at in 0..requests {
         now = match storm.below(60) {
+            _ if storm.strangers > 0 => now + 2_600,
             0 => now + 11_000,
             1..=3 => now + 2_600,
             4 => now - 700,
@@ -291,17 +318,29 @@ fn storm(redis: &mut Redis, script: &str, seed: u64, requests: usize) -> BTreeMa
                 redis.load(script);
             }
             1 => storm.servers += 1,
+            2 => storm.strangers = 8,
             _ => {}
         }
         let node = storm.below(4) as usize;
         let request = storm.request(node);
         let name = redis.load(script);
-        let reply = redis.run(&name, &request, Some(now));
-        let expected = server.run(&request, now, &TIMES, &Rules::ALL);
+        let times = storm.times(&request);
+        let reply = redis.run(&name, &request, &times, Some(now));
+        let before = server.fingerprint;
+        let expected = server.run(&request, now, &times, &Rules::ALL);
         assert_eq!(reply, expected, "seed {seed}, request {at} at {now}: {request:?}\n{server:#?}");
         let dumped = dump(redis);
         assert_eq!(dumped, server, "seed {seed}, request {at} at {now}: {request:?}");
         storm.learn(node, &reply);
+        if server.fingerprint != before && before != 0 {
+            storm.print = server.fingerprint;
+            *seen.entry("Replaced".to_owned()).or_default() += 1;
+            assert_eq!(
+                redis.texts(&["KEYS", "sw:{test}:s:*"]),
+                [""; 0],
+                "scopes that nobody names"
+            );
+        }
         let words = format!("{reply:?}");
         let kind = words.split([' ', '(']).next().unwrap().to_owned();
         *seen.entry(kind).or_default() += 1;
@@ -338,6 +377,7 @@ fn the_script_does_what_the_reference_does() {
         "Granted",
         "Full",
         "Busy",
+        "Replaced",
     ];
     for kind in kinds {
         assert!(seen.get(kind).copied().unwrap_or(0) > 20, "{kind} is hardly tried: {seen:?}");
@@ -360,20 +400,20 @@ fn the_script_as_it_is_shipped() {
         known: Vec::new(),
         fresh: false,
     });
-    let Reply::Joined { stamp, members, .. } = redis.run(&name, &join, None) else {
+    let Reply::Joined { stamp, members, .. } = redis.run(&name, &join, &TIMES, None) else {
         panic!("not joined")
     };
     let since_1970 = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
     assert!(since_1970 - stamp.session < 60_000_000, "{stamp:?}");
     assert_eq!((stamp.incarnation, members), (u64::MAX, vec![stamp.number]));
     let claims = vec![Claim { key: Key(u128::MAX), slots: 2 }];
-    assert_eq!(redis.run(&name, &Request::Publish(stamp, claims), None), Reply::Set);
-    let published = redis.run(&name, &Request::Published(stamp), None);
+    assert_eq!(redis.run(&name, &Request::Publish(stamp, claims), &TIMES, None), Reply::Set);
+    let published = redis.run(&name, &Request::Published(stamp), &TIMES, None);
     assert!(matches!(published, Reply::Member(seen) if !seen.barrier), "{published:?}");
     redis.call(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
     assert!(redis.call(&["SET", "a", "b"]).is_err_and(|error| error.starts_with("OOM")));
     let lowers = vec![Claim { key: Key(u128::MAX), slots: 1 }];
     let batch = Request::Batch { stamp, lowers, forces: Vec::new(), takes: Vec::new() };
-    let reply = redis.run(&name, &batch, None);
+    let reply = redis.run(&name, &batch, &TIMES, None);
     assert!(matches!(&reply, Reply::Batch { claims, .. } if claims == &[1]), "{reply:?}");
 }

@@ -14,6 +14,9 @@ impl Instance {
             if proxy.frozen {
                 return Some(self.resume(world, at));
             }
+            if let Some(next) = self.follow(world, at) {
+                return Some(next);
+            }
             if proxy.node.session().phase() != Phase::Down && proxy.to != world.current {
                 let mut next = world.clone();
                 next.proxy(at).now += TIMES.trust + 1;
@@ -44,7 +47,9 @@ impl Instance {
                 self.leave(next.proxy(at), place);
                 return Some(next);
             }
-            let next = self.join(world, at, world.current).or_else(|| self.beat(world, at));
+            let joins = !self.is_kept_out(world, proxy);
+            let next = joins.then(|| self.join(world, at, world.current)).flatten();
+            let next = next.or_else(|| self.beat(world, at));
             // PUBLISHED is asked again after what makes the node known.
             let asks_again = |p: &Proxy| {
                 p.node.session().phase() == Phase::Publishing && world.waits_to_be_known(at)
@@ -58,7 +63,8 @@ impl Instance {
                 }
             }
         }
-        self.time_passes(world, None).filter(|_| world.server().barrier)
+        let waits = world.server().barrier || self.strangers_wait_for_nobody(world);
+        self.time_passes(world, None).filter(|_| waits)
     }
 
     pub fn settle(&self, mut world: World) -> Option<World> {
@@ -93,8 +99,22 @@ impl Instance {
                     return Some("granted differs from the calls");
                 }
             }
+            if self.beats_for_ever(world, proxy) {
+                return Some("a node beats for ever");
+            }
         }
         None
+    }
+
+    /// Beats tell all there is to tell.
+    fn beats_for_ever(&self, world: &World, proxy: &Proxy) -> bool {
+        let (mut server, mut node) = (world.server().clone(), proxy.node.clone());
+        for _ in 0..3 {
+            let Some(beat) = node.beat() else { return false };
+            let reply = server.run(&beat, world.clock, &TIMES, &self.server);
+            node.beaten(reply, true, proxy.now);
+        }
+        node.session().wants_beat()
     }
 
     /// What is wrong with a world whatever comes next.

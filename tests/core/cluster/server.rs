@@ -28,6 +28,20 @@ pub struct Rules {
     pub one_instance: bool,
     /// A node becomes a member when all others know it.
     pub known_by_all: bool,
+    /// After the server has slept nobody is dead at once.
+    pub spares: bool,
+    /// And no name is free.
+    pub names_after_sleep: bool,
+    /// Others than the members' fingerprints are refused while a member may live.
+    pub strangers_wait: bool,
+    /// And for as long as that may be after the server has slept.
+    pub strangers_wait_after_sleep: bool,
+    /// And while one may live that has claims to tell again.
+    pub strangers_wait_for_expected: bool,
+    /// When nobody may live any more they are not refused.
+    pub strangers_begin: bool,
+    /// An incarnation keeps the times with which it began.
+    pub keeps_times: bool,
 }
 
 impl Rules {
@@ -42,6 +56,13 @@ impl Rules {
         lowers_first: true,
         one_instance: true,
         known_by_all: true,
+        spares: true,
+        names_after_sleep: true,
+        strangers_wait: true,
+        strangers_wait_after_sleep: true,
+        strangers_wait_for_expected: true,
+        strangers_begin: true,
+        keeps_times: true,
     };
 }
 
@@ -72,6 +93,8 @@ pub struct Server {
     pub incarnation: u64,
     pub server: String,
     pub fingerprint: u128,
+    /// How long its nodes may be silent.
+    pub dead: u64,
     pub barrier: bool,
     /// The barrier lasts as long as nodes may be silent, whatever is published.
     pub whole: bool,
@@ -94,9 +117,13 @@ pub struct Server {
 impl Server {
     /// Answers a request that comes at `now`, in ms.
     pub fn run(&mut self, request: &Request, now: u64, times: &Times, rules: &Rules) -> Reply {
-        self.watch_the_clock(now, times);
+        let mut own = *times;
+        if rules.keeps_times && self.incarnation != 0 {
+            own.dead = self.dead;
+        }
+        self.watch_the_clock(now, &own, rules);
         let stamp = match request {
-            Request::Join(join) => return self.join(join, now, times, rules),
+            Request::Join(join) => return self.join(join, now, (times, own), rules),
             Request::Publish(stamp, _)
             | Request::Published(stamp)
             | Request::Beat(stamp)
@@ -106,6 +133,7 @@ impl Server {
         if let Some(refused) = self.refuse(stamp, rules) {
             return refused;
         }
+        let times = &own;
         if let Some(member) = self.members.get_mut(&stamp.number) {
             // A node has two connections: what it said later may come first.
             member.knows = member.knows.max(stamp.knows);
@@ -123,12 +151,12 @@ impl Server {
     }
 
     /// The server slept, or its clock was set: nobody is dead only because of that.
-    fn watch_the_clock(&mut self, now: u64, times: &Times) {
+    fn watch_the_clock(&mut self, now: u64, times: &Times, rules: &Rules) {
         if self.incarnation == 0 {
             return;
         }
         let back = now < self.last;
-        if back || now - self.last > 3 * times.beat {
+        if rules.spares && (back || now - self.last > 3 * times.beat) {
             self.hold = now + times.dead;
         }
         if back {
@@ -146,18 +174,37 @@ impl Server {
         (rules.fence && session != Some(stamp.session)).then_some(Reply::Fenced)
     }
 
-    fn join(&mut self, join: &Join, now: u64, times: &Times, rules: &Rules) -> Reply {
+    /// Whether a node may live that has another fingerprint than these.
+    pub fn keeps_out(&self, fingerprint: u128, now: u64, dead: u64, rules: &Rules) -> bool {
+        if self.incarnation == 0 || self.fingerprint == fingerprint {
+            return false;
+        }
+        let hold = if rules.strangers_wait_after_sleep { self.hold } else { 0 };
+        let lives = |member: &Member| now < hold || now.saturating_sub(member.heartbeat) <= dead;
+        let comes = !self.expected.is_empty() && now < hold.max(self.begun + dead);
+        !rules.strangers_begin
+            || rules.strangers_wait && self.members.values().any(lives)
+            || rules.strangers_wait_for_expected && comes
+    }
+
+    /// `times`: those of the node, and those of the incarnation that it finds.
+    fn join(&mut self, join: &Join, now: u64, times: (&Times, Times), rules: &Rules) -> Reply {
+        let (of_node, mut times) = times;
         let known_server = self.incarnation != 0 && self.server == join.server;
-        if self.incarnation != 0 && self.fingerprint != join.fingerprint {
+        if self.keeps_out(join.fingerprint, now, times.dead, rules) {
             return Reply::Differs;
         }
-        if !known_server {
-            self.begin(join, now, rules);
+        if !known_server || self.fingerprint != join.fingerprint {
+            times = *of_node;
+            self.begin(join, now, &times, rules);
         }
+        let times = &times;
         let named = |member: &Member| member.name == join.name && member.instance != join.instance;
         let other = self.members.iter().find(|(_, member)| rules.one_instance && named(member));
         if let Some((&number, member)) = other {
-            if now.saturating_sub(member.heartbeat) * 2 <= 5 * times.beat {
+            let woke =
+                if rules.names_after_sleep { self.hold.saturating_sub(times.dead) } else { 0 };
+            if now.saturating_sub(member.heartbeat.max(woke)) * 2 <= 5 * times.beat {
                 return Reply::NameTaken;
             }
             self.remove(number, true);
@@ -211,13 +258,18 @@ impl Server {
         Reply::Joined { stamp, seen, members: self.list() }
     }
 
-    /// A new incarnation: nothing is known but the names of those that had claims.
-    fn begin(&mut self, join: &Join, now: u64, rules: &Rules) {
-        let kept: BTreeSet<u64> = self.members.keys().chain(&self.expected).copied().collect();
+    /// A new incarnation: nothing is known but the names of those that had claims. Those of
+    /// another fingerprint cannot come back.
+    fn begin(&mut self, join: &Join, now: u64, times: &Times, rules: &Rules) {
+        let mut kept: BTreeSet<u64> = self.members.keys().chain(&self.expected).copied().collect();
+        if self.fingerprint != join.fingerprint {
+            kept.clear();
+        }
         *self = Server {
             incarnation: join.next_incarnation,
             server: join.server.clone(),
             fingerprint: join.fingerprint,
+            dead: times.dead,
             barrier: rules.barrier,
             whole: join.fresh && kept.is_empty() && rules.fresh_waits,
             begun: now,

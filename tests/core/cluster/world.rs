@@ -66,6 +66,8 @@ pub struct Proxy {
     pub ledger: Ledger,
     pub setup: usize,
     pub starts: u128,
+    /// How often its secret was changed.
+    pub secret: u8,
     pub now: u64,
     pub to: usize,
     pub calls: Vec<u32>,
@@ -124,6 +126,12 @@ pub struct Faults {
     pub freezes: u8,
     pub deaths: u8,
     pub emergencies: u8,
+    /// A node is started again with another secret.
+    pub changes: u8,
+    /// The server sleeps for as long as nodes may be silent.
+    pub sleeps: u8,
+    /// Less time passes, but as much as nodes with the new secret may be silent.
+    pub waits: u8,
 }
 
 /// What was done: a place to read from, for traces.
@@ -150,6 +158,11 @@ pub enum Step {
     Resume(usize),
     Dead(usize),
     TimePasses,
+    Sleep,
+    ShortTimePasses,
+    Change(usize, bool),
+    ChangeAndRestore(usize, bool),
+    CrashAndChange(usize, bool),
     Flush,
     CatchUp,
     Failover,
@@ -168,6 +181,7 @@ impl World {
                 ledger: Ledger(vec![Counts::default(); instance.limits.len()]),
                 setup: at,
                 starts: 0,
+                secret: 0,
                 now: 100_000,
                 to: 0,
                 calls: vec![0; instance.kinds.len()],

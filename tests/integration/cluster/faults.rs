@@ -30,6 +30,8 @@ pub enum Blow {
     DeleteScope,
     KillClients,
     FillMemory,
+    /// Seconds by which the server's clock is set on, or back.
+    SetClock(i64),
 }
 
 use Blow::*;
@@ -54,6 +56,8 @@ impl Blow {
             DeleteScope => "the key of a scope is deleted",
             KillClients => "all connections are killed",
             FillMemory => "the server's memory is full",
+            SetClock(0..) => "the server's clock is set on",
+            SetClock(_) => "the server's clock is set back",
         }
     }
 
@@ -81,6 +85,8 @@ impl Blow {
             DeleteScope,
             KillClients,
             FillMemory,
+            SetClock([2, 8, 3600, 90_000][(random::next(random) % 4) as usize]),
+            SetClock([-1, -8, -3600, -90_000][(random::next(random) % 4) as usize]),
         ];
         let all = if of_node { &of_nodes[..] } else { &of_server };
         all[(random::next(random) % all.len() as u64) as usize]
@@ -97,7 +103,7 @@ impl Blow {
             // What they say of calls that have ended comes when they are back.
             Freeze(_) | FreezeBroker(_) | Cut(..) | BreakWire(_) => Effect::Silent,
             DeleteScope => Effect::Forgets,
-            FillMemory => Effect::Nothing,
+            FillMemory | SetClock(_) => Effect::Nothing,
             _ => Effect::Away,
         }
     }
@@ -115,7 +121,7 @@ impl Blow {
         match (self, self.node()) {
             // Others learn late of slots that are free there.
             (Delay(..), _) => (0..all).collect(),
-            (DeleteScope | FillMemory, _) => Vec::new(),
+            (DeleteScope | FillMemory | SetClock(_), _) => Vec::new(),
             (_, Some(node)) => vec![node],
             (_, None) => (0..all).collect(),
         }
@@ -127,7 +133,7 @@ impl Blow {
             // All known nodes tell their calls again; at most until they are given up.
             RestartServer | Flush | DeleteMembers => 1000 * dead + 3000,
             DeleteScope | Delay(..) => 3000,
-            FillMemory => 0,
+            FillMemory | SetClock(_) => 0,
             // A node tries to join every two seconds; the name of one that was killed is free
             // after two and a half.
             _ => 6000,
@@ -163,6 +169,7 @@ impl Blow {
             DeleteScope => delete_scope(scene, ms),
             KillClients => drop(stage.redis.cli(&["CLIENT", "KILL", "TYPE", "normal"])),
             FillMemory => drop(stage.redis.cli(&["CONFIG", "SET", "maxmemory", "1"])),
+            SetClock(seconds) => stage.redis.set_clock(seconds),
         }
         now
     }
@@ -180,6 +187,8 @@ impl Blow {
             FillMemory => {
                 drop(scene.stage.redis.cli(&["CONFIG", "SET", "maxmemory", "0"]));
             }
+            // The other way.
+            SetClock(_) => scene.stage.redis.set_clock(0),
             _ => {}
         }
     }

@@ -20,6 +20,7 @@ use crate::support::wire::Way;
 
 /// New calls a second at each proxy.
 const RATE: u64 = 40;
+const WITH_CLOCK: Setup = Setup { clock: true, ..DEFAULT };
 /// How long calls last, in ms; and in the short form.
 const LIFE: (u64, u64) = (300, 4000);
 const SHORT_LIFE: (u64, u64) = (200, 1500);
@@ -133,6 +134,20 @@ fn faults_under_traffic_do_no_more_than_they_may() {
     });
 }
 
+/// By hours, and by so little that the server does not see it.
+#[test]
+fn a_clock_of_the_server_that_is_set_changes_no_verdict() {
+    let setup = Setup { clock: true, ..SHORT };
+    let nemesis = Nemesis::with(&[1, 10], setup, SHORT_LIFE, 1);
+    let found = nemesis.run("clock", |nemesis| {
+        for seconds in [3600, -3600, 2, -1] {
+            nemesis.one(Blow::SetClock(seconds), 1500);
+        }
+    });
+    let unknown = found.refused.keys().filter(|why| why.starts_with("cluster_")).count();
+    assert!(found.unjudged > 0 || (found.alone, unknown) == (0, 0), "{found}");
+}
+
 /// By hand: `make cluster`.
 #[test]
 #[ignore]
@@ -163,8 +178,10 @@ fn each_fault_does_no_more_than_it_may() {
         (Blow::DeleteScope, 0),
         (Blow::KillClients, 0),
         (Blow::FillMemory, 3000),
+        (Blow::SetClock(3600), 5000),
+        (Blow::SetClock(-3600), 5000),
     ];
-    let nemesis = Nemesis::new(DEFAULT, 1);
+    let nemesis = Nemesis::new(WITH_CLOCK, 1);
     nemesis
         .run("each-fault", |nemesis| blows.iter().for_each(|(blow, ms)| nemesis.one(*blow, *ms)));
 }
@@ -177,7 +194,7 @@ fn faults_that_are_drawn_do_no_more_than_they_may() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = variable("CLUSTER_SEED").unwrap_or(now.as_micros() as u64);
     println!("CLUSTER_SECONDS={seconds} CLUSTER_SEED={seed}");
-    let nemesis = Nemesis::new(DEFAULT, seed);
+    let nemesis = Nemesis::new(WITH_CLOCK, seed);
     let (mut random, began) = (seed | 1, Instant::now());
     nemesis.run(&format!("nemesis-{seed}"), |nemesis| {
         while began.elapsed() < Duration::from_secs(seconds) {

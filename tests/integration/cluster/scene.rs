@@ -12,7 +12,7 @@ use super::stalls::Processes;
 use super::tenants::Tenants;
 use super::traffic::{Load, Seen, Traffic};
 use crate::support::kamailio::{Config, Kamailio, free_port};
-use crate::support::redis::Replica;
+use crate::support::redis::{Redis, Replica};
 use crate::support::wire::Wire;
 use crate::support::{project, wait_for};
 
@@ -37,12 +37,14 @@ pub struct Setup {
     pub dead: u64,
     /// The server has one.
     pub replica: bool,
+    /// The server has a clock of its own.
+    pub clock: bool,
     /// A call that nobody can judge yet gets no answer: its caller asks again.
     pub silent: bool,
 }
 
 /// The shortest times, for a short start.
-pub const SHORT: Setup = Setup { trust: 2, dead: 5, replica: false, silent: false };
+pub const SHORT: Setup = Setup { trust: 2, dead: 5, replica: false, clock: false, silent: false };
 /// As they are by default.
 pub const DEFAULT: Setup = Setup { trust: 3, dead: 10, ..SHORT };
 
@@ -61,7 +63,7 @@ pub struct Scene {
 impl Scene {
     /// Proxies, each with a wire of its own to the server.
     pub fn new(proxies: usize, tenants: Tenants, setup: Setup) -> Self {
-        let Setup { trust, dead, replica, .. } = setup;
+        let Setup { trust, dead, replica, clock, .. } = setup;
         let set =
             |name: &str, value: u64| format!("modparam(\"sipwarden\", \"{name}\", {value})\n");
         let settings = set("cluster_timeout", 500)
@@ -70,7 +72,8 @@ impl Scene {
             + &set("cluster_size", proxies as u64)
             + &set("cluster_replicas", replica.into())
             + TIMERS;
-        let stage = Stage::with(0, &tenants.sql, &settings);
+        let redis = if clock { Redis::with_clock() } else { Redis::start() };
+        let stage = Stage::on(redis, 0, &tenants.sql, &settings);
         let replica = replica.then(|| Replica::of(&stage.redis));
         let wires = (0..proxies).map(|_| Wire::to(stage.redis.address())).collect();
         let processes = Processes::default();

@@ -1,7 +1,10 @@
 //! A server of shared limits, for one test.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::kamailio::free_port;
@@ -13,14 +16,38 @@ pub struct Redis {
     child: RefCell<Child>,
     folder: Folder,
     port: u16,
+    has_clock: bool,
 }
 
 impl Redis {
     pub fn start() -> Self {
+        Redis::with(false)
+    }
+
+    /// With a clock of its own, which [`Redis::set_clock`] sets.
+    pub fn with_clock() -> Self {
+        Redis::with(true)
+    }
+
+    fn with(has_clock: bool) -> Self {
         let (folder, port) = (Folder::new(), free_port());
-        let redis = Redis { child: RefCell::new(spawn(&folder, port)), folder, port };
+        fs::write(folder.join("clock"), "+0\n").unwrap();
+        let child = RefCell::new(spawn(&folder, port, has_clock));
+        let redis = Redis { child, folder, port, has_clock };
         redis.wait();
         redis
+    }
+
+    /// Sets its clock so many seconds before or behind the machine's.
+    pub fn set_clock(&self, seconds: i64) {
+        assert!(self.has_clock);
+        let new = self.folder.join("clock.new");
+        fs::write(&new, format!("{seconds:+}\n")).unwrap();
+        fs::rename(new, self.folder.join("clock")).unwrap();
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
+        let told = self.cli(&["--raw", "TIME"]);
+        let told: i64 = told.lines().next().and_then(|line| line.parse().ok()).unwrap();
+        assert!((told - now - seconds).abs() < 5, "its clock says {told}, {seconds} from {now}");
     }
 
     fn wait(&self) {
@@ -54,18 +81,25 @@ impl Redis {
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
-    /// Claims of all nodes in all scopes: field and value, without the incarnation.
+    /// Claims of all members in all scopes. Others are void, and removed when a scope is full.
     pub fn claims(&self) -> Vec<u64> {
+        let members = self.hash("sw:{sipwarden}:m");
         let keys = self.cli(&["--raw", "KEYS", "*:s:*"]);
         let mut claims = Vec::new();
-        for key in keys.lines() {
-            let fields = self.cli(&["--raw", "HGETALL", key]);
-            let fields: Vec<_> = fields.lines().collect();
-            for pair in fields.chunks(2).filter(|pair| pair[0] != "inc") {
-                claims.push(pair[1].parse().unwrap());
+        for mut scope in keys.lines().map(|key| self.hash(key)) {
+            let incarnation = scope.remove("inc");
+            if incarnation.as_ref() == members.get("inc") {
+                scope.retain(|number, _| members.contains_key(&format!("s:{number}")));
+                claims.extend(scope.values().map(|slots| slots.parse::<u64>().unwrap()));
             }
         }
         claims
+    }
+
+    fn hash(&self, key: &str) -> BTreeMap<String, String> {
+        let fields = self.cli(&["--raw", "HGETALL", key]);
+        let fields: Vec<_> = fields.lines().map(str::to_owned).collect();
+        fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
     }
 
     pub fn freeze(&self) {
@@ -104,7 +138,7 @@ impl Redis {
     /// Starts it again, empty.
     pub fn restart(&self) {
         // The one before has ended.
-        let _ = self.child.replace(spawn(&self.folder, self.port)).wait();
+        let _ = self.child.replace(spawn(&self.folder, self.port, self.has_clock)).wait();
         self.wait();
     }
 }
@@ -132,12 +166,30 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(folder: &Folder, port: u16) -> Child {
-    Command::new("redis-server")
+/// The server's program. `SIPWARDEN_REDIS_SERVER`: another one, for example `valkey-server`.
+pub fn program() -> String {
+    std::env::var("SIPWARDEN_REDIS_SERVER").unwrap_or_else(|_| "redis-server".into())
+}
+
+fn spawn(folder: &Folder, port: u16, has_clock: bool) -> Child {
+    let mut command = Command::new(program());
+    command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir"])
         .arg(folder.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed: make test installs it")
+        .stdout(Stdio::null());
+    if has_clock {
+        command.env("LD_PRELOAD", clock_library(folder)).env("CLOCK_FILE", folder.join("clock"));
+    }
+    command.spawn().expect("redis-server is installed: make test installs it")
+}
+
+/// What gives the server a clock of its own; libfaketime hangs with Redis' allocator.
+fn clock_library(folder: &Folder) -> PathBuf {
+    let library = folder.join("clock.so");
+    let source = super::project().join("tests/integration/support/clock.c");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source);
+    assert!(compiler.status().unwrap().success());
+    library
 }

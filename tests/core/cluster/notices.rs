@@ -1,0 +1,316 @@
+//! Blocks, bans and grants of nodes that come and go, told over the script on a real Redis: in
+//! the end all nodes have the same, and what was lifted stays lifted.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRunner};
+use sipwarden::cluster::Value;
+use sipwarden::notices::{Book, Heard, Notice, SCRIPT, Seal, arguments, heard};
+
+use super::redis::Redis;
+
+const SEAL: Seal = Seal([1, 2]);
+const NODES: usize = 3;
+/// Longer than a case takes, in ms: what ends by its time ends on each node by itself.
+const LONG: u64 = 900_000;
+const KEYS: [&str; 4] = ["sw:{test}:v", "sw:{test}:vs", "sw:{test}:ve", "sw:{test}:vn"];
+
+/// What may happen. Of a node, and a name where it says so.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// Something begins.
+    Begin(usize, usize),
+    /// An operator lifts it.
+    Lift(usize, usize),
+    /// The node talks to the server.
+    Exchange(usize),
+    /// It does, and the answer is lost.
+    LoseAnswer(usize),
+    /// It hears what has come, and looks at its table.
+    Turn(usize),
+    Cut(usize),
+    Back(usize),
+    /// It starts anew, with nothing.
+    Restart(usize),
+    /// The server loses its memory.
+    Flush,
+    Pass(u64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let (node, name) = (0..NODES, 0..3_usize);
+    prop_oneof![
+        4 => (node.clone(), name.clone()).prop_map(|(n, name)| Act::Begin(n, name)),
+        3 => (node.clone(), name).prop_map(|(n, name)| Act::Lift(n, name)),
+        8 => node.clone().prop_map(Act::Exchange),
+        1 => node.clone().prop_map(Act::LoseAnswer),
+        8 => node.clone().prop_map(Act::Turn),
+        1 => node.clone().prop_map(Act::Cut),
+        2 => node.clone().prop_map(Act::Back),
+        1 => node.prop_map(Act::Restart),
+        1 => Just(Act::Flush),
+        1 => (1..200_u64).prop_map(Act::Pass),
+    ]
+}
+
+/// Start and end.
+type Term = (u64, u64);
+
+/// What the broker's threads do, over a table of the test's.
+#[derive(Default)]
+struct Node {
+    book: Book,
+    table: BTreeMap<String, Term>,
+    /// At the last look. None: told by others since.
+    had: BTreeMap<String, Option<Term>>,
+    out: Vec<Notice>,
+    heard: Vec<(String, String)>,
+    memory: String,
+    read: u64,
+    is_cut: bool,
+    dropped: bool,
+    anew: bool,
+    caught_up: bool,
+}
+
+impl Node {
+    fn exchange(&mut self, server: &mut Server, is_answered: bool) {
+        if self.is_cut {
+            return;
+        }
+        let told = std::mem::take(&mut self.out);
+        let answer = server.run(self.read, &told);
+        if !is_answered {
+            self.dropped = true;
+            return;
+        }
+        self.anew |= std::mem::take(&mut self.dropped);
+        if answer.id != self.memory || answer.change < self.read {
+            (self.memory, self.read) = (answer.id, 0);
+            (self.anew, self.caught_up) = (true, false);
+            return;
+        }
+        self.read = answer.reached;
+        self.caught_up |= !answer.has_more();
+        self.heard.extend(answer.told);
+    }
+
+    fn turn(&mut self, now: u64) {
+        self.table.retain(|_, (_, until)| *until > now);
+        for (name, text) in std::mem::take(&mut self.heard) {
+            let notice = Notice::read(&name, &text, SEAL).expect("all are sealed");
+            if self.book.hear(&notice) {
+                self.apply(now, &notice);
+            }
+        }
+        if std::mem::take(&mut self.anew) {
+            self.out.extend(self.book.all().cloned());
+        }
+        if self.caught_up {
+            self.look();
+        }
+        self.book.forget(now);
+    }
+
+    fn apply(&mut self, now: u64, notice: &Notice) {
+        if notice.line.is_none() {
+            self.table.remove(&notice.name);
+            self.had.remove(&notice.name);
+        } else if notice.until > now {
+            self.table.insert(notice.name.clone(), (now, notice.until));
+            self.had.insert(notice.name.clone(), None);
+        }
+    }
+
+    fn look(&mut self) {
+        for (name, (since, until)) in &self.table {
+            let before = self.had.get(name);
+            if before.is_some_and(|before| before.is_none_or(|term| term == (*since, *until))) {
+                continue;
+            }
+            let known = self.book.get(name);
+            let is_later = before.is_some() || known.is_some_and(|known| known.line.is_none());
+            let version = known.map_or(0, |known| known.version);
+            let began = if is_later { (since * 1000).max(version + 1) } else { since * 1000 };
+            self.out.push(self.book.begin(name.clone(), began, *until, "x".to_owned()));
+        }
+        let has = self.table.iter().map(|(name, term)| (name.clone(), Some(*term)));
+        self.had = has.collect();
+    }
+
+    fn lift(&mut self, now: u64, name: &str) -> Option<u64> {
+        self.table.remove(name);
+        let lifted = self.book.lift(now * 1000, |known| known == name);
+        let version = lifted.first().map(|notice| notice.version);
+        self.out.extend(lifted);
+        version
+    }
+}
+
+struct Server<'a> {
+    redis: &'a mut Redis,
+    script: &'a str,
+    memories: u64,
+    now: u64,
+}
+
+impl Server<'_> {
+    fn run(&mut self, from: u64, told: &[Notice]) -> Heard {
+        self.memories += 1;
+        let mut command = vec!["EVALSHA".to_owned(), self.script.to_owned(), "4".to_owned()];
+        command.extend(KEYS.map(str::to_owned));
+        command.extend(arguments(&SEAL.memory(self.memories), from, told, SEAL));
+        command.push(self.now.to_string());
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        let Ok(Value::List(answer)) = self.redis.call(&command) else { panic!("no answer") };
+        let (head, told) = answer.split_at(5);
+        let head: Vec<String> = head.iter().map(text).collect();
+        let Value::List(told) = &told[0] else { panic!("no list") };
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        heard(head.try_into().unwrap(), told.iter().map(text).collect()).unwrap()
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => String::from_utf8(text.clone()).unwrap(),
+        Value::Number(number) => number.to_string(),
+        Value::List(_) => panic!("no text"),
+    }
+}
+
+/// What has last happened to a name, as far as it says how it must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// It began where all was known that was lifted before.
+    Begun,
+    Lifted,
+    Unknown,
+}
+
+fn play(server: &mut Server, acts: &[Act]) {
+    let mut nodes: Vec<Node> = (0..NODES).map(|_| Node::default()).collect();
+    let mut last = BTreeMap::new();
+    let mut lifted: BTreeMap<String, u64> = BTreeMap::new();
+    let of = |name: usize| format!("block 192.0.2.{name}");
+    for act in acts {
+        server.now += 1;
+        let now = server.now;
+        match *act {
+            Act::Begin(at, name) => {
+                let (node, name) = (&mut nodes[at], of(name));
+                node.table.insert(name.clone(), (now, now + LONG));
+                let known = node.book.get(&name).map_or(0, |notice| notice.version);
+                let knows = node.caught_up && known >= lifted.get(&name).copied().unwrap_or(0);
+                last.insert(name, if knows { Last::Begun } else { Last::Unknown });
+            }
+            Act::Lift(at, name) => {
+                let name = of(name);
+                if let Some(version) = nodes[at].lift(now, &name) {
+                    lifted.insert(name.clone(), version);
+                    last.insert(name, Last::Lifted);
+                } else {
+                    last.insert(name, Last::Unknown);
+                }
+            }
+            Act::Exchange(at) => nodes[at].exchange(server, true),
+            Act::LoseAnswer(at) => nodes[at].exchange(server, false),
+            Act::Turn(at) => nodes[at].turn(now),
+            Act::Cut(at) => {
+                let node = &mut nodes[at];
+                (node.is_cut, node.dropped) = (true, true);
+                node.out.clear();
+            }
+            Act::Back(at) => nodes[at].is_cut = false,
+            Act::Restart(at) => {
+                nodes[at] = Node::default();
+                // What it alone knew has gone with it.
+                last.values_mut().for_each(|event| *event = Last::Unknown);
+            }
+            Act::Flush => drop(server.redis.call(&["FLUSHALL"])),
+            Act::Pass(ms) => server.now += ms,
+        }
+    }
+    // One that comes late has all.
+    for late in [false, true] {
+        if late {
+            nodes.push(Node::default());
+        }
+        settle(server, &mut nodes);
+        let first = &nodes[0];
+        let held = |node: &Node| -> BTreeMap<String, u64> {
+            node.table.iter().map(|(name, (_, until))| (name.clone(), *until)).collect()
+        };
+        for node in &nodes {
+            assert_eq!(held(node), held(first), "tables differ");
+        }
+        for (name, event) in &last {
+            let is_there = first.table.contains_key(name);
+            match *event {
+                Last::Begun => assert!(is_there, "{name} has begun"),
+                Last::Lifted => assert!(!is_there, "{name} was lifted"),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// All talk to the server until there is nothing new.
+fn settle(server: &mut Server, nodes: &mut [Node]) {
+    for _ in 0..8 {
+        for node in &mut *nodes {
+            server.now += 1;
+            node.is_cut = false;
+            node.exchange(server, true);
+            node.turn(server.now);
+        }
+    }
+    assert!(nodes.iter().all(|node| node.out.is_empty()), "nodes tell each other for ever");
+    // What has ended meanwhile ends at once.
+    let now = server.now;
+    nodes.iter_mut().for_each(|node| node.turn(now));
+}
+
+/// The script with a clock of the test's own: its last argument.
+fn with_clock() -> String {
+    let clock = "redis.call('TIME')";
+    assert_eq!(SCRIPT.matches(clock).count(), 1);
+    let own = "{math.floor(ARGV[#ARGV] / 1000), ARGV[#ARGV] % 1000 * 1000}";
+    SCRIPT.replace(clock, own)
+}
+
+/// Plays cases drawn at random; the first one that ends wrongly.
+fn played(name: &str, script: &str) -> Result<(), TestError<Vec<Act>>> {
+    let mut redis = Redis::start(name);
+    let loaded = redis.load(script);
+    let redis = RefCell::new(redis);
+    let mut runner = TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 1_000,
+        ..ProptestConfig::with_cases(400)
+    });
+    runner.run(&prop::collection::vec(act(), 1..80), |acts| {
+        let redis = &mut *redis.borrow_mut();
+        redis.call(&["FLUSHALL"]).unwrap();
+        let now = 1_700_000_000_000;
+        play(&mut Server { redis, script: &loaded, memories: 0, now }, &acts);
+        Ok(())
+    })
+}
+
+#[test]
+fn in_the_end_all_have_the_same_and_what_was_lifted_stays_so() {
+    played("notices", &with_clock()).unwrap();
+}
+
+/// The play is worth something: a server that lets older ones win is found.
+#[test]
+fn a_server_that_lets_older_notices_win_is_found() {
+    let rule = "elseif known and tonumber(";
+    let script = with_clock();
+    assert_eq!(script.matches(rule).count(), 1);
+    let spoilt = script.replace(rule, "elseif known and not known and tonumber(");
+    assert!(played("spoilt-notices", &spoilt).is_err());
+}
