@@ -6,7 +6,7 @@ use siphasher::sip128::SipHasher13;
 
 use super::lease::Slot;
 use super::limit::Calls;
-use super::record::{COUNTS, NAME, NAME_BYTES, REFS, WORDS, halves, word_of};
+use super::record::{COUNTS, Count, NAME, NAME_BYTES, REFS, WORDS, halves, packed, word_of};
 use super::scope::{Direction, Scope, ScopeKind};
 use super::shares::Shares;
 use crate::cluster::Part;
@@ -52,18 +52,36 @@ pub(super) type HasRate<'a> = &'a dyn Fn(ScopeKind, &[u8]) -> bool;
 pub(super) struct Change {
     calls: i32,
     emergencies: i32,
+    ringing: i32,
 }
 
 impl Change {
     /// One of its calls turns out to be an emergency.
-    pub const EMERGENCY: Self = Change { calls: 0, emergencies: 1 };
+    pub const EMERGENCY: Self = Change { calls: 0, emergencies: 1, ringing: 0 };
+    /// One of its calls rings no more.
+    pub const ANSWERED: Self = Change { calls: 0, emergencies: 0, ringing: -1 };
 
-    pub fn one_more(emergency: bool) -> Self {
-        Change { calls: 1, emergencies: i32::from(emergency) }
+    pub fn one_more(emergency: bool, rings: bool) -> Self {
+        Change { calls: 1, emergencies: i32::from(emergency), ringing: i32::from(rings) }
     }
 
-    pub fn one_less(emergency: bool) -> Self {
-        Change { calls: -1, emergencies: -i32::from(emergency) }
+    pub fn one_less(emergency: bool, rings: bool) -> Self {
+        Change { calls: -1, emergencies: -i32::from(emergency), ringing: -i32::from(rings) }
+    }
+
+    /// What is added to a word with a [`Count`].
+    fn packed(self) -> u64 {
+        packed([self.calls, self.emergencies, self.ringing].map(i64::from))
+    }
+
+    /// Whether it takes nothing out of a [`Count`] that is not in it.
+    fn fits(self, word: u64) -> bool {
+        let fits = |count: u32, by: i32| by >= 0 || count > 0;
+        let Change { calls, emergencies, ringing } = self;
+        let count = Count::of(word);
+        fits(count.calls, calls)
+            && fits(count.emergencies, emergencies)
+            && fits(count.ringing, ringing)
     }
 
     /// What changes in a part of the calls.
@@ -180,22 +198,31 @@ impl Scopes {
         locks.set_first(bucket, Some(position));
     }
 
-    /// Changes the calls of a scope, and the emergencies among them, in all directions that
-    /// `slot` names. Its bucket is among the locked ones. Its calls then.
+    /// Changes the calls of a scope, and what they are, in all directions that `slot` names. Its bucket is among the locked ones. Its calls then.
     pub fn count(&self, slot: &Slot, by: Change) -> Calls {
         let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
+        let adds = by.packed();
         for (direction, word) in Direction::ALL.into_iter().zip(record.iter().skip(COUNTS)) {
             if slot.counts.has(direction) {
-                let (calls, emergencies) = halves(word.load(Relaxed));
-                let calls = self.changed(calls, by.calls);
-                let emergencies = self.changed(emergencies, by.emergencies);
-                word.store(word_of(calls, emergencies), Relaxed);
+                let before = word.load(Relaxed);
+                let fits = by.fits(before);
+                let after = if fits { before.wrapping_add(adds) } else { self.bounded(before, by) };
+                word.store(after, Relaxed);
             }
         }
         if self.shares.is_some() {
             self.share_changes(slot, by);
         }
         calls_in(record)
+    }
+
+    /// A word after a change that takes out what is not in it.
+    #[cold]
+    fn bounded(&self, word: u64, by: Change) -> u64 {
+        let Count { calls, emergencies, ringing } = Count::of(word);
+        let calls = self.changed(calls, by.calls);
+        let emergencies = self.changed(emergencies, by.emergencies);
+        Count { calls, emergencies, ringing: self.changed(ringing, by.ringing) }.word()
     }
 
     #[cold]
@@ -341,10 +368,10 @@ impl Scopes {
         self.pool.get(position).map(calls_in).unwrap_or_default()
     }
 
-    /// Live calls of a direction, and the emergencies among them.
-    pub fn counted_at(&self, position: u32, direction: Direction) -> (u32, u32) {
+    /// Live calls of a direction.
+    pub fn counted_at(&self, position: u32, direction: Direction) -> Count {
         let word = self.pool.get(position).and_then(|r| r.get(COUNTS + direction as usize));
-        word.map_or((0, 0), |word| halves(word.load(Relaxed)))
+        word.map_or(Count::default(), |word| Count::of(word.load(Relaxed)))
     }
 
     /// What `f` says of the scope under its lock, None if it is not there.
@@ -405,9 +432,9 @@ impl Scopes {
 }
 
 fn calls_in(record: &Record<WORDS>) -> Calls {
-    let of = |word: &AtomicU64| halves(word.load(Relaxed));
-    let (any, emergencies) = of(&record[COUNTS]);
-    let (inbound, outbound) = (of(&record[COUNTS + 1]).0, of(&record[COUNTS + 2]).0);
+    let of = |word: &AtomicU64| Count::of(word.load(Relaxed));
+    let Count { calls: any, emergencies, .. } = of(&record[COUNTS]);
+    let (inbound, outbound) = (of(&record[COUNTS + 1]).calls, of(&record[COUNTS + 2]).calls);
     Calls { any, inbound, outbound, emergencies }
 }
 
@@ -448,10 +475,16 @@ mod tests {
         let position = scopes.reserve(scope.kind).unwrap();
         scopes.link(&locks, position, key, &scope);
         let slot = Slot { position, counts: Directions::of(Direction::Any) };
-        scopes.count(&slot, Change::one_more(false));
-        scopes.count(&slot, Change::one_less(false));
+        scopes.count(&slot, Change::one_more(false, true));
+        scopes.count(&slot, Change::ANSWERED);
+        scopes.count(&slot, Change::one_less(false, false));
         assert_eq!(scopes.miscounted(), 0);
-        scopes.count(&slot, Change::one_less(false));
+        scopes.count(&slot, Change::one_less(false, false));
         assert_eq!((scopes.miscounted(), scopes.calls_at(position).any), (1, 0));
+        scopes.count(&slot, Change::one_more(true, false));
+        scopes.count(&slot, Change::ANSWERED);
+        let count = Count { calls: 1, emergencies: 1, ringing: 0 };
+        assert_eq!(scopes.counted_at(position, Direction::Any), count);
+        assert_eq!(scopes.miscounted(), 2);
     }
 }
