@@ -318,7 +318,11 @@ impl Ledger {
         None
     }
 
-    pub(super) fn with_lease<R>(&self, dialog: DialogId, f: impl FnOnce(Lease<'_>) -> R) -> Option<R> {
+    pub(super) fn with_lease<R>(
+        &self,
+        dialog: DialogId,
+        f: impl FnOnce(Lease<'_>) -> R,
+    ) -> Option<R> {
         let chain = self.dialogs.lock(self.bucket_of(dialog))?;
         self.find(&chain, dialog).map(|(_, lease)| f(lease))
     }

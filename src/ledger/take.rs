@@ -197,11 +197,13 @@ impl Ledger {
         limit: &Limit,
     ) -> Option<(Bound, u32, u32)> {
         let position = part.position();
-        let judges_ringing = limit.ringing > 0 && attempt.rings;
-        if limit.calls > 0 || judges_ringing {
-            let counted = |at| self.scopes.counted_at(at, direction);
-            let Count { calls, emergencies, ringing } = position.map(counted).unwrap_or_default();
-            if limit.calls > 0 && calls >= limit.calls {
+        let counted = || {
+            let counted = position.map(|at| self.scopes.counted_at(at, direction));
+            counted.unwrap_or_default()
+        };
+        if limit.calls > 0 {
+            let Count { calls, emergencies, .. } = counted();
+            if calls >= limit.calls {
                 return Some((Bound::Calls, calls, limit.calls));
             }
             let unreserved = limit.calls.saturating_sub(limit.reserved);
@@ -209,8 +211,11 @@ impl Ledger {
             if limit.reserved > 0 && !attempt.emergency && others >= unreserved {
                 return Some((Bound::Unreserved, others, unreserved));
             }
-            if judges_ringing && ringing >= u32::from(limit.ringing) {
-                return Some((Bound::Ringing, ringing, limit.ringing.into()));
+        }
+        if limit.ringing > 0 && attempt.rings {
+            let (ringing, admitted) = (counted().ringing, limit.ringing.into());
+            if ringing >= admitted {
+                return Some((Bound::Ringing, ringing, admitted));
             }
         }
         if limit.rate.is_on() && attempt.enforcement.judges_rates() {
@@ -298,7 +303,8 @@ impl Ledger {
             self.scopes.share_limits(at, want);
             // Before its slot: a process that dies in between leaves a count that is too
             // high, not one that admits a call too many.
-            let calls = self.scopes.count(&part.adds, Change::one_more(attempt.emergency, attempt.rings));
+            let calls =
+                self.scopes.count(&part.adds, Change::one_more(attempt.emergency, attempt.rings));
             if want.counts {
                 if let Some(noted) = taken.counts.get_mut(place) {
                     *noted = Some(calls);

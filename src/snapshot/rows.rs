@@ -189,7 +189,10 @@ mod tests {
         row(Table::Trusted, &["192.0.2.1", "NULL", "exempt"]);
         row(Table::Trusted, &["2001:db8::1", "NULL", "default"]);
         row(Table::Limit, &["did", "*", "in", "5", "3", "60", "1", "3600", "50", "4"]);
-        row(Table::Limit, &["did", "7", "NULL", "5", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL"]);
+        row(
+            Table::Limit,
+            &["did", "7", "NULL", "5", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL"],
+        );
         let spain = vec![CountryCode::parse(b"ES").unwrap()];
         let (v4, v6) = (vec![(0, 0, 1)], vec![(1 << 120, 8, 1)]);
         let networks = CountryNetworks { v4, v6, codes: spain, built: 9, kind: String::new() };

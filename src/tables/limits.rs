@@ -222,7 +222,10 @@ mod tests {
         bad([n, "x", n, n, n, n, n, n, n, n], "kind is NULL");
         bad(["a b", "x", n, n, n, n, n, n, n, n], "kind \"a b\" is not one word");
         bad(["roadwarrior", "x", n, n, n, n, n, n, n, n], "external_calls");
-        bad(["Company", "x", n, n, n, n, n, n, n, n], "kind \"Company\" must be written \"company\"");
+        bad(
+            ["Company", "x", n, n, n, n, n, n, n, n],
+            "kind \"Company\" must be written \"company\"",
+        );
         bad(["did", "7;x", n, n, n, n, n, n, n, n], "id \"7;x\" has a ';'");
         bad(["did", " 7", n, n, n, n, n, n, n, n], "id \" 7\" has blanks around it");
         bad(["did", "", n, n, n, n, n, n, n, n], "id is empty (kind \"did\")");

@@ -198,9 +198,8 @@ fn an_answer_is_counted_once_in_whatever_order() {
             };
             let a = (ScopeKind::COMPANY, &b"a"[..]);
             assert_eq!(try_to(&ledger, 1, &[one(a.0, a.1)]).outcome, Outcome::Counted);
-            let answers: Vec<_> = (0..2)
-                .map(|_| spawn(&ledger, |ledger| ledger.answer(DialogId(1))))
-                .collect();
+            let answers: Vec<_> =
+                (0..2).map(|_| spawn(&ledger, |ledger| ledger.answer(DialogId(1)))).collect();
             let crosses = spawn(&ledger, |ledger| {
                 ledger.release(DialogId(1));
                 ledger.resume(DialogId(1));
