@@ -26,7 +26,7 @@ static inline void resume(struct dlg_cell *dlg)
 		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 }
 
-static inline int is_answered(const struct dlg_cell *dlg)
+static inline int was_answered(const struct dlg_cell *dlg)
 {
 	return dlg->state > DLG_STATE_EARLY;
 }

@@ -310,7 +310,7 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 
 int sw_dialog_answered(void *held)
 {
-	return is_answered(held);
+	return was_answered(held);
 }
 
 int sw_dialog_end(struct sw_dialog name)

@@ -243,7 +243,7 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 
 int sw_dialog_answered(void *held)
 {
-	return is_answered(held);
+	return was_answered(held);
 }
 
 /* Where a BYE cannot be sent the dialog module takes that end for gone, so that the dialog is

@@ -13,6 +13,14 @@ use serde_json::json;
 /// Ringing lasts longer than a test.
 const PATIENT: &str = "modparam(\"tm\", \"fr_inv_timer\", 60000)\n";
 
+/// The route, with CANCELs.
+const CANCELS: &str = r#"
+request_route {
+    if (method == "CANCEL") {
+        if (t_check_trans()) { t_relay(); }
+        exit;
+    }"#;
+
 /// A proxy, and bob, who says only what a test wants.
 struct Ringing {
     stage: Stage,
@@ -23,6 +31,7 @@ impl Ringing {
     fn new(rows: &str, settings: &str) -> Self {
         let bob = Endpoint::new("127.0.0.1");
         let routes = ROUTES.replace("CALLEE", &bob.address().to_string());
+        let routes = routes.replacen("request_route {", CANCELS, 1);
         let settings = format!("{PATIENT}{settings}");
         let stage = Stage::with(rows, &routes, |config| config.settings(&settings));
         Ringing { stage, bob }
