@@ -50,20 +50,30 @@ pub(super) struct Count {
 }
 
 impl Count {
-    pub fn of(word: u64) -> Self {
-        let at = |n: u32| (word >> (n * COUNT_BITS) & COUNT_MASK) as u32;
-        Count { calls: at(0), emergencies: at(1), ringing: at(2) }
+    /// Of one call.
+    pub const fn one(emergency: bool, rings: bool) -> Self {
+        Count { calls: 1, emergencies: emergency as u32, ringing: rings as u32 }
     }
 
-    pub fn word(self) -> u64 {
-        packed([self.calls, self.emergencies, self.ringing].map(i64::from))
+    pub const fn of(word: u64) -> Self {
+        Count {
+            calls: (word & COUNT_MASK) as u32,
+            emergencies: (word >> COUNT_BITS & COUNT_MASK) as u32,
+            ringing: (word >> (2 * COUNT_BITS) & COUNT_MASK) as u32,
+        }
     }
-}
 
-/// What is added to a word to change its numbers by these.
-pub(super) fn packed([calls, emergencies, ringing]: [i64; 3]) -> u64 {
-    let all = calls + (emergencies << COUNT_BITS) + (ringing << (2 * COUNT_BITS));
-    all as u64
+    pub const fn word(self) -> u64 {
+        let (emergencies, ringing) = (self.emergencies as u64, self.ringing as u64);
+        self.calls as u64 | emergencies << COUNT_BITS | ringing << (2 * COUNT_BITS)
+    }
+
+    /// Whether others can be taken out of it.
+    pub fn covers(self, others: Self) -> bool {
+        self.calls >= others.calls
+            && self.emergencies >= others.emergencies
+            && self.ringing >= others.ringing
+    }
 }
 
 pub(super) fn halves(word: u64) -> (u32, u32) {

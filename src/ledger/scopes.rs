@@ -6,7 +6,7 @@ use siphasher::sip128::SipHasher13;
 
 use super::lease::Slot;
 use super::limit::Calls;
-use super::record::{COUNTS, Count, NAME, NAME_BYTES, REFS, WORDS, halves, packed, word_of};
+use super::record::{COUNTS, Count, NAME, NAME_BYTES, REFS, WORDS, halves, word_of};
 use super::scope::{Direction, Scope, ScopeKind};
 use super::shares::Shares;
 use crate::cluster::Part;
@@ -47,49 +47,55 @@ pub(super) struct Scopes {
 /// Whether there is a rate for a kind and id.
 pub(super) type HasRate<'a> = &'a dyn Fn(ScopeKind, &[u8]) -> bool;
 
-/// What changes in a scope.
+/// What changes in a scope, as words with a [`Count`]: what is added, what is taken out.
 #[derive(Clone, Copy)]
 pub(super) struct Change {
-    calls: i32,
-    emergencies: i32,
-    ringing: i32,
+    adds: u64,
+    takes: u64,
 }
 
 impl Change {
     /// One of its calls turns out to be an emergency.
-    pub const EMERGENCY: Self = Change { calls: 0, emergencies: 1, ringing: 0 };
+    pub const EMERGENCY: Self =
+        Change { adds: Count { calls: 0, emergencies: 1, ringing: 0 }.word(), takes: 0 };
     /// One of its calls rings no more.
-    pub const ANSWERED: Self = Change { calls: 0, emergencies: 0, ringing: -1 };
+    pub const ANSWERED: Self =
+        Change { adds: 0, takes: Count { calls: 0, emergencies: 0, ringing: 1 }.word() };
 
     pub fn one_more(emergency: bool, rings: bool) -> Self {
-        Change { calls: 1, emergencies: i32::from(emergency), ringing: i32::from(rings) }
+        Change { adds: Count::one(emergency, rings).word(), takes: 0 }
     }
 
     pub fn one_less(emergency: bool, rings: bool) -> Self {
-        Change { calls: -1, emergencies: -i32::from(emergency), ringing: -i32::from(rings) }
+        Change { adds: 0, takes: Count::one(emergency, rings).word() }
     }
 
-    /// What is added to a word with a [`Count`].
-    fn packed(self) -> u64 {
-        packed([self.calls, self.emergencies, self.ringing].map(i64::from))
-    }
-
-    /// Whether it takes nothing out of a [`Count`] that is not in it.
-    fn fits(self, word: u64) -> bool {
-        let fits = |count: u32, by: i32| by >= 0 || count > 0;
-        let Change { calls, emergencies, ringing } = self;
-        let count = Count::of(word);
-        fits(count.calls, calls)
-            && fits(count.emergencies, emergencies)
-            && fits(count.ringing, ringing)
+    /// A word after the change; None if it lacks what is taken out.
+    fn of_word(self, word: u64) -> Option<u64> {
+        if self.takes != 0 && !Count::of(word).covers(Count::of(self.takes)) {
+            return None;
+        }
+        Some(word.wrapping_add(self.adds).wrapping_sub(self.takes))
     }
 
     /// What changes in a part of the calls.
     pub fn of(self, part: Part) -> i32 {
+        let [calls, emergencies, _] = self.numbers();
         match part {
-            Part::All => self.calls,
-            Part::Others => self.calls - self.emergencies,
+            Part::All => calls,
+            Part::Others => calls - emergencies,
         }
+    }
+
+    /// By how much the numbers of a [`Count`] change.
+    fn numbers(self) -> [i32; 3] {
+        let (adds, takes) = (Count::of(self.adds), Count::of(self.takes));
+        let by = |more: u32, less: u32| more as i32 - less as i32;
+        [
+            by(adds.calls, takes.calls),
+            by(adds.emergencies, takes.emergencies),
+            by(adds.ringing, takes.ringing),
+        ]
     }
 }
 
@@ -201,12 +207,10 @@ impl Scopes {
     /// Changes the calls of a scope, and what they are, in all directions that `slot` names. Its bucket is among the locked ones. Its calls then.
     pub fn count(&self, slot: &Slot, by: Change) -> Calls {
         let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
-        let adds = by.packed();
         for (direction, word) in Direction::ALL.into_iter().zip(record.iter().skip(COUNTS)) {
             if slot.counts.has(direction) {
                 let before = word.load(Relaxed);
-                let fits = by.fits(before);
-                let after = if fits { before.wrapping_add(adds) } else { self.bounded(before, by) };
+                let after = by.of_word(before).unwrap_or_else(|| self.bounded(before, by));
                 word.store(after, Relaxed);
             }
         }
@@ -220,9 +224,10 @@ impl Scopes {
     #[cold]
     fn bounded(&self, word: u64, by: Change) -> u64 {
         let Count { calls, emergencies, ringing } = Count::of(word);
-        let calls = self.changed(calls, by.calls);
-        let emergencies = self.changed(emergencies, by.emergencies);
-        Count { calls, emergencies, ringing: self.changed(ringing, by.ringing) }.word()
+        let [of_calls, of_emergencies, of_ringing] = by.numbers();
+        let calls = self.changed(calls, of_calls);
+        let emergencies = self.changed(emergencies, of_emergencies);
+        Count { calls, emergencies, ringing: self.changed(ringing, of_ringing) }.word()
     }
 
     #[cold]
