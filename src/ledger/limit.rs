@@ -91,7 +91,7 @@ impl Limit {
         self.calls > 0 || self.ringing > 0 || self.rate.is_on() || self.longest > 0
     }
 
-    /// In place of a percentage: live calls never come near. No number of calls is so high.
+    /// In place of a percentage: live calls never come near.
     pub const NEVER: u16 = u16::MAX;
     /// The most calls that may be admitted while they ring.
     pub const MOST_RINGING: u32 = u16::MAX as u32;
@@ -110,6 +110,7 @@ impl Limit {
     pub fn is_near(&self, calls: u32) -> bool {
         self.calls > 0
             && self.near > 0
+            && self.near != Self::NEVER
             && u64::from(calls) * 100 >= u64::from(self.calls) * u64::from(self.near)
     }
 

@@ -167,7 +167,7 @@ fn a_longest_call_that_cannot_be_ended_counts_on_and_is_told_once() {
     alone(|| {
         rows(
             Table::Limit,
-            &[&["company", "7", "any", "NULL", "NULL", "NULL", "NULL", "1", "NULL"]],
+            &[&["company", "7", "any", "NULL", "NULL", "NULL", "NULL", "1", "NULL", "NULL"]],
         );
         started(&[("limit_table", json!("sipwarden_limit"))]);
         world().is_mute = true;
@@ -191,7 +191,7 @@ fn a_longest_call_that_cannot_be_ended_counts_on_and_is_told_once() {
 #[test]
 fn an_emergency_is_one_also_where_it_is_asked_about_again() {
     alone(|| {
-        let hard = ["carrier", "x", "any", "1", "NULL", "NULL", "NULL", "NULL", "NULL"];
+        let hard = ["carrier", "x", "any", "1", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL"];
         rows(Table::Limit, &[&hard]);
         started(&[("limit_table", json!("sipwarden_limit"))]);
         let ask =
