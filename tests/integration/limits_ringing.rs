@@ -133,7 +133,7 @@ fn of_a_storm_just_so_many_ring_and_every_end_makes_room() {
     ringing.wait_for_counts("carrier", "x", (MOST, MOST - 1));
     assert!(ringing.listed().contains(&(all[answered].call_id.clone(), false)));
     let late = Endpoint::new("127.0.0.1");
-    let mut more = vec![ringing.invite(&late, &NUMBER)];
+    let mut more = [ringing.invite(&late, &NUMBER)];
     invites.push(bob.request("INVITE"));
     assert_eq!(ringing.counts("carrier", "x"), (MOST + 1, MOST));
     assert_eq!(ringing.refusal(&late, &NUMBER), "ringing -23 carrier=x 10/10");
