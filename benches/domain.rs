@@ -98,6 +98,7 @@ fn call(dialog: u64) -> Call<'static> {
         direction: Direction::Out,
         invite: 0,
         emergency: false,
+        rings: true,
         began: 1,
         came: 0,
     }

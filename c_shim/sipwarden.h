@@ -79,6 +79,7 @@ struct sw_dialog {
 enum sw_dialog_event {
 	SW_DIALOG_ENDED,   /* the call is over, as far as the dialog knows */
 	SW_DIALOG_RESUMED, /* it turned out to live */
+	SW_DIALOG_ANSWERED, /* it was answered: it rings no more */
 	SW_DIALOG_GONE     /* the dialog is destroyed */
 };
 
@@ -239,7 +240,8 @@ struct sw_host {
 	 * made if the message is an initial INVITE, and its name; it stays until
 	 * unhold. NULL if there is none that lives; *why says so then. remember keeps
 	 * a text with a held dialog, also in its database: 1 if it did. append adds to
-	 * what it has kept before. exists: 1, 0, or -1 if that cannot be told. end: a
+	 * what it has kept before. answered: 1 if its call was, and its state said so
+	 * before SW_DIALOG_ANSWERED is told. exists: 1, 0, or -1 if that cannot be told. end: a
 	 * BYE to both ends of a call that was answered: 1 if they were sent, and the call
 	 * was told to have ended; -1 if not both could be; 0 if it was not answered or is
 	 * gone. No lock may be held.
@@ -250,6 +252,7 @@ struct sw_host {
 	void (*dialog_unhold)(void *held);
 	int (*dialog_remember)(void *held, const char *name, struct sw_text value);
 	int (*dialog_append)(void *held, struct sw_text value);
+	int (*dialog_answered)(void *held);
 	int (*dialog_exists)(struct sw_dialog dialog);
 	int (*dialog_end)(struct sw_dialog dialog);
 

@@ -35,6 +35,7 @@ uint64_t sw_counted(uint32_t index);
 int sw_dialog_support(void);
 void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const char **why);
 void sw_dialog_unhold(void *held);
+int sw_dialog_answered(void *held);
 int sw_dialog_exists(struct sw_dialog dialog);
 int sw_dialog_end(struct sw_dialog dialog);
 void sw_tell_event(const struct sw_event *event);

@@ -26,4 +26,18 @@ static inline void resume(struct dlg_cell *dlg)
 		sw_rust_module.dialog_event(SW_DIALOG_ENDED, name_of(dlg));
 }
 
+static inline int was_answered(const struct dlg_cell *dlg)
+{
+	return dlg->state > DLG_STATE_EARLY;
+}
+
+/* Its state says that it was answered, as the dialog module tells but once. A CANCEL that
+ * crossed the answer may have released the call before, or do so after this: it comes back
+ * with its answer known, whichever is first. */
+static inline void answer(struct dlg_cell *dlg)
+{
+	sw_rust_module.dialog_event(SW_DIALOG_ANSWERED, name_of(dlg));
+	resume(dlg);
+}
+
 #endif

@@ -24,6 +24,7 @@ const struct sw_host sw_host = {
 		.dialog_unhold = sw_dialog_unhold,
 		.dialog_remember = sw_dialog_remember,
 		.dialog_append = sw_dialog_append,
+		.dialog_answered = sw_dialog_answered,
 		.dialog_exists = sw_dialog_exists,
 		.dialog_end = sw_dialog_end,
 		.settings_settled = sw_settings_settled,

@@ -113,8 +113,7 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 					expiry_of(dlg, params->dlg_data == (void *)CONFIRMED_DIALOG_STATE), 0);
 			break;
 		case DLGCB_CONFIRMED_NA:
-			/* answered after its release (a CANCEL that crossed the 200) */
-			resume(dlg);
+			answer(dlg);
 			break;
 		case DLGCB_DESTROY:
 			if(is_dropped_early(dlg))
@@ -307,6 +306,11 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 	str key = {(char *)name, strlen(name)}, text = sw_str_of(value);
 
 	return dialog.set_dlg_var(held, &key, &text) == 0;
+}
+
+int sw_dialog_answered(void *held)
+{
+	return was_answered(held);
 }
 
 int sw_dialog_end(struct sw_dialog name)

@@ -75,8 +75,7 @@ static void on_dialog(struct dlg_cell *dlg, int type, struct dlg_cb_params *para
 			sw_rust_module.dialog_expired(name_of(dlg), SW_EXPIRY_LIFETIME, 0);
 			break;
 		case DLGCB_CONFIRMED:
-			/* answered after its release (a CANCEL that crossed the 200) */
-			resume(dlg);
+			answer(dlg);
 			break;
 		case DLGCB_DESTROY:
 			sw_rust_module.dialog_event(SW_DIALOG_GONE, name_of(dlg));
@@ -240,6 +239,11 @@ int sw_dialog_remember(void *held, const char *name, struct sw_text value)
 
 	text.s = sw_str_of(value);
 	return dialog.store_dlg_value(held, &key, &text, DLG_VAL_TYPE_STR) == 0;
+}
+
+int sw_dialog_answered(void *held)
+{
+	return was_answered(held);
 }
 
 /* Where a BYE cannot be sent the dialog module takes that end for gone, so that the dialog is

@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS sipwarden_operator_limit (
     reserved       INT UNSIGNED NULL,
     longest        INT UNSIGNED NULL,
     near_percent   TINYINT UNSIGNED NULL,
+    max_ringing    INT UNSIGNED NULL,
     PRIMARY KEY (kind, id, direction)
 ) ENGINE=InnoDB;
 
@@ -195,11 +196,12 @@ GROUP BY n.aor, n.company;
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW sipwarden_limit AS
 SELECT o.kind AS kind, o.id AS id, CONVERT(o.direction USING utf8mb4) COLLATE utf8mb4_bin AS direction,
        o.max_calls AS max_calls, o.max_new AS max_new, o.window_seconds AS window_seconds,
-       o.reserved AS reserved, o.longest AS longest, o.near_percent AS near_percent
+       o.reserved AS reserved, o.longest AS longest, o.near_percent AS near_percent,
+       o.max_ringing AS max_ringing
 FROM sipwarden_operator_limit AS o
 UNION ALL
 SELECT CONVERT('user' USING utf8mb4) COLLATE utf8mb4_bin, n.aor,
-       CONVERT('in' USING utf8mb4) COLLATE utf8mb4_bin, MIN(n.calls), NULL, NULL, NULL, NULL, NULL
+       CONVERT('in' USING utf8mb4) COLLATE utf8mb4_bin, MIN(n.calls), NULL, NULL, NULL, NULL, NULL, NULL
 FROM (SELECT LOWER(CONVERT(CONCAT(TRIM(t.name), '@', TRIM(d.domain)) USING utf8mb4)) COLLATE utf8mb4_bin AS aor,
              LEAST(u.maxCalls, 2147483647) AS calls
       FROM `ivozprovider`.Users AS u

@@ -22,6 +22,8 @@ pub struct LeaseInfo {
     pub direction: Direction,
     /// An emergency.
     pub emergency: bool,
+    /// It was not answered yet.
+    pub ringing: bool,
     /// Whether it is counted; a released lease waits for its dialog to go.
     pub live: bool,
     /// When it began, in s of [`super::Call::began`]'s clock.

@@ -39,6 +39,9 @@ const SUSPECT: u64 = 1 << 4;
 const USED: u64 = 1 << 5;
 /// It had to end, and a BYE to both ends could not be sent.
 const STUCK: u64 = 1 << 6;
+/// It was not answered yet. Kept while the call does not count, so that one that comes back
+/// counts as what it is.
+const RINGING: u64 = 1 << 7;
 const LENGTH_SHIFT: u32 = 8;
 const UPPER: u64 = !0xffff_ffff;
 
@@ -142,9 +145,10 @@ impl Lease<'_> {
             Direction::Out => OUTBOUND,
         };
         let emergency = if call.emergency { EMERGENCY } else { 0 };
+        let rings = if call.rings { RINGING } else { 0 };
         let generation = record[2].load(Relaxed) & UPPER;
         let length = (call.call_id.len().min(CALL_ID_BYTES + 1) as u64) << LENGTH_SHIFT;
-        record[2].store(generation | length | direction | emergency | USED, Relaxed);
+        record[2].store(generation | length | direction | emergency | rings | USED, Relaxed);
         record[3].store(call_id_hash, Relaxed);
         record[4].store(u64::from(call.invite), Relaxed);
         record[0].store(seconds(call.began) << 32 | link(next), Relaxed);
@@ -215,6 +219,15 @@ impl Lease<'_> {
     /// Counted among the emergencies of all its scopes, and never ended.
     pub fn set_emergency(self) {
         self.set_flag(EMERGENCY, true);
+    }
+
+    /// Counted among the ringing calls of all its scopes, if it counts.
+    pub fn is_ringing(self) -> bool {
+        self.flag(RINGING)
+    }
+
+    pub fn set_answered(self) {
+        self.set_flag(RINGING, false);
     }
 
     pub fn direction(self) -> Direction {

@@ -1,4 +1,4 @@
-//! The ledger itself: releasing, forgetting, listing.
+//! The ledger itself: forgetting, listing.
 
 use std::hash::Hash;
 use std::io;
@@ -10,6 +10,7 @@ use super::info::{LeaseInfo, LeaseScope, ScopeInfo};
 use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
 use super::limit::{Calls, Rate};
 use super::rate::{RateOf, seconds};
+use super::record::MOST_CALLS;
 use super::scope::{Direction, Few, SCOPES, Scope, ScopeKind, USUAL};
 use super::scopes::{Change, Key, Locks, Scopes};
 use crate::shm::atomic::{AtomicU64, Ordering::Relaxed, keep_order};
@@ -65,7 +66,7 @@ impl Ledger {
     /// # Errors
     /// What the kernel says.
     pub fn with_scopes(capacity: usize, scopes: usize, seed: [u64; 2]) -> io::Result<Self> {
-        if scopes > MOST_SCOPES {
+        if scopes > MOST_SCOPES || capacity > MOST_CALLS {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let [live, recounted] = Area::share_slice::<AtomicU64>(2)? else {
@@ -82,15 +83,6 @@ impl Ledger {
         })
     }
 
-    /// As [`Ledger::release`]; what call it was, if it counted.
-    pub fn expire(&self, dialog: DialogId) -> Option<LeaseInfo> {
-        let chain = self.dialogs.lock(self.bucket_of(dialog))?;
-        let (position, lease) = self.find(&chain, dialog).filter(|(_, lease)| lease.is_live())?;
-        let info = self.info(position, lease);
-        self.count_no_more(lease);
-        Some(info)
-    }
-
     /// Says that a dialog's call is about to be counted. Its bucket is in no cache, since the
     /// hash spreads dialogs: this way it is fetched while the call is looked at.
     pub fn expect(&self, dialog: DialogId) {
@@ -100,32 +92,6 @@ impl Ledger {
     /// Whether the call of a dialog counts now.
     pub fn is_live(&self, dialog: DialogId) -> bool {
         self.with_lease(dialog, |lease| lease.is_live()).unwrap_or(false)
-    }
-
-    /// The call counts no more, and may come back. False if it did not count.
-    pub fn release(&self, dialog: DialogId) -> bool {
-        self.with_lease(dialog, |lease| {
-            let live = lease.is_live();
-            if live {
-                self.count_no_more(lease);
-            }
-            live
-        })
-        .unwrap_or(false)
-    }
-
-    /// A released call turns out to live: it counts again, whatever the limits
-    /// say. False if there is nothing to take back.
-    pub fn resume(&self, dialog: DialogId) -> bool {
-        self.with_lease(dialog, |lease| {
-            let released = !lease.is_live();
-            if released {
-                self.change(lease, Change::one_more(lease.is_emergency()));
-                self.set_live(lease, true);
-            }
-            released
-        })
-        .unwrap_or(false)
     }
 
     /// The dialog is gone, and its lease with it. Whether there was one.
@@ -172,6 +138,12 @@ impl Ledger {
     pub fn calls(&self, kind: ScopeKind, id: &[u8]) -> Calls {
         let calls = self.scopes.with(&Scope { kind, id }, |at| self.scopes.calls_at(at));
         calls.unwrap_or_default()
+    }
+
+    /// Live calls of a scope and direction that were not answered yet.
+    pub fn ringing(&self, kind: ScopeKind, id: &[u8], direction: Direction) -> u32 {
+        let ringing = |at| self.scopes.counted_at(at, direction).ringing;
+        self.scopes.with(&Scope { kind, id }, ringing).unwrap_or(0)
     }
 
     /// New calls of a scope and direction in the window of a rate at `now`, in ms of the
@@ -302,7 +274,7 @@ impl Ledger {
         }
     }
 
-    fn info(&self, position: u32, lease: Lease<'_>) -> LeaseInfo {
+    pub(super) fn info(&self, position: u32, lease: Lease<'_>) -> LeaseInfo {
         let scope = |slot: Slot| {
             Some(LeaseScope {
                 kind: self.scopes.kind_at(slot.position)?,
@@ -321,6 +293,7 @@ impl Ledger {
             scopes: lease.slots().filter_map(|(_, slot)| scope(slot)).collect(),
             direction: lease.direction(),
             emergency: lease.is_emergency(),
+            ringing: lease.is_ringing(),
             live: lease.is_live(),
             started: lease.started(),
             ends: lease.ends().filter(|_| !lease.is_emergency()),
@@ -345,7 +318,11 @@ impl Ledger {
         None
     }
 
-    fn with_lease<R>(&self, dialog: DialogId, f: impl FnOnce(Lease<'_>) -> R) -> Option<R> {
+    pub(super) fn with_lease<R>(
+        &self,
+        dialog: DialogId,
+        f: impl FnOnce(Lease<'_>) -> R,
+    ) -> Option<R> {
         let chain = self.dialogs.lock(self.bucket_of(dialog))?;
         self.find(&chain, dialog).map(|(_, lease)| f(lease))
     }
@@ -362,12 +339,12 @@ impl Ledger {
     }
 
     /// Takes a live call out of all its scopes; its dialog's bucket is locked.
-    fn count_no_more(&self, lease: Lease<'_>) {
+    pub(super) fn count_no_more(&self, lease: Lease<'_>) {
         // First: a process that dies in between leaves counts that are too high, not some
         // that are taken out twice.
         self.set_live(lease, false);
         keep_order();
-        self.change(lease, Change::one_less(lease.is_emergency()));
+        self.change(lease, Change::one_less(lease.is_emergency(), lease.is_ringing()));
     }
 
     /// A live call is an emergency from now on. False if it was one before. Its dialog's
@@ -384,7 +361,7 @@ impl Ledger {
     }
 
     /// Changes all scopes of a lease; its dialog's bucket is locked.
-    fn change(&self, lease: Lease<'_>, by: Change) {
+    pub(super) fn change(&self, lease: Lease<'_>, by: Change) {
         match lease.slots().count() {
             ..=USUAL => self.change_in::<USUAL>(lease, by),
             _ => self.change_in::<SCOPES>(lease, by),
@@ -415,12 +392,13 @@ impl Ledger {
         }
         let locks: Locks<N> = self.scopes.lock(slots.iter().map(|slot| self.key_of(slot)));
         let live = lease.is_live();
+        let ends = Change::one_less(lease.is_emergency(), lease.is_ringing());
         self.set_live(lease, false);
         // A slot must not name a scope that is gone.
         lease.clear_slots();
         for slot in slots.iter() {
             if live {
-                self.scopes.count(slot, Change::one_less(lease.is_emergency()));
+                self.scopes.count(slot, ends);
             }
             self.scopes.leave(&locks, slot.position);
         }
@@ -477,6 +455,7 @@ mod tests {
             invite: 1,
             direction: Direction::Any,
             emergency: false,
+            rings: true,
             came: 0,
             began: 1,
         };

@@ -77,7 +77,9 @@ pub struct Limit {
     pub longest: u32,
     /// Percent of the live calls from which on they are near to it, or [`Limit::NEVER`]; 0:
     /// nobody has said it. Asked by those that tell, not by the ledger.
-    pub near: u32,
+    pub near: u16,
+    /// Calls that it admits while they ring; 0 is off.
+    pub ringing: u16,
 }
 
 impl Limit {
@@ -86,26 +88,29 @@ impl Limit {
 
     /// Whether anything holds.
     pub fn is_on(&self) -> bool {
-        self.calls > 0 || self.rate.is_on() || self.longest > 0
+        self.calls > 0 || self.ringing > 0 || self.rate.is_on() || self.longest > 0
     }
 
-    /// In place of a percentage: live calls never come near. No number of calls is so high.
-    pub const NEVER: u32 = u32::MAX;
+    /// In place of a percentage: live calls never come near.
+    pub const NEVER: u16 = u16::MAX;
+    /// The most calls that may be admitted while they ring.
+    pub const MOST_RINGING: u32 = u16::MAX as u32;
 
-    /// `near_percent` as operators write it, for [`Limit::near`].
-    pub const fn near_of(percent: u32) -> u32 {
-        if percent == 0 { Self::NEVER } else { percent }
+    /// `near_percent` as operators write it, for [`Limit::near`]; at most 100.
+    pub const fn near_of(percent: u32) -> u16 {
+        if percent == 0 { Self::NEVER } else { percent as u16 }
     }
 
     /// Percent from which on calls are near, 0 for never.
     pub const fn near_percent(&self) -> u32 {
-        if self.near == Self::NEVER { 0 } else { self.near }
+        if self.near == Self::NEVER { 0 } else { self.near as u32 }
     }
 
     /// Whether so many live calls are near to it.
     pub fn is_near(&self, calls: u32) -> bool {
         self.calls > 0
             && self.near > 0
+            && self.near != Self::NEVER
             && u64::from(calls) * 100 >= u64::from(self.calls) * u64::from(self.near)
     }
 
@@ -127,7 +132,7 @@ impl Limit {
 
     /// Only of live calls.
     pub const fn calls(calls: u32) -> Self {
-        Limit { calls, reserved: 0, longest: 0, near: 0, rate: Rate::NONE }
+        Limit { calls, reserved: 0, longest: 0, near: 0, ringing: 0, rate: Rate::NONE }
     }
 }
 
@@ -167,9 +172,9 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Whether a limit of calls or a rate is for it.
+    /// Whether a limit of calls, of ringing ones, or a rate is for it.
     pub(super) fn limits_calls(&self) -> bool {
-        let limits = |limit: &Limit| limit.calls > 0 || limit.rate.is_on();
+        let limits = |limit: &Limit| limit.calls > 0 || limit.ringing > 0 || limit.rate.is_on();
         limits(&self.limit) || limits(&self.directed)
     }
 
@@ -240,6 +245,15 @@ pub enum Bound {
     Unreserved,
     /// New calls within a window.
     Rate,
+    /// Live calls that were not answered yet.
+    Ringing,
+}
+
+impl Bound {
+    /// Whether it is one of live calls, which nodes may share.
+    pub fn is_of_calls(self) -> bool {
+        matches!(self, Bound::Calls | Bound::Unreserved)
+    }
 }
 
 /// The limit that a call exceeds, the first in the order of what was wanted.
@@ -253,7 +267,7 @@ pub struct Exceeded {
     pub direction: Direction,
     /// What is exceeded.
     pub bound: Bound,
-    /// Calls right before this one: live ones, or new ones in the window.
+    /// Calls right before this one: live ones, those that ring, or new ones in the window.
     pub calls: u32,
     /// Calls that are admitted.
     pub limit: u32,

@@ -18,6 +18,7 @@ mod ledger;
 mod limit;
 mod outcome;
 mod plan;
+mod progress;
 mod rate;
 mod record;
 mod recount;
@@ -62,6 +63,8 @@ pub struct Call<'a> {
     pub invite: u32,
     /// An emergency: it may use reserved slots.
     pub emergency: bool,
+    /// It is not answered yet.
+    pub rings: bool,
     /// When it came, in ms of a clock that never steps back. Only rates look at it.
     pub came: u64,
     /// When the call began, in s of the same clock; below 0: before that clock did.
@@ -69,13 +72,14 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// No call that is there.
+    /// No call that is there; a new one rings.
     const NONE: Self = Call {
         dialog: DialogId(0),
         call_id: b"",
         direction: Direction::Any,
         invite: 0,
         emergency: false,
+        rings: true,
         came: 0,
         began: 0,
     };

@@ -49,6 +49,8 @@ pub(super) struct Attempt<'a, const N: usize> {
     pub enforcement: Enforcement,
     /// The call is an emergency, or was one before.
     pub emergency: bool,
+    /// It is not answered yet.
+    pub rings: bool,
     pub parts: Few<Part, N>,
     /// If its limits are shared with other nodes.
     pub waiting: Option<&'a mut Waiting>,
@@ -56,8 +58,8 @@ pub(super) struct Attempt<'a, const N: usize> {
 
 impl<'a, const N: usize> Attempt<'a, N> {
     pub fn new(call: &'a Call<'a>, wanted: &'a [Wanted<'a>], enforcement: Enforcement) -> Self {
-        let (emergency, parts) = (call.emergency, Few::new());
-        Attempt { call, wanted, enforcement, emergency, parts, waiting: None }
+        let &Call { emergency, rings, .. } = call;
+        Attempt { call, wanted, enforcement, emergency, rings, parts: Few::new(), waiting: None }
     }
 
     /// What changes, in order.

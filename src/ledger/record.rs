@@ -7,7 +7,7 @@ use super::scope::Direction;
 /// ```text
 /// 0       next in the chain (low half) | kind << 32 | length of the id << 40
 /// 1..3    key: keyed SipHash-1-3, 128 bits, of kind and id
-/// 3..6    live calls (low half) | emergencies among them << 32: in any direction, in, out
+/// 3..6    live calls, a [`Count`] each: in any direction, in, out
 /// 6       leases that refer to it (low half) | until when its rates remember, in s << 32
 /// 7       lengths of the rates' windows in s: 3 of 21 bits
 /// 8..12   the id, cut after 32 bytes, for listings
@@ -30,6 +30,51 @@ const _: () = assert!(WINDOWS + 1 == NAME && NAME + NAME_BYTES / 8 == RATES);
 const _: () = assert!(RATES + Direction::ALL.len() * RATE_WORDS == WORDS);
 #[cfg(not(shuttle))]
 const _: () = assert!(size_of::<crate::shm::Record<WORDS>>() % 64 == 0);
+
+/// Bits of each number of a [`Count`].
+const COUNT_BITS: u32 = 21;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+
+/// Calls that a scope, and so a ledger, can count.
+pub(super) const MOST_CALLS: usize = COUNT_MASK as usize;
+
+/// Live calls of a scope in one direction. In one word, so that whoever dies has changed all
+/// of it or nothing, and a call that rings costs no more than another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub calls: u32,
+    /// Emergencies among them.
+    pub emergencies: u32,
+    /// Those among them that ring.
+    pub ringing: u32,
+}
+
+impl Count {
+    /// Of one call.
+    pub const fn one(emergency: bool, rings: bool) -> Self {
+        Count { calls: 1, emergencies: emergency as u32, ringing: rings as u32 }
+    }
+
+    pub const fn of(word: u64) -> Self {
+        Count {
+            calls: (word & COUNT_MASK) as u32,
+            emergencies: (word >> COUNT_BITS & COUNT_MASK) as u32,
+            ringing: (word >> (2 * COUNT_BITS) & COUNT_MASK) as u32,
+        }
+    }
+
+    pub const fn word(self) -> u64 {
+        let (emergencies, ringing) = (self.emergencies as u64, self.ringing as u64);
+        self.calls as u64 | emergencies << COUNT_BITS | ringing << (2 * COUNT_BITS)
+    }
+
+    /// Whether others can be taken out of it.
+    pub fn covers(self, others: Self) -> bool {
+        self.calls >= others.calls
+            && self.emergencies >= others.emergencies
+            && self.ringing >= others.ringing
+    }
+}
 
 pub(super) fn halves(word: u64) -> (u32, u32) {
     (word as u32, (word >> 32) as u32)

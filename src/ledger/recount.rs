@@ -6,7 +6,7 @@
 
 use super::lease::{Lease, Slot};
 use super::ledger::Ledger;
-use super::record::{COUNTS, REFS, halves, word_of};
+use super::record::{COUNTS, Count, REFS, halves, word_of};
 use super::scope::Direction;
 use super::scopes::{Locks, Scopes, kind_of, link};
 use crate::shm::Locked;
@@ -17,17 +17,18 @@ use crate::shm::takeovers;
 #[derive(Clone, Copy, Default)]
 struct Told {
     refs: u32,
-    /// Calls and emergencies: in any direction, in, out.
-    counts: [(u32, u32); 3],
+    /// In any direction, in, out.
+    counts: [Count; 3],
 }
 
 impl Told {
-    fn add(&mut self, slot: &Slot, live: bool, emergency: bool) {
+    fn add(&mut self, slot: &Slot, lease: Lease<'_>) {
         self.refs += 1;
-        for (direction, (calls, emergencies)) in Direction::ALL.into_iter().zip(&mut self.counts) {
-            let counts = live && slot.counts.has(direction);
-            *calls += u32::from(counts);
-            *emergencies += u32::from(counts && emergency);
+        for (direction, count) in Direction::ALL.into_iter().zip(&mut self.counts) {
+            let counts = lease.is_live() && slot.counts.has(direction);
+            count.calls += u32::from(counts);
+            count.emergencies += u32::from(counts && lease.is_emergency());
+            count.ringing += u32::from(counts && lease.is_ringing());
         }
     }
 }
@@ -67,7 +68,7 @@ impl Ledger {
                 let lease = Lease(record);
                 for (_, slot) in lease.slots() {
                     if let Some(scope) = told.get_mut(slot.position as usize) {
-                        scope.add(&slot, lease.is_live(), lease.is_emergency());
+                        scope.add(&slot, lease);
                     }
                 }
                 live += u64::from(lease.is_live());
@@ -104,8 +105,8 @@ impl Scopes {
                 said.refs += self.shared_at(position).map_or(0, |shared| shared.waiters());
                 let (refs, until) = halves(record[REFS].load(Relaxed));
                 let counts = record.iter().skip(COUNTS).zip(said.counts);
-                let differ = counts.filter(|(word, (calls, emergencies))| {
-                    let right = word_of(*calls, *emergencies);
+                let differ = counts.filter(|(word, count)| {
+                    let right = count.word();
                     word.swap(right, Relaxed) != right
                 });
                 wrong += u32::from(differ.count() > 0 || refs != said.refs);

@@ -6,7 +6,7 @@ use siphasher::sip128::SipHasher13;
 
 use super::lease::Slot;
 use super::limit::Calls;
-use super::record::{COUNTS, NAME, NAME_BYTES, REFS, WORDS, halves, word_of};
+use super::record::{COUNTS, Count, NAME, NAME_BYTES, REFS, WORDS, halves, word_of};
 use super::scope::{Direction, Scope, ScopeKind};
 use super::shares::Shares;
 use crate::cluster::Part;
@@ -47,31 +47,55 @@ pub(super) struct Scopes {
 /// Whether there is a rate for a kind and id.
 pub(super) type HasRate<'a> = &'a dyn Fn(ScopeKind, &[u8]) -> bool;
 
-/// What changes in a scope.
+/// What changes in a scope, as words with a [`Count`]: what is added, what is taken out.
 #[derive(Clone, Copy)]
 pub(super) struct Change {
-    calls: i32,
-    emergencies: i32,
+    adds: u64,
+    takes: u64,
 }
 
 impl Change {
     /// One of its calls turns out to be an emergency.
-    pub const EMERGENCY: Self = Change { calls: 0, emergencies: 1 };
+    pub const EMERGENCY: Self =
+        Change { adds: Count { calls: 0, emergencies: 1, ringing: 0 }.word(), takes: 0 };
+    /// One of its calls rings no more.
+    pub const ANSWERED: Self =
+        Change { adds: 0, takes: Count { calls: 0, emergencies: 0, ringing: 1 }.word() };
 
-    pub fn one_more(emergency: bool) -> Self {
-        Change { calls: 1, emergencies: i32::from(emergency) }
+    pub fn one_more(emergency: bool, rings: bool) -> Self {
+        Change { adds: Count::one(emergency, rings).word(), takes: 0 }
     }
 
-    pub fn one_less(emergency: bool) -> Self {
-        Change { calls: -1, emergencies: -i32::from(emergency) }
+    pub fn one_less(emergency: bool, rings: bool) -> Self {
+        Change { adds: 0, takes: Count::one(emergency, rings).word() }
+    }
+
+    /// A word after the change; None if it lacks what is taken out.
+    fn of_word(self, word: u64) -> Option<u64> {
+        if self.takes != 0 && !Count::of(word).covers(Count::of(self.takes)) {
+            return None;
+        }
+        Some(word.wrapping_add(self.adds).wrapping_sub(self.takes))
     }
 
     /// What changes in a part of the calls.
     pub fn of(self, part: Part) -> i32 {
+        let [calls, emergencies, _] = self.numbers();
         match part {
-            Part::All => self.calls,
-            Part::Others => self.calls - self.emergencies,
+            Part::All => calls,
+            Part::Others => calls - emergencies,
         }
+    }
+
+    /// By how much the numbers of a [`Count`] change.
+    fn numbers(self) -> [i32; 3] {
+        let (adds, takes) = (Count::of(self.adds), Count::of(self.takes));
+        let by = |more: u32, less: u32| more as i32 - less as i32;
+        [
+            by(adds.calls, takes.calls),
+            by(adds.emergencies, takes.emergencies),
+            by(adds.ringing, takes.ringing),
+        ]
     }
 }
 
@@ -180,22 +204,30 @@ impl Scopes {
         locks.set_first(bucket, Some(position));
     }
 
-    /// Changes the calls of a scope, and the emergencies among them, in all directions that
-    /// `slot` names. Its bucket is among the locked ones. Its calls then.
+    /// Changes the calls of a scope, and what they are, in all directions that `slot` names. Its bucket is among the locked ones. Its calls then.
     pub fn count(&self, slot: &Slot, by: Change) -> Calls {
         let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
         for (direction, word) in Direction::ALL.into_iter().zip(record.iter().skip(COUNTS)) {
             if slot.counts.has(direction) {
-                let (calls, emergencies) = halves(word.load(Relaxed));
-                let calls = self.changed(calls, by.calls);
-                let emergencies = self.changed(emergencies, by.emergencies);
-                word.store(word_of(calls, emergencies), Relaxed);
+                let before = word.load(Relaxed);
+                let after = by.of_word(before).unwrap_or_else(|| self.bounded(before, by));
+                word.store(after, Relaxed);
             }
         }
         if self.shares.is_some() {
             self.share_changes(slot, by);
         }
         calls_in(record)
+    }
+
+    /// A word after a change that takes out what is not in it.
+    #[cold]
+    fn bounded(&self, word: u64, by: Change) -> u64 {
+        let Count { calls, emergencies, ringing } = Count::of(word);
+        let [of_calls, of_emergencies, of_ringing] = by.numbers();
+        let calls = self.changed(calls, of_calls);
+        let emergencies = self.changed(emergencies, of_emergencies);
+        Count { calls, emergencies, ringing: self.changed(ringing, of_ringing) }.word()
     }
 
     #[cold]
@@ -341,10 +373,10 @@ impl Scopes {
         self.pool.get(position).map(calls_in).unwrap_or_default()
     }
 
-    /// Live calls of a direction, and the emergencies among them.
-    pub fn counted_at(&self, position: u32, direction: Direction) -> (u32, u32) {
+    /// Live calls of a direction.
+    pub fn counted_at(&self, position: u32, direction: Direction) -> Count {
         let word = self.pool.get(position).and_then(|r| r.get(COUNTS + direction as usize));
-        word.map_or((0, 0), |word| halves(word.load(Relaxed)))
+        word.map_or(Count::default(), |word| Count::of(word.load(Relaxed)))
     }
 
     /// What `f` says of the scope under its lock, None if it is not there.
@@ -405,9 +437,9 @@ impl Scopes {
 }
 
 fn calls_in(record: &Record<WORDS>) -> Calls {
-    let of = |word: &AtomicU64| halves(word.load(Relaxed));
-    let (any, emergencies) = of(&record[COUNTS]);
-    let (inbound, outbound) = (of(&record[COUNTS + 1]).0, of(&record[COUNTS + 2]).0);
+    let of = |word: &AtomicU64| Count::of(word.load(Relaxed));
+    let Count { calls: any, emergencies, .. } = of(&record[COUNTS]);
+    let (inbound, outbound) = (of(&record[COUNTS + 1]).calls, of(&record[COUNTS + 2]).calls);
     Calls { any, inbound, outbound, emergencies }
 }
 
@@ -448,10 +480,16 @@ mod tests {
         let position = scopes.reserve(scope.kind).unwrap();
         scopes.link(&locks, position, key, &scope);
         let slot = Slot { position, counts: Directions::of(Direction::Any) };
-        scopes.count(&slot, Change::one_more(false));
-        scopes.count(&slot, Change::one_less(false));
+        scopes.count(&slot, Change::one_more(false, true));
+        scopes.count(&slot, Change::ANSWERED);
+        scopes.count(&slot, Change::one_less(false, false));
         assert_eq!(scopes.miscounted(), 0);
-        scopes.count(&slot, Change::one_less(false));
+        scopes.count(&slot, Change::one_less(false, false));
         assert_eq!((scopes.miscounted(), scopes.calls_at(position).any), (1, 0));
+        scopes.count(&slot, Change::one_more(true, false));
+        scopes.count(&slot, Change::ANSWERED);
+        let count = Count { calls: 1, emergencies: 1, ringing: 0 };
+        assert_eq!(scopes.counted_at(position, Direction::Any), count);
+        assert_eq!(scopes.miscounted(), 2);
     }
 }

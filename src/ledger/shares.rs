@@ -4,7 +4,7 @@
 use std::io;
 
 use super::limit::Limit;
-use super::record::{COUNTS, WORDS, halves, word_of};
+use super::record::{COUNTS, Count, WORDS, halves, word_of};
 use super::scope::{Direction, KINDS, ScopeKind};
 use crate::cluster::{self, Counts, Keys, PLACES, Part};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -204,7 +204,7 @@ impl Shared<'_> {
     fn calls(self, place: usize) -> u32 {
         let counted = self.record.get(COUNTS + place / Part::BOTH.len());
         let Some(word) = counted.filter(|_| self.is_on(place)) else { return 0 };
-        let (calls, emergencies) = halves(word.load(Relaxed));
+        let Count { calls, emergencies, .. } = Count::of(word.load(Relaxed));
         if place % Part::BOTH.len() == Part::All as usize {
             calls
         } else {

@@ -7,6 +7,7 @@ use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
 use super::plan::{Attempt, Part, fits, replaceable};
 use super::rate::{RateOf, seconds};
+use super::record::Count;
 use super::scope::{Direction, SCOPES, ScopeKind, USUAL};
 use super::scopes::{Change, Locks};
 use super::waiting::Waiting;
@@ -56,6 +57,7 @@ impl Ledger {
         let mut taken = Taken::nothing(Outcome::Held);
         let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
         if let Some(lease) = live.filter(|_| existing != Some(Outcome::Duplicate)) {
+            attempt.rings = lease.is_ringing();
             taken.became_emergency = call.emergency && self.becomes_emergency(lease);
             if lease.is_emergency() {
                 attempt.emergency = true;
@@ -195,9 +197,12 @@ impl Ledger {
         limit: &Limit,
     ) -> Option<(Bound, u32, u32)> {
         let position = part.position();
+        let counted = || {
+            let counted = position.map(|at| self.scopes.counted_at(at, direction));
+            counted.unwrap_or_default()
+        };
         if limit.calls > 0 {
-            let (calls, emergencies) =
-                position.map_or((0, 0), |at| self.scopes.counted_at(at, direction));
+            let Count { calls, emergencies, .. } = counted();
             if calls >= limit.calls {
                 return Some((Bound::Calls, calls, limit.calls));
             }
@@ -205,6 +210,12 @@ impl Ledger {
             let others = calls.saturating_sub(emergencies);
             if limit.reserved > 0 && !attempt.emergency && others >= unreserved {
                 return Some((Bound::Unreserved, others, unreserved));
+            }
+        }
+        if limit.ringing > 0 && attempt.rings {
+            let (ringing, admitted) = (counted().ringing, limit.ringing.into());
+            if ringing >= admitted {
+                return Some((Bound::Ringing, ringing, admitted));
             }
         }
         if limit.rate.is_on() && attempt.enforcement.judges_rates() {
@@ -292,7 +303,8 @@ impl Ledger {
             self.scopes.share_limits(at, want);
             // Before its slot: a process that dies in between leaves a count that is too
             // high, not one that admits a call too many.
-            let calls = self.scopes.count(&part.adds, Change::one_more(attempt.emergency));
+            let calls =
+                self.scopes.count(&part.adds, Change::one_more(attempt.emergency, attempt.rings));
             if want.counts {
                 if let Some(noted) = taken.counts.get_mut(place) {
                     *noted = Some(calls);

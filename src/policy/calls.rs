@@ -95,6 +95,7 @@ pub fn roadwarrior_verdict(taken: &Taken, watched: bool) -> Verdict {
 fn limit_verdict(exceeded: &Exceeded) -> Verdict {
     match exceeded.kind {
         _ if exceeded.bound == Bound::Rate => Verdict::Rate,
+        _ if exceeded.bound == Bound::Ringing => Verdict::Ringing,
         ScopeKind::BRAND => Verdict::BrandLimit,
         ScopeKind::COMPANY => Verdict::CompanyLimit,
         ScopeKind::ROADWARRIOR => Verdict::RoadwarriorLimit,

@@ -21,8 +21,9 @@ impl<'a> View<'a> {
     }
 
     /// [`Limit::near`] where no row of limits says it.
-    pub fn near(&self) -> u32 {
-        self.word(WORD_NEAR)
+    pub fn near(&self) -> u16 {
+        // Bounded where it is written.
+        self.word(WORD_NEAR) as u16
     }
 
     fn listed(&self, kind: ScopeKind, id: &[u8]) -> Option<&'a LimitRecord> {
@@ -95,7 +96,7 @@ mod tests {
     fn blob(rows: &[[&str; 4]]) -> Blob {
         let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail);
         for [kind, id, direction, calls] in rows {
-            let mut values = [None; 9];
+            let mut values = [None; 10];
             values[..4].copy_from_slice(&[kind, id, direction, calls].map(|v| Some(v.as_bytes())));
             loader.row(Table::Limit, &values);
         }

@@ -86,6 +86,6 @@ pub(super) fn compile(
     out.section(Section::LimitIndex, &ids::build(key, ids.into_iter()))?;
     out.section(Section::KindLimits, if of_kinds { &defaults[..] } else { &[] })?;
     out.word(WORD_LISTED, listed);
-    out.word(WORD_NEAR, Limit::near_of(near_percent));
+    out.word(WORD_NEAR, Limit::near_of(near_percent).into());
     Some(())
 }

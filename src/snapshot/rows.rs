@@ -101,14 +101,16 @@ fn rows(view: &View<'_>, classes: &ClassNames, out: &mut impl Rows) {
 
 fn limits(view: &View<'_>, out: &mut impl Rows) {
     for (kind, id, direction, limit) in view.limit_rows() {
-        let Limit { rate, calls, reserved, longest, .. } = *limit;
+        let Limit { rate, calls, reserved, longest, ringing, .. } = *limit;
         let near = limit.near_percent();
-        let numbers = [calls, rate.calls(), rate.window(), reserved, longest, near];
-        let [a, b, c, d, e, f] = numbers.map(|number| number.to_string());
-        let [a, b, c, d, e, f] = [&a, &b, &c, &d, &e, &f].map(|text| Some(text.as_bytes()));
+        let ringing = ringing.into();
+        let numbers = [calls, rate.calls(), rate.window(), reserved, longest, near, ringing];
+        let [a, b, c, d, e, f, g] = numbers.map(|number| number.to_string());
+        let numbers = [&a, &b, &c, &d, &e, &f, &g];
+        let [a, b, c, d, e, f, g] = numbers.map(|text| Some(text.as_bytes()));
         let (word, id) = (view.word_of(kind), id.unwrap_or(b"*"));
         let (word, id, direction) = (Some(word), Some(id), Some(direction.name()));
-        out.row(Table::Limit, &[word, id, direction, a, b, c, d, e, f]);
+        out.row(Table::Limit, &[word, id, direction, a, b, c, d, e, f, g]);
     }
 }
 
@@ -186,8 +188,11 @@ mod tests {
         row(Table::Trusted, &["192.0.2.0", "24", "carrier"]);
         row(Table::Trusted, &["192.0.2.1", "NULL", "exempt"]);
         row(Table::Trusted, &["2001:db8::1", "NULL", "default"]);
-        row(Table::Limit, &["did", "*", "in", "5", "3", "60", "1", "3600", "50"]);
-        row(Table::Limit, &["did", "7", "NULL", "5", "NULL", "NULL", "NULL", "NULL", "NULL"]);
+        row(Table::Limit, &["did", "*", "in", "5", "3", "60", "1", "3600", "50", "4"]);
+        row(
+            Table::Limit,
+            &["did", "7", "NULL", "5", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL"],
+        );
         let spain = vec![CountryCode::parse(b"ES").unwrap()];
         let (v4, v6) = (vec![(0, 0, 1)], vec![(1 << 120, 8, 1)]);
         let networks = CountryNetworks { v4, v6, codes: spain, built: 9, kind: String::new() };
@@ -249,7 +254,7 @@ mod tests {
             let mut loader = loader(&classes).limits(limits);
             let n = None;
             let calls = Some(calls.as_bytes());
-            loader.row(Table::Limit, &[Some(b"did"), Some(b"7"), n, calls, n, n, n, n, n]);
+            loader.row(Table::Limit, &[Some(b"did"), Some(b"7"), n, calls, n, n, n, n, n, n]);
             let Ok((config, _)) = loader.finish() else { panic!("bad") };
             mark(&View::new(compile(config, [1, 7], 1234).unwrap().bytes()).unwrap(), &classes)
         };

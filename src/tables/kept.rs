@@ -5,7 +5,7 @@
 //! nothing in the file can be worse than a bad row.
 //!
 //! ```text
-//! sipwarden tables 4 <date of the tables> <bytes of the rows>\n
+//! sipwarden tables 5 <date of the tables> <bytes of the rows>\n
 //! per row: table, then per column its length (u16, little endian; 65535: NULL) and text
 //! before rows that have a host name: 254, the name, what it means, apart by blanks
 //! after the last row 255, and with a database of countries the CountryNetworks
@@ -29,8 +29,10 @@ pub const MOST_BYTES: u64 = 4 << 30;
 /// Begins every such file, whatever its format.
 pub const MAGIC: &[u8] = b"sipwarden tables ";
 /// Raised with every change of the format. 1 lacked the limits of scopes, 2 the patterns of
-/// scanners, 3 what host names mean.
-const FORMAT: u32 = 4;
+/// scanners, 3 what host names mean, 4 `max_ringing` of limits.
+const FORMAT: u32 = 5;
+/// Of this one on limits have all their columns.
+const WITH_RINGING: u32 = 5;
 /// The oldest one that can be read.
 const OLDEST: u32 = 1;
 /// Most bytes of the first line.
@@ -42,6 +44,8 @@ const END: u8 = u8::MAX;
 const ANSWER: u8 = END - 1;
 const ANSWER_COLUMNS: usize = 2;
 const NULL: u16 = u16::MAX;
+/// Place of this column in a row of limits.
+const NEAR_PERCENT: usize = 8;
 
 fn checksum(bytes: &[u8], format: u32) -> [u8; CHECKSUM] {
     let mut hasher = SipHasher13::new_with_keys(KEY, u64::from(format));
@@ -70,15 +74,13 @@ impl Mark {
 
 impl Rows for Mark {
     fn row(&mut self, table: Table, values: &[Option<&[u8]>]) {
-        let values = match (table, values.split_last()) {
-            // When a node warns of a limit is its own affair: rows without near_percent have
-            // that of the node.
-            (Table::Limit, Some((_, limit))) => limit,
-            _ => values,
-        };
+        // When a node warns of a limit is its own affair: rows without near_percent have that
+        // of the node.
+        let is_own = |at: usize| table == Table::Limit && at == NEAR_PERCENT;
+        let values = values.iter().enumerate().filter(|(at, _)| !is_own(*at));
         let mut hasher = SipHasher13::new_with_keys(KEY, KEY);
         hasher.write(&[table.index() as u8]);
-        for value in values {
+        for (_, value) in values {
             hasher.write(&length(*value).to_le_bytes());
             hasher.write(value.unwrap_or_default());
         }
@@ -161,6 +163,7 @@ impl RowWriter {
 pub struct Kept<'a> {
     /// When its tables were read, in seconds since 1970.
     pub date: u64,
+    format: u32,
     rows: &'a [u8],
 }
 
@@ -191,7 +194,7 @@ impl<'a> Kept<'a> {
         if sum != checksum(summed, format) {
             return Err("it is damaged: its checksum is wrong".into());
         }
-        Ok(Kept { date, rows })
+        Ok(Kept { date, format, rows })
     }
 
     /// Hands all rows to a loader, and the countries.
@@ -200,7 +203,7 @@ impl<'a> Kept<'a> {
     /// A [`RowWriter`] did not make this.
     pub fn load(&self, mut loader: Loader) -> Result<Loader, String> {
         let mut input = Input(self.rows);
-        let read = input.rows(|table, values| match (table, values) {
+        let read = input.rows(self.format, |table, values| match (table, values) {
             (Some(table), values) => loader.row(table, values),
             (None, &[name, addresses]) => {
                 loader.kept_answer(name.unwrap_or_default(), addresses.unwrap_or_default());
@@ -221,7 +224,7 @@ impl<'a> Kept<'a> {
     /// As [`Kept::load`].
     pub fn answers(&self) -> Result<Answers, String> {
         let mut answers = Answers::new();
-        let read = Input(self.rows).rows(|table, values| {
+        let read = Input(self.rows).rows(self.format, |table, values| {
             if let (None, &[Some(name), Some(addresses)]) = (table, values) {
                 answers.insert(name.into(), parse_addresses(addresses));
             }
@@ -250,7 +253,11 @@ impl<'a> Input<'a> {
 
     /// Hands over the rows up to their end: table, or None for what a host name means, and
     /// values.
-    fn rows(&mut self, mut row: impl FnMut(Option<Table>, &[Option<&[u8]>])) -> Option<()> {
+    fn rows(
+        &mut self,
+        format: u32,
+        mut row: impl FnMut(Option<Table>, &[Option<&[u8]>]),
+    ) -> Option<()> {
         loop {
             let table = match self.array()? {
                 [END] => return Some(()),
@@ -259,24 +266,21 @@ impl<'a> Input<'a> {
             };
             let mut values = [None; Table::MOST_COLUMNS];
             let count = table.map_or(ANSWER_COLUMNS, |table| table.columns().len());
-            row(table, self.values(&mut values, count)?);
+            let lacks = table == Some(Table::Limit) && format < WITH_RINGING;
+            self.values(&mut values, count - usize::from(lacks))?;
+            row(table, values.get(..count)?);
         }
     }
 
     /// The values of a row: so many.
-    fn values<'v>(
-        &mut self,
-        values: &'v mut [Option<&'a [u8]>],
-        count: usize,
-    ) -> Option<&'v mut [Option<&'a [u8]>]> {
-        let values = values.get_mut(..count)?;
-        for value in &mut *values {
+    fn values(&mut self, values: &mut [Option<&'a [u8]>], count: usize) -> Option<()> {
+        for value in values.get_mut(..count)? {
             *value = match u16::from_le_bytes(self.array()?) {
                 NULL => None,
                 len => Some(self.bytes(len.into())?),
             };
         }
-        Some(values)
+        Some(())
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -348,6 +352,26 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_an_older_format_have_no_bound_of_ringing_calls() {
+        let limit = [Some(&b"did"[..]), Some(b"7"), Some(b"any"), Some(b"5"), None];
+        let limit = [&limit[..], &[None, None, None, Some(b"80"), Some(b"3")]].concat();
+        for (format, columns, ringing) in [(4, 9, 0), (5, 10, 3)] {
+            let mut writer = RowWriter::default();
+            writer.row(Table::Limit, &limit[..columns]);
+            writer.row(Table::Brand, &[Some(b"b"), None]);
+            let file = writer.finish(&CountryNetworks::default(), 1);
+            let head = format!("sipwarden tables {format}");
+            let mut file = [head.as_bytes(), &file[head.len()..file.len() - CHECKSUM]].concat();
+            file.extend_from_slice(&checksum(&file, format));
+            let Ok((config, _)) = load(&Kept::read(&file).unwrap()).unwrap().finish() else {
+                panic!("bad rows");
+            };
+            assert_eq!(config.limits.rows[0].limit.ringing, ringing);
+            assert_eq!((config.limits.rows.len(), config.brands.len()), (1, 1));
+        }
+    }
+
+    #[test]
     fn every_flipped_bit_and_every_cut_is_found() {
         let whole = file();
         for at in 0..whole.len() {
@@ -367,8 +391,8 @@ mod tests {
         assert_eq!(refusal(b""), "it is not a file of tables");
         assert_eq!(refusal(b"root:x:0:0"), "it is not a file of tables");
         assert_eq!(
-            refusal(b"sipwarden tables 5 1 1\n"),
-            "its format is 5 1 1, and this version reads 1 to 4"
+            refusal(b"sipwarden tables 6 1 1\n"),
+            "its format is 6 1 1, and this version reads 1 to 5"
         );
         assert_eq!(refusal(b"sipwarden tables 1 17"), "it is cut off");
         assert!(refusal(&whole[..whole.len() - 9]).contains("damaged or cut off"));

@@ -86,8 +86,8 @@ impl Limits {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn row(&mut self, values: &[Column<'_>; 9]) -> Result<(), String> {
-        let &[kind, id, direction, calls, new, window, reserved, longest, near] = values;
+    pub(super) fn row(&mut self, values: &[Column<'_>; 10]) -> Result<(), String> {
+        let &[kind, id, direction, calls, new, window, reserved, longest, near, ringing] = values;
         let word = word(kind)?;
         let id = match id {
             Some(ALL_IDS) => None,
@@ -107,6 +107,7 @@ impl Limits {
             reserved: of("reserved", reserved, calls)?,
             longest: of("longest", longest, MAX_CALLS)?,
             near: Limit::near_of(near),
+            ringing: of("max_ringing", ringing, Limit::MOST_RINGING)? as u16,
             rate: self.rate(new, window).map_err(named)?,
         };
         let kind = self.kinds.kind(word)?;
@@ -179,21 +180,21 @@ fn direction(value: Column<'_>) -> Result<Direction, String> {
 mod tests {
     use super::*;
 
-    fn row<'a>(values: [&'a str; 9]) -> [Column<'a>; 9] {
+    fn row<'a>(values: [&'a str; 10]) -> [Column<'a>; 10] {
         values.map(|value| (value != "NULL").then_some(value.as_bytes()))
     }
 
-    fn error(limits: &mut Limits, values: [&str; 9]) -> String {
+    fn error(limits: &mut Limits, values: [&str; 10]) -> String {
         limits.row(&row(values)).unwrap_err()
     }
 
     #[test]
     fn what_is_null_is_off_and_words_get_numbers_in_turn() {
         let mut limits = Limits::new(Kinds::of([&b"did"[..]].into_iter()), 80, 4);
-        let nothing = ["NULL"; 7];
+        let nothing = ["NULL"; 8];
         let with = |kind, id| {
-            let [a, b, c, d, e, f, g] = nothing;
-            row([kind, id, a, b, c, d, e, f, g])
+            let [a, b, c, d, e, f, g, h] = nothing;
+            row([kind, id, a, b, c, d, e, f, g, h])
         };
         for (kind, id) in [("carrier", "x"), ("did", "*"), ("company", "x"), ("user", "a@x")] {
             limits.row(&with(kind, id)).unwrap();
@@ -203,38 +204,42 @@ mod tests {
         assert!(limits.rows.iter().all(|row| row.limit == Limit { near: 80, ..Limit::NONE }));
         assert_eq!(limits.rows[1].id, None);
         assert!(limits.kinds.continues(&Kinds::of([&b"did"[..]].into_iter())));
-        limits.row(&row(["did", "7", "in", "5", "3", "60", "1", "3600", "50"])).unwrap();
+        limits.row(&row(["did", "7", "in", "5", "3", "60", "1", "3600", "50", "2"])).unwrap();
         let last = limits.rows.last().unwrap();
         assert_eq!((last.direction, last.limit.calls, last.limit.reserved), (Direction::In, 5, 1));
-        assert_eq!((last.limit.longest, last.limit.near), (3600, 50));
+        assert_eq!((last.limit.longest, last.limit.near, last.limit.ringing), (3600, 50, 2));
         assert_eq!((last.limit.rate.calls(), last.limit.rate.window()), (3, 60));
     }
 
     #[test]
     fn each_kind_of_bad_row_is_named() {
         let mut limits = Limits::new(Kinds::default(), 80, 4);
-        let mut bad = |values: [&str; 9], wrong: &str| {
+        let mut bad = |values: [&str; 10], wrong: &str| {
             let error = error(&mut limits, values);
             assert!(error.contains(wrong), "{error} lacks {wrong}");
         };
         let n = "NULL";
-        bad([n, "x", n, n, n, n, n, n, n], "kind is NULL");
-        bad(["a b", "x", n, n, n, n, n, n, n], "kind \"a b\" is not one word");
-        bad(["roadwarrior", "x", n, n, n, n, n, n, n], "external_calls");
-        bad(["Company", "x", n, n, n, n, n, n, n], "kind \"Company\" must be written \"company\"");
-        bad(["did", "7;x", n, n, n, n, n, n, n], "id \"7;x\" has a ';'");
-        bad(["did", " 7", n, n, n, n, n, n, n], "id \" 7\" has blanks around it");
-        bad(["did", "", n, n, n, n, n, n, n], "id is empty (kind \"did\")");
-        bad(["did", "<null>", n, n, n, n, n, n, n], "id \"<null>\"");
+        bad([n, "x", n, n, n, n, n, n, n, n], "kind is NULL");
+        bad(["a b", "x", n, n, n, n, n, n, n, n], "kind \"a b\" is not one word");
+        bad(["roadwarrior", "x", n, n, n, n, n, n, n, n], "external_calls");
         bad(
-            ["did", "7", "up", n, n, n, n, n, n],
+            ["Company", "x", n, n, n, n, n, n, n, n],
+            "kind \"Company\" must be written \"company\"",
+        );
+        bad(["did", "7;x", n, n, n, n, n, n, n, n], "id \"7;x\" has a ';'");
+        bad(["did", " 7", n, n, n, n, n, n, n, n], "id \" 7\" has blanks around it");
+        bad(["did", "", n, n, n, n, n, n, n, n], "id is empty (kind \"did\")");
+        bad(["did", "<null>", n, n, n, n, n, n, n, n], "id \"<null>\"");
+        bad(
+            ["did", "7", "up", n, n, n, n, n, n, n],
             "direction \"up\" is not any, in or out (kind \"did\", id \"7\")",
         );
-        bad(["did", "7", n, "-1", n, n, n, n, n], "max_calls \"-1\"");
-        bad(["did", "7", n, "5", n, n, "6", n, n], "reserved \"6\" is not a number from 0 to 5");
-        bad(["did", "7", n, n, "5", n, n, n, n], "max_new 5 has no window_seconds");
-        bad(["did", "7", n, n, "65536", "1", n, n, n], "max_new \"65536\"");
-        bad(["did", "7", n, n, n, n, n, n, "101"], "near_percent \"101\"");
+        bad(["did", "7", n, "-1", n, n, n, n, n, n], "max_calls \"-1\"");
+        bad(["did", "7", n, "5", n, n, "6", n, n, n], "reserved \"6\" is not a number from 0 to 5");
+        bad(["did", "7", n, n, "5", n, n, n, n, n], "max_new 5 has no window_seconds");
+        bad(["did", "7", n, n, "65536", "1", n, n, n, n], "max_new \"65536\"");
+        bad(["did", "7", n, n, n, n, n, n, "101", n], "near_percent \"101\"");
+        bad(["did", "7", n, n, n, n, n, n, n, "65536"], "max_ringing \"65536\"");
     }
 
     #[test]
@@ -244,14 +249,14 @@ mod tests {
         for n in 0..12 {
             let word = format!("w{n}");
             let none = "NULL";
-            limits.row(&row([&word, "*", "in", none, none, none, none, none, none])).unwrap();
+            limits.row(&row([&word, "*", "in", none, none, none, none, none, none, none])).unwrap();
         }
         let error = |limits: &mut Limits, kind, direction| {
-            limits.row(&row([kind, "*", direction, n, n, n, n, n, n])).unwrap_err()
+            limits.row(&row([kind, "*", direction, n, n, n, n, n, n, n])).unwrap_err()
         };
         assert!(error(&mut limits, "w12", "in").contains("is one too many"));
         let twice = error(&mut limits, "w3", "in");
         assert_eq!(twice, "direction \"in\" stands twice (kind \"w3\", id \"*\")");
-        limits.row(&row(["w3", "*", n, n, n, n, n, n, n])).unwrap();
+        limits.row(&row(["w3", "*", n, n, n, n, n, n, n, n])).unwrap();
     }
 }

@@ -268,10 +268,10 @@ fn reserved_slots_that_are_cut_and_limits_of_nobody_are_warned_of() {
         id: &'a [u8],
         direction: &'a [u8],
         calls: &'a [u8],
-    ) -> [Column<'a>; 9] {
+    ) -> [Column<'a>; 10] {
         let reserved: &[u8] = b"5";
         let (kind, id, direction) = (Some(kind), Some(id), Some(direction));
-        [kind, id, direction, Some(calls), None, None, Some(reserved), None, None]
+        [kind, id, direction, Some(calls), None, None, Some(reserved), None, None, None]
     }
     let small = [Some(&b"small"[..]), Some(b"b1"), None, Some(b"7")];
     let tiny = [Some(&b"tiny"[..]), Some(b"b1"), None, Some(b"3")];

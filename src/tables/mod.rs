@@ -71,7 +71,7 @@ impl Table {
     ];
 
     /// More columns than any table has.
-    pub const MOST_COLUMNS: usize = 9;
+    pub const MOST_COLUMNS: usize = 10;
 
     /// The columns, in the order in which [`Loader::row`] takes them.
     pub const fn columns(self) -> &'static [&'static str] {
@@ -92,6 +92,7 @@ impl Table {
                 "reserved",
                 "longest",
                 "near_percent",
+                "max_ringing",
             ],
             Table::Tool => &["header", "kind", "pattern"],
         }

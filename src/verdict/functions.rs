@@ -77,6 +77,7 @@ pub const CC_LIMIT: Function = Function {
         (Verdict::CompanyLimit, c"cc_company_limit"),
         (Verdict::Limit, c"cc_limit"),
         (Verdict::Rate, c"cc_rate"),
+        (Verdict::Ringing, c"cc_ringing"),
         (Verdict::ScopesFull, c"cc_scopes_full"),
         (Verdict::TooManyScopes, c"cc_too_many_scopes"),
         (Verdict::UnknownCompany, c"cc_unknown_company"),

@@ -76,6 +76,7 @@ pub enum Verdict {
     ClusterWait,
     ClusterDown,
     FloodListed,
+    Ringing,
 }
 
 /// One row of the verdict table.
@@ -98,7 +99,7 @@ const fn row(
 }
 
 /// All verdicts, in the order of [`Verdict`].
-pub const ENTRIES: [VerdictRow; 64] = [
+pub const ENTRIES: [VerdictRow; 65] = [
     row(Verdict::GrantedRange, 1, "granted_range", "the source is in one of the company's ranges"),
     row(Verdict::FilterOff, 2, "filter_off", "the company has no IP filter"),
     row(Verdict::GrantedCountry, 3, "granted_country", "the source's country is granted"),
@@ -373,6 +374,12 @@ pub const ENTRIES: [VerdictRow; 64] = [
         "listed",
         "a feed (blocklist_file) lists the source, which is neither trusted, authorized, granted nor proven by a login or a call: send no answer",
     ),
+    row(
+        Verdict::Ringing,
+        -23,
+        "ringing",
+        "a scope has as many calls that are not answered yet as max_ringing allows; named as for limit",
+    ),
 ];
 
 impl Verdict {
@@ -400,7 +407,7 @@ const _: () = {
         assert!(ENTRIES[n].verdict as usize == n && ENTRIES[n].code != 0);
         n += 1;
     }
-    assert!(Verdict::FloodListed as usize + 1 == ENTRIES.len());
+    assert!(Verdict::Ringing as usize + 1 == ENTRIES.len());
 };
 
 #[cfg(test)]

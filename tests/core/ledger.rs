@@ -11,6 +11,7 @@ pub fn call(dialog: u64) -> Call<'static> {
         direction: Direction::Out,
         invite: 0,
         emergency: false,
+        rings: true,
         came: 0,
         began: 1,
     }
@@ -226,6 +227,7 @@ mod plain {
             call_id: &long,
             direction: Direction::In,
             emergency: true,
+            rings: true,
             began: 77,
             ..call(9)
         };

@@ -20,6 +20,7 @@ const CAPACITY: usize = 32;
 const COMPANY: u32 = 3;
 const CARRIER: u32 = 5;
 const BRAND: u32 = 7;
+const RINGING: u16 = 4;
 
 /// What workers have done.
 struct Done {
@@ -39,6 +40,7 @@ fn work(ledger: &Ledger, seed: u64, done: &Done) -> ! {
         match pick >> 56 & 7 {
             0..4 => take(ledger, pick, dialog, done),
             4 => drop(ledger.release(dialog)),
+            7 if pick >> 40 & 1 == 0 => drop(ledger.answer(dialog)),
             5 if done.emergencies => ledger.note_emergency(dialog),
             6 => drop(ledger.sweep(8, u64::MAX >> 30)),
             _ => drop(ledger.forget(dialog)),
@@ -51,7 +53,8 @@ fn take(ledger: &Ledger, pick: u64, dialog: DialogId, done: &Done) {
     let direction = if pick >> 24 & 1 == 0 { Direction::In } else { Direction::Out };
     let [company, carrier] = [8, 16].map(|shift| [b'c', (pick >> shift) as u8 % 3]);
     let did = (pick >> 32 & 7).to_ne_bytes();
-    let limit = Limit { rate: Rate::new(60_000, 1, 4).unwrap(), ..Limit::calls(CARRIER) };
+    let rate = Rate::new(60_000, 1, 4).unwrap();
+    let limit = Limit { rate, ringing: RINGING, ..Limit::calls(CARRIER) };
     let wanted = [
         want(ScopeKind::BRAND, b"b", BRAND),
         want(ScopeKind::COMPANY, &company, COMPANY),
@@ -68,7 +71,9 @@ fn take(ledger: &Ledger, pick: u64, dialog: DialogId, done: &Done) {
         (ScopeKind::COMPANY, &company, COMPANY),
         (own(0), &carrier, CARRIER),
     ];
-    let over = counts.iter().any(|(kind, id, limit)| ledger.live(*kind, id) > *limit);
+    let ringing = ledger.ringing(own(0), &carrier, Direction::Any);
+    let over = counts.iter().any(|(kind, id, limit)| ledger.live(*kind, id) > *limit)
+        || ringing > RINGING.into();
     done.over.fetch_add(over.into(), SeqCst);
 }
 
@@ -94,7 +99,10 @@ fn check(ledger: &Ledger) {
         let of_scope = leases.iter().filter(|lease| lease.live && lease.scopes.iter().any(same));
         let emergencies = of_scope.clone().filter(|lease| lease.emergency).count();
         let counted = (scope.calls.any as usize, scope.calls.emergencies as usize);
+        let ringing = of_scope.clone().filter(|lease| lease.ringing).count();
         assert_eq!(counted, (of_scope.count(), emergencies), "{scope:?}");
+        let told = ledger.ringing(scope.kind, &scope.id, Direction::Any);
+        assert_eq!(told as usize, ringing, "{scope:?}");
     }
     assert_eq!(ledger.memory().leases as usize, leases.len());
     leases.iter().for_each(|lease| assert!(ledger.forget(lease.dialog)));

@@ -183,3 +183,77 @@ fn a_company_added_to_a_call_ends_with_it() {
         SCHEDULES,
     );
 }
+
+/// A call is answered while a CANCEL that crosses the answer releases it and it comes back, a
+/// carrier is added to it, and another call wants the only place to ring. Whatever is first:
+/// answered once, it rings nowhere, and it counts in all of its scopes if it counts.
+#[test]
+fn an_answer_is_counted_once_in_whatever_order() {
+    shuttle::check_random(
+        || {
+            let ledger = Arc::new(Ledger::new(8, SEED).unwrap());
+            let one = |kind, id| Wanted {
+                limit: Limit { ringing: 1, ..Limit::NONE },
+                ..want(kind, id, 0)
+            };
+            let a = (ScopeKind::COMPANY, &b"a"[..]);
+            assert_eq!(try_to(&ledger, 1, &[one(a.0, a.1)]).outcome, Outcome::Counted);
+            let answers: Vec<_> =
+                (0..2).map(|_| spawn(&ledger, |ledger| ledger.answer(DialogId(1)))).collect();
+            let crosses = spawn(&ledger, |ledger| {
+                ledger.release(DialogId(1));
+                ledger.resume(DialogId(1));
+            });
+            let adds = spawn(&ledger, move |ledger| {
+                let within = Call { rings: false, ..call(1) };
+                ledger.take(&within, &[one(own(0), b"k")], Enforcement::Full).outcome
+            });
+            let rival = try_to(&ledger, 2, &[one(own(0), b"k")]).outcome;
+            let added = adds.join().unwrap();
+            crosses.join().unwrap();
+            let told = answers.into_iter().map(|answer| answer.join().unwrap());
+            let told = told.filter(|told| *told).count();
+            // The lease of a released call is made anew if it is asked about just then: it has
+            // the scope that was wanted last, and rings no more.
+            assert!(told <= 1, "{told}");
+            let ringing = |(kind, id)| ledger.ringing(kind, id, Direction::Any);
+            let k = (own(0), &b"k"[..]);
+            assert_eq!(ringing(a), 0);
+            assert_eq!(ringing(k), u32::from(rival == Outcome::Counted));
+            let both = [rival, added].map(|outcome| u32::from(outcome == Outcome::Counted));
+            assert_eq!(ledger.live(k.0, k.1), both[0] + both[1]);
+            let _ = [1, 2].map(|dialog| ledger.forget(DialogId(dialog)));
+            assert_eq!((ledger.memory().leases, ledger.memory().scopes), (0, 0));
+            assert_eq!(ledger.miscounted(), 0);
+        },
+        SCHEDULES,
+    );
+}
+
+/// A call is counted after its dialog was answered, or before: who counts looks afterwards.
+#[test]
+fn who_counts_a_call_and_who_answers_it_do_not_miss_each_other() {
+    use shuttle::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    shuttle::check_random(
+        || {
+            let ledger = Arc::new(Ledger::new(8, SEED).unwrap());
+            let answered = Arc::new(AtomicBool::new(false));
+            let state = Arc::clone(&answered);
+            let tells = spawn(&ledger, move |ledger| {
+                // As the dialog module does: first the state, then who asked to be told.
+                state.store(true, Relaxed);
+                ledger.answer(DialogId(1))
+            });
+            let taken = try_to(&ledger, 1, &[want(ScopeKind::COMPANY, b"a", 0)]);
+            assert_eq!(taken.outcome, Outcome::Counted);
+            let looked = answered.load(Relaxed) && ledger.answer(DialogId(1));
+            let told = tells.join().unwrap();
+            assert!(looked != told, "{looked} {told}");
+            assert_eq!(ledger.ringing(ScopeKind::COMPANY, b"a", Direction::Any), 0);
+            assert_eq!(ledger.live(ScopeKind::COMPANY, b"a"), 1);
+            ledger.forget(DialogId(1));
+        },
+        SCHEDULES,
+    );
+}

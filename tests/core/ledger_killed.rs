@@ -44,7 +44,7 @@ fn take_all(ledger: &Ledger, dialog: u64) {
 /// What is there before a step, and the step.
 type Case = (&'static str, fn(&Ledger), fn(&Ledger));
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 12] = [
     ("a new call", |_| {}, |ledger| take_all(ledger, 2)),
     (
         "a new call of scopes that are new",
@@ -87,6 +87,24 @@ const CASES: [Case; 10] = [
         },
     ),
     (
+        "an answer",
+        |ledger| take_all(ledger, 2),
+        |ledger| {
+            let _ = ledger.answer(DialogId(2));
+        },
+    ),
+    (
+        "the return of an answered call",
+        |ledger| {
+            take_all(ledger, 2);
+            ledger.release(DialogId(2));
+            ledger.answer(DialogId(2));
+        },
+        |ledger| {
+            let _ = ledger.resume(DialogId(2));
+        },
+    ),
+    (
         "a return",
         |ledger| {
             take_all(ledger, 2);
@@ -125,7 +143,8 @@ const CASES: [Case; 10] = [
     ),
 ];
 
-type Names = BTreeMap<(ScopeKind, Vec<u8>), Calls>;
+/// Calls, and those that ring by their directions.
+type Names = BTreeMap<(ScopeKind, Vec<u8>), (Calls, [u32; 3])>;
 
 /// What the leases say, and the leases.
 fn told(ledger: &Ledger) -> (Names, u32, u64) {
@@ -134,12 +153,16 @@ fn told(ledger: &Ledger) -> (Names, u32, u64) {
         leases += 1;
         live += u64::from(info.live);
         for scope in &info.scopes {
-            let calls = names.entry((scope.kind, scope.id.clone())).or_default();
+            let (calls, ringing) = names.entry((scope.kind, scope.id.clone())).or_default();
             let counts = |on: bool| u32::from(on && info.live);
             calls.any += counts(scope.counts);
             calls.inbound += counts(scope.inbound);
             calls.outbound += counts(scope.outbound);
             calls.emergencies += counts(scope.counts && info.emergency);
+            let directions = [scope.counts, scope.inbound, scope.outbound];
+            for (ringing, counted) in ringing.iter_mut().zip(directions) {
+                *ringing += counts(counted && info.ringing);
+            }
         }
     }
     (names, leases, live)
@@ -165,7 +188,8 @@ fn check(ledger: &Ledger, what: &str) {
     let ids = [&COMPANIES[..], &[b"x", b"y", b"u", b"carrier"]].concat();
     for (kind, id) in kinds.into_iter().flat_map(|kind| ids.iter().map(move |id| (kind, *id))) {
         let expected = names.get(&(kind, id.to_vec())).copied().unwrap_or_default();
-        assert_eq!(ledger.calls(kind, id), expected, "{what}: {kind:?} {id:?}");
+        let ringing = Direction::ALL.map(|of| ledger.ringing(kind, id, of));
+        assert_eq!((ledger.calls(kind, id), ringing), expected, "{what}: {kind:?} {id:?}");
     }
 }
 

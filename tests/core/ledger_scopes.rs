@@ -22,6 +22,7 @@ fn call(dialog: u64, came: u64) -> Call<'static> {
         direction: Direction::Any,
         invite: 0,
         emergency: false,
+        rings: true,
         began: 1000 + came as i64 / 1000,
         came,
     }

@@ -48,6 +48,8 @@ mod ledger_killed;
 #[cfg(not(shuttle))]
 mod ledger_model;
 #[cfg(not(shuttle))]
+mod ledger_ringing;
+#[cfg(not(shuttle))]
 mod ledger_scopes;
 #[cfg(not(shuttle))]
 mod proven;

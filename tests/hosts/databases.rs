@@ -20,7 +20,7 @@ fn tables_are_read_and_reloaded(mut database: Server, backslash: &str) {
         INSERT INTO sipwarden_company_country VALUES ('c7', 'ES');
         INSERT INTO sipwarden_user VALUES ('alice@c7.example', 'c7', 3);
         INSERT INTO sipwarden_trusted VALUES ('192.0.2.1', NULL, 'exempt'), ('192.0.2.2', 32, NULL);
-        INSERT INTO sipwarden_limit VALUES ('company', 'c7', 'in', 120, 10, 60, 5, 3600, NULL);
+        INSERT INTO sipwarden_limit VALUES ('company', 'c7', 'in', 120, 10, 60, 5, 3600, NULL, 30);
         INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES ('did', '*', 3, 1);");
 
     // The schema may be run again: the rows stay, as the log shows below.
@@ -42,8 +42,8 @@ fn tables_are_read_and_reloaded(mut database: Server, backslash: &str) {
     assert!(log.contains(&rows), "{log}");
     assert!(!log.contains("sip:secret@"), "{log}");
     let limits = server.ask("company", json!(["c7"]))["limits"].clone();
-    let numbers = ["max_calls", "max_new", "window_seconds", "reserved", "longest", "near_percent"];
-    assert_eq!(numbers.map(|name| limits[0][name].as_u64()), [120, 10, 60, 5, 3600, 80].map(Some));
+    let numbers = ["max_calls", "max_new", "window_seconds", "reserved", "longest", "max_ringing"];
+    assert_eq!(numbers.map(|name| limits[0][name].as_u64()), [120, 10, 60, 5, 3600, 30].map(Some));
     assert_eq!(limits[0]["direction"], "in", "{limits}");
 
     let phone = Phone::new("127.0.1.1", server.address());

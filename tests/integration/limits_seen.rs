@@ -354,14 +354,15 @@ fn limits_are_listed_without_calls_page_by_page_and_for_one_id() {
         group["limits"],
         json!([{"kind": "group", "id": "g3", "direction": "any", "calls": 0, "max_calls": 8,
             "percent": 0, "near_percent": 80, "near": 0, "new_calls": 0, "max_new": 7,
-            "window_seconds": 60, "reserved": 2, "longest": 0}])
+            "window_seconds": 60, "reserved": 2, "longest": 0, "ringing": 0,
+            "max_ringing": 0}])
     );
     // The row for all stands for no calls of its own; one of them has its limits.
     let all = limits(json!(["did", "*"]));
     assert_eq!(
         all["limits"],
         json!([{"kind": "did", "id": "*", "direction": "in", "max_calls": 1, "near_percent": 0,
-            "max_new": 0, "window_seconds": 0, "reserved": 0, "longest": 0}])
+            "max_new": 0, "window_seconds": 0, "reserved": 0, "longest": 0, "max_ringing": 0}])
     );
     let one = limits(json!(["did", "+34"]));
     assert_eq!((&one["total"], &one["limits"][0]["id"]), (&json!(1), &json!("+34")));

@@ -48,6 +48,7 @@ mod keepalive;
 mod limits;
 mod limits_added;
 mod limits_longest;
+mod limits_ringing;
 mod limits_seen;
 mod listing;
 mod logins;

@@ -127,7 +127,7 @@ fn a_size_for_which_there_is_no_room_is_named_with_one_that_would_do() {
     let db = one_company(&folder);
     for (name, value, unit) in [
         ("snapshot_memory", "8192", "8192 MiB"),
-        ("max_calls", "4194304", "4194304 calls"),
+        ("max_calls", "2097151", "2097151 calls"),
         ("flood_sources", "16777216", "16777216 sources"),
         ("auth_sources", "4194304", "4194304 pairs of AoR and source"),
     ] {

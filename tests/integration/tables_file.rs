@@ -266,7 +266,7 @@ fn damages(site: &Site, whole: &[u8]) -> Vec<(Vec<u8>, String)> {
         (flipped((line + whole.len()) / 2), said("it is damaged: its checksum is wrong")),
         (flipped(whole.len() - 1), said("it is damaged: its checksum is wrong")),
         (flipped(20), said("it is damaged: its checksum is wrong")),
-        (replaced("tables 4 ", "tables 5 "), said("its format is 5 ")),
+        (replaced("tables 5 ", "tables 6 "), said("its format is 6 ")),
     ]
 }
 

@@ -48,8 +48,11 @@ fn snapshot() -> Vec<u8> {
     row(Table::User, &["alice@example.com", "c0", "2"]);
     row(Table::Trusted, &["198.51.100.0", "24", "carrier"]);
     row(Table::Trusted, &["2001:db8:ff::", "48", "NULL"]);
-    row(Table::Limit, &["did", "7", "in", "5", "3", "60", "1", "3600", "50"]);
-    row(Table::Limit, &["company", "*", "any", "9", "NULL", "NULL", "NULL", "NULL", "NULL"]);
+    row(Table::Limit, &["did", "7", "in", "5", "3", "60", "1", "3600", "50", "4"]);
+    row(
+        Table::Limit,
+        &["company", "*", "any", "9", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL"],
+    );
     row(Table::Tool, &["user_agent", "prefix", "friendly"]);
     let Ok((config, _)) = loader.finish() else { panic!("bad rows") };
     compile(config, [1, 2], 9).unwrap().bytes().to_vec()

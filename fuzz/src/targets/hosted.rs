@@ -16,9 +16,9 @@ pub fn begin() {
         rows(
             Table::Limit,
             &[
-                &["did", "7", "in", "2", "3", "60", "1", "3600", "50"],
-                &["carrier", "*", "any", "4", none, none, none, none, none],
-                &["user", "alice@example.com", "out", "1", none, none, none, none, none],
+                &["did", "7", "in", "2", "3", "60", "1", "3600", "50", "2"],
+                &["carrier", "*", "any", "4", none, none, none, none, none, none],
+                &["user", "alice@example.com", "out", "1", none, none, none, none, none, none],
             ],
         );
         rows(Table::Tool, &[&["user_agent", "prefix", "friendly"], &["from", "contains", "x"]]);

@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS sipwarden_limit (
     window_seconds INT UNSIGNED NULL,
     reserved       INT UNSIGNED NULL COMMENT 'of max_calls, for emergencies',
     longest        INT UNSIGNED NULL COMMENT 'seconds that a call may last',
-    near_percent   TINYINT UNSIGNED NULL COMMENT 'of max_calls: near from here on; NULL: parameter, 0: never',
+    near_percent   TINYINT UNSIGNED NULL COMMENT 'of max_calls: near from here on (NULL: parameter, 0: never)',
+    max_ringing    INT UNSIGNED NULL COMMENT 'calls at a time that are not answered yet',
     PRIMARY KEY (kind, id, direction)
 ) ENGINE=InnoDB;
 

@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS sipwarden_limit (
     window_seconds INTEGER,
     reserved       INTEGER,                         -- of max_calls, for emergencies
     longest        INTEGER,                         -- seconds that a call may last
-    near_percent   INTEGER,                         -- of max_calls: near from here on; NULL: parameter, 0: never
+    near_percent   INTEGER,                         -- of max_calls: near from here on (NULL: parameter, 0: never)
+    max_ringing    INTEGER,                         -- calls at a time that are not answered yet
     PRIMARY KEY (kind, id, direction)
 );
 

@@ -72,6 +72,13 @@ impl DialogRef {
         Ok(DialogRef { host, handle, id: dialog.into() })
     }
 
+    /// Whether its call was answered.
+    #[inline]
+    pub fn is_answered(&self) -> bool {
+        // SAFETY: the handle is held; its state is read.
+        self.host.dialog_answered.is_some_and(|answered| unsafe { answered(self.handle) } != 0)
+    }
+
     /// Keeps a text with the dialog where dialogs outlive a restart.
     pub fn remember(&self, name: &CStr, value: &[u8]) {
         if !persist() {

@@ -6,10 +6,10 @@ use std::ptr;
 use std::time::Duration;
 
 use super::abi::{
-    self, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_MAX_ARGUMENTS, SW_MAX_USAGE,
-    SW_PARAM_DURATION, SW_PARAM_INT, SW_PARAM_LIST, SW_PARAM_TEXT, sw_attempt, sw_call, sw_dialog,
-    sw_dialog_event, sw_expiry, sw_host, sw_message, sw_module, sw_param, sw_restored,
-    sw_rpc_method, sw_text, sw_value,
+    self, SW_DIALOG_ANSWERED, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_RESUMED, SW_MAX_ARGUMENTS,
+    SW_MAX_USAGE, SW_PARAM_DURATION, SW_PARAM_INT, SW_PARAM_LIST, SW_PARAM_TEXT, sw_attempt,
+    sw_call, sw_dialog, sw_dialog_event, sw_expiry, sw_host, sw_message, sw_module, sw_param,
+    sw_restored, sw_rpc_method, sw_text, sw_value,
 };
 use super::guard::{Entry, guard, prepare};
 use super::message::{Attempt, CallRequest, Message};
@@ -401,6 +401,7 @@ unsafe extern "C" fn dialog_event<M: Module>(event: sw_dialog_event, dialog: sw_
         let event = match event {
             SW_DIALOG_ENDED => DialogEvent::Ended,
             SW_DIALOG_RESUMED => DialogEvent::Resumed,
+            SW_DIALOG_ANSWERED => DialogEvent::Answered,
             SW_DIALOG_GONE => DialogEvent::Gone,
             _ => return,
         };

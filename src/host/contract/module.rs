@@ -41,6 +41,8 @@ pub enum DialogEvent {
     Ended,
     /// It turned out to live.
     Resumed,
+    /// The call was answered.
+    Answered,
     /// The dialog is destroyed.
     Gone,
 }

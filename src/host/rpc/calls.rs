@@ -58,6 +58,7 @@ pub fn calls(call: &Call, state: &State) -> Result<(), Fault> {
             Direction::Out => "out",
         };
         entry.text(c"direction", direction);
+        entry.int(c"ringing", i64::from(info.ringing));
         entry.int(c"emergency", i64::from(info.emergency));
         entry.int(c"age_seconds", positive(now.saturating_sub(info.started)));
         entry.int(c"seconds_left", info.ends.map_or(0, |ends| positive(ends.saturating_sub(now))));

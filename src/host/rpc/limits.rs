@@ -160,6 +160,11 @@ fn tell_limit(node: &Node<'_>, state: &State, view: &View<'_>, row: &Row<'_>, to
                 _ => state.ledger.new_calls(kind, id, direction, &limit.rate, clock::monotonic()),
             };
             node.int(c"new_calls", new);
+            let ringing = match limit.ringing {
+                0 => 0,
+                _ => state.ledger.ringing(kind, id, direction),
+            };
+            node.int(c"ringing", ringing);
         }
         None => {
             node.int(c"max_calls", limit.calls);
@@ -170,6 +175,7 @@ fn tell_limit(node: &Node<'_>, state: &State, view: &View<'_>, row: &Row<'_>, to
     node.int(c"window_seconds", limit.rate.window());
     node.int(c"reserved", limit.reserved);
     node.int(c"longest", limit.longest);
+    node.int(c"max_ringing", u32::from(limit.ringing));
 }
 
 /// The scopes that a call counts against, as texts.

@@ -111,7 +111,7 @@ fn report_refusal(
         let known = known.as_ref();
         with_limited(|scope| {
             // Other verdicts name the company, its brand or the user.
-            let is_named = matches!(verdict, Verdict::Limit | Verdict::Rate);
+            let is_named = matches!(verdict, Verdict::Limit | Verdict::Rate | Verdict::Ringing);
             let text = if is_named { scope.text() } else { &[] };
             let subject = Subject { company, aor, text, ..subject(source) };
             events::refused(known, call.message(), function, verdict, monitored, &subject, numbers);
@@ -424,6 +424,9 @@ pub fn dialog_event(event: DialogEvent, dialog: DialogId) {
             if state.ledger.resume(dialog) {
                 counters::count_own(Own::CallsResumed);
             }
+        }
+        DialogEvent::Answered => {
+            state.ledger.answer(dialog);
         }
         DialogEvent::Gone => {
             state.ledger.forget(dialog);

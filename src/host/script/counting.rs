@@ -69,6 +69,7 @@ pub(super) fn begin(
         None => state.ledger.take(&call, wanted, enforcement),
         Some(desk) => shared::begin(state, desk, &call, wanted, enforcement)?,
     };
+    note_answer(state, dialog, &taken);
     complain_of_room(state, &taken);
     Ok(taken)
 }
@@ -85,8 +86,19 @@ pub(super) fn wait_for(
         return (Taken::nothing(Outcome::Down), later);
     };
     let (taken, later) = later.finish(state, desk, &named(state, call, dialog, flags));
+    note_answer(state, dialog, &taken);
     complain_of_room(state, &taken);
     (taken, later)
+}
+
+/// A call that was counted as one that rings may have been answered just before: the dialog's
+/// state was changed then, and who told of it has found no lease. If the state changes after
+/// this look, who tells of it finds the lease.
+#[inline(always)]
+fn note_answer(state: &State, dialog: &DialogRef, taken: &Taken) {
+    if taken.added != 0 && dialog.is_answered() {
+        state.ledger.answer(dialog.id);
+    }
 }
 
 /// A call as the ledger knows it.
@@ -98,7 +110,8 @@ fn named<'a>(
     flags: CallFlags,
 ) -> Call<'a> {
     let [cseq, branch] = call.transaction();
-    let invite = match call.is_initial_invite() {
+    let is_initial = call.is_initial_invite();
+    let invite = match is_initial {
         false => 0,
         true => state.ledger.hash((cseq, branch)) as u32 | 1,
     };
@@ -109,6 +122,7 @@ fn named<'a>(
         direction: flags.direction(),
         invite,
         emergency: flags.emergency,
+        rings: is_initial || !dialog.is_answered(),
         came,
         began: clock::whole_seconds(came),
     }

@@ -76,6 +76,8 @@ pub fn dialog_restored(restored: &Restored<'_>) {
         direction: flags.direction(),
         invite: 0,
         emergency: flags.emergency,
+        // Those that were not answered do not come back.
+        rings: false,
         came: 0,
         began,
     };

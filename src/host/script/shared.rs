@@ -172,17 +172,13 @@ impl Later {
         let mut taken = state.ledger.take(call, &own, self.enforcement);
         match taken.outcome {
             Outcome::Counted => taken.alone = true,
-            Outcome::Refused if taken.exceeded.is_some_and(|of| is_of_calls(of.bound)) => {
+            Outcome::Refused if taken.exceeded.is_some_and(|of| of.bound.is_of_calls()) => {
                 taken = Taken { outcome: Outcome::Down, exceeded: None, ..taken };
             }
             _ => {}
         }
         taken
     }
-}
-
-fn is_of_calls(bound: crate::ledger::Bound) -> bool {
-    bound != crate::ledger::Bound::Rate
 }
 
 /// What a node admits of a limit by itself; None: nothing.

@@ -86,7 +86,7 @@ const OWN: [Param; at::CLUSTER_URL] = [
     ),
     fixed(
         c"max_calls",
-        int(65_536, 16, 4_194_304),
+        int(65_536, 16, 2_097_151),
         c"Calls that can be counted at a time. Further ones are refused with `ledger_full`.",
     ),
     runtime(

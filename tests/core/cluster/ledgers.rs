@@ -35,6 +35,7 @@ impl Placed {
             direction: Direction::In,
             invite: 1,
             emergency: self.emergency,
+            rings: true,
             began: 1,
             came: 1,
         }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sipwarden::host::abi::{
-    SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_LOADED, SW_DIALOG_RESUMED, SW_EXPIRY_LIFETIME,
+    SW_DIALOG_ANSWERED, SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_LOADED, SW_DIALOG_RESUMED,
+    SW_EXPIRY_LIFETIME,
 };
 use sipwarden::shm::Area;
 use sipwarden::tables::Table;
@@ -67,6 +68,37 @@ fn calls_count_up_to_the_limit_as_long_as_their_dialogs_live() {
             door::dialog_event(SW_DIALOG_GONE, dialog(call));
         }
         assert_eq!(live("7"), 0);
+    });
+}
+
+#[test]
+fn a_call_rings_until_it_is_answered_whichever_is_told_first() {
+    alone(|| {
+        started(&[]);
+        let rings = || {
+            let calls = door::ask("calls", json!({"company": "7"}))["calls"].clone();
+            let calls = calls.as_array().unwrap().clone();
+            calls.iter().map(|call| call["ringing"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            [("one", 1), ("two", 1), ("three", -7)]
+                .map(|(call, expected)| { door::cc_limit(&invite(call), "7", "") == expected }),
+            [true; 3]
+        );
+        assert_eq!(rings(), [1, 1]);
+        (0..2).for_each(|_| door::dialog_event(SW_DIALOG_ANSWERED, dialog("one")));
+        assert_eq!(rings(), [0, 1]);
+        door::dialog_event(SW_DIALOG_GONE, dialog("two"));
+        // It was answered before it is counted: whoever told that has found no call.
+        world().dialogs.iter_mut().for_each(|of| of.is_answered |= of.call_id == "three");
+        door::dialog_event(SW_DIALOG_ANSWERED, dialog("three"));
+        assert_eq!(door::cc_limit(&invite("three"), "7", ""), 1);
+        assert_eq!(rings(), [0, 0]);
+        for call in ["one", "three"] {
+            door::dialog_event(SW_DIALOG_GONE, dialog(call));
+        }
+        door::dialog_restored((7, 7), "back", ["7", "", "o"]);
+        assert_eq!(rings(), [0]);
     });
 }
 
@@ -135,7 +167,7 @@ fn a_longest_call_that_cannot_be_ended_counts_on_and_is_told_once() {
     alone(|| {
         rows(
             Table::Limit,
-            &[&["company", "7", "any", "NULL", "NULL", "NULL", "NULL", "1", "NULL"]],
+            &[&["company", "7", "any", "NULL", "NULL", "NULL", "NULL", "1", "NULL", "NULL"]],
         );
         started(&[("limit_table", json!("sipwarden_limit"))]);
         world().is_mute = true;
@@ -159,7 +191,7 @@ fn a_longest_call_that_cannot_be_ended_counts_on_and_is_told_once() {
 #[test]
 fn an_emergency_is_one_also_where_it_is_asked_about_again() {
     alone(|| {
-        let hard = ["carrier", "x", "any", "1", "NULL", "NULL", "NULL", "NULL", "NULL"];
+        let hard = ["carrier", "x", "any", "1", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL"];
         rows(Table::Limit, &[&hard]);
         started(&[("limit_table", json!("sipwarden_limit"))]);
         let ask =

@@ -112,6 +112,10 @@ extern "C" fn dialog_unhold(held: *mut c_void) {
     world().held -= 1;
 }
 
+extern "C" fn dialog_answered(held: *mut c_void) -> c_int {
+    world().dialogs[place(held).unwrap()].is_answered.into()
+}
+
 extern "C" fn dialog_remember(held: *mut c_void, name: *const c_char, value: sw_text) -> c_int {
     let dialog = &mut world().dialogs[place(held).unwrap()];
     dialog.remembers.insert(c_string(name), string(value));
@@ -301,6 +305,7 @@ pub static HOST: sw_host = sw_host {
     dialog_remember: Some(dialog_remember),
     dialog_append: Some(dialog_append),
     dialog_end: Some(dialog_end),
+    dialog_answered: Some(dialog_answered),
     dialog_exists: Some(dialog_exists),
     message_names: Some(message_names),
     message_claims: Some(message_claims),

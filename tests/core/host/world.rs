@@ -17,6 +17,7 @@ pub struct Dialog {
     /// Entry and id.
     pub name: (u32, u32),
     pub is_gone: bool,
+    pub is_answered: bool,
     /// What it remembers.
     pub remembers: BTreeMap<String, String>,
 }
@@ -138,6 +139,7 @@ impl World {
                 call_id: call_id.into(),
                 name: (id % 3, id + 1),
                 is_gone: false,
+                is_answered: false,
                 remembers: BTreeMap::new(),
             });
             self.dialogs.len() - 1

@@ -1,5 +1,5 @@
 //! The call ledger against the plainest model of it: kinds, directions, reserved slots,
-//! rates, longest calls, a second company, scopes that are added to a live call.
+//! rates, ringing calls, longest calls, a second company, scopes that are added to a live call.
 
 mod steps;
 
@@ -35,6 +35,7 @@ struct Lease {
     scopes: Vec<(Name, Slot)>,
     started: i64,
     emergency: bool,
+    rings: bool,
     /// Of an emergency it does not hold.
     ends: Option<i64>,
 }
@@ -86,6 +87,7 @@ struct Attempt {
     wants: Vec<Want>,
     enforcement: Enforcement,
     emergency: bool,
+    rings: bool,
     /// ms
     came: u64,
     /// s
@@ -115,8 +117,8 @@ impl Model {
         calls
     }
 
-    /// Live calls of a direction, and those among them that are no emergencies.
-    fn counted(&self, name: Name, direction: Direction) -> (u32, u32) {
+    /// Live calls of a direction, those among them that are no emergencies, and those that ring.
+    fn counted(&self, name: Name, direction: Direction) -> (u32, u32, u32) {
         let counts = |slot: &Slot| match direction {
             Direction::Any => slot.any,
             Direction::In => slot.inbound,
@@ -127,7 +129,8 @@ impl Model {
         };
         let leases = || self.leases.values().filter(in_it);
         let others = leases().filter(|lease| !lease.emergency).count();
-        (leases().count() as u32, others as u32)
+        let ringing = leases().filter(|lease| lease.rings).count();
+        (leases().count() as u32, others as u32, ringing as u32)
     }
 
     fn take(&mut self, attempt: &Attempt) -> (Outcome, Option<Exceeded>) {
@@ -232,7 +235,9 @@ impl Model {
         if after.len() > SCOPES {
             return (Outcome::TooMany, None);
         }
-        let exceeded = match self.judge(attempt, &adds, emergency) {
+        // A call that is there already rings as it does, whatever is said of the new one.
+        let rings = live.as_ref().map_or(attempt.rings, |lease| lease.rings);
+        let exceeded = match self.judge(attempt, &adds, (emergency, rings)) {
             Ok(exceeded) => exceeded,
             Err(refused) => return (Outcome::Refused, Some(refused)),
         };
@@ -247,6 +252,7 @@ impl Model {
         let mut lease = live.unwrap_or(Lease {
             invite: attempt.invite,
             started: attempt.began,
+            rings,
             ..Lease::default()
         });
         lease.live = true;
@@ -273,14 +279,14 @@ impl Model {
         &self,
         attempt: &Attempt,
         adds: &[(usize, Vec<Direction>, bool)],
-        emergency: bool,
+        is: (bool, bool),
     ) -> Result<Option<Exceeded>, Exceeded> {
         let mut first = None;
         for (at, directions, _) in adds {
             let want = &attempt.wants[*at];
             for (_, direction, limit) in limits_of(want, directions) {
                 let Some((bound, calls, admitted)) =
-                    self.exceeds(want.name, direction, &limit, (attempt, emergency))
+                    self.exceeds(want.name, direction, &limit, (attempt, is))
                 else {
                     continue;
                 };
@@ -305,15 +311,18 @@ impl Model {
         name: Name,
         direction: Direction,
         limit: &Limit,
-        (attempt, emergency): (&Attempt, bool),
+        (attempt, (emergency, rings)): (&Attempt, (bool, bool)),
     ) -> Option<(Bound, u32, u32)> {
-        let (calls, others) = self.counted(name, direction);
+        let (calls, others, ringing) = self.counted(name, direction);
         let unreserved = limit.calls.saturating_sub(limit.reserved);
         if limit.calls > 0 && calls >= limit.calls {
             return Some((Bound::Calls, calls, limit.calls));
         }
         if limit.calls > 0 && limit.reserved > 0 && !emergency && others >= unreserved {
             return Some((Bound::Unreserved, others, unreserved));
+        }
+        if limit.ringing > 0 && rings && ringing >= limit.ringing.into() {
+            return Some((Bound::Ringing, ringing, limit.ringing.into()));
         }
         let judged = matches!(attempt.enforcement, Enforcement::Full | Enforcement::Monitor);
         if judged && limit.rate.calls() > 0 {
@@ -369,6 +378,7 @@ fn take(ledger: &Ledger, attempt: &Attempt) -> [Taken; 2] {
         direction: Direction::Any,
         invite: attempt.invite,
         emergency: attempt.emergency,
+        rings: attempt.rings,
         came: attempt.came,
         began: attempt.began,
     };
@@ -399,6 +409,7 @@ proptest! {
                         prop_assert_eq!(counts, expected, "{:?} {:?}", want.name, taken.outcome);
                     }
                     let is_judged = attempt.enforcement == Enforcement::Full && !attempt.emergency
+                        && attempt.rings
                         && matches!(taken.outcome, Outcome::Counted | Outcome::Refused);
                     if is_new && is_judged {
                         let foretold = (foretold.outcome, foretold.exceeded);
@@ -424,11 +435,20 @@ proptest! {
                     let gone = model.leases.remove(&dialog).is_some();
                     prop_assert_eq!(ledger.forget(DialogId(dialog)), gone);
                 }
+                Step::Answer(dialog) => {
+                    let lease = model.leases.get_mut(&dialog).filter(|lease| lease.rings);
+                    prop_assert_eq!(ledger.answer(DialogId(dialog)), lease.is_some());
+                    if let Some(lease) = lease { lease.rings = false; }
+                }
                 Step::Sweep => { ledger.sweep(1000, time - LATEST); }
             }
             let names = (0..KINDS).flat_map(|n| (0..IDS).map(move |id| (kind(n), id)));
             for name in names {
                 prop_assert_eq!(ledger.calls(name.0, &[name.1]), model.calls(name), "{:?}", name);
+                for of in Direction::ALL {
+                    let (.., ringing) = model.counted(name, of);
+                    prop_assert_eq!(ledger.ringing(name.0, &[name.1], of), ringing, "{:?}", name);
+                }
             }
             prop_assert_eq!(ledger.memory().leases as usize, model.leases.len());
             let live = model.leases.values().filter(|lease| lease.live).count();
@@ -441,7 +461,7 @@ proptest! {
             let Some(info) = ledger.at(position) else { continue };
             let lease = &model.leases[&info.dialog.0];
             let ends = lease.ends.filter(|_| !lease.emergency);
-            prop_assert_eq!((info.live, info.ends), (lease.live, ends));
+            prop_assert_eq!((info.live, info.ends, info.ringing), (lease.live, ends, lease.rings));
             let mut listed: Vec<_> = info.scopes.iter().map(|scope| {
                 (scope.kind, scope.id[0], scope.counts, scope.inbound, scope.outbound)
             }).collect();

@@ -12,6 +12,7 @@ pub enum Step {
     Resume(u64),
     Forget(u64),
     Expire(u64),
+    Answer(u64),
     Sweep,
 }
 
@@ -25,8 +26,17 @@ fn rate() -> impl Strategy<Value = Rate> {
 
 fn limit() -> impl Strategy<Value = Limit> {
     let longest = prop_oneof![4 => Just(0u32), 1 => 1u32..100];
-    (prop_oneof![2 => Just(0u32), 3 => 1u32..5], 0u32..3, longest, rate()).prop_map(
-        |(calls, reserved, longest, rate)| Limit { calls, reserved, longest, near: 0, rate },
+    let calls = prop_oneof![2 => Just(0u32), 3 => 1u32..5];
+    let ringing = prop_oneof![2 => Just(0u16), 1 => 1u16..4];
+    (calls, 0u32..3, longest, ringing, rate()).prop_map(
+        |(calls, reserved, longest, ringing, rate)| Limit {
+            calls,
+            reserved,
+            longest,
+            ringing,
+            near: 0,
+            rate,
+        },
     )
 }
 
@@ -53,13 +63,15 @@ fn attempt() -> impl Strategy<Value = Attempt> {
     ];
     let wants = prop::collection::vec(want(), 0..6);
     let invite = prop_oneof![3 => Just(0u32), 1 => 1u32..3];
-    (0..DIALOGS, invite, wants, enforcement, prop::bool::weighted(0.2)).prop_map(
-        |(dialog, invite, wants, enforcement, emergency)| Attempt {
+    let is = (prop::bool::weighted(0.2), prop::bool::weighted(0.8));
+    (0..DIALOGS, invite, wants, enforcement, is).prop_map(
+        |(dialog, invite, wants, enforcement, (emergency, rings))| Attempt {
             dialog,
             invite,
             wants,
             enforcement,
             emergency,
+            rings,
             came: 0,
             began: 0,
         },
@@ -80,6 +92,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (0..DIALOGS).prop_map(Step::Resume),
         3 => (0..DIALOGS).prop_map(Step::Forget),
         1 => (0..DIALOGS).prop_map(Step::Expire),
+        3 => (0..DIALOGS).prop_map(Step::Answer),
         1 => Just(Step::Sweep),
     ]
 }

@@ -268,6 +268,7 @@ impl Limited<'_> {
             Bound::Unreserved => {
                 format!("{of}, {} more are reserved for emergencies: ", self.limit.reserved)
             }
+            Bound::Ringing => format!("{of}: "),
             Bound::Calls if self.limit.reserved > 0 => {
                 format!("{of}, with those reserved for emergencies: ")
             }
@@ -277,13 +278,16 @@ impl Limited<'_> {
 }
 
 fn kind_of_calls(direction: Direction, bound: Bound) -> &'static str {
-    match (direction, bound == Bound::Rate) {
-        (Direction::Any, false) => "calls",
-        (Direction::Any, true) => "new calls",
-        (Direction::In, false) => "inbound calls",
-        (Direction::In, true) => "new inbound calls",
-        (Direction::Out, false) => "outbound calls",
-        (Direction::Out, true) => "new outbound calls",
+    match (direction, bound) {
+        (Direction::Any, Bound::Rate) => "new calls",
+        (Direction::Any, Bound::Ringing) => "ringing calls",
+        (Direction::Any, _) => "calls",
+        (Direction::In, Bound::Rate) => "new inbound calls",
+        (Direction::In, Bound::Ringing) => "ringing inbound calls",
+        (Direction::In, _) => "inbound calls",
+        (Direction::Out, Bound::Rate) => "new outbound calls",
+        (Direction::Out, Bound::Ringing) => "ringing outbound calls",
+        (Direction::Out, _) => "outbound calls",
     }
 }
 
@@ -300,6 +304,11 @@ fn usage(state: &State, view: &View<'_>, want: &Wanted<'_>, now: u64, totals: &T
                 Some(all) => format!("{all} of {} {what}, here {here}", limit.calls),
                 None => format!("{here} of {} {what}", limit.calls),
             });
+        }
+        if limit.ringing > 0 {
+            let what = kind_of_calls(direction, Bound::Ringing);
+            let here = state.ledger.ringing(kind, id, direction);
+            parts.push(format!("{here} of {} {what}", limit.ringing));
         }
         if limit.rate.calls() > 0 {
             let what = kind_of_calls(direction, Bound::Rate);
