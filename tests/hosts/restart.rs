@@ -182,7 +182,7 @@ fn a_call_that_outlived_the_counts_is_not_refused() {
     db.run("UPDATE sipwarden_company SET max_calls = 1;");
     let callee = AutoCallee::start("127.0.0.1");
     let endpoint = Endpoint::new("127.0.0.1");
-    let config = config(&db.url(), callee.address).port(free_port());
+    let config: Config = config(&db.url(), callee.address).port(free_port());
     let mut server = config.start();
     let mut old = call_up(&endpoint, &server, "c", "");
     server.stop(SIGTERM);
@@ -224,7 +224,7 @@ fn a_dialog_is_made_where_the_script_made_none() {
     let folder = Folder::new();
     let db = tables(&folder);
     let callee = AutoCallee::start("127.0.0.1");
-    let server = config(&db.url(), callee.address).start();
+    let server: Server = config(&db.url(), callee.address).start();
     let endpoint = Endpoint::new("127.0.0.1");
     let mut call = call_up(&endpoint, &server, "c", "X-Do: implicit\r\n");
     assert_eq!(calls(&server, "c"), 1);
@@ -238,7 +238,7 @@ fn reloads_keep_counts_whatever_becomes_of_limits_brands_and_companies() {
     let folder = Folder::new();
     let db = tables(&folder);
     let callee = AutoCallee::start("127.0.0.1");
-    let server = config(&db.url(), callee.address).start();
+    let server: Server = config(&db.url(), callee.address).start();
     let endpoint = Endpoint::new("127.0.0.1");
     let mut up: Vec<_> = (0..5).map(|_| call_up(&endpoint, &server, "c", "")).collect();
     let company = || server.ask("company", json!(["c"]));
@@ -285,7 +285,7 @@ fn a_shutdown_with_calls_up_is_clean() {
     let folder = Folder::new();
     let db = tables(&folder);
     let callee = AutoCallee::start("127.0.0.1");
-    let mut server = config(&db.url(), callee.address).start();
+    let mut server: Server = config(&db.url(), callee.address).start();
     let endpoint = Endpoint::new("127.0.0.1");
     let _up: Vec<_> = (0..20).map(|_| call_up(&endpoint, &server, "d", "")).collect();
     let status = server.stop(SIGTERM);
