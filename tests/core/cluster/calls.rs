@@ -3,6 +3,7 @@
 use sipwarden::cluster::{Answer, Ask, Request, Want};
 
 use super::instances::Instance;
+use super::server::Member;
 use super::world::{Exceeded, Message, Next, Proxy, Step, Worker, World, key};
 
 impl Instance {
@@ -59,9 +60,15 @@ impl Instance {
         world.over = world.over.max(over);
     }
 
-    /// A node that was given up is back: its calls count again.
+    /// A node that was given up is back: its calls count again. A batch that was late is no
+    /// heartbeat: whoever is silent for longer than T_dead may be given up at any moment.
     pub fn back(&self, world: &mut World, at: usize) {
-        if world.proxies[at].buried {
+        let proxy = &world.proxies[at];
+        let server = &world.servers[proxy.to];
+        let is_silent =
+            |member: &Member| world.clock.saturating_sub(member.heartbeat) > server.dead;
+        let lives = server.members.get(&proxy.number()).is_some_and(|member| !is_silent(member));
+        if proxy.buried && lives {
             world.proxy(at).buried = false;
             world.over = world.over.max(self.excess(world));
         }
