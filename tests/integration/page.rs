@@ -247,14 +247,14 @@ fn limits_of_your_own_are_shown_with_kinds_ids_and_directions() {
     browser.click("#all-limits summary");
     assert_eq!(browser.text("#all-limits summary"), "All rows of sipwarden_limit");
     let row = wait_for("the rows", || browser.row("#limits", "did *"));
-    assert_eq!(row, ["did *", "out", "up to 2 each", "–", "–", "–", "from 80 %"]);
+    assert_eq!(row, ["did *", "out", "up to 2 each", "–", "–", "–", "–", "from 80 %"]);
     let row = browser.row("#limits", "carrier north").unwrap();
-    assert_eq!(row, ["carrier north", "all", "2 of 4", "–", "1", "2 h", "from 50 %"]);
+    assert_eq!(row, ["carrier north", "all", "2 of 4", "–", "–", "1", "2 h", "from 50 %"]);
     browser.fill("#limits-kind", "user");
     browser.fill("#limits-id", "bob@c");
     browser.click("#find-limits button");
     let row = wait_for("what holds for bob", || browser.row("#limits", "user bob@c"));
-    assert_eq!(row, ["user bob@c", "all", "1, no limit", "1 of 3 in 60 s", "–", "–", "–"]);
+    assert_eq!(row, ["user bob@c", "all", "1, no limit", "1 of 3 in 60 s", "–", "–", "–", "–"]);
     browser.fill("#limits-kind", HOSTILE);
     browser.click("#find-limits button");
     wait_for("the fault", || {

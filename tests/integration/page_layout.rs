@@ -71,7 +71,7 @@ fn start() -> (Server, Browser) {
             ('acme.example', 'b', 0, 1);
         INSERT INTO sipwarden_trusted VALUES ('127.0.0.99', NULL, 'exempt'), ('127.50.0.1', NULL, 'exempt');
         INSERT INTO sipwarden_limit VALUES ('carrier', '{carrier}', 'any', 9999, 65535, 86400, 100, 604800, 100, 65535),
-            ('carrier', 'north', 'any', 120, NULL, NULL, 10, 7200, NULL), ('did', '*', 'in', 5, 10, 1, NULL, NULL, 0);",
+            ('carrier', 'north', 'any', 120, NULL, NULL, 10, 7200, NULL, NULL), ('did', '*', 'in', 5, 10, 1, NULL, NULL, 0, NULL);",
         carrier = long('k')
     ));
     let phone = Endpoint::new("127.50.0.1");
