@@ -221,11 +221,7 @@ fn soak(requests: u64, samples: u64, audit: bool) {
     }
     keep(&seen);
     assert_nothing_left(&stage.kamailio);
-    let (trends, mut growing) = judge(&seen);
-    if requests < 1_000_000 {
-        // What it keeps of refusals still fills; whether it goes on is seen in the long form.
-        growing.retain(|what| !what.contains("recorder"));
-    }
+    let (trends, growing) = judge(&seen);
     let count = |name| stage.kamailio.counter(name);
     println!(
         "{requests} requests of {} sources, {} answered, {} of them refused, {} lost; {} calls {:?}; \
