@@ -32,6 +32,12 @@ unsafe impl Shared for std::sync::atomic::AtomicU64 {}
 // SAFETY: as above.
 unsafe impl Shared for std::sync::atomic::AtomicU32 {}
 
+#[cfg(shuttle)]
+thread_local! {
+    /// What stands for mappings.
+    static SHARED: std::cell::RefCell<Vec<Box<dyn std::any::Any>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 /// Bytes of a page: 4096, on some kernels 16 or 64 KiB.
 pub fn page_size() -> usize {
     static SIZE: OnceCell<usize> = OnceCell::new();
@@ -90,10 +96,25 @@ impl Area {
         Ok(unsafe { std::slice::from_raw_parts(area.base.cast::<T>().as_ptr(), count) })
     }
 
-    /// The scheduler's atomics cannot be in a mapping: they are leaked.
+    /// The scheduler's atomics cannot be in a mapping: they are kept until
+    /// [`Area::free_shared`].
     #[cfg(shuttle)]
-    pub fn share_slice<T: Default>(count: usize) -> io::Result<&'static [T]> {
-        Ok((0..count).map(|_| T::default()).collect::<Vec<T>>().leak())
+    pub fn share_slice<T: Default + 'static>(count: usize) -> io::Result<&'static [T]> {
+        let values: Vec<T> = (0..count).map(|_| T::default()).collect();
+        // SAFETY: the vector keeps its values where they are; who frees it knows of nobody that
+        // still uses them.
+        let shared = unsafe { std::slice::from_raw_parts(values.as_ptr(), count) };
+        SHARED.with_borrow_mut(|kept| kept.push(Box::new(values)));
+        Ok(shared)
+    }
+
+    /// Frees all that this thread has shared: there are as many ledgers as schedules.
+    ///
+    /// # Safety
+    /// Nobody uses any of it any more.
+    #[cfg(shuttle)]
+    pub unsafe fn free_shared() {
+        SHARED.with_borrow_mut(Vec::clear);
     }
 
     /// Maps one atomic for the life of the process family.
@@ -103,8 +124,8 @@ impl Area {
     }
 
     #[cfg(shuttle)]
-    pub fn share_atomic<T: Default>() -> io::Result<&'static T> {
-        Ok(Box::leak(Box::default()))
+    pub fn share_atomic<T: Default + 'static>() -> io::Result<&'static T> {
+        Self::share_slice(1)?.first().ok_or(io::ErrorKind::OutOfMemory.into())
     }
 
     pub fn len(&self) -> usize {

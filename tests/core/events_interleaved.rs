@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shuttle::thread;
 use sipwarden::events::{Event, EventKind, Journal, JournalReader, Subject};
+use sipwarden::shm::Area;
 
 const SCHEDULES: usize = 10_000;
 /// Changes of priority in a schedule: an event takes a hundred steps in the ring, and
@@ -22,6 +23,8 @@ fn put(journal: &Journal, company: &[u8], time: u64) {
 fn each_event_is_told_once_and_under_its_name() {
     shuttle::check_pct(
         || {
+            // SAFETY: all threads of the schedule before have ended, and its journal is gone.
+            unsafe { Area::free_shared() };
             let journal = Arc::new(Journal::sized(9, 1, [1, 2]).unwrap());
             let workers: Vec<_> = [[b"a", b"a", b"b"], [b"a", b"b", b"b"], [b"b", b"a", b"a"]]
                 .into_iter()
