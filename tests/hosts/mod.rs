@@ -7,7 +7,7 @@ mod panics;
 mod reload;
 mod restart;
 mod storms;
-mod verdicts;
+pub mod verdicts;
 
 use crate::support;
 

@@ -6,7 +6,9 @@ use crate::Here;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::host::Host;
-use crate::support::proxy::{assert_nothing_left, call_up, calls, config, wait_for_calls};
+use crate::support::proxy::{
+    assert_nothing_left, call_up, calls, config, keep_dialogs, wait_for_calls,
+};
 use crate::support::running::free_port;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
@@ -30,12 +32,9 @@ fn persistent(db: &Sqlite, dialogs: &Sqlite, callee: &AutoCallee, db_mode: u32) 
     // SQLite's driver does not wait for another writer, so one worker writes.
     config.workers = if db_mode == 1 { 1 } else { config.workers };
     config
-        .settings(&format!(
-            "modparam(\"dialog\", \"db_mode\", {db_mode})\nmodparam(\"dialog\", \"db_url\", \"{}\")\n\
-             modparam(\"dialog\", \"db_update_period\", 1)\n{}",
-            dialogs.url(),
-            Here::WHOLE_DIALOGS
-        ))
+        .settings(&keep_dialogs(&dialogs.url(), db_mode))
+        .settings("modparam(\"dialog\", \"db_update_period\", 1)\n")
+        .settings(Here::WHOLE_DIALOGS)
         .port(free_port())
 }
 

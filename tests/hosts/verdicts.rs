@@ -18,7 +18,8 @@ INSERT INTO sipwarden_company_address VALUES ('office', '127.0.1.0', 24),
 INSERT INTO sipwarden_company_country VALUES ('abroad', 'ES');
 ";
 
-fn tenants(folder: &Folder) -> Sqlite {
+/// Companies with and without ranges and countries.
+pub fn tenants(folder: &Folder) -> Sqlite {
     let db = Sqlite::create(folder.join("tables.sqlite"));
     db.run(TENANTS);
     db

@@ -2,27 +2,11 @@
 
 use std::collections::HashSet;
 
+use crate::hosts::verdicts::tenants;
 use crate::support::kamailio::Config;
 use crate::support::sip::Phone;
-use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, uninterrupted, wait_for};
 use serde_json::json;
-
-const TENANTS: &str = "
-INSERT INTO sipwarden_brand VALUES ('b', 0);
-INSERT INTO sipwarden_company VALUES ('open', 'b', 0, 0), ('office', 'b', 1, 0),
-    ('six', 'b', 1, 0), ('closed', 'b', 1, 0), ('abroad', 'b', 1, 0);
-INSERT INTO sipwarden_company_address VALUES ('office', '127.0.1.0', 24),
-    ('office', '127.0.2.7/32', NULL), ('six', '2001:db8::/32', NULL),
-    ('six', '::ffff:127.0.3.0', 120);
-INSERT INTO sipwarden_company_country VALUES ('abroad', 'ES');
-";
-
-fn tenants(folder: &Folder) -> Sqlite {
-    let db = Sqlite::create(folder.join("tables.sqlite"));
-    db.run(TENANTS);
-    db
-}
 
 /// Since 6.0 threads may receive and processes of another rank run the script.
 #[test]

@@ -6,7 +6,7 @@ use libc::{SIGKILL, SIGTERM};
 use crate::host::{Config, OpenSips};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::proxy::{config, wait_for_calls};
+use crate::support::proxy::{call_up, config, wait_for_calls};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
 
@@ -20,27 +20,13 @@ fn tables(folder: &Folder) -> Sqlite {
     db
 }
 
-fn call_up<'a>(
-    endpoint: &'a Endpoint,
-    opensips: &OpenSips,
-    domain: &str,
-    headers: &str,
-) -> Caller<'a> {
-    let mut call = Caller::new(endpoint, opensips.address(), domain, headers);
-    call.invite();
-    let reply = call.final_reply();
-    assert_eq!(reply.status(), Some(200), "{}", reply.line);
-    call.ack();
-    call
-}
-
 #[test]
 fn a_shutdown_amid_calls_ends_all_processes_and_loses_nothing() {
     let folder = Folder::new();
     let db = tables(&folder);
     let callee = AutoCallee::start("127.0.0.1");
     let endpoint = Endpoint::new("127.0.0.1");
-    let mut opensips = config(&db.url(), callee.address).start();
+    let mut opensips: OpenSips = config(&db.url(), callee.address).start();
     let _up: Vec<_> = (0..20).map(|_| call_up(&endpoint, &opensips, "d", "")).collect();
     let ringing: Vec<_> = (0..20)
         .map(|_| Caller::new(&endpoint, opensips.address(), "d", "X-Do: newtran\r\n"))
