@@ -93,8 +93,10 @@ fn mistakes() -> Vec<(Made, Said)> {
         ),
         (
             in_tables("ALTER TABLE sipwarden_user RENAME COLUMN external_calls TO calls;"),
-            &["table sipwarden_user has no column external_calls: add it to the table or view, as \
-                 in kamailio-cfg/sql/sqlite/sipwarden.sql"],
+            &[
+                "table sipwarden_user has no column external_calls: add it to the table or view, as \
+                 in kamailio-cfg/sql/sqlite/sipwarden.sql",
+            ],
         ),
         (
             in_tables(
