@@ -103,7 +103,7 @@ noise: build
 
 # Interleavings of atomic operations, drawn by a scheduler.
 shuttle: setup
-	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --profile checks --test core --target-dir target/shuttle
+	$(CARGO) test --locked --profile checks --features shuttle --test core
 
 # It has a folder of its own, so that it is never taken for the module.
 faulty: setup
