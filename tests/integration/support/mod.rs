@@ -36,6 +36,7 @@ pub mod proxy;
 pub mod redis;
 pub mod running;
 pub mod sanitizer;
+pub mod scripts;
 pub mod sender;
 pub mod server;
 pub mod servers;
