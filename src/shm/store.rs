@@ -293,6 +293,7 @@ mod tests {
 
     const NOW: Duration = Duration::ZERO;
 
+    #[allow(clippy::unwrap_used)] // a helper of tests
     fn publish(
         store: &SnapshotStore,
         bytes: &[u8],
