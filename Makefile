@@ -114,7 +114,7 @@ integration-build: setup
 	$(CARGO) test --locked --profile checks --test integration --no-run
 
 # So many at a time: those of other targets compute.
-integration sanitize: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
+integration: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 integration: build faulty integration-build $(LICENCES)
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 

@@ -26,7 +26,7 @@ fn killed_anywhere<T>(
             return kills;
         }
     }
-    unreachable!("it has ended")
+    panic!("it never ends")
 }
 
 #[test]
