@@ -136,7 +136,7 @@ impl Publication {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::shm::Area;

@@ -287,7 +287,7 @@ impl Drop for Pinned<'_> {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
