@@ -142,7 +142,6 @@ mod tests {
     use crate::shm::Area;
     use crate::shm::owner::tests::{with_reused_id, zombie};
 
-    #[allow(clippy::unwrap_used)] // a helper of tests
     fn claim(shared: &'static Publication) -> Reader {
         // SAFETY: a thread of a test claims once.
         unsafe { shared.claim() }.unwrap()

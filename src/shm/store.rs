@@ -293,7 +293,6 @@ mod tests {
 
     const NOW: Duration = Duration::ZERO;
 
-    #[allow(clippy::unwrap_used)] // a helper of tests
     fn publish(
         store: &SnapshotStore,
         bytes: &[u8],
