@@ -67,6 +67,8 @@ impl Sipp {
             ])
             // A request may be lost often on a machine with much else to do.
             .args(["-max_invite_retrans", "30", "-max_non_invite_retrans", "30"])
+            // Refusals come in bursts, and an answer that is lost among them comes again only some times.
+            .args(["-buff_size", "4000000"])
             .args(["-trace_logs", "-log_file"])
             .arg(&log)
             .args(["-trace_err", "-error_file"])
