@@ -23,7 +23,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl stunnel4
 
-.PHONY: setup build demo test test-opensips test-setup lint deny unit shuttle faulty fuzz noise integration campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup beside lint deny unit shuttle faulty fuzz noise integration integration-build campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
 
 setup:
 	@mkdir -p target
@@ -46,11 +46,14 @@ demo: build
 
 test integration faults scale bench cluster sanitize soak: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
-# What needs no call goes side by side.
+# Calls first: their tests wait most of the time. What needs no call has what they leave.
 test: test-setup
-	@$(MAKE) --no-print-directory -j2 lint unit shuttle build faulty
-	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory -j2 build faulty integration-build
+	@$(MAKE) --no-print-directory -j2 integration beside
 	@tools/second-host.sh
+
+beside:
+	@nice -n 19 $(MAKE) --no-print-directory lint unit shuttle
 
 # The second host, also beside the first one; fails without it. TESTS="SUBJECT:: ..." some of them.
 test-opensips:
@@ -100,14 +103,19 @@ noise: build
 
 # Interleavings of atomic operations, drawn by a scheduler.
 shuttle: setup
-	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --release --test core --target-dir target/shuttle
+	$(CARGO) test --locked --profile checks --features shuttle --test core
 
 # It has a folder of its own, so that it is never taken for the module.
 faulty: setup
 	$(CARGO) build --locked --features fault-injection --target-dir $(TARGET)/faulty
 
-integration: build faulty $(LICENCES)
+integration-build: setup
 	$(CARGO) build --locked --profile checks --examples
+	$(CARGO) test --locked --profile checks --test integration --no-run
+
+# So many at a time: those of other targets compute.
+integration: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
+integration: build faulty integration-build $(LICENCES)
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 
 # Processes killed after each few of their instructions while they count a call.

@@ -50,6 +50,11 @@ fn main() {
         println!("cargo:rerun-if-env-changed={var}");
     }
     println!("cargo:rerun-if-changed=c_shim");
+    // Of the library, its tests too.
+    println!("cargo:rustc-check-cfg=cfg(shuttle)");
+    if env::var_os("CARGO_FEATURE_SHUTTLE").is_some() {
+        println!("cargo:rustc-cfg=shuttle");
+    }
 
     revision::tell();
     contract::generate();

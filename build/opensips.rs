@@ -18,6 +18,7 @@ pub static HOST: Host = Host {
         "mi.c",
         "statistics.c",
         "dialog.c",
+        "copies.c",
         "events.c",
     ],
     variables: ["OPENSIPS_SRC", "OPENSIPS_MODULES"],

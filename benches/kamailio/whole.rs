@@ -84,7 +84,7 @@ pub fn pin(pid: i32, first: bool) {
     unsafe { libc::sched_setaffinity(pid, size_of_val(&set), &raw const set) };
 }
 
-/// The one of [`NAMES`] with this number.
+/// The one of [`NAMES`] with this number, or, behind them, functions that do nothing.
 pub fn config(which: usize, allocator: &str, gateway: u16, ground: &Ground) -> Config {
     let (db_url, folder) = (&ground.db_url, ground.folder.path());
     let with_flood = super::flood::exported();
@@ -110,7 +110,11 @@ pub fn config(which: usize, allocator: &str, gateway: u16, ground: &Ground) -> C
             RANGES + 10
         ));
     }
-    let define = ["WITH_NOTHING", "WITH_SIPWARDEN", "WITH_STOCK"][which];
+    if which == NAMES.len() {
+        let floor = project().join("target/bench/bench.so");
+        config.modules.push_str(&format!("loadmodule \"{}\"\n", floor.display()));
+    }
+    let define = ["WITH_NOTHING", "WITH_SIPWARDEN", "WITH_STOCK", "WITH_EMPTY_FUNCTIONS"][which];
     config.arguments = vec![
         "-A".into(),
         define.into(),

@@ -4,6 +4,9 @@
  */
 #include "functions.h"
 
+/* Ends the script. */
+#define END 0
+
 static str none = {NULL, 0};
 
 /* Where the script does not give one, it is empty. */
@@ -67,12 +70,12 @@ static int w_grant(struct sip_msg *msg, str *company, str *seconds, str *ip)
 static int w_roadwarrior_acquire(
 		struct sip_msg *msg, str *aor, str *company, str *flags, str *ip)
 {
-	return sw_roadwarrior_acquire(msg, aor, company, or_none(flags), ip);
+	return sw_is_copy(msg) ? END : sw_roadwarrior_acquire(msg, aor, company, or_none(flags), ip);
 }
 
 static int w_cc_limit(struct sip_msg *msg, str *company, str *flags, str *scopes)
 {
-	return sw_cc_limit(msg, company, or_none(flags), or_none(scopes));
+	return sw_is_copy(msg) ? END : sw_cc_limit(msg, company, or_none(flags), or_none(scopes));
 }
 
 /* A letter that is no flag stops the start where the script writes it down. A value that a
@@ -81,7 +84,7 @@ static int check(const char *function, const str *flags)
 {
 	str name = {(char *)function, (int)strlen(function)};
 
-	return sr_get_core_status() == STATE_INITIALIZING
+	return process_no == 0
 				   && sw_rust_module.check_flags(sw_text_of(&name), sw_text_of(flags)) != 0
 			   ? -1
 			   : 0;
@@ -99,7 +102,7 @@ SW_FLAGS(cc_limit)
 /* The same for scopes. With the variables in them a text comes here when it is called. */
 static int fixup_scopes(void **param)
 {
-	return sr_get_core_status() == STATE_INITIALIZING
+	return process_no == 0
 				   && sw_rust_module.check_scopes(sw_text_of(*param)) != 0
 			   ? -1
 			   : 0;

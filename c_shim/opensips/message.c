@@ -5,10 +5,15 @@
 #include "shim.h"
 #include "ip_addr.h"
 
+/* From 4.0 on a balancer may tell by the PROXY protocol who has sent a message. */
+#if SW_OPENSIPS < 400
+#define get_rcv_src_ip(rcv) (&(rcv)->src_ip)
+#endif
+
 void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const str *given)
 {
 	const struct receive_info *rcv = &msg->rcv;
-	const struct ip_addr *ip = &rcv->src_ip;
+	const struct ip_addr *ip = get_rcv_src_ip(rcv);
 
 	out->address = msg;
 	out->id = msg->id;
@@ -18,7 +23,7 @@ void sw_message_fill(struct sw_message *out, const struct sip_msg *msg, const st
 		out->given = sw_text_of(given);
 	out->source.family = ip->af == AF_INET ? 4 : ip->af == AF_INET6 ? 6 : 0;
 	memcpy(out->source.bytes, ip->u.addr, sizeof(out->source.bytes));
-	out->proxied = 0;
+	out->proxied = ip != &rcv->src_ip;
 	out->stream = rcv->proto != PROTO_UDP && rcv->proto != PROTO_NONE;
 	/* What OpenSIPS has made itself: a request is said to come from a socket of its own, and
 	 * a dummy of timers and events has no peer. */

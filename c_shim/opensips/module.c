@@ -34,7 +34,7 @@ static int declare(void)
 static int mod_init(void)
 {
 	if(sw_settings_init() != 0 || sw_statistics_register() != 0 || sw_events_publish() != 0
-			|| sw_dialog_init() != 0 || sw_rust_module.init() != 0)
+			|| sw_dialog_init() != 0 || sw_copies_init() != 0 || sw_rust_module.init() != 0)
 		return -1;
 	sw_processes_choose();
 	return sw_dialog_watch_all();

@@ -70,6 +70,13 @@ int sw_dialog_init(void);
 /* After it, as restored dialogs come at once. */
 int sw_dialog_watch_all(void);
 
+/* copies.c */
+/* After sw_dialog_init. */
+int sw_copies_init(void);
+/* Whether a message is the copy of an INVITE that another worker has, or that has a
+ * transaction: the script ends. */
+int sw_is_copy(struct sip_msg *msg);
+
 /* functions.c */
 extern const cmd_export_t sw_functions[];
 

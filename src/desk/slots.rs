@@ -15,8 +15,8 @@ use crate::cluster::{Answer, Ask, Key, Want};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crate::shm::{Area, bits, futex_wait, futex_wake, process_id};
 
-/// More than workers that can wait at a time.
-const SLOTS: usize = 1024;
+/// More than workers that can wait at a time; a schedule has few.
+const SLOTS: usize = if cfg!(shuttle) { 2 } else { 1024 };
 /// Most that one call can ask for: of 12 scopes two directions, two parts each.
 const WANTS: usize = 48;
 /// Words of a want: its key and its limit.
@@ -54,7 +54,7 @@ impl Slots {
         Ok(Slots {
             states: Area::share_slice(SLOTS)?,
             words: Area::share_slice(SLOTS * WORDS)?,
-            asked: Area::share_slice(SLOTS / 64)?,
+            asked: Area::share_slice(SLOTS.div_ceil(64))?,
         })
     }
 

@@ -91,6 +91,11 @@ impl Fold {
         Some((self.periods.get(key.slot)?, self.lasts.get(key.slot)?))
     }
 
+    /// Mark of the key whose repeats a slot counts; 0 for none.
+    pub fn mark_at(&self, slot: usize) -> u32 {
+        self.periods.get(slot).map_or(0, |word| Period(word.load(Acquire)).mark())
+    }
+
     /// Counts an event that happens at `now` if it is a repeat; else it is the first
     /// of its period.
     pub fn count(&self, key: &impl Hash, now: u64) -> Option<First> {

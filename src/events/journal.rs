@@ -19,6 +19,9 @@ pub const PERIOD: u64 = 10_000;
 /// Kinds that are remembered per slot of the fold: as many as may follow each other there
 /// before the repeats of the first one are reported.
 const REMEMBERED: usize = 4;
+/// Ms for which an event is remembered while nothing counts its repeats: a process begins to
+/// count them after it is in the ring, and puts them there after they are counted no more.
+const AFTERWARDS: u64 = 5_000;
 
 /// An item of the ring: an event, or repeats of one.
 #[repr(C)]
@@ -105,11 +108,19 @@ impl Journal {
     }
 }
 
+/// An event that may be repeated.
+struct Known {
+    mark: u32,
+    /// When it came, or its repeats were last seen to be counted.
+    seen: u64,
+    event: Event,
+}
+
 /// Takes the events out, in one process; remembers what was repeated.
 #[derive(Default)]
 pub struct JournalReader {
-    /// By slot of the fold: marks and events, the newest first.
-    known: Vec<Vec<(u32, Event)>>,
+    /// By slot of the fold, the newest first.
+    known: Vec<Vec<Known>>,
     /// The ring's end at the last look, and its time. Once read up to it, the first event of
     /// every repeat counted so far is known.
     mark: Option<(u64, u64)>,
@@ -151,6 +162,20 @@ impl JournalReader {
             event.iter().for_each(&mut report);
             event.is_some()
         });
+        self.forget(&journal.fold, time);
+    }
+
+    /// Forgets events whose repeats are counted no more: those of a crowd of kinds would else
+    /// take megabytes for ever.
+    fn forget(&mut self, fold: &Fold, now: u64) {
+        for (slot, known) in self.known.iter_mut().enumerate() {
+            let (counted, before) = (fold.mark_at(slot), known.len());
+            known.iter_mut().filter(|of| of.mark == counted).for_each(|of| of.seen = now);
+            known.retain(|of| now < of.seen.saturating_add(AFTERWARDS));
+            if known.len() < before {
+                known.shrink_to_fit();
+            }
+        }
     }
 
     fn remember(&mut self, key: FoldKey, event: &Event) {
@@ -158,8 +183,9 @@ impl JournalReader {
             self.known.resize_with(key.slot + 1, Vec::new);
         }
         let Some(known) = self.known.get_mut(key.slot) else { return };
-        known.retain(|(mark, _)| *mark != key.mark);
-        known.insert(0, (key.mark, *event));
+        known.retain(|of| of.mark != key.mark);
+        known.reserve_exact(1);
+        known.insert(0, Known { mark: key.mark, seen: event.time, event: *event });
         known.truncate(REMEMBERED);
     }
 
@@ -167,7 +193,7 @@ impl JournalReader {
     /// are lost.
     fn repeated(&self, journal: &Journal, repeats: Repeats) -> Option<Event> {
         let known = self.known.get(repeats.key.slot).and_then(|known| {
-            known.iter().find(|(mark, _)| *mark == repeats.key.mark).map(|(_, event)| event)
+            known.iter().find(|of| of.mark == repeats.key.mark).map(|of| &of.event)
         });
         let Some(event) = known else {
             journal.ring.lose(repeats.count);
@@ -227,6 +253,30 @@ mod tests {
         assert_eq!(repeats(&mut reader, &journal, 40_000), []);
         put(&journal, b"a", 50_000);
         assert_eq!(drain(&mut reader, &journal), [(b"a".to_vec(), 1, 50_000)]);
+    }
+
+    #[test]
+    fn what_is_repeated_for_long_is_known_and_a_crowd_that_is_gone_is_forgotten() {
+        let (journal, mut reader) = (Journal::new([1, 2]).unwrap(), JournalReader::NEW);
+        let (mut told, mut sent) = (Vec::new(), 0);
+        for second in 0..120u64 {
+            let now = second * 1000;
+            put(&journal, b"stays", now);
+            if second < 10 {
+                (0..300u64).for_each(|n| put(&journal, &(n * 16 + second).to_be_bytes(), now));
+            }
+            sent += 1 + 300 * u64::from(second < 10);
+            told.extend(drain(&mut reader, &journal));
+            told.extend(repeats(&mut reader, &journal, now));
+        }
+        let room = |reader: &JournalReader| reader.known.iter().map(Vec::capacity).sum::<usize>();
+        assert_eq!(room(&reader), 1);
+        for now in [200_000, 300_000] {
+            told.extend(repeats(&mut reader, &journal, now));
+        }
+        let count: u64 = told.iter().map(|(_, count, _)| u64::from(*count)).sum();
+        assert_eq!((count, journal.lost()), (sent, 0));
+        assert_eq!(room(&reader), 0);
     }
 
     #[test]

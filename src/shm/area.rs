@@ -34,8 +34,20 @@ unsafe impl Shared for std::sync::atomic::AtomicU32 {}
 
 #[cfg(shuttle)]
 thread_local! {
-    /// What stands for mappings.
+    /// Mappings, and what stands for them.
     static SHARED: std::cell::RefCell<Vec<Box<dyn std::any::Any>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Goes with the schedule that has it.
+#[cfg(shuttle)]
+struct Mapping(NonNull<u8>, usize);
+
+#[cfg(shuttle)]
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: who frees what was shared knows of nobody that still uses it.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), self.1) };
+    }
 }
 
 /// Bytes of a page: 4096, on some kernels 16 or 64 KiB.
@@ -76,6 +88,8 @@ impl Area {
             libc::munlock(base.as_ptr().cast(), len);
             libc::madvise(base.as_ptr().cast(), len, libc::MADV_REMOVE);
         }
+        #[cfg(shuttle)]
+        SHARED.with_borrow_mut(|kept| kept.push(Box::new(Mapping(base, len))));
         Ok(Area { base, len })
     }
 
@@ -117,7 +131,7 @@ impl Area {
         SHARED.with_borrow_mut(Vec::clear);
     }
 
-    /// Maps one atomic for the life of the process family.
+    /// As [`Area::share`], of what has atomics that a scheduler may need to know.
     #[cfg(not(shuttle))]
     pub fn share_atomic<T: Shared>() -> io::Result<&'static T> {
         Area::share()

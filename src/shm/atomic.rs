@@ -1,4 +1,4 @@
-//! Atomics that several processes change. With `--cfg shuttle` they are those of the
+//! Atomics that several processes change. With the feature `shuttle` they are those of the
 //! scheduler that explores interleavings.
 
 #[cfg(not(shuttle))]

@@ -43,6 +43,17 @@ pub fn futex_wait(_: &AtomicU32, _: u32, _: Duration) {
 #[cfg(shuttle)]
 pub fn futex_wake(_: &AtomicU32) {}
 
+/// Lets others go on for a time.
+#[cfg(not(shuttle))]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+#[cfg(shuttle)]
+pub fn pause(_: Duration) {
+    shuttle::thread::yield_now();
+}
+
 /// Wakes one process that others have work for. A ring is a system call only while it sleeps.
 pub struct Bell {
     rings: &'static AtomicU32,

@@ -53,10 +53,17 @@ pub fn process_id() -> u32 {
 
 /// The word of the calling thread; in the first thread of a process it has the
 /// process's id.
+#[cfg(not(shuttle))]
 pub fn own_thread() -> u32 {
     // SAFETY: asks for a number.
     let id = unsafe { libc::gettid() };
     word_of(u32::try_from(id).unwrap_or(0))
+}
+
+/// The scheduler's threads are one of the kernel's.
+#[cfg(shuttle)]
+pub fn own_thread() -> u32 {
+    usize::from(shuttle::thread::current().id()) as u32 + 1
 }
 
 /// The id in an owner's word.
@@ -79,6 +86,10 @@ pub fn is_unknown(word: u32) -> bool {
     if id == 0 {
         return true;
     }
+    // The scheduler's threads do not die.
+    if cfg!(shuttle) {
+        return false;
+    }
     // SAFETY: signal 0 only asks whether the process exists.
     let rc = unsafe { libc::kill(id, 0) };
     rc != 0 && std::io::Error::last_os_error().raw_os_error() != Some(libc::EPERM)
@@ -89,6 +100,9 @@ pub fn is_unknown(word: u32) -> bool {
 pub fn is_gone(word: u32) -> bool {
     if is_unknown(word) {
         return true;
+    }
+    if cfg!(shuttle) {
+        return false;
     }
     let Some(stat) = stat_of(id_of(word)) else { return false };
     stat.has_ended || mark_of(word) != 0 && mark_of(word) != stat.mark

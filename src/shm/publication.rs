@@ -6,16 +6,18 @@
 //! period). Readers never wait.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 use super::area::Shared;
+use super::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use super::owner::{id_of, is_gone, is_unknown, own_thread};
 
-/// Processes, or threads, that can read at the same time. Kamailio runs tens to hundreds.
-pub const MAX_READERS: usize = 2048;
+/// Processes, or threads, that can read at the same time. Kamailio runs tens to hundreds; a
+/// schedule has few.
+pub const MAX_READERS: usize = if cfg!(shuttle) { 4 } else { 2048 };
 
 /// The current generation and the readers' slots. All zero: nothing published.
 #[repr(C)]
+#[cfg_attr(shuttle, derive(Default))]
 pub struct Publication {
     current: AtomicU64,
     slots: [ReaderSlot; MAX_READERS],
@@ -140,6 +142,7 @@ mod tests {
     use crate::shm::Area;
     use crate::shm::owner::tests::{with_reused_id, zombie};
 
+    #[allow(clippy::unwrap_used)] // a helper of tests
     fn claim(shared: &'static Publication) -> Reader {
         // SAFETY: a thread of a test claims once.
         unsafe { shared.claim() }.unwrap()

@@ -5,12 +5,14 @@
 //! left. Behind a snapshot is an array of marks, which readers may set.
 
 use std::io;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::*};
+use std::sync::atomic::AtomicU16;
 use std::time::{Duration, Instant};
 
 use parking_lot::lock_api::MutexGuard;
 
 use super::area::{Area, Part, Shared, page_size};
+use super::atomic::{AtomicU64, Ordering::*};
+use super::futex::pause;
 use super::mutex::{RawSharedMutex, SharedMutex};
 use super::publication::{Publication, Reader};
 
@@ -19,6 +21,7 @@ use super::publication::{Publication, Reader};
 const GRACE: Duration = Duration::from_secs(5);
 
 #[repr(C)]
+#[cfg_attr(shuttle, derive(Default))]
 struct Control {
     publication: Publication,
     /// Bytes of the snapshot in each half.
@@ -84,7 +87,7 @@ impl SnapshotStore {
     pub fn new(bytes: usize) -> io::Result<Self> {
         let half = half_of(bytes, page_size());
         let area = Area::new(half * 2)?;
-        Ok(SnapshotStore { area, control: Area::share()?, half })
+        Ok(SnapshotStore { area, control: Area::share_atomic()?, half })
     }
 
     /// Bytes of the largest snapshot.
@@ -153,13 +156,13 @@ impl SnapshotStore {
     /// still does after [`GRACE`].
     fn grace(&self, stale: impl Fn(u64) -> bool) -> Result<(), u32> {
         let started = Instant::now();
-        let mut pause = Duration::from_micros(20);
+        let mut time = Duration::from_micros(20);
         while let Some(pid) = self.control.publication.reader_of(&stale) {
             if started.elapsed() > GRACE {
                 return Err(pid);
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
+            pause(time);
+            time = (time * 2).min(Duration::from_millis(10));
         }
         Ok(())
     }
@@ -290,6 +293,7 @@ mod tests {
 
     const NOW: Duration = Duration::ZERO;
 
+    #[allow(clippy::unwrap_used)] // a helper of tests
     fn publish(
         store: &SnapshotStore,
         bytes: &[u8],

@@ -17,9 +17,9 @@ mod auth_processes;
 #[cfg(not(shuttle))]
 mod cluster;
 #[cfg(not(shuttle))]
+mod deaths;
+#[cfg(not(shuttle))]
 mod dependencies;
-#[cfg(shuttle)]
-mod events_interleaved;
 #[cfg(not(shuttle))]
 mod flood;
 #[cfg(not(shuttle))]
@@ -34,6 +34,8 @@ mod grants;
 mod host;
 #[cfg(not(shuttle))]
 mod imports;
+#[cfg(shuttle)]
+mod interleaved;
 mod ledger;
 #[cfg(not(shuttle))]
 mod ledger_added;
@@ -41,8 +43,6 @@ mod ledger_added;
 mod ledger_deaths;
 #[cfg(not(shuttle))]
 mod ledger_forked;
-#[cfg(shuttle)]
-mod ledger_interleaved;
 #[cfg(not(shuttle))]
 mod ledger_killed;
 #[cfg(not(shuttle))]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use super::{Config, Server};
 use crate::Here;
@@ -188,6 +189,53 @@ fn roadwarriors_get_one_two_or_three_calls() {
     assert_eq!(admitted.get("c0"), None);
     assert_eq!(stage.server.counter("roadwarrior_counted"), 6);
     assert_nothing_left(&stage.server);
+}
+
+/// A phone's INVITEs reach several workers at once, and a call that counted twice would leave
+/// no room for another one.
+#[test]
+fn copies_of_an_invite_are_one_call() {
+    const CALLS: usize = 20;
+    const ROUNDS: usize = 40;
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(&format!(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, {CALLS});"
+    ));
+    let callee = AutoCallee::start("127.0.0.1");
+    let mut config: Config = unhurried(&db.url(), callee.address);
+    config.workers = WORKERS;
+    for ends_copies in Here::ENDS_COPIES {
+        assert!(config.routes.contains(ends_copies));
+        config.routes = config.routes.replace(ends_copies, "");
+    }
+    let server = config.start();
+    let phones: Vec<_> = (0..=CALLS).map(|_| Endpoint::new("127.0.0.1")).collect();
+    for round in 1..=ROUNDS {
+        let call = |phone| Caller::new(phone, server.address(), "c", "");
+        let mut up: Vec<_> = phones[..CALLS].iter().map(call).collect();
+        up.iter().for_each(|call| (0..4).for_each(|_| call.invite()));
+        for call in &mut up {
+            let reply = call.final_reply();
+            assert_eq!(reply.status(), Some(200), "{}", reply.line);
+            call.ack();
+        }
+        // Of this one no copies: they could be judged when there is room again.
+        let mut more = call(&phones[CALLS]);
+        more.invite();
+        let reply = more.final_reply();
+        assert!(reply.line.contains("company_limit 20/20"), "{}", reply.line);
+        assert_eq!(server.counter("cc_call_counted"), (round * CALLS) as u64);
+        up.iter_mut().for_each(|call| call.within("BYE"));
+        for call in &mut up {
+            let answer = call.answer_within("BYE", Duration::from_secs(10));
+            assert_eq!(answer.expect("an answer to a BYE").status(), Some(200));
+        }
+        wait_for_calls(&server, "c", 0);
+    }
+    assert_eq!(callee.observed().ever["c"], ROUNDS * CALLS);
+    assert_nothing_left(&server);
 }
 
 #[test]

@@ -137,6 +137,9 @@ fn nobody_is_locked_out(what: &str, to: &str, signal: i32) {
     wait_up_to(Duration::from_secs(30), "the old one to be alone", || {
         (stage.proxies[1].counter("cluster_members") == 1).then_some(())
     });
+    wait_for("that in its log", || {
+        stage.proxies[1].log().contains("limits are shared by 1 node, before by 2").then_some(())
+    });
     assert_eq!(stage.redis.claims(), [1]);
     assert_eq!(stage.proxies[0].counter("cluster_exact"), 0);
     stage.proxies[1].stop(signal);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::{ROUTES, Stage};
+use crate::hosts::limits::{ROUTES, Stage};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::dns::Dns;
@@ -101,7 +101,7 @@ fn each_event_has_the_attributes_of_the_reference() {
             countries.display()
         ))
     });
-    let kamailio = &stage.kamailio;
+    let kamailio = &stage.server;
     let send = |source: &str, method: &str, headers: &str, times: u32| {
         let phone = Phone::new(source, kamailio.address());
         (0..times)

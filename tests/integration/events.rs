@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio};
-use crate::support::kamailio_scripts::ANSWER_VERDICT;
+use crate::support::scripts::ANSWER_VERDICT;
 use crate::support::servers::Server;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;

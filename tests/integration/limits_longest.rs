@@ -1,60 +1,13 @@
-//! Calls that are ended when they have lasted their longest, or cannot be.
+//! Calls that cannot be ended when they have lasted their longest, and a date that is set.
 
 use std::process::Command;
 use std::time::Duration;
 
-use crate::limits::{ROUTES, Stage};
+use crate::hosts::limits::{ROUTES, Stage};
 use crate::support::call::{Caller, Endpoint, answer};
 use crate::support::proxy::{calls, wait_for_calls};
 use crate::support::{Folder, wait_for};
 use serde_json::json;
-
-/// With kinds, ids and their longest calls, and these settings.
-fn stage(rows: &str, settings: &str) -> Stage {
-    let rows = format!("INSERT INTO sipwarden_limit (kind, id, longest) VALUES {rows};");
-    Stage::with(&rows, ROUTES, |config| config.settings(settings))
-}
-
-#[test]
-fn a_longest_call_is_ended_with_a_bye_to_both_ends() {
-    let stage = stage("('carrier', 'x', 2), ('company', 'a', 3600)", "");
-    let long = stage.scoped("", "").unwrap();
-    let short = stage.scoped("", "carrier=x").unwrap();
-    let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
-    assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*short.call_id)));
-    wait_for_calls(&stage.kamailio, "a", 1);
-    wait_for("the event", || {
-        stage.kamailio.log().contains("event call_expired longest of a monitored 0").then_some(())
-    });
-    wait_for("the log", || {
-        stage.kamailio.log().contains("both ends were sent a BYE").then_some(())
-    });
-    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
-    stage.end(vec![long]);
-}
-
-#[test]
-fn a_longest_call_spares_emergencies_and_monitor_mode_only_tells_it() {
-    let rows = "('carrier', 'x', 1), ('carrier', 'y', 2)";
-    let stage = self::stage(rows, "");
-    let emergency = stage.scoped("e", "carrier=x").unwrap();
-    let normal = stage.scoped("", "carrier=y").unwrap();
-    let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
-    assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*normal.call_id)));
-    wait_for_calls(&stage.kamailio, "a", 1);
-    stage.end(vec![emergency]);
-
-    let stage = self::stage(rows, "modparam(\"sipwarden\", \"monitor\", 1)\n");
-    let call = stage.scoped("", "carrier=x").unwrap();
-    wait_for("the event", || {
-        let log = stage.kamailio.log();
-        let told = log.contains("goes on in monitor mode, else it would be ended");
-        (told && log.contains("event call_expired longest of a monitored 1")).then_some(())
-    });
-    assert_eq!(stage.kamailio.counter("calls_expired"), 0);
-    wait_for_calls(&stage.kamailio, "a", 1);
-    stage.end(vec![call]);
-}
 
 /// As that of a browser: nobody can be asked for it.
 const NOWHERE: &str = "sip:anybody@df7jal23ls0d.invalid";
@@ -64,7 +17,7 @@ const CANNOT: &str = "cannot be ended: it has lasted as long as `longest` of lim
 /// A call that may last two seconds, of a caller that cannot be reached.
 fn call_from_nowhere<'a>(stage: &'a Stage, bob: &Endpoint, contact: &str) -> Caller<'a> {
     let lines = "X-Company: a\r\nX-Scopes: carrier=x\r\n";
-    let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", lines);
+    let mut call = Caller::new(&stage.endpoint, stage.server.address(), "a", lines);
     call.contact = Some(NOWHERE.into());
     call.invite();
     let (invite, from) = bob.request("INVITE");
@@ -82,7 +35,7 @@ fn stage_of(bob: &Endpoint) -> Stage {
 }
 
 fn wait_for_line(stage: &Stage, line: &str) {
-    wait_for(line, || stage.kamailio.log().contains(line).then_some(()));
+    wait_for(line, || stage.server.log().contains(line).then_some(()));
 }
 
 #[test]
@@ -92,18 +45,18 @@ fn a_longest_call_whose_ends_cannot_be_reached_goes_on_and_counts() {
     let call = call_from_nowhere(&stage, &bob, &format!("<{NOWHERE}>"));
     wait_for_line(&stage, CANNOT);
     wait_for_line(&stage, "event call_expired longest of a monitored 0");
-    let dialog = || stage.kamailio.rpc("dlg.list", json!([]))[0].clone();
-    assert_eq!((calls(&stage.kamailio, "a"), &dialog()["state"]), (1, &json!(4)));
-    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
-    let listed = stage.kamailio.rpc("sipwarden.calls", json!(["a"]))["calls"][0].clone();
+    let dialog = || stage.server.rpc("dlg.list", json!([]))[0].clone();
+    assert_eq!((calls(&stage.server, "a"), &dialog()["state"]), (1, &json!(4)));
+    assert_eq!(stage.server.counter("calls_expired"), 1);
+    let listed = stage.server.rpc("sipwarden.calls", json!(["a"]))["calls"][0].clone();
     let left = listed["seconds_left"].as_u64().unwrap();
     assert!((1..=60).contains(&left), "it is tried again in {left} s");
     // No operator can end it either.
     let known = dialog();
-    stage.kamailio.rpc("dlg.end_dlg", json!([known["h_entry"], known["h_id"]]));
-    assert_eq!((calls(&stage.kamailio, "a"), &dialog()["state"]), (1, &json!(4)));
+    stage.server.rpc("dlg.end_dlg", json!([known["h_entry"], known["h_id"]]));
+    assert_eq!((calls(&stage.server, "a"), &dialog()["state"]), (1, &json!(4)));
     stage.end(vec![call]);
-    assert_eq!(stage.kamailio.log().matches(CANNOT).count(), 1);
+    assert_eq!(stage.server.log().matches(CANNOT).count(), 1);
 }
 
 #[test]
@@ -113,10 +66,10 @@ fn a_longest_call_of_which_one_end_can_be_reached_ends() {
     call_from_nowhere(&stage, &bob, &format!("<sip:bob@{}>", bob.address()));
     let bye = bob.request("BYE");
     wait_for_line(&stage, CANNOT);
-    assert_eq!(calls(&stage.kamailio, "a"), 1);
+    assert_eq!(calls(&stage.server, "a"), 1);
     bob.reply(&bye, 200, "b");
-    wait_for_calls(&stage.kamailio, "a", 0);
-    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
+    wait_for_calls(&stage.server, "a", 0);
+    assert_eq!(stage.server.counter("calls_expired"), 1);
     stage.end(vec![]);
 }
 
@@ -156,14 +109,14 @@ fn a_date_that_is_set_forward_ends_no_call() {
     });
     let long = stage.scoped("", "carrier=x").unwrap();
     std::fs::write(&tomorrow, "").unwrap();
-    let loaded = || stage.kamailio.rpc("sipwarden.stats", json!([]))["age_seconds"].as_u64();
+    let loaded = || stage.server.rpc("sipwarden.stats", json!([]))["age_seconds"].as_u64();
     assert!(loaded() > Some(86_000), "the date is that of tomorrow");
     // The recorder has looked when this one has ended.
     let short = stage.scoped("", "carrier=y").unwrap();
     let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
     assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*short.call_id)));
-    wait_for_calls(&stage.kamailio, "a", 1);
-    let listed = stage.kamailio.rpc("sipwarden.calls", json!(["a"]))["calls"][0].clone();
+    wait_for_calls(&stage.server, "a", 1);
+    let listed = stage.server.rpc("sipwarden.calls", json!(["a"]))["calls"][0].clone();
     let of = |name: &str| listed[name].as_u64().unwrap();
     assert!(of("age_seconds") < 600 && of("seconds_left") > 3000, "{listed}");
     stage.end(vec![long]);

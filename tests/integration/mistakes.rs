@@ -93,14 +93,17 @@ fn mistakes() -> Vec<(Made, Said)> {
         ),
         (
             in_tables("ALTER TABLE sipwarden_user RENAME COLUMN external_calls TO calls;"),
-            &["table sipwarden_user has no column external_calls: add it as in kamailio-cfg/sql"],
+            &[
+                "table sipwarden_user has no column external_calls: add it to the table or view, as \
+                 in kamailio-cfg/sql/sqlite/sipwarden.sql",
+            ],
         ),
         (
             in_tables(
                 "DROP TABLE sipwarden_company_address;
                  CREATE TABLE sipwarden_company_address (company_id TEXT);",
             ),
-            &["table sipwarden_company_address has no column ip_addr, mask: add it as in"],
+            &["table sipwarden_company_address has no column ip_addr, mask: add it to the"],
         ),
         // Parameters.
         (Parameter("db_url", "\"\""), &["db_url"]),

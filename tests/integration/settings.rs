@@ -1,23 +1,11 @@
-//! Settings that are changed while Kamailio runs.
+//! Settings and Kamailio's own framework for them. What is of each host is in tests/hosts.
 
-use crate::support::call::{Caller, Endpoint};
-use crate::support::callee::AutoCallee;
+use crate::hosts::settings::{settings, tenants};
 use crate::support::kamailio::{Config, Kamailio, faulty_module};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, proxy, signal, wait_for};
-use serde_json::{Value, json};
-
-const TENANTS: &str = "
-INSERT INTO sipwarden_brand VALUES ('b', 0);
-INSERT INTO sipwarden_company VALUES ('office', 'b', 1, 0);
-";
-
-fn tenants(folder: &Folder, name: &str) -> Sqlite {
-    let db = Sqlite::create(folder.join(name));
-    db.run(TENANTS);
-    db
-}
+use crate::support::{Folder, signal, wait_for};
+use serde_json::json;
 
 fn config(db: &Sqlite) -> Config {
     let mut config = Config::new(&db.url());
@@ -27,66 +15,6 @@ fn config(db: &Sqlite) -> Config {
 
 fn set(kamailio: &Kamailio, name: &str, value: &str) {
     kamailio.set_now("string", name, value);
-}
-
-fn refused(kamailio: &Kamailio, name: &str, value: &str) -> String {
-    let seen = kamailio.log().len();
-    let answer = kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", name, value]);
-    assert!(answer.contains("error"), "{name}={value}: {answer}");
-    kamailio.log().split_off(seen)
-}
-
-/// The settings, once all changes hold.
-fn settings(kamailio: &Kamailio) -> Value {
-    wait_for("changes", || {
-        let told = kamailio.rpc("sipwarden.settings", json!([]));
-        (told["pending"] == 0).then_some(told)
-    })
-}
-
-#[test]
-fn another_database_and_other_tables_hold_from_the_next_reload_on() {
-    let folder = Folder::new();
-    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
-    second.run("INSERT INTO sipwarden_company VALUES ('new', 'b', 0, 0);");
-    first.run("CREATE VIEW all_open AS SELECT id, brand_id, 0 AS ip_filter, max_calls FROM sipwarden_company;");
-    let kamailio = config(&first).start();
-    let phone = Phone::new("127.9.0.1", kamailio.address());
-    let verdict = |company: &str| phone.ask(company).reason;
-    let reload = || kamailio.try_rpc("sipwarden.reload", json!([]));
-    assert_eq!(verdict("office"), "denied_no_ranges");
-
-    set(&kamailio, "company_table", "all_open");
-    reload().unwrap();
-    assert_eq!(verdict("office"), "filter_off");
-    set(&kamailio, "company_table", "sipwarden_company");
-    set(&kamailio, "db_url", &second.url());
-    reload().unwrap();
-    assert_eq!(
-        (verdict("office"), verdict("new")),
-        ("denied_no_ranges".into(), "filter_off".into())
-    );
-
-    // What cannot be is refused, what cannot be read leaves the tables as they are.
-    let before = settings(&kamailio);
-    let said = refused(&kamailio, "company_table", "a; DROP");
-    assert!(said.contains("company_table: \"a; DROP\" is not a table name"), "{said}");
-    let said = refused(&kamailio, "db_url", "oracle://sip:secret@db/sip");
-    assert!(said.contains("db_url: \"oracle\" is not supported"), "{said}");
-    let said = refused(&kamailio, "reload_bad_rows", "keep");
-    assert!(said.contains("\"keep\" is not one of fail, skip"), "{said}");
-    assert_eq!(settings(&kamailio), before);
-    set(&kamailio, "brand_table", "nowhere");
-    let fault = reload().unwrap_err();
-    assert!(fault.contains("nowhere"), "{fault}");
-    assert_eq!(verdict("new"), "filter_off");
-    set(&kamailio, "brand_table", "sipwarden_brand");
-
-    second.run("INSERT INTO sipwarden_company_address VALUES ('office', '10.0.0.300', NULL);");
-    let fault = reload().unwrap_err();
-    assert!(fault.contains("10.0.0.300"), "{fault}");
-    set(&kamailio, "reload_bad_rows", "skip");
-    assert_eq!(reload().unwrap()["rows"]["companies"], 2);
 }
 
 /// `sipwarden.set` needs no cfg_rpc.so, and says itself what is wrong.
@@ -181,73 +109,6 @@ fn every_parameter_is_told_and_no_password() {
 }
 
 #[test]
-fn the_audit_table_is_switched_on_moved_and_off() {
-    let folder = Folder::new();
-    let (first, second) = (tenants(&folder, "a.sqlite"), tenants(&folder, "b.sqlite"));
-    second.run("CREATE TABLE other AS SELECT * FROM sipwarden_audit;");
-    let kamailio = config(&first).start();
-    let phone = Phone::new("127.9.0.1", kamailio.address());
-    let row = |db: &Sqlite, table: &str, company: &str| {
-        phone.ask(company);
-        wait_for(company, || {
-            let sql = format!("SELECT hits FROM {table} WHERE company = '{company}';");
-            (db.query(&sql) == "1\n").then_some(())
-        });
-    };
-    set(&kamailio, "audit_url", &first.url());
-    settings(&kamailio);
-    row(&first, "sipwarden_audit", "one");
-    set(&kamailio, "audit_url", &second.url());
-    settings(&kamailio);
-    row(&second, "sipwarden_audit", "two");
-    set(&kamailio, "audit_table", "other");
-    settings(&kamailio);
-    row(&second, "other", "three");
-    set(&kamailio, "audit_url", "s:");
-    settings(&kamailio);
-    phone.ask("four");
-    wait_for("four is told", || {
-        (kamailio.rpc("sipwarden.denied", json!(["four"]))["total"] == 1).then_some(())
-    });
-    assert_eq!(kamailio.counter("audit_lost"), 0);
-    set(&kamailio, "audit_table", "sipwarden_audit");
-    set(&kamailio, "audit_url", &first.url());
-    settings(&kamailio);
-    row(&first, "sipwarden_audit", "five");
-    let all = "SELECT company FROM sipwarden_audit WHERE company <> '' ORDER BY 1;";
-    assert_eq!(first.query(all), "five\none\n");
-    assert_eq!(second.query(all), "two\n");
-}
-
-#[test]
-fn blocks_are_written_to_the_file_that_is_named() {
-    let folder = Folder::new();
-    let kamailio = config(&tenants(&folder, "a.sqlite")).start();
-    kamailio.rpc("sipwarden.block", json!(["127.8.0.1"]));
-    let has_block = |name: &str| {
-        wait_for(name, || {
-            let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-            text.contains("127.8.0.1/32").then_some(())
-        });
-    };
-    let path = |name: &str| folder.join(name).display().to_string();
-    set(&kamailio, "flood_persist", &path("first"));
-    has_block("first");
-    set(&kamailio, "flood_persist", &path("second"));
-    has_block("second");
-    let said = refused(&kamailio, "flood_persist", "blocks");
-    assert!(said.contains("flood_persist: \"blocks\" does not begin with /"), "{said}");
-    std::fs::write(folder.join("other"), "not ours").unwrap();
-    let said = refused(&kamailio, "flood_persist", &path("other"));
-    assert!(said.contains("other\" is not a file of blocks"), "{said}");
-    let said = refused(&kamailio, "flood_persist", &path(""));
-    assert!(said.contains("is not a file of blocks"), "{said}");
-    let said = refused(&kamailio, "flood_persist", &path("no/folder"));
-    assert!(said.contains("cannot be written"), "{said}");
-    assert_eq!(settings(&kamailio)["flood_persist"], path("second"));
-}
-
-#[test]
 fn the_callback_of_events_changes() {
     let folder = Folder::new();
     let script = folder.join("script.lua");
@@ -277,35 +138,6 @@ function second(name) KSR.notice(\"second \" .. KSR.pv.get(\"$swd(company)\") ..
         settings(&kamailio);
         logged(company, &format!("{callback} {company}"));
     }
-}
-
-#[test]
-fn the_reaper_is_switched_on() {
-    let folder = Folder::new();
-    let db = tenants(&folder, "a.sqlite");
-    db.run("UPDATE sipwarden_company SET ip_filter = 0;");
-    let callee = AutoCallee::start("127.0.0.1");
-    let mut config = proxy::config(&db.url(), callee.address)
-        .settings("modparam(\"sipwarden\", \"reaper_interval\", 0)\n");
-    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
-    // A build in which the ends of calls are not noticed.
-    config.module = faulty_module();
-    config.environment = vec![("SIPWARDEN_PANIC".into(), "DialogEvent".into())];
-    let kamailio = config.start();
-    let endpoint = Endpoint::new("127.0.0.1");
-    let mut call = Caller::new(&endpoint, kamailio.address(), "office", "");
-    call.invite();
-    assert_eq!(call.final_reply().status(), Some(200));
-    call.ack();
-    call.within("BYE");
-    wait_for("the end", || {
-        let found = kamailio.rpc("sipwarden.reconcile", json!([]));
-        (found["without_dialog"] == 1).then_some(())
-    });
-    assert_eq!(proxy::calls(&kamailio, "office"), 1);
-    let answer = kamailio.kamcmd(&["cfg.set_now_int", "sipwarden", "reaper_interval", "1"]);
-    assert!(!answer.contains("error"), "{answer}");
-    wait_for("the reaper", || (proxy::calls(&kamailio, "office") == 0).then_some(()));
 }
 
 /// Kamailio asks by itself whether a value may be set.

@@ -76,6 +76,31 @@ fn tables_have_versions(
     config.start().rpc("sipwarden.reload", json!([]));
 }
 
+/// A table of limits from before `max_ringing`, as a view of another schema may be.
+fn a_column_that_is_missing_is_named(mut config: Config, folder: &str, run: &dyn Fn(&str)) {
+    config.settings += "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
+    run("INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('carrier', 'west', 7)");
+    let kamailio = config.start();
+    let limit = |kamailio: &Kamailio| {
+        let limits = kamailio.rpc("sipwarden.limits", json!(["carrier", "west"]));
+        limits["limits"][0]["max_calls"].clone()
+    };
+    run("ALTER TABLE sipwarden_limit DROP COLUMN max_ringing");
+    run("UPDATE sipwarden_limit SET max_calls = 8");
+    let named = format!(
+        "table sipwarden_limit has no column max_ringing: add it to the table or view, as in \
+         kamailio-cfg/sql/{folder}/sipwarden.sql"
+    );
+    let why = fault(&kamailio);
+    assert!(why.contains(&named), "{why}");
+    assert_eq!(limit(&kamailio), 7);
+    drop(kamailio);
+    let log = config.fail_to_start();
+    assert!(log.contains(&named), "{log}");
+    run("ALTER TABLE sipwarden_limit ADD COLUMN max_ringing INTEGER");
+    assert_eq!(limit(&config.start()), 8);
+}
+
 /// `grant` is what the administrator does for a new table.
 fn server_has_versions(server: &Server, folder: &str, grant: &str) {
     // The tables are those of 0.1.0 but for their versions.
@@ -86,6 +111,7 @@ fn server_has_versions(server: &Server, folder: &str, grant: &str) {
         server.run(&format!("{};\n{grant}", sql.trim_end().trim_end_matches(';')));
     };
     tables_have_versions(&config, folder, &run, &|sql| server.query(sql));
+    a_column_that_is_missing_is_named(config, folder, &run);
 }
 
 #[test]
@@ -109,4 +135,5 @@ fn sqlite() {
     db.run(&script("tests/package/0.1.0/sqlite.sql"));
     let config = Config::new(&db.url());
     tables_have_versions(&config, "sqlite", &|sql| db.run(sql), &|sql| db.query(sql));
+    a_column_that_is_missing_is_named(config, "sqlite", &|sql| db.run(sql));
 }

@@ -70,4 +70,7 @@ fn statistics_are_counted_by_all_processes() {
     assert_eq!(all["sipwarden:check_denied_source"], 40, "{all}");
     assert_eq!(opensips.counter("check_denied_source"), 40);
     assert!(all.as_object().unwrap().len() > 100);
+    // Gauges are not counted: the host and the module's own command compute them.
+    assert!(opensips.counter("calls_room") > 0);
+    assert_eq!(all["sipwarden:calls_room"], opensips.counter("calls_room"), "{all}");
 }

@@ -16,7 +16,7 @@ fn an_event_route_has_the_attributes() {
     let routes = format!(
         "{}\nevent_route[E_SIPWARDEN_DENIED] {{\n    xlog(\"L_NOTICE\", \"told: $param(event) \
          $param(reason) $param(code) $param(ip) $param(company) $param(count)\\n\");\n}}\n",
-        crate::scripts::ANSWER_VERDICT
+        crate::support::scripts::ANSWER_VERDICT
     );
     let opensips = Config::new(&db.url()).routes(&routes).start();
     let phone = Phone::new("127.0.0.1", opensips.address());

@@ -19,7 +19,8 @@ fn start(folder: Folder, callee: &AutoCallee) -> OpenSips {
 fn start_with(folder: Folder, callee: &AutoCallee, change: impl Fn(String) -> String) -> OpenSips {
     let (port, commands) = (free_port(), free_port());
     let place = |name: &str| folder.join(name).display().to_string();
-    let mut text = std::fs::read_to_string(project().join("opensips-cfg/opensips.cfg")).unwrap();
+    let text = std::fs::read_to_string(project().join("opensips-cfg/opensips.cfg")).unwrap();
+    let mut text = crate::scripts::of_version(crate::host::major(), text);
     let module = OfOpenSips::module();
     for (shipped, here) in [
         ("socket=udp:0.0.0.0:5060", format!("socket=udp:127.0.0.1:{port}")),

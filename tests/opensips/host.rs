@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -41,6 +42,17 @@ fn program() -> PathBuf {
     built.find(|path| path.exists()).unwrap_or_else(|| "opensips".into())
 }
 
+/// Its version's first number.
+pub fn major() -> u32 {
+    static MAJOR: OnceLock<u32> = OnceLock::new();
+    *MAJOR.get_or_init(|| {
+        let said = Command::new(program()).arg("-V").output().unwrap().stdout;
+        let said = String::from_utf8(said).unwrap();
+        let (_, version) = said.split_once("version: opensips ").expect(&said);
+        version.split('.').next().unwrap().parse().unwrap()
+    })
+}
+
 /// A file of OpenSIPS's sources.
 pub fn source(path: &str) -> String {
     let sources = std::env::var_os("OPENSIPS_SRC").expect("OPENSIPS_SRC is set");
@@ -51,9 +63,10 @@ impl Host for OfOpenSips {
     const NAME: &str = "OpenSIPS";
     const PREFIX: &str = "sipwarden_";
     const VERSION: &str = "version";
-    const ANSWER_VERDICT: &str = scripts::ANSWER_VERDICT;
     const TIMERS: &str = scripts::TIMERS;
-    const PROXY: &str = scripts::PROXY;
+    const DIALOG: &str = scripts::DIALOG;
+    const MORE: &str = "";
+    const ENDS_COPIES: &[&str] = &["\n    t_check_trans();", scripts::TRANSACTION];
     const SCOPES: &str = "$(hdr(X-Aor){re.subst,/\\+/;/g})";
     const REPEATS: &str = "modparam(\"tm\", \"fr_timeout\", 30)\n";
     /// The dialog module's own line: it does not load them.
@@ -68,6 +81,10 @@ impl Host for OfOpenSips {
 
     fn faulty_module() -> PathBuf {
         built("target/opensips/faulty/debug/libsipwarden.so")
+    }
+
+    fn rings_for(seconds: u32) -> String {
+        format!("modparam(\"tm\", \"fr_inv_timeout\", {seconds})\n")
     }
 
     fn dialogs(folder: &Folder) -> Sqlite {
@@ -113,7 +130,7 @@ modparam("mi_datagram", "socket_name", "udp:127.0.0.1:{commands}")
             modules = config.modules,
             module = config.sipwarden(),
             settings = config.settings,
-            routes = config.routes,
+            routes = scripts::of_version(major(), scripts::of_opensips(&config.routes)),
         )
     }
 

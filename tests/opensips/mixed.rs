@@ -80,6 +80,7 @@ fn both_hosts_keep_one_limit_and_one_list_of_blocks() {
     assert_eq!(callee.observed().most["c"], 10, "{admitted:?}");
     assert_nothing_left(&kamailio);
     assert_nothing_left(&opensips);
+    callee.pick_up();
 
     // One slot goes to and fro.
     let endpoint = Endpoint::new("127.0.0.1");

@@ -1,14 +1,48 @@
 //! Scripts of tests in the language of OpenSIPS.
 
-/// Answers OPTIONS with the verdict on the company in the request's user part and the pid of
-/// the worker.
-pub const ANSWER_VERDICT: &str = r#"
-route {
-    check_company_ip("$rU");
-    append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
-    sl_send_reply(200, "OK");
+/// Words of Kamailio's language in the scripts of tests/hosts, and those of this one. Copies of an
+/// INVITE end where a call is counted.
+const WORDS: [(&str, &str); 7] = [
+    ("request_route {", "route {"),
+    ("if (t_precheck_trans()) { t_check_trans(); exit; }", ""),
+    ("$null", "NULL"),
+    ("dlg_manage()", "create_dialog()"),
+    ("t_is_canceled()", "t_was_cancelled()"),
+    ("append_branch(\"", "append_msg_branch(\""),
+    // Its failure routes need none.
+    ("append_branch();", ""),
+];
+
+/// A script of tests/hosts in this language: what an event says are parameters.
+pub fn of_opensips(script: &str) -> String {
+    let mut parts = script.split("event_route[sipwarden:");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(']').unwrap();
+        let (body, behind) = rest.split_once("\n}").unwrap_or((rest, ""));
+        let (name, body) = (name.to_ascii_uppercase(), body.replace("$swd(", "$param("));
+        text.push_str(&format!("event_route[E_SIPWARDEN_{name}]{body}\n}}{behind}"));
+    }
+    put_in(&WORDS, text)
 }
-"#;
+
+/// Flags of dialogs have names from 4.0 on.
+const FLAGS_OF_4: [(&str, &str); 2] = [
+    ("create_dialog(\"B\")", "create_dialog(\"bye-on-timeout\")"),
+    (
+        "create_dialog(\"PpB\")",
+        "create_dialog(\"options-ping-caller,options-ping-callee,bye-on-timeout\")",
+    ),
+];
+
+/// A script of 3.6 as this major version has it.
+pub fn of_version(major: u32, script: String) -> String {
+    if major < 4 { script } else { put_in(&FLAGS_OF_4, script) }
+}
+
+fn put_in(words: &[(&str, &str)], script: String) -> String {
+    words.iter().fold(script, |script, (word, own)| script.replace(word, own))
+}
 
 /// Timers are short, so that endings that wait for them come soon.
 pub const TIMERS: &str = r#"
@@ -18,90 +52,24 @@ modparam("tm", "wt_timer", 2)
 modparam("dialog", "default_timeout", 60)
 "#;
 
-/// X-Do: before the checks `challenge`; after them `drop`, `reply`, `treply`, `newtran`,
-/// `lifetime`, `bye` (lifetime with BYE), `serial`, `parallel`, `twice`, `implicit` (the script
-/// makes no dialog). X-Roadwarrior: the AoR to ask for. X-Flags: of both. X-Company: whom a
-/// re-INVITE is of.
-pub const PROXY: &str = r#"
-route {
-    if (has_totag()) {
-        if (loose_route()) {
-            if (is_method("INVITE")) {
-                $var(company) = $fd;
-                if (is_present_hf("X-Company")) { $var(company) = $hdr(X-Company); }
-                cc_limit("$var(company)");
-                xlog("L_NOTICE", "re-INVITE: $swd(reason)\n");
-            }
-            if (is_method("BYE") && $hdr(X-Do) == "drop") { exit; }
-            t_relay();
-            exit;
-        }
-        if (is_method("ACK") && t_check_trans()) { t_relay(); }
-        exit;
-    }
-    if (is_method("CANCEL")) {
-        if (t_check_trans()) { t_relay(); }
-        exit;
-    }
-    t_check_trans();
-    if ($hdr(X-Do) == "challenge" && $hdr(Authorization) == NULL) {
-        create_dialog();
-        route(COUNT);
-        sl_send_reply(407, "Authenticate");
-        exit;
-    }
-    # A copy of this INVITE ends here, also one that another worker has at this moment.
-    if (!($hdr(X-Do) =~ "^(drop|reply|treply|newtran)$")) { t_newtran(); }
+macro_rules! transaction {
+    () => {
+        r#"if (!($hdr(X-Do) =~ "^(drop|reply|treply|newtran)$")) { t_newtran(); }"#
+    };
+}
+
+/// A copy of this INVITE ends here, also one that another worker has at this moment.
+pub const TRANSACTION: &str = transaction!();
+
+/// Lifetimes are set when there is a dialog.
+pub const DIALOG: &str = concat!(
+    transaction!(),
+    r#"
     if ($hdr(X-Do) == "bye") {
         create_dialog("B");
     } else if ($hdr(X-Do) != "implicit") {
         create_dialog();
     }
     if ($hdr(X-Do) == "lifetime" || $hdr(X-Do) == "bye") { $DLG_timeout = 2; }
-    route(COUNT);
-    if ($hdr(X-Do) == "twice") { route(COUNT); }
-    switch ($hdr(X-Do)) {
-        case "drop":
-            exit;
-        case "reply":
-            sl_send_reply(503, "No");
-            exit;
-        case "treply":
-            t_newtran();
-            t_reply(503, "No");
-            exit;
-        case "newtran":
-            t_newtran();
-            exit;
-        case "serial":
-            t_on_failure("NEXT");
-            break;
-        case "parallel":
-            append_msg_branch("sip:bob@CALLEE;x=2");
-            break;
-    }
-    record_route();
-    $ru = "sip:bob@CALLEE";
-    t_relay();
-}
-failure_route[NEXT] {
-    if (t_was_cancelled()) { exit; }
-    route(COUNT);
-    $ru = "sip:bob@CALLEE;second=yes";
-    t_relay();
-}
-route[COUNT] {
-    $var(flags) = "";
-    if (is_present_hf("X-Flags")) { $var(flags) = $hdr(X-Flags); }
-    if (is_present_hf("X-Roadwarrior")) {
-        if (!roadwarrior_acquire("$hdr(X-Roadwarrior)", "$fd", "$var(flags)")) {
-            send_reply(403, "Refused: $swd(reason) $swd(user_calls)/$swd(user_limit)");
-            exit;
-        }
-    }
-    if (!cc_limit("$fd", "$var(flags)")) {
-        send_reply(403, "Refused: $swd(reason) $swd(company_calls)/$swd(company_limit) $swd(brand_calls)/$swd(brand_limit)");
-        exit;
-    }
-}
-"#;
+"#
+);

@@ -35,34 +35,6 @@ fn functions_are_asked_in_conditions() {
     assert_eq!(said("far"), "no -1, yes, internal_error");
 }
 
-/// The limit of requests holds over all workers.
-#[test]
-fn a_flood_is_blocked_by_all_workers_at_its_limit() {
-    let folder = Folder::new();
-    let db = Sqlite::create(folder.join("tables.sqlite"));
-    db.run(TENANTS);
-    let routes = r#"
-        route {
-            if (!flood_check()) { exit; }
-            sl_send_reply(200, "OK");
-        }"#;
-    let mut config = Config::new(&db.url()).routes(routes).settings(
-        "modparam(\"sipwarden\", \"flood_limit\", 100)\nmodparam(\"sipwarden\", \"flood_window\", 60)\n",
-    );
-    config.workers = 16;
-    let opensips = config.start();
-    let phone = Phone::new("127.0.0.9", opensips.address());
-    for n in 1..=100 {
-        assert!(phone.request("OPTIONS", "x", "").is_some(), "{n}");
-    }
-    let call_id = phone.send("OPTIONS", "x", "");
-    assert!(!phone.hears(&call_id, std::time::Duration::from_millis(500)));
-    let blocks = opensips.rpc("sipwarden_blocks", serde_json::json!([]));
-    assert_eq!(blocks["blocks"][0]["source"], "127.0.0.9", "{blocks}");
-    assert_eq!(opensips.rpc("sipwarden_unblock", serde_json::json!(["all"]))["lifted"], 1);
-    assert!(phone.request("OPTIONS", "x", "").is_some());
-}
-
 /// A letter that is no flag stops the start, as the script has it.
 #[test]
 fn flags_and_scopes_are_checked_at_the_start() {

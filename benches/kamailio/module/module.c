@@ -183,17 +183,22 @@ static rpc_export_t methods[] = {
 static param_export_t params[] = {
 		{"processes", PARAM_INT, &processes}, {0, 0, 0}};
 
-/* The floor of all checks: evaluates its argument as they do, and does nothing. */
-static int w_floor(struct sip_msg *msg, char *text, char *unused)
+/* The floor of all checks: evaluates its arguments as they do, and does nothing. */
+static int w_floor(struct sip_msg *msg, char *first, char *second)
 {
 	str value = {NULL, 0};
 
-	(void)unused;
-	return get_str_fparam(&value, msg, (fparam_t *)text) == 0 ? 1 : -1;
+	if(first != NULL && get_str_fparam(&value, msg, (fparam_t *)first) != 0)
+		return -1;
+	if(second != NULL && get_str_fparam(&value, msg, (fparam_t *)second) != 0)
+		return -1;
+	return 1;
 }
 
 static cmd_export_t functions[] = {
+		{"bench_floor", w_floor, 0, 0, 0, REQUEST_ROUTE},
 		{"bench_floor", w_floor, 1, fixup_spve_all, fixup_free_spve_all, REQUEST_ROUTE},
+		{"bench_floor", w_floor, 2, fixup_spve_all, fixup_free_spve_all, REQUEST_ROUTE},
 		{0, 0, 0, 0, 0, 0}};
 
 struct module_exports exports = {"bench", DEFAULT_DLFLAGS, functions, params, methods,

@@ -39,6 +39,8 @@ pub struct Inner {
     pub server: String,
     /// The node was a member, and its end was not told yet.
     up: bool,
+    /// How many members there were, as last told.
+    members: u64,
     /// Why it is not one, as last told.
     why: String,
     pub lines: Vec<Line>,
@@ -156,11 +158,22 @@ impl Room {
             inner.pace.joined();
             self.desk.standing.count_session();
             self.desk.standing.break_with(|breaker| breaker.joined());
-            inner.lines.push(Line::Info(format!(
-                "node {} shares its limits: {members} {}",
-                self.settings.setup.name,
-                if members == 1 { "node" } else { "nodes" }
-            )));
+            let (name, nodes) = (&self.settings.setup.name, nodes(members));
+            inner.lines.push(Line::Info(format!("node {name} shares its limits: {nodes}")));
+        } else if is_member && members != inner.members {
+            let (now, before) = (nodes(members), inner.members);
+            let line = format!("limits are shared by {now}, before by {before}");
+            inner.lines.push(match members < before {
+                true => Line::Warning(line),
+                false => Line::Info(line),
+            });
+        }
+        if is_member {
+            inner.members = members;
         }
     }
+}
+
+fn nodes(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "node" } else { "nodes" })
 }

@@ -167,7 +167,11 @@ fn unreadable(db_url: &str, table: Table, name: &str) -> String {
         none if none.is_empty() => {
             format!("table {name} cannot be read: {}'s log says why", abi::host_name())
         }
-        missing => format!("table {name} has no column {missing}: add it as in kamailio-cfg/sql"),
+        missing => format!(
+            "table {name} has no column {missing}: add it to the table or view, as in \
+             kamailio-cfg/sql/{}/sipwarden.sql",
+            scheme_of(db_url)
+        ),
     }
 }
 

@@ -114,5 +114,8 @@ pub fn names() -> impl Iterator<Item = (&'static CStr, bool)> {
 
 /// Name and value, summed over all processes.
 pub fn values() -> impl Iterator<Item = (&'static CStr, u64)> {
-    names().enumerate().map(|(index, (name, _))| (name, counted(index)))
+    names().enumerate().map(|(index, (name, is_gauge))| {
+        // A host need not know that a gauge is computed.
+        (name, if is_gauge { value_of(index) } else { counted(index) })
+    })
 }

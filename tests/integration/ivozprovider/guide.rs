@@ -109,7 +109,9 @@ struct DryRun(std::process::Child);
 
 impl Drop for DryRun {
     fn drop(&mut self) {
-        crate::support::signal(self.0.id() as i32, libc::SIGTERM);
+        if let Ok(None) = self.0.try_wait() {
+            crate::support::signal(self.0.id() as i32, libc::SIGTERM);
+        }
         let _ = self.0.wait();
     }
 }

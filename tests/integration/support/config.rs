@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::Folder;
 use super::host::{Host, Place};
 use super::running::{Running, free_port};
+use super::scripts::ANSWER_VERDICT;
 
 /// What a test changes in it.
 pub struct Config<H> {
@@ -46,7 +47,7 @@ impl<H: Host> Config<H> {
             core: String::new(),
             modules: "loadmodule \"db_sqlite.so\"\n".into(),
             settings: String::new(),
-            routes: H::ANSWER_VERDICT.into(),
+            routes: ANSWER_VERDICT.into(),
             environment: Vec::new(),
             port: None,
             arguments: Vec::new(),

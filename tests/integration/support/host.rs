@@ -27,14 +27,13 @@ pub trait Host: Sized {
     const PREFIX: &str;
     /// A method of the server's own, which answers when it is ready.
     const VERSION: &str;
-    /// Answers OPTIONS with the verdict on the company in the request's user part and the pid
-    /// of the worker.
-    const ANSWER_VERDICT: &str;
     /// Short timers of the modules tm and dialog, so that endings that wait for them come soon.
     const TIMERS: &str;
-    /// A proxy whose script counts calls; headers of the INVITE steer it. See
-    /// [`super::proxy`].
-    const PROXY: &str;
+    /// How the script of [`super::proxy`] makes a dialog, and what that does in this host only.
+    const DIALOG: &str;
+    const MORE: &str;
+    /// What that script ends copies of an INVITE with, where the module does so too.
+    const ENDS_COPIES: &[&str];
     /// The header X-Aor as scopes of a call, with `+` between them.
     const SCOPES: &str;
     /// With it a refusal that has a transaction is repeated for as long as SIP wants it: a caller
@@ -50,6 +49,9 @@ pub trait Host: Sized {
     /// The library with the module, and the build in which panics can be injected.
     fn module() -> PathBuf;
     fn faulty_module() -> PathBuf;
+
+    /// How long a call may ring.
+    fn rings_for(seconds: u32) -> String;
 
     /// A database with the server's own tables of the module dialog.
     fn dialogs(folder: &Folder) -> Sqlite;

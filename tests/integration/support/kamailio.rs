@@ -40,9 +40,10 @@ impl Host for OfKamailio {
     const NAME: &str = "Kamailio";
     const PREFIX: &str = "sipwarden.";
     const VERSION: &str = "core.version";
-    const ANSWER_VERDICT: &str = kamailio_scripts::ANSWER_VERDICT;
     const TIMERS: &str = kamailio_scripts::TIMERS;
-    const PROXY: &str = kamailio_scripts::PROXY;
+    const DIALOG: &str = kamailio_scripts::DIALOG;
+    const MORE: &str = kamailio_scripts::SPIRAL;
+    const ENDS_COPIES: &[&str] = &[];
     const SCOPES: &str = "$(hdr(X-Aor){s.replace,+,;})";
     /// The script refuses without a transaction.
     const REPEATS: &str = "";
@@ -56,6 +57,10 @@ impl Host for OfKamailio {
 
     fn faulty_module() -> PathBuf {
         faulty_module()
+    }
+
+    fn rings_for(seconds: u32) -> String {
+        format!("modparam(\"tm\", \"fr_inv_timer\", {seconds}000)\n")
     }
 
     fn dialogs(folder: &Folder) -> Sqlite {

@@ -36,6 +36,7 @@ pub mod proxy;
 pub mod redis;
 pub mod running;
 pub mod sanitizer;
+pub mod scripts;
 pub mod sender;
 pub mod server;
 pub mod servers;
@@ -112,9 +113,10 @@ impl Going {
     }
 }
 
-/// Waits until `ready` answers; panics with `what` after 20 s.
+/// Waits until `ready` answers; panics with `what` after 60 s, so that a slow machine fails no
+/// test.
 pub fn wait_for<T>(what: &str, ready: impl FnMut() -> Option<T>) -> T {
-    wait_up_to(Duration::from_secs(20), what, ready)
+    wait_up_to(Duration::from_secs(60), what, ready)
 }
 
 /// As [`wait_for`], for what takes its time.

@@ -13,12 +13,14 @@ use super::call::{Caller, Endpoint};
 use super::config::Config;
 use super::host::Host;
 use super::running::{Running, free_port};
+use super::scripts::PROXY;
 use super::sqlite::Sqlite;
 use super::wait_for;
 
 /// A configuration with such a script, relaying to `callee`.
 pub fn config<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
-    let routes = H::PROXY.replace("CALLEE", &callee.to_string());
+    let routes = PROXY.replace("DIALOG", H::DIALOG).replace("MORE", H::MORE);
+    let routes = routes.replace("CALLEE", &callee.to_string());
     let mut config = Config::new(db_url).settings(H::TIMERS).routes(&routes);
     config.modules.push_str("loadmodule \"dialog.so\"\n");
     config

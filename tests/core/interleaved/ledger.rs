@@ -1,26 +1,13 @@
-//! The call ledger under a scheduler that draws interleavings of every atomic operation
-//! (`make shuttle`).
+//! The call ledger.
 
 use std::sync::Arc;
 
 use sipwarden::ledger::{
     Call, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, Rate, ScopeKind, Wanted,
 };
-use sipwarden::shm::Area;
 
+use super::{check, spawn};
 use crate::ledger::{SEED, call, own, take, try_to, want};
-
-const SCHEDULES: usize = 20_000;
-
-/// Runs what makes a ledger and its users anew for each schedule.
-fn check(schedule: impl Fn() + Send + Sync + 'static) {
-    let alone = move || {
-        // SAFETY: all threads of the schedule before have ended, and its ledger is gone.
-        unsafe { Area::free_shared() };
-        schedule();
-    };
-    shuttle::check_random(alone, SCHEDULES);
-}
 
 #[test]
 fn three_calls_for_two_slots_then_all_endings_at_once() {
@@ -90,14 +77,6 @@ fn one_dialog_in_two_workers_counts_once() {
         ledger.forget(DialogId(1));
         assert_eq!((ledger.memory().leases, ledger.memory().scopes), (0, 0));
     });
-}
-
-fn spawn<R: Send + 'static>(
-    ledger: &Arc<Ledger>,
-    f: impl FnOnce(&Ledger) -> R + Send + 'static,
-) -> shuttle::thread::JoinHandle<R> {
-    let ledger = Arc::clone(ledger);
-    shuttle::thread::spawn(move || f(&ledger))
 }
 
 /// Three calls of four scopes each, that share them in other orders; each scope has

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use crate::limits::{ROUTES, Stage, persistent};
+use super::{ROUTES, Stage, persistent, wait_until_remembered};
+use crate::Here;
 use crate::support::call::{Caller, Endpoint};
+use crate::support::host::Host;
 use crate::support::proxy::{calls, wait_for_calls};
-use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
 use libc::SIGTERM;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ fn routes() -> String {
 
 /// The call as it is listed for a company.
 fn listed(stage: &Stage, company: &str, call_id: &str) -> Value {
-    let all = stage.kamailio.rpc("sipwarden.calls", json!([company]));
+    let all = stage.server.ask("calls", json!([company]));
     let calls = all["calls"].as_array().unwrap().clone();
     calls.into_iter().find(|call| call["call_id"] == call_id).unwrap_or_else(|| panic!("{all}"))
 }
@@ -32,7 +33,7 @@ request_route {
     }
     if (t_precheck_trans()) { t_check_trans(); exit; }
     t_check_trans();
-    if (!cc_limit("a", "o", "carrier=x") || !cc_limit("b", "i")) { sl_send_reply("403", "No: $swd(reason)"); exit; }
+    if (!cc_limit("a", "o", "carrier=x") || !cc_limit("b", "i")) { sl_send_reply(403, "No: $swd(reason)"); exit; }
     record_route();
     t_on_failure("FORWARD");
     $ru = "sip:bob@BOB";
@@ -41,7 +42,7 @@ request_route {
 failure_route[FORWARD] {
     if (!cc_limit("b", "o") || !cc_limit("c", "i", "did=7")) {
         $var(why) = "No: " + $swd(reason) + " " + $swd(limit_kind) + "=" + $swd(limit_id);
-        t_reply("403", "$var(why)");
+        t_reply(403, "$var(why)");
         exit;
     }
     $ru = "sip:carol@CALLEE";
@@ -61,7 +62,7 @@ fn a_call_that_is_forwarded_counts_for_all_companies_until_it_ends() {
         |config| config,
     );
     let forwarded = || {
-        let mut call = Caller::new(&stage.endpoint, stage.kamailio.address(), "a", "");
+        let mut call = Caller::new(&stage.endpoint, stage.server.address(), "a", "");
         call.invite();
         let invite = bob.request("INVITE");
         bob.reply(&invite, 486, "b");
@@ -74,7 +75,7 @@ fn a_call_that_is_forwarded_counts_for_all_companies_until_it_ends() {
             _ => Err(reply.line.split_once("No: ").unwrap().1.trim().to_owned()),
         }
     };
-    let count = |of: &str| calls(&stage.kamailio, of);
+    let count = |of: &str| calls(&stage.server, of);
     let up = forwarded().unwrap();
     assert_eq!(["a", "b", "c"].map(count), [1, 1, 1]);
     for company in ["a", "b", "c"] {
@@ -86,19 +87,19 @@ fn a_call_that_is_forwarded_counts_for_all_companies_until_it_ends() {
         }
     }
     // In the statistics it is one call, from a.
-    let counted = || ["calls_outbound", "calls_inbound"].map(|name| stage.kamailio.counter(name));
+    let counted = || ["calls_outbound", "calls_inbound"].map(|name| stage.server.counter(name));
     assert_eq!(counted(), [1, 0]);
     // The number is full: the second call is refused there, and counts nowhere any more.
     assert_eq!(forwarded().err().unwrap(), "limit did=7");
     for company in ["a", "b", "c"] {
-        wait_for_calls(&stage.kamailio, company, 1);
+        wait_for_calls(&stage.server, company, 1);
     }
     stage.hang_up(up);
-    wait_for_calls(&stage.kamailio, "c", 0);
+    wait_for_calls(&stage.server, "c", 0);
     let up = forwarded().unwrap();
     assert_eq!(counted(), [3, 0]);
     stage.hang_up(up);
-    wait_for_calls(&stage.kamailio, "c", 0);
+    wait_for_calls(&stage.server, "c", 0);
     stage.end(vec![]);
 }
 
@@ -111,9 +112,9 @@ fn a_call_that_ends_by_time_is_told_of_both_companies() {
     let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
     assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*call.call_id)));
     for told in ["event call_expired longest of a, b", "of company \"a, b\" counts no more"] {
-        wait_for(told, || stage.kamailio.log().contains(told).then_some(()));
+        wait_for(told, || stage.server.log().contains(told).then_some(()));
     }
-    assert_eq!(stage.kamailio.counter("calls_expired"), 1);
+    assert_eq!(stage.server.counter("calls_expired"), 1);
     stage.end(vec![]);
 }
 
@@ -121,7 +122,7 @@ fn a_call_that_ends_by_time_is_told_of_both_companies() {
 #[test]
 fn a_restart_gives_no_call_more_time_and_keeps_what_was_added() {
     let folder = Folder::new();
-    let dialogs = Sqlite::dialogs(&folder);
+    let dialogs = Here::dialogs(&folder);
     let rows = "INSERT INTO sipwarden_limit (kind, id, direction, max_calls, longest) VALUES
                     ('carrier', 'hour', 'any', NULL, 3600), ('carrier', 'two', 'any', NULL, 7200),
                     ('company', 'a', 'in', 1, NULL);";
@@ -139,18 +140,14 @@ fn a_restart_gives_no_call_more_time_and_keeps_what_was_added() {
         assert!(call["scopes"].as_array().unwrap().contains(&json!("company=a (in, out)")));
     };
     is_right(&stage);
-    let stored =
-        || dialogs.query("SELECT COUNT(*) FROM dialog_vars WHERE dialog_key LIKE 'sipwarden_%';");
-    wait_for("the dialogs to be stored", || {
-        (stored().trim().parse::<u32>().unwrap() >= 9).then_some(())
-    });
-    stage.kamailio.stop(SIGTERM);
+    wait_until_remembered(&dialogs, 9);
+    stage.server.stop(SIGTERM);
     // As if they had begun an hour ago, less a moment.
     dialogs.run("UPDATE dialog SET start_time = start_time - 3598;");
-    stage.kamailio = stage.config.start();
+    stage.server = stage.config.start();
     let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(30)).expect("no BYE");
     assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*ids[0])));
-    wait_for_calls(&stage.kamailio, "a", 2);
+    wait_for_calls(&stage.server, "a", 2);
     let left = listed(&stage, "a", &ids[1])["seconds_left"].as_u64().unwrap();
     assert!((1..=3602).contains(&left), "{left}");
     is_right(&stage);

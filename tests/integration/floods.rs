@@ -1,82 +1,53 @@
-//! Classes and settings, at the start and at run time.
+//! Flood control by KEMI and by Kamailio's own framework of settings. What is of each host is in
+//! tests/hosts.
 
-use super::*;
+use crate::hosts::floods::{self, LONG_WINDOW, is_dropped, passes, tenants};
+use crate::support::kamailio::Config;
+use crate::support::sip::Phone;
+use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, wait_for};
+use serde_json::json;
+
+fn config(db: &Sqlite) -> Config {
+    let mut config = floods::config(db);
+    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
+    config
+}
 
 #[test]
-fn classes_come_from_trusted_addresses_then_companies_and_a_reload_changes_them() {
+fn kemi_scripts_are_told_the_same() {
     let folder = Folder::new();
-    let db = tenants(&folder);
-    db.run("INSERT INTO sipwarden_trusted VALUES ('127.3.1.0', 24, 'carrier');");
-    let kamailio = config(&db)
-        .settings(LONG_WINDOW)
-        .settings("modparam(\"sipwarden\", \"flood_limit\", 5)\n")
-        .settings("modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:8;block:0\")\n")
-        .start();
-    for (source, class, rule) in [
-        ("127.3.0.1", "exempt", "trusted 127.3.0.1"),
-        ("127.3.1.1", "carrier", "trusted 127.3.1.0/24"),
-        ("127.3.1.9", "exempt", "trusted 127.3.1.9"),
-        ("127.1.0.7", "exempt", "range 127.1.0.0/24 of company office"),
-        ("127.2.0.7", "default", "is broader than flood_exempt_prefix"),
-        ("127.9.0.1", "default", "of company awide is broader than flood_exempt_prefix"),
-    ] {
-        let shown = kamailio.rpc("sipwarden.source", json!([source]));
-        assert_eq!(shown["class"], class, "{shown}");
-        assert!(shown["class_rule"].as_str().unwrap().contains(rule), "{shown}");
-        let phone = Phone::new(source, kamailio.address());
-        let limit = match class {
-            "exempt" => 0,
-            "carrier" => 8,
-            _ => 5,
-        };
-        for n in 1..=20u32 {
-            if limit == 0 {
-                assert_eq!(passes(&phone).0.reason, "exempt");
-            } else if n <= limit {
-                let (told, flood) = passes(&phone);
-                assert_eq!(
-                    (told.reason.as_str(), flood),
-                    ("under_limit", format!("{class} {n}/{limit} 0"))
-                );
-            } else {
-                is_dropped(&kamailio, &phone);
-            }
-        }
-        let shown = kamailio.rpc("sipwarden.source", json!([source]));
-        let reason = match class {
-            "exempt" => "exempt",
-            "carrier" => "flood_throttled",
-            _ => "flood_blocked",
-        };
-        assert_eq!(shown["reason"], reason, "{shown}");
+    let script = folder.join("script.lua");
+    std::fs::write(
+        &script,
+        r#"
+function ksr_request_route()
+    if KSR.sipwarden.flood_blocked_addr("192.0.2.99") > 0 then return 1 end
+    if KSR.sipwarden.flood_blocked() > 0 then
+        KSR.sl.sl_send_reply(403, "Blocked")
+        return 1
+    end
+    if KSR.sipwarden.flood_check() < 0 then return 1 end
+    KSR.hdr.append_to_reply("X-Asked: " .. KSR.sipwarden.flood_check_flags("p") .. "\r\n")
+    KSR.sl.sl_send_reply(200, "OK")
+    return 1
+end
+"#,
+    )
+    .unwrap();
+    let mut config = config(&tenants(&folder)).settings(LONG_WINDOW).routes("").settings(&format!(
+        "modparam(\"app_lua\", \"load\", \"{}\")\ncfgengine \"lua\"\nmodparam(\"sipwarden\", \"flood_limit\", 4)\n",
+        script.display()
+    ));
+    config.modules.push_str("loadmodule \"app_lua.so\"\n");
+    let kamailio = config.start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    for _ in 0..4 {
+        let reply = phone.request("OPTIONS", "x", "").unwrap();
+        assert_eq!(reply.header("X-Asked"), Some("1"));
     }
-    let log = kamailio.log();
-    assert!(
-        log.contains("company \"awide\": 127.0.0.0/8 is broader than flood_exempt_prefix"),
-        "{log}"
-    );
-    let throttling =
-        "throttling of 127.3.1.1 starts: more than 8 requests in 600000 ms, class carrier";
-    assert_eq!(log.matches(throttling).count(), 1, "{log}");
-    assert_eq!(kamailio.counter("flood_throttled"), 12);
-    assert_eq!(blocks(&kamailio).len(), 2);
-
-    // The customer's address is entered: free at once.
-    db.run("INSERT INTO sipwarden_company_address VALUES ('office', '127.9.0.0/24', NULL);");
-    kamailio.rpc("sipwarden.reload", json!([]));
-    assert_eq!(passes(&Phone::new("127.9.0.1", kamailio.address())).0.reason, "exempt");
-    assert_eq!(blocks(&kamailio).len(), 1);
-    // A carrier that is none any more is one of everybody's.
-    db.run("DELETE FROM sipwarden_trusted WHERE ip_addr = '127.3.1.0';");
-    kamailio.rpc("sipwarden.reload", json!([]));
-    assert_eq!(passes(&Phone::new("127.3.1.1", kamailio.address())).1, "default 1/5 0");
-    // A tag that is no class fails the reload and is named.
-    db.run("INSERT INTO sipwarden_trusted VALUES ('127.3.7.7', NULL, 'carier');");
-    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
-    assert!(
-        fault.contains("127.3.7.7/32: tag \"carier\" is not one of exempt, default, carrier"),
-        "{fault}"
-    );
+    is_dropped(&kamailio, &phone);
+    assert_eq!(phone.request("OPTIONS", "x", "").unwrap().status, 403);
 }
 
 #[test]

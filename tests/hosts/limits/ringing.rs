@@ -2,21 +2,19 @@
 
 use std::collections::HashSet;
 
-use crate::limits::{ROUTES, Stage, persistent};
+use super::{ROUTES, Stage, persistent};
+use crate::Here;
 use crate::support::call::{Caller, Endpoint};
+use crate::support::host::Host;
 use crate::support::proxy::{assert_nothing_left, calls, wait_for_calls};
-use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
 use libc::SIGTERM;
 use serde_json::json;
 
-/// Ringing lasts longer than a test.
-const PATIENT: &str = "modparam(\"tm\", \"fr_inv_timer\", 60000)\n";
-
 /// The route, with CANCELs.
 const CANCELS: &str = r#"
 request_route {
-    if (method == "CANCEL") {
+    if (is_method("CANCEL")) {
         if (t_check_trans()) { t_relay(); }
         exit;
     }"#;
@@ -32,7 +30,8 @@ impl Ringing {
         let bob = Endpoint::new("127.0.0.1");
         let routes = ROUTES.replace("CALLEE", &bob.address().to_string());
         let routes = routes.replacen("request_route {", CANCELS, 1);
-        let settings = format!("{PATIENT}{settings}");
+        // Longer than a test.
+        let settings = Here::rings_for(60) + settings;
         let stage = Stage::with(rows, &routes, |config| config.settings(&settings));
         Ringing { stage, bob }
     }
@@ -42,7 +41,7 @@ impl Ringing {
         let lines: String =
             headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let lines = format!("X-Company: a\r\n{lines}");
-        let call = Caller::new(from, self.stage.kamailio.address(), "a", &lines);
+        let call = Caller::new(from, self.stage.server.address(), "a", &lines);
         call.invite();
         call
     }
@@ -55,7 +54,7 @@ impl Ringing {
 
     /// Live calls and ringing ones of an id with a limit of ringing calls.
     fn counts(&self, kind: &str, id: &str) -> (u64, u64) {
-        let answer = self.stage.kamailio.rpc("sipwarden.limits", json!([kind, id]));
+        let answer = self.stage.server.ask("limits", json!([kind, id]));
         let limit = &answer["limits"][0];
         let number = |name: &str| limit[name].as_u64().unwrap_or_else(|| panic!("{answer}"));
         (number("calls"), number("ringing"))
@@ -69,14 +68,14 @@ impl Ringing {
 
     /// The Call-IDs of all calls, and whether each one rings.
     fn listed(&self) -> Vec<(String, bool)> {
-        let answer = self.stage.kamailio.rpc("sipwarden.calls", json!(["a"]));
+        let answer = self.stage.server.ask("calls", json!(["a"]));
         let all = answer["calls"].as_array().unwrap().iter();
         all.map(|call| (call["call_id"].as_str().unwrap().into(), call["ringing"] == 1)).collect()
     }
 
     fn end(self) {
-        wait_for_calls(&self.stage.kamailio, "a", 0);
-        assert_nothing_left(&self.stage.kamailio);
+        wait_for_calls(&self.stage.server, "a", 0);
+        assert_nothing_left(&self.stage.server);
     }
 }
 
@@ -91,7 +90,7 @@ fn of_a_storm_just_so_many_ring_and_every_end_makes_room() {
              ('carrier', '*', 'out', 10), ('number', '*', 'any', 50);",
         "",
     );
-    let (kamailio, bob) = (&ringing.stage.kamailio, &ringing.bob);
+    let (server, bob) = (&ringing.stage.server, &ringing.bob);
     let phones: Vec<_> = (0..INVITES).map(|_| Endpoint::new("127.0.0.1")).collect();
     let mut all: Vec<_> = phones.iter().map(|phone| ringing.invite(phone, &NUMBER)).collect();
     let mut invites: Vec<_> = (0..MOST).map(|_| bob.request("INVITE")).collect();
@@ -104,18 +103,18 @@ fn of_a_storm_just_so_many_ring_and_every_end_makes_room() {
         let reply = call.final_reply();
         assert!(reply.line.ends_with("No: ringing -23 carrier=x 10/10"), "{}", reply.line);
     }
-    assert_eq!(kamailio.counter("cc_call_counted"), MOST);
-    assert!(kamailio.counter("cc_ringing") >= INVITES as u64 - MOST);
+    assert_eq!(server.counter("cc_call_counted"), MOST);
+    assert!(server.counter("cc_ringing") >= INVITES as u64 - MOST);
     assert_eq!(ringing.counts("carrier", "x"), (MOST, MOST));
     assert_eq!(ringing.counts("number", "7"), (MOST, MOST), "a refusal has left a trace");
     wait_for("the event", || {
-        kamailio.log().contains("event limit ringing carrier=x 10/10").then_some(())
+        server.log().contains("event limit ringing carrier=x 10/10").then_some(())
     });
-    let told = kamailio.rpc("sipwarden.check", json!(["a", "127.0.0.1", "", "carrier=x", "o"]));
+    let told = server.ask("check", json!(["a", "127.0.0.1", "", "carrier=x", "o"]));
     assert_eq!(told["verdict"], "refused by cc_limit: ringing (-23)", "{told}");
     let told = told.to_string();
     assert!(told.contains("x\\\" has 10 of 10 ringing outbound calls"), "{told}");
-    let denied = kamailio.rpc("sipwarden.denied", json!([]))["denied"][0].clone();
+    let denied = server.ask("denied", json!([]))["denied"][0].clone();
     let named = ["reason", "limit_kind", "limit_id", "limit_direction"].map(|name| &denied[name]);
     assert_eq!(named, [&json!("ringing"), &json!("carrier"), &json!("x"), &json!("out")]);
 
@@ -164,7 +163,7 @@ fn of_a_storm_just_so_many_ring_and_every_end_makes_room() {
 fn a_call_that_nobody_answers_in_time_makes_room() {
     let ringing = Ringing::new(
         "INSERT INTO sipwarden_limit (kind, id, max_ringing) VALUES ('company', '*', 1);",
-        "modparam(\"tm\", \"fr_inv_timer\", 1500)\n",
+        &Here::rings_for(2),
     );
     let phone = Endpoint::new("127.0.0.1");
     let mut call = ringing.invite(&phone, &[]);
@@ -221,7 +220,7 @@ fn both_companies_of_a_call_ring_until_it_is_answered_and_emergencies_pass() {
             ('company', 'b', 1), ('company', 'a', 2), ('brand', '*', 9);",
         "",
     );
-    let (kamailio, bob) = (&ringing.stage.kamailio, &ringing.bob);
+    let (server, bob) = (&ringing.stage.server, &ringing.bob);
     let phones = [(); 3].map(|()| Endpoint::new("127.0.0.1"));
     let both = [("X-Flags", "o"), ("X-Second", "b")];
     let mut first = ringing.invite(&phones[0], &both);
@@ -232,7 +231,7 @@ fn both_companies_of_a_call_ring_until_it_is_answered_and_emergencies_pass() {
         [(1, 1); 3]
     );
     assert_eq!(ringing.refusal(&phones[1], &both), "ringing -23 company=b 1/1");
-    wait_for_calls(kamailio, "a", 1);
+    wait_for_calls(server, "a", 1);
     assert_eq!(ringing.counts("company", "a"), (1, 1));
     // An emergency is not refused, and rings like others.
     let urgent: Vec<_> = phones[1..]
@@ -243,7 +242,7 @@ fn both_companies_of_a_call_ring_until_it_is_answered_and_emergencies_pass() {
         })
         .collect();
     assert_eq!(ringing.counts("company", "a"), (3, 3));
-    assert_eq!(kamailio.counter("cc_call_emergency"), 2);
+    assert_eq!(server.counter("cc_call_emergency"), 2);
     bob.reply(&invite, 200, "t");
     assert_eq!(first.final_reply().status(), Some(200));
     first.ack();
@@ -256,14 +255,14 @@ fn both_companies_of_a_call_ring_until_it_is_answered_and_emergencies_pass() {
     }
     first.within("BYE");
     bob.reply(&bob.request("BYE"), 200, "t");
-    wait_for_calls(kamailio, "b", 0);
+    wait_for_calls(server, "b", 0);
     ringing.end();
 }
 
 #[test]
 fn after_a_restart_answered_calls_do_not_ring() {
     let folder = Folder::new();
-    let dialogs = Sqlite::dialogs(&folder);
+    let dialogs = Here::dialogs(&folder);
     let mut ringing = Ringing::new(
         "INSERT INTO sipwarden_limit (kind, id, direction, max_ringing) VALUES
             ('company', 'a', 'any', 1), ('carrier', 'x', 'any', 1);",
@@ -278,14 +277,14 @@ fn after_a_restart_answered_calls_do_not_ring() {
     ringing.bob.request("ACK");
     let rings = ringing.invite(&phones[1], &NUMBER);
     ringing.bob.reply(&ringing.bob.request("INVITE"), 180, "t");
-    wait_for_calls(&ringing.stage.kamailio, "a", 2);
+    wait_for_calls(&ringing.stage.server, "a", 2);
     let stored = || dialogs.query("SELECT COUNT(*) FROM dialog WHERE state = 4;");
     wait_for("the dialog to be stored", || (stored().trim() == "1").then_some(()));
-    ringing.stage.kamailio.stop(SIGTERM);
+    ringing.stage.server.stop(SIGTERM);
     drop(rings);
-    ringing.stage.kamailio = ringing.stage.config.start();
+    ringing.stage.server = ringing.stage.config.start();
     // The one that rang is of a transaction that is gone.
-    assert_eq!(calls(&ringing.stage.kamailio, "a"), 1);
+    assert_eq!(calls(&ringing.stage.server, "a"), 1);
     assert_eq!(ringing.counts("company", "a"), (1, 0));
     assert_eq!(ringing.counts("carrier", "x"), (1, 0));
     let mut next = ringing.invite(&phones[1], &NUMBER);

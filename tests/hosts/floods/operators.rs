@@ -5,12 +5,9 @@ use super::*;
 #[test]
 fn operators_block_list_explain_and_lift() {
     let folder = Folder::new();
-    let kamailio = config(&tenants(&folder)).settings(LONG_WINDOW).start();
-    let rpc =
-        |method: &str, arguments: Value| kamailio.rpc(&format!("sipwarden.{method}"), arguments);
-    let fault = |method: &str, arguments: Value| {
-        kamailio.try_rpc(&format!("sipwarden.{method}"), arguments).unwrap_err()
-    };
+    let server = config(&tenants(&folder)).settings(LONG_WINDOW).start();
+    let rpc = |method: &str, arguments: Value| server.ask(method, arguments);
+    let fault = |method: &str, arguments: Value| server.try_ask(method, arguments).unwrap_err();
     // A range, an exempt address, and one that has sent something.
     assert_eq!(rpc("block", json!(["127.8.0.0/16", 600]))["source"], "127.8.0.0/16");
     let exempt = rpc("block", json!(["127.1.0.7"]));
@@ -20,12 +17,12 @@ fn operators_block_list_explain_and_lift() {
     let wide = rpc("block", json!(["127.3.0.0/16", 600]));
     assert_eq!(wide["warnings"], json!(["2 trusted ranges are refused too, first 127.3.0.1"]));
     assert_eq!(rpc("unblock", json!(["127.3.0.0/16"]))["lifted"], 1);
-    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let phone = Phone::new("127.9.0.1", server.address());
     passes(&phone);
     rpc("block", json!(["127.9.0.1", 3600]));
     assert_eq!(rpc("block", json!(["127.9.0.1", 60]))["seconds_left"], 60, "the last word counts");
     for source in ["127.8.200.9", "127.1.0.7", "127.9.0.1"] {
-        is_dropped(&kamailio, &Phone::new(source, kamailio.address()));
+        is_dropped(&server, &Phone::new(source, server.address()));
     }
     let explained = rpc("check", json!(["office", "127.8.200.9"]));
     assert_eq!(explained["flood"]["reason"], "flood_blocked", "{explained}");
@@ -42,8 +39,6 @@ fn operators_block_list_explain_and_lift() {
         ("block", json!(["127.9.0.1", "long"]), "seconds \"long\" is not a number from 1 to"),
         ("block", json!(["127.9.0.1", 0]), "seconds \"0\" is not a number from 1 to"),
         ("block", json!(["127.9.0.1", "+60"]), "seconds \"+60\" is not a number from 1 to"),
-        ("block", json!(["127.9.0.1", 60, "please"]), "one argument too many: \"please\""),
-        ("unblock", json!(["127.9.0.1", "127.9.0.2"]), "one argument too many"),
         ("unblock", json!(["everything"]), "\"everything\" is not an IP address"),
         ("unblock", json!([]), "address is missing"),
         ("source", json!(["127.9.0.0/24"]), "is not an IP address"),
@@ -76,15 +71,14 @@ fn operators_block_list_explain_and_lift() {
         }
     }
     assert_eq!(seen.len(), 47);
-    let typed = kamailio.kamcmd(&["sipwarden.blocks"]);
-    assert!(typed.contains("total: 47") && typed.contains("reason: manual"), "{typed}");
+    assert_eq!(blocks(&server)[0]["reason"], "manual");
     assert_eq!(rpc("unblock", json!(["127.7.0.0/24"]))["lifted"], 45);
     assert_eq!(rpc("unblock", json!(["all"]))["lifted"], 2);
-    assert_eq!(blocks(&kamailio).len(), 0);
-    assert_eq!(passes(&Phone::new("127.8.200.9", kamailio.address())).1, "default 1/100 0");
+    assert_eq!(blocks(&server).len(), 0);
+    assert_eq!(passes(&Phone::new("127.8.200.9", server.address())).1, "default 1/100 0");
     let stats = rpc("stats", json!([]));
     assert_eq!(stats["counters"]["flood_blocks_started"], stats["counters"]["flood_blocks_ended"]);
-    assert_eq!(kamailio.log().matches("ends: an operator said so").count(), 49);
+    assert_eq!(server.log().matches("ends: an operator said so").count(), 49);
 }
 
 /// No block, one for the world, one for too long; the last one is over.
@@ -106,12 +100,12 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
             .settings(&persist)
             .start()
     };
-    let mut kamailio = start();
-    let phone = Phone::new("127.9.0.1", kamailio.address());
+    let mut server = start();
+    let phone = Phone::new("127.9.0.1", server.address());
     (0..3).for_each(|_| drop(passes(&phone)));
-    is_dropped(&kamailio, &phone);
-    kamailio.rpc("sipwarden.block", json!(["127.8.0.0/16", 3600]));
-    kamailio.rpc("sipwarden.block", json!(["127.7.0.1", 1]));
+    is_dropped(&server, &phone);
+    server.ask("block", json!(["127.8.0.0/16", 3600]));
+    server.ask("block", json!(["127.7.0.1", 1]));
     let lines = || std::fs::read_to_string(&file).unwrap_or_default();
     wait_for("the file to hold both blocks", || {
         let text = lines();
@@ -120,12 +114,12 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     wait_for("the short block to leave the file", || {
         (!lines().contains("127.7.0.1")).then_some(())
     });
-    kamailio.stop(libc::SIGKILL);
-    drop(kamailio);
+    server.stop(libc::SIGKILL);
+    drop(server);
 
     std::fs::write(&file, lines() + BAD).unwrap();
-    let kamailio = start();
-    let log = kamailio.log();
+    let server = start();
+    let log = server.log();
     assert!(log.contains("2 blocks, 0 bans and 0 grants loaded from"), "{log}");
     for bad in BAD.lines().take(3) {
         assert!(
@@ -133,8 +127,8 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
             "{bad} in {log}"
         );
     }
-    assert_eq!(kamailio.counter("flood_blocks_started"), 2);
-    let shown = kamailio.rpc("sipwarden.blocks", json!([]));
+    assert_eq!(server.counter("flood_blocks_started"), 2);
+    let shown = server.ask("blocks", json!([]));
     let of = |source: &str| {
         let list = shown["blocks"].as_array().unwrap();
         list.iter().find(|b| b["source"] == source).unwrap_or_else(|| panic!("{shown}")).clone()
@@ -143,9 +137,9 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     assert_eq!((&flood["reason"], &flood["class"]), (&json!("flood"), &json!("default")));
     assert!((200..=300).contains(&flood["seconds_left"].as_u64().unwrap()), "{flood}");
     assert!((3400..=3600).contains(&range["seconds_left"].as_u64().unwrap()), "{range}");
-    is_dropped(&kamailio, &Phone::new("127.9.0.1", kamailio.address()));
-    is_dropped(&kamailio, &Phone::new("127.8.3.4", kamailio.address()));
-    drop(kamailio);
+    is_dropped(&server, &Phone::new("127.9.0.1", server.address()));
+    is_dropped(&server, &Phone::new("127.8.3.4", server.address()));
+    drop(server);
 
     std::fs::write(&file, "something else\n").unwrap();
     let log = config(&db).settings(&persist).fail_to_start();
@@ -154,7 +148,7 @@ fn blocks_survive_a_restart_with_the_time_that_is_left() {
     let log = config(&db).settings(&relative).fail_to_start();
     assert!(log.contains("flood_persist: \"blocks\" does not begin with /"), "{log}");
     let nowhere = persist.replace("/blocks\"", "/none/blocks\"");
-    let kamailio = config(&db).settings(&nowhere).start();
+    let server = config(&db).settings(&nowhere).start();
     let said = "none/blocks.lock: No such file or directory";
-    wait_for("a complaint", || kamailio.log().contains(said).then_some(()));
+    wait_for("a complaint", || server.log().contains(said).then_some(()));
 }

@@ -7,8 +7,9 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::kamailio::{Config, Kamailio, free_port};
+use super::{Config, Server};
 use crate::support::mmdb::Mmdb;
+use crate::support::running::free_port;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, Going, wait_for, wait_up_to};
@@ -47,9 +48,9 @@ impl Site {
     /// One that has run, and whose file keeps its tables.
     fn that_ran() -> Self {
         let site = Site::new();
-        let mut kamailio = site.config.start();
-        wait_for_kept(&kamailio);
-        assert!(kamailio.stop(SIGTERM).success());
+        let mut server = site.config.start();
+        wait_for_kept(&server);
+        assert!(server.stop(SIGTERM).success());
         site
     }
 
@@ -66,22 +67,22 @@ fn modparam(name: &str, path: &Path) -> String {
     format!("modparam(\"sipwarden\", \"{name}\", \"{}\")\n", path.display())
 }
 
-fn gauge(kamailio: &Kamailio, name: &str) -> u64 {
-    kamailio.counter(name)
+fn gauge(server: &Server, name: &str) -> u64 {
+    server.counter(name)
 }
 
-fn wait_for_kept(kamailio: &Kamailio) {
-    wait_for("the file", || (gauge(kamailio, "tables_kept") == 1).then_some(()));
+fn wait_for_kept(server: &Server) {
+    wait_for("the file", || (gauge(server, "tables_kept") == 1).then_some(()));
 }
 
-fn stats(kamailio: &Kamailio) -> Value {
-    kamailio.rpc("sipwarden.stats", json!([]))
+fn stats(server: &Server) -> Value {
+    server.ask("stats", json!([]))
 }
 
 /// Every worker judges by the tables of the last run.
-fn assert_serves(kamailio: &Kamailio) {
+fn assert_serves(server: &Server) {
     let (inside, outside) =
-        (Phone::new("127.0.1.1", kamailio.address()), Phone::new("127.0.7.1", kamailio.address()));
+        (Phone::new("127.0.1.1", server.address()), Phone::new("127.0.7.1", server.address()));
     let mut workers = HashSet::new();
     wait_for("all workers", || {
         let told = inside.ask("office");
@@ -90,19 +91,19 @@ fn assert_serves(kamailio: &Kamailio) {
         workers.insert(told.worker);
         (workers.len() == 4).then_some(())
     });
-    let source = kamailio.rpc("sipwarden.source", json!(["192.0.2.1"]));
+    let source = server.ask("source", json!(["192.0.2.1"]));
     assert_eq!((&source["class"], &source["limit"]), (&json!("carrier"), &json!(7)), "{source}");
-    let user = kamailio.rpc("sipwarden.check", json!(["office", "127.0.7.1", "alice@office"]));
+    let user = server.ask("check", json!(["office", "127.0.7.1", "alice@office"]));
     assert_eq!(user["roadwarrior"]["user_limit"], 2, "{user}");
 }
 
 /// It serves the file's tables, since `why`, and says so.
-fn assert_serves_from_file(kamailio: &Kamailio, why: &str) {
-    assert_serves(kamailio);
-    let (stats, log) = (stats(kamailio), kamailio.log());
+fn assert_serves_from_file(server: &Server, why: &str) {
+    assert_serves(server);
+    let (stats, log) = (stats(server), server.log());
     assert_eq!(stats["tables_from_file"], 1, "{stats}");
     assert!(stats["tables_problem"].as_str().unwrap().contains(why), "{stats}");
-    assert_eq!(gauge(kamailio, "tables_from_file"), 1);
+    assert_eq!(gauge(server, "tables_from_file"), 1);
     let line = log.lines().find(|line| line.contains(" serve, from ")).unwrap();
     assert!(
         line.contains("the tables of 20") && line.contains("UTC") && line.contains(why),
@@ -110,9 +111,9 @@ fn assert_serves_from_file(kamailio: &Kamailio, why: &str) {
     );
 }
 
-fn assert_serves_from_database(kamailio: &Kamailio) {
-    assert_eq!(gauge(kamailio, "tables_from_file"), 0);
-    assert_eq!(stats(kamailio)["tables_problem"], "");
+fn assert_serves_from_database(server: &Server) {
+    assert_eq!(gauge(server, "tables_from_file"), 0);
+    assert_eq!(stats(server)["tables_problem"], "");
 }
 
 #[test]
@@ -122,26 +123,26 @@ fn a_bad_row_is_no_outage_and_its_repair_needs_nobody() {
     site.damage_the_database();
     // The classes have other numbers now.
     let other = "modparam(\"sipwarden\", \"flood_class\", \"other=limit:3\")\n";
-    let kamailio = with_class(Config::new(&site.db.url()).settings(other))
+    let server = with_class(Config::new(&site.db.url()).settings(other))
         .settings(&modparam("tables_file", &site.file))
         .start();
     let why = "sipwarden_company_address row 1: ip_addr \"127.0.1.300\"";
-    assert_serves_from_file(&kamailio, why);
+    assert_serves_from_file(&server, why);
     // Their age is that of the tables, not of the start.
-    assert_eq!(stats(&kamailio)["loaded_at"], date);
-    let problems = kamailio.rpc("sipwarden.problems", json!([]));
+    assert_eq!(stats(&server)["loaded_at"], date);
+    let problems = server.ask("problems", json!([]));
     assert!(problems.to_string().contains("127.0.1.300"), "{problems}");
 
     // A reload that an operator asks for fails as ever, and changes nothing.
-    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    let fault = server.try_ask("reload", json!([])).unwrap_err();
     assert!(fault.contains("127.0.1.300"), "{fault}");
-    assert_serves_from_file(&kamailio, why);
+    assert_serves_from_file(&server, why);
 
     // Nobody is refused while the database's tables come.
     let coming = Going::begin();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let phone = Phone::new("127.0.1.1", kamailio.address());
+            let phone = Phone::new("127.0.1.1", server.address());
             while coming.is_on() {
                 assert_eq!(phone.ask("office").reason, "granted_range");
             }
@@ -152,15 +153,15 @@ fn a_bad_row_is_no_outage_and_its_repair_needs_nobody() {
             INSERT INTO sipwarden_company VALUES ('new', 'b', 0, 0);",
         );
         wait_up_to(Duration::from_secs(40), "the database's tables", || {
-            (gauge(&kamailio, "tables_from_file") == 0).then_some(())
+            (gauge(&server, "tables_from_file") == 0).then_some(())
         });
     });
-    assert_serves_from_database(&kamailio);
-    assert_serves(&kamailio);
-    assert_eq!(Phone::new("127.0.7.1", kamailio.address()).ask("new").reason, "filter_off");
-    assert!(kamailio.log().contains("serve again"), "{}", kamailio.log());
+    assert_serves_from_database(&server);
+    assert_serves(&server);
+    assert_eq!(Phone::new("127.0.7.1", server.address()).ask("new").reason, "filter_off");
+    assert!(server.log().contains("serve again"), "{}", server.log());
     // What was repaired is kept, too.
-    wait_for_kept(&kamailio);
+    wait_for_kept(&server);
     let bytes = fs::read(&site.file).unwrap();
     assert!(bytes.windows(3).any(|part| part == b"new"));
 }
@@ -174,9 +175,9 @@ fn whatever_the_database_lacks_the_proxy_starts() {
 
     away();
     fs::create_dir(site.db.path()).unwrap();
-    let mut kamailio = site.config.start();
-    assert_serves_from_file(&kamailio, "cannot be opened");
-    kamailio.stop(SIGTERM);
+    let mut server = site.config.start();
+    assert_serves_from_file(&server, "cannot be opened");
+    server.stop(SIGTERM);
     fs::remove_dir(site.db.path()).unwrap();
     back();
 
@@ -192,18 +193,18 @@ fn whatever_the_database_lacks_the_proxy_starts() {
         ),
     ] {
         site.db.run(damage);
-        let mut kamailio = site.config.start();
-        assert_serves_from_file(&kamailio, why);
-        let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+        let mut server = site.config.start();
+        assert_serves_from_file(&server, why);
+        let fault = server.try_ask("reload", json!([])).unwrap_err();
         assert!(fault.contains(why.split(", ").next().unwrap()), "{fault}");
-        assert_serves(&kamailio);
-        kamailio.stop(SIGTERM);
+        assert_serves(&server);
+        server.stop(SIGTERM);
     }
     // All companies are gone indeed: the file goes, too.
     fs::remove_file(&site.file).unwrap();
-    let kamailio = site.config.start();
-    assert_eq!(stats(&kamailio)["rows"]["companies"], 0);
-    assert_serves_from_database(&kamailio);
+    let server = site.config.start();
+    assert_eq!(stats(&server)["rows"]["companies"], 0);
+    assert_serves_from_database(&server);
 }
 
 #[test]
@@ -213,17 +214,16 @@ fn the_file_brings_the_countries_along() {
     site.db.run("INSERT INTO sipwarden_company_country VALUES ('office', 'ES');");
     fs::write(&geoip, Mmdb::new(4, 24).with(&[("127.9.0.0/16", "ES")]).bytes()).unwrap();
     site.config = site.config.settings(&modparam("geoip_db", &geoip));
-    let mut kamailio = site.config.start();
-    wait_for_kept(&kamailio);
-    let spain =
-        |kamailio: &Kamailio| Phone::new("127.9.1.1", kamailio.address()).ask("office").reason;
-    assert_eq!(spain(&kamailio), "granted_country");
-    kamailio.stop(SIGTERM);
+    let mut server = site.config.start();
+    wait_for_kept(&server);
+    let spain = |server: &Server| Phone::new("127.9.1.1", server.address()).ask("office").reason;
+    assert_eq!(spain(&server), "granted_country");
+    server.stop(SIGTERM);
     fs::remove_file(&geoip).unwrap();
-    kamailio = site.config.start();
-    assert_serves_from_file(&kamailio, "parameter geoip_db");
-    assert_eq!(spain(&kamailio), "granted_country");
-    assert_eq!(stats(&kamailio)["tables_from_file"], 1);
+    server = site.config.start();
+    assert_serves_from_file(&server, "parameter geoip_db");
+    assert_eq!(spain(&server), "granted_country");
+    assert_eq!(stats(&server)["tables_from_file"], 1);
 }
 
 #[test]
@@ -285,18 +285,18 @@ fn a_file_that_is_not_whole_is_refused_by_name_and_harms_no_good_start() {
     site.db.run("UPDATE sipwarden_company_address SET ip_addr = '127.0.1.0';");
     for (bytes, _) in damages {
         fs::write(&site.file, &bytes).unwrap();
-        let mut kamailio = site.config.start();
-        assert_serves(&kamailio);
-        assert_serves_from_database(&kamailio);
+        let mut server = site.config.start();
+        assert_serves(&server);
+        assert_serves_from_database(&server);
         if bytes.starts_with(b"root") {
             let said = "kept: it is not a file of tables; remove it, or name another";
-            wait_for("a complaint", || kamailio.log().contains(said).then_some(()));
+            wait_for("a complaint", || server.log().contains(said).then_some(()));
             assert_eq!(fs::read(&site.file).unwrap(), bytes);
         } else {
-            wait_for_kept(&kamailio);
+            wait_for_kept(&server);
             Kept::read(&fs::read(&site.file).unwrap()).unwrap();
         }
-        kamailio.stop(SIGTERM);
+        server.stop(SIGTERM);
     }
 }
 
@@ -359,58 +359,53 @@ fn a_file_is_whole_whenever_it_is_killed() {
     site.config = site.config.settings("");
     let mut seen = 0;
     for n in 0..12u64 {
-        let mut kamailio = site.config.start();
+        let mut server = site.config.start();
         if n == 0 {
-            wait_for_kept(&kamailio);
+            wait_for_kept(&server);
         }
         site.db.run(&format!("INSERT INTO sipwarden_company VALUES ('c{n}', 'b', 0, 0);"));
-        kamailio.rpc("sipwarden.reload", json!([]));
+        server.ask("reload", json!([]));
         // From at once to long after it has been written.
         let new = site.folder.join("kept.new");
         match n % 3 {
-            0 => wait_for_kept(&kamailio),
+            0 => wait_for_kept(&server),
             1 => wait_for("the file that is written", || {
-                (new.exists() || gauge(&kamailio, "tables_kept") == 1).then_some(())
+                (new.exists() || gauge(&server, "tables_kept") == 1).then_some(())
             }),
             _ => {}
         }
-        kamailio.stop(SIGKILL);
+        server.stop(SIGKILL);
         let bytes = fs::read(&site.file).unwrap();
         let kept = Kept::read(&bytes).unwrap();
         assert!(kept.date >= seen);
         seen = kept.date;
     }
     site.damage_the_database();
-    let kamailio = site.config.start();
-    assert_eq!(stats(&kamailio)["tables_from_file"], 1);
-    assert_eq!(stats(&kamailio)["rows"]["ranges"], 60_002);
+    let server = site.config.start();
+    assert_eq!(stats(&server)["tables_from_file"], 1);
+    assert_eq!(stats(&server)["rows"]["ranges"], 60_002);
 }
 
 #[test]
 fn the_file_can_be_changed_while_it_runs() {
     let site = Site::new();
-    let mut config = with_class(Config::new(&site.db.url()));
-    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
-    let kamailio = config.start();
-    assert_eq!(gauge(&kamailio, "tables_kept"), 0);
-    let set =
-        |path: &str| kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", "tables_file", path]);
+    let server = with_class(Config::new(&site.db.url())).start();
+    assert_eq!(gauge(&server, "tables_kept"), 0);
+    let set = |path: &str| server.try_ask("set", json!(["tables_file", path]));
     let foreign = site.folder.join("foreign");
     fs::write(&foreign, "something else").unwrap();
-    for path in ["kept", "/nowhere/kept", foreign.to_str().unwrap()] {
-        set(path);
+    for (path, said) in [
+        ("kept", "\"kept\" does not begin with /"),
+        ("/nowhere/kept", "/nowhere/kept"),
+        (foreign.to_str().unwrap(), "it is not a file of tables"),
+    ] {
+        let fault = set(path).unwrap_err();
+        assert!(fault.contains("tables_file") && fault.contains(said), "{fault}");
     }
-    let log = kamailio.log();
-    for said in ["\"kept\" does not begin with /", "/nowhere/kept", "it is not a file of tables"] {
-        assert!(
-            log.contains("not changed: parameter tables_file: ") && log.contains(said),
-            "{log}"
-        );
-    }
-    set(site.file.to_str().unwrap());
-    wait_for_kept(&kamailio);
+    set(site.file.to_str().unwrap()).unwrap();
+    wait_for_kept(&server);
     let other = site.folder.join("second");
-    set(other.to_str().unwrap());
+    set(other.to_str().unwrap()).unwrap();
     wait_for("the second file", || other.exists().then_some(()));
     assert_eq!(fs::read(&other).unwrap(), fs::read(&site.file).unwrap());
     assert_eq!(fs::read_to_string(&foreign).unwrap(), "something else");
@@ -420,9 +415,9 @@ fn the_file_can_be_changed_while_it_runs() {
 fn it_is_said_each_minute() {
     let site = Site::that_ran();
     site.damage_the_database();
-    let kamailio = site.config.start();
-    let said = || kamailio.log().matches(" serve, from ").count();
+    let server = site.config.start();
+    let said = || server.log().matches(" serve, from ").count();
     assert_eq!(said(), 1);
     wait_up_to(Duration::from_secs(90), "the second line", || (said() == 2).then_some(()));
-    assert_eq!(kamailio.counter("reload_failures"), 1, "attempts are no reloads");
+    assert_eq!(server.counter("reload_failures"), 1, "attempts are no reloads");
 }

@@ -1,4 +1,4 @@
-//! `flood_check` on real SIP requests in a real Kamailio.
+//! `flood_check` on real SIP requests.
 
 mod attackers;
 mod functions;
@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::kamailio::{Config, Kamailio, free_port};
+use super::{Config, Server};
+use crate::support::running::free_port;
 use crate::support::sip::{Phone, Told};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, project, wait_for, wait_up_to};
@@ -27,23 +28,23 @@ request_route {
         if (flood_blocked("192.0.2.99")) { $var(blocked) = "another"; }
         flood_blocked("$si");
         append_to_reply("X-Blocked: $var(blocked) $swd(code)\r\n");
-        sl_send_reply("200", "OK");
+        sl_send_reply(200, "OK");
         exit;
     }
     if (!flood_check("$var(flags)")) {
-        if ($var(flags) == "p") { sl_send_reply("403", "Blocked"); }
+        if ($var(flags) == "p") { sl_send_reply(403, "Blocked"); }
         exit;
     }
     append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
     append_to_reply("X-Flood: $swd(class) $swd(requests)/$swd(request_limit) $swd(block_seconds)\r\n");
-    sl_send_reply("200", "OK");
+    sl_send_reply(200, "OK");
 }
 "#;
 
 /// Lines about a run that is to last as long as a test, not 2 s.
-const LONG_WINDOW: &str = "modparam(\"sipwarden\", \"flood_window\", \"600s\")\n";
+pub const LONG_WINDOW: &str = "modparam(\"sipwarden\", \"flood_window\", \"600s\")\n";
 
-fn tenants(folder: &Folder) -> Sqlite {
+pub fn tenants(folder: &Folder) -> Sqlite {
     let db = Sqlite::create(folder.join("tables.sqlite"));
     db.run(
         "INSERT INTO sipwarden_brand VALUES ('b', 0);
@@ -55,15 +56,14 @@ fn tenants(folder: &Folder) -> Sqlite {
     db
 }
 
-fn config(db: &Sqlite) -> Config {
+pub fn config(db: &Sqlite) -> Config {
     let mut config = Config::new(&db.url()).routes(SCRIPT);
     config.workers = 8;
-    config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
     config
 }
 
 /// The verdict on one request that passes.
-fn passes(phone: &Phone) -> (Told, String) {
+pub fn passes(phone: &Phone) -> (Told, String) {
     let reply = phone.request("OPTIONS", "x", "").expect("a reply");
     (reply.told().unwrap(), reply.header("X-Flood").unwrap().to_owned())
 }
@@ -76,9 +76,9 @@ fn passes_in_the_crowd(phone: &Phone) -> (Told, String) {
 }
 
 /// Sends a request that must not be answered: waits until it has been counted.
-fn is_dropped(kamailio: &Kamailio, phone: &Phone) {
+pub fn is_dropped(server: &Server, phone: &Phone) {
     let dropped = || {
-        let stats = kamailio.rpc("sipwarden.stats", json!([]));
+        let stats = server.ask("stats", json!([]));
         ["flood_started", "flood_blocked", "flood_throttled"]
             .iter()
             .map(|name| stats["counters"][name].as_u64().unwrap())
@@ -92,6 +92,6 @@ fn is_dropped(kamailio: &Kamailio, phone: &Phone) {
     assert!(phone.heard_nothing(), "an answer to a refused request");
 }
 
-fn blocks(kamailio: &Kamailio) -> Vec<Value> {
-    kamailio.rpc("sipwarden.blocks", json!([]))["blocks"].as_array().unwrap().clone()
+pub fn blocks(server: &Server) -> Vec<Value> {
+    server.ask("blocks", json!([]))["blocks"].as_array().unwrap().clone()
 }
