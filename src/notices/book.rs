@@ -51,6 +51,22 @@ impl Book {
         self.0.values()
     }
 
+    /// The server's clock was set forward by so many ms: nothing is void sooner for that. What
+    /// was lifted, to be told again, since the server forgets it.
+    pub fn set_forward(&mut self, ms: u64) -> Vec<Notice> {
+        let all = self.0.values_mut().map(|known| {
+            known.until = known.until.saturating_add(ms);
+            known
+        });
+        let lifted = all.filter(|known| known.line.is_none()).map(|known| {
+            // As little as is newer than what the server may still have: something else that
+            // has begun since the lift stays newer.
+            known.version = known.version.saturating_add(1);
+            known.clone()
+        });
+        lifted.collect()
+    }
+
     /// Forgets those that are void at `now`, in ms.
     pub fn forget(&mut self, now: u64) {
         self.0.retain(|_, known| known.until > now);
@@ -91,5 +107,18 @@ mod tests {
         assert_eq!(book.all().count(), 1);
         book.forget(100);
         assert_eq!(book.all().count(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_makes_nothing_void() {
+        let mut book = Book::default();
+        book.begin("n".into(), 50, 100, "a".into());
+        book.begin("m".into(), 50, 100, "a".into());
+        let lifted = book.lift(60, |name| name == "n").remove(0);
+        let told = book.set_forward(1_000);
+        let again = Notice { version: lifted.version + 1, until: 1_100, ..lifted };
+        assert_eq!(told, [again]);
+        book.forget(1_099);
+        assert_eq!(book.all().count(), 2);
     }
 }

@@ -246,3 +246,45 @@ fn a_clock_of_the_server_that_is_set_makes_no_block_longer_or_shorter() {
         everywhere(&stage, blocks, &[]);
     }
 }
+
+/// The server forgets then what was lifted, and the proxy that was away does not know of it.
+#[test]
+fn a_clock_that_is_set_forward_meanwhile_revives_nothing_either() {
+    let stage = Stage::on(Redis::with_clock(), 2, TENANTS, SHORT);
+    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "1000"]));
+    allow(&stage.proxies[0], "203.0.113.9", "600");
+    everywhere(&stage, blocks, &["203.0.113.7"]);
+    everywhere(&stage, grants, &["203.0.113.9"]);
+    let broker = stage.proxies[0].process("sipwarden broker") as i32;
+    signal(broker, libc::SIGSTOP);
+    stage.proxies[1].rpc("sipwarden.unblock", json!(["203.0.113.7"]));
+    stage.proxies[1].rpc("sipwarden.disallow", json!(["c"]));
+    let lifted = || {
+        let there = &stage.proxies[1];
+        (blocks(there).is_empty() && grants(there).is_empty()).then_some(())
+    };
+    wait_for("both to end", lifted);
+    wait_for("it to be told", || (notices(&stage.redis) == 2).then_some(()));
+    stage.redis.set_clock(4 * 3600);
+    // Until it has forgotten them, and is told again.
+    let end_of_last = || {
+        let ends =
+            stage.redis.cli(&["--raw", "ZRANGE", "sw:{sipwarden}:ve", "0", "-1", "WITHSCORES"]);
+        let now: u64 = stage.redis.cli(&["--raw", "TIME"]).lines().next()?.parse().ok()?;
+        let mut lines = ends.lines();
+        let mut lifted = 0;
+        while let (Some(name), Some(end)) = (lines.next(), lines.next()) {
+            let end: u64 = end.parse().ok()?;
+            lifted += usize::from(!name.starts_with("tables ") && end > now * 1000);
+        }
+        (lifted == 2).then_some(())
+    };
+    wait_for("what was lifted to be told again", end_of_last);
+    signal(broker, libc::SIGCONT);
+    everywhere(&stage, blocks, &[]);
+    everywhere(&stage, grants, &[]);
+    // It has told all that it knew by then.
+    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.8", "600"]));
+    everywhere(&stage, blocks, &["203.0.113.8"]);
+    everywhere(&stage, grants, &[]);
+}

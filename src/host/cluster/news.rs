@@ -63,10 +63,9 @@ impl News {
             (heard, std::mem::take(&mut post.anew), post.server, post.caught_up)
         };
         let Some((server, then)) = server else { return };
-        self.watch_the_clock(server, then);
+        let mut out = self.watch_the_clock(server, then);
         let monotonic = clock::monotonic();
         let now = Moment { monotonic, wall: server.saturating_add(monotonic.saturating_sub(then)) };
-        let mut out = Vec::new();
         let mut heard = heard.into_iter();
         while clock::monotonic() < monotonic + HEARING {
             let Some((name, text)) = heard.next() else { break };
@@ -110,15 +109,19 @@ impl News {
     }
 
     /// When the server's clock is set, the ends that it knows are others than they were: it has
-    /// forgotten them, or tells them to those that come late. So all is told anew.
-    fn watch_the_clock(&mut self, server: u64, then: u64) {
-        if let Some((before, at)) = self.server.replace((server, then)) {
-            let expected = before.saturating_add(then.saturating_sub(at));
-            if server.abs_diff(expected) > STEP {
-                self.stepped = true;
-                self.had.clear();
-            }
+    /// forgotten them, or tells them to those that come late. So all is told anew; here is what
+    /// was lifted.
+    fn watch_the_clock(&mut self, server: u64, then: u64) -> Vec<Notice> {
+        let Some((before, at)) = self.server.replace((server, then)) else { return Vec::new() };
+        let expected = before.saturating_add(then.saturating_sub(at));
+        if server.abs_diff(expected) <= STEP {
+            return Vec::new();
         }
+        self.stepped = true;
+        // All tables are looked at again.
+        self.had.values_mut().for_each(|(_, seen)| *seen = None);
+        let forward = server.checked_sub(expected);
+        forward.map_or_else(Vec::new, |ms| self.book.set_forward(ms))
     }
 
     fn apply(&mut self, state: &State, now: Moment, notice: &Notice) {
@@ -148,17 +151,23 @@ impl News {
                 let term = (since, until);
                 let before = had.get(&name).copied();
                 has.insert(name.clone(), Some(term));
-                if before.is_some_and(|before| before.is_none_or(|before| before == term)) {
-                    continue;
-                }
+                let is_same =
+                    before.is_some_and(|before| before.is_none_or(|before| before == term));
                 // One that was lifted, or has begun, before this one began. A lift empties the
                 // table before it is known, and the start of a term is rounded.
                 let known = self.book.get(&name);
                 let is_lifted = known.is_some_and(|known| known.line.is_none());
-                let is_later = before.is_some() || is_lifted || self.stepped;
-                let version = known.map_or(0, |known| known.version);
+                if is_same && (is_lifted || !self.stepped) {
+                    continue;
+                }
+                let next = known.map_or(0, |known| known.version).saturating_add(1);
                 let began = now.date(since) * 1000;
-                let began = if is_later { began.max(version.saturating_add(1)) } else { began };
+                let began = match known {
+                    // By the clock as it is now it would be newer than a lift that came later.
+                    Some(_) if is_same => next,
+                    _ if before.is_some() || is_lifted || self.stepped => began.max(next),
+                    _ => began,
+                };
                 out.push(self.book.begin(name, began, now.date(until), line));
             }
             *had = has;

@@ -154,8 +154,11 @@ impl Instance {
         allowed
     }
 
-    pub fn wants(&self, kind: usize) -> impl Iterator<Item = Want> {
-        self.scopes_of(kind).map(|scope| Want { key: key(scope), limit: self.limits[scope] })
+    fn ask(&self, id: u64, kind: usize) -> Ask {
+        let want = |scope| Want { key: key(scope), limit: self.limits[scope] };
+        let names = if self.kinds[kind].twice { 2 } else { 1 };
+        let wants = (0..names).flat_map(|_| self.scopes_of(kind).map(want));
+        if self.node.counts_once { Ask::new(id, wants) } else { Ask { id, wants: wants.collect() } }
     }
 
     pub fn next_calls(&self, world: &World, at: usize, out: &mut Next) {
@@ -182,7 +185,7 @@ impl Instance {
                     let id = u64::from(taken.trailing_ones());
                     proxy.workers.push(Worker { id, kind, looks: false });
                     self.scopes_of(kind).for_each(|scope| proxy.ledger.0[scope].wait());
-                    proxy.node.ask(Ask::new(id, self.wants(kind)));
+                    proxy.node.ask(self.ask(id, kind));
                     if self.kinds[kind].urgent {
                         next.left.emergencies -= 1;
                     }
@@ -237,7 +240,7 @@ impl Instance {
         }
         if proxy.is_member() && proxy.trusts() {
             proxy.workers[place].looks = false;
-            proxy.node.ask(Ask::new(worker.id, self.wants(worker.kind)));
+            proxy.node.ask(self.ask(worker.id, worker.kind));
         } else {
             self.leave(proxy, place);
         }

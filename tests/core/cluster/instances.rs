@@ -11,6 +11,8 @@ pub struct Kind {
     pub scopes: u8,
     /// An emergency: asks for reserved slots, and is counted if nobody can tell.
     pub urgent: bool,
+    /// It names each of its scopes twice.
+    pub twice: bool,
 }
 
 /// Rules of a node that may be left out. Each must be missed.
@@ -34,6 +36,10 @@ pub struct NodeRules {
     pub tells_whom_it_knows: bool,
     /// The clock goes on while the machine sleeps.
     pub clock_sees_sleep: bool,
+    /// Slots are asked for in scopes that lack one, and no other.
+    pub asks_for_what_lacks: bool,
+    /// A scope that a call names twice counts it once.
+    pub counts_once: bool,
 }
 
 impl NodeRules {
@@ -47,6 +53,8 @@ impl NodeRules {
         waits_for_proof: true,
         tells_whom_it_knows: true,
         clock_sees_sleep: true,
+        asks_for_what_lacks: true,
+        counts_once: true,
     };
 }
 
@@ -88,6 +96,8 @@ pub struct Instance {
     pub joins_old: bool,
     /// Only admissions are judged, not whether everything comes to rest.
     pub admissions_only: bool,
+    /// It is too large to be explored: so many states are looked at.
+    pub most: Option<usize>,
     pub server: Rules,
     pub node: NodeRules,
 }
@@ -124,7 +134,10 @@ fn instance(
         name: name.to_owned(),
         nodes,
         limits: limits.to_vec(),
-        kinds: kinds.iter().map(|scopes| Kind { scopes: *scopes, urgent: false }).collect(),
+        kinds: kinds
+            .iter()
+            .map(|scopes| Kind { scopes: *scopes, urgent: false, twice: false })
+            .collect(),
         most_calls,
         workers,
         strong: faults.deaths > 0
@@ -137,6 +150,7 @@ fn instance(
         prefix: Vec::new(),
         joins_old: false,
         admissions_only: false,
+        most: None,
         server: Rules::ALL,
         node: NodeRules::ALL,
     }
@@ -210,6 +224,7 @@ pub fn whole() -> Vec<Instance> {
     let mut old = small("failover, the old primary serves", [0, 0, 0, 1, 0, 0, 0]);
     old.joins_old = true;
     all.push(old);
+    all.push(twice("scopes named twice"));
     all.push(sleeps("the server sleeps"));
     all.push(clone_after_sleep("two nodes of one name, the server sleeps"));
     all.push(secret("a secret", 1, [1, 0, 0, 0, 0, 0, 0]));
@@ -242,6 +257,12 @@ fn shorter(name: &str) -> Instance {
 fn expected(name: &str) -> Instance {
     let mut instance = secret(name, 1, [0, 0, 1, 0, 0, 0, 0]);
     instance.prefix = a_call_and_a_flush();
+    instance
+}
+
+fn twice(name: &str) -> Instance {
+    let mut instance = instance(name, 2, &[1], ONE, 2, 1, [0, 0, 0, 0, 0, 0, 0]);
+    instance.kinds[0].twice = true;
     instance
 }
 
@@ -320,6 +341,10 @@ pub fn spoilt() -> Vec<Instance> {
         (i.joins_old, i.prefix) = (true, joined_the_old_primary());
         i.node.waits_for_proof = false;
     });
+    let nested = || instance("", 2, &[2, 1], NESTED, 1, 1, [0, 0, 0, 0, 0, 0, 0]);
+    without("all scopes of a call or none", nested(), |i| i.server.all_or_none = false);
+    without("only what lacks is asked for", nested(), |i| i.node.asks_for_what_lacks = false);
+    without("a scope counts a call once", twice(""), |i| i.node.counts_once = false);
     without("nobody is dead after a sleep", sleeps(""), |i| i.server.spares = false);
     without("no name is free after a sleep", clone_after_sleep(""), |i| {
         i.server.names_after_sleep = false;

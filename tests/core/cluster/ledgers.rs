@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use sipwarden::cluster::{Answer, Ask, Books, Keys, Node, Outcome as Told, Phase, Setup};
 use sipwarden::ledger::{
-    Call, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, ScopeKind, Taken, Waiting,
-    Wanted,
+    Bound, Call, DialogId, Direction, Enforcement, Ledger, Limit, Outcome, Rate, ScopeKind, Taken,
+    Waiting, Wanted,
 };
 use sipwarden::shm::Bell;
 
@@ -18,17 +18,32 @@ const COMPANY: &[u8] = b"c";
 const RESERVED: &[u8] = b"r";
 const DID: &[u8] = b"a long id that is cut in the records of scopes";
 
+const RATED: &[u8] = b"n";
+/// New calls of that company in a second.
+pub const RATE: u32 = 2;
+
 /// A call that somebody places.
 #[derive(Clone, Copy, Debug)]
-struct Placed {
-    dialog: DialogId,
-    reserved: bool,
-    did: bool,
-    emergency: bool,
+pub struct Placed {
+    pub dialog: DialogId,
+    pub reserved: bool,
+    pub did: bool,
+    pub emergency: bool,
+    /// One of the company with a rate.
+    pub rated: bool,
+    /// When it came, in ms.
+    pub came: u64,
 }
 
 impl Placed {
-    fn call(&self) -> Call<'static> {
+    pub fn new(dialog: u64, came: u64) -> Self {
+        let dialog = DialogId(dialog);
+        Placed { dialog, came, reserved: false, did: false, emergency: false, rated: false }
+    }
+}
+
+impl Placed {
+    fn call(&self, came: u64) -> Call<'static> {
         Call {
             dialog: self.dialog,
             call_id: b"call",
@@ -37,12 +52,16 @@ impl Placed {
             emergency: self.emergency,
             rings: true,
             began: 1,
-            came: 1,
+            came,
         }
     }
 
     fn wanted(&self) -> Vec<Wanted<'static>> {
         let kind = ScopeKind::COMPANY;
+        if self.rated {
+            let limit = Limit { rate: Rate::new(RATE, 1, 0).unwrap(), ..Limit::calls(3) };
+            return vec![Wanted { limit, ..Wanted::new(kind, RATED, 0) }];
+        }
         let mut wanted = vec![match self.reserved {
             false => Wanted::new(kind, COMPANY, 4),
             true => {
@@ -63,32 +82,70 @@ impl Placed {
     }
 }
 
-struct Proxy {
-    ledger: Ledger,
-    node: Node,
+/// What became of a call of the company with a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    Counted,
+    RefusedByRate,
+}
+
+pub struct Proxy {
+    pub ledger: Ledger,
+    pub node: Node,
     setup: Setup,
-    live: Vec<Placed>,
-    waiting: BTreeMap<u64, (Placed, Waiting)>,
+    pub live: Vec<Placed>,
+    pub waiting: BTreeMap<u64, (Placed, Waiting)>,
+    /// Of calls of the company with a rate, when they came.
+    pub judged: Vec<(u64, Judged)>,
+    now: u64,
+    /// Rates are judged by the time at which a call came.
+    pub by_arrival: bool,
 }
 
 impl Proxy {
-    fn new(number: u128) -> Self {
+    pub fn new(number: u128) -> Self {
         let mut ledger = Ledger::new(64, [number as u64, 7]).unwrap();
         let bell = Box::leak(Box::new(Bell::new().unwrap()));
         ledger.share(Keys::new(b"secret"), bell).unwrap();
         ledger.name_kind(ScopeKind::own(0).unwrap(), b"did");
         let setup =
             Setup { instance: number, name: format!("n{number}"), fingerprint: 1, times: TIMES };
-        let (live, waiting) = (Vec::new(), BTreeMap::new());
-        Proxy { ledger, node: Node::default(), setup, live, waiting }
+        Proxy {
+            ledger,
+            node: Node::default(),
+            setup,
+            live: Vec::new(),
+            waiting: BTreeMap::new(),
+            judged: Vec::new(),
+            now: 0,
+            by_arrival: true,
+        }
     }
 
-    fn take(&self, placed: &Placed, waiting: &mut Waiting) -> Taken {
+    fn take(&mut self, placed: &Placed, waiting: &mut Waiting) -> Taken {
         let enforcement = placed.enforcement();
-        self.ledger.take_shared(&placed.call(), &placed.wanted(), enforcement, waiting)
+        let came = if self.by_arrival { placed.came } else { self.now.max(placed.came) };
+        let taken =
+            self.ledger.take_shared(&placed.call(came), &placed.wanted(), enforcement, waiting);
+        let refused = taken.outcome == Outcome::Refused
+            && taken.exceeded.is_some_and(|exceeded| exceeded.bound == Bound::Rate);
+        let judged = match taken.outcome {
+            Outcome::Counted => Some(Judged::Counted),
+            _ => refused.then_some(Judged::RefusedByRate),
+        };
+        self.judged.extend(judged.filter(|_| placed.rated).map(|judged| (placed.came, judged)));
+        taken
     }
 
-    fn place(&mut self, placed: Placed, id: u64) {
+    /// Counts a call that needs no slot of all nodes.
+    pub fn count_at_once(&self, placed: &Placed) -> bool {
+        let mut wanted = placed.wanted();
+        wanted.iter_mut().for_each(|want| want.limit.calls = 0);
+        let taken = self.ledger.take(&placed.call(placed.came), &wanted, placed.enforcement());
+        taken.outcome == Outcome::Counted
+    }
+
+    pub fn place(&mut self, placed: Placed, id: u64) {
         let mut waiting = Waiting::new(self.node.session().is_member());
         let taken = self.take(&placed, &mut waiting);
         match taken.outcome {
@@ -127,7 +184,8 @@ impl Proxy {
         }
     }
 
-    fn exchange(&mut self, server: &mut Server, now: u64, next_id: &mut u64) -> bool {
+    pub fn exchange(&mut self, server: &mut Server, now: u64, next_id: &mut u64) -> bool {
+        self.now = now;
         let Proxy { ledger, node, .. } = self;
         if node.session().phase() == Phase::Down {
             let request = node.join(&self.setup, "one", now, now);
@@ -188,10 +246,10 @@ fn two_ledgers_admit_one_limit_and_give_all_back() {
                 0..=3 => {
                     id += 1;
                     let placed = Placed {
-                        dialog: DialogId(step + 1),
                         reserved: dice(2) == 0,
                         did: dice(3) == 0,
                         emergency: dice(6) == 0,
+                        ..Placed::new(step + 1, now)
                     };
                     proxy.place(placed, id);
                 }

@@ -2,18 +2,18 @@
 
 use std::rc::Rc;
 
-use sipwarden::cluster::{Outcome, Phase, Reply, Request, Setup};
+use sipwarden::cluster::{Claim, Group, Outcome, Phase, Reply, Request, Setup, Take};
 
 use super::instances::Instance;
 use super::secrets::fingerprint;
 use super::server::Member;
-use super::world::{Exceeded, Ledger, Message, Next, Proxy, SERVERS, Step, World, key};
+use super::world::{Exceeded, Ledger, Message, Next, Proxy, SERVERS, STARTS, Step, World, key};
 
 impl Instance {
     pub fn setup(&self, proxy: &Proxy) -> Setup {
         let name = if self.clones { 0 } else { proxy.setup };
         Setup {
-            instance: proxy.starts * 100 + proxy.setup as u128,
+            instance: STARTS * (proxy.starts + 1) + proxy.setup as u128,
             name: char::from(b'a' + name as u8).to_string(),
             fingerprint: fingerprint(proxy),
             times: self.times(fingerprint(proxy)),
@@ -37,8 +37,8 @@ impl Instance {
         let proxy = next.proxy(at);
         let before = proxy.ledger.clone();
         let (request, answers) = proxy.node.next(&mut proxy.ledger);
-        if let Some(request) = request {
-            self.spoil(&request, proxy, &before);
+        if let Some(mut request) = request {
+            self.spoil(&mut request, proxy, &before);
             proxy.sent = proxy.node.asks().iter().fold(0, |ids, ask| ids | 1 << ask.id);
             let (to, sent) = (proxy.to, proxy.now);
             proxy.claims = Some(Message { request, to, sent, reply: None, proven: false });
@@ -50,8 +50,12 @@ impl Instance {
     }
 
     /// Leaves out rules of the node in what it sends.
-    pub fn spoil(&self, request: &Request, proxy: &mut Proxy, before: &Ledger) {
-        let Request::Batch { lowers, .. } = request else { return };
+    pub fn spoil(&self, request: &mut Request, proxy: &mut Proxy, before: &Ledger) {
+        let Request::Batch { lowers, takes, .. } = request else { return };
+        if let (false, [ask]) = (self.node.asks_for_what_lacks, proxy.node.asks()) {
+            let all = ask.wants.iter().map(|want| Claim { key: want.key, slots: want.limit });
+            takes.iter_mut().for_each(|group| group.lacks = all.clone().collect());
+        }
         if !self.node.lowers_here_first {
             for claim in lowers.iter() {
                 let at = claim.key.0 as usize;
@@ -147,20 +151,31 @@ impl Instance {
                     self.all_told(world, at);
                 }
                 Reply::Beaten { .. } => self.back(world, at),
-                Reply::Batch { .. } => {
+                Reply::Batch { takes, .. } => {
                     self.back(world, at);
-                    let forces = match &message.request {
-                        Request::Batch { forces, .. } => !forces.is_empty(),
-                        _ => false,
-                    };
-                    if forces {
-                        self.all_told(world, at);
+                    if let Request::Batch { forces, takes: asked, .. } = &message.request {
+                        if !forces.is_empty() {
+                            self.all_told(world, at);
+                        }
+                        let mut pairs = asked.iter().zip(takes);
+                        let proxy = &world.proxies[at];
+                        world.unfair |=
+                            pairs.any(|(group, take)| self.is_unfair(proxy, group, take));
                     }
                 }
                 _ => {}
             }
         }
         message.reply = Some(reply);
+    }
+
+    /// Whether a call that still waits is refused by a scope that has a slot for it here. Only
+    /// where one waits at a time: others may leave what they were given.
+    fn is_unfair(&self, proxy: &Proxy, group: &Group, take: &Take) -> bool {
+        let (Take::Full { place, .. }, [ask]) = (take, proxy.node.asks()) else { return false };
+        let key = group.lacks[*place as usize].key;
+        let waits = ask.wants.iter().any(|want| want.key == key);
+        self.workers == 1 && waits && !proxy.ledger.0[key.0 as usize].lacks(0)
     }
 
     /// Calls that were counted whatever the limit have claims.

@@ -37,6 +37,8 @@ enum Act {
     /// The server loses its memory.
     Flush,
     Pass(u64),
+    /// Its clock is set forward, by hours.
+    SetForward(u64),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -52,11 +54,15 @@ fn act() -> impl Strategy<Value = Act> {
         1 => node.prop_map(Act::Restart),
         1 => Just(Act::Flush),
         1 => (1..200_u64).prop_map(Act::Pass),
+        1 => (1..20_u64).prop_map(Act::SetForward),
     ]
 }
 
-/// Start and end.
+/// Start and end, by the clock of the nodes.
 type Term = (u64, u64);
+/// By less the server's clock was not set.
+const STEP: u64 = 10_000;
+const HOUR: u64 = 3_600_000;
 
 /// What the broker's threads do, over a table of the test's.
 #[derive(Default)]
@@ -69,6 +75,10 @@ struct Node {
     heard: Vec<(String, String)>,
     memory: String,
     read: u64,
+    /// By how much the server's clock is ahead, as it last said; and at the last turn.
+    told_ahead: Option<u64>,
+    ahead: Option<u64>,
+    stepped: bool,
     is_cut: bool,
     dropped: bool,
     anew: bool,
@@ -86,6 +96,7 @@ impl Node {
             self.dropped = true;
             return;
         }
+        self.told_ahead = Some(answer.now - server.time);
         self.anew |= std::mem::take(&mut self.dropped);
         if answer.id != self.memory || answer.change < self.read {
             (self.memory, self.read) = (answer.id, 0);
@@ -97,12 +108,19 @@ impl Node {
         self.heard.extend(answer.told);
     }
 
-    fn turn(&mut self, now: u64) {
-        self.table.retain(|_, (_, until)| *until > now);
+    fn turn(&mut self, time: u64) {
+        self.table.retain(|_, (_, until)| *until > time);
+        let Some(ahead) = self.told_ahead else { return };
+        let now = time + ahead;
+        let before = self.ahead.replace(ahead).unwrap_or(ahead);
+        if ahead.abs_diff(before) > STEP {
+            self.stepped = true;
+            self.out.extend(self.book.set_forward(ahead - before));
+        }
         for (name, text) in std::mem::take(&mut self.heard) {
             let notice = Notice::read(&name, &text, SEAL).expect("all are sealed");
             if self.book.hear(&notice) {
-                self.apply(now, &notice);
+                self.apply(time, &notice);
             }
         }
         if std::mem::take(&mut self.anew) {
@@ -114,34 +132,49 @@ impl Node {
         self.book.forget(now);
     }
 
-    fn apply(&mut self, now: u64, notice: &Notice) {
+    fn ahead(&self) -> u64 {
+        self.ahead.unwrap_or(0)
+    }
+
+    fn apply(&mut self, time: u64, notice: &Notice) {
         if notice.line.is_none() {
             self.table.remove(&notice.name);
             self.had.remove(&notice.name);
-        } else if notice.until > now {
-            self.table.insert(notice.name.clone(), (now, notice.until));
+        } else if notice.until > time + self.ahead() {
+            let until = notice.until - self.ahead();
+            self.table.insert(notice.name.clone(), (time, until));
             self.had.insert(notice.name.clone(), None);
         }
     }
 
     fn look(&mut self) {
+        let ahead = self.ahead();
         for (name, (since, until)) in &self.table {
             let before = self.had.get(name);
-            if before.is_some_and(|before| before.is_none_or(|term| term == (*since, *until))) {
+            let is_same =
+                before.is_some_and(|before| before.is_none_or(|term| term == (*since, *until)));
+            let known = self.book.get(name);
+            let is_lifted = known.is_some_and(|known| known.line.is_none());
+            if is_same && (is_lifted || !self.stepped) {
                 continue;
             }
-            let known = self.book.get(name);
-            let is_later = before.is_some() || known.is_some_and(|known| known.line.is_none());
-            let version = known.map_or(0, |known| known.version);
-            let began = if is_later { (since * 1000).max(version + 1) } else { since * 1000 };
-            self.out.push(self.book.begin(name.clone(), began, *until, "x".to_owned()));
+            let next = known.map_or(0, |known| known.version) + 1;
+            let began = (since + ahead) * 1000;
+            let began = match known {
+                Some(_) if is_same => next,
+                _ if before.is_some() || is_lifted || self.stepped => began.max(next),
+                _ => began,
+            };
+            self.out.push(self.book.begin(name.clone(), began, until + ahead, "x".to_owned()));
         }
+        self.stepped = false;
         let has = self.table.iter().map(|(name, term)| (name.clone(), Some(*term)));
         self.had = has.collect();
     }
 
-    fn lift(&mut self, now: u64, name: &str) -> Option<u64> {
+    fn lift(&mut self, time: u64, name: &str) -> Option<u64> {
         self.table.remove(name);
+        let now = time + self.ahead();
         let lifted = self.book.lift(now * 1000, |known| known == name);
         let version = lifted.first().map(|notice| notice.version);
         self.out.extend(lifted);
@@ -153,7 +186,9 @@ struct Server<'a> {
     redis: &'a mut Redis,
     script: &'a str,
     memories: u64,
-    now: u64,
+    /// The clock of the nodes, and by how much its own one is ahead.
+    time: u64,
+    ahead: u64,
 }
 
 impl Server<'_> {
@@ -162,7 +197,7 @@ impl Server<'_> {
         let mut command = vec!["EVALSHA".to_owned(), self.script.to_owned(), "4".to_owned()];
         command.extend(KEYS.map(str::to_owned));
         command.extend(arguments(&SEAL.memory(self.memories), from, told, SEAL));
-        command.push(self.now.to_string());
+        command.push((self.time + self.ahead).to_string());
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let Ok(Value::List(answer)) = self.redis.call(&command) else { panic!("no answer") };
         let (head, told) = answer.split_at(5);
@@ -196,28 +231,30 @@ fn play(server: &mut Server, acts: &[Act]) {
     let mut lifted: BTreeMap<String, u64> = BTreeMap::new();
     let of = |name: usize| format!("block 192.0.2.{name}");
     for act in acts {
-        server.now += 1;
-        let now = server.now;
+        server.time += 1;
+        let time = server.time;
         match *act {
             Act::Begin(at, name) => {
                 let (node, name) = (&mut nodes[at], of(name));
-                node.table.insert(name.clone(), (now, now + LONG));
+                node.table.insert(name.clone(), (time, time + LONG));
                 let known = node.book.get(&name).map_or(0, |notice| notice.version);
                 let knows = node.caught_up && known >= lifted.get(&name).copied().unwrap_or(0);
                 last.insert(name, if knows { Last::Begun } else { Last::Unknown });
             }
             Act::Lift(at, name) => {
                 let name = of(name);
-                if let Some(version) = nodes[at].lift(now, &name) {
+                // One that has not heard that the clock was set takes another time for now.
+                let knows_time = nodes[at].ahead() == server.ahead;
+                if let Some(version) = nodes[at].lift(time, &name) {
                     lifted.insert(name.clone(), version);
-                    last.insert(name, Last::Lifted);
+                    last.insert(name, if knows_time { Last::Lifted } else { Last::Unknown });
                 } else {
                     last.insert(name, Last::Unknown);
                 }
             }
             Act::Exchange(at) => nodes[at].exchange(server, true),
             Act::LoseAnswer(at) => nodes[at].exchange(server, false),
-            Act::Turn(at) => nodes[at].turn(now),
+            Act::Turn(at) => nodes[at].turn(time),
             Act::Cut(at) => {
                 let node = &mut nodes[at];
                 (node.is_cut, node.dropped) = (true, true);
@@ -230,7 +267,8 @@ fn play(server: &mut Server, acts: &[Act]) {
                 last.values_mut().for_each(|event| *event = Last::Unknown);
             }
             Act::Flush => drop(server.redis.call(&["FLUSHALL"])),
-            Act::Pass(ms) => server.now += ms,
+            Act::Pass(ms) => server.time += ms,
+            Act::SetForward(hours) => server.ahead += hours * HOUR,
         }
     }
     // One that comes late has all.
@@ -261,16 +299,16 @@ fn play(server: &mut Server, acts: &[Act]) {
 fn settle(server: &mut Server, nodes: &mut [Node]) {
     for _ in 0..8 {
         for node in &mut *nodes {
-            server.now += 1;
+            server.time += 1;
             node.is_cut = false;
             node.exchange(server, true);
-            node.turn(server.now);
+            node.turn(server.time);
         }
     }
     assert!(nodes.iter().all(|node| node.out.is_empty()), "nodes tell each other for ever");
     // What has ended meanwhile ends at once.
-    let now = server.now;
-    nodes.iter_mut().for_each(|node| node.turn(now));
+    let time = server.time;
+    nodes.iter_mut().for_each(|node| node.turn(time));
 }
 
 /// The script with a clock of the test's own: its last argument.
@@ -294,8 +332,8 @@ fn played(name: &str, script: &str) -> Result<(), TestError<Vec<Act>>> {
     runner.run(&prop::collection::vec(act(), 1..80), |acts| {
         let redis = &mut *redis.borrow_mut();
         redis.call(&["FLUSHALL"]).unwrap();
-        let now = 1_700_000_000_000;
-        play(&mut Server { redis, script: &loaded, memories: 0, now }, &acts);
+        let (time, ahead) = (1_700_000_000_000, 0);
+        play(&mut Server { redis, script: &loaded, memories: 0, time, ahead }, &acts);
         Ok(())
     })
 }

@@ -384,6 +384,58 @@ fn the_script_does_what_the_reference_does() {
     }
 }
 
+/// Who sends no beats is silent, whatever else it sends, and may be given up at any moment.
+#[test]
+fn only_joins_and_beats_show_that_a_node_lives() {
+    let mut redis = Redis::start("heartbeats");
+    let name = redis.load(&with_clock(SCRIPT));
+    let began = 1_700_000_000_000;
+    let stamps = ["a", "b"].map(|of| {
+        let join = Join {
+            number: None,
+            incarnation: 0,
+            next_incarnation: 7,
+            instance: u128::from(of.as_bytes()[0]),
+            name: of.to_owned(),
+            fingerprint: 1,
+            server: "one".to_owned(),
+            known: Vec::new(),
+            fresh: true,
+        };
+        match redis.run(&name, &Request::Join(join), &TIMES, Some(began)) {
+            Reply::Joined { stamp, .. } => stamp,
+            other => panic!("{other:?}"),
+        }
+    });
+    let [silent, other] = stamps;
+    let slot = Claim { key: Key(1 << 100), slots: 1 };
+    let batch = |lowers, forces, takes| Request::Batch { stamp: silent, lowers, forces, takes };
+    let requests = [
+        Request::Publish(silent, vec![slot]),
+        Request::Published(silent),
+        batch(vec![slot], vec![], vec![]),
+        batch(vec![], vec![slot], vec![]),
+        batch(vec![], vec![], vec![Group { lacks: vec![slot] }]),
+    ];
+    let mut fenced = None;
+    for n in 1..40 {
+        let now = began + n * 400;
+        let beat = redis.run(&name, &Request::Beat(other), &TIMES, Some(now));
+        assert!(matches!(beat, Reply::Beaten { .. }), "{beat:?}");
+        let request = &requests[n as usize % requests.len()];
+        let reply = redis.run(&name, request, &TIMES, Some(now));
+        let heartbeats: Vec<u64> = dump(&mut redis).members.values().map(|m| m.heartbeat).collect();
+        if reply == Reply::Fenced {
+            fenced = fenced.or(Some(now - began));
+            assert_eq!(heartbeats, [now]);
+        } else {
+            assert_eq!((fenced, heartbeats), (None, vec![began, now]), "{request:?}: {reply:?}");
+        }
+    }
+    let fenced = fenced.expect("it is given up");
+    assert!((TIMES.dead..TIMES.dead + 2 * TIMES.beat).contains(&fenced), "{fenced}");
+}
+
 /// The clock is Redis' own, and giving back works when its memory is full.
 #[test]
 fn the_script_as_it_is_shipped() {

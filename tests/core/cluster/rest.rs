@@ -119,6 +119,9 @@ impl Instance {
 
     /// What is wrong with a world whatever comes next.
     pub fn fault_now(&self, world: &World) -> Option<&'static str> {
+        if world.unfair {
+            return Some("a call is refused by a scope that it does not lack");
+        }
         for proxy in world.proxies.iter().filter(|proxy| world.is_current(proxy)) {
             let admits = proxy.is_member() && proxy.trusts() && !proxy.frozen;
             for scope in 0..self.limits.len() {

@@ -24,6 +24,8 @@ pub struct Rules {
     pub force_raises: bool,
     /// Lowers and forces of a batch go before its takes.
     pub lowers_first: bool,
+    /// A call gets slots in all of its scopes or in none.
+    pub all_or_none: bool,
     /// A name has one instance.
     pub one_instance: bool,
     /// A node becomes a member when all others know it.
@@ -54,6 +56,7 @@ impl Rules {
         fresh_waits: true,
         force_raises: true,
         lowers_first: true,
+        all_or_none: true,
         one_instance: true,
         known_by_all: true,
         spares: true,
@@ -461,18 +464,21 @@ impl Batch<'_> {
         if barrier {
             return Take::Busy;
         }
-        for (place, claim) in group.lacks.iter().enumerate() {
-            if self.is_full(server, claim) {
-                return Take::Full { place: place as u32, total: server.total(claim.key) };
-            }
-        }
+        let full = group.lacks.iter().position(|claim| self.is_full(server, claim));
         let number = self.stamp.number;
-        let raise = |claim: &Claim| {
-            let slots = server.claim(claim.key, number) + 1;
-            server.set(claim.key, number, slots);
-            slots
+        let mut raise = |claims: &[Claim]| {
+            let one_more = |claim: &Claim| {
+                let slots = server.claim(claim.key, number) + 1;
+                server.set(claim.key, number, slots);
+                slots
+            };
+            claims.iter().map(one_more).collect()
         };
-        Take::Granted(group.lacks.iter().map(raise).collect())
+        let Some(place) = full else { return Take::Granted(raise(&group.lacks)) };
+        if !self.rules.all_or_none {
+            let _: Vec<u32> = raise(&group.lacks[..place]);
+        }
+        Take::Full { place: place as u32, total: server.total(group.lacks[place].key) }
     }
 
     fn is_full(&mut self, server: &mut Server, claim: &Claim) -> bool {

@@ -15,6 +15,13 @@ use super::server::Server;
 pub const TIMES: Times = Times { beat: 1_000, trust: 3_000, dead: 10_000 };
 pub const SERVERS: [&str; 2] = ["one", "two"];
 
+/// When the clocks begin, in ms, and where names of incarnations and of starts do: far enough
+/// from each other that a number tells what it is.
+pub const NODE_CLOCK: u64 = 100_000;
+pub const SERVER_CLOCK: u64 = 1_000_000;
+pub const NO_INCARNATION: u64 = 1 << 40;
+pub const STARTS: u128 = 1_000;
+
 pub fn key(scope: usize) -> Key {
     Key(scope as u128)
 }
@@ -109,11 +116,14 @@ pub struct World {
     pub replica: Rc<Server>,
     pub current: usize,
     pub clock: u64,
+    /// The last one that was drawn.
     pub incarnations: u64,
     pub proxies: Vec<Rc<Proxy>>,
     pub left: Faults,
     /// Lawful excess that the claims do not show any more.
     pub over: u32,
+    /// A call was refused by a scope that it does not lack.
+    pub unfair: bool,
 }
 
 /// Faults that may still come.
@@ -182,7 +192,7 @@ impl World {
                 setup: at,
                 starts: 0,
                 secret: 0,
-                now: 100_000,
+                now: NODE_CLOCK,
                 to: 0,
                 calls: vec![0; instance.kinds.len()],
                 forced: 0,
@@ -200,11 +210,12 @@ impl World {
             servers: Default::default(),
             replica: Rc::default(),
             current: 0,
-            clock: 1_000_000,
-            incarnations: 0,
+            clock: SERVER_CLOCK,
+            incarnations: NO_INCARNATION,
             proxies: proxies.collect(),
             left: Faults::default(),
             over: 0,
+            unfair: false,
         };
         let mut first = instance.clone();
         match instance.starts {
@@ -215,7 +226,7 @@ impl World {
         world = first.settle(world).expect("the first state is reached");
         for at in 0..instance.nodes {
             let proxy = world.proxy(at);
-            (proxy.now, proxy.buried) = (100_000, false);
+            (proxy.now, proxy.buried) = (NODE_CLOCK, false);
         }
         world.left = instance.faults;
         world.replica = world.servers[0].clone();
