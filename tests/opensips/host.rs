@@ -164,7 +164,7 @@ modparam("mi_datagram", "socket_name", "udp:127.0.0.1:{commands}")
             call["params"] = params.clone();
         }
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(text)?;
-        socket.set_read_timeout(Some(Duration::from_secs(10))).map_err(text)?;
+        socket.set_read_timeout(Some(Duration::from_secs(60))).map_err(text)?;
         socket.connect(server.commands).map_err(text)?;
         socket.send(call.to_string().as_bytes()).map_err(text)?;
         let mut buffer = [0u8; 65536];
