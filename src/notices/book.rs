@@ -54,17 +54,17 @@ impl Book {
     /// The server's clock was set forward by so many ms: nothing is void sooner for that. What
     /// was lifted, to be told again, since the server forgets it.
     pub fn set_forward(&mut self, ms: u64) -> Vec<Notice> {
-        let all = self.0.values_mut().map(|known| {
+        let mut lifted = Vec::new();
+        for known in self.0.values_mut() {
             known.until = known.until.saturating_add(ms);
-            known
-        });
-        let lifted = all.filter(|known| known.line.is_none()).map(|known| {
-            // As little as is newer than what the server may still have: something else that
-            // has begun since the lift stays newer.
-            known.version = known.version.saturating_add(1);
-            known.clone()
-        });
-        lifted.collect()
+            if known.line.is_none() {
+                // As little as is newer than what the server may still have: something else
+                // that has begun since the lift stays newer.
+                known.version = known.version.saturating_add(1);
+                lifted.push(known.clone());
+            }
+        }
+        lifted
     }
 
     /// Forgets those that are void at `now`, in ms.
