@@ -1,6 +1,7 @@
 //! Whose call it is: listings, numbers of two companies, and calls with one Call-ID.
 
 use super::{Config, Server};
+use crate::hosts::new_requests;
 use crate::support::Folder;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::proxy::{assert_nothing_left, calls, config, wait_for_calls};
@@ -14,15 +15,9 @@ INSERT INTO sipwarden_user VALUES ('alice@a', 'a', 2);
 ";
 
 /// Asks what the headers say, and relays.
-const ROUTES: &str = r#"
-request_route {
-    if (has_totag()) {
-        if (loose_route()) { t_relay(); }
-        exit;
-    }
-    if (t_precheck_trans()) { t_check_trans(); exit; }
-    t_check_trans();
-    if ($hdr(X-Roadwarrior) != $null) {
+const ROUTES: &str = concat!(
+    new_requests!(),
+    r#"    if ($hdr(X-Roadwarrior) != $null) {
         roadwarrior_acquire("$hdr(X-Roadwarrior)", "$fd");
     }
     if ($hdr(X-From) != $null) {
@@ -36,7 +31,8 @@ request_route {
     $ru = "sip:bob@CALLEE";
     t_relay();
 }
-"#;
+"#
+);
 
 struct Stage {
     server: Server,

@@ -21,3 +21,20 @@ use crate::support;
 
 type Config = support::config::Config<crate::Here>;
 type Server = support::running::Running<crate::Here>;
+
+/// The begin of a route that relays what is within a call; what follows sees each new request
+/// once.
+macro_rules! new_requests {
+    () => {
+        r#"
+request_route {
+    if (has_totag()) {
+        if (loose_route()) { t_relay(); }
+        exit;
+    }
+    if (t_precheck_trans()) { t_check_trans(); exit; }
+    t_check_trans();
+"#
+    };
+}
+pub(crate) use new_requests;

@@ -1,5 +1,6 @@
 //! What operators see of limits of their own: events, audit, listings, KEMI.
 
+use crate::hosts::new_requests;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio};
@@ -18,15 +19,9 @@ INSERT INTO sipwarden_limit (kind, id, direction, max_calls, near_percent, longe
 INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES ('user', '*', 1, 3600);
 ";
 
-const ROUTES: &str = r#"
-request_route {
-    if (has_totag()) {
-        if (loose_route()) { t_relay(); }
-        exit;
-    }
-    if (t_precheck_trans()) { t_check_trans(); exit; }
-    t_check_trans();
-    if (!cc_limit("a", "i", "carrier=$hdr(X-Carrier);did=$hdr(X-Did);user=$hdr(X-User)")) {
+const ROUTES: &str = concat!(
+    new_requests!(),
+    r#"    if (!cc_limit("a", "i", "carrier=$hdr(X-Carrier);did=$hdr(X-Did);user=$hdr(X-User)")) {
         sl_send_reply("403", "No: $swd(reason)");
         exit;
     }
@@ -37,7 +32,8 @@ request_route {
 event_route[sipwarden:limit] {
     xlog("L_NOTICE", "event $swd(event) $swd(limit_kind)=$swd(limit_id) $swd(limit_direction) $swd(calls)/$swd(limit) of $swd(company) text $swd(text) aor $swd(aor)\n");
 }
-"#;
+"#
+);
 
 fn call<'a>(endpoint: &'a Endpoint, kamailio: &Kamailio, headers: &str) -> Option<Caller<'a>> {
     let mut call = Caller::new(endpoint, kamailio.address(), "a", headers);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{ROUTES, Stage, persistent, wait_until_remembered};
 use crate::Here;
+use crate::hosts::new_requests;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::host::Host;
 use crate::support::proxy::{calls, wait_for_calls};
@@ -25,15 +26,9 @@ fn listed(stage: &Stage, company: &str, call_id: &str) -> Value {
 }
 
 /// b forwards to c what it does not answer.
-const FORWARDING: &str = r#"
-request_route {
-    if (has_totag()) {
-        if (loose_route()) { t_relay(); }
-        exit;
-    }
-    if (t_precheck_trans()) { t_check_trans(); exit; }
-    t_check_trans();
-    if (!cc_limit("a", "o", "carrier=x") || !cc_limit("b", "i")) { sl_send_reply(403, "No: $swd(reason)"); exit; }
+const FORWARDING: &str = concat!(
+    new_requests!(),
+    r#"    if (!cc_limit("a", "o", "carrier=x") || !cc_limit("b", "i")) { sl_send_reply(403, "No: $swd(reason)"); exit; }
     record_route();
     t_on_failure("FORWARD");
     $ru = "sip:bob@BOB";
@@ -48,7 +43,8 @@ failure_route[FORWARD] {
     $ru = "sip:carol@CALLEE";
     t_relay();
 }
-"#;
+"#
+);
 
 #[test]
 fn a_call_that_is_forwarded_counts_for_all_companies_until_it_ends() {

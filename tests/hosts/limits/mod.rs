@@ -6,6 +6,7 @@ mod ringing;
 
 use super::{Config, Server};
 use crate::Here;
+use crate::hosts::new_requests;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::host::Host;
@@ -22,15 +23,9 @@ INSERT INTO sipwarden_company VALUES ('a', 'x', 0, 100), ('b', 'y', 0, 100);
 ";
 
 /// Asks what the headers say, and relays. A refusal names what refused.
-pub const ROUTES: &str = r#"
-request_route {
-    if (has_totag()) {
-        if (loose_route()) { t_relay(); }
-        exit;
-    }
-    if (t_precheck_trans()) { t_check_trans(); exit; }
-    t_check_trans();
-    if (!cc_limit("$hdr(X-Company)", "$hdr(X-Flags)", "$hdr(X-Scopes)")) { route(REFUSE); }
+pub const ROUTES: &str = concat!(
+    new_requests!(),
+    r#"    if (!cc_limit("$hdr(X-Company)", "$hdr(X-Flags)", "$hdr(X-Scopes)")) { route(REFUSE); }
     if ($hdr(X-Second) != $null && !cc_limit("$hdr(X-Second)", "i", "$hdr(X-Scopes2)")) {
         route(REFUSE);
     }
@@ -48,7 +43,8 @@ event_route[sipwarden:limit] {
 event_route[sipwarden:expired] {
     xlog("L_NOTICE", "event $swd(event) $swd(reason) of $swd(company) monitored $swd(monitored)\n");
 }
-"#;
+"#
+);
 
 pub struct Stage {
     pub server: Server,
