@@ -37,10 +37,8 @@ pub struct Inner {
     pub epoch: u64,
     /// The server that the session is one of.
     pub server: String,
-    /// The node was a member, and its end was not told yet.
-    up: bool,
-    /// How many members there were, as last told.
-    members: u64,
+    /// How many members there were, as last told; None: this node was none, or its end was told.
+    members: Option<u64>,
     /// Why it is not one, as last told.
     why: String,
     pub lines: Vec<Line>,
@@ -126,8 +124,9 @@ impl Room {
         inner.epoch += 1;
         inner.pace.broke(now, &self.settings.setup.times, getrandom::u64().unwrap_or(now));
         self.desk.standing.break_with(|breaker| breaker.broke());
-        if inner.up || inner.why != why {
-            let what = if inner.up {
+        let up = inner.members.take().is_some();
+        if up || inner.why != why {
+            let what = if up {
                 "the session with the cluster is over"
             } else {
                 "no session with the cluster"
@@ -135,7 +134,6 @@ impl Room {
             inner.lines.push(Line::Error(format!("{what}: {why}")));
             inner.why = why.to_owned();
         }
-        inner.up = false;
         self.news.notify_all();
     }
 
@@ -152,25 +150,25 @@ impl Room {
         } else {
             Default::default()
         });
-        if is_member && !inner.up {
-            inner.up = true;
-            inner.why.clear();
-            inner.pace.joined();
-            self.desk.standing.count_session();
-            self.desk.standing.break_with(|breaker| breaker.joined());
-            let (name, nodes) = (&self.settings.setup.name, nodes(members));
-            inner.lines.push(Line::Info(format!("node {name} shares its limits: {nodes}")));
-        } else if is_member && members != inner.members {
-            let (now, before) = (nodes(members), inner.members);
-            let line = format!("limits are shared by {now}, before by {before}");
-            inner.lines.push(match members < before {
-                true => Line::Warning(line),
-                false => Line::Info(line),
-            });
+        if !is_member {
+            return;
         }
-        if is_member {
-            inner.members = members;
-        }
+        let line = match inner.members.replace(members) {
+            Some(before) if before == members => return,
+            Some(before) => {
+                let line = format!("limits are shared by {}, before by {before}", nodes(members));
+                if members < before { Line::Warning(line) } else { Line::Info(line) }
+            }
+            None => {
+                inner.why.clear();
+                inner.pace.joined();
+                self.desk.standing.count_session();
+                self.desk.standing.break_with(|breaker| breaker.joined());
+                let (name, nodes) = (&self.settings.setup.name, nodes(members));
+                Line::Info(format!("node {name} shares its limits: {nodes}"))
+            }
+        };
+        inner.lines.push(line);
     }
 }
 
