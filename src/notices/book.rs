@@ -12,7 +12,7 @@ impl Book {
     /// Keeps a notice if none as new is known of its name. Whether it is kept.
     pub fn hear(&mut self, notice: &Notice) -> bool {
         match self.0.get(&notice.name) {
-            Some(known) if known.version >= notice.version => false,
+            Some(known) if !notice.is_newer_than(known) => false,
             _ => {
                 self.0.insert(notice.name.clone(), notice.clone());
                 true
@@ -91,6 +91,20 @@ mod tests {
             }
             assert_eq!(book.get("n"), Some(&lifted));
             assert!(!book.hear(&lifted), "nothing new");
+        }
+    }
+
+    #[test]
+    fn of_two_that_are_as_new_each_node_keeps_the_same() {
+        let long = Notice { until: 200, ..notice(5, Some("a")) };
+        for (holds, other) in [(&long, notice(5, Some("b"))), (&notice(5, None), long.clone())] {
+            for order in [[holds, &other], [&other, holds]] {
+                let mut book = Book::default();
+                for notice in order {
+                    book.hear(notice);
+                }
+                assert_eq!(book.get("n"), Some(holds));
+            }
         }
     }
 

@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod book;
+mod looks;
 mod notice;
 mod script;
 
 pub use book::Book;
+pub use looks::{Found, Looks, ServerClock, Set, Term};
 pub use notice::{Notice, Seal};
 pub use script::{Heard, SCRIPT, arguments, heard};

@@ -11,7 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 pub struct Notice {
     /// Kind and whom it is about.
     pub name: String,
-    /// When it began or was lifted, in us. Of two notices of a name the later one holds.
+    /// When it began or was lifted, in us.
     pub version: u64,
     /// When it is void, in ms.
     pub until: u64,
@@ -47,6 +47,13 @@ impl Seal {
 }
 
 impl Notice {
+    /// Whether it holds, of two of a name: the later one; of two that are as late, as when two
+    /// nodes tell anew what they had, the one that lifts; else the one that ends later.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        let order = |notice: &Self| (notice.version, notice.line.is_none(), notice.until);
+        order(self) > order(other)
+    }
+
     /// As it stands at the server, behind its name.
     pub fn write(&self, seal: Seal) -> String {
         let mut text = format!("{} {} {:032x}", self.version, self.until, seal.of(self));

@@ -42,10 +42,7 @@ impl Heard {
 pub fn arguments(id: &str, from: u64, told: &[Notice], seal: Seal) -> Vec<String> {
     let mut all = vec![id.to_owned(), from.to_string(), MOST.to_string(), PORTION.to_string()];
     for notice in told {
-        let numbers = [notice.version, notice.until].map(|number| number.to_string());
-        all.push(notice.name.clone());
-        all.extend(numbers);
-        all.push(notice.write(seal));
+        all.extend([notice.name.clone(), notice.until.to_string(), notice.write(seal)]);
     }
     all
 }

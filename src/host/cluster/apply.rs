@@ -12,21 +12,33 @@ use crate::host::report::{bans, blocks, events, grants};
 use crate::host::settings::at;
 use crate::host::state::State;
 use crate::host::state::rules::{class_of, flood_class, is_proven, with_auth_rules, with_rules};
-use crate::limiter::Reason;
-use crate::notices::Notice;
+use crate::limiter::{Reason, Term};
+use crate::notices::Term as Span;
 
-/// Whether the table has it now, or has it no more. `until`: the end of the one that it had.
-pub fn apply(state: &State, now: Moment, kind: Kind, notice: &Notice, until: Option<u64>) -> bool {
-    let Some(line) = &notice.line else { return lift(state, &notice.name) };
+/// What another node says has begun: start and end as the table has them now. None: it has it
+/// not. `until`: the end of the one that it had.
+pub fn begin(
+    state: &State,
+    now: Moment,
+    kind: Kind,
+    line: &str,
+    until: Option<u64>,
+) -> Option<Span> {
+    let line = line.as_bytes();
     match kind {
-        Kind::Block => block(state, now, line.as_bytes(), until),
-        Kind::Ban => ban(state, now, line.as_bytes(), until),
-        Kind::Grant => grant(state, now, line.as_bytes()),
+        Kind::Block => block(state, now, line, until),
+        Kind::Ban => ban(state, now, line, until),
+        Kind::Grant => grant(state, now, line),
     }
-    .is_some()
 }
 
-fn block(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<()> {
+/// As a table of blocks or bans keeps them.
+fn kept(since: u64, until: u64) -> Span {
+    let term = Term::new(since, until, 0);
+    (term.since(), term.until())
+}
+
+fn block(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<Span> {
     let mut block = parse_block(&state.settings, now, line)?;
     block.seen = 0;
     let manual = block.reason == Reason::Manual;
@@ -55,11 +67,11 @@ fn block(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<
         let over = state.flood.block(&block, rules, now.monotonic).ok()?;
         let why = format!("another proxy has blocked it ({})", block.reason.name());
         blocks::started(state, rules, (&block, now.monotonic), over.as_ref(), &why);
-        Some(())
+        Some(kept(block.since, block.until))
     })
 }
 
-fn ban(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<()> {
+fn ban(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<Span> {
     let mut ban = parse_ban(state, now, line)?;
     ban.seen = 0;
     let manual = ban.reason == Reason::Manual;
@@ -86,25 +98,27 @@ fn ban(state: &State, now: Moment, line: &[u8], until: Option<u64>) -> Option<()
             ban.reason.name(),
             seconds_left(ban.until, now.monotonic),
         ));
-        Some(())
+        Some(kept(ban.since, ban.until))
     })
 }
 
-fn grant(state: &State, now: Moment, line: &[u8]) -> Option<()> {
+fn grant(state: &State, now: Moment, line: &[u8]) -> Option<Span> {
     let grant = parse_grant(now, line)?;
     let longest = u64::try_from(state.values.int(at::GRANT_LONGEST)).unwrap_or(0) * 1000;
     let until = grant.until.min(now.monotonic.saturating_add(longest));
     if until <= now.monotonic || grants::too_broad(state, grant.source).is_some() {
         return None;
     }
+    let since = grant.since;
     let given = grants::give(state, &Grant { until, used: 0, ..grant });
     if given.is_err() {
         log::error(format_args!("a grant of another proxy is not kept: all of them are in use"));
     }
-    given.ok().map(drop)
+    given.ok().map(|_| (since, until))
 }
 
-fn lift(state: &State, name: &str) -> bool {
+/// What another node says is lifted. Whether it is nothing strange.
+pub fn lift(state: &State, name: &str) -> bool {
     let Some((kind, rest)) = Kind::of(name) else { return false };
     let (source, text) = rest.split_once(' ').unwrap_or((rest, ""));
     let (Ok(source), Some(text)) = (Prefix::parse(source, None), unescaped(text)) else {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::apply::apply;
+use super::apply;
 use super::kind::Kind;
 use super::room::{Line, Room};
 use super::tables::NodesTables;
@@ -14,7 +14,7 @@ use crate::host::process::blocklist::{self, escaped};
 use crate::host::state::State;
 use crate::host::state::rules::{is_monitored, with_auth_rules, with_rules};
 use crate::limiter::Reason;
-use crate::notices::{Book, Notice};
+use crate::notices::{Book, Found, Looks, Notice, ServerClock, Set};
 
 /// Ms between two looks at the tables.
 const EVERY: u64 = 50;
@@ -24,30 +24,13 @@ const SHARE: u64 = 20;
 const HEARING: u64 = 5;
 /// Ms between two rounds of forgetting.
 const FORGET: u64 = 1_000;
-/// Ms by which the server's clock may differ from what it showed before: less is an answer that
-/// was late.
-const STEP: u64 = 10_000;
-
-/// Start and end by name.
-type Terms = HashMap<String, Option<(u64, u64)>>;
-
-/// One of them as a table has it.
-struct Found {
-    name: String,
-    since: u64,
-    until: u64,
-    line: String,
-}
-
 #[derive(Default)]
 pub struct News {
     book: Book,
     tables: NodesTables,
-    /// What the tables had at the last look: start and end by name. None: told by others since.
-    /// With the number of the table's last change then.
-    had: HashMap<Kind, (Terms, Option<u64>)>,
-    /// The server's clock, in ms, and the monotonic one then.
-    server: Option<(u64, u64)>,
+    /// Of each table, with the number of its last change at the last look.
+    looks: HashMap<Kind, (Looks, Option<u64>)>,
+    clock: ServerClock,
     /// The server's clock was set since the last look.
     stepped: bool,
     next_look: u64,
@@ -112,28 +95,32 @@ impl News {
     /// forgotten them, or tells them to those that come late. So all is told anew; here is what
     /// was lifted.
     fn watch_the_clock(&mut self, server: u64, then: u64) -> Vec<Notice> {
-        let Some((before, at)) = self.server.replace((server, then)) else { return Vec::new() };
-        let expected = before.saturating_add(then.saturating_sub(at));
-        if server.abs_diff(expected) <= STEP {
-            return Vec::new();
-        }
+        let Some(set) = self.clock.see(server, then) else { return Vec::new() };
         self.stepped = true;
         // All tables are looked at again.
-        self.had.values_mut().for_each(|(_, seen)| *seen = None);
-        let forward = server.checked_sub(expected);
-        forward.map_or_else(Vec::new, |ms| self.book.set_forward(ms))
+        self.looks.values_mut().for_each(|(_, seen)| *seen = None);
+        match set {
+            Set::Forward(ms) => self.book.set_forward(ms),
+            Set::Back => Vec::new(),
+        }
     }
 
     fn apply(&mut self, state: &State, now: Moment, notice: &Notice) {
         let Some((kind, _)) = Kind::of(&notice.name) else { return };
-        let had = &mut self.had.entry(kind).or_default().0;
-        let before = had.get(&notice.name).copied().flatten();
-        if kind.is_shared(state) && apply(state, now, kind, notice, before.map(|(_, until)| until))
-        {
-            match notice.line {
-                Some(_) => had.insert(notice.name.clone(), None),
-                None => had.remove(&notice.name),
-            };
+        if !kind.is_shared(state) {
+            return;
+        }
+        let looks = &mut self.looks.entry(kind).or_default().0;
+        let name = &notice.name;
+        match &notice.line {
+            Some(line) => {
+                let until = looks.had(name).map(|(_, until)| until);
+                if let Some(term) = apply::begin(state, now, kind, line, until) {
+                    looks.was_told(name, Some(term));
+                }
+            }
+            None if apply::lift(state, name) => looks.was_told(name, None),
+            None => {}
         }
     }
 
@@ -141,36 +128,13 @@ impl News {
     fn look(&mut self, state: &State, now: Moment, out: &mut Vec<Notice>) {
         for kind in Kind::ALL {
             let changes = kind.changes(state);
-            let (had, seen) = self.had.entry(kind).or_default();
+            let (looks, seen) = self.looks.entry(kind).or_default();
             if *seen == Some(changes) || !kind.is_shared(state) {
                 continue;
             }
             *seen = Some(changes);
-            let mut has = HashMap::with_capacity(had.len());
-            for Found { name, since, until, line } in find(state, now, kind) {
-                let term = (since, until);
-                let before = had.get(&name).copied();
-                has.insert(name.clone(), Some(term));
-                let is_same =
-                    before.is_some_and(|before| before.is_none_or(|before| before == term));
-                // One that was lifted, or has begun, before this one began. A lift empties the
-                // table before it is known, and the start of a term is rounded.
-                let known = self.book.get(&name);
-                let is_lifted = known.is_some_and(|known| known.line.is_none());
-                if is_same && (is_lifted || !self.stepped) {
-                    continue;
-                }
-                let next = known.map_or(0, |known| known.version).saturating_add(1);
-                let began = now.date(since) * 1000;
-                let began = match known {
-                    // By the clock as it is now it would be newer than a lift that came later.
-                    Some(_) if is_same => next,
-                    _ if before.is_some() || is_lifted || self.stepped => began.max(next),
-                    _ => began,
-                };
-                out.push(self.book.begin(name, began, now.date(until), line));
-            }
-            *had = has;
+            let date = |own| now.date(own);
+            out.extend(looks.look(&mut self.book, find(state, now, kind), date, self.stepped));
         }
         self.stepped = false;
     }
@@ -191,7 +155,7 @@ fn find(state: &State, now: Moment, kind: Kind) -> Vec<Found> {
     let mut all = Vec::new();
     let mut add = |name: String, since, until, line: String| {
         let line = line.trim_end().to_owned();
-        all.push(Found { name: format!("{} {name}", kind.word()), since, until, line });
+        all.push(Found { name: format!("{} {name}", kind.word()), term: (since, until), line });
     };
     match kind {
         Kind::Block => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 use super::history::{Attempt, Effect, Fault, History};
-use super::lives::{Span, Steps, free_for};
+use super::lives::{AFTERWARDS, Span, Steps, free_for};
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,6 @@ pub const PATIENCE: u64 = 32_000_000;
 /// So long all together the machine did not run what it should, within so long before: sessions
 /// with the server have broken, and are mended.
 const STARVED: u64 = 500_000;
-const AFTERWARDS: u64 = 6_000_000;
 /// Among so many calls one would be admitted by a node that is back.
 const ENOUGH: usize = 40;
 

@@ -8,6 +8,9 @@ pub const BEAT: u64 = 1_000_000;
 /// somebody looks, and as much again.
 const BURIAL: u64 = 2 * BEAT;
 
+/// After a time in which the machine did not run it a node needs so long to join again.
+pub const AFTERWARDS: u64 = 6_000_000;
+
 pub type Span = (u64, u64);
 
 /// A number that changes with time.
@@ -126,7 +129,9 @@ impl History {
         if call.is_alone_in(scope) {
             let time = (call.asked, call.reached.unwrap_or(call.asked));
             let whiles = self.faults.iter().filter(|fault| fault.covers(call.node, time));
-            let told = whiles.map(|fault| fault.until).max().unwrap_or(0);
+            let told = whiles.map(|fault| fault.until).max();
+            // Without a fault: a machine that did not run it has parted it from the server.
+            let told = told.unwrap_or_else(|| self.parted_until(time.0));
             spans.iter_mut().for_each(|span| span.0 = span.0.max(told));
         }
         for fault in self.faults.iter().filter(|fault| fault.hits(call, Effect::Silent)) {
@@ -138,6 +143,18 @@ impl History {
             spans = spans.into_iter().flat_map(cut).filter(|(from, to)| from < to).collect();
         }
         spans
+    }
+
+    /// When a node has surely joined again that the machine did not let run at this time, or
+    /// just before.
+    fn parted_until(&self, at: u64) -> u64 {
+        let mut until = at + AFTERWARDS;
+        for (from, to) in &self.stalls {
+            if (at.saturating_sub(AFTERWARDS)..=until).contains(from) {
+                until = until.max(to + AFTERWARDS);
+            }
+        }
+        until
     }
 
     /// From its first INVITE until the BYE is answered. A call that was refused may have had a

@@ -159,6 +159,14 @@ fn a_verdict_of_an_outage_without_one_is_found() {
     assert!(!judge(&starved).is_well());
     starved.stalls.push((5750 * MS, 5850 * MS));
     assert!(judge(&starved).is_well());
+    // The others know of it when the node is back.
+    for (asked, is_known) in [(6200, false), (13_000, true)] {
+        let calls = [0, 10].map(|later| live(1, C, asked + later, asked + 100));
+        let own = alone(0, C, 6000, 20_000);
+        starved.attempts = [own].into_iter().chain(calls).collect();
+        let found = judge(&starved);
+        assert_eq!(found.violations.iter().any(|what| what.contains("admitted to")), is_known);
+    }
 }
 
 #[test]
