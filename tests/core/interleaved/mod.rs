@@ -6,6 +6,7 @@ mod asks;
 mod events;
 mod grants;
 mod ledger;
+mod pool;
 mod ring;
 mod snapshots;
 mod sources;
