@@ -2,12 +2,14 @@
 //! that theirs runs on.
 
 pub mod addresses;
+mod bans;
 mod calls;
 mod databases;
 pub mod endings;
 pub mod floods;
 mod grants;
 pub mod limits;
+mod logins;
 mod panics;
 mod refusals;
 mod reload;

@@ -12,7 +12,6 @@ mod addresses;
 mod arguments;
 mod attacks;
 mod balancers;
-mod bans;
 mod cluster;
 mod cluster_faults;
 mod cluster_news;
