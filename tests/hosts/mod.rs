@@ -4,6 +4,7 @@
 pub mod addresses;
 mod bans;
 mod calls;
+mod cluster;
 mod databases;
 pub mod endings;
 pub mod floods;
