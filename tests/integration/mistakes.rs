@@ -1,7 +1,7 @@
 //! What is typed wrong at first, and what is said of it: the thing, its value, the remedy.
 //!
-//! Elsewhere: files of blocks and tables (`unwritable.rs`, `tables_file.rs`), a database of
-//! countries (`countries.rs`), nft (`firewall_feed/`), settings (`settings.rs`), arguments
+//! Elsewhere: files of blocks and tables (`hosts/unwritable.rs`, `hosts/tables_file.rs`), a database of
+//! countries (`hosts/countries.rs`), nft (`firewall_feed/`), settings (`settings.rs`), arguments
 //! of RPC methods (`arguments.rs`), a writer in the middle of a reload (`hosts/reload.rs`).
 
 use std::fs;
