@@ -65,6 +65,7 @@ impl Host for OfOpenSips {
     const VERSION: &str = "version";
     /// The server's own, before the module is asked.
     const TOO_MANY: &str = "-32602 ";
+    const FAULT_BYTES: usize = usize::MAX;
     const TIMERS: &str = scripts::TIMERS;
     const DIALOG: &str = scripts::DIALOG;
     const MORE: &str = "";

@@ -29,6 +29,8 @@ pub trait Host: Sized {
     const VERSION: &str;
     /// What a fault begins with that is about too many arguments.
     const TOO_MANY: &str;
+    /// The longest fault that is told.
+    const FAULT_BYTES: usize;
     /// Short timers of the modules tm and dialog, so that endings that wait for them come soon.
     const TIMERS: &str;
     /// How the script of [`super::proxy`] makes a dialog, and what that does in this host only.

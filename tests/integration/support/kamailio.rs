@@ -41,6 +41,8 @@ impl Host for OfKamailio {
     const PREFIX: &str = "sipwarden.";
     const VERSION: &str = "core.version";
     const TOO_MANY: &str = "400 ";
+    /// What kamcmd and JSON-RPC show.
+    const FAULT_BYTES: usize = 127;
     const TIMERS: &str = kamailio_scripts::TIMERS;
     const DIALOG: &str = kamailio_scripts::DIALOG;
     const MORE: &str = kamailio_scripts::SPIRAL;
