@@ -18,6 +18,7 @@ pub static HOST: Host = Host {
         "statistics.c",
         "dialog.c",
         "events.c",
+        "resolver.c",
     ],
     variables: ["KAMAILIO_SRC", "KAMAILIO_MODULES"],
     modules_dir: || {

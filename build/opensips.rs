@@ -20,6 +20,7 @@ pub static HOST: Host = Host {
         "dialog.c",
         "copies.c",
         "events.c",
+        "resolver.c",
     ],
     variables: ["OPENSIPS_SRC", "OPENSIPS_MODULES"],
     modules_dir: || {
@@ -81,6 +82,8 @@ fn number_of(version: &str) -> String {
 }
 
 fn configure(build: &mut cc::Build, reference: &Reference, headers: &Path) {
+    // What reads answers of name servers.
+    println!("cargo:rustc-cdylib-link-arg=-lresolv");
     // After the system's: its folder has names such as error.h.
     build.flag("-idirafter").flag(headers);
 

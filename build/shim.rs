@@ -6,7 +6,7 @@ use crate::reference::Reference;
 use crate::{Host, project};
 
 /// What the shims of all hosts share: it includes the headers of the host in question.
-const COMMON: [&str; 9] = [
+const COMMON: [&str; 8] = [
     "host.c",
     "log.c",
     "params.c",
@@ -15,7 +15,6 @@ const COMMON: [&str; 9] = [
     "database.c",
     "audit.c",
     "remembered.c",
-    "resolver.c",
 ];
 
 /// Everything that only this host's shim has.

@@ -16,7 +16,7 @@ skip() {
 if ! unshare --net --mount true 2>/dev/null; then
 	# shellcheck disable=SC2046
 	skip "no network namespaces here (they need root)" \
-		$(grep -l 'support::\(netns\|machine\)' tests/integration/*.rs | sed 's:.*/\(.*\)\.rs:\1:;s/$/::/')
+		$(grep -l 'support::\(netns\|machine\)' tests/integration/*.rs tests/hosts/*.rs | sed 's:.*/\(.*\)\.rs:\1:;s/$/::/')
 fi
 [ -e /proc/net/if_inet6 ] && grep -q '^0*1 ' /proc/net/if_inet6 ||
 	skip "no IPv6 on loopback" _over_ipv6

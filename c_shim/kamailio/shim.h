@@ -39,7 +39,6 @@
 #define SW_CALLED_PARAM PARAM_USE_FUNC
 /* The kind of route that runs. */
 #define sw_route_type() get_route_type()
-#define sw_get_record(name, type) get_record(name, type, 0)
 /* Of a variable of the script: how it is registered, the name of its attribute, its value
  * where that is a number. */
 #define SW_PV_TYPE PVT_OTHER

@@ -15,7 +15,6 @@
 #include "mi/mi.h"
 #include "pt.h"
 #include "pvar.h"
-#include "resolve.h"
 #include "route.h"
 #include "status_report.h"
 #include "parser/msg_parser.h"
@@ -38,7 +37,6 @@
 #define SW_CALLED_PARAM USE_FUNC_PARAM
 /* The kind of route that runs. */
 #define sw_route_type() route_type
-#define sw_get_record(name, type) get_record(name, type)
 /* Of a variable of the script: how it is registered, the name of its attribute, its value
  * where that is a number. Numbers have 32 bits here. */
 #define SW_PV_TYPE PVT_EXTRA

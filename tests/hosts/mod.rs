@@ -2,19 +2,31 @@
 //! that theirs runs on.
 
 pub mod addresses;
+mod bans;
 mod calls;
+mod cluster;
+mod countries;
 mod databases;
+pub mod denied;
 pub mod endings;
+mod feeds;
 pub mod floods;
 mod grants;
 pub mod limits;
+mod listing;
+mod logins;
+pub mod mistakes;
+mod monitor;
+mod names;
 mod panics;
 mod refusals;
 mod reload;
 mod restart;
 pub mod settings;
+pub mod startup;
 mod storms;
 mod tables_file;
+mod unwritable;
 pub mod verdicts;
 
 use crate::support;

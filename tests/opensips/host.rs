@@ -63,12 +63,18 @@ impl Host for OfOpenSips {
     const NAME: &str = "OpenSIPS";
     const PREFIX: &str = "sipwarden_";
     const VERSION: &str = "version";
+    /// The server's own, before the module is asked.
+    const TOO_MANY: &str = "-32602 ";
+    const FAULT_BYTES: usize = usize::MAX;
     const TIMERS: &str = scripts::TIMERS;
     const DIALOG: &str = scripts::DIALOG;
     const MORE: &str = "";
     const ENDS_COPIES: &[&str] = &["\n    t_check_trans();", scripts::TRANSACTION];
     const SCOPES: &str = "$(hdr(X-Aor){re.subst,/\\+/;/g})";
     const REPEATS: &str = "modparam(\"tm\", \"fr_timeout\", 30)\n";
+    const AUTH: &str = scripts::AUTH;
+    const PASSWORD: &str = scripts::PASSWORD;
+    const CHALLENGE: &str = scripts::CHALLENGE;
     /// The dialog module's own line: it does not load them.
     const LEFT_OUT: (&str, usize) = ("Dialog in DB doesn't match any listening sockets", 2);
     const WHOLE_DIALOGS: &str = "modparam(\"dialog\", \"db_flush_vals_profiles\", 1)\n";

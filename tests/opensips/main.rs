@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod cluster;
 mod commands;
 mod endings;
 mod events;

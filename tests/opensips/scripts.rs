@@ -73,3 +73,24 @@ pub const DIALOG: &str = concat!(
     if ($hdr(X-Do) == "lifetime" || $hdr(X-Do) == "bye") { $DLG_timeout = 2; }
 "#
 );
+
+pub const AUTH: &str = r#"
+modparam("auth", "disable_nonce_check", 1)
+modparam("auth", "nonce_expire", 300)
+modparam("auth", "calculate_ha1", 1)
+modparam("auth", "username_spec", "$au")
+modparam("auth", "password_spec", "$var(password)")
+"#;
+
+pub const PASSWORD: &str = r#"$var(password) = "right";
+    if (is_method("REGISTER")) {
+        pv_www_authorize("test.invalid");
+    } else {
+        pv_proxy_authorize("test.invalid");
+    }"#;
+
+pub const CHALLENGE: &str = r#"if (is_method("REGISTER")) {
+        www_challenge("test.invalid");
+    } else {
+        proxy_challenge("test.invalid");
+    }"#;

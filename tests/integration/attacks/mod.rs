@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::digest::{challenge, credentials};
 use crate::support::example::Example;
-use crate::support::kamailio::Kamailio;
+use crate::support::kamailio::{Kamailio, OfKamailio};
 use crate::support::login::{self, guess};
 use crate::support::netns::Namespace;
 use crate::support::sip::Phone;

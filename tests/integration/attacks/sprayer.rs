@@ -7,7 +7,7 @@ fn a_sprayer_is_stopped_and_neither_a_phone_nor_an_office_beside_it_notices() {
     let folder = Folder::new();
     let kamailio = login::config(&login::tenants(&folder))
         .routes(
-            &login::SCRIPT
+            &login::script::<OfKamailio>()
                 .replace("$var(aor) = $au", "if (!flood_check()) { exit; }\n    $var(aor) = $au"),
         )
         .settings(&login::set("flood_limit", 10_000))

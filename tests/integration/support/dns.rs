@@ -1,5 +1,5 @@
 //! A small name server of the test's own: dnsmasq on a loopback address, with the names of a
-//! file. A Kamailio that is started by its `wrapper` asks it: the two share a mount namespace,
+//! file. A server that is started by its `wrapper` asks it: the two share a mount namespace,
 //! in which `/etc/resolv.conf` is another one. Needs root.
 
 use std::fmt::Write;

@@ -27,6 +27,10 @@ pub trait Host: Sized {
     const PREFIX: &str;
     /// A method of the server's own, which answers when it is ready.
     const VERSION: &str;
+    /// What a fault begins with that is about too many arguments.
+    const TOO_MANY: &str;
+    /// The longest fault that is told.
+    const FAULT_BYTES: usize;
     /// Short timers of the modules tm and dialog, so that endings that wait for them come soon.
     const TIMERS: &str;
     /// How the script of [`super::proxy`] makes a dialog, and what that does in this host only.
@@ -39,6 +43,13 @@ pub trait Host: Sized {
     /// With it a refusal that has a transaction is repeated for as long as SIP wants it: a caller
     /// that has heard 100 asks no more.
     const REPEATS: &str;
+    /// Settings of the module auth, with which nonces may be used again.
+    const AUTH: &str;
+    /// What compares a request's password with `right`, in the realm test.invalid: `$rc` is 1, or
+    /// -2 if it is wrong.
+    const PASSWORD: &str;
+    /// What asks for one.
+    const CHALLENGE: &str;
     /// What is said of two restored calls whose sockets are another server's, and how often.
     const LEFT_OUT: (&str, usize);
     /// Settings of the module dialog with which its database has all of a dialog at once.

@@ -40,6 +40,9 @@ impl Host for OfKamailio {
     const NAME: &str = "Kamailio";
     const PREFIX: &str = "sipwarden.";
     const VERSION: &str = "core.version";
+    const TOO_MANY: &str = "400 ";
+    /// What kamcmd and JSON-RPC show.
+    const FAULT_BYTES: usize = 127;
     const TIMERS: &str = kamailio_scripts::TIMERS;
     const DIALOG: &str = kamailio_scripts::DIALOG;
     const MORE: &str = kamailio_scripts::SPIRAL;
@@ -47,6 +50,9 @@ impl Host for OfKamailio {
     const SCOPES: &str = "$(hdr(X-Aor){s.replace,+,;})";
     /// The script refuses without a transaction.
     const REPEATS: &str = "";
+    const AUTH: &str = "";
+    const PASSWORD: &str = "pv_auth_check(\"test.invalid\", \"right\", \"0\", \"0\");";
+    const CHALLENGE: &str = "auth_challenge(\"test.invalid\", \"0\");";
     const LEFT_OUT: (&str, usize) = ("2 calls of restored dialogs are not counted", 1);
     const WHOLE_DIALOGS: &str = "";
     const REMEMBERED: &str = "SELECT COUNT(*) FROM dialog_vars;";

@@ -1,28 +1,31 @@
-//! Guessing at passwords, with Kamailio's own digest authentication.
+//! Guessing at passwords, with the server's own digest authentication.
 
 use serde_json::{Value, json};
 
 use super::Folder;
+use super::config::Config;
 use super::digest::{challenge, credentials};
-use super::kamailio::{Config, Kamailio};
+use super::host::Host;
+use super::running::Running;
 use super::sip::{Phone, Reply, Told};
 use super::sqlite::Sqlite;
 
-/// As the reference shows it, and each answer tells the verdict.
-pub const SCRIPT: &str = r#"
+/// As the reference shows it, and each answer tells the verdict. `PASSWORD` and `CHALLENGE` are
+/// the server's own.
+const SCRIPT: &str = r#"
 request_route {
     $var(aor) = $au + "@" + $ar;
     if ($au != $null && !auth_check("$var(aor)")) {
         route(TELL);
-        sl_send_reply("403", "Forbidden");
+        sl_send_reply(403, "Forbidden");
         exit;
     }
-    pv_auth_check("test.invalid", "right", "0", "0");
+    PASSWORD
     switch ($rc) {
         case 1:
             auth_ok("$var(aor)");
             route(TELL);
-            sl_send_reply("200", "OK");
+            sl_send_reply(200, "OK");
             exit;
         case -2:
             if (is_present_hf("X-Known")) {
@@ -33,13 +36,13 @@ request_route {
             route(TELL);
             break;
         default:
-            # -4, an old nonce, and -5, none: to be challenged is no failure.
+            # An old nonce, or none: to be challenged is no failure.
             if (is_present_hf("X-Careless")) {
                 auth_failed("$rU@test.invalid");
                 route(TELL);
             }
     }
-    auth_challenge("test.invalid", "0");
+    CHALLENGE
     exit;
 }
 route[TELL] {
@@ -47,12 +50,16 @@ route[TELL] {
     append_to_reply("X-Auth: $swd(class) $swd(failures)/$swd(failure_limit) $swd(ban_seconds)\r\n");
 }
 event_route[sipwarden:block] {
-    xlog("L_NOTICE", "told: $swd(event) $swd(reason) aor=$swd(aor) ip=$swd(ip) code=$swd(code) seconds=$(swd(until){s.int}) class=$swd(class) end\n");
+    xlog("L_NOTICE", "told: $swd(event) $swd(reason) aor=$swd(aor) ip=$swd(ip) code=$swd(code) until=$swd(until) class=$swd(class) end\n");
 }
 event_route[sipwarden:unblock] {
     xlog("L_NOTICE", "told: $swd(event) $swd(reason) aor=$swd(aor) ip=$swd(ip) calls=$swd(calls) end\n");
 }
 "#;
+
+pub fn script<H: Host>() -> String {
+    SCRIPT.replace("PASSWORD", H::PASSWORD).replace("CHALLENGE", H::CHALLENGE)
+}
 
 pub fn tenants(folder: &Folder) -> Sqlite {
     let db = Sqlite::create(folder.join("tables.sqlite"));
@@ -66,13 +73,13 @@ pub fn tenants(folder: &Folder) -> Sqlite {
     db
 }
 
-pub fn config(db: &Sqlite) -> Config {
-    let mut config = Config::new(&db.url()).routes(SCRIPT).settings(
+pub fn config<H: Host>(db: &Sqlite) -> Config<H> {
+    let mut config = Config::new(&db.url()).routes(&script::<H>()).settings(H::AUTH).settings(
         "modparam(\"sipwarden\", \"auth_class\", \"test=limit:7;block:60\")\n\
          modparam(\"sipwarden\", \"flood_class\", \"carrier=limit:2000;block:0\")\n",
     );
     config.workers = 8;
-    config.modules.push_str("loadmodule \"cfg_rpc.so\"\nloadmodule \"auth.so\"\n");
+    config.modules.push_str("loadmodule \"auth.so\"\n");
     config
 }
 
@@ -103,6 +110,6 @@ pub fn is(told: (String, String), reason: &str, failures: u32) {
     assert_eq!(told, (reason.to_owned(), failures.to_string()));
 }
 
-pub fn bans(kamailio: &Kamailio) -> Vec<Value> {
-    kamailio.rpc("sipwarden.bans", json!([]))["bans"].as_array().unwrap().clone()
+pub fn bans<H: Host>(server: &Running<H>) -> Vec<Value> {
+    server.ask("bans", json!([]))["bans"].as_array().unwrap().clone()
 }

@@ -43,6 +43,7 @@ pub mod servers;
 pub mod sip;
 pub mod sipp;
 pub mod sqlite;
+pub mod stage;
 pub mod stock;
 pub mod wire;
 pub mod world;

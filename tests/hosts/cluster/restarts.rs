@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use libc::{SIGKILL, SIGTERM};
 
-use crate::cluster::{SECRET, Stage, hang_up, place};
+use super::{Config, Stage};
+use crate::Here;
 use crate::support::call::{Caller, Endpoint};
-use crate::support::kamailio::{Config, free_port};
+use crate::support::host::Host;
+use crate::support::proxy::keep_each_dialog;
 use crate::support::sqlite::Sqlite;
+use crate::support::stage::{SECRET, hang_up, place};
 use crate::support::{Folder, wait_for, wait_up_to};
 
 const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
@@ -15,15 +18,7 @@ const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
 
 /// The configuration of a node that keeps its dialogs.
 fn keeps_dialogs(stage: &Stage, node: &str, dialogs: &Sqlite) -> Config {
-    let mut config = stage.config(node);
-    // SQLite's driver does not wait for another writer.
-    config.workers = 1;
-    let url = dialogs.url();
-    config
-        .settings(&format!(
-            "modparam(\"dialog\", \"db_mode\", 1)\nmodparam(\"dialog\", \"db_url\", \"{url}\")\n"
-        ))
-        .port(free_port())
+    keep_each_dialog(stage.config(node), dialogs).settings(Here::WHOLE_DIALOGS)
 }
 
 fn wait_for_claims(stage: &Stage, claims: u64) {
@@ -54,7 +49,7 @@ fn calls_live_on_after(signal: i32) {
     let mut stage = Stage::new(0, TENANTS);
     let endpoint = Endpoint::new("127.0.0.1");
     let folder = Folder::new();
-    let dialogs = Sqlite::dialogs(&folder);
+    let dialogs = Here::dialogs(&folder);
     let config = keeps_dialogs(&stage, "node0", &dialogs);
     let nodes = [config.start(), stage.start("node1")];
     stage.proxies.extend(nodes);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::kamailio::{Config, Kamailio};
+use super::{Config, Server};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
@@ -14,7 +14,7 @@ use libc::SIGTERM;
 use serde_json::json;
 use sipwarden::tables::kept::Kept;
 
-/// `nobody`; a user as Kamailio's own.
+/// `nobody`; a user as the server's own.
 const USER: u32 = 65534;
 
 /// A proxy with both files in a folder of their own.
@@ -49,18 +49,18 @@ impl Site {
     /// Both files are there, with a block in the one of them.
     fn that_ran() -> Self {
         let site = Site::new();
-        let mut kamailio = site.config.start();
-        site.wait_for_both(&kamailio);
-        kamailio.stop(SIGTERM);
+        let mut server = site.config.start();
+        site.wait_for_both(&server);
+        server.stop(SIGTERM);
         site
     }
 
     /// Something new for both files; until they have it.
-    fn wait_for_both(&self, kamailio: &Kamailio) {
-        change(kamailio);
+    fn wait_for_both(&self, server: &Server) {
+        change(server);
         wait_for("both files", || {
             let blocks = fs::read_to_string(self.state.join("blocks")).unwrap_or_default();
-            (blocks.contains("203.0.113.7") && kamailio.counter("tables_kept") == 1).then_some(())
+            (blocks.contains("203.0.113.7") && server.counter("tables_kept") == 1).then_some(())
         });
     }
 
@@ -88,24 +88,24 @@ impl Site {
     }
 }
 
-fn change(kamailio: &Kamailio) {
-    kamailio.rpc("sipwarden.reload", json!([]));
-    kamailio.rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+fn change(server: &Server) {
+    server.ask("reload", json!([]));
+    server.ask("block", json!(["203.0.113.7", "600"]));
 }
 
-fn assert_serves(kamailio: &Kamailio) {
-    let granted = Phone::new("127.0.1.1", kamailio.address()).ask("office");
+fn assert_serves(server: &Server) {
+    let granted = Phone::new("127.0.1.1", server.address()).ask("office");
     assert_eq!(granted.reason, "granted_range");
 }
 
 /// It serves, and says of both files that `why` is in the way; once.
-fn assert_complains(kamailio: &Kamailio, site: &Site, why: &str) {
-    change(kamailio);
-    assert_serves(kamailio);
+fn assert_complains(server: &Server, site: &Site, why: &str) {
+    change(server);
+    assert_serves(server);
     for (what, file) in [("the tables", "tables"), ("blocks, bans and grants", "blocks")] {
         let begin = format!("{what} are not kept in {}: ", site.state.join(file).display());
         let line = wait_for(&format!("a complaint about {file}"), || {
-            let log = kamailio.log();
+            let log = server.log();
             let mut lines = log.lines().filter(|l| l.contains(&begin) && l.contains("said once"));
             let line = lines.next().map(str::to_owned);
             assert!(lines.next().is_none(), "twice: {log}");
@@ -113,22 +113,22 @@ fn assert_complains(kamailio: &Kamailio, site: &Site, why: &str) {
         });
         assert!(line.contains(why), "{why}: {line}");
     }
-    assert_eq!(kamailio.counter("tables_kept"), 0);
-    assert_eq!(kamailio.counter("blocks_active"), 1);
+    assert_eq!(server.counter("tables_kept"), 0);
+    assert_eq!(server.counter("blocks_active"), 1);
 }
 
 #[test]
 fn a_file_system_that_became_read_only() {
     let site = Site::that_ran().mounted("mount --bind . . && mount -o remount,ro,bind .");
-    let mut kamailio = site.config.start();
-    assert!(kamailio.log().contains("1 blocks, 0 bans and 0 grants loaded"), "{}", kamailio.log());
-    assert_complains(&kamailio, &site, "Read-only file system");
+    let mut server = site.config.start();
+    assert!(server.log().contains("1 blocks, 0 bans and 0 grants loaded"), "{}", server.log());
+    assert_complains(&server, &site, "Read-only file system");
     // The tables of the last run can be read.
-    kamailio.stop(SIGTERM);
+    server.stop(SIGTERM);
     site.db.run("DROP TABLE sipwarden_trusted;");
-    kamailio = site.config.start();
-    assert_serves(&kamailio);
-    assert_eq!(kamailio.counter("tables_from_file"), 1);
+    server = site.config.start();
+    assert_serves(&server);
+    assert_eq!(server.counter("tables_from_file"), 1);
 }
 
 #[test]
@@ -141,32 +141,32 @@ fn a_disk_that_is_full() {
         "cp tables blocks .. && mount -t tmpfs -o size=16k tmpfs {state} && cd {state} \
          && cp ../tables ../blocks . && head -c 8192 /dev/zero > rest"
     ));
-    let kamailio = site.config.start();
-    assert_complains(&kamailio, &site, "No space left on device");
-    // As Kamailio sees it, nothing is half.
-    let seen = format!("/proc/{}/root{state}", kamailio.pid());
+    let server = site.config.start();
+    assert_complains(&server, &site, "No space left on device");
+    // As the server sees it, nothing is half.
+    let seen = format!("/proc/{}/root{state}", server.pid());
     assert!(fs::read(format!("{seen}/tables")).unwrap() == before);
     assert!(!PathBuf::from(format!("{seen}/tables.new")).exists());
     fs::remove_file(format!("{seen}/rest")).unwrap();
     wait_for("both files", || {
         let blocks = fs::read_to_string(format!("{seen}/blocks")).unwrap();
-        (blocks.contains("203.0.113.7") && kamailio.counter("tables_kept") == 1).then_some(())
+        (blocks.contains("203.0.113.7") && server.counter("tables_kept") == 1).then_some(())
     });
 }
 
 #[test]
 fn a_folder_of_somebody_else() {
     let site = Site::new().of_user();
-    let kamailio = site.config.start();
+    let server = site.config.start();
     let why = "its folder belongs to root (user 0), and this process is nobody (user 65534); \
                .lock marks the file as in use: chown the folder too";
-    assert_complains(&kamailio, &site, why);
+    assert_complains(&server, &site, why);
     // The folder is given to us: both are written without a restart.
     chown(&site.state, Some(USER), Some(USER)).unwrap();
     wait_for("both files", || {
-        (site.state.join("blocks").exists() && kamailio.counter("tables_kept") == 1).then_some(())
+        (site.state.join("blocks").exists() && server.counter("tables_kept") == 1).then_some(())
     });
-    assert_eq!(kamailio.log().matches(" are kept in ").count(), 2, "{}", kamailio.log());
+    assert_eq!(server.log().matches(" are kept in ").count(), 2, "{}", server.log());
 }
 
 #[test]
@@ -177,11 +177,11 @@ fn files_of_somebody_else_are_read_if_they_can_be_and_never_written() {
         chown(file, Some(1), Some(1)).unwrap();
         fs::read(file).unwrap()
     });
-    let mut kamailio = site.config.start();
-    assert!(kamailio.log().contains("1 blocks, 0 bans and 0 grants loaded"), "{}", kamailio.log());
+    let mut server = site.config.start();
+    assert!(server.log().contains("1 blocks, 0 bans and 0 grants loaded"), "{}", server.log());
     let why = "it belongs to daemon (user 1), and this process is root (user 0): chown it";
-    assert_complains(&kamailio, &site, why);
-    kamailio.stop(SIGTERM);
+    assert_complains(&server, &site, why);
+    server.stop(SIGTERM);
     for (file, before) in files.iter().zip(before) {
         assert!(fs::read(file).unwrap() == before && fs::metadata(file).unwrap().uid() == 1);
     }
@@ -191,9 +191,9 @@ fn files_of_somebody_else_are_read_if_they_can_be_and_never_written() {
     for file in &files {
         fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let kamailio = site.config.start();
-    assert!(kamailio.log().contains("no blocks, bans and grants are loaded"), "{}", kamailio.log());
-    assert_complains(&kamailio, &site, "it belongs to daemon (user 1), and this process is nobody");
+    let server = site.config.start();
+    assert!(server.log().contains("no blocks, bans and grants are loaded"), "{}", server.log());
+    assert_complains(&server, &site, "it belongs to daemon (user 1), and this process is nobody");
 }
 
 /// A wrong name costs nobody a file, whatever its mode.
@@ -203,9 +203,9 @@ fn a_file_of_another_kind_that_others_may_write_stays_as_it_is() {
     let file = site.state.join("tables");
     fs::write(&file, "dear diary\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
-    let kamailio = site.config.start();
+    let server = site.config.start();
     wait_for("the complaint", || {
-        kamailio.log().contains("others may write to it (mode 664): chmod go-w").then_some(())
+        server.log().contains("others may write to it (mode 664): chmod go-w").then_some(())
     });
     assert_eq!(fs::read_to_string(&file).unwrap(), "dear diary\n");
 }
@@ -236,58 +236,53 @@ fn a_limit_on_the_size_of_files_ends_nobody() {
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
         INSERT INTO sipwarden_company_address SELECT 'office', '10.' || (i / 256) || '.' || (i % 256) || '.0', 24 FROM n;",
     );
-    let mut kamailio = site.config.start();
-    wait_for("the file", || (kamailio.counter("tables_kept") == 1).then_some(()));
+    let mut server = site.config.start();
+    wait_for("the file", || (server.counter("tables_kept") == 1).then_some(()));
     fs::write(site.state.join("tables"), &before).unwrap();
-    let list = kamailio.rpc("core.psx", json!([]));
-    let warden = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden warden");
-    let pid = format!("--pid={}", warden.unwrap()["PID"]);
+    let pid = format!("--pid={}", server.process("sipwarden warden"));
     let limit = |bytes: &str| {
         let done = Command::new("prlimit").arg(&pid).arg(format!("--fsize={bytes}:")).status();
         assert!(done.unwrap().success());
     };
     limit("200000");
-    kamailio.rpc("sipwarden.reload", json!([]));
-    wait_for("a complaint", || kamailio.log().contains("File too large").then_some(()));
-    assert!(kamailio.runs() && fs::read(site.state.join("tables")).unwrap() == before);
+    server.ask("reload", json!([]));
+    wait_for("a complaint", || server.log().contains("File too large").then_some(()));
+    assert!(server.runs() && fs::read(site.state.join("tables")).unwrap() == before);
     assert!(!site.state.join("tables.new").exists());
     limit("unlimited");
-    wait_for("the file", || (kamailio.counter("tables_kept") == 1).then_some(()));
+    wait_for("the file", || (server.counter("tables_kept") == 1).then_some(()));
     assert!(Kept::read(&fs::read(site.state.join("tables")).unwrap()).is_ok());
 }
 
 /// Whoever opens a pipe for writing waits for a reader, as for a disk that hangs.
 #[test]
 fn a_disk_that_never_answers_keeps_nobody_waiting() {
-    let mut site = Site::that_ran();
+    let site = Site::that_ran();
     let pipes = ["blocks.new", "tables.new"].map(|name| site.state.join(name));
     for pipe in &pipes {
         assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
     }
-    site.config.modules.push_str("loadmodule \"cfg_rpc.so\"\n");
-    let kamailio = site.config.start();
-    change(&kamailio);
-    let ended = kamailio.counter("flood_blocks_ended");
-    kamailio.rpc("sipwarden.block", json!(["203.0.113.8", "1"]));
-    wait_for("the end of a block", || {
-        (kamailio.counter("flood_blocks_ended") > ended).then_some(())
-    });
-    let set = kamailio.rpc("sipwarden.set", json!(["flood_limit", "77"]));
+    let server = site.config.start();
+    change(&server);
+    let ended = server.counter("flood_blocks_ended");
+    server.ask("block", json!(["203.0.113.8", "1"]));
+    wait_for("the end of a block", || (server.counter("flood_blocks_ended") > ended).then_some(()));
+    let set = server.ask("set", json!(["flood_limit", "77"]));
     assert_eq!((&set["flood_limit"], &set["pending"]), (&json!(77), &json!(0)));
     wait_for("complaints", || {
-        let log = kamailio.log();
+        let log = server.log();
         let late = |name: &str| log.contains(&format!("{name}: the disk does not answer"));
         (late("blocks") && late("tables")).then_some(())
     });
-    assert_eq!(kamailio.counter("tables_kept"), 0);
+    assert_eq!(server.counter("tables_kept"), 0);
     // Now there is a reader: a pipe is no file, which is tried anew.
     let mut readers = Vec::new();
     for pipe in &pipes {
         let mut options = fs::OpenOptions::new();
         readers.push(options.read(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap());
     }
-    site.wait_for_both(&kamailio);
-    let log = kamailio.log();
+    site.wait_for_both(&server);
+    let log = server.log();
     assert_eq!(log.matches(" are kept in ").count(), 2, "{log}");
 }
 
@@ -308,17 +303,17 @@ fn the_files_are_those_of_the_user_it_runs_as() {
     // Root until the modules have started.
     site.config.arguments = ["-u", "nobody", "-g", "nogroup"].map(str::to_owned).to_vec();
     site.config.owner = Some(USER);
-    let mut kamailio = site.config.start();
-    site.wait_for_both(&kamailio);
+    let mut server = site.config.start();
+    site.wait_for_both(&server);
     assert_eq!(fs::metadata(site.state.join("tables")).unwrap().uid(), USER);
-    kamailio.stop(SIGTERM);
+    server.stop(SIGTERM);
     site.db.run("ALTER TABLE sipwarden_user RENAME TO gone;");
-    let kamailio = site.config.start();
-    assert_serves(&kamailio);
-    assert_eq!(kamailio.counter("tables_from_file"), 1);
+    let server = site.config.start();
+    assert_serves(&server);
+    assert_eq!(server.counter("tables_from_file"), 1);
     site.db.run("ALTER TABLE gone RENAME TO sipwarden_user;");
     crate::support::wait_up_to(std::time::Duration::from_secs(40), "the database's tables", || {
-        (kamailio.counter("tables_from_file") == 0).then_some(())
+        (server.counter("tables_from_file") == 0).then_some(())
     });
-    site.wait_for_both(&kamailio);
+    site.wait_for_both(&server);
 }

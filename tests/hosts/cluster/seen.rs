@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cluster::Stage;
+use super::Stage;
 use crate::support::{wait_for, wait_up_to};
 
 const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 12);
@@ -12,7 +12,7 @@ const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 12);
     INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES ('carrier', 'north', 'any', 9);";
 
 fn check(stage: &Stage, proxy: usize) -> Value {
-    stage.proxies[proxy].rpc("sipwarden.check", json!(["c", "127.0.0.1", "", "carrier=north"]))
+    stage.proxies[proxy].ask("check", json!(["c", "127.0.0.1", "", "carrier=north"]))
 }
 
 /// The steps that speak of calls.
@@ -42,18 +42,18 @@ fn each_proxy_tells_the_calls_of_all_and_its_own() {
     // One without a single call of its own, too.
     let said = words(&check(&stage, 2));
     assert!(said.contains("the company has 7 of 10 calls, here 0"), "{said}");
-    let company = stage.proxies[1].rpc("sipwarden.company", json!(["c"]));
+    let company = stage.proxies[1].ask("company", json!(["c"]));
     let of = |name: &str| company[name].as_u64().unwrap();
     assert_eq!(
         ["calls", "calls_everywhere", "brand_calls", "brand_calls_everywhere"].map(of),
         [3, 7, 3, 7]
     );
-    let top = stage.proxies[1].rpc("sipwarden.top", json!([]));
+    let top = stage.proxies[1].ask("top", json!([]));
     for list in ["companies", "brands", "scopes"] {
         let first = &top[list][0];
         assert_eq!((&first["calls"], &first["calls_everywhere"]), (&json!(3), &json!(7)), "{top}");
     }
-    let limits = stage.proxies[1].rpc("sipwarden.limits", json!(["carrier", "north"]));
+    let limits = stage.proxies[1].ask("limits", json!(["carrier", "north"]));
     assert_eq!(limits["limits"][0]["calls_everywhere"], 7, "{limits}");
     // A limit that is full elsewhere refuses here.
     calls.extend([1, 1].map(|proxy| stage.call(proxy, "c", carrier).unwrap()));
@@ -65,12 +65,12 @@ fn each_proxy_tells_the_calls_of_all_and_its_own() {
     assert_eq!(told["cc_limit"]["limit_calls"], 9);
     assert_eq!(stage.call(2, "c", carrier).err().unwrap(), "limit");
     // Without limits nothing is shared.
-    let free = stage.proxies[1].rpc("sipwarden.company", json!(["free"]));
+    let free = stage.proxies[1].ask("company", json!(["free"]));
     assert_eq!(free.get("calls_everywhere"), None);
     calls.into_iter().for_each(|call| stage.hang_up(call));
     // Without the server each tells its own.
     stage.redis.freeze();
-    let company = stage.proxies[1].rpc("sipwarden.company", json!(["c"]));
+    let company = stage.proxies[1].ask("company", json!(["c"]));
     assert_eq!((&company["calls"], company.get("calls_everywhere")), (&json!(0), None));
     stage.redis.resume();
 }
@@ -86,7 +86,7 @@ fn nobody_waits_for_a_proxy_that_says_nothing_of_its_tables() {
     stage.proxies.push(config.start());
     stage.wait_for_members(2);
     let nodes = |proxy: usize| {
-        let told = stage.proxies[proxy].rpc("sipwarden.cluster", json!([]));
+        let told = stage.proxies[proxy].ask("cluster", json!([]));
         told["nodes"].as_array().unwrap().clone()
     };
     for proxy in [0, 1] {
@@ -95,7 +95,7 @@ fn nobody_waits_for_a_proxy_that_says_nothing_of_its_tables() {
         });
     }
     stage.redis.cli(&["HDEL", "sw:{sipwarden}:v", "tables node1"]);
-    let done = stage.proxies[0].rpc("sipwarden.reload_all", json!([]));
+    let done = stage.proxies[0].ask("reload_all", json!([]));
     let told = &done["nodes"][0];
     assert_eq!(told["node"], "node1");
     assert!(told["outcome"].as_str().unwrap().starts_with("unknown: "), "{done}");
@@ -109,7 +109,7 @@ fn near_percent_may_differ_from_proxy_to_proxy() {
     stage.proxies.push(stage.config("node1").settings(near).start());
     stage.wait_for_members(2);
     wait_up_to(Duration::from_secs(20), "all tables to be told", || {
-        let told = stage.proxies[0].rpc("sipwarden.cluster", json!([]));
+        let told = stage.proxies[0].ask("cluster", json!([]));
         let nodes = told["nodes"].as_array().unwrap();
         assert!(nodes.iter().all(|node| node["tables"] != "other"), "{told}");
         nodes.iter().all(|node| node["tables"] == "same").then_some(())
@@ -120,7 +120,7 @@ fn near_percent_may_differ_from_proxy_to_proxy() {
 fn one_rpc_reloads_all_proxies_and_tells_what_became_of_it_on_each() {
     let stage = Stage::new(3, TENANTS);
     let nodes = |proxy: usize| {
-        let told = stage.proxies[proxy].rpc("sipwarden.cluster", json!([]));
+        let told = stage.proxies[proxy].ask("cluster", json!([]));
         told["nodes"].as_array().unwrap().clone()
     };
     let tables = |proxy: usize| {
@@ -138,11 +138,11 @@ fn one_rpc_reloads_all_proxies_and_tells_what_became_of_it_on_each() {
     }
     // Reloaded on one alone: the others have other tables, and that is told.
     stage.db.run("UPDATE sipwarden_company SET max_calls = 2 WHERE id = 'c';");
-    stage.proxies[0].rpc("sipwarden.reload", json!([]));
+    stage.proxies[0].ask("reload", json!([]));
     wait_up_to(Duration::from_secs(20), "the tables to differ", || {
         (tables(0) == ["same", "other", "other"]).then_some(())
     });
-    let done = stage.proxies[0].rpc("sipwarden.reload_all", json!([]));
+    let done = stage.proxies[0].ask("reload_all", json!([]));
     let outcomes = |done: &Value| -> Vec<_> {
         let nodes = done["nodes"].as_array().unwrap();
         let told = nodes.iter().map(|node| {
@@ -155,19 +155,19 @@ fn one_rpc_reloads_all_proxies_and_tells_what_became_of_it_on_each() {
     assert_eq!(done["rows"]["companies"], 2);
     assert_eq!(tables(2), ["same"; 3]);
     for proxy in &stage.proxies {
-        assert_eq!(proxy.rpc("sipwarden.company", json!(["c"]))["max_calls"], 2);
+        assert_eq!(proxy.ask("company", json!(["c"]))["max_calls"], 2);
     }
     // One that cannot says so, and keeps what it has.
-    stage.proxies[1].rpc("sipwarden.set", json!(["company_table", "gone"]));
+    stage.proxies[1].ask("set", json!(["company_table", "gone"]));
     stage.db.run("UPDATE sipwarden_company SET max_calls = 5 WHERE id = 'c';");
-    let done = stage.proxies[2].rpc("sipwarden.reload_all", json!([]));
+    let done = stage.proxies[2].ask("reload_all", json!([]));
     let told = outcomes(&done);
     assert_eq!(told[0], ["node0", "reloaded", "same"]);
     assert!(told[1][1].starts_with("failed: ") && told[1][1].contains("gone"), "{done}");
     assert_eq!(told[1][2], "other");
     // Without the server only this one reloads, and says so.
     stage.redis.freeze();
-    let done = stage.proxies[0].rpc("sipwarden.reload_all", json!([]));
+    let done = stage.proxies[0].ask("reload_all", json!([]));
     assert!(done["others"].as_str().unwrap().starts_with("not asked: "), "{done}");
     assert!(done["generation"].as_u64().unwrap() > 3, "{done}");
     stage.redis.resume();

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cluster::{SHORT, Stage};
-use crate::support::kamailio::Kamailio;
+use super::{Server, Stage};
 use crate::support::redis::Redis;
 use crate::support::sip::Phone;
+use crate::support::stage::SHORT;
 use crate::support::{signal, wait_for};
 
 /// Ten times what a machine with nothing else to do needs.
@@ -21,27 +21,27 @@ fn stage(proxies: usize) -> Stage {
     Stage::new(proxies, TENANTS)
 }
 
-fn listed(proxy: &Kamailio, method: &str, list: &str, name: &str) -> Vec<String> {
-    let told = proxy.rpc(method, json!([]));
+fn listed(proxy: &Server, method: &str, list: &str, name: &str) -> Vec<String> {
+    let told = proxy.ask(method, json!([]));
     let all = told[list].as_array().unwrap().iter();
     let mut all: Vec<_> = all.map(|one| one[name].as_str().unwrap().to_owned()).collect();
     all.sort();
     all
 }
 
-fn blocks(proxy: &Kamailio) -> Vec<String> {
-    listed(proxy, "sipwarden.blocks", "blocks", "source")
+fn blocks(proxy: &Server) -> Vec<String> {
+    listed(proxy, "blocks", "blocks", "source")
 }
 
-fn bans(proxy: &Kamailio) -> Vec<String> {
-    listed(proxy, "sipwarden.bans", "bans", "aor")
+fn bans(proxy: &Server) -> Vec<String> {
+    listed(proxy, "bans", "bans", "aor")
 }
 
-fn grants(proxy: &Kamailio) -> Vec<String> {
-    listed(proxy, "sipwarden.grants", "grants", "source")
+fn grants(proxy: &Server) -> Vec<String> {
+    listed(proxy, "grants", "grants", "source")
 }
 
-type Listing = fn(&Kamailio) -> Vec<String>;
+type Listing = fn(&Server) -> Vec<String>;
 
 /// Waits until a listing has just these everywhere, and how long that took.
 fn everywhere(stage: &Stage, listing: Listing, expected: &[&str]) -> Duration {
@@ -54,8 +54,8 @@ fn everywhere(stage: &Stage, listing: Listing, expected: &[&str]) -> Duration {
     began.elapsed()
 }
 
-fn allow(proxy: &Kamailio, source: &str, seconds: &str) -> Value {
-    proxy.rpc("sipwarden.allow", json!(["c", source, seconds, "hotel"]))
+fn allow(proxy: &Server, source: &str, seconds: &str) -> Value {
+    proxy.ask("allow", json!(["c", source, seconds, "hotel"]))
 }
 
 #[test]
@@ -64,30 +64,30 @@ fn what_begins_or_is_lifted_on_one_is_so_on_all() {
     let mut longest = Duration::ZERO;
     for n in 0..5 {
         let (here, there) = (&stage.proxies[n % 3], &stage.proxies[(n + 1) % 3]);
-        here.rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
-        here.rpc("sipwarden.block", json!(["198.51.100.0/24", "600"]));
+        here.ask("block", json!(["203.0.113.7", "600"]));
+        here.ask("block", json!(["198.51.100.0/24", "600"]));
         longest = longest.max(everywhere(&stage, blocks, &["198.51.100.0/24", "203.0.113.7"]));
-        here.rpc("sipwarden.ban", json!(["a b@c;d", "203.0.113.8", "600"]));
+        here.ask("ban", json!(["a b@c;d", "203.0.113.8", "600"]));
         longest = longest.max(everywhere(&stage, bans, &["a b@c;d"]));
         allow(here, "203.0.113.9", "600");
         longest = longest.max(everywhere(&stage, grants, &["203.0.113.9"]));
-        let asked = there.rpc("sipwarden.check", json!(["c", "203.0.113.9"]));
+        let asked = there.ask("check", json!(["c", "203.0.113.9"]));
         assert_eq!(asked["reason"], "granted_temporarily", "{asked}");
         // Lifted elsewhere.
-        there.rpc("sipwarden.unblock", json!(["203.0.113.0/24"]));
+        there.ask("unblock", json!(["203.0.113.0/24"]));
         longest = longest.max(everywhere(&stage, blocks, &["198.51.100.0/24"]));
-        there.rpc("sipwarden.unblock", json!(["all"]));
+        there.ask("unblock", json!(["all"]));
         longest = longest.max(everywhere(&stage, blocks, &[]));
-        there.rpc("sipwarden.unban", json!(["a b@c;d"]));
+        there.ask("unban", json!(["a b@c;d"]));
         longest = longest.max(everywhere(&stage, bans, &[]));
-        there.rpc("sipwarden.disallow", json!(["c"]));
+        there.ask("disallow", json!(["c"]));
         longest = longest.max(everywhere(&stage, grants, &[]));
     }
     println!("the longest way to all proxies took {} ms", longest.as_millis());
     assert!(longest < SOON, "{longest:?}");
 
     // One that comes late has them all, and one that comes back does not revive the lifted.
-    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+    stage.proxies[0].ask("block", json!(["203.0.113.7", "600"]));
     allow(&stage.proxies[1], "203.0.113.9", "600");
     allow(&stage.proxies[1], "203.0.113.10", "600");
     everywhere(&stage, grants, &["203.0.113.10", "203.0.113.9"]);
@@ -99,7 +99,7 @@ fn what_begins_or_is_lifted_on_one_is_so_on_all() {
     let log = stage.proxies[3].log();
     assert!(log.contains("block of 203.0.113.7 starts: another proxy has blocked it"), "{log}");
     // Its server is emptied: all is told again, what was lifted too.
-    stage.proxies[2].rpc("sipwarden.disallow", json!(["c", "203.0.113.9"]));
+    stage.proxies[2].ask("disallow", json!(["c", "203.0.113.9"]));
     everywhere(&stage, grants, &["203.0.113.10"]);
     stage.redis.cli(&["FLUSHALL"]);
     wait_for("all to be told again", || (notices(&stage.redis) == 5).then_some(()));
@@ -119,7 +119,7 @@ fn a_proxy_that_was_cut_off_does_not_revive_what_was_revoked() {
     everywhere(&stage, grants, &["203.0.113.9"]);
     let broker = stage.proxies[0].process("sipwarden broker") as i32;
     signal(broker, libc::SIGSTOP);
-    stage.proxies[1].rpc("sipwarden.disallow", json!(["c"]));
+    stage.proxies[1].ask("disallow", json!(["c"]));
     wait_for("the grant to end", || grants(&stage.proxies[1]).is_empty().then_some(()));
     assert_eq!(grants(&stage.proxies[0]), ["203.0.113.9"]);
     stage.redis.cli(&["FLUSHALL"]);
@@ -127,7 +127,7 @@ fn a_proxy_that_was_cut_off_does_not_revive_what_was_revoked() {
     signal(broker, libc::SIGCONT);
     everywhere(&stage, grants, &[]);
     // It has told all that it knew by then.
-    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+    stage.proxies[0].ask("block", json!(["203.0.113.7", "600"]));
     everywhere(&stage, blocks, &["203.0.113.7"]);
     everywhere(&stage, grants, &[]);
 }
@@ -145,12 +145,12 @@ fn each_proxy_judges_by_its_own_tables_and_settings() {
     stage.proxies.push(config.start());
     stage.wait_for_members(2);
     let [here, there] = &stage.proxies[..] else { panic!("two proxies") };
-    here.rpc("sipwarden.ban", json!(["a@c", "203.0.113.8", "600"]));
+    here.ask("ban", json!(["a@c", "203.0.113.8", "600"]));
     allow(here, "203.0.113.0/24", "600");
     allow(here, "203.0.113.9", "600");
     wait_for("the narrow grant", || (grants(there) == ["203.0.113.9"]).then_some(()));
     assert_eq!(bans(there), [""; 0]);
-    let granted = there.rpc("sipwarden.grants", json!([]));
+    let granted = there.ask("grants", json!([]));
     let left = granted["grants"][0]["seconds_left"].as_u64().unwrap();
     assert!((90..=100).contains(&left), "{granted}");
     // What somebody without the secret writes is named, and nothing else.
@@ -187,8 +187,7 @@ fn a_flood_on_one_proxy_blocks_on_all_but_where_the_source_is_proven() {
     stage.wait_for_members(3);
     let known = Phone::new("127.9.0.1", stage.proxies[2].address());
     known.send("MESSAGE", "x", "");
-    let proven =
-        |proxy: &Kamailio| proxy.rpc("sipwarden.source", json!(["127.9.0.1"]))["proven"] == 1;
+    let proven = |proxy: &Server| proxy.ask("source", json!(["127.9.0.1"]))["proven"] == 1;
     wait_for("the proof", || proven(&stage.proxies[2]).then_some(()));
     let flood = Phone::new("127.9.0.1", stage.proxies[1].address());
     for _ in 0..20 {
@@ -197,10 +196,10 @@ fn a_flood_on_one_proxy_blocks_on_all_but_where_the_source_is_proven() {
     for proxy in &stage.proxies[..2] {
         wait_for("the block there", || (blocks(proxy) == ["127.9.0.1"]).then_some(()));
     }
-    let shown = stage.proxies[0].rpc("sipwarden.blocks", json!([]));
+    let shown = stage.proxies[0].ask("blocks", json!([]));
     assert_eq!(shown["blocks"][0]["reason"], "flood", "{shown}");
     // What comes behind it has come there.
-    stage.proxies[1].rpc("sipwarden.block", json!(["127.9.0.2", "60"]));
+    stage.proxies[1].ask("block", json!(["127.9.0.2", "60"]));
     wait_for("the next one", || (blocks(&stage.proxies[2]) == ["127.9.0.2"]).then_some(()));
 }
 
@@ -209,13 +208,13 @@ fn a_flood_on_one_proxy_blocks_on_all_but_where_the_source_is_proven() {
 fn a_block_right_after_a_lift_is_told() {
     let stage = stage(2);
     let [here, there] = [&stage.proxies[0], &stage.proxies[1]];
-    here.rpc("sipwarden.block", json!(["127.9.0.7", "3600"]));
+    here.ask("block", json!(["127.9.0.7", "3600"]));
     wait_for("the first one", || (blocks(there) == ["127.9.0.7"]).then_some(()));
     for hours in 2..8 {
-        here.rpc("sipwarden.unblock", json!(["127.9.0.7"]));
-        here.rpc("sipwarden.block", json!(["127.9.0.7", (hours * 3600).to_string()]));
+        here.ask("unblock", json!(["127.9.0.7"]));
+        here.ask("block", json!(["127.9.0.7", (hours * 3600).to_string()]));
         wait_for("the next one", || {
-            let listed = there.rpc("sipwarden.blocks", json!([]));
+            let listed = there.ask("blocks", json!([]));
             let left = listed["blocks"][0]["seconds_left"].as_u64()?;
             (left > hours * 3600 - 100).then_some(())
         });
@@ -226,12 +225,12 @@ fn a_block_right_after_a_lift_is_told() {
 #[test]
 fn a_clock_of_the_server_that_is_set_makes_no_block_longer_or_shorter() {
     let mut stage = Stage::on(Redis::with_clock(), 2, TENANTS, SHORT);
-    let left = |proxy: &Kamailio| {
-        let listed = proxy.rpc("sipwarden.blocks", json!([]));
+    let left = |proxy: &Server| {
+        let listed = proxy.ask("blocks", json!([]));
         listed["blocks"][0]["seconds_left"].as_u64()
     };
     for (node, seconds) in [("node2", 90_000), ("node3", 3600), ("node4", 0)] {
-        stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "1000"]));
+        stage.proxies[0].ask("block", json!(["203.0.113.7", "1000"]));
         everywhere(&stage, blocks, &["203.0.113.7"]);
         stage.redis.set_clock(seconds);
         let late = stage.start(node);
@@ -242,7 +241,7 @@ fn a_clock_of_the_server_that_is_set_makes_no_block_longer_or_shorter() {
                 left(proxy).filter(|left| (800..=1000).contains(left)).map(drop)
             });
         }
-        stage.proxies[1].rpc("sipwarden.unblock", json!(["203.0.113.7"]));
+        stage.proxies[1].ask("unblock", json!(["203.0.113.7"]));
         everywhere(&stage, blocks, &[]);
     }
 }
@@ -251,14 +250,14 @@ fn a_clock_of_the_server_that_is_set_makes_no_block_longer_or_shorter() {
 #[test]
 fn a_clock_that_is_set_forward_meanwhile_revives_nothing_either() {
     let stage = Stage::on(Redis::with_clock(), 2, TENANTS, SHORT);
-    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.7", "1000"]));
+    stage.proxies[0].ask("block", json!(["203.0.113.7", "1000"]));
     allow(&stage.proxies[0], "203.0.113.9", "600");
     everywhere(&stage, blocks, &["203.0.113.7"]);
     everywhere(&stage, grants, &["203.0.113.9"]);
     let broker = stage.proxies[0].process("sipwarden broker") as i32;
     signal(broker, libc::SIGSTOP);
-    stage.proxies[1].rpc("sipwarden.unblock", json!(["203.0.113.7"]));
-    stage.proxies[1].rpc("sipwarden.disallow", json!(["c"]));
+    stage.proxies[1].ask("unblock", json!(["203.0.113.7"]));
+    stage.proxies[1].ask("disallow", json!(["c"]));
     let lifted = || {
         let there = &stage.proxies[1];
         (blocks(there).is_empty() && grants(there).is_empty()).then_some(())
@@ -284,7 +283,7 @@ fn a_clock_that_is_set_forward_meanwhile_revives_nothing_either() {
     everywhere(&stage, blocks, &[]);
     everywhere(&stage, grants, &[]);
     // It has told all that it knew by then.
-    stage.proxies[0].rpc("sipwarden.block", json!(["203.0.113.8", "600"]));
+    stage.proxies[0].ask("block", json!(["203.0.113.8", "600"]));
     everywhere(&stage, blocks, &["203.0.113.8"]);
     everywhere(&stage, grants, &[]);
 }

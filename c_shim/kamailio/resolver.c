@@ -33,7 +33,7 @@ int sw_find_addresses(
 
 	/* the core does not say why it has found nothing; the C library does */
 	h_errno = TRY_AGAIN;
-	records = sw_get_record((char *)name, type);
+	records = get_record((char *)name, type, 0);
 	if(records == NULL)
 		return h_errno == HOST_NOT_FOUND || h_errno == NO_DATA ? 0 : -1;
 	*ttl = UINT32_MAX;

@@ -1,12 +1,12 @@
-//! Host names in the place of addresses, resolved by Kamailio's resolver from a real server.
+//! Host names in the place of addresses, resolved by the module's own process from a real server.
 
 use std::collections::HashSet;
 
 use libc::{SIGCONT, SIGKILL, SIGSTOP};
 use serde_json::{Value, json};
 
+use super::{Config, Server};
 use crate::support::dns::Dns;
-use crate::support::kamailio::{Config, Kamailio};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, signal, uninterrupted, wait_for};
@@ -27,7 +27,7 @@ const SCRIPT: &str = r#"
 request_route {
     check_company_ip("$rU", "$hdr(X-Client)");
     append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
-    sl_send_reply("200", "OK");
+    sl_send_reply(200, "OK");
 }
 event_route[sipwarden:name] {
     xlog("L_NOTICE", "told: $swd(event) company=$swd(company) ip=$swd(ip) $swd(text) end\n");
@@ -66,24 +66,22 @@ fn all_told(phone: &Phone, company: &str, address: &str) -> HashSet<i32> {
     told.into_iter().map(|(code, _)| code).collect()
 }
 
-fn means(kamailio: &Kamailio, name: &str) -> Value {
-    let names = kamailio.rpc("sipwarden.names", json!([]));
+fn means(server: &Server, name: &str) -> Value {
+    let names = server.ask("names", json!([]));
     let names = names["names"].as_array().unwrap();
     names.iter().find(|known| known["name"] == name).unwrap()["means"].clone()
 }
 
-fn wait_until_it_means(kamailio: &Kamailio, name: &str, what: &str) {
-    wait_for(what, || (means(kamailio, name) == what).then_some(()));
+fn wait_until_it_means(server: &Server, name: &str, what: &str) {
+    wait_for(what, || (means(server, name) == what).then_some(()));
 }
 
-fn wait_for_log(kamailio: &Kamailio, text: &str) {
-    wait_for(text, || kamailio.log().contains(text).then_some(()));
+fn wait_for_log(server: &Server, text: &str) {
+    wait_for(text, || server.log().contains(text).then_some(()));
 }
 
-fn resolver(kamailio: &Kamailio) -> i32 {
-    let list = kamailio.rpc("core.psx", json!([]));
-    let own = list.as_array().unwrap().iter().find(|p| p["DSC"] == "sipwarden resolver");
-    own.unwrap_or_else(|| panic!("{list}"))["PID"].as_u64().unwrap() as i32
+fn resolver(server: &Server) -> i32 {
+    server.process("sipwarden resolver") as i32
 }
 
 #[test]
@@ -96,50 +94,50 @@ fn a_name_follows_its_dns_in_all_workers() {
         ("sip.carrier.example", "203.0.113.5"),
         ("shop.example", "127.0.0.1"),
     ]);
-    let kamailio = config(&db, &dns).start();
-    let phone = Phone::new("127.8.0.1", kamailio.address());
-    wait_until_it_means(&kamailio, NAME, "192.0.2.7 2001:db8::7");
+    let server = config(&db, &dns).start();
+    let phone = Phone::new("127.8.0.1", server.address());
+    wait_until_it_means(&server, NAME, "192.0.2.7 2001:db8::7");
     for (address, code) in
         [("192.0.2.7", 1), ("2001:db8::7", 1), ("10.0.0.9", 1), ("192.0.2.8", -1)]
     {
         assert_eq!(all_told(&phone, "office", address), [code].into(), "{address}");
     }
-    assert_eq!(kamailio.rpc("sipwarden.source", json!(["203.0.113.5"]))["class"], "carrier");
+    assert_eq!(server.ask("source", json!(["203.0.113.5"]))["class"], "carrier");
     // What is absurd grants nothing and is told.
     wait_for_log(
-        &kamailio,
+        &server,
         "host name shop.example of company \"shop\" means nothing: it resolves to 127.0.0.1",
     );
     assert_eq!(check(&phone, "shop", "127.0.0.1").0, -1);
-    let company = kamailio.rpc("sipwarden.company", json!(["office"]));
+    let company = server.ask("company", json!(["office"]));
     assert!(
         company["names"][0].as_str().unwrap().contains("means 192.0.2.7 2001:db8::7 (resolved")
     );
 
-    let generation = kamailio.counter("snapshot_generation");
+    let generation = server.counter("snapshot_generation");
     dns.set(&[(NAME, "192.0.2.8"), ("sip.carrier.example", "203.0.113.5")]);
-    wait_until_it_means(&kamailio, NAME, "192.0.2.8");
+    wait_until_it_means(&server, NAME, "192.0.2.8");
     for (address, code) in
         [("192.0.2.8", 1), ("192.0.2.7", -1), ("2001:db8::7", -1), ("10.0.0.9", 1)]
     {
         assert_eq!(all_told(&phone, "office", address), [code].into(), "{address}");
     }
-    wait_for_log(&kamailio, "means 192.0.2.8 from now on, 192.0.2.7 2001:db8::7 before");
+    wait_for_log(&server, "means 192.0.2.8 from now on, 192.0.2.7 2001:db8::7 before");
     wait_for_log(
-        &kamailio,
+        &server,
         "told: name_changed company=office ip=192.0.2.8 office.dyn.example 192.0.2.8 end",
     );
-    assert!(kamailio.counter("snapshot_generation") > generation);
-    assert!(kamailio.counter("host_name_changes") >= 3);
-    assert_eq!(kamailio.counter("host_names_known"), 3);
+    assert!(server.counter("snapshot_generation") > generation);
+    assert!(server.counter("host_name_changes") >= 3);
+    assert_eq!(server.counter("host_names_known"), 3);
     // A reload changes nothing, and brings a name that is new.
     db.run(
         "UPDATE sipwarden_company_address SET ip_addr = 'new.example' WHERE company_id = 'shop'",
     );
     dns.set(&[(NAME, "192.0.2.8"), ("new.example", "192.0.2.99")]);
-    kamailio.rpc("sipwarden.reload", json!([]));
+    server.ask("reload", json!([]));
     assert_eq!(check(&phone, "office", "192.0.2.8").0, 1);
-    wait_until_it_means(&kamailio, "new.example", "192.0.2.99");
+    wait_until_it_means(&server, "new.example", "192.0.2.99");
     assert_eq!(all_told(&phone, "shop", "192.0.2.99"), [1].into());
 }
 
@@ -149,17 +147,17 @@ fn the_last_answer_is_good_until_its_time_is_over() {
     let db = tenants(&folder);
     let mut dns = Dns::start(&[(NAME, "192.0.2.7")]);
     let config = config(&db, &dns).settings("modparam(\"sipwarden\", \"host_name_keep\", 2)\n");
-    let kamailio = config.start();
-    let phone = Phone::new("127.8.0.2", kamailio.address());
-    wait_until_it_means(&kamailio, NAME, "192.0.2.7");
+    let server = config.start();
+    let phone = Phone::new("127.8.0.2", server.address());
+    wait_until_it_means(&server, NAME, "192.0.2.7");
     dns.stop();
-    wait_for("silence", || (kamailio.counter("host_names_silent") == 3).then_some(()));
-    assert!(kamailio.log().contains("the resolver does not answer for "));
-    wait_until_it_means(&kamailio, NAME, "nothing");
+    wait_for("silence", || (server.counter("host_names_silent") == 3).then_some(()));
+    assert!(server.log().contains("the resolver does not answer for "));
+    wait_until_it_means(&server, NAME, "nothing");
     assert_eq!(all_told(&phone, "office", "192.0.2.7"), [-1].into());
-    assert!(kamailio.log().contains("192.0.2.7 before: the resolver does not answer"));
+    assert!(server.log().contains("192.0.2.7 before: the resolver does not answer"));
     dns.serve();
-    wait_until_it_means(&kamailio, NAME, "192.0.2.7");
+    wait_until_it_means(&server, NAME, "192.0.2.7");
     assert_eq!(all_told(&phone, "office", "192.0.2.7"), [1].into());
 }
 
@@ -169,25 +167,25 @@ fn nobody_waits_for_the_resolver() {
     let folder = Folder::new();
     let db = tenants(&folder);
     let mut dns = Dns::start(&[(NAME, "192.0.2.7")]);
-    let kamailio = config(&db, &dns).start();
-    let phone = Phone::new("127.8.0.3", kamailio.address());
-    wait_until_it_means(&kamailio, NAME, "192.0.2.7");
-    let own = resolver(&kamailio);
+    let server = config(&db, &dns).start();
+    let phone = Phone::new("127.8.0.3", server.address());
+    wait_until_it_means(&server, NAME, "192.0.2.7");
+    let own = resolver(&server);
     let mute = dns.stop_and_listen();
     uninterrupted(|| mute.recv(&mut [0; 512])).unwrap();
     db.run("INSERT INTO sipwarden_company_address VALUES ('shop', '10.9.0.0', 24)");
-    kamailio.rpc("sipwarden.reload", json!([]));
+    server.ask("reload", json!([]));
     assert_eq!(all_told(&phone, "office", "192.0.2.7"), [1].into());
     assert_eq!(all_told(&phone, "shop", "10.9.0.1"), [1].into());
     // It waits still: its next question comes after this one has had no answer.
     signal(own, SIGSTOP);
-    kamailio.rpc("sipwarden.reload", json!([]));
+    server.ask("reload", json!([]));
     assert_eq!(all_told(&phone, "office", "192.0.2.7"), [1].into());
     signal(own, SIGCONT);
     drop(mute);
     dns.serve();
     dns.set(&[(NAME, "192.0.2.8")]);
-    wait_until_it_means(&kamailio, NAME, "192.0.2.8");
+    wait_until_it_means(&server, NAME, "192.0.2.8");
 }
 
 #[test]
@@ -198,26 +196,26 @@ fn names_and_what_they_meant_survive_a_restart_without_database_and_resolver() {
     let file = folder.join("tables");
     let tables_file = format!("modparam(\"sipwarden\", \"tables_file\", \"{}\")\n", file.display());
     let config = config(&db, &dns).settings(&tables_file);
-    let mut kamailio = config.start();
-    wait_until_it_means(&kamailio, NAME, "192.0.2.7");
-    wait_for("the file", || (kamailio.counter("tables_kept") == 1).then_some(()));
-    kamailio.stop(SIGKILL);
+    let mut server = config.start();
+    wait_until_it_means(&server, NAME, "192.0.2.7");
+    wait_for("the file", || (server.counter("tables_kept") == 1).then_some(()));
+    server.stop(SIGKILL);
     dns.stop();
     db.run("ALTER TABLE sipwarden_company RENAME TO away");
-    let kamailio = config.start();
-    let phone = Phone::new("127.8.0.4", kamailio.address());
-    assert_eq!(kamailio.counter("tables_from_file"), 1);
+    let server = config.start();
+    let phone = Phone::new("127.8.0.4", server.address());
+    assert_eq!(server.counter("tables_from_file"), 1);
     assert_eq!(all_told(&phone, "office", "192.0.2.7"), [1].into());
     dns.serve();
     dns.set(&[(NAME, "192.0.2.8")]);
-    wait_until_it_means(&kamailio, NAME, "192.0.2.8");
+    wait_until_it_means(&server, NAME, "192.0.2.8");
     assert_eq!(all_told(&phone, "office", "192.0.2.8"), [1].into());
-    assert_eq!(kamailio.counter("tables_kept"), 1);
+    assert_eq!(server.counter("tables_kept"), 1);
     // The database is back, and the names are what they mean.
     db.run("ALTER TABLE away RENAME TO sipwarden_company");
-    kamailio.rpc("sipwarden.reload", json!([]));
+    server.ask("reload", json!([]));
     assert_eq!(all_told(&phone, "office", "192.0.2.8"), [1].into());
-    assert_eq!(kamailio.counter("tables_from_file"), 0);
+    assert_eq!(server.counter("tables_from_file"), 0);
 }
 
 /// Off by default: the row is bad, and the message says which parameter helps. With it the
@@ -234,26 +232,28 @@ fn names_are_off_by_default() {
                host_names allows names";
     assert!(log.contains(bad), "{log}");
     db.run("DELETE FROM sipwarden_trusted");
-    let kamailio = config.start();
-    let processes = kamailio.rpc("core.psx", json!([])).to_string();
-    assert!(processes.contains("sipwarden warden") && !processes.contains("sipwarden resolver"));
+    let server = config.start();
+    assert_eq!(
+        ["sipwarden warden", "sipwarden resolver"].map(|own| server.processes(own).len()),
+        [1, 0]
+    );
     db.run("INSERT INTO sipwarden_company_address VALUES ('shop', 'shop.example', NULL)");
-    let fault = kamailio.try_rpc("sipwarden.reload", json!([])).unwrap_err();
+    let fault = server.try_ask("reload", json!([])).unwrap_err();
     assert!(fault.contains("shop.example") && fault.contains("host_names"), "{fault}");
 }
 
-/// As with any of Kamailio's processes.
+/// As with any process of the server.
 #[test]
-fn a_killed_resolver_stops_kamailio_and_a_killed_main_process_ends_it() {
+fn a_killed_resolver_stops_the_server_and_a_killed_main_process_ends_it() {
     let folder = Folder::new();
     let db = tenants(&folder);
     let dns = Dns::start(&[(NAME, "192.0.2.7")]);
-    let mut kamailio = config(&db, &dns).start();
-    signal(resolver(&kamailio), SIGKILL);
-    wait_for("Kamailio to stop", || (!kamailio.runs()).then_some(()));
-    let kamailio = config(&db, &dns).start();
-    let own = resolver(&kamailio);
-    signal(kamailio.pid() as i32, SIGKILL);
+    let mut server = config(&db, &dns).start();
+    signal(resolver(&server), SIGKILL);
+    wait_for("it to stop", || (!server.runs()).then_some(()));
+    let server = config(&db, &dns).start();
+    let own = resolver(&server);
+    signal(server.pid() as i32, SIGKILL);
     let stat = format!("/proc/{own}/stat");
     let has_ended = || match std::fs::read_to_string(&stat) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")),

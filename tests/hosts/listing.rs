@@ -1,6 +1,6 @@
 //! What is loaded, listed and searched; ranges that look like a mistake.
 
-use crate::support::kamailio::{Config, Kamailio};
+use super::{Config, Server};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, wait_for};
@@ -26,8 +26,8 @@ fn companies_users_and_trusted_ranges_are_listed_and_searched() {
         INSERT INTO sipwarden_trusted VALUES ('192.0.2.0', 24, 'exempt'), ('2001:db8::/32', NULL, 'default');",
         companies.join(",")
     ));
-    let kamailio = Config::new(&db.url()).start();
-    let ask = |what: &str, params: Value| kamailio.rpc(&format!("sipwarden.{what}"), params);
+    let server = Config::new(&db.url()).start();
+    let ask = |what: &str, params: Value| server.ask(what, params);
 
     let first = ask("companies", json!([]));
     assert_eq!((&first["total"], &first["pages"]), (&json!(46), &json!(3)));
@@ -41,7 +41,7 @@ fn companies_users_and_trusted_ranges_are_listed_and_searched() {
     assert_eq!(column(&found, "list", "company"), ["C10.example"]);
     assert_eq!(found["list"][0]["ranges"], 1);
     assert_eq!(column(&ask("companies", json!([1, "BLUE"])), "list", "company"), ["sky"]);
-    let fault = kamailio.try_rpc("sipwarden.companies", json!([4])).unwrap_err();
+    let fault = server.try_ask("companies", json!([4])).unwrap_err();
     assert!(fault.contains("page 4: the last one is 3"), "{fault}");
 
     assert_eq!(column(&ask("users", json!([1, "sky"])), "list", "aor"), ["alice@sky"]);
@@ -64,8 +64,8 @@ fn ranges_that_companies_share_are_found() {
             ('one', '192.0.2.0/24', NULL), ('two', '192.0.2.0/24', NULL), ('one', '198.51.100.0/24', NULL),
             ('two', '203.0.113.0/28', NULL), ('one', '203.0.113.4', NULL), ('all', '10.0.0.0/7', NULL)",
     );
-    let kamailio = Config::new(&db.url()).start();
-    let found = kamailio.rpc("sipwarden.lint", json!([]));
+    let server = Config::new(&db.url()).start();
+    let found = server.ask("lint", json!([]));
     let what = column(&found, "findings", "finding");
     assert_eq!((what.len(), &found["total"]), (3, &json!(3)), "{found}");
     let of = |kind: &str| {
@@ -117,13 +117,13 @@ fn ranges_that_nobody_uses_are_found() {
         .settings(&format!("modparam(\"sipwarden\", \"tables_file\", \"{}\")\n", kept.display()));
     let file = folder.join("tables.uses");
     std::fs::write(&file, uses_of("one", &ranges, 120)).unwrap();
-    let unused = |kamailio: &Kamailio, params: Value| {
-        let found = kamailio.rpc("sipwarden.lint", params);
+    let unused = |server: &Server, params: Value| {
+        let found = server.ask("lint", params);
         assert!(found["findings"].as_array().unwrap().iter().all(|one| one["finding"] == "unused"));
         column(&found, "findings", "range")
     };
-    let kamailio = config.start();
-    let found = kamailio.rpc("sipwarden.lint", json!([1, 119]));
+    let server = config.start();
+    let found = server.ask("lint", json!([1, 119]));
     assert_eq!(
         column(&found, "findings", "range"),
         ["127.0.1.0/24", "192.0.2.0/24", "2001:db8::/48"]
@@ -134,34 +134,34 @@ fn ranges_that_nobody_uses_are_found() {
     );
     assert_eq!(found["findings"][1]["last_used"], found["counted_since"]);
     assert_eq!(found["findings"][1]["company"], "one");
-    assert_eq!(unused(&kamailio, json!([])).len(), 3);
-    assert_eq!(unused(&kamailio, json!([1, 120])).len(), 0);
-    let fault = kamailio.try_rpc("sipwarden.lint", json!([1, 0])).unwrap_err();
+    assert_eq!(unused(&server, json!([])).len(), 3);
+    assert_eq!(unused(&server, json!([1, 120])).len(), 0);
+    let fault = server.try_ask("lint", json!([1, 0])).unwrap_err();
     assert!(fault.contains("days \"0\" is not a number from 1 to 3650"), "{fault}");
 
     // Who asks does not use it, a request does: in any worker, once a day.
-    kamailio.rpc("sipwarden.check", json!(["one", "127.0.1.1"]));
-    assert_eq!(unused(&kamailio, json!([])).len(), 3);
-    let phone = Phone::new("127.0.1.1", kamailio.address());
+    server.ask("check", json!(["one", "127.0.1.1"]));
+    assert_eq!(unused(&server, json!([])).len(), 3);
+    let phone = Phone::new("127.0.1.1", server.address());
     (0..20).for_each(|_| assert_eq!(phone.ask("one").reason, "granted_range"));
-    assert_eq!(unused(&kamailio, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
+    assert_eq!(unused(&server, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
 
     // Over a reload in which places move, and over a restart.
     db.run("INSERT INTO sipwarden_company VALUES ('a', 'b', 1, 0);
         INSERT INTO sipwarden_company_address VALUES ('a', '127.0.2.0/24', NULL), ('one', '10.0.0.0/24', NULL);");
     let before = std::fs::read(&file).unwrap();
-    kamailio.rpc("sipwarden.reload", json!([]));
-    assert_eq!(unused(&kamailio, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
+    server.ask("reload", json!([]));
+    assert_eq!(unused(&server, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
     wait_for("the uses to be kept", || (std::fs::read(&file).unwrap() != before).then_some(()));
-    drop(kamailio);
-    let kamailio = config.start();
-    assert!(kamailio.log().contains("uses of 6 ranges loaded from"), "{}", kamailio.log());
-    assert_eq!(unused(&kamailio, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
-    drop(kamailio);
+    drop(server);
+    let server = config.start();
+    assert!(server.log().contains("uses of 6 ranges loaded from"), "{}", server.log());
+    assert_eq!(unused(&server, json!([])), ["192.0.2.0/24", "2001:db8::/48"]);
+    drop(server);
 
     // Without a file that can be used, counting begins.
     std::fs::write(&file, b"sipwarden uses 1\n???????????").unwrap();
-    let kamailio = config.start();
-    assert!(kamailio.log().contains("it is damaged or cut off"), "{}", kamailio.log());
-    assert_eq!(unused(&kamailio, json!([1, 1])).len(), 0);
+    let server = config.start();
+    assert!(server.log().contains("it is damaged or cut off"), "{}", server.log());
+    assert_eq!(unused(&server, json!([1, 1])).len(), 0);
 }

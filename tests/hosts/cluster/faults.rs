@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cluster::Stage;
+use super::Stage;
 use crate::support::{signal, wait_for, wait_up_to};
 
 const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
@@ -76,7 +76,7 @@ fn a_roadwarrior_has_one_call_on_all_proxies() {
     let there =
         wait_up_to(Duration::from_secs(10), "the user's slot", || stage.call(1, "d", road).ok());
     assert_eq!(stage.call(0, "d", road).err().unwrap(), "roadwarrior_limit");
-    let shown = stage.proxies[0].rpc("sipwarden.cluster", json!(["roadwarrior", "road@d"]));
+    let shown = stage.proxies[0].ask("cluster", json!(["roadwarrior", "road@d"]));
     let directions = shown["directions"].as_array().unwrap();
     assert_eq!(directions[0]["slots"], 1, "{shown}");
     assert_eq!(directions[0]["nodes"], json!(["node1: 1"]), "{shown}");
@@ -95,7 +95,7 @@ fn a_limit_that_is_new_counts_the_calls_of_all_proxies() {
     }
     assert_eq!(stage.redis.claims(), [0; 0]);
     stage.db.run("UPDATE sipwarden_company SET max_calls = 4 WHERE id = 'c';");
-    stage.proxies.iter().for_each(|proxy| drop(proxy.rpc("sipwarden.reload", json!([]))));
+    stage.proxies.iter().for_each(|proxy| drop(proxy.ask("reload", json!([]))));
     wait_for("the calls to be told", || {
         (stage.redis.claims().iter().sum::<u64>() == 3).then_some(())
     });
