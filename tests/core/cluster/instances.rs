@@ -350,8 +350,12 @@ pub fn spoilt() -> Vec<Instance> {
         i.server.names_after_sleep = false;
     });
     let changed = || secret("", 1, [0, 0, 0, 0, 0, 0, 0]);
-    without("another secret is refused", changed(), |i| i.server.strangers_wait = false);
+    without("another secret is refused", changed(), |i| {
+        i.prefix = a_call(0);
+        i.server.strangers_wait = false;
+    });
     without("and after the server has slept", sleeps(""), |i| {
+        i.prefix = a_call(0);
         i.faults.changes = 1;
         i.server.strangers_wait_after_sleep = false;
     });
@@ -359,7 +363,10 @@ pub fn spoilt() -> Vec<Instance> {
         i.server.strangers_wait_for_expected = false;
     });
     without("a secret that all have begins", changed(), |i| i.server.strangers_begin = false);
-    without("an incarnation keeps its times", shorter(""), |i| i.server.keeps_times = false);
+    without("an incarnation keeps its times", shorter(""), |i| {
+        i.prefix = a_call(0);
+        i.server.keeps_times = false;
+    });
     without("a clock that sees sleep", small("", [0, 0, 0, 0, 1, 1, 0]), |i| {
         let asks = vec![Step::Wait(1, 0), Step::Send(1), Step::Run(1)];
         i.prefix = [asks, vec![Step::Freeze(1), Step::Dead(1)]].concat();
