@@ -12,6 +12,7 @@ mod addresses;
 mod arguments;
 mod attacks;
 mod balancers;
+mod both_hosts;
 mod cluster;
 mod cluster_sentinels;
 mod cluster_tls;

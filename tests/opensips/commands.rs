@@ -1,10 +1,12 @@
 //! MI commands: their arguments by position and by name, faults, settings, statistics.
 
-use serde_json::json;
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
 
 use crate::host::Config;
-use crate::support::Folder;
 use crate::support::sqlite::Sqlite;
+use crate::support::{Folder, project};
 
 fn start(folder: &Folder) -> crate::host::OpenSips {
     let db = Sqlite::create(folder.join("tables.sqlite"));
@@ -73,4 +75,32 @@ fn statistics_are_counted_by_all_processes() {
     // Gauges are not counted: the host and the module's own command compute them.
     assert!(opensips.counter("calls_room") > 0);
     assert_eq!(all["sipwarden:calls_room"], opensips.counter("calls_room"), "{all}");
+}
+
+/// As opensips-cli sends it: by name if all of them have one.
+fn sent(line: &str) -> (String, Value) {
+    let mut words = line.split_whitespace().skip(3);
+    let method = words.next().unwrap().to_owned();
+    let words: Vec<&str> = words.collect();
+    let named: Option<Vec<_>> = words.iter().map(|word| word.split_once('=')).collect();
+    match named.filter(|named| !named.is_empty()) {
+        Some(named) => (method, json!(named.into_iter().collect::<HashMap<_, _>>())),
+        None => (method, json!(words)),
+    }
+}
+
+#[test]
+fn commands_of_the_reference_are_taken() {
+    let folder = Folder::new();
+    let opensips = start(&folder);
+    let page = std::fs::read_to_string(project().join("docs/reference.md")).unwrap();
+    let lines: Vec<&str> = page.lines().filter(|l| l.starts_with("opensips-cli -x mi ")).collect();
+    assert!(lines.len() > 40, "{lines:?}");
+    for line in lines {
+        let (method, params) = sent(line);
+        // It need not find what the example names.
+        if let Err(fault) = opensips.try_rpc(&method, params) {
+            assert!(fault.starts_with("404 ") || fault.starts_with("500 "), "{line}: {fault}");
+        }
+    }
 }
