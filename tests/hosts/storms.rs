@@ -234,7 +234,6 @@ fn copies_of_an_invite_are_one_call() {
         }
         wait_for_calls(&server, "c", 0);
     }
-    // A repeat of tm's own that comes after the BYE is a call for the callee, not for its limit.
     let observed = callee.observed();
     assert_eq!((observed.first.len(), observed.most["c"]), (ROUNDS * CALLS, CALLS));
     assert_nothing_left(&server);

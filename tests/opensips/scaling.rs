@@ -30,7 +30,7 @@ fn scaled(db: &Sqlite, callee: &AutoCallee) -> Config {
 }
 
 fn workers(opensips: &OpenSips) -> usize {
-    opensips.processes("SIP receiver udp:").len()
+    opensips.processes("SIP receiver ").len()
 }
 
 #[test]

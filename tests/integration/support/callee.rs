@@ -37,12 +37,18 @@ pub struct Observed {
     /// Most that were live at a time: from the INVITE to the end of the call.
     pub most: HashMap<String, usize>,
     live: HashMap<String, HashSet<String>>,
+    /// Topmost Via of each INVITE.
+    invites: HashSet<String>,
     /// When the INVITE of a call first came, and its header X-Passed.
     pub first: HashMap<String, (Instant, String)>,
 }
 
 impl Observed {
     fn begin(&mut self, invite: &Message, call_id: &str) {
+        // A repeat may come after the call has ended.
+        if !self.invites.insert(invite.header("Via").unwrap_or_default().to_owned()) {
+            return;
+        }
         let domain = domain(invite);
         let passed = || invite.header("X-Passed").unwrap_or_default().to_owned();
         self.first.entry(call_id.to_owned()).or_insert_with(|| (Instant::now(), passed()));
