@@ -10,7 +10,7 @@ use crate::support::callee::AutoCallee;
 use crate::support::proxy::{assert_nothing_left, unhurried};
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_up_to};
+use crate::support::{Folder, wait_for, wait_up_to};
 
 const MOST: usize = 8;
 const LEAST: usize = 2;
@@ -43,7 +43,8 @@ fn limits_are_exact_while_workers_come_and_go() {
     );
     let callee = AutoCallee::start("127.0.0.1");
     let mut opensips = scaled(&db, &callee).start();
-    assert_eq!(workers(&opensips), LEAST);
+    // A process has its name when it has begun.
+    wait_for("the first workers", || (workers(&opensips) == LEAST).then_some(()));
     for storm in 1..=2 {
         callee.pick_up();
         let sipp =
