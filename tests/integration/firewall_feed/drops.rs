@@ -21,7 +21,8 @@ fn a_flooder_never_reaches_kamailio_until_it_is_let_in_again() {
             let (_, expires) = elements(set).pop().unwrap();
             (block["in_firewall"] == 1 && left.abs_diff(expires) <= 1).then_some(())
         });
-        assert_eq!(status(&kamailio)["elements"], 1);
+        let counted = |of: usize| (status(&kamailio)["elements"] == of).then_some(());
+        wait_for("the element to be counted", || counted(1));
         // The same flow as before: established in the eyes of the kernel.
         let (dropped, before) = (counter("blocked"), judged(&kamailio));
         for _ in 0..50 {
@@ -50,7 +51,7 @@ fn a_flooder_never_reaches_kamailio_until_it_is_let_in_again() {
         kamailio.rpc("sipwarden.unblock", json!([source]));
         wait_for_set(set, &[]);
         wait_for("the flooder to get through", || passes(&phone).then_some(()));
-        assert_eq!(status(&kamailio)["elements"], 0);
+        wait_for("no element to be counted", || counted(0));
         kamailio.rpc("sipwarden.unblock", json!(["10.77.0.3"]));
     }
     assert_eq!(kamailio.counter("firewall_failures"), 0);
@@ -175,7 +176,7 @@ request_route {
     // By hand it is fed although no packet has come from there.
     let manual = of("192.0.2.1");
     assert_eq!((&manual["learnt"], &manual["in_firewall"]), (&json!("none"), &json!(1)));
-    assert_eq!(status(&kamailio)["elements"], 1);
+    wait_for("the element to be counted", || (status(&kamailio)["elements"] == 1).then_some(()));
     // It sends itself: now the kernel can help.
     platform.phone("10.77.0.2", V4).send("OPTIONS", "x", "");
     wait_for_set("blocked4", &["10.77.0.2", "192.0.2.1"]);
