@@ -132,7 +132,9 @@ impl Blow {
         match self {
             // All known nodes tell their calls again; at most until they are given up.
             RestartServer | Flush | DeleteMembers => 1000 * dead + 3000,
-            DeleteScope | Delay(..) => 3000,
+            // Claims of which nothing is asked are told again once a minute.
+            DeleteScope => 61_000,
+            Delay(..) => 3000,
             FillMemory | SetClock(_) => 0,
             // A node tries to join every two seconds; the name of one that was killed is free
             // after two and a half.
