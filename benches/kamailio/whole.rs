@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::platform::{Family, Platform, company_id};
@@ -45,27 +45,6 @@ pub fn gateway(port: u16) -> Gateway {
         .expect("sipp is installed by make setup");
     pin(child.id() as i32, false);
     Gateway(child)
-}
-
-/// Folders in /proc of all processes of the group.
-fn processes(group: u32) -> Vec<PathBuf> {
-    let of_group = |folder: &PathBuf| {
-        let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
-        // pid (name) state ppid pgrp
-        let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
-        after_name.and_then(|r| r.split_whitespace().nth(2)) == Some(&group.to_string())
-    };
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries.map(|entry| entry.path()).filter(of_group).collect()
-}
-
-/// CPU time of all processes of the group, in ns.
-fn cpu_time(group: u32) -> f64 {
-    let times = |folder: PathBuf| {
-        let text = fs::read_to_string(folder.join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    processes(group).into_iter().filter_map(times).sum()
 }
 
 /// Kamailio has the first core, SIPp the others: so neither is moved about.
@@ -167,9 +146,9 @@ impl Ground {
 
 /// CPU time of a call, in us.
 fn cpu_per_call(proxy: &Kamailio, calls: u32, ground: &Ground) -> f64 {
-    let before = cpu_time(proxy.pid());
+    let before = proxy.cpu_time();
     place_calls(proxy, calls, CALLS_PER_SECOND, ground);
-    (cpu_time(proxy.pid()) - before) / f64::from(calls) / 1000.0
+    (proxy.cpu_time() - before) / f64::from(calls) / 1000.0
 }
 
 /// Places calls that must all succeed.
@@ -220,7 +199,7 @@ fn measure(allocator: &str, runs: usize, calls: u32, ground: &Ground) -> Runs {
     let _gateway = gateway(port);
     let mut proxies = [0, 1, 2].map(|which| {
         let kamailio = config(which, allocator, port, ground).start();
-        for folder in processes(kamailio.pid()) {
+        for folder in kamailio.proc_folders() {
             let name = folder.file_name().unwrap().to_string_lossy().into_owned();
             pin(name.parse().unwrap(), true);
         }

@@ -6,26 +6,26 @@ use super::book::Book;
 use super::notice::Notice;
 
 /// Start and end, in ms of the node's own clock.
-pub type Term = (u64, u64);
+pub type Span = (u64, u64);
 
 /// Something that a table has.
 pub struct Found {
     pub name: String,
-    pub term: Term,
+    pub term: Span,
     pub line: String,
 }
 
 /// What a table had at the last look, and what others have told since.
 #[derive(Default)]
-pub struct Looks(HashMap<String, Term>);
+pub struct Looks(HashMap<String, Span>);
 
 impl Looks {
-    pub fn had(&self, name: &str) -> Option<Term> {
+    pub fn had(&self, name: &str) -> Option<Span> {
         self.0.get(name).copied()
     }
 
     /// Another node's word has made the table so.
-    pub fn was_told(&mut self, name: &str, term: Option<Term>) {
+    pub fn was_told(&mut self, name: &str, term: Option<Span>) {
         match term {
             Some(term) => self.0.insert(name.to_owned(), term),
             None => self.0.remove(name),
@@ -68,52 +68,14 @@ impl Looks {
     }
 }
 
-/// Ms by which the server's clock may differ from what it showed before: less is an answer that
-/// was late.
-const STEP: u64 = 10_000;
-
-/// The server's clock as it last was seen.
-#[derive(Default)]
-pub struct ServerClock(Option<(u64, u64)>);
-
-impl ServerClock {
-    /// It showed `server` when the node's own clock showed `own`, in ms. By how much it was set
-    /// since the last time, if it was.
-    pub fn see(&mut self, server: u64, own: u64) -> Option<Set> {
-        let (before, at) = self.0.replace((server, own))?;
-        let expected = before.saturating_add(own.saturating_sub(at));
-        (server.abs_diff(expected) > STEP).then(|| match server.checked_sub(expected) {
-            Some(ms) => Set::Forward(ms),
-            None => Set::Back,
-        })
-    }
-}
-
-/// A clock was set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Set {
-    /// By so many ms.
-    Forward(u64),
-    Back,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_set_when_it_shows_what_no_late_answer_explains() {
-        let mut clock = ServerClock::default();
-        let seen: Vec<_> = [(500_000, 0), (509_000, 5_000), (521_000, 6_001), (500_000, 7_000)]
-            .map(|(server, own)| clock.see(server, own))
-            .into();
-        assert_eq!(seen, [None, None, Some(Set::Forward(10_999)), Some(Set::Back)]);
-    }
-
-    #[test]
     fn what_is_new_is_told_once() {
         let (mut looks, mut book) = (Looks::default(), Book::default());
-        let mut look = |looks: &mut Looks, terms: &[Term]| {
+        let mut look = |looks: &mut Looks, terms: &[Span]| {
             let all =
                 terms.iter().map(|term| Found { name: "n".into(), term: *term, line: "x".into() });
             let told = looks.look(&mut book, all, |own| own + 100, false);

@@ -7,11 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod book;
+mod clock;
 mod looks;
 mod notice;
 mod script;
 
 pub use book::Book;
-pub use looks::{Found, Looks, ServerClock, Set, Term};
+pub use clock::{ServerClock, Set};
+pub use looks::{Found, Looks, Span};
 pub use notice::{Notice, Seal};
 pub use script::{Heard, SCRIPT, arguments, heard};

@@ -2,8 +2,7 @@
 //! tests/hosts; in Kamailio an observer of both ends of all calls judges such storms.
 
 use crate::host::OfOpenSips;
-use crate::support::host::Host;
-use crate::support::proxy::{assert_nothing_left, calls};
+use crate::support::proxy::{assert_nothing_left, calls, no_hurry};
 use crate::support::sipp::Sipp;
 use crate::support::stage::{self, SHORT};
 use crate::support::{Folder, wait_for};
@@ -18,8 +17,7 @@ const INVITES: usize = 1000;
 /// Three nodes. However long a storm takes here, no call is over by then, and a refusal that
 /// gets lost is repeated.
 fn stage() -> Stage {
-    let unhurried = "modparam(\"dialog\", \"default_timeout\", 3600)\n";
-    Stage::with(3, TENANTS, &format!("{SHORT}{unhurried}{}", OfOpenSips::REPEATS))
+    Stage::with(3, TENANTS, &format!("{SHORT}{}", no_hurry::<OfOpenSips>()))
 }
 
 /// Storms over these nodes at once, until each INVITE is admitted or refused.

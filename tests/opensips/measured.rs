@@ -50,25 +50,13 @@ fn storm(name: &str, check: &str, limit: usize, invites: usize) -> Storm {
     config.routes.truncate(begin);
     config.routes.push_str(&check.replace("LIMIT", &limit.to_string()));
     let opensips = config.start();
-    let before = cpu_time(opensips.pid());
+    let before = opensips.cpu_time();
     let sipp = Sipp::start(&folder, name, opensips.address(), &["c;-"], invites);
     sipp.wait_for_judged(invites);
     callee.hang_up();
     let admitted = sipp.finish().admitted.get("c").copied().unwrap_or(0);
-    let cpu = (cpu_time(opensips.pid()) - before) / invites as f64 / 1000.0;
+    let cpu = (opensips.cpu_time() - before) / invites as f64 / 1000.0;
     Storm { admitted, cpu }
-}
-
-/// CPU time of all processes of a group, in ns.
-fn cpu_time(group: u32) -> f64 {
-    let time = |entry: std::fs::DirEntry| {
-        let read = |name| std::fs::read_to_string(entry.path().join(name)).ok();
-        // pid (name) state ppid pgrp
-        let stat = read("stat")?;
-        let of_group = stat.rsplit_once(')')?.1.split_whitespace().nth(2)? == group.to_string();
-        of_group.then(|| read("schedstat")?.split(' ').next()?.parse::<f64>().ok()).flatten()
-    };
-    std::fs::read_dir("/proc").unwrap().flatten().filter_map(time).sum()
 }
 
 const BY_SIPWARDEN: &str = r#"

@@ -13,7 +13,7 @@ use crate::host::settings::at;
 use crate::host::state::State;
 use crate::host::state::rules::{class_of, flood_class, is_proven, with_auth_rules, with_rules};
 use crate::limiter::{Reason, Term};
-use crate::notices::Term as Span;
+use crate::notices::Span;
 
 /// What another node says has begun: start and end as the table has them now. None: it has it
 /// not. `until`: the end of the one that it had.
@@ -117,7 +117,7 @@ fn grant(state: &State, now: Moment, line: &[u8]) -> Option<Span> {
     given.ok().map(|_| (since, until))
 }
 
-/// What another node says is lifted. Whether it is nothing strange.
+/// What another node says is lifted. Whether its name says what that is.
 pub fn lift(state: &State, name: &str) -> bool {
     let Some((kind, rest)) = Kind::of(name) else { return false };
     let (source, text) = rest.split_once(' ').unwrap_or((rest, ""));

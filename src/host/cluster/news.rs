@@ -24,6 +24,7 @@ const SHARE: u64 = 20;
 const HEARING: u64 = 5;
 /// Ms between two rounds of forgetting.
 const FORGET: u64 = 1_000;
+
 #[derive(Default)]
 pub struct News {
     book: Book,

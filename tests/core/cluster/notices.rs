@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 use sipwarden::cluster::Value;
 use sipwarden::notices::{
-    Book, Found, Heard, Looks, Notice, SCRIPT, Seal, ServerClock, Set, Term, arguments, heard,
+    Book, Found, Heard, Looks, Notice, SCRIPT, Seal, ServerClock, Set, Span, arguments, heard,
 };
 
 use super::redis::Redis;
@@ -66,7 +66,7 @@ const HOUR: u64 = 3_600_000;
 #[derive(Default)]
 struct Node {
     book: Book,
-    table: BTreeMap<String, Term>,
+    table: BTreeMap<String, Span>,
     looks: Looks,
     out: Vec<Notice>,
     heard: Vec<(String, String)>,
@@ -153,7 +153,7 @@ impl Node {
 
     /// What has begun since the last look.
     fn untold(&self) -> impl Iterator<Item = &String> {
-        let is_new = |(name, term): &(&String, &Term)| self.looks.had(name) != Some(**term);
+        let is_new = |(name, term): &(&String, &Span)| self.looks.had(name) != Some(**term);
         self.table.iter().filter(is_new).map(|(name, _)| name)
     }
 

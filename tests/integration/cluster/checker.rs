@@ -30,7 +30,7 @@ pub struct Found {
 
 /// How long a caller waits for an answer.
 pub const PATIENCE: u64 = 32_000_000;
-/// So long all together the machine did not run what it should, within so long before: sessions
+/// So long all together, within [`AFTERWARDS`], the machine did not run what it should: sessions
 /// with the server have broken, and are mended.
 const STARVED: u64 = 500_000;
 /// Among so many calls one would be admitted by a node that is back.

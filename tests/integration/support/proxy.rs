@@ -58,9 +58,12 @@ pub fn call_up<'a, H: Host>(
 /// The same for storms: however long one takes here, no call is over by then, and a refusal
 /// that gets lost is repeated.
 pub fn unhurried<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
-    config(db_url, callee)
-        .settings("modparam(\"dialog\", \"default_timeout\", 3600)\n")
-        .settings(H::REPEATS)
+    config(db_url, callee).settings(&no_hurry::<H>())
+}
+
+/// What makes it so.
+pub fn no_hurry<H: Host>() -> String {
+    format!("modparam(\"dialog\", \"default_timeout\", 3600)\n{}", H::REPEATS)
 }
 
 /// Live calls of a company.

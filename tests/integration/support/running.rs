@@ -4,7 +4,7 @@ use std::fs;
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -58,6 +58,27 @@ impl<H: Host> Running<H> {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Folders in /proc of all its processes.
+    pub fn proc_folders(&self) -> Vec<PathBuf> {
+        let of_group = |folder: &PathBuf| {
+            let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
+            // pid (name) state ppid pgrp
+            let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
+            after_name.and_then(|r| r.split_whitespace().nth(2)) == Some(&self.pid().to_string())
+        };
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        entries.map(|entry| entry.path()).filter(of_group).collect()
+    }
+
+    /// CPU time of all its processes, in ns.
+    pub fn cpu_time(&self) -> f64 {
+        let time = |folder: PathBuf| {
+            let text = fs::read_to_string(folder.join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<f64>().ok()
+        };
+        self.proc_folders().into_iter().filter_map(time).sum()
     }
 
     /// Its main process.
