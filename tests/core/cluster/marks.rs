@@ -41,20 +41,40 @@ pub fn mark(hash: &ahash::RandomState, instance: &Instance, world: &World) -> u6
         write(&mut writer, instance, world, order);
         writer.finish()
     };
+    let mut order: Vec<(u64, usize)> =
+        first.iter().map(|&at| (looks(hash, &world.proxies[at]), at)).collect();
+    order.sort_unstable();
     let mut least = u64::MAX;
-    let mut order = first.clone();
-    each_order(&mut order, 0, &mut |order| least = least.min(of(order)));
+    each_order(&mut order, 0, &mut |order| {
+        let order: Vec<usize> = order.iter().map(|(_, at)| *at).collect();
+        least = least.min(of(&order));
+    });
     least
 }
 
-fn each_order(order: &mut [usize], from: usize, then: &mut impl FnMut(&[usize])) {
+/// What is seen of a node without its name: nodes that look alike are tried in each order.
+fn looks(hash: &ahash::RandomState, proxy: &Proxy) -> u64 {
+    let Proxy { ledger, secret, to, calls, forced, fresh_forced, workers, sent, .. } = proxy;
+    let way = |message: &Option<Message>| message.as_ref().map(|m| (m.to, m.reply.is_some()));
+    let ways = [&proxy.claims, &proxy.control, &proxy.late].map(way);
+    let phase = proxy.node.session().phase() as u8;
+    hash.hash_one((
+        (ledger, secret, to, calls, forced, fresh_forced, workers, sent),
+        (ways, phase, proxy.frozen, proxy.buried),
+    ))
+}
+
+/// `order` is sorted by looks.
+fn each_order(order: &mut [(u64, usize)], from: usize, then: &mut impl FnMut(&[(u64, usize)])) {
     if from == order.len() {
         return then(order);
     }
     for at in from..order.len() {
-        order.swap(from, at);
-        each_order(order, from + 1, then);
-        order.swap(from, at);
+        if order[at].0 == order[from].0 {
+            order.swap(from, at);
+            each_order(order, from + 1, then);
+            order.swap(from, at);
+        }
     }
 }
 
