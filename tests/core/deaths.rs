@@ -8,22 +8,23 @@ use sipwarden::desk::Slots;
 use sipwarden::events::{Event, EventKind, Journal, JournalReader, Subject};
 use sipwarden::shm::{SnapshotStore, page_size};
 
-use crate::fork::Stepped;
+use crate::fork::{Stepped, amount};
 
-/// Kills a process after more and more of its instructions, until it has ended before. Says how
-/// often it was killed.
+/// Kills a process after more and more of its instructions, until it has ended before; `stride`
+/// apart at the least, each time in other places. Says how many instructions it has.
 fn killed_anywhere<T>(
-    stride: usize,
+    stride: u64,
     make: impl Fn() -> T,
     act: impl Fn(&T) -> i32,
     look: impl Fn(&T, usize),
 ) -> usize {
-    for (kills, steps) in (0..).step_by(stride).enumerate() {
+    let stride = amount(stride, 5 * stride) as usize;
+    for steps in (std::process::id() as usize % stride..).step_by(stride) {
         let shared = make();
         let ended = Stepped::start(|| act(&shared)).step_and_kill(steps);
         look(&shared, steps);
         if ended {
-            return kills;
+            return steps;
         }
     }
     panic!("it never ends")
@@ -55,8 +56,8 @@ fn a_reload_that_is_killed_leaves_the_old_snapshot_or_the_new_one() {
         }
         assert_eq!(store.resident(), page_size(), "{steps} instructions");
     };
-    let kills = killed_anywhere(997, make, |store| i32::from(publish(store, 2).is_err()), look);
-    assert!(kills > 20, "{kills}");
+    let steps = killed_anywhere(997, make, |store| i32::from(publish(store, 2).is_err()), look);
+    assert!(steps > 20_000, "{steps}");
 }
 
 #[test]
@@ -93,8 +94,8 @@ fn an_event_that_is_cut_short_is_told_or_lost_and_the_next_ones_are_told() {
         assert!((4..=6).contains(&all), "{told:?}, {} lost, {steps}", journal.lost());
         assert!(told[0] <= 2 && (2..=4).contains(&told[1]), "{told:?}, {steps} instructions");
     };
-    let kills = killed_anywhere(7, make, act, look);
-    assert!(kills > 50, "{kills}");
+    let steps = killed_anywhere(7, make, act, look);
+    assert!(steps > 350, "{steps}");
 }
 
 #[test]
@@ -122,6 +123,6 @@ fn a_worker_that_is_killed_while_it_asks_keeps_no_other_one_waiting() {
             assert_eq!(told, Some(own), "{steps} instructions");
         }
     };
-    let kills = killed_anywhere(7, || Slots::new().unwrap(), act, look);
-    assert!(kills > 20, "{kills}");
+    let steps = killed_anywhere(7, || Slots::new().unwrap(), act, look);
+    assert!(steps > 140, "{steps}");
 }

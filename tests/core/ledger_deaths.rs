@@ -9,13 +9,12 @@ use sipwarden::ledger::{
 };
 use sipwarden::shm::{Area, takeovers};
 
-use crate::fork::Child;
+use crate::fork::{Child, amount};
 use crate::host::alone::alone;
 use crate::ledger::{SEED, call, own, want};
 use crate::random::next;
 
 const WORKERS: usize = 4;
-const KILLS: u64 = 300;
 const CAPACITY: usize = 32;
 const COMPANY: u32 = 3;
 const CARRIER: u32 = 5;
@@ -123,8 +122,8 @@ fn kill_among_others(ledger: &Ledger, emergencies: bool, mut look: impl FnMut())
     let done = Done { steps, over, emergencies };
     let begin = |seed| Some(Child::start(|| work(ledger, seed, &done)));
     let mut workers: Vec<Option<Child>> = (0..WORKERS as u64).map(begin).collect();
-    let (begun, mut killed) = (takeovers(), 0);
-    while killed < KILLS || takeovers() - begun < KILLS / 20 {
+    let (begun, mut killed, kills) = (takeovers(), 0, amount(300, 60));
+    while killed < kills || takeovers() - begun < kills / 20 {
         let before = steps.load(SeqCst);
         while steps.load(SeqCst) < before + 50 + killed % 7 * 30 {
             std::thread::yield_now();

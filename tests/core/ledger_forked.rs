@@ -8,12 +8,13 @@ use sipwarden::ledger::{
 };
 use sipwarden::shm::Area;
 
-use crate::fork::Child;
+use crate::fork::{Child, amount};
 use crate::ledger::{SEED, call, own, try_to, want};
 use crate::random::next;
 
 const PROCESSES: u64 = 8;
-const PAIRS: u64 = 10_000_000;
+/// A bit for each kind of limit that is looked at.
+const ALL_KINDS: u64 = 127;
 const BRANDS: u64 = 3;
 const COMPANIES: u64 = 9;
 const BRAND_LIMIT: u32 = 7;
@@ -83,10 +84,18 @@ fn take_one(ledger: &Ledger, dialog: u64, shape: u64, pick: u64) -> Taken {
 }
 
 /// Takes and gives back, up to four calls at a time. Allocates nothing.
-fn work(ledger: &Ledger, process: u64, admitted: &[AtomicU64], reached: &AtomicU64) -> i32 {
+fn work(
+    ledger: &Ledger,
+    process: u64,
+    pairs: u64,
+    admitted: &[AtomicU64],
+    reached: &AtomicU64,
+) -> i32 {
     let mut random = (process + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut up = [None::<u64>; 4];
-    for n in 0..PAIRS / PROCESSES {
+    // Longer, until every limit was seen reached.
+    let goes_on = |n: u64| n < pairs || reached.load(SeqCst) != ALL_KINDS && n < 20 * pairs;
+    for n in (0..).take_while(|n| goes_on(*n)) {
         let slot = &mut up[(n % 4) as usize];
         if let Some(dialog) = slot.take() {
             // Most are answered, some before they end and some after.
@@ -171,20 +180,22 @@ fn sample(ledger: &Ledger, stop: &AtomicU64, reached: &AtomicU64) -> i32 {
 
 #[test]
 fn eight_processes_never_pass_a_limit_and_leave_nothing() {
+    let pairs = amount(10_000_000, 1_000_000);
     let ledger = Ledger::new(1024, SEED).unwrap();
     let [stop, reached] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
     let admitted = Area::share_slice::<AtomicU64>(1 + CARRIERS as usize).unwrap();
     let begun = milliseconds();
     let sampler = Child::start(|| sample(&ledger, stop, reached));
-    let workers: Vec<_> =
-        (0..PROCESSES).map(|n| Child::start(|| work(&ledger, n, admitted, reached))).collect();
+    let workers: Vec<_> = (0..PROCESSES)
+        .map(|n| Child::start(|| work(&ledger, n, pairs / PROCESSES, admitted, reached)))
+        .collect();
     workers.into_iter().for_each(Child::wait);
     let seconds = (milliseconds() - begun) as f64 / 1000.0;
     stop.store(1, SeqCst);
     sampler.wait();
-    assert_eq!(reached.load(SeqCst), 127, "not every kind of limit was reached");
+    assert_eq!(reached.load(SeqCst), ALL_KINDS, "not every kind of limit was reached");
     let (all, carriers) = admitted.split_first().unwrap();
-    assert!(all.load(SeqCst) > PAIRS / 20, "{} admitted", all.load(SeqCst));
+    assert!(all.load(SeqCst) > pairs / 20, "{} admitted", all.load(SeqCst));
     // Windows of 13/14 at least (less a tick of the clock), one more begun.
     let most = (seconds / (f64::from(CARRIER_WINDOW) * 0.91) + 2.0) * f64::from(CARRIER_CALLS);
     for carrier in carriers {

@@ -16,7 +16,11 @@ use std::sync::Arc;
 use shuttle::thread::{self, JoinHandle};
 use sipwarden::shm::Area;
 
-const SCHEDULES: usize = 20_000;
+/// For each test; fewer in `make test`.
+fn schedules() -> usize {
+    let set = std::env::var("SCHEDULES").map(|number| number.parse().unwrap());
+    set.unwrap_or(20_000)
+}
 
 /// Each schedule makes what is shared, and its users, anew.
 fn alone(schedule: impl Fn() + Send + Sync + 'static) -> impl Fn() + Send + Sync + 'static {
@@ -29,13 +33,13 @@ fn alone(schedule: impl Fn() + Send + Sync + 'static) -> impl Fn() + Send + Sync
 
 /// Draws who goes on at each operation.
 fn check(schedule: impl Fn() + Send + Sync + 'static) {
-    shuttle::check_random(alone(schedule), SCHEDULES);
+    shuttle::check_random(alone(schedule), schedules());
 }
 
 /// Draws `changes` of who goes first: where few of very many operations matter, schedules of
 /// [`check`] seldom meet there.
 fn check_long(changes: usize, schedule: impl Fn() + Send + Sync + 'static) {
-    shuttle::check_pct(alone(schedule), SCHEDULES, changes);
+    shuttle::check_pct(alone(schedule), schedules(), changes);
 }
 
 fn spawn<T: Send + Sync + 'static, R: Send + 'static>(
