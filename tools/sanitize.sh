@@ -42,9 +42,9 @@ export SIPWARDEN_SANITIZER="$asan $ubsan"
 # What is planted is found: without that, that nothing is found says nothing.
 "$cargo" test --locked --profile checks --test integration -- planted:: --ignored
 # Left out: what limits or measures address space and memory, of which the sanitizer takes its own,
-# that no panic can be injected into the module (into this one it can), and a Kamailio that is
-# started by a line of a guide, without the runtimes.
+# that no panic can be injected into the module (into this one it can), and Kamailios that are
+# started by a line of a guide or by the package, without the runtimes.
 # shellcheck disable=SC2046
 "$cargo" test --locked --profile checks --test integration -- $(tools/skipped-tests.sh) \
 	--skip a_size_for_which_there_is_no_room --skip sizing:: --skip soak:: \
-	--skip faults::memory:: --skip no_test_double_is_in_it --skip guide::from_the_views "$@"
+	--skip faults::memory:: --skip pools::without_shared --skip package:: --skip no_test_double_is_in_it --skip guide::from_the_views "$@"

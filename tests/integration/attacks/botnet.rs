@@ -1,6 +1,7 @@
 //! Ten thousand addresses, each of them quiet.
 
 use super::*;
+use crate::support::sanitizer;
 
 const BOTS: usize = 10_000;
 const PHONES: usize = 12;
@@ -67,7 +68,7 @@ fn a_slow_botnet_spends_its_budget_and_phones_that_have_called_go_on_calling() {
     assert!(answered > 0 && silent > 0 && answered + silent > BOTS as u64 / 2, "{stats}");
     let (after, room) = (example.own_memory(), 4 << 20);
     println!("private memory of all processes: {before}, then {after} bytes");
-    assert!(after < before + room, "{before} before, {after} after");
+    assert!(sanitizer::is_there() || after < before + room, "{before} before, {after} after");
     // Somebody whom nobody knows has to wait; nobody is blocked.
     assert!(example.kamcmd(&["sipwarden.blocks"]).contains("total: 0"));
     assert!(example.log().contains("the budget of class default is spent: 100 requests"));

@@ -12,12 +12,23 @@ const RUNTIMES: &str = "SIPWARDEN_SANITIZER";
 const OPTIONS: &str =
     "detect_leaks=0:detect_stack_use_after_return=1:print_stacktrace=1:exitcode=99";
 
-/// Makes a Kamailio that is about to start load the runtimes, and write what they find into
-/// files of `folder`. Its own pools check for what was written beside an allocation.
+/// Whether there are any. Memory that is measured is theirs then, too.
+pub fn is_there() -> bool {
+    std::env::var_os(RUNTIMES).is_some()
+}
+
+/// Makes a Kamailio that is about to start load the runtimes, before other libraries that it is
+/// to load, and write what they find into files of `folder`. Its own pools check for what was
+/// written beside an allocation.
 pub fn watch(command: &mut Command, folder: &Path) {
-    if let Some(runtimes) = std::env::var_os(RUNTIMES) {
+    if let Some(mut libraries) = std::env::var_os(RUNTIMES) {
         let options = format!("{OPTIONS}:log_path={}", folder.join("sanitizer").display());
-        command.env("LD_PRELOAD", runtimes).env("ASAN_OPTIONS", &options);
+        let others = command.get_envs().find(|(name, _)| *name == "LD_PRELOAD");
+        if let Some(others) = others.and_then(|(_, libraries)| libraries) {
+            libraries.push(" ");
+            libraries.push(others);
+        }
+        command.env("LD_PRELOAD", libraries).env("ASAN_OPTIONS", &options);
         command.env("UBSAN_OPTIONS", &options).args(["-x", "qm"]);
     }
 }
@@ -25,7 +36,7 @@ pub fn watch(command: &mut Command, folder: &Path) {
 /// Nothing was found in any process of a Kamailio with this folder, and no panic caught that
 /// nobody has injected: here overflows are panics too.
 pub fn assert_silent(folder: &Path, log: &str) {
-    if std::env::var_os(RUNTIMES).is_none() || std::thread::panicking() {
+    if !is_there() || std::thread::panicking() {
         return;
     }
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {

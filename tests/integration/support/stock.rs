@@ -3,15 +3,18 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Child;
 
 use super::call::{Endpoint, unique};
 use super::machine::{Machine, said};
-use super::{project, signal, wait_for};
+use super::{project, sanitizer, signal, wait_for};
 
 /// What Debian ships.
 pub const CONFIG: &str = "/etc/kamailio/kamailio.cfg";
 const LOG: &str = "/srv/kamailio.log";
+/// Where anybody may write.
+const FOUND: &str = "/tmp";
 /// The address that Kamailio finds and listens on.
 pub const PROXY: &str = "192.0.2.1";
 
@@ -107,6 +110,7 @@ impl Stock {
         let log = fs::File::create(self.machine.path(LOG)).unwrap();
         let mut command = self.machine.command("kamailio");
         command.args(["-DD", "-E", "-u", "kamailio", "-g", "kamailio", "-f", CONFIG]);
+        sanitizer::watch(&mut command, Path::new(FOUND));
         command.process_group(0).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
@@ -122,6 +126,11 @@ impl Stock {
 
     pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
+        self.end(&mut child);
+        sanitizer::assert_silent(&self.machine.path(FOUND), &self.log());
+    }
+
+    fn end(&self, child: &mut Child) {
         let main = child.id() as i32;
         signal(main, libc::SIGTERM);
         // A child that was just forked may lose the signal: the host waits a minute for it.
