@@ -64,7 +64,10 @@ impl Proxy<'_> {
             shared >> 10,
             shared_after >> 10
         );
-        assert!(sanitizer::is_there() || own_after < own + GROWTH, "own memory: {own}, then {own_after}");
+        assert!(
+            sanitizer::is_there() || own_after < own + GROWTH,
+            "own memory: {own}, then {own_after}"
+        );
         assert!(shared_after < shared + GROWTH, "shared memory: {shared}, then {shared_after}");
     }
 
