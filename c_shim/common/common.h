@@ -51,7 +51,7 @@ void sw_log(enum sw_log_level level, struct sw_text line);
 int sw_log_enabled(enum sw_log_level level);
 
 /* message.c; given: what the script gives in place of the sender, or NULL */
-struct sw_call sw_call_of(struct sip_msg *msg, const str *given);
+void sw_call_fill(struct sw_call *out, struct sip_msg *msg, const str *given);
 struct sw_attempt sw_attempt_of(struct sip_msg *msg, const str *given);
 void sw_message_names(const struct sw_message *msg, struct sw_text *call_id, struct sw_text *from);
 void sw_message_claims(const struct sw_message *msg, struct sw_text *user_agent,

@@ -107,7 +107,9 @@ static inline int sw_grant(struct sip_msg *msg, str *company, str *seconds, str 
 static inline int sw_roadwarrior_acquire(
 		struct sip_msg *msg, str *aor, str *company, str *flags, str *ip)
 {
-	struct sw_call call = sw_call_of(msg, ip);
+	struct sw_call call;
+
+	sw_call_fill(&call, msg, ip);
 
 	return sw_rust_module.roadwarrior_acquire(
 			&call, sw_text_of(aor), sw_text_of(company), sw_text_of(flags));
@@ -115,7 +117,9 @@ static inline int sw_roadwarrior_acquire(
 
 static inline int sw_cc_limit(struct sip_msg *msg, str *company, str *flags, str *scopes)
 {
-	struct sw_call call = sw_call_of(msg, NULL);
+	struct sw_call call;
+
+	sw_call_fill(&call, msg, NULL);
 
 	return sw_rust_module.cc_limit(
 			&call, sw_text_of(company), sw_text_of(flags), sw_text_of(scopes));

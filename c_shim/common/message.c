@@ -74,25 +74,27 @@ static struct sw_text first_branch(const struct sip_msg *msg)
 }
 
 /* What only calls need of a message is parsed here. */
-struct sw_call sw_call_of(struct sip_msg *msg, const str *given)
+void sw_call_fill(struct sw_call *out, struct sip_msg *msg, const str *given)
 {
-	struct sw_call call = {0};
+	static const struct sw_text none;
 
-	sw_message_fill(&call.msg, msg, given);
-	call.misplaced = sw_route_type() != REQUEST_ROUTE && sw_route_type() != FAILURE_ROUTE;
-	if(parse_headers(msg, HDR_EOH_F, 0) < 0)
-		return call;
+	sw_message_fill(&out->msg, msg, given);
+	out->call_id = out->cseq = out->branch = none;
+	out->initial_invite = out->within = 0;
+	out->misplaced = sw_route_type() != REQUEST_ROUTE && sw_route_type() != FAILURE_ROUTE;
+	/* who has made the dialog has parsed them */
+	if((msg->parsed_flag & HDR_EOH_F) != HDR_EOH_F && parse_headers(msg, HDR_EOH_F, 0) < 0)
+		return;
 	if(msg->callid != NULL)
-		call.call_id = sw_text_of(&msg->callid->body);
+		out->call_id = sw_text_of(&msg->callid->body);
 	if(msg->cseq != NULL && get_cseq(msg) != NULL)
-		call.cseq = sw_text_of(&get_cseq(msg)->number);
-	call.branch = first_branch(msg);
+		out->cseq = sw_text_of(&get_cseq(msg)->number);
+	out->branch = first_branch(msg);
 	if(msg->first_line.type != SIP_REQUEST || msg->to == NULL || get_to(msg) == NULL)
-		return call;
-	call.within = get_to(msg)->tag_value.len > 0;
-	call.initial_invite =
-			!call.within && msg->first_line.u.request.method_value == METHOD_INVITE;
-	return call;
+		return;
+	out->within = get_to(msg)->tag_value.len > 0;
+	out->initial_invite =
+			!out->within && msg->first_line.u.request.method_value == METHOD_INVITE;
 }
 
 /* All headers with credentials: a client may send several. */
