@@ -56,6 +56,8 @@ impl Buckets {
         let mut all = LockedSet { buckets: self.0, indexes: [0; N], locked: 0 };
         let mut count = 0;
         for index in indexes {
+            // Each lock waits until what comes before it has been fetched.
+            self.prefetch(index);
             count += usize::from(insert(&mut all.indexes, count, index));
         }
         while all.locked < count {
@@ -152,11 +154,13 @@ impl<const N: usize> Drop for LockedSet<N> {
 /// among them, or there is no room.
 fn insert(indexes: &mut [u32], count: usize, index: u32) -> bool {
     let room = indexes.get_mut(..=count).and_then(<[u32]>::split_last_mut);
-    let Some((free, before)) = room.filter(|(_, before)| !before.contains(&index)) else {
-        return false;
-    };
+    let Some((free, before)) = room else { return false };
     let mut carried = index;
     for other in before {
+        // Before it nothing is moved: all there are lower.
+        if *other == index {
+            return false;
+        }
         if *other > carried {
             std::mem::swap(other, &mut carried);
         }
