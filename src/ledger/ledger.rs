@@ -362,9 +362,9 @@ impl Ledger {
 
     /// Changes all scopes of a lease; its dialog's bucket is locked.
     pub(super) fn change(&self, lease: Lease<'_>, by: Change) {
-        match lease.slots().count() {
-            ..=USUAL => self.change_in::<USUAL>(lease, by),
-            _ => self.change_in::<SCOPES>(lease, by),
+        match lease.slot(USUAL) {
+            None => self.change_in::<USUAL>(lease, by),
+            Some(_) => self.change_in::<SCOPES>(lease, by),
         }
     }
 
@@ -378,9 +378,9 @@ impl Ledger {
 
     /// Takes a lease out of its scopes, releasing it if it is live.
     pub(super) fn detach(&self, lease: Lease<'_>) {
-        match lease.slots().count() {
-            ..=USUAL => self.detach_in::<USUAL>(lease),
-            _ => self.detach_in::<SCOPES>(lease),
+        match lease.slot(USUAL) {
+            None => self.detach_in::<USUAL>(lease),
+            Some(_) => self.detach_in::<SCOPES>(lease),
         }
         lease.set_ends(None);
     }

@@ -178,11 +178,19 @@ impl<'a> Wanted<'a> {
         limits(&self.limit) || limits(&self.directed)
     }
 
+    /// Whether a call that counts leaves more than a count: in a rate, or an end.
+    pub(super) fn keeps_calls(&self) -> bool {
+        let keeps = |limit: &Limit| limit.rate.is_on() || limit.longest > 0;
+        keeps(&self.limit) || keeps(&self.directed)
+    }
+
     /// The limits that may hold, with their directions.
-    pub fn limits(&self) -> [(Direction, &Limit); 2] {
-        static NONE: Limit = Limit::NONE;
-        let directed = if self.direction == Direction::Any { &NONE } else { &self.directed };
-        [(Direction::Any, &self.limit), (self.direction, directed)]
+    pub fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
+        let count = if self.direction == Direction::Any { 1 } else { 2 };
+        (0..count).map(|n| match n {
+            0 => (Direction::Any, &self.limit),
+            _ => (self.direction, &self.directed),
+        })
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Attempt<'a, const N: usize> {
     /// It is not answered yet.
     pub rings: bool,
     pub parts: Few<Part, N>,
+    /// A scope is named twice.
+    pub repeats: bool,
     /// If its limits are shared with other nodes.
     pub waiting: Option<&'a mut Waiting>,
 }
@@ -59,7 +61,21 @@ pub(super) struct Attempt<'a, const N: usize> {
 impl<'a, const N: usize> Attempt<'a, N> {
     pub fn new(call: &'a Call<'a>, wanted: &'a [Wanted<'a>], enforcement: Enforcement) -> Self {
         let &Call { emergency, rings, .. } = call;
-        Attempt { call, wanted, enforcement, emergency, rings, parts: Few::new(), waiting: None }
+        Attempt {
+            call,
+            wanted,
+            enforcement,
+            emergency,
+            rings,
+            parts: Few::new(),
+            repeats: false,
+            waiting: None,
+        }
+    }
+
+    fn push(&mut self, part: Part) {
+        self.repeats |= part.again;
+        self.parts.push(part);
     }
 
     /// What changes, in order.
@@ -83,13 +99,15 @@ impl<'a, const N: usize> Attempt<'a, N> {
         self.adds(kind) || self.wanted.iter().any(counts)
     }
 
-    /// Whether a scope is named twice.
-    pub fn has_repeats(&self) -> bool {
-        self.parts.iter().any(|part| part.again)
-    }
-
     /// Parts for the same scope have one record.
     pub fn share_positions(&mut self) {
+        if self.repeats {
+            self.share_repeated();
+        }
+    }
+
+    #[cold]
+    fn share_repeated(&mut self) {
         for at in 0..self.parts.as_slice().len() {
             let Some(part) = self.parts.as_slice().get(at) else { continue };
             if !part.again || part.known {
@@ -114,13 +132,15 @@ impl Ledger {
     pub(super) fn plan_new<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
         for want in attempt.wanted {
             let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
+            // Fetched while the other keys are made.
+            self.scopes.buckets.prefetch(self.scopes.bucket_of(part.key));
             part.shown = !want.counts && !attempt.shows_for(want.scope.kind);
             if want.counts {
                 part.again = is_planned(&attempt.parts, part.key);
                 let counted = counted_by(&attempt.parts, &part);
                 part.adds.counts = Directions::of(want.direction).without(counted);
             }
-            attempt.parts.push(part);
+            attempt.push(part);
         }
     }
 
@@ -164,7 +184,7 @@ impl Ledger {
                 let kind = want.scope.kind;
                 part.shown = !has(kind) && !attempt.shows_for(kind);
             }
-            attempt.parts.push(part);
+            attempt.push(part);
         }
         if lease.is_other_invite(attempt.call.invite) {
             return Err(attempt.without_changes(Outcome::Duplicate));

@@ -68,11 +68,12 @@ impl Count {
         self.calls as u64 | emergencies << COUNT_BITS | ringing << (2 * COUNT_BITS)
     }
 
-    /// Whether others can be taken out of it.
-    pub fn covers(self, others: Self) -> bool {
-        self.calls >= others.calls
-            && self.emergencies >= others.emergencies
-            && self.ringing >= others.ringing
+    /// A word without what is in another one; None if a number of it is lower than there. Told
+    /// by the bits that a number has borrowed from the next one.
+    pub const fn take(word: u64, others: u64) -> Option<u64> {
+        const BORROWED: u64 = 1 << COUNT_BITS | 1 << (2 * COUNT_BITS) | 1 << (3 * COUNT_BITS);
+        let rest = word.wrapping_sub(others);
+        if (word ^ others ^ rest) & BORROWED == 0 { Some(rest) } else { None }
     }
 }
 
@@ -82,4 +83,34 @@ pub(super) fn halves(word: u64) -> (u32, u32) {
 
 pub(super) fn word_of(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_taken_out_number_by_number_or_not_at_all() {
+        let some = [0, 1, 2, COUNT_MASK as u32 - 1, COUNT_MASK as u32];
+        let all = || some.into_iter().flat_map(move |a| some.map(|b| (a, b)));
+        let counts = || {
+            all().flat_map(|(calls, emergencies)| {
+                some.map(|ringing| Count { calls, emergencies, ringing })
+            })
+        };
+        for (count, others) in
+            counts().flat_map(|count| counts().map(move |others| (count, others)))
+        {
+            let [calls, emergencies, ringing] = [
+                count.calls.checked_sub(others.calls),
+                count.emergencies.checked_sub(others.emergencies),
+                count.ringing.checked_sub(others.ringing),
+            ];
+            let rest = calls.zip(emergencies).zip(ringing);
+            let rest =
+                rest.map(|((calls, emergencies), ringing)| Count { calls, emergencies, ringing });
+            let taken = Count::take(count.word(), others.word());
+            assert_eq!(taken.map(Count::of), rest, "{others:?} out of {count:?}");
+        }
+    }
 }

@@ -72,10 +72,7 @@ impl Change {
 
     /// A word after the change; None if it lacks what is taken out.
     fn of_word(self, word: u64) -> Option<u64> {
-        if self.takes != 0 && !Count::of(word).covers(Count::of(self.takes)) {
-            return None;
-        }
-        Some(word.wrapping_add(self.adds).wrapping_sub(self.takes))
+        Count::take(word, self.takes).map(|rest| rest.wrapping_add(self.adds))
     }
 
     /// What changes in a part of the calls.
@@ -131,7 +128,7 @@ impl Scopes {
         self.buckets.lock_all(keys.map(|key| self.bucket_of(key)))
     }
 
-    fn bucket_of(&self, key: Key) -> u32 {
+    pub fn bucket_of(&self, key: Key) -> u32 {
         self.buckets.of(key.0)
     }
 
@@ -204,20 +201,24 @@ impl Scopes {
         locks.set_first(bucket, Some(position));
     }
 
-    /// Changes the calls of a scope, and what they are, in all directions that `slot` names. Its bucket is among the locked ones. Its calls then.
-    pub fn count(&self, slot: &Slot, by: Change) -> Calls {
-        let Some(record) = self.pool.get(slot.position) else { return Calls::default() };
-        for (direction, word) in Direction::ALL.into_iter().zip(record.iter().skip(COUNTS)) {
+    /// Changes the calls of a scope, and what they are, in all directions that `slot` names.
+    /// Its bucket is among the locked ones.
+    pub fn count(&self, slot: &Slot, by: Change) {
+        let Some(record) = self.pool.get(slot.position) else { return };
+        let change = |direction: Direction, word: &AtomicU64| {
             if slot.counts.has(direction) {
                 let before = word.load(Relaxed);
                 let after = by.of_word(before).unwrap_or_else(|| self.bounded(before, by));
                 word.store(after, Relaxed);
             }
-        }
+        };
+        // One by one: a loop over three costs more than what it does.
+        change(Direction::Any, &record[COUNTS]);
+        change(Direction::In, &record[COUNTS + 1]);
+        change(Direction::Out, &record[COUNTS + 2]);
         if self.shares.is_some() {
             self.share_changes(slot, by);
         }
-        calls_in(record)
     }
 
     /// A word after a change that takes out what is not in it.

@@ -43,7 +43,9 @@ impl Ledger {
         enforcement: Enforcement,
         waiting: &mut Waiting,
     ) -> Taken {
-        self.take_or_wait(call, wanted, enforcement, Some(waiting))
+        let mut taken = Taken::nothing(Outcome::Full);
+        self.take_or_wait(&mut taken, call, wanted, enforcement, Some(waiting));
+        taken
     }
 
     /// The call waits no more, counted or not.
@@ -177,7 +179,7 @@ impl Ledger {
         let all = wanted.iter().enumerate().filter(|(_, want)| want.counts);
         let limits = all.flat_map(|(at, want)| {
             let hash = self.scope_hash(want.scope.kind, want.scope.id);
-            want.limits().into_iter().map(move |(direction, limit)| (at, hash, direction, limit))
+            want.limits().map(move |(direction, limit)| (at, hash, direction, limit))
         });
         let held = limits.filter(|(.., limit)| enforcement.asks(limit));
         let needed = held.flat_map(|(at, hash, direction, limit)| {
@@ -232,7 +234,7 @@ fn asked<'a, const N: usize>(
     attempt: &'a Attempt<'_, N>,
 ) -> impl Iterator<Item = (Waited, Option<u32>)> + use<'a, N> {
     attempt.changes().flat_map(move |(at, want, part)| {
-        let limits = limits_added(want, part).into_iter();
+        let limits = limits_added(want, part);
         let limits = limits.filter(|(_, limit)| attempt.enforcement.asks(limit));
         limits.flat_map(move |(direction, limit)| {
             let parts = parts(limit.calls, limit.reserved, attempt.emergency);

@@ -21,40 +21,54 @@ impl Ledger {
     /// already it is left as it is; those that are new are added to them. Not more than
     /// [`SCOPES`] can be wanted.
     pub fn take(&self, call: &Call<'_>, wanted: &[Wanted<'_>], enforcement: Enforcement) -> Taken {
-        self.take_or_wait(call, wanted, enforcement, None)
+        let mut taken = Taken::nothing(Outcome::Full);
+        self.take_into(&mut taken, call, wanted, enforcement);
+        taken
+    }
+
+    /// As [`Ledger::take`]; the result is put into what is nothing yet, as it is large.
+    pub fn take_into(
+        &self,
+        taken: &mut Taken,
+        call: &Call<'_>,
+        wanted: &[Wanted<'_>],
+        enforcement: Enforcement,
+    ) {
+        self.take_or_wait(taken, call, wanted, enforcement, None);
     }
 
     pub(super) fn take_or_wait(
         &self,
+        taken: &mut Taken,
         call: &Call<'_>,
         wanted: &[Wanted<'_>],
         enforcement: Enforcement,
         waiting: Option<&mut Waiting>,
-    ) -> Taken {
+    ) {
         if wanted.len() <= USUAL {
-            self.take_in::<USUAL>(call, wanted, enforcement, waiting)
+            self.take_in::<USUAL>(taken, call, wanted, enforcement, waiting);
         } else if wanted.len() <= SCOPES {
-            self.take_in::<SCOPES>(call, wanted, enforcement, waiting)
+            self.take_in::<SCOPES>(taken, call, wanted, enforcement, waiting);
         } else {
-            Taken::nothing(Outcome::TooMany)
+            taken.outcome = Outcome::TooMany;
         }
     }
 
     /// The same for at most `N` scopes.
     fn take_in<const N: usize>(
         &self,
+        taken: &mut Taken,
         call: &Call<'_>,
         wanted: &[Wanted<'_>],
         enforcement: Enforcement,
         waiting: Option<&mut Waiting>,
-    ) -> Taken {
-        let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else {
-            return Taken::nothing(Outcome::Full);
-        };
+    ) {
+        taken.outcome = Outcome::Full;
+        let Some(chain) = self.dialogs.lock(self.bucket_of(call.dialog)) else { return };
         let old = self.find(&chain, call.dialog);
         let live = old.map(|(_, lease)| lease).filter(|lease| lease.is_live());
         let mut attempt = Attempt::<N> { waiting, ..Attempt::new(call, wanted, enforcement) };
-        let mut taken = Taken::nothing(Outcome::Held);
+        taken.outcome = Outcome::Held;
         let existing = live.and_then(|lease| self.compare(lease, &mut attempt).err());
         if let Some(lease) = live.filter(|_| existing != Some(Outcome::Duplicate)) {
             attempt.rings = lease.is_ringing();
@@ -74,9 +88,9 @@ impl Ledger {
                     self.detach(lease);
                 }
             }
-            self.attach(&chain, old, &mut attempt, &mut taken);
+            self.attach(&chain, old, &mut attempt, taken);
             if taken.outcome == Outcome::ScopesFull && self.sweep(SWEEP, call.came) > 0 {
-                self.attach(&chain, old, &mut attempt, &mut taken);
+                self.attach(&chain, old, &mut attempt, taken);
             }
             // A refusal leaves no trace: a released lease without scopes goes.
             if let Some((position, lease)) = old.filter(|(_, lease)| !lease.is_live()) {
@@ -84,10 +98,9 @@ impl Ledger {
             }
         }
         // Of a new call the attempt has noted all, but for a scope that is named twice.
-        if live.is_some() || attempt.has_repeats() {
-            self.add_counts(&attempt, &mut taken);
+        if live.is_some() || attempt.repeats {
+            self.add_counts(&attempt, taken);
         }
-        taken
     }
 
     /// What [`Ledger::take`] would say of a new call that came at `came`, an emergency or
@@ -153,7 +166,7 @@ impl Ledger {
                 Some(_) => lease.note_direction(attempt.call.direction),
             }
             self.set_live(lease, true);
-            if attempt.has_repeats() {
+            if attempt.repeats {
                 self.count_changes(attempt, taken);
             }
             drop(locks);
@@ -303,11 +316,10 @@ impl Ledger {
             self.scopes.share_limits(at, want);
             // Before its slot: a process that dies in between leaves a count that is too
             // high, not one that admits a call too many.
-            let calls =
-                self.scopes.count(&part.adds, Change::one_more(attempt.emergency, attempt.rings));
+            self.scopes.count(&part.adds, Change::one_more(attempt.emergency, attempt.rings));
             if want.counts {
                 if let Some(noted) = taken.counts.get_mut(place) {
-                    *noted = Some(calls);
+                    *noted = Some(self.scopes.calls_at(at));
                 }
             }
             if let Some((number, slot)) = own {
@@ -326,16 +338,31 @@ impl Ledger {
             let company = want.scope.kind == ScopeKind::COMPANY && part.adds.is_counted();
             taken.first_company |= company && !counts_for_company;
             taken.second_company |= company && counts_for_company;
-            for (direction, limit) in limits_added(want, part) {
-                lease.shorten(limit.longest);
-                if taken.exceeded.is_none() && attempt.enforcement.judges_rates() {
-                    self.use_rate(at, direction, limit, attempt.call.came);
-                }
+            if want.keeps_calls() {
+                self.keep(lease, attempt, want, part, taken.exceeded.is_none());
             }
         }
         let held = directions_only && live;
         taken.outcome = if held { Outcome::Held } else { Outcome::Counted };
         replaced
+    }
+
+    /// Notes what is left of a call besides its count: when it must end, and that it is new.
+    /// A call that exceeds a limit uses no rate.
+    fn keep<const N: usize>(
+        &self,
+        lease: Lease<'_>,
+        attempt: &Attempt<'_, N>,
+        want: &Wanted<'_>,
+        part: &Part,
+        admitted: bool,
+    ) {
+        for (direction, limit) in limits_added(want, part) {
+            lease.shorten(limit.longest);
+            if admitted && attempt.enforcement.judges_rates() {
+                self.use_rate(part.adds.position, direction, limit, attempt.call.came);
+            }
+        }
     }
 
     fn counts_for_company(&self, lease: Lease<'_>) -> bool {
@@ -377,10 +404,12 @@ impl Ledger {
 }
 
 /// The limits for the counts that a part adds to.
-pub(super) fn limits_added<'a>(want: &'a Wanted<'_>, part: &Part) -> [(Direction, &'a Limit); 2] {
-    static NONE: Limit = Limit::NONE;
-    let adds = |direction: Direction| part.adds.counts.has(direction);
-    want.limits().map(|(direction, limit)| (direction, if adds(direction) { limit } else { &NONE }))
+pub(super) fn limits_added<'a>(
+    want: &'a Wanted<'_>,
+    part: &Part,
+) -> impl Iterator<Item = (Direction, &'a Limit)> + use<'a> {
+    let adds = part.adds.counts;
+    want.limits().filter(move |(direction, _)| adds.has(*direction))
 }
 
 /// A record that was found may be gone once its lock is left.

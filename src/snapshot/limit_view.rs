@@ -9,7 +9,7 @@ use crate::tables::Kinds;
 
 impl<'a> View<'a> {
     /// The limits of a scope.
-    #[inline]
+    #[inline(always)]
     pub fn limits(&self, kind: ScopeKind, id: &[u8]) -> &'a ScopeLimits {
         if self.word(WORD_LISTED) & 1 << kind.number() != 0 {
             if let Some(record) = self.listed(kind, id) {
@@ -26,6 +26,7 @@ impl<'a> View<'a> {
         self.word(WORD_NEAR) as u16
     }
 
+    #[inline(never)]
     fn listed(&self, kind: ScopeKind, id: &[u8]) -> Option<&'a LimitRecord> {
         let records: &[LimitRecord] = self.section(Section::Limits);
         let is = |n: usize| {

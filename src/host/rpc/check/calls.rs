@@ -175,8 +175,7 @@ impl<'a> ForetoldCall<'a> {
         let limited = taken.exceeded.filter(|_| taken.outcome == Outcome::Refused);
         let limited = limited.and_then(|exceeded| {
             let want = wanted.get(exceeded.at)?;
-            let limit =
-                want.limits().into_iter().find(|(direction, _)| *direction == exceeded.direction);
+            let limit = want.limits().find(|(direction, _)| *direction == exceeded.direction);
             let (word, id) = (view.word_of(exceeded.kind), want.scope.id);
             Some(Limited { word, id, exceeded, limit: *limit?.1 })
         });
