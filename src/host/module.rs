@@ -176,6 +176,7 @@ impl Module for Sipwarden {
         calls::roadwarrior_acquire(call, aor, company, flags)
     }
 
+    #[inline]
     fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u8]) -> Verdict {
         calls::cc_limit(call, company, flags, scopes)
     }

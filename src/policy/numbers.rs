@@ -61,14 +61,20 @@ impl Numbers {
 
     /// What an attempt to count a call saw.
     pub fn new(wanted: &[Wanted<'_>], taken: &Taken) -> Self {
-        let (hit, emergency) = (Hit::new(wanted, taken), taken.is_emergency);
-        let mut numbers = Numbers { hit, emergency, ..Self::NONE };
+        let mut numbers = Self::NONE;
+        numbers.note(wanted, taken);
+        numbers
+    }
+
+    /// Puts what an attempt to count a call saw into numbers of no call.
+    pub fn note(&mut self, wanted: &[Wanted<'_>], taken: &Taken) {
+        self.hit = Hit::new(wanted, taken);
+        self.emergency = taken.is_emergency;
         for (want, calls) in wanted.iter().zip(&taken.counts) {
-            if let Some(slot) = numbers.scopes.get_mut(want.scope.kind.number()) {
+            if let Some(slot) = self.scopes.get_mut(want.scope.kind.number()) {
                 *slot = calls.map(|calls| (calls.any, want.limit.calls));
             }
         }
-        numbers
     }
 }
 

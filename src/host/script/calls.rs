@@ -47,7 +47,7 @@ pub fn roadwarrior_acquire(
         verdict = Verdict::RoadwarriorEmergency;
     }
     let asked = Asked { source: source.ok(), aor, company, monitored };
-    finish(&ROADWARRIOR_ACQUIRE, call, &asked, (verdict, numbers))
+    finish(&ROADWARRIOR_ACQUIRE, call, &asked, verdict, &numbers)
 }
 
 /// `cc_limit(company [, flags [, scopes]])`.
@@ -55,21 +55,27 @@ pub fn cc_limit(call: CallRequest<'_>, company: &[u8], flags: &[u8], scopes: &[u
     let flags = read_flags(&CC_LIMIT, flags);
     let scopes = if is_unset(scopes) { &[] } else { scopes };
     let monitored = monitors();
-    let (mut verdict, numbers) =
-        decide_cc_limit(&CallAsked { call, company, flags, scopes, monitored });
+    let mut numbers = Numbers::NONE;
+    let asked = CallAsked { call, company, flags, scopes, monitored };
+    let mut verdict = decide_cc_limit(&asked, &mut numbers);
     let emergency = flags.emergency || numbers.emergency;
     if emergency && verdict.code() < 0 && numbers.hit.is_none() {
-        // Not counted: no company, no dialog or no room. Allowed all the same.
-        counters::count_own(Own::EmergencyUncounted);
-        let reason = verdict.reason();
-        complain(
-            ComplaintKind::Emergency,
-            format_args!("an emergency call is allowed but not counted: {reason}"),
-        );
+        uncounted(verdict);
         verdict = Verdict::CallEmergency;
     }
     let asked = Asked { source: call.message().sender(), aor: &[], company, monitored };
-    finish(&CC_LIMIT, call, &asked, (verdict, numbers))
+    finish(&CC_LIMIT, call, &asked, verdict, &numbers)
+}
+
+/// An emergency is not counted: no company, no dialog or no room. Allowed all the same.
+#[cold]
+fn uncounted(verdict: Verdict) {
+    counters::count_own(Own::EmergencyUncounted);
+    let reason = verdict.reason();
+    complain(
+        ComplaintKind::Emergency,
+        format_args!("an emergency call is allowed but not counted: {reason}"),
+    );
 }
 
 /// Whom a function was asked about, and whether refusals are only watched.
@@ -84,17 +90,18 @@ fn finish(
     function: &'static Function,
     call: CallRequest<'_>,
     asked: &Asked<'_>,
-    (verdict, numbers): Decision,
+    verdict: Verdict,
+    numbers: &Numbers,
 ) -> Verdict {
     counters::count_verdict(function, verdict);
     let (told, watched) = policy::watch(verdict, asked.monitored);
     if verdict.code() < 0 {
-        report_refusal(function, call, asked, verdict, &numbers);
+        report_refusal(function, call, asked, verdict, numbers);
     }
     if watched {
         counters::count_verdict(function, told);
     }
-    answer(call.message(), function.name, (told, verdict), asked.source, About::Calls(numbers))
+    answer(call.message(), function.name, (told, verdict), asked.source, About::Calls(*numbers))
 }
 
 #[cold]
@@ -213,7 +220,7 @@ struct CallAsked<'a> {
 struct Judged {
     /// It stays until the call is remembered.
     dialog: DialogRef,
-    decision: Decision,
+    verdict: Verdict,
     news: News,
 }
 
@@ -238,23 +245,25 @@ struct News {
     scopes: bool,
 }
 
-fn decide_cc_limit(asked: &CallAsked<'_>) -> Decision {
+/// The numbers are those of no call yet: they are large, so they are filled where they are.
+fn decide_cc_limit(asked: &CallAsked<'_>, numbers: &mut Numbers) -> Verdict {
     if is_unset(asked.company) {
         let company = Printable::short(asked.company);
         misused(CC_LIMIT.name, format_args!("the company is \"{company}\""));
-        return ERROR;
+        return Verdict::InternalError;
     }
-    let Judged { dialog, decision, news } = match with_snapshot(|view, _| asked.judge(view)) {
+    let judged = with_snapshot(|view, _| asked.judge(view, numbers));
+    let Judged { dialog, verdict, news } = match judged {
         Some(Ok(judged)) => judged,
-        Some(Err(Unjudged::Waits(dialog, later))) => asked.wait(dialog, *later),
-        Some(Err(Unjudged::Never(verdict))) => return (verdict, Numbers::NONE),
-        None => return ERROR,
+        Some(Err(Unjudged::Waits(dialog, later))) => asked.wait(dialog, *later, numbers),
+        Some(Err(Unjudged::Never(verdict))) => return verdict,
+        None => return Verdict::InternalError,
     };
     // It may wait for a database, so no snapshot is kept meanwhile.
     if dialogs::persist() {
         asked.remember(&dialog, &news);
     }
-    decision
+    verdict
 }
 
 impl CallAsked<'_> {
@@ -262,21 +271,21 @@ impl CallAsked<'_> {
     ///
     /// # Errors
     /// It has to wait, or cannot be judged.
-    fn judge(&self, view: &View<'_>) -> Result<Judged, Unjudged> {
+    fn judge(&self, view: &View<'_>, numbers: &mut Numbers) -> Result<Judged, Unjudged> {
         let company = view.company(self.company).ok_or(Verdict::UnknownCompany)?;
         let dialog = self.dialog()?;
         let direction = self.flags.direction();
         let counted = if self.scopes.is_empty() {
             let wanted = policy::call_scopes(view, &company, direction);
-            self.count(view, &company, &dialog, &wanted)
+            self.count(view, &company, &dialog, &wanted, numbers)
         } else {
             let mut scopes = CallScopes::new(view, &company, direction);
             scopes.add_named(view, direction, self.scopes).map_err(|bad| refuse_scopes(&bad))?;
             scopes.unknown.iter().for_each(|word| unknown_kind(word));
-            self.count(view, &company, &dialog, scopes.wanted())
+            self.count(view, &company, &dialog, scopes.wanted(), numbers)
         };
         match counted {
-            Ok((decision, news)) => Ok(Judged { dialog, decision, news }),
+            Ok((verdict, news)) => Ok(Judged { dialog, verdict, news }),
             Err(later) => Err(Unjudged::Waits(dialog, later)),
         }
     }
@@ -306,27 +315,28 @@ impl CallAsked<'_> {
         company: &CompanyView<'_>,
         dialog: &DialogRef,
         wanted: &[Wanted<'_>],
-    ) -> Result<(Decision, News), Box<Later>> {
-        let taken = begin(self.call, dialog, wanted, self.flags, self.enforcement())?;
-        Ok(self.tell(view, company, wanted, &taken))
+        numbers: &mut Numbers,
+    ) -> Result<(Verdict, News), Box<Later>> {
+        let mut taken = Taken::nothing(Outcome::Full);
+        begin(&mut taken, self.call, dialog, wanted, self.flags, self.enforcement())?;
+        self.tell(view, company, wanted, &taken);
+        numbers.note(wanted, &taken);
+        Ok((self.verdict(&taken), self.news(&taken)))
     }
 
     /// Counts it after a wait, in which nobody reads the tables.
     #[cold]
-    fn wait(&self, dialog: DialogRef, later: Later) -> Judged {
+    fn wait(&self, dialog: DialogRef, later: Later, numbers: &mut Numbers) -> Judged {
         let (taken, later) = wait_for(self.call, &dialog, self.flags, later);
         let wanted = later.wanted();
-        let tell = |view: &View<'_>| {
-            let company = view.company(self.company)?;
-            Some(self.tell(view, &company, &wanted, &taken))
-        };
-        let told = with_snapshot(|view, _| tell(view)).flatten();
-        // The company may be gone by now.
-        let (decision, news) = told.unwrap_or_else(|| {
-            let decision = (self.verdict(&taken), Numbers::new(&wanted, &taken));
-            (decision, self.news(&taken))
+        with_snapshot(|view, _| {
+            // It may be gone by now.
+            if let Some(company) = view.company(self.company) {
+                self.tell(view, &company, &wanted, &taken);
+            }
         });
-        Judged { dialog, decision, news }
+        numbers.note(&wanted, &taken);
+        Judged { dialog, verdict: self.verdict(&taken), news: self.news(&taken) }
     }
 
     fn enforcement(&self) -> Enforcement {
@@ -353,7 +363,7 @@ impl CallAsked<'_> {
         company: &CompanyView<'_>,
         wanted: &[Wanted<'_>],
         taken: &Taken,
-    ) -> (Decision, News) {
+    ) {
         if let Some(exceeded) = &taken.exceeded {
             let id = wanted.get(exceeded.at).map_or(&b""[..], |want| want.scope.id);
             keep_limited(view.word_of(exceeded.kind), id);
@@ -364,7 +374,6 @@ impl CallAsked<'_> {
         if taken.first_company {
             count_direction(self.flags);
         }
-        ((self.verdict(taken), Numbers::new(wanted, taken)), self.news(taken))
     }
 
     /// Keeps with the dialog what a restart needs to count the call again.

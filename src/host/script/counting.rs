@@ -48,30 +48,34 @@ pub(super) fn take(
     flags: CallFlags,
     enforcement: Enforcement,
 ) -> Taken {
-    begin(call, dialog, wanted, flags, enforcement)
-        .unwrap_or_else(|later| wait_for(call, dialog, flags, *later).0)
+    let mut taken = Taken::nothing(Outcome::Full);
+    match begin(&mut taken, call, dialog, wanted, flags, enforcement) {
+        Ok(()) => taken,
+        Err(later) => wait_for(call, dialog, flags, *later).0,
+    }
 }
 
-/// The same for a call that need not wait.
+/// The same for a call that need not wait; what was seen is put into what is nothing yet.
 ///
 /// # Errors
 /// It has to: [`wait_for`].
 pub(super) fn begin(
+    taken: &mut Taken,
     call: CallRequest<'_>,
     dialog: &DialogRef,
     wanted: &[Wanted<'_>],
     flags: CallFlags,
     enforcement: Enforcement,
-) -> Result<Taken, Box<Later>> {
-    let Some(state) = state::get() else { return Ok(Taken::nothing(Outcome::Full)) };
+) -> Result<(), Box<Later>> {
+    let Some(state) = state::get() else { return Ok(()) };
     let call = named(state, call, dialog, flags);
-    let taken = match &state.desk {
-        None => state.ledger.take(&call, wanted, enforcement),
-        Some(desk) => shared::begin(state, desk, &call, wanted, enforcement)?,
-    };
-    note_answer(state, dialog, &taken);
-    complain_of_room(state, &taken);
-    Ok(taken)
+    match &state.desk {
+        None => state.ledger.take_into(taken, &call, wanted, enforcement),
+        Some(desk) => *taken = shared::begin(state, desk, &call, wanted, enforcement)?,
+    }
+    note_answer(state, dialog, taken);
+    complain_of_room(state, taken);
+    Ok(())
 }
 
 #[cold]
