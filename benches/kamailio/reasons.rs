@@ -74,8 +74,8 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "cc_limit and release, no live calls, against profiles",
-        "By instructions (callgrind) both are near: about 4,500, and 700 for the release, against \
-         3,900 and 500. A profile adds a link to one list that is short when no call is live, in \
+        "By instructions (callgrind) both are near: about 4,200, and 600 for the release, against \
+         3,800 and 500. A profile adds a link to one list that is short when no call is live, in \
          memory that `dlg_manage()` has just used. cc_limit locks three buckets, takes three records, \
          hashes brand and company with a key, and writes a lease: code and data that the making of \
          the dialog has pushed out of the first caches (simulated misses: 320 of code and 110 of \

@@ -104,7 +104,7 @@ pub struct Instance {
 
 /// States of a world that is too large: all that few steps lead to. More than it takes to miss
 /// each rule that is left out.
-const LARGE: usize = 2_000_000;
+const LARGE: usize = 1_000_000;
 
 const ONE: &[u8] = &[1];
 const NESTED: &[u8] = &[3, 1];
