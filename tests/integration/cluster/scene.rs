@@ -26,7 +26,6 @@ modparam(\"tm\", \"fr_timer\", 30000)
 modparam(\"tm\", \"fr_inv_timer\", 60000)
 modparam(\"dialog\", \"early_timeout\", 120)
 modparam(\"dialog\", \"noack_timeout\", 120)
-modparam(\"dialog\", \"default_timeout\", 3600)
 ";
 
 /// How the proxies are set.

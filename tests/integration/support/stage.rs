@@ -6,7 +6,7 @@ use super::call::{Caller, Endpoint};
 use super::callee::AutoCallee;
 use super::config::Config;
 use super::host::Host;
-use super::proxy::config;
+use super::proxy::{LONG_CALLS, config};
 use super::redis::Redis;
 use super::running::Running;
 use super::sqlite::Sqlite;
@@ -66,6 +66,7 @@ impl<H: Host> Stage<H> {
         let setting =
             |name: &str, value: &str| format!("modparam(\"sipwarden\", \"{name}\", \"{value}\")\n");
         let mut config = config(&self.db.url(), self.callee.address)
+            .settings(LONG_CALLS)
             .settings(&setting("cluster_url", &self.redis.url()))
             .settings(&setting("cluster_node", node))
             .settings(&setting("cluster_secret", SECRET))
