@@ -10,7 +10,7 @@ use crate::host::contract::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 #[derive(Clone, Copy)]
 pub enum ComplaintKind {
@@ -42,6 +42,8 @@ pub enum ComplaintKind {
     Scopes,
     /// No room for another grant.
     Grants,
+    /// A grant that is asked to be longer than it may be.
+    LongGrant,
     /// A listed source that is served all the same.
     Listed,
 }

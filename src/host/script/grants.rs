@@ -74,7 +74,7 @@ fn bounded(state: &State, seconds: u32) -> u32 {
     let longest = u32::try_from(state.values.int(at::GRANT_LONGEST)).unwrap_or(0);
     if seconds > longest {
         complain(
-            ComplaintKind::Argument,
+            ComplaintKind::LongGrant,
             format_args!(
                 "grant gives {longest} s in place of {seconds} s: parameter grant_longest (said once \
                  a minute)"
