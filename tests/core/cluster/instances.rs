@@ -215,6 +215,10 @@ pub fn whole() -> Vec<Instance> {
     all.push(sleeps("the server sleeps"));
     all.push(clone_after_sleep("two nodes of one name, the server sleeps"));
     all.push(secret("a secret", 1, [1, 0, 0, 0, 0, 0, 0]));
+    all.push(expected("a secret after a flush"));
+    let mut slept = sleeps("a secret, the server sleeps");
+    slept.faults.changes = 1;
+    all.push(slept);
     all.extend(large().into_iter().map(|world| Instance { most: Some(LARGE), ..world }));
     all
 }
@@ -252,10 +256,6 @@ fn large() -> Vec<Instance> {
     all.push(secret("a secret, freeze, death", 1, [0, 0, 0, 0, 1, 1, 0]));
     all.push(secret("a secret, failover", 1, [0, 0, 0, 1, 0, 0, 0]));
     all.push(shorter("a secret and less time, freeze"));
-    all.push(expected("a secret after a flush"));
-    let mut slept = sleeps("a secret, the server sleeps");
-    slept.faults.changes = 1;
-    all.push(slept);
     all
 }
 
