@@ -135,6 +135,19 @@ fn a_grant_allows_a_source_until_its_end() {
     });
 }
 
+/// Both are told by one process within a minute.
+#[test]
+fn a_grant_that_is_shortened_hides_no_argument_that_is_none() {
+    alone(|| {
+        started(&[]);
+        let request = Request::from("203.0.113.9");
+        assert_eq!(door::grant(&request, "7", "4000000000"), 1);
+        assert!(logged("s in place of 4000000000 s: parameter grant_longest"));
+        assert!(door::grant(&request, "7", "soon") < 0);
+        assert!(logged("\"soon\" is not a number of seconds"));
+    });
+}
+
 #[test]
 fn all_attributes_have_names_that_are_found() {
     alone(|| {
