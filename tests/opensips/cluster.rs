@@ -2,7 +2,8 @@
 //! tests/hosts; in Kamailio an observer of both ends of all calls judges such storms.
 
 use crate::host::OfOpenSips;
-use crate::support::proxy::{assert_nothing_left, calls, no_hurry};
+use crate::support::host::Host;
+use crate::support::proxy::{assert_nothing_left, calls};
 use crate::support::sipp::Sipp;
 use crate::support::stage::{self, SHORT};
 use crate::support::{Folder, wait_for};
@@ -14,10 +15,9 @@ const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
 const LIMIT: usize = 10;
 const INVITES: usize = 1000;
 
-/// Three nodes. However long a storm takes here, no call is over by then, and a refusal that
-/// gets lost is repeated.
+/// Three nodes. A refusal that gets lost is repeated.
 fn stage() -> Stage {
-    Stage::with(3, TENANTS, &format!("{SHORT}{}", no_hurry::<OfOpenSips>()))
+    Stage::with(3, TENANTS, &format!("{SHORT}{}", OfOpenSips::REPEATS))
 }
 
 /// Storms over these nodes at once, until each INVITE is admitted or refused.

@@ -58,12 +58,7 @@ pub fn call_up<'a, H: Host>(
 /// The same for storms: however long one takes here, no call is over by then, and a refusal
 /// that gets lost is repeated.
 pub fn unhurried<H: Host>(db_url: &str, callee: SocketAddr) -> Config<H> {
-    config(db_url, callee).settings(&no_hurry::<H>())
-}
-
-/// What makes it so.
-pub fn no_hurry<H: Host>() -> String {
-    format!("{LONG_CALLS}{}", H::REPEATS)
+    config(db_url, callee).settings(LONG_CALLS).settings(H::REPEATS)
 }
 
 /// Calls that are up live for an hour, which no test takes: a minute is short on a busy machine.
