@@ -113,7 +113,9 @@ struct Known {
     mark: u32,
     /// When it came, or its repeats were last seen to be counted.
     seen: u64,
-    event: Event,
+    /// On its own: pieces of memory of one size take each other's place, those of a list that
+    /// grows and shrinks leave holes between them.
+    event: Box<Event>,
 }
 
 /// Takes the events out, in one process; remembers what was repeated.
@@ -185,7 +187,7 @@ impl JournalReader {
         let Some(known) = self.known.get_mut(key.slot) else { return };
         known.retain(|of| of.mark != key.mark);
         known.reserve_exact(1);
-        known.insert(0, Known { mark: key.mark, seen: event.time, event: *event });
+        known.insert(0, Known { mark: key.mark, seen: event.time, event: Box::new(*event) });
         known.truncate(REMEMBERED);
     }
 
@@ -193,7 +195,7 @@ impl JournalReader {
     /// are lost.
     fn repeated(&self, journal: &Journal, repeats: Repeats) -> Option<Event> {
         let known = self.known.get(repeats.key.slot).and_then(|known| {
-            known.iter().find(|of| of.mark == repeats.key.mark).map(|of| &of.event)
+            known.iter().find(|of| of.mark == repeats.key.mark).map(|of| &*of.event)
         });
         let Some(event) = known else {
             journal.ring.lose(repeats.count);
