@@ -1,8 +1,9 @@
 //! Private MariaDB and PostgreSQL servers on loopback, stopped when dropped.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 
 use super::kamailio::{Config, free_port};
 use super::{Folder, wait_for};
@@ -21,18 +22,48 @@ enum Kind {
     Postgres,
 }
 
+/// Less to copy for each server.
+const SMALL_LOG: &str = "--innodb-log-file-size=8M";
+
+/// A server that starts clears the temporary tables of all others in a shared one.
+fn own_tmpdir(folder: &Folder) -> String {
+    format!("--tmpdir={}", folder.path().display())
+}
+
+/// The files of a MariaDB without data. To make them takes seconds, so it is done once for each
+/// version.
+fn new_mariadb() -> &'static Path {
+    static FILES: LazyLock<PathBuf> = LazyLock::new(|| {
+        let version = Command::new("mariadbd").arg("--version").output().unwrap();
+        let version = String::from_utf8(version.stdout).unwrap();
+        let version = version.split_whitespace().nth(2).unwrap();
+        let files = super::project().join(format!("target/tmp/mariadb-{version}"));
+        if !files.exists() {
+            let folder = Folder::new();
+            let data = super::project().join(format!("target/tmp/mariadb-{}", std::process::id()));
+            run(Command::new("mariadb-install-db").args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--user=root",
+                SMALL_LOG,
+                &format!("--datadir={}", data.display()),
+                &own_tmpdir(&folder),
+            ]));
+            // Another run may have been faster.
+            if std::fs::rename(&data, &files).is_err() {
+                std::fs::remove_dir_all(data).unwrap();
+            }
+        }
+        files
+    });
+    &FILES
+}
+
 impl Server {
     pub fn mariadb() -> Self {
         let server = Server::new(Kind::MariaDb);
-        let data = format!("--datadir={}", server.folder.join("data").display());
-        run(Command::new("mariadb-install-db").args([
-            "--no-defaults",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--user=root",
-            &data,
-            &server.own_tmpdir(),
-        ]));
+        run(Command::new("cp").arg("-a").arg(new_mariadb()).arg(server.folder.join("data")));
         server.started().with_database(
             "CREATE DATABASE sip; GRANT SELECT ON sip.* TO sip@'127.0.0.1' IDENTIFIED BY 'secret';",
         )
@@ -55,11 +86,6 @@ impl Server {
 
     fn new(kind: Kind) -> Self {
         Server { kind, folder: Folder::new(), port: free_port(), process: None }
-    }
-
-    /// A server that starts clears the temporary tables of all others in a shared one.
-    fn own_tmpdir(&self) -> String {
-        format!("--tmpdir={}", self.folder.path().display())
     }
 
     fn started(mut self) -> Self {
@@ -105,12 +131,13 @@ impl Server {
                     .args([
                         "--no-defaults",
                         "--user=root",
+                        SMALL_LOG,
                         "--bind-address=127.0.0.1",
                         "--port",
                         &port,
                     ])
                     .arg(format!("--datadir={}", data.display()))
-                    .arg(self.own_tmpdir())
+                    .arg(own_tmpdir(&self.folder))
                     .arg(format!("--socket={}", self.folder.join("socket").display()))
                     .arg(format!("--pid-file={}", self.folder.join("pid").display()));
                 command
