@@ -1,10 +1,10 @@
 //! Calls that cannot be ended when they have lasted their longest, and a date that is set.
 
-use std::process::Command;
 use std::time::Duration;
 
 use crate::hosts::limits::{ROUTES, Stage};
 use crate::support::call::{Caller, Endpoint, answer};
+use crate::support::preload;
 use crate::support::proxy::{calls, wait_for_calls};
 use crate::support::{Folder, wait_for};
 use serde_json::json;
@@ -94,11 +94,8 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 #[test]
 fn a_date_that_is_set_forward_ends_no_call() {
     let folder = Folder::new();
-    let [source, library, tomorrow] = ["clock.c", "clock.so", "tomorrow"].map(|n| folder.join(n));
-    std::fs::write(&source, STEPPING_CLOCK).unwrap();
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
-    assert!(compiler.status().unwrap().success());
+    let tomorrow = folder.join("tomorrow");
+    let library = preload::library_of(folder.path(), STEPPING_CLOCK);
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let rows = "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
                     ('carrier', 'x', 3600), ('carrier', 'y', 1);";

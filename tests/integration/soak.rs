@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::examples;
-use crate::support::footprint::{Sample, judge, sample, trend};
+use crate::support::footprint::{Heaps, Sample, judge, sample, trend};
 use crate::support::kamailio::Kamailio;
 use crate::support::mixture::{Mixture, Next};
 use crate::support::proxy::{assert_nothing_left, config};
@@ -66,6 +66,7 @@ struct Stage {
     kamailio: Kamailio,
     calls: Mixture,
     db: Sqlite,
+    heaps: Heaps,
     _folder: Folder,
 }
 
@@ -109,7 +110,9 @@ impl Stage {
         assert_eq!(config.routes.matches(asked).count(), 1);
         let routes = config.routes.replace(asked, asks);
         config.routes = routes.replacen("\nrequest_route {", ASKED, 1) + ASKED_ROUTE;
-        Stage { kamailio: config.start(), calls, db, _folder: folder }
+        let heaps = Heaps::new();
+        heaps.watch(&mut config);
+        Stage { kamailio: config.start(), calls, db, heaps, _folder: folder }
     }
 
     /// One phase: everything at once until there were so many requests.
@@ -155,7 +158,7 @@ impl Stage {
             all.into_iter().all(|number| number == 0).then_some(())
         };
         wait_up_to(Duration::from_secs(120), "calls, blocks, bans and grants to end", is_over);
-        sample(&self.kamailio)
+        sample(&self.kamailio, &self.heaps)
     }
 }
 
@@ -211,10 +214,11 @@ fn soak(requests: u64, samples: u64, audit: bool) {
             series.filter(|(name, _)| name.starts_with(begin)).map(|(_, bytes)| bytes).sum()
         };
         println!(
-            "{} answered, {} s: own memory {}, private pools {}, shared pool {}",
+            "{} answered, {} s: own memory {}, heaps {}, private pools {}, shared pool {}",
             tally.answered(),
             began.elapsed().as_secs(),
             of("own memory"),
+            of("heap"),
             of("private pool"),
             of("shared pool"),
         );

@@ -2,6 +2,7 @@
 //! shorter by it.
 
 use super::*;
+use crate::support::preload;
 use libc::SIGTERM;
 use std::path::PathBuf;
 
@@ -65,12 +66,8 @@ struct Clock {
 
 impl Clock {
     fn new(folder: &Folder) -> Self {
-        let [source, library, step] = ["clock.c", "clock.so", "step"].map(|n| folder.join(n));
-        std::fs::write(&source, STEPPING_CLOCK).unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
-        assert!(compiler.status().unwrap().success());
-        let clock = Clock { library, step };
+        let library = preload::library_of(folder.path(), STEPPING_CLOCK);
+        let clock = Clock { library, step: folder.join("step") };
         clock.set(0);
         clock
     }

@@ -30,6 +30,7 @@ pub mod nft;
 pub mod page;
 pub mod party;
 pub mod platform;
+pub mod preload;
 pub mod prometheus;
 pub mod proxies;
 pub mod proxy;

@@ -4,12 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::kamailio::free_port;
 use super::wire::Wire;
-use super::{Folder, signal, wait_for};
+use super::{Folder, preload, signal, wait_for};
 
 /// Redis without persistence, which ends with the test.
 pub struct Redis {
@@ -179,17 +178,9 @@ fn spawn(folder: &Folder, port: u16, has_clock: bool) -> Child {
         .arg(folder.path())
         .stdout(Stdio::null());
     if has_clock {
-        command.env("LD_PRELOAD", clock_library(folder)).env("CLOCK_FILE", folder.join("clock"));
+        // libfaketime hangs with its allocator.
+        let library = preload::library(folder.path(), "clock.c");
+        command.env("LD_PRELOAD", library).env("CLOCK_FILE", folder.join("clock"));
     }
     command.spawn().expect("redis-server is installed: make test installs it")
-}
-
-/// What gives the server a clock of its own; libfaketime hangs with Redis' allocator.
-fn clock_library(folder: &Folder) -> PathBuf {
-    let library = folder.join("clock.so");
-    let source = super::project().join("tests/integration/support/clock.c");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source);
-    assert!(compiler.status().unwrap().success());
-    library
 }
