@@ -25,9 +25,10 @@ TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls
 
 .PHONY: setup build demo test test-opensips test-setup beside lint deny unit shuttle faulty fuzz noise integration integration-build campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
 
+# SET_UP=1: it is done, or goes on beside; two at a time would be in each other's way.
 setup:
 	@mkdir -p target
-	@tools/setup.sh
+	@[ -n "$(SET_UP)" ] || tools/setup.sh
 
 # The library under its own name beside cargo's, checked against the host's strings.
 build: setup
@@ -44,12 +45,13 @@ demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
 	@tools/demo.sh
 
-test integration faults scale bench cluster sanitize soak: export SETUP_EXTRA = $(TEST_PACKAGES)
+integration faults scale bench cluster sanitize soak: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
-# Calls first: their tests wait most of the time. What needs no call has what they leave.
-test: test-setup
-	@$(MAKE) --no-print-directory -j2 build faulty integration-build
-	@$(MAKE) --no-print-directory -j2 integration beside
+# Packages of the tests come while they are compiled. Then calls first: their tests wait most of
+# the time. What needs no call has what they leave.
+test: setup
+	@$(MAKE) --no-print-directory -j3 SET_UP=1 test-setup build integration-build
+	@$(MAKE) --no-print-directory -j2 SET_UP=1 integration beside
 	@tools/second-host.sh
 
 # Fewer schedules than `make shuttle` draws.
@@ -65,7 +67,9 @@ test-opensips:
 	SIPWARDEN_HOST=opensips $(CARGO) test --locked --profile checks --target-dir target/opensips --test opensips -- $(TESTS)
 
 test-setup: export SETUP_EXTRA = $(TEST_PACKAGES)
-test-setup: setup
+test-setup:
+	@mkdir -p target
+	@tools/setup.sh
 
 lint: setup
 	@CARGO="$(CARGO)" tools/lint.sh
@@ -107,17 +111,21 @@ noise: build
 shuttle: setup
 	$(CARGO) test --locked --profile checks --features shuttle --test core
 
-# It has a folder of its own, so that it is never taken for the module.
+# The module in the build of the tests, into which panics can be injected. A folder of its own: it
+# is never taken for the module, and builds for other tests do not replace it. With the examples,
+# as all tests are built: else it would be built twice.
 faulty: setup
-	$(CARGO) build --locked --features fault-injection --target-dir $(TARGET)/faulty
+	$(CARGO) build --locked --profile checks --lib --examples
+	@mkdir -p $(TARGET)/faulty
+	@cp $(TARGET)/checks/libsipwarden.so $(TARGET)/faulty/sipwarden.so.new
+	@mv $(TARGET)/faulty/sipwarden.so.new $(TARGET)/faulty/sipwarden.so
 
-integration-build: setup
-	$(CARGO) build --locked --profile checks --examples
+integration-build: faulty
 	$(CARGO) test --locked --profile checks --test integration --no-run
 
 # So many at a time: those of other targets compute.
 integration: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
-integration: build faulty integration-build $(LICENCES)
+integration: build integration-build $(LICENCES)
 	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
 
 # Processes killed at many more places, and ten million calls of eight processes.

@@ -54,7 +54,7 @@ pub fn compile(host: &Host, reference: &Reference, headers: &Path) {
     for file in COMMON {
         build.file(common.join(file));
     }
-    if std::env::var_os("CARGO_FEATURE_FAULT_INJECTION").is_some() {
+    if std::env::var_os("CARGO_FEATURE_PLANTED").is_some() {
         build.file(common.join("planted.c"));
     }
     for object in build.compile_intermediates() {

@@ -11,5 +11,4 @@ for tool in fmt clippy; do
 done
 "$cargo" fmt --check
 "$cargo" fmt --manifest-path fuzz/Cargo.toml --check
-"$cargo" clippy --locked --all-targets --test opensips -- -D warnings
-"$cargo" clippy --locked --lib --features fault-injection -- -D warnings
+"$cargo" clippy --locked --profile checks --features planted --all-targets --test opensips -- -D warnings

@@ -26,7 +26,7 @@ ubsan=$(runtime libubsan.so)
 RUSTC_BOOTSTRAP=1 \
 	RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" \
 	CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
-	"$cargo" build --locked --lib --features fault-injection --profile sanitize \
+	"$cargo" build --locked --lib --features planted --profile sanitize \
 	--target "$host" --target-dir "$dir"
 cp "$dir/$host/sanitize/libsipwarden.so" "$dir/sipwarden.so"
 for wanted in __asan_report_load8 __ubsan_handle_type_mismatch_v1; do

@@ -86,7 +86,7 @@ impl Host for OfOpenSips {
     }
 
     fn faulty_module() -> PathBuf {
-        built("target/opensips/faulty/debug/libsipwarden.so")
+        built("target/opensips/faulty/sipwarden.so")
     }
 
     fn rings_for(seconds: u32) -> String {

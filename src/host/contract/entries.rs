@@ -451,6 +451,8 @@ unsafe extern "C" fn rpc<M: Module>(index: u32, handle: *mut c_void) {
     let Some(host) = abi::host() else { return };
     let crashed = Err(Fault::internal(format!("internal error: see {}'s log", abi::host_name())));
     let answered = guard(Entry::Rpc, crashed, || {
+        #[cfg(feature = "planted")]
+        super::planted::plant();
         let index = index as usize;
         let method = M::rpc_method(index).ok_or_else(|| Fault::internal("no such method"))?;
         // SAFETY: the shim passes the handle of a call that lasts until we return.

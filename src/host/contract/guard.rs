@@ -101,7 +101,7 @@ thread_local! {
 /// the first one of each entry is logged.
 pub fn guard<R>(entry: Entry, failed: R, f: impl FnOnce() -> R) -> R {
     let result = catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(feature = "fault-injection")]
+        #[cfg(debug_assertions)]
         super::faults::inject(&format!("{entry:?}"));
         f()
     }));

@@ -9,13 +9,15 @@ pub mod database;
 pub mod dialogs;
 pub mod entries;
 mod fault;
-#[cfg(feature = "fault-injection")]
+#[cfg(debug_assertions)]
 mod faults;
 pub mod guard;
 pub mod log;
 pub mod message;
 pub mod method;
 pub mod module;
+#[cfg(feature = "planted")]
+mod planted;
 pub mod process;
 pub mod resolver;
 pub mod rpc;

@@ -31,7 +31,7 @@ pub fn module() -> PathBuf {
 /// The build in which panics can be injected; `SIPWARDEN_FAULTY_SO` as above.
 pub fn faulty_module() -> PathBuf {
     let path = std::env::var_os("SIPWARDEN_FAULTY_SO")
-        .map_or_else(|| project().join("target/faulty/debug/libsipwarden.so"), PathBuf::from);
+        .map_or_else(|| project().join("target/faulty/sipwarden.so"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run make integration", path.display());
     path
 }
