@@ -51,8 +51,7 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "instructions per whole call",
-        "The target is below the floor: three functions that evaluate the same arguments and do \
-         nothing are above it already (the note). Of what is above the floor, cc_limit and the end of \
+        "Of what is above the floor, cc_limit and the end of \
          its call are some 4,800, of which the ledger has 2,500; the rest are the other two checks, \
          and callbacks for each dialog. What is counted is user space only: the kernel, which has the \
          larger part of a call's CPU time (see the section before), is not in it, so that of this \
