@@ -16,6 +16,7 @@ TARGET = target
 MODULES_DIR = tools/modules.sh kamailio
 endif
 MODULE = $(TARGET)/release/sipwarden.so
+INTEGRATION = target/checks/integration
 # Of the packages that are linked into it.
 LICENCES = $(TARGET)/release/licences
 # Debian packages beyond those that the build needs.
@@ -23,7 +24,7 @@ DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
 TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl stunnel4
 
-.PHONY: setup build demo test test-opensips test-setup beside lint deny unit shuttle faulty fuzz noise integration integration-build campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup beside lint deny unit shuttle faulty fuzz noise integration integration-build run-integration campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
 
 # SET_UP=1: it is done, or goes on beside; two at a time would be in each other's way.
 setup:
@@ -51,7 +52,7 @@ unit cluster-check: export SETUP_EXTRA = redis-server
 # the time. What needs no call has what they leave.
 test: setup
 	@$(MAKE) --no-print-directory -j3 SET_UP=1 test-setup build integration-build
-	@$(MAKE) --no-print-directory -j2 SET_UP=1 integration beside
+	@$(MAKE) --no-print-directory -j2 SET_UP=1 run-integration beside
 	@tools/second-host.sh
 
 # Fewer schedules than `make shuttle` draws.
@@ -122,11 +123,17 @@ faulty: setup
 
 integration-build: faulty
 	$(CARGO) test --locked --profile checks --test integration --no-run
+	@ln -sf "$$($(CARGO) test --locked --profile checks --test integration --no-run --message-format=json 2>/dev/null | \
+		sed -n 's/.*"executable":"\([^"]*\/integration-[^"]*\)".*/\1/p')" $(INTEGRATION)
 
-# So many at a time: those of other targets compute.
-integration: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 integration: build integration-build $(LICENCES)
-	$(CARGO) test --locked --profile checks --test integration -- $$(tools/skipped-tests.sh) $(TESTS)
+	@$(MAKE) --no-print-directory SET_UP=1 run-integration
+
+# So many at a time: those of other targets compute. Not by cargo, which would wait for what
+# compiles beside.
+run-integration: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
+run-integration: $(LICENCES)
+	$(INTEGRATION) $$(tools/skipped-tests.sh) $(TESTS)
 
 # Processes killed at many more places, and ten million calls of eight processes.
 campaign: setup
