@@ -2,7 +2,7 @@
 //! what has found something, and some of what has reached the most.
 
 #[path = "../../fuzz/src/targets/mod.rs"]
-mod targets;
+pub mod targets;
 
 use std::fs;
 use std::path::Path;

@@ -47,8 +47,9 @@ fn notices(mut input: Bytes<'_>) {
     book.forget(heard.now);
 }
 
+/// The slots of all scopes.
 #[derive(Default)]
-struct Slots(HashMap<Key, Counts>);
+pub struct Slots(pub HashMap<Key, Counts>);
 
 impl Books for Slots {
     fn with<R>(&mut self, key: Key, change: impl FnOnce(&mut Counts) -> R) -> R {

@@ -1,12 +1,11 @@
 //! A server of shared limits that answers whatever it likes.
 
-use std::collections::{BTreeSet, HashMap};
-
 use sipwarden::cluster::{
     Ask, Books, Counts, Key, Node, Phase, Reply, Seen, Setup, Stamp, Take, Times, Value, Want,
     decode,
 };
 
+use crate::fuzzed::targets::redis::Slots;
 use crate::random::next;
 
 /// The script's answers, with the number of their parts.
@@ -24,23 +23,6 @@ const KINDS: [(&str, u64); 12] = [
     ("differs", 7),
     ("x", 1),
 ];
-
-#[derive(Default)]
-struct Slots(HashMap<Key, Counts>);
-
-impl Books for Slots {
-    fn with<R>(&mut self, key: Key, change: impl FnOnce(&mut Counts) -> R) -> R {
-        change(self.0.entry(key).or_default())
-    }
-
-    fn marked(&mut self, _: &mut BTreeSet<Key>) -> bool {
-        false
-    }
-
-    fn all(&self) -> Vec<Key> {
-        self.0.keys().copied().collect()
-    }
-}
 
 fn number(state: &mut u64) -> Value {
     let any = next(state) as i64;

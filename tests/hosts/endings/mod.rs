@@ -53,12 +53,34 @@ impl Stage {
     pub fn call_up(&self, doing: &str) -> Caller<'_> {
         let mut call = self.call(doing);
         call.invite();
-        self.callee.reply(&self.callee.request("INVITE"), 200, "t");
-        assert_eq!(call.final_reply().status(), Some(200));
-        call.ack();
+        self.answer(&mut call);
         self.callee.request("ACK");
         assert_eq!(self.calls(), 1);
         call
+    }
+
+    /// The callee answers the INVITE that it gets.
+    pub fn answer(&self, call: &mut Caller<'_>) {
+        self.callee.reply(&self.callee.request("INVITE"), 200, "t");
+        assert_eq!(call.final_reply().status(), Some(200));
+        call.ack();
+    }
+
+    pub fn hang_up(&self, call: &mut Caller<'_>) {
+        call.within("BYE");
+        self.callee.reply(&self.callee.request("BYE"), 200, "t");
+    }
+
+    /// An INVITE within the call is counted with it; then it ends.
+    pub fn assert_re_invite_is_held(&self, call: &mut Caller<'_>) {
+        let held = self.server.counter("cc_call_held");
+        call.within("INVITE");
+        self.answer(call);
+        assert_eq!(self.server.counter("cc_call_held"), held + 1);
+        assert_eq!(self.calls(), 1);
+        assert_eq!(listed(&self.server).len(), 1);
+        self.hang_up(call);
+        wait_for_calls(&self.server, "c", 0);
     }
 
     pub fn calls(&self) -> u64 {
@@ -74,8 +96,7 @@ impl Stage {
     pub fn assert_free_after(&self, expired: u64) {
         wait_for_calls(&self.server, "c", 0);
         let mut call = self.call_up("");
-        call.within("BYE");
-        self.callee.reply(&self.callee.request("BYE"), 200, "t");
+        self.hang_up(&mut call);
         wait_for_calls(&self.server, "c", 0);
         assert_nothing_left(&self.server);
         assert_eq!(self.server.counter("calls_expired"), expired);

@@ -14,8 +14,7 @@ fn serial_and_parallel_forks_count_once() {
     stage.callee.reply(&second, 200, "t");
     assert_eq!(call.final_reply().status(), Some(200));
     call.ack();
-    call.within("BYE");
-    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.hang_up(&mut call);
     wait_for_calls(&stage.server, "c", 0);
 
     let mut call = stage.call("parallel");
@@ -27,8 +26,7 @@ fn serial_and_parallel_forks_count_once() {
     assert_eq!(call.final_reply().status(), Some(200));
     call.ack();
     assert_eq!(stage.calls(), 1);
-    call.within("BYE");
-    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.hang_up(&mut call);
     stage.assert_free();
 }
 
@@ -37,17 +35,7 @@ fn a_second_pass_and_a_re_invite_count_once() {
     let stage = Stage::new();
     for doing in ["twice", "implicit"] {
         let mut call = stage.call_up(doing);
-        let held = stage.server.counter("cc_call_held");
-        call.within("INVITE");
-        stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
-        assert_eq!(call.final_reply().status(), Some(200));
-        call.ack();
-        assert_eq!(stage.server.counter("cc_call_held"), held + 1);
-        assert_eq!(stage.calls(), 1);
-        assert_eq!(listed(&stage.server).len(), 1);
-        call.within("BYE");
-        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
-        wait_for_calls(&stage.server, "c", 0);
+        stage.assert_re_invite_is_held(&mut call);
     }
     stage.assert_free();
 }
@@ -57,13 +45,10 @@ fn a_re_invite_of_another_company_changes_nothing() {
     let stage = Stage::new();
     let mut call = stage.call_up("");
     call.within_with("INVITE", "X-Company: other\r\n");
-    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
-    assert_eq!(call.final_reply().status(), Some(200));
-    call.ack();
+    stage.answer(&mut call);
     assert_eq!(stage.server.counter("cc_call_held_by_other"), 1);
     assert_eq!((stage.calls(), calls(&stage.server, "other")), (1, 0));
-    call.within("BYE");
-    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.hang_up(&mut call);
     stage.assert_free();
 }
 
@@ -80,8 +65,7 @@ fn duplicate_invites_in_several_workers_count_once() {
         assert_eq!(call.final_reply().status(), Some(200));
         call.ack();
         assert_eq!(stage.calls(), 1);
-        call.within("BYE");
-        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+        stage.hang_up(&mut call);
         wait_for_calls(&stage.server, "c", 0);
     }
     stage.assert_free();
@@ -114,13 +98,10 @@ fn an_emergency_passes_a_roadwarriors_limit() {
     let headers = "X-Roadwarrior: alice@c\r\nX-Flags: eo\r\n";
     let mut emergency = Caller::new(&stage.caller, stage.server.address(), "c", headers);
     emergency.invite();
-    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
-    assert_eq!(emergency.final_reply().status(), Some(200));
-    emergency.ack();
+    stage.answer(&mut emergency);
     assert_eq!(stage.calls(), 2);
     for call in [&mut first, &mut emergency] {
-        call.within("BYE");
-        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+        stage.hang_up(call);
     }
     stage.assert_free();
 }

@@ -51,8 +51,7 @@ fn cancel_that_crosses_the_answer_keeps_the_call() {
     call.ack();
     stage.callee.request("ACK");
     assert_eq!(stage.calls(), 1, "a live call without a slot");
-    call.within("BYE");
-    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.hang_up(&mut call);
     stage.assert_free();
 }
 
@@ -100,11 +99,8 @@ fn challenged_then_the_same_call_again() {
     wait_for_calls(&stage.server, "c", 0);
     call.add_header("Authorization: Digest x\r\n");
     call.invite_again();
-    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
-    assert_eq!(call.final_reply().status(), Some(200));
-    call.ack();
+    stage.answer(&mut call);
     assert_eq!(stage.calls(), 1);
-    call.within("BYE");
-    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.hang_up(&mut call);
     stage.assert_free();
 }

@@ -43,8 +43,7 @@ fn a_late_answer_after_the_cancelled_final_takes_the_slot_back_where_the_dialog_
         assert_eq!(stage.server.counter("calls_resumed"), 1);
         assert_eq!(call.final_reply().status(), Some(200));
         call.ack();
-        call.within("BYE");
-        stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+        stage.hang_up(&mut call);
     }
     stage.assert_free();
 }
@@ -69,17 +68,14 @@ fn an_invite_repeated_after_a_failure_is_a_call_of_its_own() {
     assert_eq!(call.final_reply().status(), Some(407));
     wait_for_calls(&stage.server, "c", 0);
     call.invite_again();
-    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
-    assert_eq!(call.final_reply().status(), Some(200));
-    call.ack();
+    stage.answer(&mut call);
     // The first INVITE's dialog goes with its transaction; the call stays.
     wait_for("the failed dialog to go", || {
         let dialogs = stage.server.rpc("dlg.list", json!([]));
         (dialogs.as_array().unwrap().len() == 1 && dialogs[0]["state"] == 4).then_some(())
     });
     assert_eq!(stage.calls(), 1);
-    call.within("BYE");
-    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
+    stage.hang_up(&mut call);
     stage.assert_free();
 }
 
@@ -87,16 +83,6 @@ fn an_invite_repeated_after_a_failure_is_a_call_of_its_own() {
 fn a_spiral_counts_once() {
     let stage = Stage::new();
     let mut call = stage.call_up("spiral");
-    let held = stage.server.counter("cc_call_held");
-    call.within("INVITE");
-    stage.callee.reply(&stage.callee.request("INVITE"), 200, "t");
-    assert_eq!(call.final_reply().status(), Some(200));
-    call.ack();
-    assert_eq!(stage.server.counter("cc_call_held"), held + 1);
-    assert_eq!(stage.calls(), 1);
-    assert_eq!(listed(&stage.server).len(), 1);
-    call.within("BYE");
-    stage.callee.reply(&stage.callee.request("BYE"), 200, "t");
-    wait_for_calls(&stage.server, "c", 0);
+    stage.assert_re_invite_is_held(&mut call);
     stage.assert_free();
 }

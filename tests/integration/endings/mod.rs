@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::hosts::endings::Stage;
 use crate::support::call::{Caller, Endpoint};
-use crate::support::proxy::{assert_nothing_left, calls, listed, wait_for_calls};
+use crate::support::proxy::{assert_nothing_left, calls, wait_for_calls};
 use crate::support::wait_for;
 use serde_json::json;
 

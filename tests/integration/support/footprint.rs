@@ -1,7 +1,7 @@
 //! The memory of a Kamailio, sampled, and whether it grows.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -11,10 +11,10 @@ use super::{Folder, own_memory, preload, signal, wait_for};
 /// Bytes at one time, by what has them.
 pub type Sample = BTreeMap<String, u64>;
 
-/// What a series may gain over the second half of a run, by the first line whose words are in its name. Processes
-/// that answer RPCs or write files and databases have a heap that is in use by turns for much and
-/// for little: its free pieces settle late, so that its pages grow on for long. What is in use of
-/// it does not.
+/// What a series may gain over the second half of a run, by the first line whose words are in its
+/// name. Processes that answer RPCs or write files and databases have a heap that is in use by turns
+/// for much and for little: its free pieces settle late, so that its pages grow on for long. What is
+/// in use of it does not.
 const ALLOWED: [(&[&str], u64); 8] = [
     (&["private pool of"], 8 << 10),
     (&["shared pool"], 64 << 10),
@@ -42,7 +42,7 @@ impl Heaps {
 
     /// So that the processes of a Kamailio tell it.
     pub fn watch(&self, config: &mut Config) {
-        let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
         config.environment.push(("LD_PRELOAD".into(), text(&self.library)));
         config.environment.push(("HEAP_FOLDER".into(), text(self.folder.path())));
     }
