@@ -13,6 +13,9 @@ use super::{Folder, wait_for};
 /// Name under which WebDriver hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// For an answer. A busy machine takes long for a thousand RPCs.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// One window; browser and driver end when it is dropped.
 pub struct Browser {
     driver: Child,
@@ -53,6 +56,7 @@ impl Browser {
         ];
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
+            "timeouts": {"script": PATIENCE.as_millis() as u64},
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
@@ -155,7 +159,7 @@ impl Browser {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let mut stream =
             TcpStream::connect_timeout(&address, Duration::from_secs(2)).map_err(text)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(text)?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(text)?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
