@@ -51,7 +51,7 @@ unit cluster-check: export SETUP_EXTRA = redis-server
 # Packages of the tests come while they are compiled. Then calls first: their tests wait most of
 # the time. What needs no call has what they leave.
 test: setup
-	@$(MAKE) --no-print-directory -j3 SET_UP=1 test-setup build integration-build
+	@$(MAKE) --no-print-directory -j3 SET_UP=1 test-setup build integration-build $(LICENCES)
 	@$(MAKE) --no-print-directory -j2 SET_UP=1 run-integration beside
 	@tools/second-host.sh
 
