@@ -122,9 +122,9 @@ faulty: setup
 	@mv $(TARGET)/faulty/sipwarden.so.new $(TARGET)/faulty/sipwarden.so
 
 integration-build: faulty
-	$(CARGO) test --locked --profile checks --test integration --no-run
-	@ln -sf "$$($(CARGO) test --locked --profile checks --test integration --no-run --message-format=json 2>/dev/null | \
-		sed -n 's/.*"executable":"\([^"]*\/integration-[^"]*\)".*/\1/p')" $(INTEGRATION)
+	$(CARGO) test --locked --profile checks --test integration --no-run \
+		--message-format=json-render-diagnostics >$(INTEGRATION).json
+	@ln -sf "$$(sed -n 's/.*"executable":"\([^"]*\/integration-[^"]*\)".*/\1/p' $(INTEGRATION).json)" $(INTEGRATION)
 
 integration: build integration-build $(LICENCES)
 	@$(MAKE) --no-print-directory SET_UP=1 run-integration
