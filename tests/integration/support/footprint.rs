@@ -22,8 +22,8 @@ const ALLOWED: [(&[&str], u64); 8] = [
     // Events whose repeats are counted, up to a number.
     (&["heap of", "recorder"], 1 << 20),
     (&["heap of"], 64 << 10),
-    (&["tcp receiver"], 4 << 20),
-    (&["sipwarden"], 4 << 20),
+    (&["tcp receiver"], 1 << 20),
+    (&["sipwarden"], 1 << 20),
     (&["own memory of"], 64 << 10),
 ];
 
