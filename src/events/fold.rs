@@ -87,6 +87,10 @@ impl Fold {
         })
     }
 
+    pub fn slots(&self) -> usize {
+        self.periods.len()
+    }
+
     fn slot(&self, key: FoldKey) -> Option<(&AtomicU64, &AtomicU64)> {
         Some((self.periods.get(key.slot)?, self.lasts.get(key.slot)?))
     }

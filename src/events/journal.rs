@@ -7,6 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::event::Event;
 use super::fold::{Fold, FoldKey, Repeats};
+use super::known::KnownEvents;
 use crate::shm::Ring;
 
 /// Events that strangers can cause at will and that wait to be read; there is as much room
@@ -16,9 +17,6 @@ const ROOM: usize = 4096;
 const KINDS: usize = 2048;
 /// Ms in which repeats become one event.
 pub const PERIOD: u64 = 10_000;
-/// Kinds that are remembered per slot of the fold: as many as may follow each other there
-/// before the repeats of the first one are reported.
-const REMEMBERED: usize = 4;
 /// Ms for which an event is remembered while nothing counts its repeats: a process begins to
 /// count them after it is in the ring, and puts them there after they are counted no more.
 const AFTERWARDS: u64 = 5_000;
@@ -108,28 +106,18 @@ impl Journal {
     }
 }
 
-/// An event that may be repeated.
-struct Known {
-    mark: u32,
-    /// When it came, or its repeats were last seen to be counted.
-    seen: u64,
-    /// On its own: pieces of memory of one size take each other's place, those of a list that
-    /// grows and shrinks leave holes between them.
-    event: Box<Event>,
-}
-
 /// Takes the events out, in one process; remembers what was repeated.
 #[derive(Default)]
 pub struct JournalReader {
-    /// By slot of the fold, the newest first.
-    known: Vec<Vec<Known>>,
+    /// None before the first event that may be repeated.
+    known: Option<KnownEvents>,
     /// The ring's end at the last look, and its time. Once read up to it, the first event of
     /// every repeat counted so far is known.
     mark: Option<(u64, u64)>,
 }
 
 impl JournalReader {
-    pub const NEW: Self = JournalReader { known: Vec::new(), mark: None };
+    pub const NEW: Self = JournalReader { known: None, mark: None };
 
     /// Takes the oldest event out.
     pub fn take(&mut self, journal: &Journal) -> Option<Event> {
@@ -144,7 +132,8 @@ impl JournalReader {
                 continue;
             }
             if key.mark != 0 {
-                self.remember(key, &item.event);
+                let new = || KnownEvents::new(journal.fold.slots());
+                self.known.get_or_insert_with(new).remember(key, &item.event);
             }
             return Some(item.event);
         }
@@ -164,39 +153,16 @@ impl JournalReader {
             event.iter().for_each(&mut report);
             event.is_some()
         });
-        self.forget(&journal.fold, time);
-    }
-
-    /// Forgets events whose repeats are counted no more: those of a crowd of kinds would else
-    /// take megabytes for ever.
-    fn forget(&mut self, fold: &Fold, now: u64) {
-        for (slot, known) in self.known.iter_mut().enumerate() {
-            let (counted, before) = (fold.mark_at(slot), known.len());
-            known.iter_mut().filter(|of| of.mark == counted).for_each(|of| of.seen = now);
-            known.retain(|of| now < of.seen.saturating_add(AFTERWARDS));
-            if known.len() < before {
-                known.shrink_to_fit();
-            }
+        // Those of a crowd of kinds would else be known for ever.
+        if let Some(known) = &mut self.known {
+            known.forget(time, AFTERWARDS, |slot| journal.fold.mark_at(slot));
         }
-    }
-
-    fn remember(&mut self, key: FoldKey, event: &Event) {
-        if self.known.len() <= key.slot {
-            self.known.resize_with(key.slot + 1, Vec::new);
-        }
-        let Some(known) = self.known.get_mut(key.slot) else { return };
-        known.retain(|of| of.mark != key.mark);
-        known.reserve_exact(1);
-        known.insert(0, Known { mark: key.mark, seen: event.time, event: Box::new(*event) });
-        known.truncate(REMEMBERED);
     }
 
     /// The event that stands for repeats. None if their first event is not known: then they
     /// are lost.
     fn repeated(&self, journal: &Journal, repeats: Repeats) -> Option<Event> {
-        let known = self.known.get(repeats.key.slot).and_then(|known| {
-            known.iter().find(|of| of.mark == repeats.key.mark).map(|of| &*of.event)
-        });
+        let known = self.known.as_ref().and_then(|known| known.get(repeats.key));
         let Some(event) = known else {
             journal.ring.lose(repeats.count);
             return None;
@@ -271,14 +237,14 @@ mod tests {
             told.extend(drain(&mut reader, &journal));
             told.extend(repeats(&mut reader, &journal, now));
         }
-        let room = |reader: &JournalReader| reader.known.iter().map(Vec::capacity).sum::<usize>();
-        assert_eq!(room(&reader), 1);
+        let known = |reader: &JournalReader| reader.known.as_ref().map(|known| known.sizes().0);
+        assert_eq!(known(&reader), Some(1));
         for now in [200_000, 300_000] {
             told.extend(repeats(&mut reader, &journal, now));
         }
         let count: u64 = told.iter().map(|(_, count, _)| u64::from(*count)).sum();
         assert_eq!((count, journal.lost()), (sent, 0));
-        assert_eq!(room(&reader), 0);
+        assert_eq!(known(&reader), Some(0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod expiry;
 mod fold;
 mod journal;
 mod kind;
+mod known;
 mod recent;
 
 pub use event::{Event, Subject};

@@ -54,6 +54,11 @@ impl Audit {
             self.waiting.pop_front();
             counters::count_own(Own::AuditLost);
         }
+        // Its memory is taken at once: touched are as many places as ever waited.
+        if self.waiting.is_empty() {
+            self.waiting.reserve_exact(WAITING);
+            self.waiting.clear();
+        }
         self.waiting.push_back(*event);
     }
 
