@@ -11,8 +11,8 @@ use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
 use super::limit::{Calls, Rate};
 use super::rate::{RateOf, seconds};
 use super::record::MOST_CALLS;
-use super::scope::{Direction, Few, SCOPES, Scope, ScopeKind, USUAL};
-use super::scopes::{Change, Key, Locks, Scopes};
+use super::scope::{Direction, Few, SCOPES, Scope, ScopeKey, ScopeKind, USUAL};
+use super::scopes::{Change, Locks, Scopes};
 use crate::shm::atomic::{AtomicU64, Ordering::Relaxed, keep_order};
 use crate::shm::{Area, Buckets, Locked, Pool, Record, takeovers};
 
@@ -195,6 +195,12 @@ impl Ledger {
     /// Hash by which a scope is told from others.
     pub fn scope_hash(&self, kind: ScopeKind, id: &[u8]) -> u128 {
         self.scopes.key(&Scope { kind, id }).hash()
+    }
+
+    /// The key of a scope, if it stays: one that is shared with other nodes may come to have
+    /// another one.
+    pub fn lasting_key(&self, kind: ScopeKind, id: &[u8]) -> Option<ScopeKey> {
+        self.scopes.shares.is_none().then(|| self.scopes.key(&Scope { kind, id }))
     }
 
     /// The lease in a record, if it is one. Positions run up to
@@ -404,11 +410,11 @@ impl Ledger {
         }
     }
 
-    fn keys(&self, lease: Lease<'_>) -> impl Iterator<Item = Key> {
+    fn keys(&self, lease: Lease<'_>) -> impl Iterator<Item = ScopeKey> {
         lease.slots().map(|(_, slot)| self.key_of(&slot))
     }
 
-    fn key_of(&self, slot: &Slot) -> Key {
+    fn key_of(&self, slot: &Slot) -> ScopeKey {
         self.scopes.key_at(slot.position).unwrap_or_default()
     }
 

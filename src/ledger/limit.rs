@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::scope::{Direction, Scope, ScopeKind};
+use super::scope::{Direction, Scope, ScopeKey, ScopeKind};
 use crate::limiter::Counting;
 
 /// New calls that are admitted within a time.
@@ -149,6 +149,8 @@ fn lower(one: u32, other: u32) -> u32 {
 pub struct Wanted<'a> {
     /// The scope.
     pub scope: Scope<'a>,
+    /// [`super::Ledger::lasting_key`] of the scope, if it is known.
+    pub key: Option<ScopeKey>,
     /// Where the call goes, from the view of this scope.
     pub direction: Direction,
     /// For all its calls.
@@ -165,6 +167,7 @@ impl<'a> Wanted<'a> {
     pub fn new(kind: ScopeKind, id: &'a [u8], calls: u32) -> Self {
         Wanted {
             scope: Scope { kind, id },
+            key: None,
             direction: Direction::Any,
             limit: Limit::calls(calls),
             directed: Limit::NONE,

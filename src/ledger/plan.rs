@@ -5,14 +5,13 @@ use super::lease::{Directions, Lease, Slot};
 use super::ledger::Ledger;
 use super::limit::{Enforcement, Wanted};
 use super::outcome::Outcome;
-use super::scope::{Few, SCOPES, Scope, ScopeKind};
-use super::scopes::Key;
+use super::scope::{Few, SCOPES, ScopeKey, ScopeKind};
 use super::waiting::Waiting;
 
 /// What shall be added for one of the wanted scopes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Part {
-    pub key: Key,
+    pub key: ScopeKey,
     /// How the call shall count besides what it does. Its position is valid if `known`.
     pub adds: Slot,
     /// The scope becomes one that is only shown.
@@ -131,7 +130,7 @@ impl Ledger {
     /// Plans what a call without a live lease lacks: all.
     pub(super) fn plan_new<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
         for want in attempt.wanted {
-            let mut part = Part { key: self.scopes.key(&want.scope), ..Part::default() };
+            let mut part = Part { key: self.scopes.key_for(want), ..Part::default() };
             // Fetched while the other keys are made.
             self.scopes.buckets.prefetch(self.scopes.bucket_of(part.key));
             part.shown = !want.counts && !attempt.shows_for(want.scope.kind);
@@ -150,21 +149,21 @@ impl Ledger {
         lease: Lease<'_>,
         attempt: &mut Attempt<'_, N>,
     ) -> Result<(), Outcome> {
-        let mut slots = Few::<(Key, Slot)>::new();
+        let mut slots = Few::<(ScopeKey, Slot)>::new();
         for (_, slot) in lease.slots() {
             slots.push((self.scopes.key_at(slot.position).unwrap_or_default(), slot));
         }
         let kind_of = |slot: &Slot| self.scopes.kind_at(slot.position);
-        let slot_of = |key: Key| {
+        let slot_of = |key: ScopeKey| {
             let mut all = slots.iter().enumerate();
             all.find(|(_, (of, _))| *of == key).map(|(number, (_, slot))| (number as u8, *slot))
         };
-        let counts_in = |key: Key| slot_of(key).is_some_and(|(_, slot)| slot.is_counted());
+        let counts_in = |key: ScopeKey| slot_of(key).is_some_and(|(_, slot)| slot.is_counted());
         let has = |kind: ScopeKind| slots.iter().any(|(_, slot)| kind_of(slot) == Some(kind));
         let mut rest = attempt.wanted;
         while let Some((want, behind)) = rest.split_first() {
             rest = behind;
-            let key = self.scopes.key(&want.scope);
+            let key = self.scopes.key_for(want);
             let (own, slot) = slot_of(key).unzip();
             let again = is_planned(&attempt.parts, key);
             let mut part = Part { key, own, again, ..Part::default() };
@@ -175,7 +174,8 @@ impl Ledger {
             // call stays where it counts.
             let moved = want.scope.kind == ScopeKind::BRAND
                 && !slot.is_some_and(Slot::is_counted)
-                && company_in(behind).is_some_and(|company| counts_in(self.scopes.key(&company)));
+                && company_in(behind)
+                    .is_some_and(|company| counts_in(self.scopes.key_for(company)));
             if want.counts && !moved {
                 let planned = counted_by(&attempt.parts, &part);
                 let counted = slot.unwrap_or_default().counts.and(planned);
@@ -207,15 +207,14 @@ impl Ledger {
 }
 
 /// The first company that a call shall count for.
-fn company_in<'a>(wanted: &[Wanted<'a>]) -> Option<Scope<'a>> {
-    let company = |want: &&Wanted<'a>| want.counts && want.scope.kind == ScopeKind::COMPANY;
-    wanted.iter().find(company).map(|want| want.scope)
+fn company_in<'a>(wanted: &'a [Wanted<'a>]) -> Option<&'a Wanted<'a>> {
+    wanted.iter().find(|want| want.counts && want.scope.kind == ScopeKind::COMPANY)
 }
 
 /// Whether the lease has room for the scopes that are new.
 pub(super) fn fits<const N: usize>(live: Option<Lease<'_>>, attempt: &Attempt<'_, N>) -> bool {
     let Some(lease) = live else { return true };
-    let mut new = Few::<Key>::new();
+    let mut new = Few::<ScopeKey>::new();
     let mut replaces = false;
     for (_, want, part) in attempt.changes().filter(|(_, _, part)| part.own.is_none()) {
         if !new.iter().any(|key| *key == part.key) {
@@ -242,7 +241,7 @@ pub(super) fn replaceable<const N: usize>(
 }
 
 /// Whether one of the parts so far adds to a scope.
-fn is_planned<const N: usize>(parts: &Few<Part, N>, key: Key) -> bool {
+fn is_planned<const N: usize>(parts: &Few<Part, N>, key: ScopeKey) -> bool {
     parts.iter().any(|part| part.key == key && part.changes())
 }
 

@@ -1,5 +1,7 @@
 //! Scopes: what calls count against, named by kind and id.
 
+use bytemuck::{Pod, Zeroable};
+
 /// Kinds of scopes that can be told apart.
 pub const KINDS: usize = 16;
 
@@ -75,6 +77,19 @@ pub struct Scope<'a> {
     pub kind: ScopeKind,
     /// Id of the brand or company, AoR of the user, a text of the script's.
     pub id: &'a [u8],
+}
+
+/// By which a ledger tells a scope from others: a keyed hash of kind and id. Two scopes share one
+/// with a chance of 2^-128.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ScopeKey(pub(super) u64, pub(super) u64);
+
+impl ScopeKey {
+    /// As one number.
+    pub fn hash(self) -> u128 {
+        u128::from(self.0) << 64 | u128::from(self.1)
+    }
 }
 
 /// Where calls go, from the view of a scope.

@@ -5,25 +5,15 @@ use std::io;
 use siphasher::sip128::SipHasher13;
 
 use super::lease::Slot;
-use super::limit::Calls;
+use super::limit::{Calls, Wanted};
 use super::record::{COUNTS, Count, NAME, NAME_BYTES, REFS, WORDS, halves, word_of};
-use super::scope::{Direction, Scope, ScopeKind};
+use super::scope::{Direction, Scope, ScopeKey, ScopeKind};
 use super::shares::Shares;
 use crate::cluster::Part;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::{Area, Buckets, LockedSet, Pool, Record};
 
 const UPPER: u64 = !0xffff_ffff;
-
-/// Stands for kind and id; two scopes share one with a chance of 2^-128.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Key(u64, u64);
-
-impl Key {
-    pub fn hash(self) -> u128 {
-        u128::from(self.0) << 64 | u128::from(self.1)
-    }
-}
 
 /// All scopes that leases refer to, and those whose rates remember calls that are over.
 pub(super) struct Scopes {
@@ -113,27 +103,34 @@ impl Scopes {
         Ok(Scopes { pool, buckets, seed, idle, named, named_room, cursor, miscounted, shares })
     }
 
-    pub fn key(&self, scope: &Scope<'_>) -> Key {
+    pub fn key(&self, scope: &Scope<'_>) -> ScopeKey {
         let kind = scope.kind.number() as u64;
         let [one, other] = match &self.shares {
             None => [self.seed[0] ^ kind, self.seed[1]],
             Some(shares) => shares.seed(scope.kind),
         };
         let hash = SipHasher13::new_with_keys(one, other).hash(scope.id);
-        Key(hash.h1, hash.h2)
+        ScopeKey(hash.h1, hash.h2)
+    }
+
+    /// The key of a scope that a call shall count against.
+    #[inline(always)]
+    pub fn key_for(&self, want: &Wanted<'_>) -> ScopeKey {
+        debug_assert!(want.key.is_none_or(|key| key == self.key(&want.scope)));
+        want.key.unwrap_or_else(|| self.key(&want.scope))
     }
 
     /// Locks the buckets of the keys.
-    pub fn lock<const N: usize>(&self, keys: impl Iterator<Item = Key>) -> Locks<N> {
+    pub fn lock<const N: usize>(&self, keys: impl Iterator<Item = ScopeKey>) -> Locks<N> {
         self.buckets.lock_all(keys.map(|key| self.bucket_of(key)))
     }
 
-    pub fn bucket_of(&self, key: Key) -> u32 {
+    pub fn bucket_of(&self, key: ScopeKey) -> u32 {
         self.buckets.of(key.0)
     }
 
     /// The scope with this key; its bucket is among `locks`.
-    pub fn find<const N: usize>(&self, locks: &Locks<N>, key: Key) -> Option<u32> {
+    pub fn find<const N: usize>(&self, locks: &Locks<N>, key: ScopeKey) -> Option<u32> {
         let mut next = locks.first(self.bucket_of(key));
         while let Some(position) = next {
             let record = self.pool.get(position)?;
@@ -174,7 +171,7 @@ impl Scopes {
         &self,
         locks: &Locks<N>,
         position: u32,
-        key: Key,
+        key: ScopeKey,
         scope: &Scope<'_>,
     ) {
         let Some(record) = self.pool.get(position) else { return };
@@ -360,7 +357,7 @@ impl Scopes {
         self.pool.get(position)
     }
 
-    pub fn key_at(&self, position: u32) -> Option<Key> {
+    pub fn key_at(&self, position: u32) -> Option<ScopeKey> {
         self.pool.get(position).map(key_of)
     }
 
@@ -444,8 +441,8 @@ fn calls_in(record: &Record<WORDS>) -> Calls {
     Calls { any, inbound, outbound, emergencies }
 }
 
-pub(super) fn key_of(record: &Record<WORDS>) -> Key {
-    Key(record[1].load(Relaxed), record[2].load(Relaxed))
+pub(super) fn key_of(record: &Record<WORDS>) -> ScopeKey {
+    ScopeKey(record[1].load(Relaxed), record[2].load(Relaxed))
 }
 
 pub(super) fn kind_of(record: &Record<WORDS>) -> Option<ScopeKind> {

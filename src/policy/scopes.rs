@@ -90,11 +90,15 @@ pub fn call_scopes<'a>(
     direction: Direction,
 ) -> [Wanted<'a>; 2] {
     let (brand, limit) = company.brand();
-    let of = |kind, id, calls| {
+    let [brand_key, company_key] = company.scope_keys();
+    let of = |kind, id, key, calls| {
         let want = wanted(Scope { kind, id }, view.limits(kind, id), direction);
-        Wanted { limit: limit_beside(view, want.limit, calls), ..want }
+        Wanted { key, limit: limit_beside(view, want.limit, calls), ..want }
     };
-    [of(ScopeKind::BRAND, brand, limit), of(ScopeKind::COMPANY, company.id(), company.max_calls())]
+    [
+        of(ScopeKind::BRAND, brand, brand_key, limit),
+        of(ScopeKind::COMPANY, company.id(), company_key, company.max_calls()),
+    ]
 }
 
 /// The limit of all calls of a company or brand with so many `max_calls` in its own table.
@@ -113,12 +117,15 @@ fn limit_beside(view: &View<'_>, limit: Limit, max_calls: u32) -> Limit {
 fn wanted<'a>(scope: Scope<'a>, limits: &ScopeLimits, direction: Direction) -> Wanted<'a> {
     let [any, ..] = *limits;
     let directed = limits.get(direction as usize).copied().unwrap_or(Limit::NONE);
-    Wanted { scope, direction, limit: any, directed, counts: true }
+    Wanted { scope, key: None, direction, limit: any, directed, counts: true }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Call, DialogId, Enforcement, Ledger};
+    use crate::snapshot::compile_keyed;
+    use crate::tables::{BadRows, Loader, Table};
 
     #[test]
     fn scopes_are_read_in_order_and_what_is_wrong_is_named() {
@@ -132,5 +139,48 @@ mod tests {
         assert_eq!(read("did=7;x"), Err(BadScopes::NotAScope(b"x")));
         assert_eq!(read("=7"), Err(BadScopes::NotAScope(b"=7")));
         assert_eq!(read("company=7"), Err(BadScopes::NotNamed(b"company")));
+    }
+
+    #[test]
+    fn the_keys_of_a_snapshot_are_those_of_the_ledger() {
+        let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail);
+        let mut row = |table, values: &[&str]| {
+            let values: Vec<_> = values.iter().map(|value| Some(value.as_bytes())).collect();
+            loader.row(table, &values);
+        };
+        let long = "c".repeat(100);
+        for (brand, company) in [("b", "c"), (&*long, &*long)] {
+            row(Table::Brand, &[brand, "0"]);
+            row(Table::Company, &[company, brand, "0", "0"]);
+        }
+        let Ok((config, _)) = loader.finish() else { panic!("bad rows") };
+        let ledger = Ledger::new(8, [3, 4]).unwrap();
+        let key = |kind, id: &[u8]| ledger.lasting_key(kind, id);
+        let blob = compile_keyed(config, [1, 2], 0, key).unwrap();
+        let view = View::new(blob.bytes()).unwrap();
+        for (n, company) in view.companies().enumerate() {
+            let wanted = call_scopes(&view, &company, Direction::Any);
+            for want in &wanted {
+                assert_eq!(want.key, ledger.lasting_key(want.scope.kind, want.scope.id));
+                assert!(want.key.is_some());
+            }
+            // One counts where the other does.
+            let hashed = wanted.map(|want| Wanted { key: None, ..want });
+            let call = |dialog| Call {
+                dialog: DialogId(dialog),
+                call_id: b"",
+                direction: Direction::Any,
+                invite: 0,
+                emergency: false,
+                rings: true,
+                came: 0,
+                began: 1,
+            };
+            let dialog = 2 * n as u64;
+            ledger.take(&call(dialog), &wanted, Enforcement::Full);
+            let taken = ledger.take(&call(dialog + 1), &hashed, Enforcement::Full);
+            let calls = taken.counts.map(|calls| calls.map_or(0, |calls| calls.any));
+            assert_eq!(calls[..3], [2, 2, 0]);
+        }
     }
 }

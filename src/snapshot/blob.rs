@@ -21,7 +21,7 @@ pub fn copy_of(bytes: &[u8]) -> Vec<u128> {
 /// First word of every blob: "SWSN".
 pub const MAGIC: u32 = 0x4e53_5753;
 /// Raised with every change of the layout.
-pub const LAYOUT: u32 = 7;
+pub const LAYOUT: u32 = 8;
 /// Header size in words.
 pub const HEADER_WORDS: usize = 96;
 /// Sections begin at multiples of a pair of cache lines, which many processors
@@ -51,7 +51,8 @@ pub const WORD_BUILT: usize = 28;
 pub const WORD_NETWORKS: usize = 30;
 /// Header word: ranges left out because another range contains them.
 pub const WORD_CONTAINED: usize = 31;
-/// Header word: a bit for each kind of scope of which ids are listed.
+/// Header word: a bit for each kind of scope of which ids are listed, and one for limits of other
+/// ids. 0: there are no limits.
 pub const WORD_LISTED: usize = 32;
 /// Header word: percent from which on calls are near a limit, where no row says it.
 pub const WORD_NEAR: usize = 33;
@@ -110,9 +111,11 @@ pub enum Section {
     NamedRows,
     /// [`super::names::AddressRecord`] per address of such a row.
     NamedAddresses,
+    /// `[ScopeKey; 2]` per company: of its brand and of itself. Empty if they do not last.
+    ScopeKeys,
 }
 
-const _: () = assert!(WORD_SECTIONS + 2 * (Section::NamedAddresses as usize + 1) <= HEADER_WORDS);
+const _: () = assert!(WORD_SECTIONS + 2 * (Section::ScopeKeys as usize + 1) <= HEADER_WORDS);
 
 /// A compiled snapshot in private memory, aligned for every element type.
 pub struct Blob {

@@ -10,6 +10,7 @@ use super::text::Text;
 use super::{ids, limits, names, tools};
 use crate::address::Prefix;
 use crate::countries::{CountryCode, Network};
+use crate::ledger::{ScopeKey, ScopeKind};
 use crate::tables::{Company, Configuration, NamedFor, RangeRow, Trusted};
 
 /// Ids up to this many bytes are in the company's record itself.
@@ -43,10 +44,29 @@ pub struct TooLarge;
 /// # Errors
 /// [`TooLarge`] if the blob would exceed 4 GiB.
 pub fn compile(config: Configuration, key: ids::HashKey, now: u64) -> Result<Blob, TooLarge> {
-    build(config, key, now).ok_or(TooLarge)
+    compile_keyed(config, key, now, |_, _| None)
 }
 
-fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
+/// As [`compile`], for a ledger that has these keys of brands and companies, so that a call needs
+/// to hash neither.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_keyed(
+    config: Configuration,
+    key: ids::HashKey,
+    now: u64,
+    scope_key: impl Fn(ScopeKind, &[u8]) -> Option<ScopeKey>,
+) -> Result<Blob, TooLarge> {
+    build(config, key, now, scope_key).ok_or(TooLarge)
+}
+
+fn build(
+    config: Configuration,
+    key: ids::HashKey,
+    now: u64,
+    scope_key: impl Fn(ScopeKind, &[u8]) -> Option<ScopeKey>,
+) -> Option<Blob> {
     let Configuration {
         brands,
         companies,
@@ -64,7 +84,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
         contained,
         warnings: _,
     } = config;
-    let estimate = ranges_v4.len() * 12 + ranges_v6.len() * 40 + companies.len() * 160;
+    let estimate = ranges_v4.len() * 12 + ranges_v6.len() * 40 + companies.len() * 192;
     let mut out = Builder::new(estimate + users.len() * 64);
     let mut text = Text::default();
 
@@ -118,6 +138,15 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     let trusted_records: Vec<[u32; 8]> = trusted.iter().map(trusted_record).collect();
     let country_codes: Vec<CountryCode> = countries.iter().map(|c| c.code).collect();
 
+    let scope_keys: Option<Vec<[ScopeKey; 2]>> = companies
+        .iter()
+        .map(|company| {
+            let brand = brands.get(company.brand as usize)?;
+            let of_brand = scope_key(ScopeKind::BRAND, &brand.id)?;
+            Some([of_brand, scope_key(ScopeKind::COMPANY, &company.id)?])
+        })
+        .collect();
+
     out.section(Section::Brands, &brand_records)?;
     out.section(Section::Companies, &records)?;
     out.section(Section::Users, &user_records)?;
@@ -138,6 +167,7 @@ fn build(config: Configuration, key: ids::HashKey, now: u64) -> Option<Blob> {
     out.section(Section::CountryCodes, &networks.codes)?;
 
     limits::compile(limits, &key, &mut text, &mut out)?;
+    out.section(Section::ScopeKeys, &scope_keys.unwrap_or_default())?;
     tools::compile(&tools, &mut text, &mut out)?;
     names::compile(&names, &mut text, &mut out)?;
     out.section(Section::Text, &text.bytes)?;

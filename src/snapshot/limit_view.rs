@@ -11,7 +11,11 @@ impl<'a> View<'a> {
     /// The limits of a scope.
     #[inline(always)]
     pub fn limits(&self, kind: ScopeKind, id: &[u8]) -> &'a ScopeLimits {
-        if self.word(WORD_LISTED) & 1 << kind.number() != 0 {
+        let listed = self.word(WORD_LISTED);
+        if listed == 0 {
+            return NONE;
+        }
+        if listed & 1 << kind.number() != 0 {
             if let Some(record) = self.listed(kind, id) {
                 return &record.limits;
             }

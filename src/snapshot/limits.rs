@@ -11,6 +11,10 @@ use crate::tables::{LimitRow, Limits};
 /// The limits of a scope, by the numbers of their directions.
 pub type ScopeLimits = [Limit; Direction::ALL.len()];
 
+/// Bit of [`WORD_LISTED`] above those of all kinds: some kind has limits for ids that are not
+/// listed.
+const OF_KINDS: u32 = 1 << KINDS;
+
 pub(super) const NONE: &ScopeLimits = &[Limit::NONE; 3];
 
 /// A scope with limits of its own. Where it has none for a direction, those of its kind
@@ -85,7 +89,7 @@ pub(super) fn compile(
     out.section(Section::Limits, &records)?;
     out.section(Section::LimitIndex, &ids::build(key, ids.into_iter()))?;
     out.section(Section::KindLimits, if of_kinds { &defaults[..] } else { &[] })?;
-    out.word(WORD_LISTED, listed);
+    out.word(WORD_LISTED, if of_kinds { listed | OF_KINDS } else { listed });
     out.word(WORD_NEAR, Limit::near_of(near_percent).into());
     Some(())
 }

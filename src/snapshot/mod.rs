@@ -22,7 +22,7 @@ pub mod uses;
 mod view;
 
 pub use blob::{Blob, copy_of};
-pub use compile::{TooLarge, compile};
+pub use compile::{TooLarge, compile, compile_keyed};
 pub use limits::ScopeLimits;
 pub use name_view::NamedView;
 pub use overlaps::overlaps;

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::blob::Section;
-use super::compile::CompanyRecord;
 use super::names::{AddressRecord, NOBODY, NamedRecord};
 use super::sources::{SourceKind, class_of};
 use super::view::{CompanyView, View};
@@ -27,8 +26,7 @@ impl<'a> NamedView<'a> {
     /// The company that it is for; None for trusted sources.
     pub fn company(&self) -> Option<CompanyView<'a>> {
         let &[company, ..] = self.record;
-        let records: &[CompanyRecord] = self.view.section(Section::Companies);
-        Some(CompanyView::new(self.view, records.get(company as usize)?))
+        self.view.company_at(company as usize)
     }
 
     /// The class of trusted sources; None for a company.

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::blob::{self, Section};
-use super::compile::CompanyRecord;
 use super::view::{CompanyView, View};
 use super::{prefixes, sources};
 use crate::address::Prefix;
@@ -118,10 +117,9 @@ impl<'a> View<'a> {
     /// Each user: AoR, company, calls from elsewhere.
     pub fn users(&self) -> impl Iterator<Item = (&'a [u8], CompanyView<'a>, u32)> + use<'a> {
         let records: &[[u32; 4]] = self.section(Section::Users);
-        let companies: &[CompanyRecord] = self.section(Section::Companies);
         let view = *self;
         records.iter().filter_map(move |&[offset, len, company, calls]| {
-            let company = CompanyView::new(view, companies.get(company as usize)?);
+            let company = view.company_at(company as usize)?;
             Some((view.text(offset, len as usize), company, calls))
         })
     }

@@ -9,6 +9,7 @@ use super::sources::{self, SourceKind};
 use super::{ids, prefixes};
 use crate::address::{Address, Prefix};
 use crate::countries::CountryCode;
+use crate::ledger::ScopeKey;
 use crate::tables::{MinPrefix, Table};
 
 impl Counts {
@@ -88,7 +89,7 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub fn company(&self, id: &[u8]) -> Option<CompanyView<'a>> {
         let records: &[CompanyRecord] = self.section(Section::Companies);
-        let at = |n: usize| records.get(n).map(|record| CompanyView { view: *self, record });
+        let at = |number| Some(CompanyView { view: *self, record: records.get(number)?, number });
         let slots = self.section(Section::CompanyIndex);
         let found = ids::find(slots, &self.key(), id, |n| at(n).is_some_and(|c| c.id() == id))?;
         at(found)
@@ -96,13 +97,18 @@ impl<'a> View<'a> {
 
     pub fn companies(&self) -> impl Iterator<Item = CompanyView<'a>> + use<'a> {
         let (view, records) = (*self, self.section::<CompanyRecord>(Section::Companies));
-        records.iter().map(move |record| CompanyView { view, record })
+        records.iter().enumerate().map(move |(number, record)| CompanyView { view, record, number })
+    }
+
+    /// The company with this number, from 0 on.
+    pub(super) fn company_at(&self, number: usize) -> Option<CompanyView<'a>> {
+        let record = self.section::<CompanyRecord>(Section::Companies).get(number)?;
+        Some(CompanyView { view: *self, record, number })
     }
 
     /// Ranges of all companies.
     pub fn range_count(&self) -> usize {
-        let last = self.section::<CompanyRecord>(Section::Companies).last();
-        let last = last.map(|record| CompanyView { view: *self, record });
+        let last = self.companies().last();
         last.map_or(0, |company| company.first_range() + company.range_count())
     }
 
@@ -122,8 +128,7 @@ impl<'a> View<'a> {
             records.get(n).is_some_and(|&[offset, len, ..]| self.text(offset, len as usize) == aor)
         };
         let &[_, _, company, calls] = records.get(ids::find(slots, &self.key(), aor, is)?)?;
-        let record = self.section::<CompanyRecord>(Section::Companies).get(company as usize)?;
-        Some(UserView { company: CompanyView { view: *self, record }, external_calls: calls })
+        Some(UserView { company: self.company_at(company as usize)?, external_calls: calls })
     }
 }
 
@@ -268,13 +273,10 @@ pub struct UserView<'a> {
 pub struct CompanyView<'a> {
     view: View<'a>,
     record: &'a CompanyRecord,
+    number: usize,
 }
 
 impl<'a> CompanyView<'a> {
-    pub(super) fn new(view: View<'a>, record: &'a CompanyRecord) -> Self {
-        CompanyView { view, record }
-    }
-
     pub(super) fn view(&self) -> View<'a> {
         self.view
     }
@@ -314,6 +316,12 @@ impl<'a> CompanyView<'a> {
             }
             None => (&[], 0),
         }
+    }
+
+    /// Keys of its brand's scope and of its own, if they last.
+    pub fn scope_keys(&self) -> [Option<ScopeKey>; 2] {
+        let keys: &[[ScopeKey; 2]] = self.view.section(Section::ScopeKeys);
+        keys.get(self.number).map_or([None; 2], |keys| keys.map(Some))
     }
 
     fn block<K: bytemuck::Pod>(&self, section: Section, offset: u32) -> &'a [K] {

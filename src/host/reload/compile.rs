@@ -31,13 +31,14 @@ pub fn loader(state: &State, names: [String; Table::ALL.len()], bad_rows: BadRow
 pub fn publish_kept(state: &State, config: Configuration, date: u64) -> Result<u64, String> {
     let busy = |pid| format!("process {pid} is reloading");
     let writer = state.store.writer(PATIENCE).map_err(busy)?;
-    let blob = compile(config, date)?;
+    let blob = compile(state, config, date)?;
     let published = publish(&writer, &blob)?;
     Ok(published.generation)
 }
 
-pub fn compile(config: Configuration, date: u64) -> Result<Blob, String> {
-    snapshot::compile(config, hash_key()?, date)
+pub fn compile(state: &State, config: Configuration, date: u64) -> Result<Blob, String> {
+    let scope_key = |kind, id: &[u8]| state.ledger.lasting_key(kind, id);
+    snapshot::compile_keyed(config, hash_key()?, date, scope_key)
         .map_err(|_| "the tables are larger than 4 GiB".to_owned())
 }
 

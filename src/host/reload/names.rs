@@ -34,7 +34,7 @@ pub fn publish_answers(state: &State, answers: Answers) -> Result<bool, String> 
     })?;
     config.rows = counts.rows.map(u64::from);
     config.contained = Some(counts.contained_ranges);
-    let published = publish(&writer, &compile(config, rows.date)?)?;
+    let published = publish(&writer, &compile(state, config, rows.date)?)?;
     if state.fallback.is_on() {
         // The file keeps these tables already.
         state.fallback.keep(published.generation);

@@ -187,7 +187,7 @@ fn read(state: &State) -> Result<(Blob, Reloaded), Failure> {
     let (mut config, skipped) = loader.finish().map_err(bad_rows)?;
     refuse_to_forget_everybody(state, config.companies.len(), table)?;
     let warnings = std::mem::take(&mut config.warnings);
-    let blob = compile(config, clock::seconds())?;
+    let blob = compile(state, config, clock::seconds())?;
     let bytes = blob.bytes();
     let counts = View::new(bytes).map(|view| view.counts());
     let counts = counts.ok_or_else(|| "BUG: the compiled snapshot is damaged".to_owned())?;

@@ -24,13 +24,13 @@ struct Owned {
 
 impl Owned {
     fn new(want: &Wanted<'_>) -> Self {
-        let &Wanted { scope: Scope { kind, id }, direction, limit, directed, counts } = want;
+        let &Wanted { scope: Scope { kind, id }, direction, limit, directed, counts, .. } = want;
         Owned { kind, id: id.to_vec(), direction, limit, directed, counts }
     }
 
     fn wanted(&self) -> Wanted<'_> {
         let &Owned { kind, ref id, direction, limit, directed, counts } = self;
-        Wanted { scope: Scope { kind, id }, direction, limit, directed, counts }
+        Wanted { scope: Scope { kind, id }, key: None, direction, limit, directed, counts }
     }
 }
 

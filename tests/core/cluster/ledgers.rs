@@ -106,7 +106,10 @@ impl Proxy {
     pub fn new(number: u128) -> Self {
         let mut ledger = Ledger::new(64, [number as u64, 7]).unwrap();
         let bell = Box::leak(Box::new(Bell::new().unwrap()));
+        let lasts = |ledger: &Ledger| ledger.lasting_key(ScopeKind::COMPANY, b"c").is_some();
+        assert!(lasts(&ledger));
         ledger.share(Keys::new(b"secret"), bell).unwrap();
+        assert!(!lasts(&ledger));
         ledger.name_kind(ScopeKind::own(0).unwrap(), b"did");
         let setup =
             Setup { instance: number, name: format!("n{number}"), fingerprint: 1, times: TIMES };

@@ -15,12 +15,10 @@ pub type Sample = BTreeMap<String, u64>;
 /// name. Processes that answer RPCs or write files and databases have a heap that is in use by turns
 /// for much and for little: its free pieces settle late, so that its pages grow on for long. What is
 /// in use of it does not.
-const ALLOWED: [(&[&str], u64); 8] = [
+const ALLOWED: [(&[&str], u64); 7] = [
     (&["private pool of"], 8 << 10),
     (&["shared pool"], 64 << 10),
     (&["tables"], 0),
-    // Events whose repeats are counted, up to a number.
-    (&["heap of", "recorder"], 1 << 20),
     (&["heap of"], 64 << 10),
     (&["tcp receiver"], 1 << 20),
     (&["sipwarden"], 1 << 20),
