@@ -55,10 +55,11 @@ test: setup
 	@$(MAKE) --no-print-directory -j2 SET_UP=1 run-integration beside
 	@tools/second-host.sh
 
-# Fewer schedules than `make shuttle` draws.
+# Fewer schedules than `make shuttle` draws. One after the other: a make that knew how many may run
+# would take the place of the integration tests.
 beside: export SCHEDULES ?= 4000
 beside:
-	@nice -n 19 $(MAKE) --no-print-directory lint unit shuttle
+	@MAKEFLAGS= nice -n 19 $(MAKE) --no-print-directory CARGO="$(CARGO)" SET_UP=$(SET_UP) lint unit shuttle
 
 # The second host, also beside the first one; fails without it. TESTS="SUBJECT:: ..." some of them.
 test-opensips:
