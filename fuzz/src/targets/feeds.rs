@@ -1,6 +1,8 @@
 //! The text of feeds, beside a reading line by line; what is compiled from them, beside a search
 //! of all prefixes.
 
+use std::sync::OnceLock;
+
 use sipwarden::address::{Address, Prefix};
 use sipwarden::feeds::{Feed, Source, View, compile, parse};
 
@@ -17,9 +19,10 @@ fn plainly(text: &[u8]) -> Vec<Option<Prefix>> {
     words.map(read).collect()
 }
 
-/// Of no special use.
-fn is_public(address: Address) -> bool {
-    let special = [
+/// Of special use.
+fn special() -> &'static [Prefix] {
+    static SPECIAL: OnceLock<Vec<Prefix>> = OnceLock::new();
+    let ranges = [
         "0.0.0.0/8",
         "10.0.0.0/8",
         "100.64.0.0/10",
@@ -33,8 +36,7 @@ fn is_public(address: Address) -> bool {
         "fe80::/10",
         "ff00::/8",
     ];
-    let is_in = |range: &str| Prefix::parse(range, None).unwrap().distance(address) == Some(0);
-    !special.into_iter().any(is_in)
+    SPECIAL.get_or_init(|| ranges.map(|range| Prefix::parse(range, None).unwrap()).into())
 }
 
 pub fn run(data: &[u8]) {
@@ -78,9 +80,9 @@ pub fn run(data: &[u8]) {
         ]
     });
     for probe in edges {
-        let has = |list: &Vec<Prefix>| {
-            is_public(probe) && list.iter().any(|range| range.distance(probe) == Some(0))
-        };
+        let is_in = |range: &Prefix| range.distance(probe) == Some(0);
+        let is_public = !special().iter().any(is_in);
+        let has = |list: &Vec<Prefix>| is_public && list.iter().any(is_in);
         assert_eq!(view.find(probe).is_some(), lists.iter().any(has), "{probe}");
         let of: Vec<_> = view.feeds_of(probe).map(|(n, _)| n).collect();
         let expected: Vec<_> = (0..lists.len()).filter(|n| has(&lists[*n])).collect();

@@ -1,5 +1,7 @@
 //! The functions of a script with any texts, in any order; each slot is free in the end.
 
+use std::sync::OnceLock;
+
 use sipwarden::host::abi::{
     SW_DIALOG_ENDED, SW_DIALOG_GONE, SW_DIALOG_LOADED, SW_DIALOG_RESUMED, SW_EXPIRY_LIFETIME,
 };
@@ -96,9 +98,9 @@ fn function(input: &mut Bytes<'_>, request: &Request) {
 
 /// Calls that count, over all companies.
 fn calls() -> u64 {
-    let mut all = (0..).map_while(door::statistic);
-    let index = all.position(|(name, _)| name == "calls_active").expect("no such statistic");
-    door::gauge(index as u32)
+    static INDEX: OnceLock<usize> = OnceLock::new();
+    let find = || (0..).map_while(door::statistic).position(|(name, _)| name == "calls_active");
+    door::gauge(*INDEX.get_or_init(|| find().expect("no such statistic")) as u32)
 }
 
 pub fn run(data: &[u8]) {

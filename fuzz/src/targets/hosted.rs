@@ -31,6 +31,9 @@ pub fn begin() {
             ("auth_sources", json!(1024)),
             ("grants", json!(64)),
             ("max_calls", json!(16)),
+            // Replies tell how many pages are used: the kernel looks at each.
+            ("snapshot_memory", json!(2)),
+            ("blocklist_memory", json!(2)),
         ]);
         check();
     });

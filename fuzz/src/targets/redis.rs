@@ -1,7 +1,7 @@
 //! What a hostile server of shared limits answers: bytes of its protocol, answers of the right
 //! form with any numbers, and notices.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sipwarden::cluster::{Ask, Books, Counts, Key, Node, Phase, Setup, Times, Value, Want, decode};
 use sipwarden::host::plain_answer;
@@ -47,9 +47,9 @@ fn notices(mut input: Bytes<'_>) {
     book.forget(heard.now);
 }
 
-/// The slots of all scopes.
+/// The slots of all scopes, in the same order each time.
 #[derive(Default)]
-pub struct Slots(pub HashMap<Key, Counts>);
+pub struct Slots(pub BTreeMap<Key, Counts>);
 
 impl Books for Slots {
     fn with<R>(&mut self, key: Key, change: impl FnOnce(&mut Counts) -> R) -> R {

@@ -1,6 +1,8 @@
 //! Rows, what is compiled from them, and every question to it, beside a model that keeps the
 //! rows as they are and searches all of them.
 
+use std::cmp::Reverse;
+
 use sipwarden::address::{Address, Prefix};
 use sipwarden::countries::{CountryCode, CountryNetworks};
 use sipwarden::limiter::ClassId;
@@ -163,7 +165,9 @@ fn model(mut input: Bytes<'_>) {
     let Ok((config, _)) = loader.networks(model.networks()).finish() else { panic!("bad rows") };
     let blob = compile(config, [u64::from(data_mark(&model)), 2], 0).unwrap();
     let view = View::new(blob.bytes()).unwrap();
-    model.compare(&view);
+    let probes = model.probes();
+    model.sort();
+    model.compare(&view, &probes);
     if is_kept_too {
         is_kept(&view);
     }
@@ -212,10 +216,19 @@ impl Model {
         probes
     }
 
+    /// Ranges of companies from broad to narrow, others from narrow to broad: the first one that
+    /// has an address is the one that holds.
+    fn sort(&mut self) {
+        for company in &mut self.companies {
+            company.ranges.sort_by_key(Prefix::mask);
+        }
+        self.trusted.sort_by_key(|(range, _)| Reverse(range.mask()));
+        self.networks.sort_by_key(|(range, _)| Reverse(range.mask()));
+    }
+
     fn kind(&self, probe: Address) -> SourceKind {
         let has = |range: &Prefix| range.distance(probe) == Some(0);
-        let around = self.trusted.iter().filter(|(range, _)| has(range));
-        if let Some((_, class)) = around.max_by_key(|(range, _)| range.mask()) {
+        if let Some((_, class)) = self.trusted.iter().find(|(range, _)| has(range)) {
             return SourceKind::Trusted(*class);
         }
         let filtered = self.companies.iter().filter(|company| company.filter > 0);
@@ -227,18 +240,18 @@ impl Model {
     }
 
     fn country(&self, probe: Address) -> Option<CountryCode> {
-        let around = self.networks.iter().filter(|(range, _)| range.distance(probe) == Some(0));
-        around.max_by_key(|(range, _)| range.mask()).map(|(_, code)| *code)
+        let mut networks = self.networks.iter();
+        networks.find(|(range, _)| range.distance(probe) == Some(0)).map(|(_, code)| *code)
     }
 
-    fn compare(&self, view: &View<'_>) {
+    fn compare(&self, view: &View<'_>, probes: &[Address]) {
         assert_eq!(view.companies().count(), self.companies.len());
         assert_eq!(view.brands().count(), self.brands.len());
-        let probes = self.probes();
         let kinds: Vec<_> = probes.iter().map(|probe| self.kind(*probe)).collect();
-        for (probe, kind) in probes.iter().zip(&kinds) {
+        let countries: Vec<_> = probes.iter().map(|probe| self.country(*probe)).collect();
+        for (probe, (kind, country)) in probes.iter().zip(kinds.iter().zip(&countries)) {
             assert_eq!(view.source_kind(*probe), *kind, "{probe}");
-            assert_eq!(view.country_of(*probe), self.country(*probe), "{probe}");
+            assert_eq!(view.country_of(*probe), *country, "{probe}");
         }
         for pair in probes.windows(2).zip(kinds.windows(2)).take(40) {
             let (&[one, other], &[a, b]) = pair else { continue };
@@ -262,13 +275,13 @@ impl Model {
             assert_eq!(found, known, "{aor}");
         }
         for company in &self.companies {
-            company.compare(view, &probes);
+            company.compare(view, probes, &countries);
         }
     }
 }
 
 impl Company {
-    fn compare(&self, view: &View<'_>, probes: &[Address]) {
+    fn compare(&self, view: &View<'_>, probes: &[Address], countries: &[Option<CountryCode>]) {
         let found = view.company(self.id.as_bytes()).unwrap();
         assert_eq!(found.id(), self.id.as_bytes());
         assert_eq!(found.brand(), (self.brand.0.as_bytes(), self.brand.1));
@@ -279,18 +292,17 @@ impl Company {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(found.countries(), codes);
-        let has = |range: &&Prefix, probe: Address| range.distance(probe) == Some(0);
-        for probe in probes {
+        for (probe, country) in probes.iter().zip(countries) {
             // Of ranges within each other the broadest one is kept.
-            let around = self.ranges.iter().filter(|range| has(range, *probe));
-            let broadest = around.min_by_key(|range| range.mask()).copied();
+            let broadest = self.ranges.iter().find(|range| range.distance(*probe) == Some(0));
+            let broadest = broadest.copied();
             assert_eq!(found.range_of(*probe), broadest, "{probe}");
             if let Some((place, range)) = found.locate(*probe) {
                 let place = place as usize - found.first_range();
                 assert_eq!(found.ranges().nth(place), Some(range));
             }
-            let country = view.country_of(*probe).filter(|code| codes.contains(code));
-            assert_eq!(found.country_granted(*probe), country);
+            let country = country.filter(|code| codes.contains(code));
+            assert_eq!(found.country_granted(*probe), country, "{probe}");
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
     for _ in 0..4 {
         let index = input.below(METHODS.len());
         let (method, examples) = METHODS[index];
-        let names = door::rpc_method(index as u32).unwrap().1;
+        let names = &door::rpc_methods()[index].1;
         let count = if input.one_in(16) { 7 } else { input.below(examples.len() + 1) };
         let values: Vec<Value> =
             (0..count).map(|at| argument(&mut input, examples.get(at))).collect();
@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
             continue;
         }
         let params = match input.one_in(3) {
-            true => names.into_iter().zip(values).collect::<Map<_, _>>().into(),
+            true => names.iter().cloned().zip(values).collect::<Map<_, _>>().into(),
             false => Value::Array(values),
         };
         match door::rpc(method, params) {

@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::IpAddr;
 use std::ptr;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use sipwarden::host::abi::*;
@@ -186,7 +187,7 @@ fn message(request: &Request) -> sw_message {
     sw_message {
         address: (&raw const *request).cast(),
         id: request.id,
-        pid: std::process::id() as i32,
+        pid: request.pid as i32,
         source,
         proxied: request.proxied.into(),
         stream: request.stream.into(),
@@ -323,10 +324,16 @@ pub fn rpc_method(index: u32) -> Option<(String, Vec<String>, usize, String)> {
     })
 }
 
+/// Names of all methods, and those of their arguments; asked for once.
+pub fn rpc_methods() -> &'static [(String, Vec<String>)] {
+    static ALL: OnceLock<Vec<(String, Vec<String>)>> = OnceLock::new();
+    let ask = || (0..).map_while(rpc_method).map(|(name, names, ..)| (name, names)).collect();
+    ALL.get_or_init(ask)
+}
+
 /// What a method answers: params are a list, or an object with names.
 pub fn rpc(method: &str, params: Value) -> Result<Value, (i32, String)> {
-    let mut methods = (0..).map_while(rpc_method);
-    let index = methods.position(|(name, ..)| name == method).unwrap();
+    let index = rpc_methods().iter().position(|(name, _)| name == method).unwrap();
     world().rpc = Some(Rpc::new(&params));
     call!(rpc(index as u32, handle(0)));
     let rpc = world().rpc.take();

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 #[derive(Clone, Default)]
 pub struct Request {
     pub id: u32,
+    /// Of the process that has it.
+    pub pid: u32,
     pub source: Option<IpAddr>,
     pub proxied: bool,
     /// What the script gives in place of the source.
@@ -29,6 +31,7 @@ impl Request {
     pub fn from(source: &str) -> Self {
         Request {
             id: 1,
+            pid: std::process::id(),
             source: source.parse().ok(),
             call_id: "a@b".into(),
             from: "sip:alice@example.com".into(),
