@@ -39,7 +39,7 @@ fn corpora_of_targets_with_a_host() {
     });
 }
 
-/// Each target is a program of cargo-fuzz, and the corpora are small.
+/// Each target is a program in fuzz, and the corpora are small.
 #[test]
 fn targets_and_corpora_belong_together() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");

@@ -102,7 +102,7 @@ thread_local! {
 pub fn guard<R>(entry: Entry, failed: R, f: impl FnOnce() -> R) -> R {
     let result = catch_unwind(AssertUnwindSafe(|| {
         #[cfg(debug_assertions)]
-        super::faults::inject(&format!("{entry:?}"));
+        super::faults::inject(entry);
         f()
     }));
     match result {
