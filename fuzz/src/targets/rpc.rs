@@ -24,7 +24,8 @@ pub fn run(data: &[u8]) {
     hosted::begin();
     let mut input = Bytes(data);
     for _ in 0..4 {
-        let index = input.below(METHODS.len());
+        // Bytes are 0 more often than by chance: that is the last method, which does the least.
+        let index = METHODS.len() - 1 - input.below(METHODS.len());
         let (method, examples) = METHODS[index];
         let names = &door::rpc_methods()[index].1;
         let count = if input.one_in(16) { 7 } else { input.below(examples.len() + 1) };
