@@ -179,10 +179,12 @@ pub fn load(state: &State, path: &Path) -> Result<Loaded, String> {
     Ok(load_text(state, path, &text.unwrap_or_default()))
 }
 
-/// Loads a file with this text into the state that is set up, and tells what the module would
-/// write then: for tests without a start for each file. None: nothing is set up.
+/// Loads a file with this text into the state that is set up, whose grants end before, and tells
+/// what the module would write then: for tests without a start for each file. None: nothing is
+/// set up.
 pub fn loaded_and_kept(text: &[u8]) -> Option<String> {
     let state = state::get()?;
+    state.grants.sweep(u64::MAX, |_| {});
     load_text(state, Path::new("the file"), text);
     whole(state).ok()
 }
