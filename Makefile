@@ -28,8 +28,10 @@ TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls
 
 # SET_UP=1: it is done, or goes on beside; two at a time would be in each other's way.
 setup:
+ifndef SET_UP
 	@mkdir -p target
-	@[ -n "$(SET_UP)" ] || tools/setup.sh
+	@tools/setup.sh
+endif
 
 # The library under its own name beside cargo's, checked against the host's strings.
 build: setup
@@ -49,17 +51,19 @@ demo: build
 integration faults scale bench cluster sanitize soak: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
 # Packages of the tests come while they are compiled. Then calls first: their tests wait most of
-# the time. What needs no call has what they leave.
+# the time. What needs no call has what they leave. By the shell: make may wait for one of two jobs
+# before it begins the next part of the other.
 test: setup
 	@$(MAKE) --no-print-directory -j3 SET_UP=1 test-setup build integration-build $(LICENCES)
-	@$(MAKE) --no-print-directory -j2 SET_UP=1 run-integration beside
+	@$(MAKE) --no-print-directory SET_UP=1 beside & beside=$$!; \
+	$(MAKE) --no-print-directory SET_UP=1 run-integration; result=$$?; \
+	wait $$beside || exit; exit $$result
 	@tools/second-host.sh
 
-# Fewer schedules than `make shuttle` draws. One after the other: a make that knew how many may run
-# would take the place of the integration tests.
+# Fewer schedules than `make shuttle` draws.
 beside: export SCHEDULES ?= 4000
 beside:
-	@MAKEFLAGS= nice -n 19 $(MAKE) --no-print-directory CARGO="$(CARGO)" SET_UP=$(SET_UP) lint unit shuttle
+	@nice -n 19 $(MAKE) --no-print-directory lint unit shuttle
 
 # The second host, also beside the first one; fails without it. TESTS="SUBJECT:: ..." some of them.
 test-opensips:
