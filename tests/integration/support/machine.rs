@@ -9,8 +9,8 @@ use std::process::{Command, Output, Stdio};
 use super::server::which;
 use super::{Folder, project};
 
-/// Where the project lies in the copy.
-pub const PROJECT: &str = "/sipwarden";
+/// Where the project lies in the copy: not where it may lie itself.
+pub const PROJECT: &str = "/tested-sipwarden";
 
 /// Files that set-up, installation and the package use.
 const PARTS: [&str; 11] = [
