@@ -52,7 +52,7 @@ const REASONS: [(&str, &str); 17] = [
     (
         "instructions per whole call",
         "Of what is above the floor, cc_limit and the end of \
-         its call are some 4,800, of which the ledger has 2,500; the rest are the other two checks, \
+         its call are some 4,500, of which the ledger has 2,200; the rest are the other two checks, \
          and callbacks for each dialog. What is counted is user space only: the kernel, which has the \
          larger part of a call's CPU time (see the section before), is not in it, so that of this \
          time the checks are less.",
@@ -73,10 +73,10 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "cc_limit and release, no live calls, against profiles",
-        "By instructions (callgrind) both are near: about 4,200, and 600 for the release, against \
+        "By instructions (callgrind) both are near: about 3,900, and 600 for the release, against \
          3,800 and 500. A profile adds a link to one list that is short when no call is live, in \
          memory that `dlg_manage()` has just used. cc_limit locks three buckets, takes three records, \
-         hashes brand and company with a key, and writes a lease: code and data that the making of \
+         and writes a lease: code and data that the making of \
          the dialog has pushed out of the first caches (simulated misses: 280 of code and 100 of \
          data, against 100 and 20), and some ten atomic exchanges. With live calls the list grows; \
          the work of cc_limit does not.",
