@@ -108,7 +108,8 @@ impl<'a> View<'a> {
 
     /// Ranges of all companies.
     pub fn range_count(&self) -> usize {
-        let last = self.companies().last();
+        let companies = self.section::<CompanyRecord>(Section::Companies).len();
+        let last = companies.checked_sub(1).and_then(|last| self.company_at(last));
         last.map_or(0, |company| company.first_range() + company.range_count())
     }
 

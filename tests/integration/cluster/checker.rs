@@ -33,6 +33,8 @@ pub const PATIENCE: u64 = 32_000_000;
 /// So long all together, within [`AFTERWARDS`], the machine did not run what it should: sessions
 /// with the server have broken, and are mended.
 const STARVED: u64 = 500_000;
+/// A slot that is given to a node waits no longer for who has asked.
+const GIVEN: u64 = 1_000_000;
 /// Among so many calls one would be admitted by a node that is back.
 const ENOUGH: usize = 40;
 
@@ -45,6 +47,27 @@ struct Numbers {
     maybe: Vec<Span>,
     /// By node.
     own: Vec<Steps>,
+}
+
+/// When each of these calls may have had a slot. Of calls of one node that asked at the same time
+/// one may have the slot that was given for another, which is refused.
+fn maybe(history: &History, of: &[&Attempt], scope: &str) -> Vec<Span> {
+    let mut refused: Vec<&Attempt> = of.iter().filter(|call| !is_admitted(call)).copied().collect();
+    refused.sort_by_key(|call| call.asked);
+    let given = |call: &Attempt| {
+        let before = refused.partition_point(|other| other.asked < call.asked);
+        let since = call.asked.saturating_sub(GIVEN);
+        let asking = refused[..before].iter().rev().take_while(|other| other.asked >= since);
+        let came = call.reached?;
+        let overtaken = asking
+            .filter(|other| other.node == call.node && other.told.is_none_or(|told| told >= came));
+        overtaken.map(|other| other.asked).min()
+    };
+    let spans = of.iter().filter_map(|call| {
+        let (from, to) = history.maybe(call, scope)?;
+        Some((given(call).unwrap_or(from), to))
+    });
+    spans.collect()
 }
 
 /// Judges it.
@@ -99,7 +122,7 @@ impl<'a> Judge<'a> {
                 limit,
                 surely: surely(&of),
                 known: Steps::of(of.iter().flat_map(|call| history.known(call, scope))),
-                maybe: of.iter().filter_map(|call| history.maybe(call, scope)).collect(),
+                maybe: maybe(history, &of, scope),
                 own: own.collect(),
             };
             let most = numbers.surely.most((0, u64::MAX));

@@ -134,6 +134,14 @@ fn a_refusal_with_a_free_slot_is_found() {
     };
     is_well(in_turn(200), vec![]);
     finds("roadwarrior_limit of roadwarrior two@c", in_turn(50), vec![]);
+    // The slot was given for a call that another one of its node overtook.
+    let overtaken = |told: u64| {
+        let mut slow = refused(0, "carrier n", 190, "limit");
+        slow.told = Some(told * MS);
+        vec![slow, refused(1, "carrier n", 200, "limit"), live(0, "carrier n", 210, 500)]
+    };
+    is_well(overtaken(216), vec![]);
+    finds("limit of carrier n", overtaken(212), vec![]);
     // On a machine that runs nothing nobody can tell.
     let mut late = history(with(refused(1, C, 700, "company_limit")), vec![]);
     late.stalls.push((650 * MS, 690 * MS));
