@@ -73,7 +73,7 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// No call that is there; a new one rings.
-    const NONE: Self = Call {
+    pub(crate) const NONE: Self = Call {
         dialog: DialogId(0),
         call_id: b"",
         direction: Direction::Any,

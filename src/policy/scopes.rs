@@ -166,16 +166,7 @@ mod tests {
             }
             // One counts where the other does.
             let hashed = wanted.map(|want| Wanted { key: None, ..want });
-            let call = |dialog| Call {
-                dialog: DialogId(dialog),
-                call_id: b"",
-                direction: Direction::Any,
-                invite: 0,
-                emergency: false,
-                rings: true,
-                came: 0,
-                began: 1,
-            };
+            let call = |dialog| Call { dialog: DialogId(dialog), ..Call::NONE };
             let dialog = 2 * n as u64;
             ledger.take(&call(dialog), &wanted, Enforcement::Full);
             let taken = ledger.take(&call(dialog + 1), &hashed, Enforcement::Full);
