@@ -99,9 +99,8 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "shared limits: two-scope takes",
-        "A take with its end reads and writes two hashes twice, each a command that Lua calls, and each \
-         request begins with the time, the members' hash and its clock: five commands more, whatever is \
-         in it. Keys are 32 digits of text, which Redis hashes anew each time.",
+        "Whatever is in a request, Lua is called, and asks for the time, the members' hash and its clock; \
+         then each call with its end is some thousand steps of Lua.",
     ),
     ("cc_limit", "Cache lines of leases and scopes that other calls have pushed out."),
 ];

@@ -47,7 +47,7 @@ impl Key {
 
 /// Version of the way in which keys are made and scripts are called. Nodes of other versions
 /// are refused.
-const SCHEME: &[u8] = b"sipwarden 1";
+const SCHEME: &[u8] = b"sipwarden 2";
 
 /// Makes keys from words.
 #[derive(Clone, Copy)]

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- The server's side of the protocol: one script, one run per request.
--- KEYS[1]: hash of members, `...m`; the hash of a scope is `...s:` and its key.
--- ARGV: mode, number, session, incarnation, knows, ms from beat to beat, ms to be dead,
--- then what the mode needs. An incarnation keeps the ms to be dead with which it began.
+-- KEYS[1]: hash of members, `...m`; the others are the scopes that the request names, `...s:` and
+-- their keys, none of them twice. ARGV: mode, number, session, incarnation, knows, ms from beat to
+-- beat, ms to be dead, then what the mode needs. An incarnation keeps the ms to be dead with which
+-- it began.
 -- Of a member with number n the hash of members has: s session, a session with which its
 -- record began, b last beat, k newest member that it knows, p published, i instance, n name.
--- e:n is expected to publish. A scope's hash has its incarnation, and a claim for each number.
+-- e:n is expected to publish. A scope is a text: its incarnation, and ` number=slots` for each claim.
 local M, mode, number, session, incarnation, knows =
   KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local BEAT, DEAD = tonumber(ARGV[6]), tonumber(ARGV[7])
-local SCOPE = string.sub(M, 1, -2) .. 's:'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -126,7 +126,8 @@ if mode == 'join' then
     -- The secret or a setting was changed on all nodes: the first one that comes begins anew.
     -- Another secret names scopes otherwise: nobody would ever touch the old ones.
     members, expected = {}, {}
-    for _, key in ipairs(redis.call('KEYS', SCOPE .. '*')) do redis.call('DEL', key) end
+    local scopes = string.sub(M, 1, -2) .. 's:*'
+    for _, key in ipairs(redis.call('KEYS', scopes)) do redis.call('DEL', key) end
   end
   if not inc or differs or redis.call('HGET', M, 'server') ~= server then
     -- A new incarnation: nothing is known but the numbers of those that had claims.
@@ -192,7 +193,9 @@ end
 if not inc or inc ~= incarnation then return {'rejoin'} end
 if known[9] ~= session then return {'fenced'} end
 -- A node has two connections: what it said later may come first.
-if tonumber(knows) > tonumber(known[10]) then redis.call('HSET', M, 'k:' .. number, knows) end
+if knows ~= known[10] and tonumber(knows) > tonumber(known[10]) then
+  redis.call('HSET', M, 'k:' .. number, knows)
+end
 
 if mode == 'beat' then
   redis.call('HSET', M, 'b:' .. number, now)
@@ -219,115 +222,142 @@ if mode == 'leave' then
   return {'left'}
 end
 
--- Each scope is read once. One of another incarnation is empty.
-local scopes = {}
-local function scope(key)
-  local claims = scopes[key]
-  if claims then return claims end
-  claims = {}
-  local raw = redis.call('HGETALL', SCOPE .. key)
-  local stale = #raw > 0
-  for i = 1, #raw, 2 do
-    if raw[i] == 'inc' then
-      stale = raw[i + 1] ~= inc
-    else
-      claims[raw[i]] = tonumber(raw[i + 1])
+-- Commands and tables cost more than all else here: so all scopes are read by one command and
+-- written by one, and there is no table for each. A scope has a place among the keys, from 1; the
+-- node's own claim in it; the sum of those of others, and their text. One of another incarnation is
+-- empty.
+local texts = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
+local own, others, rest, changed = {}, {}, {}, {}
+local head = inc .. ' '
+for place, text in ipairs(texts) do
+  local mine, sum, told = 0, 0, ''
+  local is_ours = text and string.sub(text, 1, #head) == head
+  if is_ours then
+    for n, slots in string.gmatch(text, ' (%d+)=(%d+)') do
+      if n == number then
+        mine = tonumber(slots)
+      else
+        sum = sum + tonumber(slots)
+        told = told .. ' ' .. n .. '=' .. slots
+      end
     end
   end
-  if stale then
-    redis.call('DEL', SCOPE .. key)
-    claims = {}
-  end
-  scopes[key] = claims
-  return claims
+  own[place], others[place], rest[place], changed[place] = mine, sum, told, text and not is_ours
 end
 
-local function set(key, n, slots)
-  local claims = scope(key)
-  if slots > 0 then
-    if next(claims) then
-      redis.call('HSET', SCOPE .. key, n, slots)
+local function claim(place, slots)
+  if own[place] ~= slots then
+    own[place] = slots
+    changed[place] = true
+  end
+  return slots
+end
+
+-- Removes claims of numbers without a record.
+local function purge(place)
+  local sum, told = 0, ''
+  for n, slots in string.gmatch(rest[place], ' (%d+)=(%d+)') do
+    if redis.call('HEXISTS', M, 's:' .. n) == 1 then
+      sum = sum + tonumber(slots)
+      told = told .. ' ' .. n .. '=' .. slots
     else
-      redis.call('HSET', SCOPE .. key, 'inc', inc, n, slots)
-    end
-    claims[n] = slots
-  elseif claims[n] then
-    claims[n] = nil
-    if next(claims) then
-      redis.call('HDEL', SCOPE .. key, n)
-    else
-      redis.call('DEL', SCOPE .. key)
+      changed[place] = true
     end
   end
+  others[place], rest[place] = sum, told
+  if redis.call('HEXISTS', M, 's:' .. number) == 0 then claim(place, 0) end
 end
 
-local function total(key)
-  local sum = 0
-  for _, slots in pairs(scope(key)) do sum = sum + slots end
-  return sum
+local function write()
+  local set, gone = {}, {}
+  for place = 1, #texts do
+    if changed[place] then
+      local key, mine = KEYS[place + 1], own[place]
+      if mine > 0 then
+        set[#set + 1] = key
+        set[#set + 1] = inc .. rest[place] .. ' ' .. number .. '=' .. mine
+      elseif rest[place] ~= '' then
+        set[#set + 1] = key
+        set[#set + 1] = inc .. rest[place]
+      else
+        gone[#gone + 1] = key
+      end
+    end
+  end
+  if #set > 0 then redis.call('MSET', unpack(set)) end
+  if #gone > 0 then redis.call('DEL', unpack(gone)) end
 end
 
--- ARGV from 8: key, slots ...
+-- ARGV[8]: numbers of 32 bits.
+local numbers = {struct.unpack('<' .. string.rep('I4', #ARGV[8] / 4), ARGV[8])}
+
+-- How many; for each place and slots.
 if mode == 'publish' then
-  for i = 8, #ARGV - 1, 2 do set(ARGV[i], number, tonumber(ARGV[i + 1])) end
+  for i = 2, 2 * numbers[1], 2 do claim(numbers[i], numbers[i + 1]) end
+  write()
   return {'set'}
 end
 
--- A batch. ARGV from 8: number of lowers, of forces, of takes; for each lower and each force
--- key and slots; for each take the number of its scopes, for each of them key and limit.
-local at, changes, takes = 11, {}, {}
-for i = 1, ARGV[8] + ARGV[9] do
-  local key, slots = ARGV[at], tonumber(ARGV[at + 1])
-  local claim = scope(key)[number] or 0
-  if i <= tonumber(ARGV[8]) then
-    slots = math.min(claim, slots)
+-- A batch: how many lowers, forces, takes; for each lower and each force place and slots; for each
+-- take the number of its scopes, for each of them place and limit.
+local at, changes = 4, {}
+for i = 1, numbers[1] + numbers[2] do
+  local place, slots = numbers[at], numbers[at + 1]
+  if i <= numbers[1] then
+    slots = math.min(own[place], slots)
   else
-    slots = math.max(claim, slots)
+    slots = math.max(own[place], slots)
   end
-  set(key, number, slots)
-  changes[i] = slots
+  changes[i] = claim(place, slots)
   at = at + 2
 end
 
 local full = {}
-local function is_full(key, limit)
-  if total(key) < limit then return false end
-  if not full[key] then
-    full[key] = true
+local function is_full(place, limit)
+  if own[place] + others[place] < limit then return false end
+  if not full[place] then
+    full[place] = true
     search()
-    for n in pairs(scope(key)) do
-      if redis.call('HEXISTS', M, 's:' .. n) == 0 then set(key, n, 0) end
-    end
+    purge(place)
   end
-  return total(key) >= limit
+  return own[place] + others[place] >= limit
 end
 
+-- For each take: 2; or 0, the first of its scopes that is full, from 0, and the claims in it; or 1,
+-- the number of its scopes, and its claim in each.
+local told, length = {}, 0
+local function tell(n)
+  length = length + 1
+  told[length] = n
+end
 local waits = seen()
-for i = 1, tonumber(ARGV[10]) do
-  local first, count = at + 1, tonumber(ARGV[at])
-  at = at + 1 + 2 * count
-  local answer
+for _ = 1, numbers[3] do
+  local count, full_one = numbers[at]
   if waits == 1 then
-    answer = {2}
+    tell(2)
   else
-    for j = 1, count do
-      local key, limit = ARGV[first + 2 * (j - 1)], tonumber(ARGV[first + 2 * j - 1])
-      if is_full(key, limit) then
-        answer = {0, j - 1, total(key)}
+    for i = 1, count do
+      if is_full(numbers[at + 2 * i - 1], numbers[at + 2 * i]) then
+        full_one = i
         break
       end
     end
-  end
-  if not answer then
-    answer = {1}
-    for j = 1, count do
-      local key = ARGV[first + 2 * (j - 1)]
-      local slots = (scope(key)[number] or 0) + 1
-      set(key, number, slots)
-      answer[j + 1] = slots
+    if full_one then
+      local place = numbers[at + 2 * full_one - 1]
+      tell(0)
+      tell(full_one - 1)
+      tell(own[place] + others[place])
+    else
+      tell(1)
+      tell(count)
+      for i = 1, count do
+        local place = numbers[at + 2 * i - 1]
+        tell(claim(place, own[place] + 1))
+      end
     end
   end
-  takes[i] = answer
+  at = at + 1 + 2 * count
 end
+write()
 local barred, news = seen()
-return {'batch', barred, news, changes, takes}
+return {'batch', barred, news, changes, told}

@@ -42,7 +42,7 @@ fn plain(value: redis::Value) -> Value {
 impl Node {
     fn run(&mut self, request: &Request) -> Reply {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(&self.script).arg(1).arg(MEMBERS).arg(encode(request, &Times::default()));
+        command.arg(&self.script).arg(encode(request, &Times::default(), MEMBERS));
         decode(&plain(command.query(&mut self.connection).unwrap())).unwrap()
     }
 

@@ -95,12 +95,7 @@ fn answer(input: &mut Bytes<'_>, phase: Phase) -> Value {
         _ => (usize::from(input.one_in(8)), 0),
     };
     items.extend((0..before).map(|_| number(input)));
-    for list in 0..lists {
-        items.push(match list {
-            0 => numbers(input),
-            _ => Value::List((0..input.below(4)).map(|_| numbers(input)).collect()),
-        });
-    }
+    items.extend((0..lists).map(|_| numbers(input)));
     Value::List(items)
 }
 

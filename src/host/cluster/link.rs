@@ -10,6 +10,7 @@ use redis::{Connection, ConnectionAddr, IntoConnectionInfo, Value, cmd};
 use super::sentinels::primary;
 use super::{Connected, connect, connect_to, told};
 use crate::cluster::{self, Key, Reply, Request, SCRIPT, Times, decode, encode};
+use crate::cluster::{read_scope, scope_name};
 use crate::host::settings::Server;
 use crate::notices::{self, Heard, Notice, Seal};
 
@@ -110,7 +111,7 @@ impl Link {
     /// Sends a request and waits for its answer.
     pub fn run(&mut self, request: &Request, times: &Times) -> Result<Reply, String> {
         let mut command = cmd("EVALSHA");
-        command.arg(&self.script).arg(1).arg(&self.key).arg(encode(request, times));
+        command.arg(&self.script).arg(encode(request, times, &self.key));
         let value: Value = command.query(&mut self.connection).map_err(told)?;
         let reply = plain(value).as_ref().and_then(decode);
         reply.ok_or_else(|| "it answers what the script never says".to_owned())
@@ -129,25 +130,27 @@ impl Link {
 
     /// Which nodes have slots of scopes, and how many: for each scope by their names.
     pub fn claims(&mut self, keys: &[Key]) -> Result<Vec<Vec<(String, u32)>>, String> {
-        let prefix = self.prefix().to_owned();
-        let mut asked = redis::pipe();
-        asked.hgetall(&self.key);
-        for key in keys {
-            asked.hgetall(format!("{prefix}s:{:032x}", key.0));
+        if keys.is_empty() {
+            return Ok(Vec::new());
         }
-        let mut all: Vec<Fields> = asked.query(&mut self.connection).map_err(told)?;
-        let scopes = all.split_off(1.min(all.len()));
-        let members = all.pop().unwrap_or_default();
-        let named = |scope: &Fields| {
+        let members = self.members()?;
+        let mut asked = cmd("MGET");
+        keys.iter().for_each(|key| _ = asked.arg(scope_name(self.prefix(), *key)));
+        let texts: Vec<Option<String>> = asked.query(&mut self.connection).map_err(told)?;
+        let named = |text: Option<String>| {
             // One of another incarnation is void, and so are claims of numbers without a record.
-            let is_void = scope.get("inc") != members.get("inc");
-            let of = |(number, slots): (&String, &String)| {
-                let name = members.get(&format!("n:{number}"))?;
-                Some((name.clone(), slots.parse().ok()?))
-            };
-            scope.iter().filter(|_| !is_void).filter_map(of).collect()
+            let scope = text.as_deref().and_then(read_scope);
+            let is_void = |of: u64| members.get("inc") != Some(&of.to_string());
+            let claims = scope.filter(|(of, _)| !is_void(*of)).unwrap_or_default().1;
+            let name =
+                |(number, slots)| Some((members.get(&format!("n:{number}"))?.clone(), slots));
+            claims.into_iter().filter_map(name).collect()
         };
-        Ok(scopes.iter().map(named).collect())
+        Ok(texts.into_iter().map(named).collect())
+    }
+
+    fn members(&mut self) -> Result<Fields, String> {
+        cmd("HGETALL").arg(&self.key).query(&mut self.connection).map_err(told)
     }
 
     /// The server's clock, in us.
@@ -159,8 +162,7 @@ impl Link {
     /// All nodes with a record, by their names.
     pub fn nodes(&mut self) -> Result<Vec<NodeSeen>, String> {
         let now = self.time()? / 1000;
-        let key = self.key.clone();
-        let members: Fields = cmd("HGETALL").arg(key).query(&mut self.connection).map_err(told)?;
+        let members = self.members()?;
         let nodes = members.iter().filter_map(|(field, name)| {
             let number = field.strip_prefix("n:")?;
             let beat: u64 = members.get(&format!("b:{number}"))?.parse().ok()?;

@@ -55,13 +55,8 @@ fn answer(state: &mut u64, phase: Phase) -> Value {
     let mut items = vec![Value::Text(kind.into())];
     for at in 0..parts {
         let is_list = matches!((kind, at), ("joined", 5) | ("beaten", 2) | ("batch", 2 | 3));
-        items.push(match (is_list, kind, at) {
-            (true, "batch", 3) => Value::List(
-                (0..next(state) % 3)
-                    .map(|_| Value::List((0..next(state) % 4).map(|_| number(state)).collect()))
-                    .collect(),
-            ),
-            (true, ..) => Value::List((0..next(state) % 4).map(|_| number(state)).collect()),
+        items.push(match is_list {
+            true => Value::List((0..next(state) % 5).map(|_| number(state)).collect()),
             _ if next(state) % 50 == 0 => part(state, 3),
             _ => number(state),
         });

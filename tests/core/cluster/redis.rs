@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sipwarden::cluster::{
     Claim, Group, Join, Key, Reply, Request, SCRIPT, Stamp, Times, Value, decode, encode,
+    read_scope,
 };
 
 use super::server::{Member, Rules, Scope, Server};
@@ -41,12 +42,14 @@ impl Redis {
         Redis { child, folder, stream }
     }
 
-    pub fn call(&mut self, arguments: &[&str]) -> Result<Value, String> {
-        let mut text = format!("*{}\r\n", arguments.len());
-        for argument in arguments {
-            text += &format!("${}\r\n{argument}\r\n", argument.len());
+    pub fn call<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Result<Value, String> {
+        let mut text = format!("*{}\r\n", arguments.len()).into_bytes();
+        for argument in arguments.iter().map(AsRef::as_ref) {
+            text.extend(format!("${}\r\n", argument.len()).bytes());
+            text.extend(argument);
+            text.extend(b"\r\n");
         }
-        self.stream.get_mut().write_all(text.as_bytes()).unwrap();
+        self.stream.get_mut().write_all(&text).unwrap();
         self.answer()
     }
 
@@ -100,11 +103,9 @@ impl Redis {
     }
 
     fn run(&mut self, script: &str, request: &Request, times: &Times, now: Option<u64>) -> Reply {
-        let mut arguments = vec!["EVALSHA".to_owned(), script.to_owned()];
-        arguments.extend(["1".to_owned(), MEMBERS.to_owned()]);
-        arguments.extend(encode(request, times));
-        arguments.extend(now.map(|now| now.to_string()));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut arguments = vec![b"EVALSHA".to_vec(), script.as_bytes().to_vec()];
+        arguments.extend(encode(request, times, MEMBERS));
+        arguments.extend(now.map(|now| now.to_string().into_bytes()));
         let value = self.call(&arguments).unwrap_or_else(|error| panic!("{request:?}: {error}"));
         decode(&value).unwrap_or_else(|| panic!("{request:?}: {value:?}"))
     }
@@ -166,12 +167,11 @@ fn dump(redis: &mut Redis) -> Server {
     };
     for name in redis.texts(&["KEYS", "sw:{test}:s:*"]) {
         let key = Key(u128::from_str_radix(name.rsplit(':').next().unwrap(), 16).unwrap());
-        let mut claims = redis.hash(&name);
-        let incarnation: u64 = claims.remove("inc").unwrap().parse().unwrap();
+        let Ok(Value::Text(text)) = redis.call(&["GET", &name]) else { panic!("no text") };
+        let (incarnation, claims) = read_scope(std::str::from_utf8(&text).unwrap()).unwrap();
         // One of another incarnation is as good as none.
         if incarnation == server.incarnation {
-            let claim = |(n, slots): (String, String)| (n.parse().unwrap(), slots.parse().unwrap());
-            let claims = claims.into_iter().map(claim).collect();
+            let claims = claims.into_iter().collect();
             server.scopes.insert(key, Scope { incarnation, claims });
         }
     }
@@ -284,10 +284,7 @@ fn with_clock(script: &str) -> String {
     let script = script.replace(clock, own);
     // The last argument is the time.
     assert_eq!(script.matches("for i = 14, #ARGV do").count(), 1);
-    assert_eq!(script.matches("for i = 8, #ARGV - 1, 2 do").count(), 1);
-    script
-        .replace("for i = 14, #ARGV do", "for i = 14, #ARGV - 1 do")
-        .replace("for i = 8, #ARGV - 1, 2 do", "for i = 8, #ARGV - 2, 2 do")
+    script.replace("for i = 14, #ARGV do", "for i = 14, #ARGV - 1 do")
 }
 
 fn storm(redis: &mut Redis, script: &str, seed: u64, requests: usize) -> BTreeMap<String, u32> {

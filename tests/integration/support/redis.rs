@@ -6,6 +6,8 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
+use sipwarden::cluster::read_scope;
+
 use super::kamailio::free_port;
 use super::wire::Wire;
 use super::{Folder, preload, signal, wait_for};
@@ -85,11 +87,14 @@ impl Redis {
         let members = self.hash("sw:{sipwarden}:m");
         let keys = self.cli(&["--raw", "KEYS", "*:s:*"]);
         let mut claims = Vec::new();
-        for mut scope in keys.lines().map(|key| self.hash(key)) {
-            let incarnation = scope.remove("inc");
-            if incarnation.as_ref() == members.get("inc") {
-                scope.retain(|number, _| members.contains_key(&format!("s:{number}")));
-                claims.extend(scope.values().map(|slots| slots.parse::<u64>().unwrap()));
+        for key in keys.lines() {
+            // Gone since then.
+            let Some((incarnation, scope)) = read_scope(&self.cli(&["GET", key])) else { continue };
+            if members.get("inc") == Some(&incarnation.to_string()) {
+                let is_theirs =
+                    |(number, _): &(u64, _)| members.contains_key(&format!("s:{number}"));
+                claims
+                    .extend(scope.into_iter().filter(is_theirs).map(|(_, slots)| u64::from(slots)));
             }
         }
         claims
