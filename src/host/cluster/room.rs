@@ -95,7 +95,8 @@ impl Room {
             }
             Event::Differs => "cluster_secret, cluster_trust, cluster_dead or the version differ \
                                from what the server has of this cluster: make them the same on \
-                               all nodes, then restart Redis, which forgets the old ones"
+                               all nodes, and restart those that had others; nothing needs to be \
+                               done to the server"
                 .to_owned(),
             Event::Rejoin => "its memory was emptied, or it is another server now".to_owned(),
             Event::Fenced => "it had given this node up".to_owned(),
