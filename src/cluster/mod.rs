@@ -36,7 +36,7 @@ pub use node::{Event, Node, Outcome};
 pub use pace::Pace;
 pub use policy::{Judgement, Outage, Share};
 pub use reserved::{emergency_is_refused, parts};
-pub use script::{SCRIPT, Value, decode, encode, read_scope, scope_name};
+pub use script::{SCRIPT, Value, decode, encode, fits_lua, read_scope, scope_name};
 pub use session::{Phase, Session};
 pub use setup::Setup;
 pub use trust::{Times, Trust};

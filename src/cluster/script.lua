@@ -229,20 +229,20 @@ end
 local texts = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
 local own, others, rest, changed = {}, {}, {}, {}
 local head = inc .. ' '
-for place, text in ipairs(texts) do
-  local mine, sum, told = 0, 0, ''
-  local is_ours = text and string.sub(text, 1, #head) == head
+for place, scope in ipairs(texts) do
+  local mine, sum, theirs = 0, 0, ''
+  local is_ours = scope and string.sub(scope, 1, #head) == head
   if is_ours then
-    for n, slots in string.gmatch(text, ' (%d+)=(%d+)') do
+    for n, slots in string.gmatch(scope, ' (%d+)=(%d+)') do
       if n == number then
         mine = tonumber(slots)
       else
         sum = sum + tonumber(slots)
-        told = told .. ' ' .. n .. '=' .. slots
+        theirs = theirs .. ' ' .. n .. '=' .. slots
       end
     end
   end
-  own[place], others[place], rest[place], changed[place] = mine, sum, told, text and not is_ours
+  own[place], others[place], rest[place], changed[place] = mine, sum, theirs, scope and not is_ours
 end
 
 local function claim(place, slots)
@@ -255,16 +255,16 @@ end
 
 -- Removes claims of numbers without a record.
 local function purge(place)
-  local sum, told = 0, ''
+  local sum, theirs = 0, ''
   for n, slots in string.gmatch(rest[place], ' (%d+)=(%d+)') do
     if redis.call('HEXISTS', M, 's:' .. n) == 1 then
       sum = sum + tonumber(slots)
-      told = told .. ' ' .. n .. '=' .. slots
+      theirs = theirs .. ' ' .. n .. '=' .. slots
     else
       changed[place] = true
     end
   end
-  others[place], rest[place] = sum, told
+  others[place], rest[place] = sum, theirs
   if redis.call('HEXISTS', M, 's:' .. number) == 0 then claim(place, 0) end
 end
 

@@ -3,12 +3,21 @@
 use std::collections::BTreeMap;
 use std::iter;
 
+use super::batch::MOST;
 use super::key::Key;
 use super::message::{Claim, Group, Reply, Request, Seen, Stamp, Take};
 use super::trust::Times;
 
 /// The script. The first of its keys is that of the members, and ends in `m`.
 pub const SCRIPT: &str = include_str!("script.lua");
+
+/// Values that Lua unpacks at once: of 8,000 on its stack.
+const LUA_VALUES: usize = 7_900;
+
+/// Whether the largest request of calls that want so many scopes each is one that Lua can unpack.
+pub const fn fits_lua(wants: usize) -> bool {
+    3 + 2 * MOST + MOST * (1 + 2 * wants) < LUA_VALUES
+}
 
 /// What a server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]

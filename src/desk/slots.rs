@@ -11,7 +11,7 @@ use std::hint::spin_loop;
 use std::io;
 use std::time::Instant;
 
-use crate::cluster::{Answer, Ask, Key, Want};
+use crate::cluster::{Answer, Ask, Key, Want, fits_lua};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crate::shm::{Area, bits, futex_wait, futex_wake, process_id};
 
@@ -19,6 +19,7 @@ use crate::shm::{Area, bits, futex_wait, futex_wake, process_id};
 const SLOTS: usize = if cfg!(shuttle) { 2 } else { 1024 };
 /// Most that one call can ask for: of 12 scopes two directions, two parts each.
 const WANTS: usize = 48;
+const _: () = assert!(fits_lua(WANTS));
 /// Words of a want: its key and its limit.
 const WANT: usize = 3;
 /// Words of a slot: the number of wants; the answer; the wants.

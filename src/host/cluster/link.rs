@@ -133,10 +133,12 @@ impl Link {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let members = self.members()?;
-        let mut asked = cmd("MGET");
-        keys.iter().for_each(|key| _ = asked.arg(scope_name(self.prefix(), *key)));
-        let texts: Vec<Option<String>> = asked.query(&mut self.connection).map_err(told)?;
+        let prefix = self.prefix();
+        let names: Vec<String> = keys.iter().map(|key| scope_name(prefix, *key)).collect();
+        let mut asked = redis::pipe();
+        asked.hgetall(&self.key).mget(names);
+        let (members, texts): (Fields, Vec<Option<String>>) =
+            asked.query(&mut self.connection).map_err(told)?;
         let named = |text: Option<String>| {
             // One of another incarnation is void, and so are claims of numbers without a record.
             let scope = text.as_deref().and_then(read_scope);
@@ -149,10 +151,6 @@ impl Link {
         Ok(texts.into_iter().map(named).collect())
     }
 
-    fn members(&mut self) -> Result<Fields, String> {
-        cmd("HGETALL").arg(&self.key).query(&mut self.connection).map_err(told)
-    }
-
     /// The server's clock, in us.
     pub fn time(&mut self) -> Result<u64, String> {
         let (seconds, us): (u64, u64) = cmd("TIME").query(&mut self.connection).map_err(told)?;
@@ -162,7 +160,8 @@ impl Link {
     /// All nodes with a record, by their names.
     pub fn nodes(&mut self) -> Result<Vec<NodeSeen>, String> {
         let now = self.time()? / 1000;
-        let members = self.members()?;
+        let asked = cmd("HGETALL").arg(&self.key).to_owned();
+        let members: Fields = asked.query(&mut self.connection).map_err(told)?;
         let nodes = members.iter().filter_map(|(field, name)| {
             let number = field.strip_prefix("n:")?;
             let beat: u64 = members.get(&format!("b:{number}"))?.parse().ok()?;

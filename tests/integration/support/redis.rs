@@ -88,8 +88,12 @@ impl Redis {
         let keys = self.cli(&["--raw", "KEYS", "*:s:*"]);
         let mut claims = Vec::new();
         for key in keys.lines() {
-            // Gone since then.
-            let Some((incarnation, scope)) = read_scope(&self.cli(&["GET", key])) else { continue };
+            let text = self.cli(&["GET", key]);
+            if text.is_empty() {
+                // Gone since then.
+                continue;
+            }
+            let (incarnation, scope) = read_scope(&text).expect(&text);
             if members.get("inc") == Some(&incarnation.to_string()) {
                 let is_theirs =
                     |(number, _): &(u64, _)| members.contains_key(&format!("s:{number}"));
