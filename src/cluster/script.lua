@@ -223,7 +223,7 @@ if mode == 'leave' then
 end
 
 -- Commands and tables cost more than all else here: so all scopes are read by one command and
--- written by one, and there is no table for each. A scope has a place among the keys, from 1; the
+-- written by one or two, and there is no table for each. A scope has a place among the keys, from 1; the
 -- node's own claim in it; the sum of those of others, and their text. One of another incarnation is
 -- empty.
 local texts = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
@@ -272,13 +272,11 @@ local function write()
   local set, gone = {}, {}
   for place = 1, #texts do
     if changed[place] then
-      local key, mine = KEYS[place + 1], own[place]
-      if mine > 0 then
+      local key, claims = KEYS[place + 1], rest[place]
+      if own[place] > 0 then claims = claims .. ' ' .. number .. '=' .. own[place] end
+      if claims ~= '' then
         set[#set + 1] = key
-        set[#set + 1] = inc .. rest[place] .. ' ' .. number .. '=' .. mine
-      elseif rest[place] ~= '' then
-        set[#set + 1] = key
-        set[#set + 1] = inc .. rest[place]
+        set[#set + 1] = inc .. claims
       else
         gone[#gone + 1] = key
       end

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sipwarden::cluster::{
     Claim, Group, Join, Key, Reply, Request, SCRIPT, Stamp, Take, Times, Value, decode, encode,
+    scope_name,
 };
 
 use super::{Ground, cpu_of, milliseconds, singly};
@@ -222,7 +223,7 @@ fn memory(nodes: u64) -> (f64, f64) {
         }
     }
     let bytes = (redis.number("memory", "used_memory") - before) / COMPANIES as f64;
-    let key = format!("sw:{{bench}}:s:{:032x}", 2u128 << 64);
+    let key = scope_name("sw:{bench}:", Key(2 << 64));
     (bytes, redis.cli(&["MEMORY", "USAGE", &key]).parse().unwrap())
 }
 
