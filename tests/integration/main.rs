@@ -16,6 +16,7 @@ mod both_hosts;
 mod cluster;
 mod cluster_sentinels;
 mod cluster_tls;
+mod cluster_user;
 mod countries;
 mod databases;
 mod databases_calls;
