@@ -115,7 +115,7 @@ fn without_private_memory_jobs_fail_and_calls_go_on() {
         });
         assert!(kamailio.runs());
         proxy::assert_nothing_left(&kamailio);
-        assert_eq!(kamailio.stop(libc::SIGTERM).code(), Some(0), "{}", kamailio.log());
+        assert_ends(&mut kamailio);
         if started >= 2 && !is_long() {
             break;
         }

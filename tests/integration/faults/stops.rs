@@ -21,16 +21,6 @@ fn begin_reload(kamailio: &Kamailio) -> std::process::Child {
     sh.spawn().unwrap()
 }
 
-/// Ends within exit_timeout: Kamailio's processes may wait for a lock of its shared memory when
-/// they hear of the end, and some of them may have ended with it.
-fn assert_ends(kamailio: &mut Kamailio) {
-    kamailio.stop(SIGTERM);
-    let log = kamailio.log();
-    for bad in ["BUG", "segfault", "core was", "signal 11", "signal 6"] {
-        assert!(!log.contains(bad), "{bad} in {log}");
-    }
-}
-
 #[test]
 fn sigterm_during_a_reload_leaves_whole_files() {
     let site = Site::new();
