@@ -360,9 +360,10 @@ impl Node {
         runs.then(|| Request::Leave(self.session.stamp()))
     }
 
-    /// For the checker of the protocol alone: it leaves out rules, each of which must be missed.
+    /// The mirror, what is due and what is full. For the checker of the protocol alone: it leaves
+    /// out rules, each of which must be missed, and what makes no difference.
     #[doc(hidden)]
-    pub fn parts(&mut self) -> (&mut Mirror, &mut BTreeSet<Key>) {
-        (&mut self.mirror, &mut self.due)
+    pub fn parts(&mut self) -> (&mut Mirror, &mut BTreeSet<Key>, &mut BTreeSet<Key>) {
+        (&mut self.mirror, &mut self.due, &mut self.full)
     }
 }

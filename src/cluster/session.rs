@@ -142,9 +142,11 @@ impl Session {
         self.phase >= Phase::Publishing && (self.newest > self.stamp.knows || tells)
     }
 
-    /// The session is over.
+    /// The session is over: what the next one needs is kept, and no more.
     pub fn end(&mut self) {
         self.phase = Phase::Down;
+        (self.stamp.session, self.stamp.knows) = (0, 0);
+        (self.newest, self.told) = (0, 0);
     }
 
     /// Deadlines for workers.

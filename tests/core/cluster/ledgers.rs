@@ -10,7 +10,8 @@ use sipwarden::ledger::{
 };
 use sipwarden::shm::Bell;
 
-use super::server::{Rules, Server};
+use super::rules::Rules;
+use super::server::Server;
 use super::world::TIMES;
 use crate::random::next;
 

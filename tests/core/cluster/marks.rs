@@ -3,17 +3,24 @@
 //! nodes are alike, so it does not matter which of them is which.
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use sipwarden::cluster::{Node, Phase};
 
 use super::instances::Instance;
 use super::server::Server;
-use super::world::{Message, NO_INCARNATION, NODE_CLOCK, Proxy, SERVER_CLOCK, STARTS, World};
+use super::world::{
+    Ledger, Message, NO_INCARNATION, NODE_CLOCK, Proxy, SERVER_CLOCK, STARTS, World, key,
+};
 
 /// Sessions begin at the server's time in us. By their ranges numbers tell what they are.
 const SESSIONS: u64 = SERVER_CLOCK * 1000;
 /// None is as large.
 const NO_SESSION: u64 = 1 << 32;
+/// Further from the newest than any.
+const FAR: u64 = 1 << 20;
 /// Ms: longer than all that is waited for. What is older is as old.
-const AGES: u64 = 50_000;
+const AGES: u64 = 11_000;
 /// Ms that make no difference: what is waited for is much longer than all of them.
 const TICKS: u64 = 100;
 
@@ -21,13 +28,16 @@ const TICKS: u64 = 100;
 pub fn mark(hash: &ahash::RandomState, instance: &Instance, world: &World) -> u64 {
     let mut known = Sessions(Vec::new());
     let first: Vec<usize> = (0..world.proxies.len()).collect();
-    write(&mut known, instance, world, &first);
+    let nodes: Vec<Seen> =
+        world.proxies.iter().map(|proxy| Seen::of(instance, world, proxy)).collect();
+    write(&mut known, instance, world, &nodes, &first);
     let Sessions(mut sessions) = known;
     sessions.sort_unstable();
     sessions.dedup();
-    // A server that has lost sessions may give their numbers again.
+    // A server that has lost sessions may give their numbers again: how far they are matters.
     let newest = sessions.last().copied().unwrap_or(0);
-    let exact = servers(instance, world).any(|server| server.next != 0 && server.next < newest);
+    let gives_again = |server: &Server| server.next != 0 && server.next < newest;
+    let exact = servers(instance, world).any(gives_again).then_some(newest);
     let of = |order: &[usize]| {
         let mut writer = Writer {
             hash: hash.build_hasher(),
@@ -38,11 +48,11 @@ pub fn mark(hash: &ahash::RandomState, instance: &Instance, world: &World) -> u6
             incarnations: Vec::new(),
             starts: Vec::new(),
         };
-        write(&mut writer, instance, world, order);
+        write(&mut writer, instance, world, &nodes, order);
         writer.finish()
     };
     let mut order: Vec<(u64, usize)> =
-        first.iter().map(|&at| (looks(hash, &world.proxies[at]), at)).collect();
+        first.iter().map(|&at| (nodes[at].looks(hash), at)).collect();
     order.sort_unstable();
     let mut least = u64::MAX;
     each_order(&mut order, 0, &mut |order| {
@@ -50,18 +60,6 @@ pub fn mark(hash: &ahash::RandomState, instance: &Instance, world: &World) -> u6
         least = least.min(of(&order));
     });
     least
-}
-
-/// What is seen of a node without its name: nodes that look alike are tried in each order.
-fn looks(hash: &ahash::RandomState, proxy: &Proxy) -> u64 {
-    let Proxy { ledger, secret, to, calls, forced, fresh_forced, workers, sent, .. } = proxy;
-    let way = |message: &Option<Message>| message.as_ref().map(|m| (m.to, m.reply.is_some()));
-    let ways = [&proxy.claims, &proxy.control, &proxy.late].map(way);
-    let phase = proxy.node.session().phase() as u8;
-    hash.hash_one((
-        (ledger, secret, to, calls, forced, fresh_forced, workers, sent),
-        (ways, phase, proxy.frozen, proxy.buried),
-    ))
 }
 
 /// `order` is sorted by looks.
@@ -78,17 +76,15 @@ fn each_order(order: &mut [(u64, usize)], from: usize, then: &mut impl FnMut(&[(
     }
 }
 
-/// Those that anybody will ever ask again.
+/// Whether anybody will hear of this server again.
+fn is_asked(instance: &Instance, world: &World, at: usize) -> bool {
+    let is_connected = |p: &Rc<Proxy>| p.to == at && p.node.session().phase() != Phase::Down;
+    at == world.current || instance.joins_old || world.proxies.iter().any(is_connected)
+}
+
 fn servers<'a>(instance: &Instance, world: &'a World) -> impl Iterator<Item = &'a Server> {
-    let is_asked = |at: usize| {
-        let late = |message: &Option<Message>| message.as_ref().is_some_and(|m| m.to == at);
-        at == world.current
-            || instance.joins_old
-            || world.proxies.iter().any(|proxy| proxy.to == at || late(&proxy.late))
-    };
-    let asked = [0, 1].map(|at| is_asked(at).then(|| &*world.servers[at]));
-    let replica = world.has_replica().then(|| &*world.replica);
-    asked.into_iter().chain([replica]).flatten()
+    let asked = [0, 1].map(|at| is_asked(instance, world, at).then(|| &*world.servers[at]));
+    asked.into_iter().chain([world.replica.as_deref()]).flatten()
 }
 
 /// Marks need no other hash.
@@ -114,23 +110,28 @@ trait Sink: Hasher {
     fn read_clock(&mut self, _: u64) {}
 }
 
-fn write(out: &mut impl Sink, instance: &Instance, world: &World, order: &[usize]) {
+fn write(out: &mut impl Sink, instance: &Instance, world: &World, nodes: &[Seen], order: &[usize]) {
     for server in servers(instance, world) {
-        write_server(out, server);
+        write_server(out, server, world.clock);
     }
     for &at in order {
-        let proxy = &*world.proxies[at];
-        out.read_clock(proxy.now);
-        write_proxy(out, proxy, instance.setup(proxy).instance);
+        out.read_clock(nodes[at].proxy.now);
+        nodes[at].write(out);
     }
-    (world.current, world.left, world.over, world.unfair, world.has_replica()).hash(out);
+    let over = if instance.strong { world.over } else { 0 };
+    (world.current, world.left, over, world.unfair, world.replica.is_some()).hash(out);
 }
 
-fn write_server(out: &mut impl Sink, server: &Server) {
+fn write_server(out: &mut impl Sink, server: &Server, clock: u64) {
     let Server { incarnation, server: name, fingerprint, dead, barrier, whole, .. } = server;
     let Server { begun, last, hold, searched, next, expected, members, scopes, .. } = server;
     (incarnation, name, fingerprint, dead, barrier, whole).hash(out);
-    (begun, last, hold, searched, expected, members, scopes).hash(out);
+    (expected, members, scopes).hash(out);
+    // Asked for while something is expected; in the future; and until so much has passed.
+    let begun = if *barrier || !expected.is_empty() { *begun } else { 0 };
+    let ago = |time: &u64, most: u64| clock.saturating_sub(*time).min(most) / TICKS;
+    let times = (hold.saturating_sub(clock) / TICKS, ago(last, 3_100), ago(searched, 1_100));
+    (begun, times).hash(out);
     if out.is_exact() {
         next.hash(out);
     } else {
@@ -138,11 +139,63 @@ fn write_server(out: &mut impl Sink, server: &Server) {
     }
 }
 
-fn write_proxy(out: &mut impl Sink, proxy: &Proxy, start: u128) {
-    let Proxy { node, ledger, setup: _, starts: _, secret, now: _, to, calls, .. } = proxy;
-    let Proxy { forced, fresh_forced, workers, sent, claims, control, late, .. } = proxy;
-    (node, ledger, start, secret, to, calls, forced, fresh_forced).hash(out);
-    (workers, sent, claims, control, late, proxy.frozen, proxy.buried).hash(out);
+/// A request that comes late, unless nobody will know: the server refuses it from now on, or is
+/// asked by nobody. But any request shows a server that slept when it woke up.
+fn late<'a>(instance: &Instance, world: &World, proxy: &'a Proxy) -> Option<&'a Message> {
+    let sleeps = instance.faults.sleeps + instance.faults.waits > 0;
+    proxy.late.as_ref().filter(|message| {
+        let refuses =
+            || world.servers[message.to].refuses(&message.request, &instance.server) && !sleeps;
+        is_asked(instance, world, message.to) && !refuses()
+    })
+}
+
+/// What makes a difference of a node.
+struct Seen<'a> {
+    proxy: &'a Proxy,
+    node: Node,
+    ledger: Ledger,
+    to: usize,
+    late: Option<&'a Message>,
+    start: u128,
+}
+
+impl<'a> Seen<'a> {
+    fn of(instance: &Instance, world: &'a World, proxy: &'a Proxy) -> Self {
+        let (mut node, mut ledger) = (proxy.node.clone(), proxy.ledger.clone());
+        if instance.node.settles {
+            // What is due is marked, and counts if the broker will find something to do: whatever
+            // gives it something later marks it again.
+            for (at, counts) in ledger.0.iter_mut().enumerate() {
+                let is_due = node.parts().1.remove(&key(at));
+                let needs = counts.needs(node.mirror().claimed(key(at)));
+                counts.marked = (counts.marked || is_due) && needs;
+            }
+        }
+        // It connects anew.
+        let to = if node.session().phase() == Phase::Down { 0 } else { proxy.to };
+        let late = late(instance, world, proxy);
+        Seen { proxy, node, ledger, to, late, start: instance.setup(proxy).instance }
+    }
+
+    /// Without its name: nodes that look alike are tried in each order.
+    fn looks(&self, hash: &ahash::RandomState) -> u64 {
+        let Proxy { secret, calls, forced, fresh_forced, workers, sent, .. } = self.proxy;
+        let way = |message: Option<&Message>| message.map(|m| (m.to, m.reply.is_some()));
+        let ways = [self.proxy.claims.as_ref(), self.proxy.control.as_ref(), self.late].map(way);
+        let phase = self.node.session().phase() as u8;
+        hash.hash_one((
+            (&self.ledger, secret, self.to, calls, forced, fresh_forced, workers, sent),
+            (ways, phase, self.proxy.frozen, self.proxy.buried),
+        ))
+    }
+
+    fn write(&self, out: &mut impl Sink) {
+        let Seen { proxy, node, ledger, to, late, start } = self;
+        let Proxy { secret, calls, forced, fresh_forced, workers, sent, .. } = proxy;
+        (node, ledger, start, secret, to, calls, forced, fresh_forced).hash(out);
+        (workers, sent, &proxy.claims, &proxy.control, late, proxy.frozen, proxy.buried).hash(out);
+    }
 }
 
 /// Finds the sessions that are named.
@@ -185,7 +238,8 @@ fn each_number(bytes: &[u8], mut then: impl FnMut(u64)) {
 struct Writer<'a> {
     hash: ahash::AHasher,
     sessions: &'a [u64],
-    exact: bool,
+    /// Sessions are not in order only: they are so far from this one.
+    exact: Option<u64>,
     /// Which node is the first, and so on.
     names: &'a [usize],
     /// The server's, and that of the node.
@@ -201,8 +255,10 @@ impl Writer<'_> {
             ..NODE_CLOCK => number,
             NODE_CLOCK..SERVER_CLOCK => age(self.clocks.1, number),
             SERVER_CLOCK..SESSIONS => age(self.clocks.0, number),
-            _ if self.exact => number,
-            _ => SESSIONS + self.sessions.partition_point(|known| *known < number) as u64,
+            _ => {
+                let order = || self.sessions.partition_point(|known| *known < number) as u64;
+                SESSIONS + self.exact.map_or_else(order, |newest| FAR + newest - number)
+            }
         }
     }
 }
@@ -222,7 +278,7 @@ fn place<T: PartialEq>(known: &mut Vec<T>, of: T) -> u64 {
 
 impl Sink for Writer<'_> {
     fn is_exact(&self) -> bool {
-        self.exact
+        self.exact.is_some()
     }
 
     fn read_clock(&mut self, now: u64) {

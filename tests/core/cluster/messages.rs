@@ -195,6 +195,10 @@ impl Instance {
         let proxy = next.proxy(at);
         (proxy.claims, proxy.sent) = (None, 0);
         let outcome = self.read_spoiled(proxy, &request, reply);
+        if self.workers == 1 {
+            // Nobody else asks for it.
+            proxy.node.parts().2.clear();
+        }
         if proxy.node.session().phase() == Phase::Down {
             proxy.control = None;
         }
@@ -222,7 +226,7 @@ impl Instance {
                     proxy.ledger.0[at].granted = before.0[at].granted.max(*slots);
                 }
             }
-            let (mirror, now_due) = proxy.node.parts();
+            let (mirror, now_due, _) = proxy.node.parts();
             if !self.node.settles {
                 *now_due = due;
             }
@@ -272,7 +276,11 @@ impl Instance {
             out.extend(self.join(world, at, 0).map(|next| (Step::Join(at, 0), Ok(next))));
         }
         if let Some(next) = self.beat(world, at) {
-            out.push((Step::Beat(at), Ok(next)));
+            if self.beats_at_once {
+                self.next_beats(&next, at, out);
+            } else {
+                out.push((Step::Beat(at), Ok(next)));
+            }
         }
         if let Some(next) = self.run_claims(world, at) {
             out.push((Step::Run(at), Ok(next)));
@@ -293,6 +301,15 @@ impl Instance {
         }
     }
 
+    /// A beat that was sent arrives and is answered.
+    fn next_beats(&self, world: &World, at: usize, out: &mut Next) {
+        for proven in [true, false] {
+            let beaten = self.run_control(world, at, proven);
+            let next = beaten.and_then(|beaten| self.read_control(&beaten, at));
+            out.extend(next.map(|next| (Step::BeatAtOnce(at, proven), Ok(next))));
+        }
+    }
+
     pub fn run_claims(&self, world: &World, at: usize) -> Option<World> {
         let mut message = world.proxies[at].claims.clone().filter(|m| m.reply.is_none())?;
         let mut next = world.clone();
@@ -301,20 +318,20 @@ impl Instance {
         Some(next)
     }
 
-    /// `proven`: the replica has it right away.
+    /// `proven`: the replica has it.
     pub fn run_control(&self, world: &World, at: usize, proven: bool) -> Option<World> {
         let mut message = world.proxies[at].control.clone().filter(|m| m.reply.is_none())?;
         let is_current = message.to == world.current;
-        let possible = if proven { is_current } else { world.has_replica() || !is_current };
+        let possible = match proven {
+            true => is_current && world.replica.is_none(),
+            false => !is_current || world.has_replica(),
+        };
         if !possible {
             return None;
         }
         let mut next = world.clone();
         self.run(&mut next, at, &mut message, false);
         message.proven = proven;
-        if proven && world.has_replica() {
-            next.replica = next.servers[0].clone();
-        }
         next.proxy(at).control = Some(message);
         Some(next)
     }

@@ -13,6 +13,7 @@ mod notices;
 mod rates;
 mod redis;
 mod rest;
+mod rules;
 mod secrets;
 mod server;
 mod walk;

@@ -119,18 +119,18 @@ impl Instance {
             out.push((Step::Flush, Ok(next)));
         }
         if left.failovers > 0 {
-            if world.replica != world.servers[0] {
-                let mut next = world.clone();
-                next.replica = world.servers[0].clone();
-                out.push((Step::CatchUp, Ok(next)));
-            }
             let mut next = world.clone();
-            next.left.failovers -= 1;
-            self.remember_excess(&mut next);
-            next.servers[1] = std::mem::take(&mut next.replica);
-            next.current = 1;
-            next.clock += 1;
-            out.push((Step::Failover, Ok(next)));
+            if let Some(replica) = next.replica.take() {
+                next.left.failovers -= 1;
+                self.remember_excess(&mut next);
+                next.servers[1] = replica;
+                next.current = 1;
+                next.clock += 1;
+                out.push((Step::Failover, Ok(next)));
+            } else {
+                next.replica = Some(next.servers[0].clone());
+                out.push((Step::Lag, Ok(next)));
+            }
         }
     }
 

@@ -12,7 +12,8 @@ use sipwarden::cluster::{
     read_scope,
 };
 
-use super::server::{Member, Rules, Scope, Server};
+use super::rules::Rules;
+use super::server::{Member, Scope, Server};
 use super::world::TIMES;
 use crate::random::next;
 

@@ -4,70 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sipwarden::cluster::{Claim, Group, Join, Key, Reply, Request, Seen, Stamp, Take, Times};
 
-/// Rules that the checker may leave out. Each must be missed, but for `force_raises` and
-/// `one_instance`, without which no limit is exceeded.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Requests of another session or incarnation are refused.
-    pub fence: bool,
-    /// Nothing is granted before all claims are published.
-    pub barrier: bool,
-    /// JOIN is not enough: PUBLISHED ends the waiting for a node.
-    pub waits_for_published: bool,
-    /// Claims of the session before go on counting until they are published anew.
-    pub keeps_claims: bool,
-    /// Burial removes the record, so that the session is over.
-    pub buries_records: bool,
-    /// If all that join may know too little, the barrier lasts as long as nodes may be silent.
-    pub fresh_waits: bool,
-    /// FORCE only raises.
-    pub force_raises: bool,
-    /// Lowers and forces of a batch go before its takes.
-    pub lowers_first: bool,
-    /// A call gets slots in all of its scopes or in none.
-    pub all_or_none: bool,
-    /// A name has one instance.
-    pub one_instance: bool,
-    /// A node becomes a member when all others know it.
-    pub known_by_all: bool,
-    /// After the server has slept nobody is dead at once.
-    pub spares: bool,
-    /// And no name is free.
-    pub names_after_sleep: bool,
-    /// Others than the members' fingerprints are refused while a member may live.
-    pub strangers_wait: bool,
-    /// And for as long as that may be after the server has slept.
-    pub strangers_wait_after_sleep: bool,
-    /// And while one may live that has claims to tell again.
-    pub strangers_wait_for_expected: bool,
-    /// When nobody may live any more they are not refused.
-    pub strangers_begin: bool,
-    /// An incarnation keeps the times with which it began.
-    pub keeps_times: bool,
-}
-
-impl Rules {
-    pub const ALL: Rules = Rules {
-        fence: true,
-        barrier: true,
-        waits_for_published: true,
-        keeps_claims: true,
-        buries_records: true,
-        fresh_waits: true,
-        force_raises: true,
-        lowers_first: true,
-        all_or_none: true,
-        one_instance: true,
-        known_by_all: true,
-        spares: true,
-        names_after_sleep: true,
-        strangers_wait: true,
-        strangers_wait_after_sleep: true,
-        strangers_wait_for_expected: true,
-        strangers_begin: true,
-        keeps_times: true,
-    };
-}
+use super::rules::Rules;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
@@ -117,6 +54,18 @@ pub struct Server {
     pub scopes: BTreeMap<Key, Scope>,
 }
 
+/// Of a session; one that JOIN has yet to begin has none.
+fn stamp(request: &Request) -> Stamp {
+    match request {
+        Request::Join(_) => Stamp::default(),
+        Request::Publish(stamp, _)
+        | Request::Published(stamp)
+        | Request::Beat(stamp)
+        | Request::Batch { stamp, .. }
+        | Request::Leave(stamp) => *stamp,
+    }
+}
+
 impl Server {
     /// Answers a request that comes at `now`, in ms.
     pub fn run(&mut self, request: &Request, now: u64, times: &Times, rules: &Rules) -> Reply {
@@ -125,14 +74,10 @@ impl Server {
             own.dead = self.dead;
         }
         self.watch_the_clock(now, &own, rules);
-        let stamp = match request {
-            Request::Join(join) => return self.join(join, now, (times, own), rules),
-            Request::Publish(stamp, _)
-            | Request::Published(stamp)
-            | Request::Beat(stamp)
-            | Request::Batch { stamp, .. }
-            | Request::Leave(stamp) => *stamp,
-        };
+        if let Request::Join(join) = request {
+            return self.join(join, now, (times, own), rules);
+        }
+        let stamp = stamp(request);
         if let Some(refused) = self.refuse(stamp, rules) {
             return refused;
         }
@@ -167,6 +112,11 @@ impl Server {
             (self.begun, self.searched) = (now, now);
         }
         self.last = now;
+    }
+
+    /// Whether it refuses a request of that session.
+    pub fn refuses(&self, request: &Request, rules: &Rules) -> bool {
+        !matches!(request, Request::Join(_)) && self.refuse(stamp(request), rules).is_some()
     }
 
     fn refuse(&self, stamp: Stamp, rules: &Rules) -> Option<Reply> {

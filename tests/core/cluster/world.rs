@@ -113,7 +113,8 @@ impl Proxy {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     pub servers: [Rc<Server>; 2],
-    pub replica: Rc<Server>,
+    /// A replica that lags, and takes over in the end: what it has. Until then it has all.
+    pub replica: Option<Rc<Server>>,
     pub current: usize,
     pub clock: u64,
     /// The last one that was drawn.
@@ -156,6 +157,7 @@ pub enum Step {
     Send(usize),
     Join(usize, usize),
     Beat(usize),
+    BeatAtOnce(usize, bool),
     Run(usize),
     RunControl(usize, bool),
     RunLate(usize),
@@ -174,7 +176,7 @@ pub enum Step {
     ChangeAndRestore(usize, bool),
     CrashAndChange(usize, bool),
     Flush,
-    CatchUp,
+    Lag,
     Failover,
 }
 
@@ -208,7 +210,7 @@ impl World {
         });
         let mut world = World {
             servers: Default::default(),
-            replica: Rc::default(),
+            replica: None,
             current: 0,
             clock: SERVER_CLOCK,
             incarnations: NO_INCARNATION,
@@ -229,7 +231,6 @@ impl World {
             (proxy.now, proxy.buried) = (NODE_CLOCK, false);
         }
         world.left = instance.faults;
-        world.replica = world.servers[0].clone();
         let mut out = Vec::new();
         for step in &instance.prefix {
             instance.next(&world, &mut out);
