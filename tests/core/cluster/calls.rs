@@ -1,10 +1,29 @@
 //! Calls in the checker's world: they begin, wait, are counted or refused, and end.
 
-use sipwarden::cluster::{Answer, Ask, Request, Want};
+use sipwarden::cluster::{Answer, Ask, Reply, Request, Take, Want};
 
 use super::instances::Instance;
 use super::server::Member;
 use super::world::{Exceeded, Message, Next, Proxy, Step, Worker, World, key};
+
+/// The claim for a scope that an answer tells a node, whatever the server has forgotten since.
+fn coming(message: &Message, scope: usize) -> u32 {
+    let Message {
+        request: Request::Batch { lowers, forces, takes, .. },
+        reply: Some(Reply::Batch { claims, takes: taken, .. }),
+        ..
+    } = message
+    else {
+        return 0;
+    };
+    let told = lowers.iter().chain(forces).zip(claims);
+    let granted = takes.iter().zip(taken).filter_map(|(group, take)| match take {
+        Take::Granted(claims) => Some(group.lacks.iter().zip(claims)),
+        _ => None,
+    });
+    let of_scope = told.chain(granted.flatten()).filter(|(claim, _)| claim.key == key(scope));
+    of_scope.map(|(_, slots)| *slots).max().unwrap_or(0)
+}
 
 impl Instance {
     pub fn scopes_of(&self, kind: usize) -> impl Iterator<Item = usize> {
@@ -39,12 +58,7 @@ impl Instance {
     /// Live calls and slots given out beyond the limit.
     pub fn excess(&self, world: &World) -> u32 {
         let used = |proxy: &Proxy, scope: usize| {
-            let coming = match &proxy.claims {
-                Some(Message { request: Request::Batch { .. }, reply: Some(_), to, .. }) => {
-                    world.servers[*to].claim(key(scope), proxy.number())
-                }
-                _ => 0,
-            };
+            let coming = proxy.claims.as_ref().map_or(0, |message| coming(message, scope));
             proxy.count(scope).max(proxy.ledger.0[scope].granted).max(coming)
         };
         let excess = |scope| {
