@@ -157,6 +157,7 @@ pub fn whole() -> Vec<Instance> {
         instance("emergency, break", 2, &[1], ONE, 2, 1, [1, 0, 0, 0, 0, 0, 1]),
         instance("2 emergencies", 2, &[2], ONE, 3, 1, [0, 0, 0, 0, 0, 0, 2]),
         instance("flush, limit 2", 2, &[2], ONE, 2, 1, [0, 0, 1, 0, 0, 0, 0]),
+        instance("limit 2, 3 nodes", 3, &[2], ONE, 2, 1, [0, 0, 0, 0, 0, 0, 0]),
     ];
     let mut clones = small("two nodes of one name", [0, 0, 0, 0, 0, 0, 0]);
     (clones.clones, clones.starts, clones.admissions_only) = (true, Start::Apart, true);
@@ -179,6 +180,7 @@ pub fn whole() -> Vec<Instance> {
     let mut slept = sleeps("a secret, the server sleeps");
     slept.faults.changes = 1;
     all.push(slept);
+    all.push(secret("a secret, failover", 1, [0, 0, 0, 1, 0, 0, 0]));
     all.extend(large().into_iter().map(|world| Instance { most: Some(LARGE), ..world }));
     all.extend(large().into_iter().filter(|world| !VAST.contains(&&*world.name)).map(at_once));
     all
@@ -218,7 +220,6 @@ fn large() -> Vec<Instance> {
         instance("freeze, break, death", 2, &[1], ONE, 1, 1, [1, 0, 0, 0, 1, 1, 0]),
         instance("3 nodes, break, death", 3, &[1], ONE, 1, 1, [1, 0, 0, 0, 0, 1, 0]),
         reserved("reserved slots, break", [1, 0, 0, 0, 0, 0, 1]),
-        instance("limit 2, 3 nodes", 3, &[2], ONE, 2, 1, [0, 0, 0, 0, 0, 0, 0]),
         small("break, crash, flush", [1, 1, 1, 0, 0, 0, 0]),
         small("break, flush, death", [1, 0, 1, 0, 0, 1, 0]),
         instance("break, flush, limit 2", 2, &[2], ONE, 2, 1, [1, 0, 1, 0, 0, 0, 0]),
@@ -235,7 +236,6 @@ fn large() -> Vec<Instance> {
     all.push(old);
     all.push(secret("a secret on both, death", 2, [0, 0, 0, 0, 0, 1, 0]));
     all.push(secret("a secret, freeze, death", 1, [0, 0, 0, 0, 1, 1, 0]));
-    all.push(secret("a secret, failover", 1, [0, 0, 0, 1, 0, 0, 0]));
     all.push(shorter("a secret and less time, freeze"));
     all
 }
