@@ -21,9 +21,9 @@ const BRAND_LIMIT: u32 = 7;
 const COMPANY_LIMIT: u32 = 3;
 const USER_LIMIT: u32 = 2;
 const INBOUND_LIMIT: u32 = 2;
-const CARRIERS: u64 = 3;
-/// Those with a rate. The others' ringing calls meet their limit however fast a machine is.
-const RATED: u64 = 2;
+const CARRIERS: u64 = 4;
+/// Those with a rate. The last one's ringing calls meet their limit however fast a machine is.
+const RATED: u64 = 3;
 const CARRIER_LIMIT: u32 = 5;
 const CARRIER_RINGING: u16 = 4;
 const CARRIER_CALLS: u32 = 500;

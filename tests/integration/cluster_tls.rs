@@ -89,12 +89,8 @@ fn proxies_share_a_limit_through_the_tunnel_of_the_guide() {
             Stunnel::start(own, "tunnel-proxy", inside, outside)
         })
         .collect();
-    let url = stage.redis.url();
     for (node, inside) in inside.iter().enumerate() {
-        let mut config = stage.config(&format!("node{node}"));
-        assert_eq!(config.settings.matches(&url).count(), 1);
-        config.settings = config.settings.replace(&url, &format!("redis://{inside}/0"));
-        stage.proxies.push(config.start());
+        stage.start_by(&format!("node{node}"), &format!("redis://{inside}/0"));
     }
     stage.wait_for_members(2);
     let call = stage.call(0, "c", "").unwrap();

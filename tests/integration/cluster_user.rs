@@ -66,10 +66,7 @@ fn two_proxies_share_a_limit_and_blocks_as_the_guides_user() {
     assert_eq!(stage.redis.cli(&words), "OK");
     let own = format!("redis://sipwarden:a-long-password@{}/0", stage.redis.address());
     for node in ["node0", "node1"] {
-        let mut config = stage.config(node);
-        config.settings = config.settings.replace(&stage.redis.url(), &own);
-        assert_eq!(config.settings.matches(&own).count(), 1);
-        stage.proxies.push(config.start());
+        stage.start_by(node, &own);
     }
     stage.wait_for_members(2);
     let call = stage.call(0, "c", "").unwrap();

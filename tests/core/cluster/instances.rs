@@ -181,8 +181,9 @@ pub fn whole() -> Vec<Instance> {
     slept.faults.changes = 1;
     all.push(slept);
     all.push(secret("a secret, failover", 1, [0, 0, 0, 1, 0, 0, 0]));
-    all.extend(large().into_iter().map(|world| Instance { most: Some(LARGE), ..world }));
-    all.extend(large().into_iter().filter(|world| !VAST.contains(&&*world.name)).map(at_once));
+    let nearest = |world| Instance { most: Some(LARGE), ..world };
+    all.extend(large().into_iter().chain(vast()).map(nearest));
+    all.extend(large().into_iter().map(at_once));
     all
 }
 
@@ -192,51 +193,45 @@ fn at_once(world: Instance) -> Instance {
     Instance { name, beats_at_once: true, ..world }
 }
 
-/// Of [`large`], those that are too large whether beats are at once or not.
-const VAST: &[&str] = &[
-    "failover, break",
-    "failover, flush",
-    "failover, crash",
-    "failover, the old primary serves",
-    "flush, brand and company",
-    "flush, brand, 2 calls",
-    "break, crash, flush",
-    "break, flush, death",
-    "3 nodes, flush",
-    "3 nodes, break, death",
-];
-
 /// Too large to be explored to the end, as long as beats are messages like others.
 fn large() -> Vec<Instance> {
     let mut all = vec![
         small("flush, death", [0, 0, 1, 0, 0, 1, 0]),
         small("2 flushes", [0, 0, 2, 0, 0, 0, 0]),
-        small("failover, break", [1, 0, 0, 1, 0, 0, 0]),
-        small("failover, flush", [0, 0, 1, 1, 0, 0, 0]),
         small("failover, death", [0, 0, 0, 1, 0, 1, 0]),
-        small("failover, crash", [0, 1, 0, 1, 0, 0, 0]),
         instance("break, brand and company", 2, &[2, 1], NESTED, 1, 1, [1, 0, 0, 0, 0, 0, 0]),
-        instance("flush, brand and company", 2, &[2, 1], NESTED, 1, 1, [0, 0, 1, 0, 0, 0, 0]),
         instance("freeze, break, death", 2, &[1], ONE, 1, 1, [1, 0, 0, 0, 1, 1, 0]),
-        instance("3 nodes, break, death", 3, &[1], ONE, 1, 1, [1, 0, 0, 0, 0, 1, 0]),
         reserved("reserved slots, break", [1, 0, 0, 0, 0, 0, 1]),
-        small("break, crash, flush", [1, 1, 1, 0, 0, 0, 0]),
-        small("break, flush, death", [1, 0, 1, 0, 0, 1, 0]),
         instance("break, flush, limit 2", 2, &[2], ONE, 2, 1, [1, 0, 1, 0, 0, 0, 0]),
         instance("break, brand, 2 calls", 2, &[2, 1], NESTED, 2, 1, [1, 0, 0, 0, 0, 0, 0]),
-        instance("flush, brand, 2 calls", 2, &[2, 1], NESTED, 2, 1, [0, 0, 1, 0, 0, 0, 0]),
         instance("freeze, break, death, limit 2", 2, &[2], ONE, 2, 1, [1, 0, 0, 0, 1, 1, 0]),
-        instance("3 nodes, flush", 3, &[1], ONE, 1, 1, [0, 0, 1, 0, 0, 0, 0]),
     ];
     let mut alone = small("one is there, flush", [0, 0, 1, 0, 0, 0, 0]);
     alone.starts = Start::Alone;
     all.push(alone);
-    let mut old = small("failover, the old primary serves", [0, 0, 0, 1, 0, 0, 0]);
-    old.joins_old = true;
-    all.push(old);
     all.push(secret("a secret on both, death", 2, [0, 0, 0, 0, 0, 1, 0]));
     all.push(secret("a secret, freeze, death", 1, [0, 0, 0, 0, 1, 1, 0]));
     all.push(shorter("a secret and less time, freeze"));
+    all
+}
+
+/// Too large even if beats are at once. Those with a failover have no end: while the replica lags
+/// a node may begin one session after the other, of which the replica knows none.
+fn vast() -> Vec<Instance> {
+    let mut all = vec![
+        small("failover, break", [1, 0, 0, 1, 0, 0, 0]),
+        small("failover, flush", [0, 0, 1, 1, 0, 0, 0]),
+        small("failover, crash", [0, 1, 0, 1, 0, 0, 0]),
+        instance("flush, brand and company", 2, &[2, 1], NESTED, 1, 1, [0, 0, 1, 0, 0, 0, 0]),
+        instance("flush, brand, 2 calls", 2, &[2, 1], NESTED, 2, 1, [0, 0, 1, 0, 0, 0, 0]),
+        small("break, crash, flush", [1, 1, 1, 0, 0, 0, 0]),
+        small("break, flush, death", [1, 0, 1, 0, 0, 1, 0]),
+        instance("3 nodes, flush", 3, &[1], ONE, 1, 1, [0, 0, 1, 0, 0, 0, 0]),
+        instance("3 nodes, break, death", 3, &[1], ONE, 1, 1, [1, 0, 0, 0, 0, 1, 0]),
+    ];
+    let mut old = small("failover, the old primary serves", [0, 0, 0, 1, 0, 0, 0]);
+    old.joins_old = true;
+    all.push(old);
     all
 }
 

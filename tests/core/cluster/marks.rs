@@ -17,8 +17,6 @@ use super::world::{
 const SESSIONS: u64 = SERVER_CLOCK * 1000;
 /// None is as large.
 const NO_SESSION: u64 = 1 << 32;
-/// Further from the newest than any.
-const FAR: u64 = 1 << 20;
 /// Ms: longer than all that is waited for. What is older is as old.
 const AGES: u64 = 11_000;
 /// Ms that make no difference: what is waited for is much longer than all of them.
@@ -35,7 +33,8 @@ pub fn mark(hash: &ahash::RandomState, instance: &Instance, world: &World) -> u6
     sessions.sort_unstable();
     sessions.dedup();
     // A server that has lost sessions may give their numbers again: how far they are matters.
-    let newest = sessions.last().copied().unwrap_or(0);
+    let given = servers(instance, world).map(|server| server.next);
+    let newest = given.chain(sessions.last().copied()).max().unwrap_or(0);
     let gives_again = |server: &Server| server.next != 0 && server.next < newest;
     let exact = servers(instance, world).any(gives_again).then_some(newest);
     let of = |order: &[usize]| {
@@ -163,14 +162,16 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn of(instance: &Instance, world: &'a World, proxy: &'a Proxy) -> Self {
         let (mut node, mut ledger) = (proxy.node.clone(), proxy.ledger.clone());
-        if instance.node.settles {
-            // What is due is marked, and counts if the broker will find something to do: whatever
-            // gives it something later marks it again.
-            for (at, counts) in ledger.0.iter_mut().enumerate() {
-                let is_due = node.parts().1.remove(&key(at));
-                let needs = counts.needs(node.mirror().claimed(key(at)));
-                counts.marked = (counts.marked || is_due) && needs;
-            }
+        // What is due is marked, and counts if the broker will find something to do: whatever
+        // gives it something later marks it again.
+        for (at, counts) in ledger.0.iter_mut().enumerate() {
+            let is_due = node.parts().1.remove(&key(at));
+            let needs = counts.needs(node.mirror().claimed(key(at)));
+            counts.marked = (counts.marked || is_due) && needs;
+        }
+        if instance.workers == 1 {
+            // Nobody else asks for it.
+            node.parts().2.clear();
         }
         // It connects anew.
         let to = if node.session().phase() == Phase::Down { 0 } else { proxy.to };
@@ -257,7 +258,7 @@ impl Writer<'_> {
             SERVER_CLOCK..SESSIONS => age(self.clocks.0, number),
             _ => {
                 let order = || self.sessions.partition_point(|known| *known < number) as u64;
-                SESSIONS + self.exact.map_or_else(order, |newest| FAR + newest - number)
+                SESSIONS + self.exact.map_or_else(order, |newest| newest - number)
             }
         }
     }

@@ -195,10 +195,6 @@ impl Instance {
         let proxy = next.proxy(at);
         (proxy.claims, proxy.sent) = (None, 0);
         let outcome = self.read_spoiled(proxy, &request, reply);
-        if self.workers == 1 {
-            // Nobody else asks for it.
-            proxy.node.parts().2.clear();
-        }
         if proxy.node.session().phase() == Phase::Down {
             proxy.control = None;
         }

@@ -84,6 +84,15 @@ impl<H: Host> Stage<H> {
         self.config(node).start()
     }
 
+    /// One more, which reaches the server by this URL.
+    pub fn start_by(&mut self, node: &str, url: &str) {
+        let mut config = self.config(node);
+        let direct = self.redis.url();
+        assert_eq!(config.settings.matches(&direct).count(), 1);
+        config.settings = config.settings.replace(&direct, url);
+        self.proxies.push(config.start());
+    }
+
     pub fn wait_for_members(&self, members: usize) {
         for proxy in &self.proxies {
             wait_up_to(Duration::from_secs(30), "all nodes to be members", || {
