@@ -118,7 +118,11 @@ fn write(out: &mut impl Sink, instance: &Instance, world: &World, nodes: &[Seen]
         nodes[at].write(out);
     }
     let over = if instance.strong { world.over } else { 0 };
-    (world.current, world.left, over, world.unfair, world.replica.is_some()).hash(out);
+    let mut left = world.left;
+    if !world.has_replica() && !instance.joins_old {
+        left.unproven = 0;
+    }
+    (world.current, left, over, world.unfair, world.replica.is_some()).hash(out);
 }
 
 fn write_server(out: &mut impl Sink, server: &Server, clock: u64) {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use sipwarden::cluster::{Claim, Group, Outcome, Phase, Reply, Request, Setup, Take};
 
-use super::instances::Instance;
+use super::instances::{ANY, Instance};
 use super::secrets::fingerprint;
 use super::server::Member;
 use super::world::{Exceeded, Ledger, Message, Next, Proxy, SERVERS, STARTS, Step, World, key};
@@ -318,14 +318,19 @@ impl Instance {
     pub fn run_control(&self, world: &World, at: usize, proven: bool) -> Option<World> {
         let mut message = world.proxies[at].control.clone().filter(|m| m.reply.is_none())?;
         let is_current = message.to == world.current;
+        // On the old primary they end by themselves, unless nodes go on joining it.
+        let begins = matches!(message.request, Request::Join(_)) && (is_current || self.joins_old);
+        let counts = begins && !proven && self.faults.unproven != ANY;
         let possible = match proven {
             true => is_current && world.replica.is_none(),
+            false if counts && world.left.unproven == 0 => false,
             false => !is_current || world.has_replica(),
         };
         if !possible {
             return None;
         }
         let mut next = world.clone();
+        next.left.unproven -= u8::from(counts);
         self.run(&mut next, at, &mut message, false);
         message.proven = proven;
         next.proxy(at).control = Some(message);

@@ -134,6 +134,8 @@ pub struct Faults {
     pub crashes: u8,
     pub flushes: u8,
     pub failovers: u8,
+    /// A server says that its replica does not have the session that it has just begun.
+    pub unproven: u8,
     pub freezes: u8,
     pub deaths: u8,
     pub emergencies: u8,
