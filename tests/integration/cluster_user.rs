@@ -87,6 +87,8 @@ fn two_proxies_share_a_limit_and_blocks_as_the_guides_user() {
     stage.redis.cli(&["FLUSHALL"]);
     stage.wait_for_members(1);
     assert_eq!(stage.redis.cli(&["ACL", "LOG"]), "");
+    // Nor was a command asked for that this server does not know, and later ones refuse.
+    assert_eq!(stage.redis.cli(&["INFO", "errorstats"]), "# Errorstats");
     let refused = stage.redis.cli(&["-u", &own, "FLUSHALL"]);
     assert!(refused.contains("NOPERM"), "{refused}");
 }

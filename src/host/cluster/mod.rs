@@ -58,6 +58,9 @@ fn connect_to(
         Some(at) => info.set_addr(ConnectionAddr::Tcp(at.ip().to_string(), at.port())),
         None => info,
     };
+    // A user with few rights may not tell which library it uses: the server would log each try.
+    let silent = info.redis_settings().clone().set_skip_set_lib_name();
+    let info = info.set_redis_settings(silent);
     let client = Client::open(info).map_err(told)?;
     let connection = client.get_connection_with_timeout(connecting).map_err(told)?;
     connection.set_read_timeout(Some(answering)).map_err(told)?;

@@ -318,9 +318,7 @@ impl Instance {
     pub fn run_control(&self, world: &World, at: usize, proven: bool) -> Option<World> {
         let mut message = world.proxies[at].control.clone().filter(|m| m.reply.is_none())?;
         let is_current = message.to == world.current;
-        // On the old primary they end by themselves, unless nodes go on joining it.
-        let begins = matches!(message.request, Request::Join(_)) && (is_current || self.joins_old);
-        let counts = begins && !proven && self.faults.unproven != ANY;
+        let counts = !proven && self.is_counted(world, &message);
         let possible = match proven {
             true => is_current && world.replica.is_none(),
             false if counts && world.left.unproven == 0 => false,
@@ -337,11 +335,24 @@ impl Instance {
         Some(next)
     }
 
+    /// Whether it begins one of the sessions that replicas lack and that have a bound. On the old
+    /// primary they end by themselves, unless nodes go on joining it.
+    fn is_counted(&self, world: &World, message: &Message) -> bool {
+        let begins = matches!(message.request, Request::Join(_));
+        let counts = message.to == world.current || self.joins_old;
+        begins && counts && self.faults.unproven != ANY
+    }
+
     pub fn run_late(&self, world: &World, at: usize) -> World {
         let mut next = world.clone();
-        if let Some(mut message) = next.proxy(at).late.take() {
-            self.run(&mut next, at, &mut message, true);
+        let Some(mut message) = next.proxy(at).late.take() else { return next };
+        if message.to != world.current && self.is_counted(world, &message) {
+            match next.left.unproven.checked_sub(1) {
+                Some(left) => next.left.unproven = left,
+                None => return next,
+            }
         }
+        self.run(&mut next, at, &mut message, true);
         next
     }
 }
