@@ -83,7 +83,7 @@ impl Endpoint {
     #[track_caller]
     pub fn request(&self, method: &str) -> (Message, SocketAddr) {
         for _ in 0..50 {
-            let Some((message, from)) = self.receive_within(Duration::from_secs(10)) else { break };
+            let Some((message, from)) = self.receive_within(Duration::from_secs(60)) else { break };
             let header = |name| message.header(name).unwrap_or_default().to_owned();
             if message.status().is_none()
                 && message.method() == method
