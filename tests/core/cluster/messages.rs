@@ -346,6 +346,7 @@ impl Instance {
     pub fn run_late(&self, world: &World, at: usize) -> World {
         let mut next = world.clone();
         let Some(mut message) = next.proxy(at).late.take() else { return next };
+        // How many come late to the primary that is now, the breaks bound.
         if message.to != world.current && self.is_counted(world, &message) {
             match next.left.unproven.checked_sub(1) {
                 Some(left) => next.left.unproven = left,

@@ -81,7 +81,8 @@ fn judged(call: &mut Caller<'_>) -> Option<u16> {
 /// A BYE, again until it is answered: once calls have ended, by their lifetime at the latest, there
 /// is memory for it.
 fn end(call: &mut Caller<'_>) {
-    crate::support::wait_up_to(std::time::Duration::from_secs(120), "an answer to a BYE", || {
+    let what = format!("an answer to the BYE of {}", call.call_id);
+    crate::support::wait_up_to(std::time::Duration::from_secs(120), &what, || {
         call.within("BYE");
         let answered = call.answer_within("BYE", std::time::Duration::from_millis(500));
         answered.filter(|reply| reply.status() < Some(500)).map(drop)
