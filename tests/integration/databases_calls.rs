@@ -2,8 +2,10 @@
 //! counted and refused, limits follow a reload, and two proxies share an audit table.
 
 use crate::support::call::{Caller, Endpoint};
+use crate::support::callee::AutoCallee;
 use crate::support::kamailio::{Config, Kamailio};
-use crate::support::proxy::{self, assert_nothing_left, wait_for_calls};
+use crate::support::proxy::{self, assert_nothing_left, calls, wait_for_calls};
+use crate::support::running::free_port;
 use crate::support::servers::Server;
 use crate::support::sip::Phone;
 use crate::support::{wait_for, wait_up_to};
@@ -79,6 +81,58 @@ fn mariadb_counts() {
 #[test]
 fn postgresql_counts() {
     calls_are_counted_and_refused(&Server::postgres());
+}
+
+const KEPT: usize = 24;
+
+/// Several workers write dialogs; after a crash those that live count, and no other.
+fn calls_live_on_after_a_crash(server: &Server) {
+    server.create_dialog_tables();
+    server.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 0);",
+    );
+    let callee = AutoCallee::start("127.0.0.1");
+    let mut config: Config = proxy::config(&server.url(), callee.address)
+        .settings(&proxy::keep_dialogs(&server.url(), 1))
+        .port(free_port());
+    config.modules = config.modules.replace("loadmodule \"db_sqlite.so\"\n", server.driver());
+    let mut kamailio = config.start();
+    let phones = [(); 2 * KEPT].map(|()| Endpoint::new("127.0.0.1"));
+    let caller = |phone| Caller::new(phone, kamailio.address(), "c", "");
+    // All at once, so that several workers write.
+    let mut up: Vec<_> = phones.iter().map(caller).collect();
+    up.iter().for_each(Caller::invite);
+    for call in &mut up {
+        assert_eq!(call.final_reply().status(), Some(200));
+        call.ack();
+    }
+    let stored = |rows: usize| {
+        wait_up_to(std::time::Duration::from_secs(60), "the rows of dialogs", || {
+            let found = server.query("SELECT COUNT(*) FROM dialog WHERE state = 4;");
+            (found == rows.to_string()).then_some(())
+        });
+    };
+    stored(2 * KEPT);
+    up.drain(KEPT..).for_each(|mut call| call.within("BYE"));
+    stored(KEPT);
+    kamailio.stop(libc::SIGKILL);
+    kamailio = config.start();
+    assert_eq!(calls(&kamailio, "c"), KEPT as u64, "{}", kamailio.log());
+    up.iter_mut().for_each(|call| call.within("BYE"));
+    assert_nothing_left(&kamailio);
+    stored(0);
+    assert_eq!(server.query("SELECT COUNT(*) FROM dialog;"), "0");
+}
+
+#[test]
+fn mariadb_keeps_calls() {
+    calls_live_on_after_a_crash(&Server::mariadb());
+}
+
+#[test]
+fn postgresql_keeps_calls() {
+    calls_live_on_after_a_crash(&Server::postgres());
 }
 
 /// AoRs that both proxies refuse at the same time.

@@ -109,14 +109,34 @@ impl Server {
         self
     }
 
-    /// Runs the project's own schema.
-    pub fn create_tables(&self) {
-        let schema = match self.kind {
+    /// As the folders of schemas and the schemes of URLs name the server.
+    fn word(&self) -> &'static str {
+        match self.kind {
             Kind::MariaDb => "mysql",
             Kind::Postgres => "postgres",
-        };
-        let file = super::project().join(format!("kamailio-cfg/sql/{schema}/sipwarden.sql"));
+        }
+    }
+
+    /// Runs the project's own schema.
+    pub fn create_tables(&self) {
+        let file = format!("kamailio-cfg/sql/{}/sipwarden.sql", self.word());
+        self.run(&std::fs::read_to_string(super::project().join(file)).unwrap());
+    }
+
+    /// Tables for dialogs beside it, which the module's user may change.
+    pub fn create_dialog_tables(&self) {
+        let file = format!("/usr/share/kamailio/{}/dialog-create.sql", self.word());
         self.run(&std::fs::read_to_string(file).unwrap());
+        let rights = "SELECT, INSERT, UPDATE, DELETE";
+        self.run(&match self.kind {
+            Kind::MariaDb => ["dialog", "dialog_vars"]
+                .map(|table| format!("GRANT {rights} ON sip.{table} TO sip@'127.0.0.1';"))
+                .concat(),
+            Kind::Postgres => format!(
+                "GRANT {rights} ON dialog, dialog_vars TO sip; GRANT SELECT ON version TO sip;
+                 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO sip;"
+            ),
+        });
     }
 
     /// Starts the server and waits until it answers.
@@ -239,7 +259,7 @@ impl Server {
 
     /// What goes in `db_url` for another user and database.
     pub fn url_of(&self, user: &str, password: &str, database: &str) -> String {
-        let scheme = if self.kind == Kind::MariaDb { "mysql" } else { "postgres" };
+        let scheme = self.word();
         format!("{scheme}://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
