@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
 
 use super::{Config, Server};
 use crate::Here;
@@ -12,7 +11,7 @@ use crate::support::host::Host;
 use crate::support::proxy::{assert_nothing_left, calls, unhurried, wait_for_calls};
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, Going, wait_for};
+use crate::support::{Folder, Going, PATIENCE, wait_for};
 use serde_json::json;
 
 const WORKERS: u32 = 16;
@@ -229,7 +228,7 @@ fn copies_of_an_invite_are_one_call() {
         assert_eq!(server.counter("cc_call_counted"), (round * CALLS) as u64);
         up.iter_mut().for_each(|call| call.within("BYE"));
         for call in &mut up {
-            let answer = call.answer_within("BYE", Duration::from_secs(10));
+            let answer = call.answer_within("BYE", PATIENCE);
             assert_eq!(answer.expect("an answer to a BYE").status(), Some(200));
         }
         wait_for_calls(&server, "c", 0);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::call::{Caller, Endpoint};
 use crate::support::page::{Server, headers};
-use crate::support::{wait_for, wait_up_to};
+use crate::support::{PATIENCE, wait_for, wait_up_to};
 
 const COMPANIES: usize = 2000;
 /// Companies, and brands, that are told at a time.
@@ -36,7 +36,7 @@ fn scrape(http: u16) -> Scrape {
             0
         );
     }
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head =
         format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{http}\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();

@@ -11,7 +11,7 @@ use crate::support::kamailio::free_port;
 use crate::support::page::{Server, headers};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
-use crate::support::{Folder, wait_for, wait_up_to};
+use crate::support::{Folder, PATIENCE, wait_for, wait_up_to};
 use serde_json::json;
 
 /// Runs if it is ever taken for markup.
@@ -317,7 +317,7 @@ fn prometheus_reads_statistics_and_gauges_of_busy_companies() {
     }
     let scrape = || {
         let mut stream = TcpStream::connect(("127.0.0.1", server.http)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let host = format!("127.0.0.1:{}", server.http);
         let head = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(head.as_bytes()).ok()?;
@@ -351,7 +351,7 @@ fn a_machine_without_ipv6_serves_the_page_too() {
     let server = Server::start("INSERT INTO sipwarden_brand VALUES ('b', 0);");
     assert!(TcpStream::connect(("::1", server.http)).is_err());
     let mut stream = TcpStream::connect(("127.0.0.1", server.http)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").unwrap();
     let mut answer = [0u8; 12];
     stream.read_exact(&mut answer).unwrap();

@@ -1,11 +1,9 @@
 //! Faults of the server and of nodes that share limits.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::Stage;
-use crate::support::{signal, wait_for, wait_up_to};
+use crate::support::{signal, wait_for};
 
 const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
     INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 2), ('d', 'b', 1, 9);
@@ -73,8 +71,7 @@ fn a_roadwarrior_has_one_call_on_all_proxies() {
     let here = stage.call(0, "d", road).unwrap();
     assert_eq!(stage.call(1, "d", road).err().unwrap(), "roadwarrior_limit");
     stage.hang_up(here);
-    let there =
-        wait_up_to(Duration::from_secs(10), "the user's slot", || stage.call(1, "d", road).ok());
+    let there = wait_for("the user's slot", || stage.call(1, "d", road).ok());
     assert_eq!(stage.call(0, "d", road).err().unwrap(), "roadwarrior_limit");
     let shown = stage.proxies[0].ask("cluster", json!(["roadwarrior", "road@d"]));
     let directions = shown["directions"].as_array().unwrap();

@@ -5,8 +5,6 @@ mod news;
 mod restarts;
 mod seen;
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use super::{Config, Server};
@@ -56,10 +54,11 @@ fn a_proxy_that_is_stopped_gives_its_slots_back_at_once() {
         PATIENT,
     );
     stage.call(0, "c", "").unwrap();
+    assert_eq!(stage.redis.claims(), [1]);
     stage.proxies[0].stop(libc::SIGTERM);
-    let stopped = Instant::now();
+    // As one that has died, it would have them until others give it up.
+    assert!(stage.redis.claims().is_empty());
     stage.call_in_the_end(1, "c");
-    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
 }
 
 #[test]

@@ -10,9 +10,6 @@ use crate::support::sip::Phone;
 use crate::support::stage::SHORT;
 use crate::support::{signal, wait_for};
 
-/// Ten times what a machine with nothing else to do needs.
-const SOON: Duration = Duration::from_secs(2);
-
 const TENANTS: &str = "INSERT INTO sipwarden_brand VALUES ('b', 0);
     INSERT INTO sipwarden_company VALUES ('c', 'b', 1, 0);
     INSERT INTO sipwarden_company_address VALUES ('c', '192.0.2.0', 24);";
@@ -84,7 +81,6 @@ fn what_begins_or_is_lifted_on_one_is_so_on_all() {
         longest = longest.max(everywhere(&stage, grants, &[]));
     }
     println!("the longest way to all proxies took {} ms", longest.as_millis());
-    assert!(longest < SOON, "{longest:?}");
 
     // One that comes late has them all, and one that comes back does not revive the lifted.
     stage.proxies[0].ask("block", json!(["203.0.113.7", "600"]));

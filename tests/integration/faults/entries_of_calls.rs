@@ -3,6 +3,7 @@
 
 use super::entries::{assert_reported, injected};
 use super::*;
+use crate::support::PATIENCE;
 
 /// A call whose dialog ends by time; nobody is told, so the reaper finds it.
 #[test]
@@ -72,10 +73,7 @@ fn a_panic_where_calls_are_restored_leaves_them_uncounted() {
     assert_reported(&kamailio, "DialogRestored");
     assert_eq!(proxy::calls(&kamailio, "c"), 0);
     call.within("BYE");
-    assert_eq!(
-        call.answer_within("BYE", std::time::Duration::from_secs(10)).unwrap().status(),
-        Some(200)
-    );
+    assert_eq!(call.answer_within("BYE", PATIENCE).unwrap().status(), Some(200));
     let mut other = call_up(&endpoint, &kamailio, "c", "");
     other.within("BYE");
     proxy::assert_nothing_left(&kamailio);

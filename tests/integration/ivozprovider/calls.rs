@@ -1,13 +1,11 @@
 //! A platform as it is and with sipwarden's calls: the same requests get the same answers.
 
-use std::time::Duration;
-
-use crate::support::Folder;
 use crate::support::account::Account;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::mmdb::Mmdb;
 use crate::support::proxies::{Kind, Proxy};
 use crate::support::world::{ELSEWHERE, GRANTED, World};
+use crate::support::{Folder, PATIENCE};
 
 /// The application server tells alice of messages that wait.
 fn notify(world: &World, domain: &str) {
@@ -93,7 +91,7 @@ fn phones_register_subscribe_and_call_from_where_they_may() {
         notify(&world, "c7.example");
         let came = granted.endpoint.request("NOTIFY");
         granted.endpoint.reply(&came, 200, "p");
-        let answer = world.server.receive_within(Duration::from_secs(5)).unwrap().0;
+        let answer = world.server.receive_within(PATIENCE).unwrap().0;
         assert_eq!(answer.status(), Some(200));
 
         // Wholesale: known by the address, without filter and password; nothing but calls.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::support::account::Account;
 use crate::support::call::Endpoint;
 use crate::support::proxies::{Kind, Proxy};
-use crate::support::wait_for;
 use crate::support::world::{ELSEWHERE, GRANTED, World};
+use crate::support::{PATIENCE, wait_for};
 
 /// A NAT that no company has listed.
 const NAT: &str = "127.61.0.1";
@@ -84,7 +84,7 @@ fn phones_behind_one_nat_and_a_phone_with_many_subscriptions_are_never_blocked()
         }
         let mut came = HashSet::new();
         while came.len() < 110 {
-            let next = world.server.receive_within(Duration::from_secs(10));
+            let next = world.server.receive_within(PATIENCE);
             let (request, _) = next.unwrap_or_else(|| panic!("{kind:?}: {}", came.len()));
             came.insert(request.header("Call-ID").unwrap().to_owned());
         }

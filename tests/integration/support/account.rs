@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::PATIENCE;
 use super::call::{Caller, Endpoint, Message, unique};
 
 /// Name, domain and password of a phone, and where it is.
@@ -50,7 +51,7 @@ impl Account {
 
     /// The final reply to what was sent.
     pub fn answer(&self, call_id: &str) -> Message {
-        self.reply_to(call_id, Duration::from_secs(5)).expect("a reply")
+        self.reply_to(call_id, PATIENCE).expect("a reply")
     }
 
     /// Sends a request; the final reply, if one comes within 3 s.

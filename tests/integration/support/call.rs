@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::uninterrupted;
+use super::{PATIENCE, uninterrupted};
 
 /// A SIP message as it came.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Endpoint {
     #[track_caller]
     pub fn request(&self, method: &str) -> (Message, SocketAddr) {
         for _ in 0..50 {
-            let Some((message, from)) = self.receive_within(Duration::from_secs(60)) else { break };
+            let Some((message, from)) = self.receive_within(PATIENCE) else { break };
             let header = |name| message.header(name).unwrap_or_default().to_owned();
             if message.status().is_none()
                 && message.method() == method
@@ -276,7 +276,7 @@ impl<'a> Caller<'a> {
         loop {
             let (reply, _) = self
                 .endpoint
-                .receive_within(Duration::from_secs(15))
+                .receive_within(PATIENCE)
                 .unwrap_or_else(|| panic!("no final reply to {}", self.call_id));
             let of_invite = reply.header("CSeq").is_some_and(|c| c.ends_with("INVITE"));
             let ours = reply.header("Call-ID") == Some(self.call_id.as_str());

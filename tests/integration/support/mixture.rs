@@ -12,7 +12,7 @@ use crate::random::next;
 /// Calls in progress at a time: few enough that loopback loses nothing.
 const WINDOW: usize = 60;
 /// A caller gives up on what nobody answers.
-const PATIENCE: Duration = Duration::from_secs(8);
+const LOST_AFTER: Duration = Duration::from_secs(8);
 
 /// What happens to a call. The callee reads it from the header X-Plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,7 +211,7 @@ impl Mixture {
                         running.remove(&id);
                     }
                 }
-                running.retain(|_, r| r.since.elapsed() < PATIENCE);
+                running.retain(|_, r| r.since.elapsed() < LOST_AFTER);
             }
         });
     }

@@ -115,10 +115,13 @@ impl Going {
     }
 }
 
+/// How long is waited for what must come: the machine may have much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Waits until `ready` answers; panics with `what` after 60 s, so that a slow machine fails no
 /// test.
 pub fn wait_for<T>(what: &str, ready: impl FnMut() -> Option<T>) -> T {
-    wait_up_to(Duration::from_secs(60), what, ready)
+    wait_up_to(PATIENCE, what, ready)
 }
 
 /// As [`wait_for`], for what takes its time.

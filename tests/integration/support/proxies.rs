@@ -237,7 +237,7 @@ impl Proxy {
             body.len()
         );
         stream.write_all((head + &body).as_bytes()).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
         let mut answer = [0; 4096];
         let len = uninterrupted(|| stream.read(&mut answer)).unwrap();
         String::from_utf8_lossy(&answer[..len]).into_owned()

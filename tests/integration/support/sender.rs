@@ -10,7 +10,7 @@ use crate::random::next;
 /// Requests that a sender waits for at a time: what loopback keeps for one socket.
 const WINDOW: u64 = 16;
 /// What has no answer by then was lost.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LOST_AFTER: Duration = Duration::from_secs(2);
 /// Requests of one source after the other: few stay below a limit of 100, many do not.
 const OF_A_SOURCE: [u64; 4] = [40, 80, 160, 320];
 
@@ -46,7 +46,7 @@ pub fn send(
         let ip = Ipv4Addr::new(127, 1 + a % 250, b, 1 + c % 250);
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.connect(server).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(LOST_AFTER)).unwrap();
         tally.sources.fetch_add(1, Relaxed);
         let mut left = OF_A_SOURCE[usize::from(d) % OF_A_SOURCE.len()];
         while left > 0 {

@@ -10,7 +10,7 @@ use super::proxy::{LONG_CALLS, config};
 use super::redis::Redis;
 use super::running::Running;
 use super::sqlite::Sqlite;
-use super::{Folder, wait_up_to};
+use super::{Folder, PATIENCE, wait_up_to};
 
 /// So long that a machine with much else to do answers.
 pub const PATIENT: &str = "modparam(\"sipwarden\", \"cluster_timeout\", 500)\n";
@@ -154,5 +154,5 @@ pub fn place<'a, H: Host>(
 
 pub fn hang_up(endpoint: &Endpoint, mut call: Caller<'_>) {
     call.within("BYE");
-    endpoint.receive_within(Duration::from_secs(10)).expect("no answer to the BYE");
+    endpoint.receive_within(PATIENCE).expect("no answer to the BYE");
 }

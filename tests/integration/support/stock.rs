@@ -187,8 +187,7 @@ impl Stock {
              CSeq: 1 REGISTER\r\nContact: <sip:{user}@{me}>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
         );
         endpoint.send(&text, self.address());
-        let (reply, _) =
-            endpoint.receive_within(std::time::Duration::from_secs(10)).expect("a reply");
+        let (reply, _) = endpoint.receive_within(super::PATIENCE).expect("a reply");
         reply.status().unwrap()
     }
 }
