@@ -87,6 +87,10 @@ pub struct ScopeInfo {
     pub kind: ScopeKind,
     /// Its id; `...` stands behind one that is cut.
     pub id: Vec<u8>,
+    /// The id is cut.
+    pub is_cut: bool,
+    /// As [`super::Ledger::scope_hash`] gives it.
+    pub hash: u128,
     /// Its live calls.
     pub calls: Calls,
 }

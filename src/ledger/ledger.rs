@@ -166,8 +166,7 @@ impl Ledger {
     /// The scope in a record, if calls count or may come back there. Positions run up to
     /// [`Ledger::scope_positions`].
     pub fn scope_at(&self, position: u32) -> Option<ScopeInfo> {
-        let (kind, id, calls) = self.scopes.at(position)?;
-        Some(ScopeInfo { kind, id, calls })
+        self.scopes.at(position)
     }
 
     /// Positions that ever held a scope.

@@ -34,6 +34,7 @@ pub use lease::LeaseRef;
 pub use ledger::{Ledger, Memory};
 pub use limit::{Bound, Calls, Enforcement, Exceeded, Limit, Rate, Wanted};
 pub use outcome::{Outcome, Taken};
+pub use record::KEPT_ID;
 pub use scope::{Direction, KINDS, SCOPES, Scope, ScopeKey, ScopeKind};
 pub use shared::Needed;
 pub use waiting::Waiting;

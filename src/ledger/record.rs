@@ -20,13 +20,14 @@ pub(super) const COUNTS: usize = 3;
 pub(super) const REFS: usize = 6;
 pub(super) const WINDOWS: usize = 7;
 pub(super) const NAME: usize = 8;
-pub(super) const NAME_BYTES: usize = 32;
+/// Bytes of an id that are kept, for listings.
+pub const KEPT_ID: usize = 32;
 pub(super) const RATES: usize = 12;
 /// Words of a rate in one direction.
 pub(super) const RATE_WORDS: usize = 4;
 
 const _: () = assert!(COUNTS + Direction::ALL.len() == REFS && REFS + 1 == WINDOWS);
-const _: () = assert!(WINDOWS + 1 == NAME && NAME + NAME_BYTES / 8 == RATES);
+const _: () = assert!(WINDOWS + 1 == NAME && NAME + KEPT_ID / 8 == RATES);
 const _: () = assert!(RATES + Direction::ALL.len() * RATE_WORDS == WORDS);
 #[cfg(not(shuttle))]
 const _: () = assert!(size_of::<crate::shm::Record<WORDS>>() % 64 == 0);

@@ -4,9 +4,10 @@ use std::io;
 
 use siphasher::sip128::SipHasher13;
 
+use super::info::ScopeInfo;
 use super::lease::Slot;
 use super::limit::{Calls, Wanted};
-use super::record::{COUNTS, Count, NAME, NAME_BYTES, REFS, WORDS, halves, word_of};
+use super::record::{COUNTS, Count, KEPT_ID, NAME, REFS, WORDS, halves, word_of};
 use super::scope::{Direction, Scope, ScopeKey, ScopeKind};
 use super::shares::Shares;
 use crate::cluster::Part;
@@ -178,14 +179,14 @@ impl Scopes {
         let bucket = self.bucket_of(key);
         let first = locks.first(bucket).map_or(0, |p| u64::from(p) + 1);
         // 33 says that the id is longer than what is kept.
-        let length = scope.id.len().min(NAME_BYTES + 1) as u64;
+        let length = scope.id.len().min(KEPT_ID + 1) as u64;
         let kind = scope.kind.number() as u64;
         record[0].store(first | kind << 32 | length << 40, Relaxed);
         record[1].store(key.0, Relaxed);
         record[2].store(key.1, Relaxed);
         record.iter().skip(COUNTS).take(NAME - COUNTS).for_each(|word| word.store(0, Relaxed));
-        let shown = scope.id.get(..NAME_BYTES).unwrap_or(scope.id);
-        let mut name = [0u8; NAME_BYTES];
+        let shown = scope.id.get(..KEPT_ID).unwrap_or(scope.id);
+        let mut name = [0u8; KEPT_ID];
         name.iter_mut().zip(shown).for_each(|(to, from)| *to = *from);
         let words: &[[u8; 8]] = bytemuck::cast_slice(&name);
         for (to, from) in record.iter().skip(NAME).zip(words) {
@@ -396,8 +397,8 @@ impl Scopes {
 
     /// What is kept of the id of the scope at a position, and its length, if that is not
     /// more.
-    pub(super) fn kept_name(&self, position: u32) -> ([u8; NAME_BYTES], usize) {
-        let mut name = [0; NAME_BYTES];
+    pub(super) fn kept_name(&self, position: u32) -> ([u8; KEPT_ID], usize) {
+        let mut name = [0; KEPT_ID];
         let Some(record) = self.pool.get(position) else { return (name, 0) };
         let length = (record[0].load(Relaxed) >> 40 & 0xff) as usize;
         for (to, word) in name.chunks_exact_mut(8).zip(record.iter().skip(NAME)) {
@@ -406,14 +407,15 @@ impl Scopes {
         (name, length)
     }
 
-    /// Kind, id and live calls of the scope in a record, if there is one with leases.
-    pub fn at(&self, position: u32) -> Option<(ScopeKind, Vec<u8>, Calls)> {
+    /// The scope in a record, if there is one with leases.
+    pub fn at(&self, position: u32) -> Option<ScopeInfo> {
         let key = self.key_at(position)?;
         let locks = self.lock::<1>([key].into_iter());
         let found = self.find(&locks, key)? == position;
         let (refs, _) = halves(self.pool.get(position)?[REFS].load(Relaxed));
-        let kind = self.kind_at(position)?;
-        (found && refs > 0).then(|| (kind, self.name_at(position), self.calls_at(position)))
+        let (kind, is_cut) = (self.kind_at(position)?, self.kept_name(position).1 > KEPT_ID);
+        let (id, calls) = (self.name_at(position), self.calls_at(position));
+        (found && refs > 0).then(|| ScopeInfo { kind, id, is_cut, hash: key.hash(), calls })
     }
 
     /// Records below this position have been used.

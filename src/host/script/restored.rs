@@ -4,7 +4,7 @@ use crate::clock::Moment;
 use crate::host::contract::log;
 use crate::host::contract::module::Restored;
 use crate::host::state::{self, State, with_snapshot};
-use crate::ledger::{Call, Enforcement, Outcome, Wanted};
+use crate::ledger::{Call, Enforcement, Outcome};
 use crate::policy::{self, CallFlags, CallScopes};
 use crate::printable::Printable;
 use crate::snapshot::View;
@@ -106,24 +106,26 @@ fn count_user(state: &State, call: &Call<'_>, user: &[u8]) {
 }
 
 fn count_company(state: &State, call: &Call<'_>, id: &[u8], scopes: &[u8]) {
-    let take = |wanted: &[Wanted<'_>]| state.ledger.take(call, wanted, Enforcement::Off).outcome;
+    let (shown, call_id) = (Printable::short(id), Printable::short(call.call_id));
     let count = |view: &View<'_>| {
-        let company = view.company(id)?;
-        let mut all = CallScopes::new(view, &company, call.direction);
-        Some(match all.add_named(view, call.direction, scopes) {
-            Ok(()) => take(all.wanted()),
-            Err(_) => take(&policy::call_scopes(view, &company, call.direction)),
-        })
+        let mut all = match view.company(id) {
+            Some(company) => CallScopes::new(view, &company, call.direction),
+            None => {
+                log::warning(format_args!(
+                    "company \"{shown}\" is gone: its restored call {call_id} counts for no brand"
+                ));
+                CallScopes::of_gone(view, id, call.direction)
+            }
+        };
+        // They counted before, so nothing is wrong with them.
+        _ = all.add_named(view, call.direction, scopes);
+        state.ledger.take(call, all.wanted(), Enforcement::Off).outcome
     };
-    let (id, call_id) = (Printable::short(id), Printable::short(call.call_id));
-    match with_snapshot(|view, _| count(view)).flatten() {
-        Some(Outcome::Counted | Outcome::Held) => {}
-        Some(_) => log::error(format_args!(
+    let counted = with_snapshot(|view, _| count(view));
+    if !matches!(counted, Some(Outcome::Counted | Outcome::Held)) {
+        log::error(format_args!(
             "max_calls is too small: the restored call {call_id} is not counted"
-        )),
-        None => log::warning(format_args!(
-            "company \"{id}\" is gone: its restored call {call_id} is not counted"
-        )),
+        ));
     }
 }
 

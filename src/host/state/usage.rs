@@ -1,9 +1,11 @@
 //! Calls of companies, brands and other scopes against their limits.
 
+use std::cell::LazyCell;
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use super::State;
-use crate::ledger::{Direction, Limit, ScopeInfo, ScopeKind};
+use crate::ledger::{Direction, KEPT_ID, Limit, ScopeInfo, ScopeKind};
 use crate::policy;
 use crate::snapshot::{CompanyView, View};
 
@@ -33,7 +35,7 @@ pub struct ScopeUsage<'a> {
     pub kind: ScopeKind,
     /// Word of its kind.
     pub word: &'a [u8],
-    /// Its id; `...` stands behind one that is cut.
+    /// Its id; `...` stands behind one that is cut, which only one without a row is.
     pub id: Vec<u8>,
     /// The calls that are counted.
     pub direction: Direction,
@@ -115,14 +117,29 @@ fn ranked<'a>(all: impl Iterator<Item = Usage<'a>>) -> Vec<Usage<'a>> {
 pub fn scopes<'a>(state: &State, view: &View<'a>) -> Vec<ScopeUsage<'a>> {
     let positions = 0..state.ledger.scope_positions();
     let known = positions.filter_map(|position| state.ledger.scope_at(position));
-    let mut all: Vec<_> = known.flat_map(|scope| usages(view, &scope)).collect();
+    let long_ids = LazyCell::new(|| long_ids(state, view));
+    let whole = |scope: ScopeInfo| match scope.is_cut {
+        true => usages(view, &scope, long_ids.get(&scope.hash).copied()),
+        false => usages(view, &scope, Some(&scope.id)),
+    };
+    let mut all: Vec<_> = known.flat_map(whole).collect();
     all.sort_by_key(|usage| usage.load.rank());
     all
 }
 
-fn usages<'a>(view: &View<'a>, scope: &ScopeInfo) -> Vec<ScopeUsage<'a>> {
+/// Ids of which the ledger may keep a part only, by the hashes of their scopes: those with
+/// limits of their own.
+fn long_ids<'a>(state: &State, view: &View<'a>) -> HashMap<u128, &'a [u8]> {
+    let rows = view.limit_rows().filter_map(|(kind, id, ..)| Some((kind, id?)));
+    let long = rows.filter(|(_, id)| id.len() > KEPT_ID);
+    long.map(|(kind, id)| (state.ledger.scope_hash(kind, id), id)).collect()
+}
+
+/// `id`: the whole one; None if it is not known, and not listed.
+fn usages<'a>(view: &View<'a>, scope: &ScopeInfo, id: Option<&[u8]>) -> Vec<ScopeUsage<'a>> {
     let listed_elsewhere = scope.kind < ScopeKind::USER;
-    let limits = view.limits(scope.kind, &scope.id);
+    // No row has an empty id.
+    let limits = view.limits(scope.kind, id.unwrap_or_default());
     let of = |(direction, limit): (Direction, &Limit)| {
         let load = Load { calls: scope.calls.of(direction), limit: *limit };
         let counts_all = direction == Direction::Any && !listed_elsewhere;
@@ -131,7 +148,7 @@ fn usages<'a>(view: &View<'a>, scope: &ScopeInfo) -> Vec<ScopeUsage<'a>> {
         is_told.then(|| ScopeUsage {
             kind: scope.kind,
             word: view.word_of(scope.kind),
-            id: scope.id.clone(),
+            id: id.unwrap_or(&scope.id).to_vec(),
             direction,
             load,
         })

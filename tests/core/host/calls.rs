@@ -236,7 +236,9 @@ fn restored_calls_count_again() {
         started(&[]);
         door::dialog_restored((1, 7), "old", ["7", "alice@example.com", "i"]);
         door::dialog_restored((1, 8), "older", ["gone", "", ""]);
-        assert!(logged("company \"gone\" is gone: its restored call older is not counted"));
+        assert!(logged("company \"gone\" is gone: its restored call older counts for no brand"));
+        assert_eq!(live("gone"), 1);
+        door::dialog_event(SW_DIALOG_GONE, (1, 8));
         let calls = door::ask("calls", json!(["7"]));
         assert_eq!(calls["total"], 1);
         let call = &calls["calls"][0];

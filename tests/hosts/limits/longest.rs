@@ -19,6 +19,9 @@ fn a_longest_call_is_ended_with_a_bye_to_both_ends() {
     let short = stage.scoped("", "carrier=x").unwrap();
     let (bye, _) = stage.endpoint.receive_within(Duration::from_secs(20)).expect("no BYE");
     assert_eq!((bye.method(), bye.header("Call-ID")), ("BYE", Some(&*short.call_id)));
+    let is_live = |call_id: &str| stage.callee.observed().is_live(call_id);
+    wait_for("the callee's BYE", || (!is_live(&short.call_id)).then_some(()));
+    assert!(is_live(&long.call_id));
     wait_for_calls(&stage.server, "a", 1);
     wait_for("the event", || {
         stage.server.log().contains("event call_expired longest of a monitored 0").then_some(())

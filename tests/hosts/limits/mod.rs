@@ -201,6 +201,23 @@ fn a_company_has_limits_by_direction_and_both_companies_of_a_call_count_it() {
 }
 
 #[test]
+fn a_call_that_the_second_company_refuses_has_used_the_rate_of_the_first() {
+    let stage = Stage::new(
+        "INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES
+             ('company', 'a', 2, 3600);
+         INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
+             ('company', 'b', 'in', 1);",
+        "",
+    );
+    let between = [("X-Company", "a"), ("X-Flags", "o"), ("X-Second", "b")];
+    let first = stage.call(&between).unwrap();
+    assert_eq!(stage.call(&between).err().unwrap(), "company_limit -7 company=b 1/1");
+    wait_for_calls(&stage.server, "a", 1);
+    assert_eq!(stage.refusal("o", ""), "rate -14 company=a 2/2");
+    stage.end(vec![first]);
+}
+
+#[test]
 fn limits_follow_a_reload_and_kinds_keep_their_calls() {
     let stage = Stage::new(
         "INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('carrier', 'x', 2);",
@@ -222,6 +239,9 @@ fn limits_follow_a_reload_and_kinds_keep_their_calls() {
     reload("UPDATE sipwarden_limit SET max_calls = 1;");
     assert_eq!(stage.refusal("", "carrier=x"), "limit -13 carrier=x 3/1");
     assert_eq!(stage.refusal("", "did=7"), "limit -13 did=7 1/1");
+    reload("UPDATE sipwarden_limit SET max_calls = 4;");
+    let fourth = stage.scoped("", "carrier=x;did=7").unwrap();
+    assert_eq!(stage.refusal("", "carrier=x"), "limit -13 carrier=x 4/4");
     let bad = stage
         .server
         .try_ask("reload", {
@@ -235,7 +255,7 @@ fn limits_follow_a_reload_and_kinds_keep_their_calls() {
         bad.contains("sipwarden_limit row 3: reserved \"2\" is not a number from 0 to 0"),
         "{bad}"
     );
-    stage.end(up.into_iter().chain([third]).collect());
+    stage.end(up.into_iter().chain([third, fourth]).collect());
 }
 
 /// Dialogs are kept, and with them what calls count for.
@@ -286,6 +306,38 @@ fn a_restart_restores_all_scopes_of_a_call() {
     }
     let listed = stage.server.ask("calls", json!(["b"]));
     assert_eq!(listed["calls"][0]["call_id"], json!(call_id), "{listed}");
+    // A company that has gone meanwhile takes no call out of the other scopes.
+    stage.server.stop(SIGTERM);
+    stage.db.run("DELETE FROM sipwarden_company WHERE id = 'b';");
+    stage.server = stage.config.start();
+    assert_eq!(stage.refusal("i", "did=+34"), "limit -13 did=+34 1/1");
+    stage.db.run("INSERT INTO sipwarden_company VALUES ('b', 'y', 0, 100);");
+    stage.server.ask("reload", json!([]));
+    assert_eq!(calls(&stage.server, "b"), 1);
+}
+
+#[test]
+fn the_limit_of_a_long_id_is_told_in_listings() {
+    let long = |last: char| format!("sip.a-carrier-with-a-long-name.example.{last}");
+    let stage = Stage::new(
+        &format!(
+            "INSERT INTO sipwarden_limit (kind, id, max_calls, near_percent) VALUES
+                 ('carrier', '*', 30, NULL), ('carrier', '{}', 2, 50);",
+            long('x')
+        ),
+        "",
+    );
+    let up = ['x', 'y'].map(|last| stage.scoped("", &format!("carrier={}", long(last))).unwrap());
+    let top = stage.server.ask("top", json!([]));
+    let told = top["scopes"].as_array().unwrap().iter();
+    let told: Vec<_> = told.map(|row| [&row["id"], &row["max_calls"], &row["near"]]).collect();
+    // Of an id that no row has, the first 32 bytes are kept.
+    let cut = long('y')[..32].to_owned() + "...";
+    assert_eq!(
+        told,
+        [[&json!(long('x')), &json!(2), &json!(1)], [&json!(cut), &json!(30), &json!(0)]]
+    );
+    stage.end(up.into());
 }
 
 #[test]

@@ -44,6 +44,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Whether a call came and no BYE of it.
+    pub fn is_live(&self, call_id: &str) -> bool {
+        self.live.values().any(|calls| calls.contains(call_id))
+    }
+
     fn begin(&mut self, invite: &Message, call_id: &str) {
         // A repeat may come after the call has ended.
         if !self.invites.insert(invite.header("Via").unwrap_or_default().to_owned()) {
