@@ -32,7 +32,14 @@ impl<'a> CallScopes<'a> {
         scopes
     }
 
-    /// Adds those of a text `kind=id;kind=id`. One without an id is left out.
+    /// That of a company which the tables have no more: nobody knows its brand.
+    pub fn of_gone(view: &View<'a>, company: &'a [u8], direction: Direction) -> Self {
+        let (kind, id) = (ScopeKind::COMPANY, company);
+        let company = wanted(Scope { kind, id }, view.limits(kind, id), direction);
+        CallScopes { wanted: [company; SCOPES], count: 1, unknown: None }
+    }
+
+    /// Adds those of a text `kind=id;kind=id`. One without an id, or a user, is left out.
     ///
     /// # Errors
     /// What is wrong with the text.
@@ -47,6 +54,7 @@ impl<'a> CallScopes<'a> {
             match view.kind(word) {
                 _ if is_unset(id) => {}
                 None => self.unknown = self.unknown.or(Some(word)),
+                Some(ScopeKind::USER) if is_nobody(id) => {}
                 Some(kind) => {
                     self.add(wanted(Scope { kind, id }, view.limits(kind, id), direction))?;
                 }
@@ -66,6 +74,11 @@ impl<'a> CallScopes<'a> {
     pub fn wanted(&self) -> &[Wanted<'a>] {
         self.wanted.get(..self.count).unwrap_or_default()
     }
+}
+
+/// Whether an AoR has no user, as of a From that has none: all such callers would have one limit.
+fn is_nobody(aor: &[u8]) -> bool {
+    aor.starts_with(b"@") || aor.starts_with(b"<null>@")
 }
 
 /// Kinds and ids of a text, in its order.

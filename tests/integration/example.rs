@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::support::call::{Caller, Endpoint, Message};
+use crate::support::callee::AutoCallee;
 use crate::support::example::Example;
 use crate::support::kamailio::free_port;
 use crate::support::server::{program, search_path};
@@ -303,4 +304,49 @@ fn the_shipped_configurations_are_taken_with_their_own_settings() {
         let said = String::from_utf8_lossy(&checked.stderr);
         assert!(checked.status.success(), "{file} {defines:?}: {said}");
     }
+}
+
+/// Which scopes the example names, and that what a caller writes names no other one.
+#[test]
+fn a_call_counts_for_its_carrier_its_number_and_its_user() {
+    let folder = Folder::new();
+    let db = tenants(&folder);
+    db.run(
+        "INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
+             ('carrier', 'gateway', 'any', 9), ('number', '*', 'any', 9), ('user', '*', 'out', 1);",
+    );
+    let gateway = AutoCallee::start("127.0.0.99");
+    let table = ("LIMIT_TABLE", "\"sipwarden_limit\"".to_owned());
+    let example = Example::start_with(&db, gateway.address, &[table], &[]);
+    let phone = Endpoint::new("127.40.0.1");
+    let caller = |user: &str| {
+        let mut call = Caller::new(&phone, example.address(), "c.example", "");
+        call.dial(user);
+        call
+    };
+    let admit = |mut call: Caller<'_>| {
+        call.invite();
+        let reply = call.final_reply();
+        assert_eq!(reply.status(), Some(200), "{}", reply.line);
+        call.ack();
+    };
+    admit(caller("7;carrier=other"));
+    let listed = example.kamcmd(&["sipwarden.calls", "c.example"]);
+    for scope in ["carrier=gateway", "number=7", "user=alice@c.example"] {
+        assert!(listed.contains(&format!("{scope} (out)")), "{scope}: {listed}");
+    }
+    let mut second = caller("8");
+    second.invite();
+    assert_eq!(second.final_reply().status(), Some(403));
+    let why = "refused: user alice@c.example (out) has 1 of 1 call-id=";
+    assert!(example.log().contains(why), "{}", example.log());
+    // Those whose From has no user are nobody: they have no limit together.
+    for number in ["8", "9"] {
+        let mut nameless = caller(number);
+        nameless.nameless("c.example");
+        admit(nameless);
+    }
+    let listed = example.kamcmd(&["sipwarden.calls", "c.example"]);
+    assert_eq!(listed.matches("carrier=gateway (out)").count(), 3, "{listed}");
+    assert_eq!(listed.matches("user=").count(), 1, "{listed}");
 }

@@ -99,6 +99,11 @@ fn kinds_and_ids_are_told_wherever_limits_are() {
         json!(["brand=x (in)", "company=a (in)", "carrier=north (in)", "did=7 (in)"])
     );
     assert!(of["seconds_left"].as_u64().unwrap() > 3500, "{of}");
+    // A call keeps the time that it began with.
+    db.run("UPDATE sipwarden_limit SET longest = 60 WHERE id = 'north';");
+    kamailio.rpc("sipwarden.reload", json!([]));
+    let calls = kamailio.rpc("sipwarden.calls", json!(["carrier=north"]));
+    assert!(calls["calls"][0]["seconds_left"].as_u64().unwrap() > 3000, "{calls}");
     assert_eq!(kamailio.rpc("sipwarden.calls", json!(["a"]))["total"], 2);
     assert_eq!(kamailio.rpc("sipwarden.calls", json!(["carrier=south"]))["total"], 0);
 

@@ -142,6 +142,33 @@ fn a_rate_of_limit_table_is_refused_like_the_other_limits() {
 }
 
 #[test]
+fn a_carriers_call_counts_for_its_address_and_the_number_that_is_called() {
+    let mut stock = Stock::new();
+    stock.install();
+    stock.serve(&[DOMAIN]);
+    stock.machine.ok(&format!(
+        "sed -i '1i #!define LIMIT_TABLE \"sipwarden_limit\"' /etc/kamailio/sipwarden.cfg
+        sqlite3 /var/lib/kamailio/sipwarden.sqlite \"
+            INSERT INTO sipwarden_trusted VALUES ('{CARRIER}', NULL, 'carrier');
+            INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
+                ('carrier', '{CARRIER}', 'any', 9), ('did', '*', 'in', 1)\""
+    ));
+    stock.start();
+    let (carrier, bob) = (Endpoint::new(CARRIER), Endpoint::new("192.0.2.8"));
+    assert_eq!(stock.register(&bob, "bob", DOMAIN), 200);
+    let only = call(&stock, &carrier, "carrier.example", &bob);
+    let listed = stock.kamcmd(&["sipwarden.calls", DOMAIN]);
+    for scope in [format!("carrier={CARRIER} (in)"), "did=bob (in)".into()] {
+        assert!(listed.contains(&scope), "{scope}: {listed}");
+    }
+    assert_eq!(refused(&stock, &carrier, "carrier.example"), "SIP/2.0 403 Too many calls");
+    bob.within(&only.ack, "BYE", 1);
+    stock.calls_are(0);
+    let log = stock.log();
+    assert!(log.contains("refused: did bob (in) has 1 of 1 call-id="), "{log}");
+}
+
+#[test]
 fn a_carriers_call_counts_for_the_company_that_is_called() {
     let stock = installed();
     let (carrier, bob) = (Endpoint::new(CARRIER), Endpoint::new("192.0.2.8"));

@@ -25,16 +25,39 @@ pub fn check_flags(function: &[u8], flags: &[u8]) -> Result<(), String> {
 /// # Errors
 /// The first part that cannot be, or that there are too many.
 pub fn check_scopes(text: &[u8]) -> Result<(), String> {
-    // A transformation may have these marks itself.
-    if text.contains(&b'{') || text.starts_with(b"$") {
-        return Ok(());
-    }
     let mut count = 2;
-    for scope in named_scopes(text) {
-        scope.map_err(|bad| bad_scopes(&bad))?;
+    for scope in named_scopes(&without_variables(text)) {
+        match scope {
+            // It may be any scopes, or none.
+            Err(BadScopes::NotAScope(part)) if part.contains(&b'$') => continue,
+            scope => scope.map_err(|bad| bad_scopes(&bad))?,
+        };
         count += 1;
     }
     if count > SCOPES { Err(bad_scopes(&BadScopes::TooMany)) } else { Ok(()) }
+}
+
+/// A text with `$` in place of each variable: a transformation may have marks of scopes in it.
+fn without_variables(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        out.push(byte);
+        if byte != b'$' {
+            continue;
+        }
+        while bytes.next_if(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').is_some() {}
+        let mut depth = 0;
+        while let Some(byte) = bytes.next_if(|byte| depth > 0 || *byte == b'(') {
+            match byte {
+                b'(' => depth += 1,
+                b')' if depth == 1 => break,
+                b')' => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    out
 }
 
 /// What is wrong with scopes, for the operator.
@@ -51,5 +74,28 @@ pub fn bad_scopes(bad: &BadScopes<'_>) -> String {
             "cc_limit: a call counts against at most {SCOPES} scopes, its company and brand among \
              them"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_checked_beside_variables_and_not_in_them() {
+        let guide = "carrier=$avp(carrier);did=$(rU{s.select,0,;});user=$avp(callee)";
+        for right in [guide, "$var(scopes)", "$avp(a);carrier=$si", "a=$(var(x){s.select,0,;})", ""]
+        {
+            assert_eq!(check_scopes(right.as_bytes()), Ok(()), "{right}");
+        }
+        let many: String = (0..11).map(|n| format!("did=$(rU{{s.select,{n},;}});")).collect();
+        for (wrong, why) in [
+            ("did=$(rU{s.select,0,;});carrier", "\"carrier\" is not kind=id"),
+            ("$var(scopes);company=$fd", "\"company\" cannot be named"),
+            (&many, "at most 12 scopes"),
+        ] {
+            let told = check_scopes(wrong.as_bytes()).unwrap_err();
+            assert!(told.contains(why), "{told}");
+        }
     }
 }

@@ -195,6 +195,11 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Calls as nobody of a domain: its From names no user.
+    pub fn nameless(&mut self, domain: &str) {
+        self.from = format!("<sip:{domain}>;tag=f{}", unique());
+    }
+
     /// Calls somebody else than bob.
     pub fn dial(&mut self, user: &str) {
         self.to = format!("<sip:{user}@{}>", self.proxy);

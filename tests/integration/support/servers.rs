@@ -123,7 +123,8 @@ impl Server {
         self.run(&std::fs::read_to_string(super::project().join(file)).unwrap());
     }
 
-    /// Tables for dialogs beside it, which the module's user may change.
+    /// Tables for dialogs beside it, which the module's user may change. Kamailio's table of
+    /// versions is ours too.
     pub fn create_dialog_tables(&self) {
         let file = format!("/usr/share/kamailio/{}/dialog-create.sql", self.word());
         self.run(&std::fs::read_to_string(file).unwrap());
