@@ -342,7 +342,7 @@ fn figures(section: &mut Section, all: &[Measured]) {
         Bound::AtMost(168.0),
     );
     section.note(
-        "160 for the lease and 8 for its place in the hash table; pages touched by 50,000 calls of \
+        "152 for the lease and 8 for its place in the hash table; pages touched by 50,000 calls of \
          one company",
     );
     if let Some(bytes) = at(50_000, 10_000).and_then(|m| m.bytes) {
