@@ -115,10 +115,11 @@ fn several_kinds_at_once_admit_just_their_limits() {
     let stage = Stage::with_scopes(
         "INSERT INTO sipwarden_brand VALUES ('b', 0), ('six', 6);
          INSERT INTO sipwarden_company VALUES ('x', 'b', 0, 0), ('y', 'b', 0, 9), ('z', 'b', 0, 0),
-            ('w', 'b', 0, 0), ('u', 'six', 0, 9), ('s', 'b', 0, 3), ('t', 'b', 0, 9);
+            ('w', 'b', 0, 0), ('u', 'six', 0, 9), ('s', 'b', 0, 3), ('t', 'b', 0, 9),
+            ('v', 'b', 0, 9);
          INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
             ('carrier', 'north', 'any', 10), ('carrier', 'south', 'out', 7),
-            ('did', '*', 'any', 4), ('group', 'few', 'any', 6), ('group', 'all', 'out', 39),
+            ('did', '*', 'any', 4), ('group', 'few', 'any', 6), ('group', 'all', 'out', 43),
             ('user', 't', 'out', 2), ('user', '*', 'any', 5);
          INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES
             ('carrier', 'wide', 5, 3600);",
@@ -133,13 +134,14 @@ fn several_kinds_at_once_admit_just_their_limits() {
         rows.push(format!("u;user=u{did}+did=u{did}+group=all"));
         rows.push(format!("s;carrier=east+user=s{did}+group=all"));
         rows.push(format!("t;carrier=west+user=t+did=t{did}+group=all"));
+        rows.push(format!("v;carrier=west+user=v{did}+did=v+group=all"));
     }
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    let reached = [("x", 10), ("y", 7), ("z", 6), ("w", 5), ("u", 6), ("s", 3), ("t", 2)];
+    let reached = [("x", 10), ("y", 7), ("z", 6), ("w", 5), ("u", 6), ("s", 3), ("t", 2), ("v", 4)];
     let limits = reached.map(|(company, limit)| (company, "calls", limit));
     let admitted = stage.storm(&rows, &limits);
     assert_eq!(reached.map(|(company, _)| (company, admitted[company] as u64)), reached);
-    assert_eq!(stage.server.counter("cc_call_counted"), 39);
+    assert_eq!(stage.server.counter("cc_call_counted"), 43);
     for refused in ["cc_rate", "cc_limit", "cc_brand_limit", "cc_company_limit"] {
         assert!(stage.server.counter(refused) > 0, "{refused}");
     }
