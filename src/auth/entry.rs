@@ -6,6 +6,7 @@ use super::login::{LONGEST_AOR, Login};
 use super::settings::{ClassRule, ClassValues};
 use crate::address::Prefix;
 use crate::limiter::{ClassId, Reason, TableEntry, Tally, Term, UNITS_PER_SECOND, units};
+use crate::shm::atomic::keep_order;
 
 /// Wrong credentials that an entry remembers.
 const REMEMBERED: usize = 6;
@@ -119,6 +120,10 @@ impl TableEntry for LoginEntry {
         &self.tally
     }
 
+    fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     fn ended(&self) {}
 }
 
@@ -197,8 +202,12 @@ impl LoginEntry {
         false
     }
 
+    /// Whoever dies in the midst leaves a ban that is over, or none.
     pub fn ban(&mut self, reason: Reason, term: Term) {
+        self.term = Term::NONE;
+        keep_order();
         self.tally.begin_term(reason == Reason::Manual);
+        keep_order();
         self.term = term;
     }
 

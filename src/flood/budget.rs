@@ -4,7 +4,7 @@ use std::io;
 
 use crate::limiter::{ClassId, MAX_CLASSES};
 use crate::shm::Area;
-use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::shm::atomic::{AtomicU64, Ordering::*};
 
 /// Slices of a window.
 const SLICES: u64 = 14;
@@ -51,10 +51,15 @@ impl Budgets {
         }
         let [.., since, last] = words;
         let calm = u64::from(window).max(1000);
-        let before = last.swap(now, Relaxed);
-        let begins = before == 0 || now.saturating_sub(before) >= calm;
-        if begins {
+        let before = last.load(Acquire);
+        let is_first = before == 0 || now.saturating_sub(before) >= calm;
+        if is_first {
+            // Before others see that refusals have begun.
             since.store(now, Relaxed);
+        }
+        let begins = is_first && last.compare_exchange(before, now, Release, Relaxed).is_ok();
+        if !begins {
+            last.store(now, Release);
         }
         Spending::Refused { since: since.load(Relaxed).min(now), begins }
     }
@@ -82,7 +87,11 @@ fn slice_of(window: u32, now: u64) -> u64 {
 fn spent(words: &[AtomicU64; WORDS], slice: u64) -> u64 {
     let [slots @ .., _, _] = words;
     let counts = slots.iter().map(|word| word.load(Relaxed));
-    let counts = counts.filter(|word| slice.wrapping_sub(word >> 32) < SLICES);
+    let is_counted = |of: u64| {
+        // Another process may have seen the next slice already.
+        slice.wrapping_sub(of) < SLICES || of.wrapping_sub(slice) <= SLOTS as u64 - SLICES
+    };
+    let counts = counts.filter(|word| is_counted(word >> 32));
     counts.map(|word| word & 0xffff_ffff).sum()
 }
 

@@ -5,6 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::settings::{ClassRule, ClassValues};
 use crate::address::Prefix;
 use crate::limiter::{ClassId, HashedKey, Reason, TableEntry, Tally, Term, units};
+use crate::shm::atomic::keep_order;
 use crate::source::{Learnt, Ways};
 
 /// A throttled class is logged again after this many ms without a refusal.
@@ -98,6 +99,10 @@ impl TableEntry for SourceEntry {
         &self.tally
     }
 
+    fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     fn ended(&self) -> Option<Ended> {
         self.throttling()
     }
@@ -159,11 +164,16 @@ impl SourceEntry {
         self.block(Reason::Flood, term, before.saturating_add(1), Ways::NONE);
     }
 
+    /// Whoever dies in the midst leaves a source that counts anew, or a block that is over.
     pub fn block(&mut self, reason: Reason, term: Term, times: u8, ways: Ways) {
-        self.tally.begin_term(reason == Reason::Manual);
         self.tally.own = times;
-        *self.blocking_mut() =
-            Blocking { term, ways: ways.bits(), reason: reason as u32, padding: [0; 2] };
+        *self.blocking_mut() = Blocking::zeroed();
+        keep_order();
+        self.tally.begin_term(reason == Reason::Manual);
+        let blocking = self.blocking_mut();
+        (blocking.ways, blocking.reason) = (ways.bits(), reason as u32);
+        keep_order();
+        blocking.term = term;
     }
 
     /// Counts a refused request of a blocked source.

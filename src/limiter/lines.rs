@@ -15,7 +15,7 @@ use bytemuck::Pod;
 use super::rules::{Rules, Values};
 use super::tally::Tally;
 use super::window::EvictionRank;
-use crate::shm::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::shm::atomic::{AtomicU32, Ordering::Relaxed, keep_order};
 use crate::shm::{Area, ShortGuard, ShortMutex};
 
 /// Lines of a bucket.
@@ -35,10 +35,22 @@ pub trait TableEntry: Pod + Default + Send {
 
     fn tally(&self) -> &Tally;
 
+    fn tally_mut(&mut self) -> &mut Tally;
+
     fn ended(&self) -> Self::Ended;
 
     fn is_free(&self) -> bool {
         self.tally().is_free()
+    }
+
+    /// Becomes another entry. Whoever dies in the midst leaves a free one.
+    fn replace_by(&mut self, mut new: Self) {
+        let kind = new.tally_mut().take_kind();
+        self.tally_mut().take_kind();
+        keep_order();
+        *self = new;
+        keep_order();
+        self.tally_mut().set_kind(kind);
     }
 
     /// None: the entry must be kept.
@@ -201,9 +213,9 @@ impl<E: TableEntry> Lines<E> {
         drop(guards);
         match insertion {
             Insertion::Existing => {}
-            Insertion::Replaced { .. } => *entry = new(),
+            Insertion::Replaced { .. } => entry.replace_by(new()),
             Insertion::Added => {
-                *entry = new();
+                entry.replace_by(new());
                 self.used.fetch_add(1, Relaxed);
             }
         }
@@ -227,7 +239,7 @@ impl<E: TableEntry> Lines<E> {
     }
 
     pub fn free(&self, entry: &mut LockedEntry<E>) {
-        **entry = E::default();
+        entry.replace_by(E::default());
         self.used.fetch_sub(1, Relaxed);
     }
 }
@@ -275,6 +287,10 @@ mod tests {
 
         fn tally(&self) -> &Tally {
             &self.tally
+        }
+
+        fn tally_mut(&mut self) -> &mut Tally {
+            &mut self.tally
         }
 
         fn eviction_rank(&self, _: &Rules<TestValues>, _: u64) -> Option<EvictionRank> {

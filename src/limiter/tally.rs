@@ -7,6 +7,7 @@ use super::classes::{ClassId, MAX_CLASSES};
 use super::key::PrefixKey;
 use super::window::{Counting, EvictionRank, SLICES, Window};
 use crate::address::Prefix;
+use crate::shm::atomic::keep_order;
 
 /// All zero is free.
 #[repr(C)]
@@ -52,6 +53,16 @@ impl Tally {
         Tally { bits, kind, state: class_bits(class), ..Tally::FREE }
     }
 
+    /// Makes it free; the kind of source that it was of.
+    pub fn take_kind(&mut self) -> u8 {
+        std::mem::take(&mut self.kind)
+    }
+
+    /// From [`Tally::take_kind`].
+    pub fn set_kind(&mut self, kind: u8) {
+        self.kind = kind;
+    }
+
     pub fn is_free(&self) -> bool {
         self.kind == 0
     }
@@ -86,8 +97,10 @@ impl Tally {
 
     /// No term runs; marks and events go.
     pub fn clear(&mut self) {
-        self.state &= CLASS;
+        // First: else whoever dies in between leaves the words of a term, as counts.
         self.window.clear();
+        keep_order();
+        self.state &= CLASS;
     }
 
     /// No term runs; marks go. The count begins as if `events` had come at a time.

@@ -15,7 +15,7 @@ use crate::shm::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct ProvenTable {
     /// Tag and time of the last proof; [`WAYS`] words are a cache line.
     proofs: &'static [AtomicU64],
-    /// Of each of them, for listings: the proofs, and when it was proven first.
+    /// Of each of them the [`Details`].
     details: &'static [AtomicU64],
     seed: [u64; 2],
 }
@@ -46,6 +46,10 @@ impl Word {
         self.0 != 0 && (self.0 >> 32) as u32 == tag
     }
 
+    fn tag(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     fn second(self) -> u32 {
         self.0 as u32
     }
@@ -56,6 +60,24 @@ impl Word {
     fn is_kept(self, keep: u32, second: u32) -> bool {
         let is_to_come = self.second() > second.saturating_add(AHEAD);
         self.0 != 0 && !is_to_come && second.saturating_sub(self.second()) < keep
+    }
+}
+
+/// A word of [`ProvenTable::details`]: the proofs (8 bits), the lower 24 bits of the tag, and
+/// the second of the first proof. A process changes it after the word of the source, if it is
+/// not killed in between: the tag says whose proofs these are.
+#[derive(Clone, Copy)]
+struct Details(u64);
+
+impl Details {
+    fn new(tag: u32, proofs: Proofs, since: u32) -> Self {
+        Details(u64::from(proofs.bits()) << 56 | u64::from(tag << 8) << 24 | u64::from(since))
+    }
+
+    /// None if they are of another source.
+    fn of(self, tag: u32) -> Option<(Proofs, u32)> {
+        let is_own = (self.0 >> 24) as u32 & !0xff == tag << 8;
+        is_own.then_some((Proofs::from_bits((self.0 >> 56) as u8), self.0 as u32))
     }
 }
 
@@ -114,7 +136,7 @@ impl ProvenTable {
         };
         let Some(details) = self.details.get(number) else { return false };
         let before = details.load(Relaxed);
-        let (proofs, _) = details_of(before);
+        let proofs = Details(before).of(word.tag()).map_or(Proofs::default(), |(proofs, _)| proofs);
         // Whoever guesses at passwords keeps no proof of somebody else's login.
         let lengthens = proof != Proof::Nonce || !proofs.spare_budget();
         // Not written with every request, so that processes do not take the line from each
@@ -122,17 +144,20 @@ impl ProvenTable {
         if lengthens && second.saturating_sub(word.second()) > keep / 64 {
             self.refresh(number, word, second);
         }
-        if proofs.have(proof) {
-            return false;
-        }
-        let with = u64::from(proofs.with(proof).bits()) << 32 | before & 0xffff_ffff;
-        details.compare_exchange(before, with, Relaxed, Relaxed).is_ok()
+        let note = |now: u64| match Details(now).of(word.tag()) {
+            Some((proofs, _)) if proofs.have(proof) => None,
+            Some((proofs, since)) => Some(Details::new(word.tag(), proofs.with(proof), since).0),
+            // Its own were not written yet; or its place was given away.
+            None => (now == before)
+                .then(|| Details::new(word.tag(), Proofs::default().with(proof), second).0),
+        };
+        details.fetch_update(Relaxed, Relaxed, note).is_ok()
     }
 
     /// If another process has changed the word, that one is as good.
     fn refresh(&self, number: usize, word: Word, second: u32) {
         if let Some(slot) = self.proofs.get(number) {
-            let new = Word::new((word.0 >> 32) as u32, second);
+            let new = Word::new(word.tag(), second);
             let _ = slot.compare_exchange(word.0, new.0, Relaxed, Relaxed);
         }
     }
@@ -154,20 +179,30 @@ impl ProvenTable {
             else {
                 return;
             };
-            let before = slot.load(Relaxed);
+            let (before, of_before) = (slot.load(Relaxed), details.load(Relaxed));
             let new = Word::new(tag, second).0;
             if slot.compare_exchange(before, new, Relaxed, Relaxed).is_ok() {
-                let proofs = Proofs::default().with(proof);
-                details.store(u64::from(proofs.bits()) << 32 | u64::from(second), Relaxed);
+                // Another process may have noted a proof of the source by now, or have given
+                // its place away.
+                let begins = !Word(before).has(tag) || !Word(before).is_kept(keep, second);
+                let note = |now: u64| match Details(now).of(tag) {
+                    Some((proofs, since)) if !begins || now != of_before => {
+                        Some(Details::new(tag, proofs.with(proof), since).0)
+                    }
+                    _ => (now == of_before)
+                        .then(|| Details::new(tag, Proofs::default().with(proof), second).0),
+                };
+                let _ = details.fetch_update(Relaxed, Relaxed, note);
                 return;
             }
         }
     }
 
-    /// What is known of a source that is proven.
+    /// What is known of a source that is proven: at first maybe not yet how.
     pub fn look(&self, source: Prefix, keep: u32, now: u64) -> Option<Proven> {
         let (number, word) = self.find(source, keep, second_of(now))?;
-        let (proofs, since) = details_of(self.details.get(number)?.load(Relaxed));
+        let known = Details(self.details.get(number)?.load(Relaxed)).of(word.tag());
+        let (proofs, since) = known.unwrap_or((Proofs::default(), word.second()));
         Some(Proven { proofs, since: ms_of(since), last: ms_of(word.second()) })
     }
 
@@ -200,9 +235,4 @@ impl ProvenTable {
     pub fn bytes(&self) -> usize {
         size_of_val(self.proofs) + size_of_val(self.details)
     }
-}
-
-/// Its proofs, and the second of the first one.
-fn details_of(word: u64) -> (Proofs, u32) {
-    (Proofs::from_bits((word >> 32) as u8), word as u32)
 }

@@ -2,13 +2,14 @@
 //!
 //! After D. Vyukov's bounded queue (2011): each slot counts its laps, so a producer takes a
 //! slot with one exchange and never waits. The exchange leaves the producer's name in the
-//! slot: one that dies before its item is whole does not stop the queue. A full queue takes no
-//! more items; those that are lost are counted. All zero is an empty queue.
+//! slot: one that dies before its item is whole does not stop the queue. Nor does a reader that
+//! dies, whose successor goes on. A full queue takes no more items; those that are lost are
+//! counted. All zero is an empty queue.
 
 use std::io;
 
 use super::area::Area;
-use super::atomic::{AtomicU64, Ordering::*};
+use super::atomic::{AtomicU64, Ordering::*, keep_order};
 use super::owner::{is_gone, own_process};
 
 /// A slot: its state, then the words. The state has the lap in its upper half, below it 0 for
@@ -85,7 +86,7 @@ impl<const WORDS: usize> Ring<WORDS> {
     }
 
     /// Takes the oldest item out. One process at a time may call this. Items of producers
-    /// that have died while they wrote them are lost.
+    /// that have died while they wrote them are lost, and one that a reader had when it died.
     pub fn pop(&self) -> Option<[u64; WORDS]> {
         let tail = self.end(1)?;
         loop {
@@ -96,6 +97,12 @@ impl<const WORDS: usize> Ring<WORDS> {
             if state <= free {
                 return None;
             }
+            if state >= self.free_at(position + self.capacity) {
+                // The last reader had given the slot back, and died: what is there now, if
+                // anything, is of the next lap.
+                self.pass_lost(tail, position)?;
+                continue;
+            }
             let owner = (state - free) as u32;
             let is_whole = u64::from(owner) == WHOLE;
             // One that is only stopped would write into a later item.
@@ -105,14 +112,22 @@ impl<const WORDS: usize> Ring<WORDS> {
             let mut item = [0; WORDS];
             item.iter_mut().zip(slot.words).for_each(|(to, from)| *to = from.load(Relaxed));
             slot.state.store(self.free_at(position + self.capacity), Release);
+            keep_order();
             tail.store(position + 1, Relaxed);
             if is_whole {
                 return Some(item);
             }
-            // It may have died before the end was moved on.
-            let _ = self.end(0)?.compare_exchange(position, position + 1, Relaxed, Relaxed);
-            self.lose(1);
+            self.pass_lost(tail, position)?;
         }
+    }
+
+    /// Goes on behind an item that nobody gets.
+    fn pass_lost(&self, tail: &AtomicU64, position: u64) -> Option<()> {
+        tail.store(position + 1, Relaxed);
+        // Its producer may have died before the end was moved on.
+        let _ = self.end(0)?.compare_exchange(position, position + 1, Relaxed, Relaxed);
+        self.lose(1);
+        Some(())
     }
 
     /// How many items were ever put in, and taken out.

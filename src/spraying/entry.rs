@@ -57,6 +57,10 @@ impl TableEntry for SprayEntry {
         &self.tally
     }
 
+    fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     fn ended(&self) {}
 
     /// The source with the fewest AoRs goes first, then that which was quiet longest.

@@ -12,7 +12,7 @@ use crate::fork::{Stepped, amount};
 
 /// Kills a process after more and more of its instructions, until it has ended before; `stride`
 /// apart at the least, each time in other places. Says how many instructions it has.
-fn killed_anywhere<T>(
+pub fn killed_anywhere<T>(
     stride: u64,
     make: impl Fn() -> T,
     act: impl Fn(&T) -> i32,

@@ -15,14 +15,15 @@ use crate::ledger::{SEED, call, own, want};
 use crate::random::next;
 
 const WORKERS: usize = 4;
-const CAPACITY: usize = 32;
+pub const CAPACITY: usize = 32;
 const COMPANY: u32 = 3;
 const CARRIER: u32 = 5;
 const BRAND: u32 = 7;
+const DIDS: u32 = 2;
 const RINGING: u16 = 4;
 
 /// What workers have done.
-struct Done {
+pub struct Done {
     steps: &'static AtomicU64,
     /// Counts above their limits.
     over: &'static AtomicU64,
@@ -30,21 +31,37 @@ struct Done {
     emergencies: bool,
 }
 
+impl Done {
+    pub fn new(emergencies: bool) -> Self {
+        let [steps, over] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
+        Done { steps, over, emergencies }
+    }
+
+    /// Whether no count was above its limit. With emergencies it may be.
+    pub fn are_within(&self) -> bool {
+        self.emergencies || self.over.load(SeqCst) == 0
+    }
+}
+
 /// Counts calls of dialogs that all workers share, and ends them.
 fn work(ledger: &Ledger, seed: u64, done: &Done) -> ! {
     let mut random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     loop {
-        let pick = next(&mut random);
-        let dialog = DialogId(pick % 24 + 1);
-        match pick >> 56 & 7 {
-            0..4 => take(ledger, pick, dialog, done),
-            4 => drop(ledger.release(dialog)),
-            7 if pick >> 40 & 1 == 0 => drop(ledger.answer(dialog)),
-            5 if done.emergencies => ledger.note_emergency(dialog),
-            6 => drop(ledger.sweep(8, u64::MAX >> 30)),
-            _ => drop(ledger.forget(dialog)),
-        }
+        step(ledger, next(&mut random), done);
         done.steps.fetch_add(1, SeqCst);
+    }
+}
+
+/// One of them, as it was drawn.
+pub fn step(ledger: &Ledger, pick: u64, done: &Done) {
+    let dialog = DialogId(pick % 24 + 1);
+    match pick >> 56 & 7 {
+        0..4 => take(ledger, pick, dialog, done),
+        4 => drop(ledger.release(dialog)),
+        7 if pick >> 40 & 1 == 0 => drop(ledger.answer(dialog)),
+        5 if done.emergencies => ledger.note_emergency(dialog),
+        6 => drop(ledger.sweep(8, u64::MAX >> 30)),
+        _ => drop(ledger.forget(dialog)),
     }
 }
 
@@ -58,22 +75,30 @@ fn take(ledger: &Ledger, pick: u64, dialog: DialogId, done: &Done) {
         want(ScopeKind::BRAND, b"b", BRAND),
         want(ScopeKind::COMPANY, &company, COMPANY),
         Wanted { limit, ..want(own(0), &carrier, 0) },
-        want(own(1), &did, 2),
+        want(own(1), &did, DIDS),
         want(own(2), &did, 0),
     ]
     .map(|want| Wanted { direction, ..want });
     let wanted = &wanted[..(pick >> 60) as usize % 5 + 1];
     let call = Call { dialog, came: pick >> 44, ..call(0) };
     ledger.take(&call, wanted, Enforcement::Full);
-    let counts = [
-        (ScopeKind::BRAND, &b"b"[..], BRAND),
-        (ScopeKind::COMPANY, &company, COMPANY),
-        (own(0), &carrier, CARRIER),
-    ];
-    let ringing = ledger.ringing(own(0), &carrier, Direction::Any);
-    let over = counts.iter().any(|(kind, id, limit)| ledger.live(*kind, id) > *limit)
-        || ringing > RINGING.into();
+    let counts =
+        [(ScopeKind::BRAND, &b"b"[..]), (ScopeKind::COMPANY, &company), (own(0), &carrier)];
+    let over = counts.iter().any(|(kind, id)| !is_within(ledger, *kind, id));
     done.over.fetch_add(over.into(), SeqCst);
+}
+
+/// Whether a scope counts no more than its limit.
+pub fn is_within(ledger: &Ledger, kind: ScopeKind, id: &[u8]) -> bool {
+    let limit = match kind {
+        ScopeKind::BRAND => BRAND,
+        ScopeKind::COMPANY => COMPANY,
+        _ if kind == own(0) => CARRIER,
+        _ if kind == own(1) => DIDS,
+        _ => return true,
+    };
+    let ringing = || ledger.ringing(kind, id, Direction::Any);
+    ledger.live(kind, id) <= limit && (kind != own(0) || ringing() <= RINGING.into())
 }
 
 /// Looks at all there is: whatever lock was left is taken over.
@@ -89,7 +114,7 @@ fn look_at_all(ledger: &Ledger) {
 }
 
 /// Counts are those of the leases, and no record is lost.
-fn check(ledger: &Ledger) {
+pub fn check(ledger: &Ledger) {
     look_at_all(ledger);
     let leases: Vec<_> = (0..ledger.positions()).filter_map(|at| ledger.at(at)).collect();
     for scope in (0..ledger.scope_positions()).filter_map(|at| ledger.scope_at(at)) {
@@ -118,14 +143,13 @@ fn check(ledger: &Ledger) {
 
 /// Kills a process of several that go on, and lets another begin; often.
 fn kill_among_others(ledger: &Ledger, emergencies: bool, mut look: impl FnMut()) {
-    let [steps, over] = [(); 2].map(|()| Area::share::<AtomicU64>().unwrap());
-    let done = Done { steps, over, emergencies };
+    let done = Done::new(emergencies);
     let begin = |seed| Some(Child::start(|| work(ledger, seed, &done)));
     let mut workers: Vec<Option<Child>> = (0..WORKERS as u64).map(begin).collect();
     let (begun, mut killed, kills) = (takeovers(), 0, amount(300, 60));
     while killed < kills || takeovers() - begun < kills / 20 {
-        let before = steps.load(SeqCst);
-        while steps.load(SeqCst) < before + 50 + killed % 7 * 30 {
+        let before = done.steps.load(SeqCst);
+        while done.steps.load(SeqCst) < before + 50 + killed % 7 * 30 {
             std::thread::yield_now();
         }
         let worker = &mut workers[killed as usize % WORKERS];
@@ -135,7 +159,7 @@ fn kill_among_others(ledger: &Ledger, emergencies: bool, mut look: impl FnMut())
         look();
     }
     workers.into_iter().flatten().for_each(Child::kill);
-    assert!(emergencies || over.load(SeqCst) == 0, "a count was above its limit");
+    assert!(done.are_within(), "a count was above its limit");
 }
 
 #[test]

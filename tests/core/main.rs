@@ -36,6 +36,8 @@ mod host;
 mod imports;
 #[cfg(shuttle)]
 mod interleaved;
+#[cfg(not(shuttle))]
+mod killed_among_many;
 mod ledger;
 #[cfg(not(shuttle))]
 mod ledger_added;

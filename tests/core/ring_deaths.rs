@@ -43,6 +43,31 @@ fn items_go_on_after_a_producer_was_killed() {
     assert!(lost > 5, "{lost} of {kills} were in the midst of it");
 }
 
+/// After each of its instructions: few of them matter.
+#[test]
+fn items_go_on_after_a_reader_was_killed() {
+    let mut lost = 0;
+    for steps in 0.. {
+        let ring = ring();
+        assert!([0, 1].iter().all(|n| ring.push(&[*n; WORDS])));
+        let reader = Stepped::start(|| i32::from(ring.pop() != Some([0; WORDS])));
+        let ended = reader.step_and_kill(steps);
+        // Others come around to the slot that it had before anybody reads.
+        let all = (2..).take_while(|n| ring.push(&[*n; WORDS])).count() as u64 + 2;
+        let out: Vec<_> = std::iter::from_fn(|| ring.pop()).collect();
+        let first = all - out.len() as u64;
+        assert!(out.iter().copied().eq((first..all).map(|n| [n; WORDS])), "{steps}: {out:?}");
+        assert_eq!(ring.positions(), (all, all), "{steps} instructions");
+        assert!(ring.lost() <= first && first <= 1, "{steps} instructions");
+        assert!((0..4).all(|n| ring.push(&[n; WORDS])), "{steps} instructions");
+        lost += ring.lost();
+        if ended {
+            break;
+        }
+    }
+    assert!(lost > 0, "none was killed with an item in its hands");
+}
+
 /// It writes on when it goes on: its slot is not for others.
 #[test]
 fn an_item_of_a_producer_that_is_stopped_is_waited_for() {

@@ -3,13 +3,16 @@
 //! A wait in the kernel ends at any time.
 
 mod asks;
+mod budgets;
 mod events;
 mod grants;
 mod ledger;
 mod pool;
+mod proofs;
 mod ring;
 mod snapshots;
 mod sources;
+mod users;
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Lines with a lock each, in the table of sources: the tables of users, of failures and of
-//! proven sources are made of the same.
+//! Lines with a lock each, in the table of sources: those of users and of their sources are
+//! made of the same.
 
 use std::sync::Arc;
 
