@@ -6,6 +6,7 @@ mod databases;
 mod descriptors;
 mod entries;
 mod entries_of_calls;
+mod entries_of_the_start;
 mod full;
 mod memory;
 mod pools;
