@@ -161,7 +161,7 @@ fn with_hardly_any_shared_memory_it_does_not_start_or_serves() {
     }
     assert!(stopped > 0 && served > 0, "{stopped} {served}");
     let log = config(most).fail_to_start();
-    assert!(log.contains("shared memory"), "{log}");
+    assert!(log.contains("no shared memory for ") && log.contains("module sipwarden"), "{log}");
 }
 
 /// A script takes more and more of a small pool, until what a reload needs is not there any more.
