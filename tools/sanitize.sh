@@ -47,5 +47,5 @@ export SIPWARDEN_SANITIZER="$asan $ubsan"
 # shellcheck disable=SC2046
 "$cargo" test --locked --profile checks --test integration -- $(tools/skipped-tests.sh) \
 	--skip a_size_for_which_there_is_no_room --skip sizing:: --skip soak:: \
-	--skip faults::memory:: --skip pools::without_shared --skip package:: \
+	--skip faults::memory:: --skip pools::without_shared --skip pools::with_hardly --skip package:: \
 	--skip no_test_double_is_in_it --skip guide::from_the_views "$@"

@@ -1,10 +1,9 @@
 //! Settings that are changed while the server runs.
 
 use super::{Config, Server};
-use crate::Here;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
-use crate::support::host::Host;
+use crate::support::panics::injected;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, proxy, wait_for};
@@ -156,12 +155,10 @@ fn the_reaper_is_switched_on() {
     let db = tenants(&folder, "a.sqlite");
     db.run("UPDATE sipwarden_company SET ip_filter = 0;");
     let callee = AutoCallee::start("127.0.0.1");
-    let mut config: Config = proxy::config(&db.url(), callee.address)
+    let config: Config = proxy::config(&db.url(), callee.address)
         .settings("modparam(\"sipwarden\", \"reaper_interval\", 0)\n");
     // A build in which the ends of calls are not noticed.
-    config.module = Here::faulty_module();
-    config.environment = vec![("SIPWARDEN_PANIC".into(), "DialogEvent".into())];
-    let server = config.start();
+    let server = injected(config, "DialogEvent").start();
     let endpoint = Endpoint::new("127.0.0.1");
     let mut call = Caller::new(&endpoint, server.address(), "office", "");
     call.invite();

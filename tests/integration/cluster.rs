@@ -1,6 +1,7 @@
 //! Limits of several proxies over one Redis, in storms and faults. What is of each host is in
 //! tests/hosts.
 
+mod broker;
 mod checker;
 mod faults;
 mod history;

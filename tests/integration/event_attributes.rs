@@ -6,8 +6,9 @@ use crate::hosts::limits::{ROUTES, Stage};
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::dns::Dns;
-use crate::support::kamailio::{Config, Kamailio, faulty_module};
+use crate::support::kamailio::{Config, Kamailio};
 use crate::support::mmdb::Mmdb;
+use crate::support::panics::injected;
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, proxy, wait_for};
@@ -184,9 +185,7 @@ fn a_leak_has_the_attributes_of_the_reference() {
     let mut config = proxy::config(&db.url(), callee.address)
         .settings("modparam(\"sipwarden\", \"reaper_interval\", 1)\n");
     config.routes.push_str(&event_routes());
-    config.module = faulty_module();
-    config.environment = vec![("SIPWARDEN_PANIC".into(), "DialogEvent".into())];
-    let kamailio = config.start();
+    let kamailio = injected(config, "DialogEvent").start();
     let endpoint = Endpoint::new("127.0.0.1");
     let mut call = Caller::new(&endpoint, kamailio.address(), "c", "");
     call.invite();

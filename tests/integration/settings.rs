@@ -1,7 +1,8 @@
 //! Settings and Kamailio's own framework for them. What is of each host is in tests/hosts.
 
 use crate::hosts::settings::{settings, tenants};
-use crate::support::kamailio::{Config, Kamailio, faulty_module};
+use crate::support::kamailio::{Config, Kamailio};
+use crate::support::panics::{assert_reported, injected};
 use crate::support::sip::Phone;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, signal, wait_for};
@@ -144,12 +145,9 @@ function second(name) KSR.notice(\"second \" .. KSR.pv.get(\"$swd(company)\") ..
 #[test]
 fn a_panic_in_a_check_of_a_setting_leaves_it_serving() {
     let folder = Folder::new();
-    let mut config = config(&tenants(&folder, "tables.sqlite"));
-    config.module = faulty_module();
-    config.environment = vec![("SIPWARDEN_PANIC".into(), "CheckSetting".into())];
-    let mut kamailio = config.start();
+    let mut kamailio = injected(config(&tenants(&folder, "tables.sqlite")), "CheckSetting").start();
     kamailio.kamcmd(&["cfg.set_now_string", "sipwarden", "flood_window", "5s"]);
     wait_for("the panic", || (kamailio.counter("panics") >= 1).then_some(()));
-    let said = kamailio.log().matches("caught a panic in CheckSetting: ").count();
-    assert_eq!((said, kamailio.runs()), (1, true));
+    assert_reported(&kamailio, "CheckSetting");
+    assert!(kamailio.runs());
 }

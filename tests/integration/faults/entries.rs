@@ -1,61 +1,34 @@
 //! A panic in every entry from C: none is forgotten, and of those that `hosts/panics.rs` does not
-//! have the outcome is asserted here and in `entries_of_calls.rs`.
+//! have the outcome is asserted here and in the two files beside.
 
 use super::*;
-use crate::support::kamailio::faulty_module;
+use crate::support::panics::{self, assert_reported, injected};
 use crate::support::project;
 use crate::support::sip::Phone;
-
-/// With panics in these entries.
-pub(super) fn injected(mut config: Config, entries: &str) -> Config {
-    config.module = faulty_module();
-    config.environment.push(("SIPWARDEN_PANIC".into(), entries.into()));
-    config
-}
-
-/// Each is reported once, however often it comes.
-pub(super) fn assert_reported(kamailio: &Kamailio, entry: &str) {
-    wait_for(entry, || {
-        let said = format!("caught a panic in {entry}: ");
-        (kamailio.log().matches(&said).count() == 1).then_some(())
-    });
-}
+use std::collections::BTreeSet;
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(project().join(file)).unwrap()
 }
 
-/// The names of `enum Entry`.
-fn entries() -> Vec<String> {
-    let text = read("src/host/contract/guard.rs");
-    let (_, from) = text.split_once("pub enum Entry {").unwrap();
-    let (names, _) = from.split_once('}').unwrap();
-    names
-        .lines()
-        .map(|line| line.trim().trim_end_matches(',').to_owned())
-        .filter(|n| !n.is_empty())
-        .collect()
-}
-
+/// All tests that inject panics run once more, and note in which entries they have seen one.
 #[test]
 fn every_entry_has_a_test() {
-    let files = [
-        "hosts/panics.rs",
-        "integration/settings.rs",
-        "integration/faults/entries.rs",
-        "integration/faults/entries_of_calls.rs",
-    ];
-    let tests: String = files.iter().map(|file| read(&format!("tests/{file}"))).collect();
-    let words: Vec<&str> = tests.split(|c: char| !c.is_alphanumeric()).collect();
-    let all = entries();
-    assert!(all.len() > 50, "{all:?}");
-    // Entries of the second host only: no code here calls them.
-    let elsewhere = ["EventName"];
-    let missing: Vec<_> = all
-        .iter()
-        .filter(|entry| !words.contains(&entry.as_str()) && !elsewhere.contains(&entry.as_str()))
-        .collect();
-    assert!(missing.is_empty(), "no test injects a panic into {missing:?}");
+    let folder = Folder::new();
+    let notes = folder.join("injected");
+    let mut tests = Command::new(std::env::current_exe().unwrap());
+    let run = tests.arg("panic").env(panics::NOTES, &notes).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+    let text = std::fs::read_to_string(&notes).unwrap();
+    let seen: BTreeSet<&str> = text.lines().collect();
+    let all = panics::entries();
+    let missing = all.iter().map(String::as_str).filter(|entry| !seen.contains(entry));
+    // OpenSIPS alone asks for the names of events, in its shim and so in its tests.
+    assert_eq!(missing.collect::<Vec<_>>(), ["EventName"]);
+    let shim = std::fs::read_dir(project().join("c_shim/kamailio")).unwrap();
+    let asks = shim.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    assert!(!asks.into_iter().any(|text| text.contains("event_name(")));
+    assert!(read("tests/opensips/events.rs").contains("assert_reported(&opensips, \"EventName\")"));
 }
 
 /// The table that C gets has a guard in each of its functions.
@@ -92,24 +65,6 @@ fn a_panic_in_the_entry_of_a_process_leaves_it_idle_and_kamailio_serving() {
     }
 }
 
-/// Nothing that is asked at the start for a process of the module's own stops the start.
-#[test]
-fn a_panic_in_what_is_asked_at_the_start_costs_what_was_asked_for() {
-    for entry in ["CanLoad", "CanServe", "CanResolve", "CheckFlags", "RpcMethod", "Gauge"] {
-        let site = Site::new();
-        let config = injected(site.config, entry);
-        let mut kamailio = config.settings("modparam(\"sipwarden\", \"host_names\", 1)\n").start();
-        under_calls(&kamailio, || ());
-        let _ = kamailio.try_rpc("stats.get_statistics", json!(["sipwarden:"]));
-        assert!(kamailio.runs());
-        if entry == "CanResolve" {
-            let list = kamailio.rpc("core.psx", json!([])).to_string();
-            assert!(list.contains("sipwarden warden") && !list.contains("sipwarden resolver"));
-        }
-        assert_ends(&mut kamailio);
-    }
-}
-
 /// The tables of the last run go on serving; a reload by hand brings the database's.
 #[test]
 fn a_panic_in_the_loader_leaves_the_tables_of_the_file_in_force() {
@@ -139,11 +94,8 @@ fn used(pid: u32) -> u64 {
 #[test]
 fn a_panic_in_the_broker_leaves_the_policy_in_force_and_takes_no_core() {
     let site = Site::new();
-    let config = injected(site.config, "Serve").settings(
-        "modparam(\"sipwarden\", \"cluster_url\", \"redis://127.0.0.1:1\")\n\
-         modparam(\"sipwarden\", \"cluster_secret\", \"0123456789abcdef0123456789abcdef\")\n\
-         modparam(\"sipwarden\", \"cluster_node\", \"one\")\n",
-    );
+    let config =
+        injected(site.config, "Serve").settings(super::entries_of_the_start::SHARED_LIMITS);
     let mut kamailio = config.start();
     assert_reported(&kamailio, "Serve");
     let broker = kamailio.process("sipwarden broker");
@@ -179,10 +131,50 @@ fn a_panic_in_other_script_functions_fails_as_documented() {
     }
 }
 
+/// The file that cannot be made is not there, and all else is done.
 #[test]
-fn a_panic_where_the_uses_of_ranges_are_kept_leaves_it_serving() {
+fn a_panic_where_a_file_is_kept_costs_that_file_only() {
+    for (entry, kept) in [("KeepUses", "blocks"), ("KeepBlocks", "tables")] {
+        let site = Site::new();
+        let mut kamailio = injected(site.config, entry).start();
+        under_calls(&kamailio, || {
+            assert_reported(&kamailio, entry);
+            kamailio.rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
+            wait_for(kept, || site.folder.join(kept).exists().then_some(()));
+        });
+        assert_eq!(site.folder.join("blocks").exists(), entry != "KeepBlocks");
+        assert!(kamailio.runs());
+    }
+}
+
+/// Blocked sources are not in the firewall then.
+#[test]
+fn a_panic_where_the_firewall_is_fed_leaves_refusals_to_the_script() {
     let site = Site::new();
-    let mut kamailio = injected(site.config, "KeepUses").start();
-    under_calls(&kamailio, || assert_reported(&kamailio, "KeepUses"));
+    let mut config = injected(site.config, "Feed")
+        .settings("modparam(\"sipwarden\", \"firewall\", \"inet sipwarden\")\n");
+    config.routes = config.routes.replacen("request_route {", REFUSE_BLOCKED, 1);
+    let mut kamailio = config.start();
+    let phone = Phone::new("127.9.0.1", kamailio.address());
+    kamailio.rpc("sipwarden.block", json!(["127.9.0.1", "600"]));
+    under_calls(&kamailio, || {
+        assert_reported(&kamailio, "Feed");
+        for _ in 0..20 {
+            let reply = phone.request("OPTIONS", "d", "").unwrap();
+            assert_eq!(reply.header("X-Flood"), Some("flood_blocked"), "{}", reply.text);
+            assert_eq!(reply.status, 403);
+        }
+    });
+    let stats = kamailio.rpc("sipwarden.stats", json!([]));
+    assert_ne!(stats["firewall"]["state"], "on", "{stats}");
     assert!(kamailio.runs());
 }
+
+/// Only from where no calls come: all of these come from one address.
+const REFUSE_BLOCKED: &str = "request_route {
+    if ($si == \"127.9.0.1\" && !flood_check()) {
+        append_to_reply(\"X-Flood: $swd(reason)\\r\\n\");
+        sl_send_reply(\"403\", \"Blocked\");
+        exit;
+    }
+";

@@ -1,9 +1,9 @@
 //! A panic in an entry that counts calls, or is told of what becomes of them: counts are right
 //! again by themselves.
 
-use super::entries::{assert_reported, injected};
 use super::*;
 use crate::support::PATIENCE;
+use crate::support::panics::{assert_reported, injected};
 
 /// A call whose dialog ends by time; nobody is told, so the reaper finds it.
 #[test]

@@ -6,12 +6,14 @@ mod databases;
 mod descriptors;
 mod entries;
 mod entries_of_calls;
+mod entries_of_the_start;
 mod full;
 mod memory;
 mod pools;
 mod processes;
 mod rpc;
 mod stops;
+mod traffic;
 
 use std::process::Command;
 
@@ -22,6 +24,7 @@ use crate::support::proxy::{self, call_up, keep_each_dialog};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, Going, wait_for};
 use serde_json::json;
+use traffic::{end_under_calls, under_calls};
 
 /// Company `c` may have two calls, `d` any number, `office` only from 127.0.1.0/24.
 const TENANTS: &str = "
@@ -30,10 +33,25 @@ INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 2), ('d', 'b', 0, 0), ('offic
 INSERT INTO sipwarden_company_address VALUES ('office', '127.0.1.0', 24);
 ";
 
+/// Answers OPTIONS with the verdict on the company in the request's user part.
+const VERDICTS: &str = r#"request_route {
+    if (is_method("OPTIONS") && !has_totag()) {
+        check_company_ip("$rU");
+        append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+        sl_send_reply("200", "OK");
+        exit;
+    }
+"#;
+
 /// Whether this is the long form.
 fn is_long() -> bool {
     std::env::var_os("FAULTS_LONG").is_some()
 }
+
+/// A table that takes seconds to read, where there is none.
+const SLOW: &str = "CREATE VIEW sipwarden_trusted AS
+    WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000)
+    SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;";
 
 /// A proxy that counts calls and keeps both files.
 struct Site {
@@ -50,13 +68,14 @@ impl Site {
         db.run(TENANTS);
         let callee = AutoCallee::start("127.0.0.1");
         let file = |name: &str| folder.join(name).display().to_string();
-        let config = proxy::config(&db.url(), callee.address).settings(&format!(
+        let mut config = proxy::config(&db.url(), callee.address).settings(&format!(
             "modparam(\"sipwarden\", \"tables_file\", \"{}\")\n\
              modparam(\"sipwarden\", \"flood_persist\", \"{}\")\n\
              exit_timeout=5\n",
             file("tables"),
             file("blocks")
         ));
+        config.routes = config.routes.replacen("request_route {", VERDICTS, 1);
         Site { folder, db, callee, config }
     }
 
@@ -75,6 +94,13 @@ impl Site {
         });
     }
 
+    /// Whether a process has the database open.
+    fn reads(&self, pid: u32) -> bool {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let mut targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        targets.any(|target| target == self.db.path())
+    }
+
     /// Both files are whole.
     fn assert_files(&self) {
         let tables = std::fs::read(self.folder.join("tables")).unwrap();
@@ -87,7 +113,7 @@ impl Site {
 
 /// SIGTERM ends it by itself or by its exit_timeout, and nothing fell over: Kamailio's processes may
 /// wait for a lock of its shared memory when they hear of the end, and some of them may have ended
-/// with it. A panic that was injected is none of it.
+/// with it. A panic that was injected is none of it. No process is left.
 fn assert_ends(kamailio: &mut Kamailio) {
     let status = kamailio.stop(libc::SIGTERM);
     let log = kamailio.log();
@@ -96,33 +122,7 @@ fn assert_ends(kamailio: &mut Kamailio) {
     for bad in ["BUG", "segfault", "core was", "signal 11", "signal 6"] {
         assert!(!own.clone().any(|line| line.contains(bad)), "{bad} in {log}");
     }
-}
-
-/// Calls of company `d`, one after the other, in four threads, while `work` runs: each is
-/// admitted and answered, so no worker waits for anything. Then none counts any more.
-fn under_calls<T>(kamailio: &Kamailio, work: impl FnOnce() -> T) -> T {
-    let going = Going::begin();
-    std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| call_on(kamailio, &going))).collect();
-        let end = going.while_held();
-        let value = work();
-        drop(end);
-        let calls: usize = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
-        assert!(calls >= 4, "{calls} calls");
-        value
-    })
-}
-
-/// The number of calls.
-fn call_on(kamailio: &Kamailio, going: &Going) -> usize {
-    let endpoint = Endpoint::new("127.0.0.1");
-    let mut calls = 0;
-    while going.is_on() || calls == 0 {
-        let mut call = call_up(&endpoint, kamailio, "d", "");
-        call.within("BYE");
-        calls += 1;
-    }
-    calls
+    wait_for("its last process to go", || kamailio.live_processes().is_empty().then_some(()));
 }
 
 /// The final reply to one call, as its line.

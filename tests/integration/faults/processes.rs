@@ -114,14 +114,18 @@ fn a_killed_process_stops_kamailio_and_the_next_start_has_everything() {
     proxy::assert_nothing_left(&kamailio);
 }
 
-/// The loader exists only after a start from the file.
-#[test]
-fn a_loader_that_is_stopped_leaves_reloads_by_hand() {
-    let site = site();
+/// The loader exists only after a start from the file, when the database does not have all.
+fn site_from_the_file(site: Site) -> Site {
     let mut kamailio = site.config.start();
     site.wait_for_files(&kamailio);
     kamailio.stop(SIGTERM);
     site.db.run("ALTER TABLE sipwarden_trusted RENAME TO gone;");
+    site
+}
+
+#[test]
+fn a_loader_that_is_stopped_leaves_reloads_by_hand() {
+    let site = site_from_the_file(site());
     let mut kamailio = site.config.start();
     signal(kamailio.process("sipwarden loader") as i32, SIGSTOP);
     under_calls(&kamailio, || ());
@@ -129,4 +133,51 @@ fn a_loader_that_is_stopped_leaves_reloads_by_hand() {
     assert_works(&site, &kamailio, 1);
     assert_eq!(kamailio.counter("tables_from_file"), 0);
     kamailio.stop(SIGTERM);
+}
+
+/// It waits for a database that takes seconds, and nobody waits for it.
+#[test]
+fn a_loader_whose_database_is_slow_keeps_no_call_waiting() {
+    let site = site_from_the_file(site());
+    let mut kamailio = site.config.start();
+    site.db.run(SLOW);
+    let loader = kamailio.process("sipwarden loader");
+    let calls_went_on = (0..5).any(|_| {
+        wait_for("the loader to read", || site.reads(loader).then_some(()));
+        under_calls(&kamailio, || ());
+        site.reads(loader)
+    });
+    assert!(calls_went_on, "never was the loader still reading after some calls");
+    assert_eq!(kamailio.counter("tables_from_file"), 1);
+    site.db.run("DROP VIEW sipwarden_trusted; ALTER TABLE gone RENAME TO sipwarden_trusted;");
+    wait_for("the database's tables", || (kamailio.counter("tables_from_file") == 0).then_some(()));
+    proxy::assert_nothing_left(&kamailio);
+    assert_ends(&mut kamailio);
+    site.assert_files();
+}
+
+/// As with any process: Kamailio stops, and the next start has what this one had.
+#[test]
+fn a_loader_that_is_killed_stops_kamailio_and_the_next_start_has_everything() {
+    let mut site = site();
+    let dialogs = Sqlite::dialogs(&site.folder);
+    site.config = keep_each_dialog(site.config, &dialogs);
+    let site = site_from_the_file(site);
+    let endpoint = Endpoint::new("127.0.0.1");
+    let mut kamailio = site.config.start();
+    let mut call = call_up(&endpoint, &kamailio, "c", "");
+    let stored = || dialogs.query("SELECT COUNT(*) FROM dialog_vars;");
+    wait_for("the dialog to be stored", || (stored().trim() != "0").then_some(()));
+    signal(kamailio.process("sipwarden loader") as i32, SIGKILL);
+    wait_up_to(Duration::from_secs(30), "Kamailio to stop", || (!kamailio.runs()).then_some(()));
+    site.assert_files();
+    let kamailio = site.config.start();
+    assert_eq!(kamailio.counter("tables_from_file"), 1);
+    assert_eq!(kamailio.counter("blocks_active"), 1);
+    assert_eq!(proxy::calls(&kamailio, "c"), 1, "{}", kamailio.log());
+    site.db.run("ALTER TABLE gone RENAME TO sipwarden_trusted;");
+    wait_for("the database's tables", || (kamailio.counter("tables_from_file") == 0).then_some(()));
+    call.within("BYE");
+    proxy::wait_for_calls(&kamailio, "c", 0);
+    proxy::assert_nothing_left(&kamailio);
 }

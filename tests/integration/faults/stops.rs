@@ -6,12 +6,6 @@ use libc::SIGTERM;
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// A view that takes seconds to read.
-const SLOW: &str = "
-DROP TABLE sipwarden_trusted; CREATE VIEW sipwarden_trusted AS
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000)
-SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;";
-
 /// Begins a reload over the socket of kamcmd, and does not wait for it.
 fn begin_reload(kamailio: &Kamailio) -> std::process::Child {
     let command = format!("exec {} sipwarden.reload", kamailio.kamcmd_command());
@@ -26,18 +20,13 @@ fn sigterm_during_a_reload_leaves_whole_files() {
     let site = Site::new();
     let mut kamailio = site.config.start();
     site.wait_for_files(&kamailio);
+    site.db.run("ALTER TABLE sipwarden_trusted RENAME TO gone;");
     site.db.run(SLOW);
     let mut reloading = begin_reload(&kamailio);
     // The lock is taken: another reload would wait for it.
-    let ctl = u64::from(kamailio.process("ctl handler"));
-    let database = site.db.path().to_str().unwrap().to_owned();
-    wait_for("the database to be read", || {
-        let files = std::fs::read_dir(format!("/proc/{ctl}/fd")).unwrap();
-        let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-        targets.filter_map(|target| target.to_str().map(str::to_owned)).find(|t| *t == database)
-    });
-    under_calls(&kamailio, || ());
-    assert_ends(&mut kamailio);
+    let ctl = kamailio.process("ctl handler");
+    wait_for("the database to be read", || site.reads(ctl).then_some(()));
+    end_under_calls(&mut kamailio);
     reloading.wait().unwrap();
     site.assert_files();
     site.db.run("DROP VIEW sipwarden_trusted;");
@@ -65,8 +54,7 @@ fn sigterm_while_databases_hang_ends_at_once() {
     kamailio.rpc("sipwarden.set", json!(["db_url", url]));
     let mut reloading = begin_reload(&kamailio);
     let (_of_tables, _) = hole.accept().unwrap();
-    under_calls(&kamailio, || ());
-    assert_ends(&mut kamailio);
+    end_under_calls(&mut kamailio);
     reloading.wait().unwrap();
 }
 
@@ -112,6 +100,24 @@ fn sigterm_while_the_start_waits_for_the_database_ends_it() {
     wait_for("Kamailio to stop", || (!kamailio.runs()).then_some(()));
 }
 
+/// Dialogs of company `d` that are stored with what they count for.
+const KEPT_OF_D: &str = "SELECT COUNT(*) FROM dialog d WHERE from_uri LIKE '%@d' AND EXISTS
+    (SELECT 1 FROM dialog_vars v WHERE v.hash_entry = d.hash_entry AND v.hash_id = d.hash_id);";
+
+/// Their callers are gone: the proxy ends what there is, and what the callee's answers bring.
+fn end_calls_of_d(kamailio: &Kamailio) {
+    wait_for("the calls of d to go", || {
+        let dialogs = kamailio.rpc("dlg.list", json!([]));
+        let of_d = |dialog: &&serde_json::Value| {
+            dialog["from_uri"].as_str().is_some_and(|from| from.ends_with("@d"))
+        };
+        for dialog in dialogs.as_array().into_iter().flatten().filter(of_d) {
+            let _ = kamailio.try_rpc("dlg.end_dlg", json!([dialog["h_entry"], dialog["h_id"]]));
+        }
+        (proxy::calls(kamailio, "d") == 0).then_some(())
+    });
+}
+
 /// Calls that come, live and go while it stops; those that were stored count after the start.
 #[test]
 fn sigterm_amid_calls_and_the_next_start_counts_those_that_live() {
@@ -126,15 +132,16 @@ fn sigterm_amid_calls_and_the_next_start_counts_those_that_live() {
     wait_for("the dialogs to be stored", || (stored().trim() == "2").then_some(()));
     let rounds = if is_long() { 10 } else { 2 };
     for _ in 0..rounds {
-        // Nobody waits for these.
-        let others: Vec<_> =
-            (0..50).map(|_| Caller::new(&endpoint, kamailio.address(), "nobody", "")).collect();
-        others.iter().for_each(Caller::invite);
-        assert_ends(&mut kamailio);
+        let alive = end_under_calls(&mut kamailio);
         site.assert_files();
+        // Kamailio forgets a call a moment after its end, so these may be among them.
+        let kept: usize = dialogs.query(KEPT_OF_D).trim().parse().unwrap();
         kamailio = site.config.start();
         assert_eq!(proxy::calls(&kamailio, "c"), 2, "{}", kamailio.log());
         assert!(answer_to(&endpoint, &kamailio, "c").contains("company_limit 2/2"));
+        let others = proxy::calls(&kamailio, "d") as usize;
+        assert!((alive..=kept).contains(&others), "{others} of {alive} to {kept}");
+        end_calls_of_d(&kamailio);
     }
     up.iter_mut().for_each(|call| call.within("BYE"));
     proxy::wait_for_calls(&kamailio, "c", 0);

@@ -6,6 +6,16 @@ fn is_running(pid: &str) -> bool {
     fs::exists(format!("/proc/{pid}")).unwrap()
 }
 
+/// Each of its requests is refused by the script, without an answer.
+fn assert_script_refuses(kamailio: &Kamailio, phone: &Phone) {
+    for _ in 0..3 {
+        let refused = kamailio.counter("flood_blocked");
+        phone.send("OPTIONS", "x", "");
+        wait_for("a refusal", || (kamailio.counter("flood_blocked") > refused).then_some(()));
+    }
+    assert!(phone.heard_nothing());
+}
+
 /// The recorder waits for a database that takes the connection and never says a word.
 #[test]
 fn what_must_not_wait_goes_on_while_the_audits_database_hangs() {
@@ -77,6 +87,14 @@ fn a_program_that_is_missing_or_hangs_stops_nothing() {
             log.contains(&format!("the firewall drops no blocked sources: {program}: {why}")),
             "{log}"
         );
+        assert_eq!(elements("blocked4"), []);
+        // The script refuses those that are blocked, also those of later, and nobody else.
+        assert_script_refuses(&kamailio, &phone);
+        let later = platform.phone("10.77.0.3", V4);
+        assert!(passes(&later));
+        kamailio.rpc("sipwarden.block", json!(["10.77.0.3", "600"]));
+        assert_script_refuses(&kamailio, &later);
+        assert!(passes(&platform.phone("10.77.0.4", V4)));
         assert_eq!(elements("blocked4"), []);
         if why == "it does not answer" {
             // It was killed; the next one does not outlive Kamailio.

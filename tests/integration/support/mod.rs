@@ -28,6 +28,7 @@ pub mod mmdb;
 pub mod netns;
 pub mod nft;
 pub mod page;
+pub mod panics;
 pub mod party;
 pub mod platform;
 pub mod preload;

@@ -72,6 +72,15 @@ impl<H: Host> Running<H> {
         entries.map(|entry| entry.path()).filter(of_group).collect()
     }
 
+    /// Those of them that have not ended, also after the main process has.
+    pub fn live_processes(&self) -> Vec<PathBuf> {
+        let lives = |folder: &PathBuf| {
+            // Of one that has ended, and that nobody has asked for, nothing is left to read.
+            fs::read(folder.join("cmdline")).is_ok_and(|words| !words.is_empty())
+        };
+        self.proc_folders().into_iter().filter(lives).collect()
+    }
+
     /// CPU time of all its processes, in ns.
     pub fn cpu_time(&self) -> f64 {
         let time = |folder: PathBuf| {

@@ -74,10 +74,15 @@ impl Phone {
 
     /// Whether a final reply to a request comes within this time.
     pub fn hears(&self, call_id: &str, within: Duration) -> bool {
+        self.reply_within(call_id, within).is_some()
+    }
+
+    /// The final reply to a request, if it comes within this time.
+    pub fn reply_within(&self, call_id: &str, within: Duration) -> Option<Reply> {
         self.socket.set_read_timeout(Some(within)).unwrap();
-        let heard = self.final_reply(call_id).is_some();
+        let reply = self.final_reply(call_id);
         self.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        heard
+        reply
     }
 
     /// Whether nothing at all has come.
