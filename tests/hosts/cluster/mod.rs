@@ -1,6 +1,7 @@
 //! Limits, blocks, bans and grants of several proxies over one Redis.
 
 mod faults;
+mod hostile;
 mod news;
 mod restarts;
 mod seen;
