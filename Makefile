@@ -81,10 +81,11 @@ lint: setup
 	@CARGO="$(CARGO)" tools/lint.sh
 
 # Advisories too, with a network: `cargo install --locked cargo-deny` first. `make unit` checks the
-# rest of deny.toml without both.
+# rest of deny.toml without both; of what is fuzzed the licences are only here read in the packages.
 deny:
 	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "deny: cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny --locked check
+	$(CARGO) deny --locked --manifest-path fuzz/Cargo.toml check --config deny.toml
 
 unit: setup
 	$(CARGO) test --locked --profile checks --lib --test core

@@ -132,8 +132,12 @@ impl JournalReader {
                 continue;
             }
             if key.mark != 0 {
+                // Without memory to remember it its repeats are lost, and counted.
                 let new = || KnownEvents::new(journal.fold.slots());
-                self.known.get_or_insert_with(new).remember(key, &item.event);
+                self.known = self.known.take().or_else(new);
+                if let Some(known) = &mut self.known {
+                    known.remember(key, &item.event);
+                }
             }
             return Some(item.event);
         }

@@ -2,6 +2,7 @@
 
 use super::event::Event;
 use super::fold::FoldKey;
+use crate::memory;
 
 /// Kinds that are remembered per slot of the fold: as many as may follow each other there
 /// before the repeats of the first one are reported.
@@ -27,14 +28,16 @@ pub(super) struct KnownEvents {
 }
 
 impl KnownEvents {
-    /// For a fold of so many slots.
-    pub fn new(slots: usize) -> Self {
+    /// For a fold of so many slots; None if the process cannot have the memory.
+    pub fn new(slots: usize) -> Option<Self> {
         let most = slots * REMEMBERED;
-        KnownEvents {
+        let of_place = size_of::<Known>() + size_of::<Event>() + size_of::<u32>();
+        let bytes = most * of_place + slots * size_of::<Vec<Known>>();
+        memory::has_room(bytes).then(|| KnownEvents {
             slots: (0..slots).map(|_| Vec::with_capacity(REMEMBERED)).collect(),
             events: Vec::with_capacity(most),
             free: Vec::with_capacity(most),
-        }
+        })
     }
 
     /// Remembers an event, in place of the oldest one if its slot is full.
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_is_found_until_it_is_forgotten_and_places_are_used_again() {
-        let mut known = KnownEvents::new(SLOTS);
+        let mut known = KnownEvents::new(SLOTS).unwrap();
         for round in 0..100u32 {
             let now = u64::from(round) * 100;
             let marks = 1 + round * 8..1 + round * 8 + 2 * SLOTS as u32;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use crate::address::{Address, Prefix};
 
+/// Most elements in the sets.
+pub const MOST: usize = 65_536;
 /// Ms by which an end in a listing, in whole seconds and a moment old, may differ.
 const NEAR: u64 = 3000;
 
@@ -59,6 +61,8 @@ pub fn reconcile(listed: &[Element], wanted: &[Element]) -> Elements {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     pub fn element(prefix: &str, until: u64) -> Element {
@@ -83,6 +87,17 @@ pub(super) mod tests {
         assert_eq!(disjoint(&mut elements, 2), 2);
         let prefixes: Vec<_> = elements.iter().map(|e| e.prefix.name()).collect();
         assert_eq!(prefixes, ["10.0.0.0/8", "11.0.0.0"]);
+    }
+
+    #[test]
+    fn sets_have_room_for_so_many_and_no_more() {
+        let single =
+            (0..70_000u32).map(|n| element(&Ipv4Addr::from(0x0b00_0000 + 2 * n).to_string(), 1));
+        let mut elements: Vec<_> = single.collect();
+        elements.push(element("192.0.2.0/24", 1));
+        assert_eq!(disjoint(&mut elements, MOST), 70_001 - 65_536);
+        assert_eq!(elements.len(), 65_536);
+        assert!(elements.iter().any(|element| element.prefix.name() == "192.0.2.0/24"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod offenders;
 mod sets;
 mod status;
 
-pub use element::{Element, Elements, disjoint, reconcile};
+pub use element::{Element, Elements, MOST, disjoint, reconcile};
 pub use listing::{Listing, parse_listing};
 pub use offenders::Offenders;
 pub use sets::{Changes, Sets, changes};

@@ -289,6 +289,7 @@ impl Drop for Pinned<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::owner::{id_of, own_thread};
     use super::*;
 
     const NOW: Duration = Duration::ZERO;
@@ -344,6 +345,34 @@ mod tests {
         }
         let pinned = store.pin(slot).unwrap();
         assert_eq!((pinned.generation(), pinned.bytes()), (1, &[1u8; 64][..]));
+    }
+
+    #[test]
+    fn a_reader_that_is_stopped_delays_only_writers() {
+        let store = SnapshotStore::new(2 * page_size()).unwrap();
+        publish(&store, &[1; 64], 0).unwrap();
+        // SAFETY: the only slot of this thread in a store of this test's own.
+        let pinned = store.pin(unsafe { store.publication().claim() }.unwrap()).unwrap();
+        let this = id_of(own_thread());
+        let look = || {
+            // SAFETY: as above, of another thread.
+            let pinned = store.pin(unsafe { store.publication().claim() }?)?;
+            Some((pinned.generation(), pinned.bytes().to_vec()))
+        };
+        let read = || std::thread::scope(|scope| scope.spawn(look).join().unwrap());
+        // The other half is free: this one is served.
+        let second = publish(&store, &[2; 64], 0).unwrap();
+        assert_eq!((second.generation, second.lingering), (2, Some(this)));
+        assert_eq!(read(), Some((2, vec![2; 64])));
+        // The next one needs the half that is read.
+        let third = publish(&store, &[3; 64], 0).unwrap_err();
+        assert!(matches!(third, PublishError::Busy { pid } if pid == this), "{third:?}");
+        assert_eq!(read(), Some((2, vec![2; 64])));
+        assert_eq!((pinned.generation(), pinned.bytes()), (1, &[1u8; 64][..]));
+        drop(pinned);
+        let third = publish(&store, &[3; 64], 0).unwrap();
+        assert_eq!((third.generation, third.lingering), (3, None));
+        assert_eq!(read(), Some((3, vec![3; 64])));
     }
 
     #[test]

@@ -11,8 +11,10 @@ use std::process::Command;
 use serde_json::Value;
 
 const LIST: &str = "docs/dependencies.md";
+/// Of a package that `make fuzz` builds, and `make test` does not.
+const FUZZ: &str = "fuzz/Cargo.lock";
 /// What stands at the end of a source that is cargo's own registry.
-const CRATES_IO: &str = "/crates.io-index\"";
+const CRATES_IO: &str = "/crates.io-index";
 /// All packages for it are here; those for others may not be.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -129,25 +131,75 @@ fn licences_are_read_as_they_are_written() {
     }
 }
 
-/// Each version in Cargo.lock is of crates.io, with a checksum.
+/// A package as a lock file has it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Locked {
+    name: String,
+    version: String,
+    source: String,
+    checksum: String,
+}
+
+/// All packages of a lock file but our own.
+fn locked(file: &str) -> Vec<Locked> {
+    let text = read(file);
+    let packages = text.split("[[package]]\n").skip(1).map(|package| {
+        let of = |name: &str| {
+            let begin = format!("{name} = \"");
+            let line = package.lines().find_map(|line| line.strip_prefix(&begin));
+            line.map_or_else(String::new, |text| text.trim_end_matches('"').to_owned())
+        };
+        let [name, version] = [of("name"), of("version")];
+        Locked { name, version, source: of("source"), checksum: of("checksum") }
+    });
+    packages.filter(|of| !["sipwarden", "sipwarden-fuzz"].contains(&&*of.name)).collect()
+}
+
+/// Each version in a lock file is of crates.io, with a checksum.
 #[test]
 fn all_comes_from_one_registry() {
-    let lock = read("Cargo.lock");
-    let (mut seen, mut sources) = (0, BTreeSet::new());
-    for package in lock.split("[[package]]\n").skip(1) {
-        if package.starts_with("name = \"sipwarden\"\n") {
-            continue;
+    let mut sources = BTreeSet::new();
+    for file in ["Cargo.lock", FUZZ] {
+        let all = locked(file);
+        assert!(all.len() > 50, "{file}: {}", all.len());
+        for Locked { name, source, checksum, .. } in all {
+            assert!(source.starts_with("registry+"), "{file}: {name} is of \"{source}\"");
+            assert!(source.ends_with(CRATES_IO), "{file}: {name} is of \"{source}\"");
+            assert_eq!(checksum.len(), 64, "{file}: {name} has the checksum \"{checksum}\"");
+            sources.insert(source);
         }
-        let source = package.lines().find_map(|line| line.strip_prefix("source = \"registry+"));
-        let source = source.unwrap_or_else(|| panic!("not of a registry: {package}"));
-        assert!(source.ends_with(CRATES_IO), "{package}");
-        sources.insert(source);
-        assert!(package.contains("\nchecksum = \""), "{package}");
-        seen += 1;
     }
-    assert!(seen > 50, "{seen}");
     assert_eq!(sources.len(), 1, "{sources:?}");
     assert!(policy("exceptions").len() >= 2 && read("deny.toml").contains("\nallow-git = []\n"));
+}
+
+/// What `make fuzz` builds are the packages of the library and of its tests, in the same versions,
+/// and the few that the page names, whose licences are in the policy. So none is there twice but
+/// those that the policy names.
+#[test]
+fn what_is_fuzzed_is_built_from_the_same_packages() {
+    let ours = locked("Cargo.lock");
+    let more: BTreeMap<_, _> = locked(FUZZ)
+        .into_iter()
+        .filter(|of| !ours.contains(of))
+        .map(|of| (of.name, of.version))
+        .collect();
+    for (name, version) in &more {
+        let other = ours.iter().find(|of| of.name == *name);
+        let other = other.map_or("", |of| &*of.version);
+        assert_eq!(other, "", "{FUZZ} has {name} {version}, and Cargo.lock another one");
+    }
+    let (allowed, exceptions) = (policy("allow"), exceptions());
+    let rows = rows_of("\n## For make fuzz alone\n");
+    for [name, _, licence, _] in &rows {
+        let fits = |one: &str| {
+            let by_name = (name.clone(), one.to_owned());
+            allowed.iter().any(|known| known == one) || exceptions.contains(&by_name)
+        };
+        assert!(is_allowed(licence, &fits), "{name}: {licence}");
+    }
+    let named: BTreeSet<_> = rows.iter().map(|[name, ..]| name).collect();
+    assert_eq!(named, more.keys().collect::<BTreeSet<_>>());
 }
 
 /// In the library only what goes with GPL-2.0; beside it what is allowed by name.
@@ -189,17 +241,24 @@ fn no_package_is_there_twice_but_those_that_the_policy_names() {
     assert_eq!(names.len(), library.len(), "a package is in the library twice");
 }
 
-/// Rows of the first table: package, what for, licence.
-fn asked_for() -> Vec<[String; 3]> {
+/// Rows of the table below a heading: package, what for, licence, reason.
+fn rows_of(heading: &str) -> Vec<[String; 4]> {
     let text = read(LIST);
-    let (_, table) = text.split_once("\n## Asked for\n").unwrap();
+    let (_, table) = text.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
     let rows = table.split("\n## ").next().unwrap().lines().filter(|row| row.starts_with("| `"));
     rows.map(|row| {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         assert!(cells.len() == 4 && cells[3].len() > 15, "{row}");
-        [cells[0].trim_matches('`').to_owned(), cells[1].to_owned(), cells[2].to_owned()]
+        let [name, what, licence, reason] = [0, 1, 2, 3].map(|n| cells[n].to_owned());
+        [name.trim_matches('`').to_owned(), what, licence, reason]
     })
     .collect()
+}
+
+/// Package, what for, licence.
+fn asked_for() -> Vec<[String; 3]> {
+    let rows = rows_of("\n## Asked for\n").into_iter();
+    rows.map(|[name, what, licence, _]| [name, what, licence]).collect()
 }
 
 /// Each package that Cargo.toml asks for has a reason, and no other one.

@@ -74,6 +74,20 @@ fn ranges_that_companies_share_are_found() {
     };
     assert_eq!(of("broad")["company"], "all");
     assert_eq!(of("shared")["range"], "192.0.2.0/24");
+    // What one of them has grants nothing to another one.
+    for (source, companies) in [
+        ("192.0.2.7", &["one", "two"][..]),
+        ("198.51.100.7", &["one"]),
+        ("203.0.113.4", &["one", "two"]),
+        ("203.0.113.5", &["two"]),
+        ("10.1.2.3", &["all"]),
+    ] {
+        for company in ["one", "two", "all"] {
+            let told = server.ask("check", json!([company, source]));
+            let granted = companies.contains(&company);
+            assert_eq!(told["code"].as_i64().unwrap() > 0, granted, "{source}: {told}");
+        }
+    }
     let within = of("within");
     assert_eq!(within["range"], "203.0.113.4/32");
     assert_eq!((&within["company"], &within["of_company"]), (&json!("one"), &json!("two")));

@@ -269,7 +269,7 @@ fn an_empty_table_of_companies_is_not_taken_for_the_truth() {
 }
 
 #[test]
-fn a_stopped_reloader_does_not_hold_up_the_checks() {
+fn a_slow_reload_does_not_hold_up_the_checks() {
     let folder = Folder::new();
     let db = office(&folder);
     let server = Config::new(&db.url()).start();

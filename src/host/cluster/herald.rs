@@ -16,6 +16,8 @@ const EVERY: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Notices that are told at a time.
 const PORTION: usize = 200;
+/// Notices that wait to be looked at: no more are asked for meanwhile.
+const WAITING: usize = 20_000;
 
 pub struct Herald {
     room: Arc<Room>,
@@ -72,6 +74,10 @@ impl Herald {
 
     /// True: there is more to do at once.
     fn turn(&mut self, incarnation: u64) -> Result<bool, String> {
+        if self.room.post.lock().heard.len() >= WAITING {
+            std::thread::sleep(EVERY);
+            return Ok(true);
+        }
         let settings = self.room.settings;
         let link = match &mut self.link {
             Some(link) => link,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use redis::{Connection, ConnectionAddr, IntoConnectionInfo, Value, cmd};
+use redis::{ConnectionAddr, IntoConnectionInfo, Value, cmd};
 
+use super::connection::{Connected, Connection, connect, told};
 use super::sentinels::primary;
-use super::{Connected, connect, connect_to, told};
 use crate::cluster::{self, Key, Reply, Request, SCRIPT, Times, decode, encode};
 use crate::cluster::{read_scope, scope_name};
 use crate::host::settings::Server;
@@ -70,7 +70,7 @@ impl Link {
         if address.is_none() && matches!(info.addr(), ConnectionAddr::Tcp(..)) {
             return Err("its address is not known yet".into());
         }
-        Self::of((connect_to(info, address, [patience; 2])?, address), key)
+        Self::of((Connection::open(&info, address, [patience; 2])?, address), key)
     }
 
     /// The same, with the script.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cmd};
 
-use super::{connect, told};
+use super::connection::{connect, told};
 use crate::host::settings::Server;
 
 /// Where to connect to. `patience`: for each of the Sentinels.

@@ -12,6 +12,7 @@ use crate::host::contract::audit::{AuditTable, Row};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::log;
 use crate::host::settings::Values;
+use crate::memory;
 use crate::printable::{Printable, without_password};
 
 /// Rows that wait for the database.
@@ -56,6 +57,10 @@ impl Audit {
         }
         // Its memory is taken at once: touched are as many places as ever waited.
         if self.waiting.is_empty() {
+            let bytes = WAITING * size_of::<Event>();
+            if self.waiting.capacity() < WAITING && !memory::has_room(bytes) {
+                return counters::count_own(Own::AuditLost);
+            }
             self.waiting.reserve_exact(WAITING);
             self.waiting.clear();
         }

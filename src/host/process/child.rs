@@ -107,6 +107,20 @@ mod tests {
     use crate::system::tests::Tracer;
 
     #[test]
+    fn no_more_is_read_than_may_be() {
+        let arguments = ["-c", "head -c 70000000 /dev/zero; head -c 5000 /dev/zero >&2"];
+        let mut child = Child::start(Path::new("/bin/sh"), &arguments, "").unwrap();
+        let done = loop {
+            if let Some(done) = child.poll().unwrap() {
+                break done;
+            }
+            std::thread::yield_now();
+        };
+        assert!(done.success, "{}", done.errors);
+        assert_eq!((done.output.len(), done.errors.len()), (64 << 20, 1024));
+    }
+
+    #[test]
     fn one_that_does_not_end_is_not_waited_for() {
         let child = Child::start(Path::new("/bin/sleep"), &["1000"], "").unwrap();
         let Some(tracer) = Tracer::of(child.process.as_ref().unwrap().id()) else {

@@ -7,8 +7,8 @@ use std::{fmt, io};
 use super::child::{Child, Done, reap};
 use crate::address::Prefix;
 use crate::firewall::{
-    Changes, Element, Elements, Listing, Mode, Offenders, Sets, changes, disjoint, parse_listing,
-    reconcile,
+    Changes, Element, Elements, Listing, MOST, Mode, Offenders, Sets, changes, disjoint,
+    parse_listing, reconcile,
 };
 use crate::flood::{Block, Rules};
 use crate::host::contract::abi::host_name;
@@ -35,8 +35,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER: u64 = 2000;
 /// Most bytes for a block, while the sets and the input of nft are made of all.
 const BLOCK_BYTES: usize = 1024;
-/// Most elements in the sets.
-const MOST: usize = 65_536;
 
 /// What nft is doing.
 enum Job {

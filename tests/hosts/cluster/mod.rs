@@ -1,6 +1,7 @@
 //! Limits, blocks, bans and grants of several proxies over one Redis.
 
 mod faults;
+mod hostile;
 mod news;
 mod restarts;
 mod seen;
@@ -120,6 +121,45 @@ fn a_short_pause_of_the_server_costs_no_slot() {
         assert_eq!(told, "company_limit");
     }
     assert_eq!(stage.callee.observed().most["c"], 2);
+}
+
+#[test]
+fn a_socket_in_the_file_system_another_database_and_a_password_lead_to_the_server_too() {
+    let mut stage = Stage::new(
+        0,
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+         INSERT INTO sipwarden_company VALUES ('c', 'b', 0, 1);",
+    );
+    let user = ["ACL", "SETUSER", "anna", "on", ">right", "~*", "+@all"];
+    assert_eq!(stage.redis.cli(&user), "OK");
+    let at = stage.redis.address();
+    let socket = stage.redis.socket();
+    stage.start_by("node0", &format!("unix://{}?db=3", socket.display()));
+    stage.start_by("node1", &format!("redis://anna:right@{at}/3"));
+    stage.wait_for_members(2);
+    let call = stage.call(0, "c", "").unwrap();
+    assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
+    for proxy in &stage.proxies {
+        let shown = proxy.ask("cluster", json!(["company", "c"])).to_string();
+        assert!(shown.contains("node0: 1"), "{shown}");
+    }
+    assert!(stage.redis.claims().is_empty(), "there are some in the first database");
+    stage.hang_up(call);
+    let last = stage.call_in_the_end(1, "c");
+    stage.hang_up(last);
+    for (node, url, told) in [
+        ("node2", format!("redis://anna:wrong@{at}/3"), "it refuses the user or the password"),
+        ("node3", format!("redis://{at}/99"), "database 99: "),
+        ("node4", format!("unix://{}x", socket.display()), "No such file or directory"),
+    ] {
+        stage.start_by(node, &url);
+        let proxy = stage.proxies.pop().unwrap();
+        let begin = "no session with the cluster: ";
+        wait_for("what is wrong to be named", || {
+            proxy.log().contains(&format!("{begin}{told}")).then_some(())
+        });
+        assert!(!proxy.log().contains("wrong"), "the password is in the log");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod added;
 mod longest;
 mod ringing;
+mod room;
 
 use super::{Config, Server};
 use crate::Here;

@@ -160,6 +160,49 @@ fn of_a_storm_just_so_many_ring_and_every_end_makes_room() {
 }
 
 #[test]
+fn so_many_calls_of_a_user_ring_whoever_else_is_called() {
+    let ringing = Ringing::new(
+        "INSERT INTO sipwarden_limit (kind, id, direction, max_ringing) VALUES
+            ('user', '*', 'in', 2), ('user', 'desk', 'in', 1);",
+        "",
+    );
+    let (server, bob) = (&ringing.stage.server, &ringing.bob);
+    let of = |user: &'static str| [("X-Flags", "i"), ("X-Scopes", user)];
+    let phones = [(); 5].map(|()| Endpoint::new("127.0.0.1"));
+    let mut at_the_desk = ringing.invite(&phones[0], &of("user=desk"));
+    let invite = bob.request("INVITE");
+    assert_eq!(ringing.refusal(&phones[4], &of("user=desk")), "ringing -23 user=desk 1/1");
+    // Another one has calls of its own, and as many as the row for all says.
+    let others = [1, 2].map(|n| {
+        let call = ringing.invite(&phones[n], &of("user=anna"));
+        (call, bob.request("INVITE"))
+    });
+    assert_eq!(ringing.refusal(&phones[4], &of("user=anna")), "ringing -23 user=anna 2/2");
+    assert_eq!(ringing.counts("user", "desk"), (1, 1));
+    assert_eq!(server.counter("cc_ringing"), 2);
+    let told = server.ask("check", json!(["a", "127.0.0.1", "", "user=desk", "i"]));
+    assert_eq!(told["verdict"], "refused by cc_limit: ringing (-23)", "{told}");
+    // Once it is answered the next one may ring.
+    bob.reply(&invite, 200, "t");
+    assert_eq!(at_the_desk.final_reply().status(), Some(200));
+    at_the_desk.ack();
+    bob.request("ACK");
+    ringing.wait_for_counts("user", "desk", (1, 0));
+    let mut next = ringing.invite(&phones[3], &of("user=desk"));
+    let second = bob.request("INVITE");
+    assert_eq!(ringing.counts("user", "desk"), (2, 1));
+    bob.reply(&second, 486, "t");
+    assert_eq!(next.final_reply().status(), Some(486));
+    for (mut call, invite) in others {
+        bob.reply(&invite, 486, "t");
+        assert_eq!(call.final_reply().status(), Some(486));
+    }
+    at_the_desk.within("BYE");
+    bob.reply(&bob.request("BYE"), 200, "t");
+    ringing.end();
+}
+
+#[test]
 fn a_call_that_nobody_answers_in_time_makes_room() {
     let ringing = Ringing::new(
         "INSERT INTO sipwarden_limit (kind, id, max_ringing) VALUES ('company', '*', 1);",

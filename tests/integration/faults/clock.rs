@@ -5,6 +5,7 @@ use super::*;
 use crate::support::preload;
 use libc::SIGTERM;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Adds the seconds in a file to every date that a process asks for.
 const STEPPING_CLOCK: &str = r#"
@@ -100,10 +101,21 @@ fn a_date_that_steps_changes_no_count_no_block_and_no_grant() {
     let endpoint = Endpoint::new("127.0.0.1");
     kamailio.rpc("sipwarden.block", json!(["203.0.113.7", "600"]));
     kamailio.rpc("sipwarden.allow", json!(["office", "127.7.0.1", "600"]));
+    kamailio.rpc("sipwarden.ban", json!(["a@c", "203.0.113.9", "600"]));
+    let began = Instant::now();
     let left = |kamailio: &Kamailio| {
         let block = &kamailio.rpc("sipwarden.blocks", json!([]))["blocks"][0];
         let grant = &kamailio.rpc("sipwarden.grants", json!([]))["grants"][0];
-        [block, grant].map(|shown| shown["seconds_left"].as_u64().unwrap())
+        let ban = &kamailio.rpc("sipwarden.bans", json!([]))["bans"][0];
+        [block, grant, ban].map(|shown| shown["seconds_left"].as_u64().unwrap())
+    };
+    // What has passed since then is gone, and a second for what is rounded; no more, no less.
+    let assert_left = |kamailio: &Kamailio, step: i64| {
+        let earlier = began.elapsed().as_secs();
+        let shown = left(kamailio);
+        let later = began.elapsed().as_secs();
+        let may_be = 600 - (later + 2)..=600 - earlier.saturating_sub(1);
+        assert!(shown.iter().all(|left| may_be.contains(left)), "{step}: {shown:?}, {may_be:?}");
     };
     let mut up: Vec<_> = (0..2).map(|_| call_up(&endpoint, &kamailio, "c", "")).collect();
     let (mut before, mut furthest) = (0, 0);
@@ -131,7 +143,7 @@ fn a_date_that_steps_changes_no_count_no_block_and_no_grant() {
                 (kamailio.counter("blocks_active") == 1).then_some(())
             });
         });
-        assert!(left(&kamailio).iter().all(|left| (1..=600).contains(left)), "{step}");
+        assert_left(&kamailio, step);
         assert_eq!(proxy::calls(&kamailio, "c"), 2, "{step}");
         assert!(answer_to(&endpoint, &kamailio, "c").contains("company_limit 2/2"), "{step}");
         let mut last = up.pop().unwrap();
@@ -145,5 +157,6 @@ fn a_date_that_steps_changes_no_count_no_block_and_no_grant() {
     kamailio.stop(SIGTERM);
     site.assert_files();
     let kamailio = site.config.start();
-    assert!(left(&kamailio).iter().all(|left| (1..=600).contains(left)));
+    let shown = left(&kamailio);
+    assert!(shown.iter().all(|left| (1..=600).contains(left)), "{shown:?}");
 }

@@ -21,10 +21,31 @@ fn fill(db: &Sqlite) {
     );
 }
 
+/// Answers OPTIONS with the verdict on the company in the user part.
+const FILTER: &str = r#"
+request_route {
+    if (is_method("OPTIONS")) {
+        check_company_ip("$rU");
+        append_to_reply("X-Verdict: $swd(code) $swd(reason) $pp\r\n");
+        sl_send_reply(200, "OK");
+        exit;
+    }"#;
+
+/// What long listings say of memory that they cannot have.
+const NONE: &str = "no memory: the process cannot have";
+
 #[test]
 fn without_address_space_reloads_fail_and_no_process_ends() {
-    let site = Site::new();
+    let mut site = Site::new();
+    site.config.routes = site.config.routes.replacen("\nrequest_route {", FILTER, 1);
     let mut kamailio = site.config.start();
+    let phones = ["127.0.1.5", "127.0.2.5"].map(|ip| Phone::new(ip, kamailio.address()));
+    // Of the filter of the office, and of a company that only new tables have.
+    let judged = |company: &str| phones.each_ref().map(|phone| phone.ask(company).reason);
+    let old = || {
+        assert_eq!(judged("office"), ["granted_range", "denied_source"]);
+        assert_eq!(judged("company-7"), ["unknown_company"; 2]);
+    };
     site.wait_for_files(&kamailio);
     fill(&site.db);
     let sizes: Vec<_> = pids(&kamailio).into_iter().map(|pid| (pid, address_space(pid))).collect();
@@ -45,7 +66,8 @@ fn without_address_space_reloads_fail_and_no_process_ends() {
             }
             // The driver of the database may be the first that has none.
             assert!(answer.contains("error: 500 - "), "{more}: {answer}");
-            refused += usize::from(answer.contains("no memory: the process cannot have"));
+            refused += usize::from(answer.contains(NONE));
+            old();
             assert!(more < 1 << 30, "{answer}");
         }
     });
@@ -54,9 +76,19 @@ fn without_address_space_reloads_fail_and_no_process_ends() {
     // What else takes memory: listings, the files, events, blocks.
     under_calls(&kamailio, || {
         kamailio.kamcmd(&["sipwarden.block", "203.0.113.8", "600"]);
+        let mut failed = Vec::new();
         for method in ["blocks", "bans", "top", "stats", "settings", "denied", "lint", "calls"] {
-            kamailio.kamcmd(&[&format!("sipwarden.{method}")]);
+            let answer = kamailio.kamcmd(&[&format!("sipwarden.{method}")]);
+            // What is long fails and says why; what is short is told.
+            let is_fault = answer.starts_with("error: ");
+            assert!(!is_fault || answer.contains(NONE), "{method}: {answer}");
+            assert!(is_fault || answer.contains(": "), "{method}: {answer}");
+            failed.extend(is_fault.then_some(method));
         }
+        assert!(failed.contains(&"lint"), "{failed:?} failed");
+        assert!(failed.len() < 8, "{failed:?} failed");
+        assert_eq!(judged("office"), ["granted_range", "denied_source"]);
+        assert_eq!(judged("company-7"), ["filter_off"; 2]);
         for n in 0..200 {
             Phone::new("127.9.0.1", kamailio.address()).request("INVITE", &format!("x{n}"), "");
         }

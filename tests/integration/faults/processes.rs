@@ -114,6 +114,67 @@ fn a_killed_process_stops_kamailio_and_the_next_start_has_everything() {
     proxy::assert_nothing_left(&kamailio);
 }
 
+/// A process that hears nothing until this is dropped.
+struct Stopped(i32);
+
+impl Stopped {
+    fn now(pid: i32) -> Self {
+        signal(pid, SIGSTOP);
+        Stopped(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(self.0, SIGCONT);
+    }
+}
+
+/// Ticks that a process has computed.
+fn computed(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    fields.split(' ').nth(11).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_process_that_is_stopped_while_it_reads_tables_keeps_only_the_next_reload_waiting() {
+    let site = Site::new();
+    let kamailio = site.config.start();
+    site.wait_for_files(&kamailio);
+    // A view that takes seconds to read.
+    site.db.run(
+        "DROP TABLE sipwarden_trusted; CREATE VIEW sipwarden_trusted AS
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 6000000)
+        SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;",
+    );
+    let pid = kamailio.process("ctl handler") as i32;
+    let before = computed(pid);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| kamailio.kamcmd(&["sipwarden.reload"]));
+        wait_for("it to read", || (computed(pid) > before + 20).then_some(()));
+        let stopped = Stopped::now(pid);
+        assert!(!first.is_finished());
+        let next = scope.spawn(|| kamailio.rpc("sipwarden.reload", json!([])));
+        under_calls(&kamailio, || {
+            let endpoint = Endpoint::new("127.0.0.1");
+            let mut up: Vec<_> = (0..2).map(|_| call_up(&endpoint, &kamailio, "c", "")).collect();
+            assert!(answer_to(&endpoint, &kamailio, "c").contains("company_limit 2/2"));
+            up.iter_mut().for_each(|call| call.within("BYE"));
+            proxy::wait_for_calls(&kamailio, "c", 0);
+            kamailio.rpc("sipwarden.block", json!(["198.51.100.1", "600"]));
+            let check = kamailio.rpc("sipwarden.check", json!(["office", "127.0.0.1"]));
+            assert_eq!(check["reason"], "denied_source", "{check}");
+        });
+        assert!(!next.is_finished());
+        drop(stopped);
+        let first = first.join().unwrap();
+        assert!(first.contains("generation: 2"), "{first}");
+        assert_eq!(next.join().unwrap()["generation"], 3);
+    });
+    proxy::assert_nothing_left(&kamailio);
+}
+
 /// The loader exists only after a start from the file, when the database does not have all.
 fn site_from_the_file(site: Site) -> Site {
     let mut kamailio = site.config.start();

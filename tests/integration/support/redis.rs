@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use sipwarden::cluster::read_scope;
@@ -11,6 +12,8 @@ use sipwarden::cluster::read_scope;
 use super::kamailio::free_port;
 use super::wire::Wire;
 use super::{Folder, preload, signal, wait_for};
+
+const SOCKET: &str = "socket";
 
 /// Redis without persistence, which ends with the test.
 pub struct Redis {
@@ -61,6 +64,11 @@ impl Redis {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Its socket in the file system.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(SOCKET)
     }
 
     pub fn pid(&self) -> u32 {
@@ -185,6 +193,8 @@ fn spawn(folder: &Folder, port: u16, has_clock: bool) -> Child {
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir"])
         .arg(folder.path())
+        .arg("--unixsocket")
+        .arg(folder.join(SOCKET))
         .stdout(Stdio::null());
     if has_clock {
         // libfaketime hangs with its allocator.
