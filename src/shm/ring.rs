@@ -113,8 +113,8 @@ impl<const WORDS: usize> Ring<WORDS> {
             item.iter_mut().zip(slot.words).for_each(|(to, from)| *to = from.load(Relaxed));
             slot.state.store(self.free_at(position + self.capacity), Release);
             keep_order();
-            tail.store(position + 1, Relaxed);
             if is_whole {
+                tail.store(position + 1, Relaxed);
                 return Some(item);
             }
             self.pass_lost(tail, position)?;
