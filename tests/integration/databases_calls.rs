@@ -108,7 +108,7 @@ fn calls_live_on_after_a_crash(server: &Server) {
         call.ack();
     }
     let stored = |rows: usize| {
-        wait_up_to(std::time::Duration::from_secs(60), "the rows of dialogs", || {
+        wait_for("the rows of dialogs", || {
             let found = server.query("SELECT COUNT(*) FROM dialog WHERE state = 4;");
             (found == rows.to_string()).then_some(())
         });

@@ -26,6 +26,19 @@ fn installed() -> Stock {
     stock
 }
 
+/// The README's installation with `limit_table`, and these rows.
+fn with_limits(rows: &str) -> Stock {
+    let mut stock = Stock::new();
+    stock.install();
+    stock.serve(&[DOMAIN]);
+    stock.machine.ok(&format!(
+        "sed -i '1i #!define LIMIT_TABLE \"sipwarden_limit\"' /etc/kamailio/sipwarden.cfg
+        sqlite3 /var/lib/kamailio/sipwarden.sqlite \"{rows}\""
+    ));
+    stock.start();
+    stock
+}
+
 /// A phone whose INVITE reaches bob, both of one call.
 struct Call<'a> {
     caller: Caller<'a>,
@@ -117,17 +130,11 @@ fn the_lines_of_the_readme_admit_and_refuse_and_calls_end_from_either_side() {
 
 #[test]
 fn a_rate_of_limit_table_is_refused_like_the_other_limits() {
-    let mut stock = Stock::new();
-    stock.install();
-    stock.serve(&[DOMAIN]);
-    stock.machine.ok(&format!(
-        "sed -i '1i #!define LIMIT_TABLE \"sipwarden_limit\"' /etc/kamailio/sipwarden.cfg
-        sqlite3 /var/lib/kamailio/sipwarden.sqlite \"
-            INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds)
+    let stock = with_limits(&format!(
+        "INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds)
                 VALUES ('company', '{DOMAIN}', 1, 3600), ('did', '*', 9, 1);
-            INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('user', '*', 9)\""
+            INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('user', '*', 9)"
     ));
-    stock.start();
     let (alice, bob) = (Endpoint::new(GRANTED), Endpoint::new("192.0.2.8"));
     assert_eq!(stock.register(&bob, "bob", DOMAIN), 200);
     let only = call(&stock, &alice, DOMAIN, &bob);
@@ -143,17 +150,11 @@ fn a_rate_of_limit_table_is_refused_like_the_other_limits() {
 
 #[test]
 fn a_carriers_call_counts_for_its_address_and_the_number_that_is_called() {
-    let mut stock = Stock::new();
-    stock.install();
-    stock.serve(&[DOMAIN]);
-    stock.machine.ok(&format!(
-        "sed -i '1i #!define LIMIT_TABLE \"sipwarden_limit\"' /etc/kamailio/sipwarden.cfg
-        sqlite3 /var/lib/kamailio/sipwarden.sqlite \"
-            INSERT INTO sipwarden_trusted VALUES ('{CARRIER}', NULL, 'carrier');
+    let stock = with_limits(&format!(
+        "INSERT INTO sipwarden_trusted VALUES ('{CARRIER}', NULL, 'carrier');
             INSERT INTO sipwarden_limit (kind, id, direction, max_calls) VALUES
-                ('carrier', '{CARRIER}', 'any', 9), ('did', '*', 'in', 1)\""
+                ('carrier', '{CARRIER}', 'any', 9), ('did', '*', 'in', 1)"
     ));
-    stock.start();
     let (carrier, bob) = (Endpoint::new(CARRIER), Endpoint::new("192.0.2.8"));
     assert_eq!(stock.register(&bob, "bob", DOMAIN), 200);
     let only = call(&stock, &carrier, "carrier.example", &bob);

@@ -24,7 +24,7 @@ fn a_broker_that_is_frozen_or_killed_under_traffic_costs_its_own_proxy_only() {
     std::thread::scope(|scope| {
         let free = scope.spawn(|| call_on(addresses[0], "free", &here));
         let shared = scope.spawn(|| call_on(addresses[1], "shared", &there));
-        let _there_ends = there.while_held();
+        let there_ends = there.while_held();
         {
             let _here_ends = here.while_held();
             signal(broker, SIGSTOP);
@@ -48,7 +48,7 @@ fn a_broker_that_is_frozen_or_killed_under_traffic_costs_its_own_proxy_only() {
         // Its slot is free once it is given up; then the limit holds.
         let _call = stage.call_in_the_end(1, "c");
         assert_eq!(stage.call(1, "c", "").err().unwrap(), "company_limit");
-        drop(_there_ends);
+        drop(there_ends);
         assert!(shared.join().unwrap() > 0);
     });
 }

@@ -23,6 +23,14 @@ fn site_with(lines: &str) -> Site {
     site
 }
 
+/// A table fills up while calls come and go, and neither is lost.
+fn under_calls_fill(site: &Site, fill: fn(&Kamailio)) {
+    let mut kamailio = site.config.start();
+    under_calls(&kamailio, || fill(&kamailio));
+    proxy::assert_nothing_left(&kamailio);
+    assert!(kamailio.runs());
+}
+
 const FLOOD: &str = r#"
         if (!flood_check()) { sl_send_reply("403", "$swd(reason)"); exit; }
         append_to_reply("X-Flood: $swd(reason)\r\n");
@@ -31,11 +39,7 @@ const FLOOD: &str = r#"
 
 #[test]
 fn a_full_table_of_sources_lets_pass_and_keeps_what_it_has() {
-    let site = site_with(FLOOD);
-    let mut kamailio = site.config.start();
-    under_calls(&kamailio, || fill_sources(&kamailio));
-    proxy::assert_nothing_left(&kamailio);
-    assert!(kamailio.runs());
+    under_calls_fill(&site_with(FLOOD), fill_sources);
 }
 
 fn fill_sources(kamailio: &Kamailio) {
@@ -82,11 +86,7 @@ const FAILED: &str = r#"
 /// Nobody else is banned then, and nobody else is refused.
 #[test]
 fn a_full_table_of_bans_lets_pass_and_keeps_what_it_has() {
-    let site = site_with(FAILED);
-    let mut kamailio = site.config.start();
-    under_calls(&kamailio, || fill_bans(&kamailio));
-    proxy::assert_nothing_left(&kamailio);
-    assert!(kamailio.runs());
+    under_calls_fill(&site_with(FAILED), fill_bans);
 }
 
 fn fill_bans(kamailio: &Kamailio) {
@@ -130,11 +130,7 @@ fn fill_bans(kamailio: &Kamailio) {
 
 #[test]
 fn a_full_table_of_grants_faults_and_keeps_what_it_has() {
-    let site = Site::new();
-    let mut kamailio = site.config.settings(SMALL).start();
-    under_calls(&kamailio, || fill_grants(&kamailio));
-    proxy::assert_nothing_left(&kamailio);
-    assert!(kamailio.runs());
+    under_calls_fill(&Site::new().settings(SMALL), fill_grants);
 }
 
 fn fill_grants(kamailio: &Kamailio) {

@@ -48,10 +48,14 @@ fn is_long() -> bool {
     std::env::var_os("FAULTS_LONG").is_some()
 }
 
-/// A table that takes seconds to read, where there is none.
-const SLOW: &str = "CREATE VIEW sipwarden_trusted AS
-    WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000)
-    SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;";
+/// A table that takes seconds to read, where there is none: one for some millions of steps.
+fn slow_table(millions: u32) -> String {
+    format!(
+        "CREATE VIEW sipwarden_trusted AS
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {millions}000000)
+        SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;"
+    )
+}
 
 /// A proxy that counts calls and keeps both files.
 struct Site {

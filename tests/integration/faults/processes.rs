@@ -86,6 +86,17 @@ fn a_stopped_process_delays_the_end_no_longer_than_exit_timeout() {
     }
 }
 
+/// The next start, after a process was killed. It has the one call and the block of the last one.
+fn killed_and_started(site: &Site, mut kamailio: Kamailio, name: &str) -> Kamailio {
+    signal(kamailio.process(name) as i32, SIGKILL);
+    wait_up_to(Duration::from_secs(30), "Kamailio to stop", || (!kamailio.runs()).then_some(()));
+    site.assert_files();
+    let kamailio = site.config.start();
+    assert_eq!(proxy::calls(&kamailio, "c"), 1, "{}", kamailio.log());
+    assert_eq!(kamailio.counter("blocks_active"), 1);
+    kamailio
+}
+
 /// Kamailio stops when a process ends. It must not hang then, the files are whole, and the
 /// next start counts the calls that its dialogs remember.
 #[test]
@@ -100,14 +111,7 @@ fn a_killed_process_stops_kamailio_and_the_next_start_has_everything() {
     wait_for("the dialog to be stored", || (stored().trim() != "0").then_some(()));
     for name in OWN {
         site.wait_for_files(&kamailio);
-        signal(kamailio.process(name) as i32, SIGKILL);
-        wait_up_to(Duration::from_secs(30), "Kamailio to stop", || {
-            (!kamailio.runs()).then_some(())
-        });
-        site.assert_files();
-        kamailio = site.config.start();
-        assert_eq!(proxy::calls(&kamailio, "c"), 1, "{}", kamailio.log());
-        assert_eq!(kamailio.counter("blocks_active"), 1);
+        kamailio = killed_and_started(&site, kamailio, name);
     }
     call.within("BYE");
     proxy::wait_for_calls(&kamailio, "c", 0);
@@ -130,30 +134,17 @@ impl Drop for Stopped {
     }
 }
 
-/// Ticks that a process has computed.
-fn computed(pid: i32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    fields.split(' ').nth(11).unwrap().parse().unwrap()
-}
-
 #[test]
 fn a_process_that_is_stopped_while_it_reads_tables_keeps_only_the_next_reload_waiting() {
     let site = Site::new();
     let kamailio = site.config.start();
     site.wait_for_files(&kamailio);
-    // A view that takes seconds to read.
-    site.db.run(
-        "DROP TABLE sipwarden_trusted; CREATE VIEW sipwarden_trusted AS
-        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 6000000)
-        SELECT '192.0.2.1' AS ip_addr, NULL AS mask, SUBSTR(MAX(i), 99) AS tag FROM n;",
-    );
-    let pid = kamailio.process("ctl handler") as i32;
-    let before = computed(pid);
+    site.db.run(&format!("DROP TABLE sipwarden_trusted; {}", slow_table(6)));
+    let pid = kamailio.process("ctl handler");
     std::thread::scope(|scope| {
         let first = scope.spawn(|| kamailio.kamcmd(&["sipwarden.reload"]));
-        wait_for("it to read", || (computed(pid) > before + 20).then_some(()));
-        let stopped = Stopped::now(pid);
+        wait_for("it to read", || site.reads(pid).then_some(()));
+        let stopped = Stopped::now(pid as i32);
         assert!(!first.is_finished());
         let next = scope.spawn(|| kamailio.rpc("sipwarden.reload", json!([])));
         under_calls(&kamailio, || {
@@ -201,7 +192,7 @@ fn a_loader_that_is_stopped_leaves_reloads_by_hand() {
 fn a_loader_whose_database_is_slow_keeps_no_call_waiting() {
     let site = site_from_the_file(site());
     let mut kamailio = site.config.start();
-    site.db.run(SLOW);
+    site.db.run(&slow_table(20));
     let loader = kamailio.process("sipwarden loader");
     let calls_went_on = (0..5).any(|_| {
         wait_for("the loader to read", || site.reads(loader).then_some(()));
@@ -225,17 +216,12 @@ fn a_loader_that_is_killed_stops_kamailio_and_the_next_start_has_everything() {
     site.config = keep_each_dialog(site.config, &dialogs);
     let site = site_from_the_file(site);
     let endpoint = Endpoint::new("127.0.0.1");
-    let mut kamailio = site.config.start();
+    let kamailio = site.config.start();
     let mut call = call_up(&endpoint, &kamailio, "c", "");
     let stored = || dialogs.query("SELECT COUNT(*) FROM dialog_vars;");
     wait_for("the dialog to be stored", || (stored().trim() != "0").then_some(()));
-    signal(kamailio.process("sipwarden loader") as i32, SIGKILL);
-    wait_up_to(Duration::from_secs(30), "Kamailio to stop", || (!kamailio.runs()).then_some(()));
-    site.assert_files();
-    let kamailio = site.config.start();
+    let kamailio = killed_and_started(&site, kamailio, "sipwarden loader");
     assert_eq!(kamailio.counter("tables_from_file"), 1);
-    assert_eq!(kamailio.counter("blocks_active"), 1);
-    assert_eq!(proxy::calls(&kamailio, "c"), 1, "{}", kamailio.log());
     site.db.run("ALTER TABLE gone RENAME TO sipwarden_trusted;");
     wait_for("the database's tables", || (kamailio.counter("tables_from_file") == 0).then_some(()));
     call.within("BYE");

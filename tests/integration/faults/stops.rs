@@ -21,7 +21,7 @@ fn sigterm_during_a_reload_leaves_whole_files() {
     let mut kamailio = site.config.start();
     site.wait_for_files(&kamailio);
     site.db.run("ALTER TABLE sipwarden_trusted RENAME TO gone;");
-    site.db.run(SLOW);
+    site.db.run(&slow_table(20));
     let mut reloading = begin_reload(&kamailio);
     // The lock is taken: another reload would wait for it.
     let ctl = kamailio.process("ctl handler");
