@@ -123,20 +123,26 @@ static void on_dialog(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	}
 }
 
-static void watch(dlg_cell_t *dlg)
+/* Once for each dialog: where there was no memory for it, it is tried again. */
+static int watch(dlg_cell_t *dlg)
 {
+	const struct dlg_callback *known;
 	int types = DLGCB_FAILED | DLGCB_TERMINATED | DLGCB_EXPIRED | DLGCB_DESTROY
 				| DLGCB_CONFIRMED_NA | DLGCB_CONFIRMED | DLGCB_REQ_WITHIN
 				| DLGCB_TERMINATED_CONFIRMED;
 
-	if(dialog.register_dlgcb(dlg, types, on_dialog, NULL, NULL) != 0)
-		LM_ERR("a dialog cannot be watched: its call leaves the counts late\n");
+	for(known = dlg->cbs.first; known != NULL; known = known->next) {
+		if(known->callback == on_dialog)
+			return 0;
+	}
+	return dialog.register_dlgcb(dlg, types, on_dialog, NULL, NULL);
 }
 
 static void on_created(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 {
 	(void)type, (void)params;
-	watch(dlg);
+	if(watch(dlg) != 0)
+		LM_ERR("a dialog cannot be watched: its call is not counted\n");
 }
 
 struct sw_text sw_dialog_recalled(void *dlg, const char *name, char *buf, int size)
@@ -159,9 +165,10 @@ static void on_loaded(dlg_cell_t *dlg, int type, struct dlg_cb_params *params)
 	struct sw_restored restored;
 
 	(void)type, (void)params;
-	watch(dlg);
 	if(dlg->state != DLG_STATE_CONFIRMED_NA && dlg->state != DLG_STATE_CONFIRMED)
 		return;
+	if(watch(dlg) != 0)
+		LM_ERR("a restored dialog cannot be watched: its call leaves the counts late\n");
 	restored.dialog = name_of(dlg);
 	restored.call_id = sw_text_of(&dlg->callid);
 	sw_dialog_recall(dlg, &texts, &restored);
@@ -290,6 +297,12 @@ void *sw_dialog_hold(const struct sw_call *call, struct sw_dialog *out, const ch
 	if(dlg->state == DLG_STATE_DELETED) {
 		dialog.release_dlg(dlg);
 		*why = "the dialog of this message has ended";
+		return NULL;
+	}
+	/* else nobody would hear of its end */
+	if(watch(dlg) != 0) {
+		dialog.release_dlg(dlg);
+		*why = "its dialog cannot be watched: no shared memory is left";
 		return NULL;
 	}
 	*out = name_of(dlg);

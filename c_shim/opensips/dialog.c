@@ -127,9 +127,12 @@ static void on_loaded(struct dlg_cell *dlg, int type, struct dlg_cb_params *para
 	struct sw_restored restored;
 
 	(void)type, (void)params;
-	if(watch(dlg) != 0
-			|| (dlg->state != DLG_STATE_CONFIRMED_NA && dlg->state != DLG_STATE_CONFIRMED))
+	if(dlg->state != DLG_STATE_CONFIRMED_NA && dlg->state != DLG_STATE_CONFIRMED)
 		return;
+	if(watch(dlg) != 0) {
+		LM_ERR("a restored dialog cannot be watched: its call is not counted\n");
+		return;
+	}
 	restored.dialog = name_of(dlg);
 	restored.call_id = sw_text_of(&dlg->callid);
 	sw_dialog_recall(dlg, &texts, &restored);

@@ -231,6 +231,8 @@ impl AuthTable {
             let stays = entry.tally.is_manual() || entry.tally.class() == class;
             if entry.is_banned_at(now) && stays {
                 entry.refuse();
+                // The process that began it may have died before.
+                self.banned.set(line, true);
                 checked.outcome = AuthOutcome::Banned;
                 checked.until = entry.until();
                 return checked;

@@ -205,10 +205,13 @@ impl SourceEntry {
         })
     }
 
-    /// The source counts anew; how often it was blocked stays known.
+    /// The source counts anew; how often it was blocked stays known. Whoever dies in the midst
+    /// leaves a block that is over.
     pub fn clear(&mut self) {
         if self.tally.has_term() {
             self.ended = self.blocking().term.end();
+            self.blocking_mut().term = Term::NONE;
+            keep_order();
         }
         self.tally.clear();
     }

@@ -232,6 +232,8 @@ impl FloodTable {
             // A class that has stopped blocking frees its sources.
             if entry.is_blocked_at(now) && (rule.block > 0 || entry.tally.is_manual()) {
                 entry.refuse(learnt);
+                // The process that began it may have died before.
+                self.blocked.mark(line, true);
                 checked.outcome = FloodOutcome::Blocked { until: entry.until() };
                 return checked;
             }

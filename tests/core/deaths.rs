@@ -8,26 +8,26 @@ use sipwarden::desk::Slots;
 use sipwarden::events::{Event, EventKind, Journal, JournalReader, Subject};
 use sipwarden::shm::{SnapshotStore, page_size};
 
-use crate::fork::{Stepped, amount};
+use crate::fork::{SharedMemory, Stepped};
 
-/// Kills a process after more and more of its instructions, until it has ended before; `stride`
-/// apart at the least, each time in other places. Says how many instructions it has.
+/// Kills a process at its start and after each of its writes to memory that others share: wherever
+/// else it dies, they see the same. Of these places one of `every`, not always the same ones. Says
+/// how many writes there are.
 pub fn killed_anywhere<T>(
-    stride: u64,
+    every: u64,
     make: impl Fn() -> T,
     act: impl Fn(&T) -> i32,
-    look: impl Fn(&T, usize),
+    mut look: impl FnMut(&T, usize),
 ) -> usize {
-    let stride = amount(stride, 5 * stride) as usize;
-    for steps in (std::process::id() as usize % stride..).step_by(stride) {
+    let (memory, shared) = SharedMemory::made_by(&make);
+    let writes = Stepped::start(|| act(&shared)).writes(&memory);
+    let (first, every) = (std::process::id() as usize % every as usize, every as usize);
+    for &steps in [0].iter().chain(&writes).skip(first).step_by(every) {
         let shared = make();
-        let ended = Stepped::start(|| act(&shared)).step_and_kill(steps);
+        Stepped::start(|| act(&shared)).step_and_kill(steps);
         look(&shared, steps);
-        if ended {
-            return steps;
-        }
     }
-    panic!("it never ends")
+    writes.len()
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn a_reload_that_is_killed_leaves_the_old_snapshot_or_the_new_one() {
         }
         assert_eq!(store.resident(), page_size(), "{steps} instructions");
     };
-    let steps = killed_anywhere(997, make, |store| i32::from(publish(store, 2).is_err()), look);
-    assert!(steps > 20_000, "{steps}");
+    let writes = killed_anywhere(1, make, |store| i32::from(publish(store, 2).is_err()), look);
+    assert!(writes > 4, "{writes}");
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn an_event_that_is_cut_short_is_told_or_lost_and_the_next_ones_are_told() {
         assert!((4..=6).contains(&all), "{told:?}, {} lost, {steps}", journal.lost());
         assert!(told[0] <= 2 && (2..=4).contains(&told[1]), "{told:?}, {steps} instructions");
     };
-    let steps = killed_anywhere(7, make, act, look);
-    assert!(steps > 350, "{steps}");
+    let writes = killed_anywhere(1, make, act, look);
+    assert!(writes > 12, "{writes}");
 }
 
 #[test]
@@ -123,6 +123,6 @@ fn a_worker_that_is_killed_while_it_asks_keeps_no_other_one_waiting() {
             assert_eq!(told, Some(own), "{steps} instructions");
         }
     };
-    let steps = killed_anywhere(7, || Slots::new().unwrap(), act, look);
-    assert!(steps > 140, "{steps}");
+    let writes = killed_anywhere(1, || Slots::new().unwrap(), act, look);
+    assert!(writes > 6, "{writes}");
 }

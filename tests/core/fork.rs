@@ -1,5 +1,10 @@
 //! Processes that share memory: children of fork share what is mapped.
 
+use std::fs::{File, read_to_string};
+use std::os::unix::fs::FileExt;
+
+use sipwarden::shm::page_size;
+
 /// How much is done: `all` by `make campaign`, `short` by `make test`.
 pub fn amount(all: u64, short: u64) -> u64 {
     if std::env::var_os("CAMPAIGN").is_some() { all } else { short }
@@ -94,6 +99,23 @@ impl Stepped {
         ended
     }
 
+    /// Executes all. After which of its instructions the memory is another one than before them.
+    pub fn writes(self, memory: &SharedMemory) -> Vec<usize> {
+        let (mut writes, mut before) = (Vec::new(), memory.bytes());
+        for steps in 1.. {
+            let ended = self.step(1);
+            let now = memory.bytes();
+            if now != before {
+                writes.push(steps);
+                before = now;
+            }
+            if ended {
+                break;
+            }
+        }
+        writes
+    }
+
     /// Executes so many instructions. Whether it has ended.
     fn step(&self, instructions: usize) -> bool {
         let null = std::ptr::null_mut::<libc::c_void>();
@@ -103,4 +125,48 @@ impl Stepped {
             libc::WIFEXITED(self.0.status())
         })
     }
+}
+
+/// Memory that processes share.
+pub struct SharedMemory(Vec<(u64, usize)>);
+
+impl SharedMemory {
+    /// What `make` has mapped: with tests beside this one, perhaps some of theirs too.
+    pub fn made_by<T>(make: impl FnOnce() -> T) -> (Self, T) {
+        let before = shared_areas();
+        let made = make();
+        let mut areas = shared_areas();
+        areas.retain(|area| !before.contains(area));
+        (Self(areas), made)
+    }
+
+    /// Of the pages that somebody has touched: to look at the others would touch them, and take
+    /// longer than the clock of a process that is stopped again and again can bear.
+    fn bytes(&self) -> Vec<u8> {
+        let (memory, mut bytes) = (File::open("/proc/self/mem").unwrap(), Vec::new());
+        for &(start, size) in &self.0 {
+            let page = page_size();
+            let mut touched = vec![0u8; size / page];
+            // SAFETY: asks about a mapping, a byte for each of its pages.
+            unsafe { libc::mincore(start as *mut libc::c_void, size, touched.as_mut_ptr()) };
+            for at in (0..touched.len()).filter(|at| touched[*at] & 1 == 1) {
+                let from = bytes.len();
+                bytes.resize(from + page, 0);
+                memory.read_exact_at(&mut bytes[from..], start + (at * page) as u64).unwrap();
+            }
+        }
+        bytes
+    }
+}
+
+/// Where they are, and their sizes.
+fn shared_areas() -> Vec<(u64, usize)> {
+    let maps = read_to_string("/proc/self/maps").unwrap();
+    let shared = maps.lines().filter(|line| line.contains(" rw-s "));
+    let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    let area = |line: &str| {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        (number(start), (number(end) - number(start)) as usize)
+    };
+    shared.map(area).collect()
 }

@@ -78,12 +78,7 @@ fn without_shared_memory_calls_are_refused_and_every_slot_comes_back() {
     under_calls(&kamailio, || ());
     assert!(kamailio.runs());
     let log = kamailio.log();
-    let of = |text: &str| log.lines().filter(|line| line.contains(text)).collect::<Vec<_>>();
-    // Where there was no memory to watch a dialog, nobody tells of its end: the reaper finds it.
-    let late = of("was still counted while its dialog was gone");
-    let unwatched = of("a dialog cannot be watched: its call leaves the counts late");
-    assert!(late.len() <= unwatched.len(), "{late:?} {unwatched:?}");
-    assert_eq!(of("BUG: "), late);
+    assert!(!log.contains("BUG"), "{log}");
 }
 
 /// Asked again while there is no memory for the connection.

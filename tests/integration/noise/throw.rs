@@ -110,9 +110,34 @@ pub fn processes(main: u32) -> BTreeSet<u32> {
     children.split_whitespace().map(|pid| pid.parse().unwrap()).chain([main]).collect()
 }
 
-/// Bytes of their own that they have.
+/// Bytes of their own that they have beside Kamailio's pools of private memory. Of such a pool each
+/// page that was in use once stays, until all 8 MiB are there: what counts is how much is in use.
 pub fn memory(processes: &BTreeSet<u32>) -> u64 {
-    processes.iter().map(|pid| own_memory(u64::from(*pid))).sum()
+    processes.iter().map(|pid| own_memory(u64::from(*pid)) - pool(*pid)).sum()
+}
+
+/// Bytes that a process has of the pool, its largest mapping without a name.
+fn pool(pid: u32) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+    let (mut largest, mut nameless, mut size) = ((0, 0), false, 0);
+    for line in maps.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let bytes = || words[1].parse::<u64>().unwrap() << 10;
+        match words[0] {
+            "Size:" => size = bytes(),
+            "Anonymous:" if nameless => largest = largest.max((size, bytes())),
+            word if !word.ends_with(':') => nameless = words.len() == 5,
+            _ => {}
+        }
+    }
+    assert!(largest.0 >= 8 << 20, "{pid} has no pool: {maps}");
+    largest.1
+}
+
+/// The sum of a number that kamcmd says several times.
+pub fn sum(said: &str, name: &str) -> u64 {
+    let lines = said.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
+    lines.map(|value| value.trim().parse::<u64>().unwrap()).sum()
 }
 
 /// A number in what kamcmd says.
