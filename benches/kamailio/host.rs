@@ -98,6 +98,11 @@ impl Sample {
         self
     }
 
+    /// Ns of the median call above that of a function that does nothing.
+    pub fn above(&self, floor: &Sample) -> f64 {
+        (self.call.p50 - floor.call.p50).max(0.0)
+    }
+
     /// Calls of all processes.
     pub fn calls(&self) -> f64 {
         self.codes.values().sum()

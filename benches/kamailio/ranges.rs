@@ -33,6 +33,8 @@ struct Measured {
     hot_miss: Sample,
     hit: Sample,
     miss: Sample,
+    /// A function that evaluates the company and does nothing: one source, and random ones.
+    floors: [Sample; 2],
     /// Random hits in 1, 2 and 4 processes.
     together: Vec<Sample>,
     /// permissions with the same ranges: random hits and misses.
@@ -75,6 +77,7 @@ fn measure(companies: u32, ranges: u32, family: Family) -> Measured {
         hot_miss: run("check_company_ip", "hot-miss", -1),
         hit: run("check_company_ip", "hit", 1),
         miss: run("check_company_ip", "miss", -1),
+        floors: ["hot-hit", "hit"].map(|picks| run("check_floor", picks, 1)),
         together: [1, 2, 4]
             .into_iter()
             .filter(|_| many)
@@ -151,10 +154,44 @@ pub fn section() -> Section {
         ],
         rows,
     );
+    floors(&mut section, &all);
     workers(&mut section, &all);
     charts(&mut section, &all);
     figures(&mut section, &all);
     section
+}
+
+/// What is above the call of a function that does nothing.
+fn floors(section: &mut Section, all: &[Measured]) {
+    let rows = all.iter().map(|m| {
+        let [hot, random] = &m.floors;
+        let above = |sample: &Sample, floor| number(sample.above(floor));
+        vec![
+            name(m),
+            number(hot.call.p50),
+            above(&m.hot_hit, hot),
+            above(&m.hot_miss, hot),
+            number(random.call.p50),
+            above(&m.hit, random),
+            above(&m.miss, random),
+        ]
+    });
+    let rows = rows.collect();
+    section.table(
+        &[
+            "platform",
+            "floor, hot, ns",
+            "hot hit above it",
+            "hot miss above it",
+            "floor, random, ns",
+            "random hit above it",
+            "random miss above it",
+        ],
+        rows,
+    );
+    for m in all {
+        section.value(format!("floor, {}, random", name(m)), m.floors[1].call.p50, "ns");
+    }
 }
 
 fn workers(section: &mut Section, all: &[Measured]) {
@@ -206,14 +243,18 @@ fn figures(section: &mut Section, all: &[Measured]) {
     let find = |companies, ranges, family| {
         all.iter().find(|m| (m.companies, m.ranges, m.family) == (companies, ranges, family))
     };
-    let cheaper = find(1, 10_000, Family::V4)
-        .and_then(|m| m.stock.as_ref().map(|(_, miss)| miss.call.p50 / m.miss.call.p50));
+    let many = find(1, 10_000, Family::V4);
+    let cheaper = many.and_then(|m| {
+        let [_, floor] = &m.floors;
+        Some(m.stock.as_ref()?.1.above(floor) / m.miss.above(floor))
+    });
     section.figure(
-        "check_company_ip, 10,000 ranges, miss, against permissions",
+        "check_company_ip, 10,000 ranges, miss, against permissions, above the floor",
         cheaper,
         "times cheaper",
         Bound::AtLeast(1000.0),
     );
+    section.note("the target lies below the floor: what is above it, of both");
     let growth = |small: (u32, u32), large: (u32, u32)| {
         let (small, large) =
             (find(small.0, small.1, Family::V4)?, find(large.0, large.1, Family::V4)?);

@@ -6,10 +6,10 @@ use super::report::{Figure, Section, number};
 const REASONS: [(&str, &str); 17] = [
     (
         "check_company_ip, 10,000 ranges, miss",
-        "A look-up costs a few cache lines, but the call itself has a floor, and the target is below \
-         it: hot hits of small companies, in the table, come near to that floor. Kamailio evaluates \
-         the company's id, the id is hashed, the generation is pinned, the verdict is kept for `$swd` \
-         and counted, and a refusal is folded into the events.",
+        "A thousandth of permissions' miss is less than the call of a function that evaluates the \
+         company and does nothing (the floor). Above it a look-up costs a few cache lines: the id is \
+         hashed, the generation is pinned, the verdict is kept for `$swd` and counted, and a refusal is \
+         folded into the events.",
     ),
     (
         "check_company_ip, 1 million ranges of 100,000",
