@@ -21,10 +21,10 @@ INTEGRATION = target/checks/integration
 LICENCES = $(TARGET)/release/licences
 # Debian packages beyond those that the build needs.
 DEMO_PACKAGES = kamailio-sqlite-modules sip-tester sqlite3 redis-server
-TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
+TEST_PACKAGES = kamailio-python3-modules kamailio-websocket-modules kamailio-tls-modules openssl valgrind $(DEMO_PACKAGES) kamailio-mysql-modules kamailio-postgres-modules kamailio-lua-modules \
 	mariadb-server postgresql debhelper lintian sipvicious chromium chromium-driver prometheus nftables iptables ipset iproute2 iputils-ping dnsmasq-base curl stunnel4
 
-.PHONY: setup build demo test test-opensips test-setup beside lint deny unit shuttle faulty fuzz noise integration integration-build run-integration campaign faults scale bench cluster cluster-check sanitize valgrind soak screenshot matrix first-hour deb package-test install clean
+.PHONY: setup build demo test test-opensips test-setup beside lint deny unit shuttle faulty fuzz noise integration integration-build run-integration campaign faults scale bench cluster cluster-check sanitize sanitize-short valgrind soak screenshot matrix first-hour deb package-test install clean
 
 # SET_UP=1: it is done, or goes on beside; two at a time would be in each other's way.
 setup:
@@ -48,7 +48,7 @@ demo: export SETUP_EXTRA = $(DEMO_PACKAGES)
 demo: build
 	@tools/demo.sh
 
-integration faults scale bench cluster sanitize soak: export SETUP_EXTRA = $(TEST_PACKAGES)
+integration faults scale bench cluster sanitize sanitize-short soak: export SETUP_EXTRA = $(TEST_PACKAGES)
 unit cluster-check: export SETUP_EXTRA = redis-server
 # Packages of the tests come while they are compiled. Then calls first: their tests wait most of
 # the time. What needs no call has what they leave. By the shell: make may wait for one of two jobs
@@ -58,12 +58,14 @@ test: setup
 	@$(MAKE) --no-print-directory SET_UP=1 beside & beside=$$!; \
 	$(MAKE) --no-print-directory SET_UP=1 run-integration; result=$$?; \
 	wait $$beside || exit; exit $$result
+	@$(MAKE) --no-print-directory SET_UP=1 sanitize-short
 	@tools/second-host.sh
 
 # Fewer schedules than `make shuttle` draws.
 beside: export SCHEDULES ?= 4000
 beside:
 	@nice -n 19 $(MAKE) --no-print-directory lint unit shuttle
+	@CARGO="$(CARGO)" nice -n 19 tools/sanitize.sh --build
 
 # The second host, also beside the first one; fails without it. TESTS="SUBJECT:: ..." some of them.
 test-opensips:
@@ -155,10 +157,14 @@ faults: build faulty
 sanitize: build $(LICENCES)
 	@CARGO="$(CARGO)" tools/sanitize.sh $(TESTS)
 
-# Start, reload, all functions, all RPCs and stop under valgrind.
+# A part of it: messages of all shapes, arguments of all RPCs, functions, panics.
+sanitize-short: build
+	@CARGO="$(CARGO)" tools/sanitize.sh noise::the_example arguments:: kemi functions panics::
+
+# Start, reload, all functions, all RPCs and stop under valgrind; `make test` does it too.
 valgrind: export SETUP_EXTRA = valgrind $(DEMO_PACKAGES)
 valgrind: build
-	$(CARGO) test --locked --profile checks --test integration -- valgrind:: --include-ignored
+	$(CARGO) test --locked --profile checks --test integration -- valgrind::
 
 # Ten million requests with calls, blocks, grants, reloads and RPCs: memory stays as it is.
 # SOAK_REQUESTS: another number.

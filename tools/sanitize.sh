@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the module with AddressSanitizer and all checks of Rust, and its shim with
 # AddressSanitizer and UndefinedBehaviorSanitizer; runs the integration tests with it.
-# Arguments: words in the names of tests, all if none. The runtimes are gcc's: Kamailio itself is
+# Arguments: words in the names of tests, all if none; `--build` builds it only. The runtimes are gcc's: Kamailio itself is
 # not built with them, so they are loaded before it.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,16 +36,18 @@ for wanted in __asan_report_load8 __ubsan_handle_type_mismatch_v1; do
 	}
 done
 
+[ "${1:-}" != --build ] || exit 0
+
 export SIPWARDEN_SO="$dir/sipwarden.so" SIPWARDEN_FAULTY_SO="$dir/sipwarden.so"
 export SIPWARDEN_SANITIZER="$asan $ubsan"
 "$cargo" build --locked --profile checks --examples
 # What is planted is found: without that, that nothing is found says nothing.
 "$cargo" test --locked --profile checks --test integration -- planted:: --ignored
 # Left out: what limits or measures address space and memory, of which the sanitizer takes its own,
-# that no panic can be injected into the module (into this one it can), and Kamailios that are
-# started by a line of a guide or by the package, without the runtimes.
+# that no panic can be injected into the module (into this one it can), valgrind, and Kamailios that
+# are started by a line of a guide or by the package, without the runtimes.
 # shellcheck disable=SC2046
 "$cargo" test --locked --profile checks --test integration -- $(tools/skipped-tests.sh) \
 	--skip a_size_for_which_there_is_no_room --skip sizing:: --skip soak:: \
 	--skip faults::memory:: --skip pools::without_shared --skip pools::with_hardly --skip package:: \
-	--skip no_test_double_is_in_it --skip guide::from_the_views "$@"
+	--skip no_test_double_is_in_it --skip guide::from_the_views --skip valgrind::nothing "$@"

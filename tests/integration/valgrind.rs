@@ -1,4 +1,4 @@
-//! Start, reload, all functions, all RPCs and stop under valgrind. `make valgrind` runs it.
+//! Start, reload, all functions, all RPCs and stop under valgrind.
 
 use std::fs;
 use std::path::PathBuf;
@@ -125,7 +125,6 @@ fn findings(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "slow, needs valgrind: make valgrind"]
 fn nothing_is_found_from_start_to_stop() {
     let folder = Folder::new();
     let db = Sqlite::create(folder.join("tables.sqlite"));

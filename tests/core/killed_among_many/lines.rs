@@ -12,6 +12,7 @@ use sipwarden::source::Ways;
 
 use super::{SIZES, kill_some, lock_taken_over};
 use crate::deaths::killed_anywhere;
+use crate::fork::amount;
 use crate::host::alone::alone;
 use crate::random::next;
 use crate::{flood, tried};
@@ -158,7 +159,7 @@ fn a_source_of_a_process_that_is_killed_is_blocked_whole_or_not() {
         i32::from(judged != [true; 2] || !blocked)
     };
     let look = |table: &FloodTable, _: usize| check_sources(table, &rules, 1);
-    let writes = killed_anywhere(1, make, act, look);
+    let writes = killed_anywhere(amount(1, 3), make, act, look);
     assert!(writes > 50, "{writes}");
 }
 
@@ -278,7 +279,7 @@ fn a_user_of_a_process_that_is_killed_is_banned_whole_or_not() {
         i32::from(judged != [true; 2] || !banned)
     };
     let look = |table: &AuthTable, _: usize| check_users(table, &rules, 1);
-    let writes = killed_anywhere(1, make, act, look);
+    let writes = killed_anywhere(amount(1, 3), make, act, look);
     assert!(writes > 50, "{writes}");
 }
 
