@@ -40,14 +40,17 @@ done
 
 export SIPWARDEN_SO="$dir/sipwarden.so" SIPWARDEN_FAULTY_SO="$dir/sipwarden.so"
 export SIPWARDEN_SANITIZER="$asan $ubsan"
+# Where the kernel scatters addresses widely, they may be where the runtime has its own memory.
+fixed=
+! setarch -R true 2>/dev/null || fixed="setarch -R"
 "$cargo" build --locked --profile checks --examples
 # What is planted is found: without that, that nothing is found says nothing.
-"$cargo" test --locked --profile checks --test integration -- planted:: --ignored
+$fixed "$cargo" test --locked --profile checks --test integration -- planted:: --ignored
 # Left out: what limits or measures address space and memory, of which the sanitizer takes its own,
 # that no panic can be injected into the module (into this one it can), valgrind, and Kamailios that
 # are started by a line of a guide or by the package, without the runtimes.
 # shellcheck disable=SC2046
-"$cargo" test --locked --profile checks --test integration -- $(tools/skipped-tests.sh) \
+$fixed "$cargo" test --locked --profile checks --test integration -- $(tools/skipped-tests.sh) \
 	--skip a_size_for_which_there_is_no_room --skip sizing:: --skip soak:: \
 	--skip faults::memory:: --skip pools::without_shared --skip pools::with_hardly --skip package:: \
 	--skip no_test_double_is_in_it --skip guide::from_the_views --skip valgrind::nothing "$@"
