@@ -287,7 +287,7 @@ fn figures(section: &mut Section, all: &[Measured]) {
         "times cheaper",
         Bound::AtLeast(130.0),
     );
-    section.note("the target lies below the floor: what is above it, of both");
+    section.note("the target is below the floor: what is above it, of both");
     section.figure(
         "flood_check, 100,000 sources from anywhere, against pike",
         many(Spread::Anywhere)

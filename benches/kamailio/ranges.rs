@@ -254,7 +254,7 @@ fn figures(section: &mut Section, all: &[Measured]) {
         "times cheaper",
         Bound::AtLeast(1000.0),
     );
-    section.note("the target lies below the floor: what is above it, of both");
+    section.note("the target is below the floor: what is above it, of both");
     let growth = |small: (u32, u32), large: (u32, u32)| {
         let (small, large) =
             (find(small.0, small.1, Family::V4)?, find(large.0, large.1, Family::V4)?);

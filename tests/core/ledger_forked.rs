@@ -8,7 +8,7 @@ use sipwarden::ledger::{
 };
 use sipwarden::shm::Area;
 
-use crate::fork::{Child, amount};
+use crate::fork::{Child, amount, fork_all};
 use crate::ledger::{SEED, call, own, try_to, want};
 use crate::random::next;
 
@@ -214,4 +214,26 @@ fn eight_processes_never_pass_a_limit_and_leave_nothing() {
     ledger.sweep(10_000, milliseconds() + 5000);
     assert_eq!(ledger.memory().idle_scopes, 0);
     assert_eq!((ledger.live_calls(), ledger.miscounted()), (0, 0));
+}
+
+/// Each call comes at a time of its own, 100 ms after the one before; which process judges it, and in
+/// what order, is left to chance.
+#[test]
+fn a_source_at_its_rate_is_never_refused_whichever_processes_take_its_calls() {
+    let ledger = Ledger::new(64, SEED).unwrap();
+    let rate = Rate::new(10, 1, 0).unwrap();
+    let calls = Area::share::<AtomicU64>().unwrap();
+    let last = amount(20_000_000, 2_000_000);
+    fork_all(PROCESSES as usize, |_| {
+        let all = std::iter::repeat_with(|| calls.fetch_add(1, SeqCst));
+        all.take_while(|n| *n < last).all(|n| {
+            let call = Call { came: 50_000 + 100 * n, ..call(n) };
+            let carrier =
+                Wanted { limit: Limit { rate, ..Limit::NONE }, ..want(own(0), b"carrier", 0) };
+            let taken = ledger.take(&call, &[carrier], Enforcement::Full);
+            ledger.forget(DialogId(n));
+            taken.outcome == Outcome::Counted
+        })
+    });
+    assert_eq!(ledger.live_calls(), 0);
 }

@@ -66,6 +66,8 @@ pub struct Connection {
     parser: Parser,
     /// For the answers to one request, all of them.
     patience: Duration,
+    /// For one read, as the system knows it.
+    known: Duration,
     /// After an error: an answer that comes late would be taken for that of another request.
     is_over: bool,
 }
@@ -81,7 +83,8 @@ impl Connection {
         let [connecting, answering] = patience;
         let stream = stream(info, address, patience).map_err(|error| told(error.into()))?;
         let parser = Parser::new();
-        let mut new = Connection { stream, parser, patience: connecting, is_over: false };
+        let (patience, known) = (connecting, Duration::ZERO);
+        let mut new = Connection { stream, parser, patience, known, is_over: false };
         new.begin(info.redis_settings())?;
         new.patience = answering;
         Ok(new)
@@ -114,7 +117,13 @@ impl Connection {
         self.is_over = true;
         self.stream.write_all(request)?;
         let until = Instant::now() + self.patience;
-        let mut bounded = Bounded { stream: &mut *self.stream, room: LONGEST, until };
+        let mut bounded = Bounded {
+            stream: &mut *self.stream,
+            room: LONGEST,
+            until,
+            left: self.patience,
+            known: &mut self.known,
+        };
         let parser = &mut self.parser;
         let all = (0..answers).map(|_| parser.parse_value(&mut bounded));
         let all = all.collect::<RedisResult<Vec<_>>>()?;
@@ -148,6 +157,9 @@ struct Bounded<'a> {
     stream: &'a mut dyn Stream,
     room: usize,
     until: Instant,
+    /// At the last look at the clock.
+    left: Duration,
+    known: &'a mut Duration,
 }
 
 impl Read for Bounded<'_> {
@@ -157,12 +169,17 @@ impl Read for Bounded<'_> {
             let Some(part) = buffer.get_mut(..most).filter(|part| !part.is_empty()) else {
                 return Err(io::Error::other("its answer is longer than 1 MiB"));
             };
-            let left = self.until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if self.left.is_zero() {
                 return Err(late());
             }
-            self.stream.set_patience(left)?;
-            match self.stream.read(part) {
+            // Most answers come in one piece, so that all reads have the same.
+            if *self.known != self.left {
+                self.stream.set_patience(self.left)?;
+                *self.known = self.left;
+            }
+            let read = self.stream.read(part);
+            self.left = self.until.saturating_duration_since(Instant::now());
+            match read {
                 Ok(length) => {
                     self.room = self.room.saturating_sub(length);
                     return Ok(length);

@@ -4,6 +4,7 @@
 mod clock;
 mod databases;
 mod descriptors;
+mod disk;
 mod entries;
 mod entries_of_calls;
 mod entries_of_the_start;
