@@ -139,7 +139,7 @@ integration: build integration-build $(LICENCES)
 
 # So many at a time: those of other targets compute. Not by cargo, which would wait for what
 # compiles beside.
-run-integration: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
+run-integration sanitize-short: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 run-integration: $(LICENCES)
 	$(INTEGRATION) $$(tools/skipped-tests.sh) $(TESTS)
 
