@@ -99,7 +99,7 @@ impl Stepped {
         ended
     }
 
-    /// Executes all. After which of its instructions the memory is another one than before them.
+    /// Executes all of its instructions. Says after which of them the memory has changed.
     pub fn writes(self, memory: &SharedMemory) -> Vec<usize> {
         let (mut writes, mut before) = (Vec::new(), memory.bytes());
         for steps in 1.. {
@@ -140,8 +140,8 @@ impl SharedMemory {
         (Self(areas), made)
     }
 
-    /// Of the pages that somebody has touched: to look at the others would touch them, and take
-    /// longer than the clock of a process that is stopped again and again can bear.
+    /// Of the pages that somebody has touched: to look at the others would touch them. And it must be
+    /// quick: who reads the clock reads it again when it has changed meanwhile, so for ever.
     fn bytes(&self) -> Vec<u8> {
         let (memory, mut bytes) = (File::open("/proc/self/mem").unwrap(), Vec::new());
         for &(start, size) in &self.0 {
