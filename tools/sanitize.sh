@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the module with AddressSanitizer and all checks of Rust, and its shim with
 # AddressSanitizer and UndefinedBehaviorSanitizer; runs the integration tests with it.
-# Arguments: words in the names of tests, all if none; `--build` builds it only. The runtimes are gcc's: Kamailio itself is
-# not built with them, so they are loaded before it.
+# Arguments: words in the names of tests, all if none; `--build` builds it only. The runtimes are
+# gcc's: Kamailio itself is not built with them, so they are loaded before it.
 set -eu
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}

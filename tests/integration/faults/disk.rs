@@ -57,9 +57,9 @@ fn a_slow_disk_keeps_no_call_waiting_and_files_are_whole() {
     let slowed = || std::fs::read(&notes).unwrap_or_default().len();
     under_calls(&kamailio, || {
         for _ in 0..2 {
-            let before = slowed();
             kamailio.rpc("sipwarden.reload", json!([]));
             site.wait_for_files(&kamailio);
+            let before = slowed();
             kamailio.rpc("sipwarden.unblock", json!(["203.0.113.7"]));
             wait_for("a file on its way", || (slowed() > before).then_some(()));
             assert_eq!(kamailio.rpc("sipwarden.blocks", json!([]))["total"], 0);
