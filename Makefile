@@ -65,7 +65,7 @@ test: setup
 beside: export SCHEDULES ?= 4000
 beside:
 	@nice -n 19 $(MAKE) --no-print-directory lint unit shuttle
-	@CARGO="$(CARGO)" nice -n 19 tools/sanitize.sh --build
+	@CARGO="$(CARGO)" nice -n 19 tools/sanitize.sh --short --build
 
 # The second host, also beside the first one; fails without it. TESTS="SUBJECT:: ..." some of them.
 test-opensips:
@@ -159,7 +159,7 @@ sanitize: build $(LICENCES)
 
 # A part of it: messages of all shapes, arguments of all RPCs, functions, panics.
 sanitize-short: build
-	@CARGO="$(CARGO)" tools/sanitize.sh noise::the_example arguments:: kemi functions panics::
+	@CARGO="$(CARGO)" tools/sanitize.sh --short noise::both arguments:: kemi functions panics::
 
 # Start, reload, all functions, all RPCs and stop under valgrind; `make test` does it too.
 valgrind: export SETUP_EXTRA = valgrind $(DEMO_PACKAGES)

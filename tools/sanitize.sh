@@ -1,8 +1,9 @@
 #!/bin/sh
 # Builds the module with AddressSanitizer and all checks of Rust, and its shim with
 # AddressSanitizer and UndefinedBehaviorSanitizer; runs the integration tests with it.
-# Arguments: words in the names of tests, all if none; `--build` builds it only. The runtimes are
-# gcc's: Kamailio itself is not built with them, so they are loaded before it.
+# Arguments: `--short`: only the module's own code is built so, beside what the tests have built;
+# `--build`: no tests; words in the names of tests, all if none. The runtimes are gcc's: Kamailio
+# itself is not built with them, so they are loaded before it.
 set -eu
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
@@ -23,12 +24,25 @@ ubsan=$(runtime libubsan.so)
 
 # The compiler of a release has the sanitizers as what is not stable yet. Panics can be injected
 # into this build.
-RUSTC_BOOTSTRAP=1 \
-	RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" \
-	CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
-	"$cargo" build --locked --lib --features planted --profile sanitize \
-	--target "$host" --target-dir "$dir"
-cp "$dir/$host/sanitize/libsipwarden.so" "$dir/sipwarden.so"
+flags="-Zsanitizer=address -Cforce-frame-pointers=yes"
+export CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+if [ "${1:-}" = --short ]; then
+	shift
+	dir=$dir/short
+	mkdir -p "$dir"
+	# For this package alone: others would be built anew, and then once more without it.
+	printf '#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec "$@"\n' >"$dir/rustc"
+	chmod +x "$dir/rustc"
+	# shellcheck disable=SC2086
+	RUSTC_WORKSPACE_WRAPPER="$dir/rustc" "$cargo" rustc --locked --lib --features planted \
+		--profile checks -- $flags -Coverflow-checks=on
+	cp target/checks/libsipwarden.so "$dir/sipwarden.so"
+else
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags "$cargo" build --locked --lib --features planted \
+		--profile sanitize --target "$host" --target-dir "$dir"
+	cp "$dir/$host/sanitize/libsipwarden.so" "$dir/sipwarden.so"
+fi
+unset CFLAGS
 for wanted in __asan_report_load8 __ubsan_handle_type_mismatch_v1; do
 	nm -D "$dir/sipwarden.so" | grep -q "$wanted" || {
 		echo "sanitize: the module has no $wanted: it was not built with that sanitizer" >&2
