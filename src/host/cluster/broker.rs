@@ -26,8 +26,9 @@ const NAP: Duration = Duration::from_millis(50);
 const SHORT: Duration = Duration::from_millis(10);
 /// Ms after which all claims are told again.
 const AGAIN: u64 = 60_000;
-/// Bytes of the stack of the second thread.
-const STACK: usize = 256 << 10;
+/// Bytes of the stack of each thread. An answer may be nested a hundred times, and each time takes
+/// some: what a hostile server answers must not end this process.
+pub(super) const STACK: usize = 2 << 20;
 
 thread_local! {
     static BROKER: RefCell<Option<Broker>> = const { RefCell::new(None) };

@@ -279,4 +279,13 @@ mod tests {
         assert_eq!(why.unwrap_err(), "it does not answer in time");
         assert!(!slow.is_open());
     }
+
+    /// On a quarter of the stack that its threads have: what it takes is up to the compiler.
+    #[test]
+    fn an_answer_that_is_nested_without_end_leaves_stack() {
+        let nested = b"*1\r\n".repeat(100_000);
+        let read = move || Parser::new().parse_value(&*nested).map_err(told);
+        let thread = std::thread::Builder::new().stack_size(super::super::broker::STACK / 4);
+        assert!(thread.spawn(read).unwrap().join().unwrap().is_err());
+    }
 }
