@@ -47,7 +47,7 @@ impl Sqlite {
             .spawn()
             .expect("sqlite3 is installed by make setup");
         let mut stdin = child.stdin.take().unwrap();
-        writeln!(stdin, "PRAGMA busy_timeout=10000;\n{sql}").unwrap();
+        writeln!(stdin, "PRAGMA busy_timeout=60000;\n{sql}").unwrap();
         drop(stdin);
         assert!(child.wait().unwrap().success(), "{sql}");
     }
