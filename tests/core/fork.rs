@@ -128,7 +128,11 @@ impl Stepped {
 }
 
 /// Memory that processes share.
-pub struct SharedMemory(Vec<(u64, usize)>);
+pub struct SharedMemory {
+    /// That of this process, by addresses.
+    own: File,
+    areas: Vec<(u64, usize)>,
+}
 
 impl SharedMemory {
     /// What `make` has mapped: with tests beside this one, perhaps some of theirs too.
@@ -137,22 +141,21 @@ impl SharedMemory {
         let made = make();
         let mut areas = shared_areas();
         areas.retain(|area| !before.contains(area));
-        (Self(areas), made)
+        (Self { own: File::open("/proc/self/mem").unwrap(), areas }, made)
     }
 
     /// Of the pages that somebody has touched: to look at the others would touch them. And it must be
     /// quick: who reads the clock reads it again when it has changed meanwhile, so for ever.
     fn bytes(&self) -> Vec<u8> {
-        let (memory, mut bytes) = (File::open("/proc/self/mem").unwrap(), Vec::new());
-        for &(start, size) in &self.0 {
-            let page = page_size();
+        let (page, mut bytes) = (page_size(), Vec::new());
+        for &(start, size) in &self.areas {
             let mut touched = vec![0u8; size / page];
             // SAFETY: asks about a mapping, a byte for each of its pages.
             unsafe { libc::mincore(start as *mut libc::c_void, size, touched.as_mut_ptr()) };
             for at in (0..touched.len()).filter(|at| touched[*at] & 1 == 1) {
                 let from = bytes.len();
                 bytes.resize(from + page, 0);
-                memory.read_exact_at(&mut bytes[from..], start + (at * page) as u64).unwrap();
+                self.own.read_exact_at(&mut bytes[from..], start + (at * page) as u64).unwrap();
             }
         }
         bytes

@@ -20,7 +20,7 @@ use crate::support::sqlite::Sqlite;
 use crate::support::stock::Stock;
 use crate::support::world::{GRANTED, World};
 use crate::support::{Folder, Going, wait_up_to};
-use throw::{Target, answer_all, count, memory, number, processes, sum, throw};
+use throw::{Target, answer_all, count, memory, number, processes, sum, throw, values};
 
 const SHORT: usize = 3000;
 /// What all processes of a Kamailio may have more after all messages than after the first tenth of
@@ -82,7 +82,8 @@ impl Proxy<'_> {
     /// Waits until Kamailio keeps no transaction, and no call counts. Calls whose ends have not
     /// understood each other are ended as an operator would. Those that Kamailio cannot end (the
     /// dialog has no answer and no transaction any more, or no end that a BYE can be sent to) end
-    /// with their dialogs, which have short lives here; the dialog module looks for early ones every 90 s.
+    /// with their dialogs, which have short lives here; the dialog module looks for early ones
+    /// every 90 s.
     fn is_quiet(&self) {
         let transactions = || number(&(self.kamcmd)(&["tm.stats"]), "current");
         let wait = Duration::from_secs(200);
@@ -97,14 +98,11 @@ impl Proxy<'_> {
     /// Ends each dialog once; messages may still be waiting for a worker, and make more.
     fn end_calls(&self, ended: &mut BTreeSet<(String, String)>) {
         let list = (self.kamcmd)(&["dlg.list"]);
-        let values = |name: &str| {
-            let lines = list.lines().filter_map(|line| line.trim().strip_prefix(name));
-            lines.map(|value| value.trim().to_owned()).collect::<Vec<_>>()
-        };
-        let names = values("h_entry:").into_iter().zip(values("h_id:")).zip(values("state:"));
-        for ((entry, id), _) in names.filter(|(_, state)| state != "5") {
-            if ended.insert((entry.clone(), id.clone())) {
-                (self.kamcmd)(&["dlg.end_dlg", &entry, &id]);
+        let names = values(&list, "h_entry").zip(values(&list, "h_id"));
+        for ((entry, id), _) in names.zip(values(&list, "state")).filter(|(_, state)| *state != "5")
+        {
+            if ended.insert((entry.to_owned(), id.to_owned())) {
+                (self.kamcmd)(&["dlg.end_dlg", entry, id]);
             }
         }
     }

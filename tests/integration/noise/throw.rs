@@ -134,14 +134,19 @@ fn pool(pid: u32) -> u64 {
     largest.1
 }
 
+/// What kamcmd says of a name, once or several times.
+pub fn values<'a>(said: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let of_name = move |line: &'a str| line.trim().strip_prefix(name)?.strip_prefix(':');
+    said.lines().filter_map(of_name).map(str::trim)
+}
+
 /// The sum of a number that kamcmd says several times.
 pub fn sum(said: &str, name: &str) -> u64 {
-    let lines = said.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
-    lines.map(|value| value.trim().parse::<u64>().unwrap()).sum()
+    values(said, name).map(|value| value.parse::<u64>().unwrap()).sum()
 }
 
 /// A number in what kamcmd says.
 pub fn number(said: &str, name: &str) -> u64 {
-    let line = said.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name}: {said}"))
+    let value = values(said, name).next().and_then(|value| value.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name}: {said}"))
 }
