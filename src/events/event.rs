@@ -59,7 +59,8 @@ pub struct Event {
     class: u8,
     /// Direction of the calls that a limit is for + 1; 0 for none.
     direction: u8,
-    padding: [u8; 4],
+    /// Live calls from which on they are near to the limit; 0 for never.
+    pub near: u32,
     /// How often it happened.
     pub count: u32,
     /// Ms since 1970: when it happened last.
@@ -147,6 +148,12 @@ impl Event {
     pub fn with_limit(mut self, direction: Direction, calls: u32, limit: u32) -> Self {
         self.direction = direction as u8 + 1;
         (self.calls, self.limit) = (calls, limit);
+        self
+    }
+
+    /// With the calls from which on they are near to the limit.
+    pub fn with_near(mut self, calls: u32) -> Self {
+        self.near = calls;
         self
     }
 

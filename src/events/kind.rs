@@ -134,6 +134,7 @@ impl EventKind {
                 "text",
                 "calls",
                 "limit",
+                "limit_near",
                 "limit_kind",
                 "limit_id",
                 "limit_direction",

@@ -106,12 +106,16 @@ impl Limit {
         if self.near == Self::NEVER { 0 } else { self.near as u32 }
     }
 
+    /// The fewest live calls that are near to it, 0 for never.
+    pub fn near_calls(&self) -> u32 {
+        let near = u64::from(self.calls) * u64::from(self.near_percent());
+        near.div_ceil(100) as u32
+    }
+
     /// Whether so many live calls are near to it.
     pub fn is_near(&self, calls: u32) -> bool {
-        self.calls > 0
-            && self.near > 0
-            && self.near != Self::NEVER
-            && u64::from(calls) * 100 >= u64::from(self.calls) * u64::from(self.near)
+        let near = self.near_calls();
+        near > 0 && calls >= near
     }
 
     /// Whether the last of so many live calls has brought them near to it.
@@ -345,6 +349,9 @@ mod tests {
         assert_eq!(near(0), [false; 4]);
         assert_eq!((of(80).comes_near(8), of(80).comes_near(9)), (true, false));
         assert_eq!((of(0).near_percent(), of(55).near_percent()), (0, 55));
+        assert_eq!([0, 1, 70, 71, 100].map(|percent| of(percent).near_calls()), [0, 1, 7, 8, 10]);
+        let most = Limit { near: Limit::near_of(100), ..Limit::calls(u32::MAX) };
+        assert_eq!(most.near_calls(), u32::MAX);
         assert!(!Limit::calls(10).is_near(10) && !Limit::NONE.is_on());
     }
 }

@@ -75,7 +75,7 @@ fn every_query_of_rules_and_dashboard_finds_something() {
 }
 
 /// A series of each metric, as a proxy without trouble has it for half an hour.
-const HEALTHY: [(&str, &str); 48] = [
+const HEALTHY: [(&str, &str); 56] = [
     ("companies", "40x30"),
     ("reload_failures", "1x30"),
     ("tables_from_file", "0x30"),
@@ -102,14 +102,22 @@ const HEALTHY: [(&str, &str); 48] = [
     ("events_lost", "0x30"),
     ("company_calls{company='7'}", "8x30"),
     ("company_limit{company='7'}", "10x30"),
+    ("company_near{company='7'}", "9x30"),
     ("company_calls{company='8'}", "50x30"),
     ("company_limit{company='8'}", "0x30"),
+    ("company_near{company='8'}", "0x30"),
     ("brand_calls{brand='1'}", "8x30"),
     ("brand_limit{brand='1'}", "10x30"),
+    ("brand_near{brand='1'}", "9x30"),
+    ("brand_calls{brand='2'}", "10x30"),
+    ("brand_limit{brand='2'}", "10x30"),
+    ("brand_near{brand='2'}", "0x30"),
     ("scope_calls{kind='did',id='7',direction='in'}", "1x30"),
     ("scope_limit{kind='did',id='7',direction='in'}", "10x30"),
+    ("scope_near{kind='did',id='7',direction='in'}", "9x30"),
     ("scope_calls{kind='did',id='8',direction='any'}", "50x30"),
     ("scope_limit{kind='did',id='8',direction='any'}", "0x30"),
+    ("scope_near{kind='did',id='8',direction='any'}", "0x30"),
     ("calls_expired", "30x30"),
     ("gauges_left_out", "0x30"),
     ("feeds_failing", "0x30"),
@@ -128,7 +136,7 @@ const HEALTHY: [(&str, &str); 48] = [
 
 /// What makes each alert fire, alone: alert, metric, its values. Counters grow in the
 /// sixteenth minute.
-const FIRES: [(&str, &str, &str); 39] = [
+const FIRES: [(&str, &str, &str); 40] = [
     ("SipwardenNoCompanies", "companies", "0x30"),
     ("SipwardenReloadFails", "reload_failures", "1x15 2x15"),
     ("SipwardenTablesFromFile", "tables_from_file", "1x30"),
@@ -153,6 +161,7 @@ const FIRES: [(&str, &str, &str); 39] = [
     ("SipwardenRecordsLost", "audit_lost", "0x15 1x15"),
     ("SipwardenRecordsLost", "events_lost", "0x15 1x15"),
     ("SipwardenCompanyNearLimit", "company_calls{company='7'}", "9x30"),
+    ("SipwardenCompanyNearLimit", "company_near{company='7'}", "8x30"),
     ("SipwardenBrandNearLimit", "brand_calls{brand='1'}", "9x30"),
     ("SipwardenScopeNearLimit", "scope_calls{kind='did',id='7',direction='in'}", "9x30"),
     ("SipwardenCallsExpire", "calls_expired", "30x15 51x15"),

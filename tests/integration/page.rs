@@ -327,6 +327,7 @@ fn prometheus_reads_statistics_and_gauges_of_busy_companies() {
     let gauges = [
         "kamailio_sipwarden_company_calls{company=\"busy\", brand=\"b\"} 2.000000",
         "kamailio_sipwarden_brand_calls{brand=\"b\"} 2.000000",
+        "kamailio_sipwarden_brand_near{brand=\"b\"} 0.000000",
     ];
     let has_all = |text: &String| gauges.iter().all(|gauge| text.contains(gauge));
     let text = wait_for("the gauges", || scrape().filter(has_all));
@@ -339,6 +340,10 @@ fn prometheus_reads_statistics_and_gauges_of_busy_companies() {
     assert_eq!(value("kamailio_sipwarden_calls_active "), "3");
     let limit = "kamailio_sipwarden_company_limit{company=\"busy\", brand=\"b\"} ";
     assert_eq!(value(limit), "3.000000");
+    // Four fifths of it, and none of no limit.
+    let near = "kamailio_sipwarden_company_near{company=\"busy\", brand=\"b\"} ";
+    assert_eq!(value(near), "3.000000");
+    assert_eq!(value("kamailio_sipwarden_brand_near{brand=\"b\"} "), "0.000000");
     assert!(!text.contains("idle") && !text.contains("uoted"), "{text}");
 }
 

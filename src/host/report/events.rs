@@ -9,7 +9,7 @@ use crate::flood::Block;
 use crate::grants::{Grant, GrantedBy};
 use crate::host::contract::message::Message;
 use crate::host::state::{self, State};
-use crate::ledger::{Direction, LeaseInfo, Scope, ScopeKind, Taken, Wanted};
+use crate::ledger::{Direction, LeaseInfo, Limit, Scope, ScopeKind, Taken, Wanted};
 use crate::limiter::{ClassId, Reason};
 use crate::policy::Numbers;
 use crate::snapshot::{CompanyView, View};
@@ -56,7 +56,7 @@ pub fn counted(view: &View<'_>, company: &CompanyView<'_>, wanted: &[Wanted<'_>]
         for (direction, limit) in want.limits() {
             let calls = calls.of(direction);
             if limit.comes_near(calls) {
-                near(view, company, want, (direction, calls, limit.calls));
+                near(view, company, want, (direction, calls, limit));
             }
         }
     }
@@ -67,12 +67,12 @@ fn near(
     view: &View<'_>,
     company: &CompanyView<'_>,
     want: &Wanted<'_>,
-    (direction, calls, limit): (Direction, u32, u32),
+    (direction, calls, limit): (Direction, u32, &Limit),
 ) {
     let Some(state) = state::get() else { return };
     let Scope { kind, id } = want.scope;
     let now = clock::wall();
-    let key = (kind.number() as u8, id, direction as u8, limit);
+    let key = (kind.number() as u8, id, direction as u8, limit.calls);
     state.journal.put_folded(&key, now, || {
         let (brand, _) = company.brand();
         let text = [view.word_of(kind), b"=", id].concat();
@@ -81,7 +81,8 @@ fn near(
             ScopeKind::COMPANY => Subject { company: id, brand, ..Subject::default() },
             _ => Subject { company: company.id(), brand, text: &text, ..Subject::default() },
         };
-        Event::new(EventKind::NearLimit, now, &subject).with_limit(direction, calls, limit)
+        let event = Event::new(EventKind::NearLimit, now, &subject);
+        event.with_limit(direction, calls, limit.calls).with_near(limit.near_calls())
     });
 }
 

@@ -147,7 +147,7 @@ fn address(context: &Context<'_>) -> Option<Address> {
 }
 
 /// All attributes.
-pub static ATTRIBUTES: [Attribute; 38] = [
+pub static ATTRIBUTES: [Attribute; 39] = [
     attribute("code", "code of the last verdict in this message, or of the event", |c| match c {
         Context::Message(told, _, _) => Some(Value::Int(told.verdict.code().into())),
         _ => event_of(c)?.code().map(|code| Value::Int(code.into())),
@@ -276,6 +276,11 @@ pub static ATTRIBUTES: [Attribute; 38] = [
             None => event_int(c, |event| event.limit.into()),
         }
     }),
+    attribute(
+        "limit_near",
+        "event: calls from which on they are near this limit, 0 for never",
+        |c| event_int(c, |event| event.near.into()),
+    ),
     attribute(
         "limit_kind",
         "kind of the scope whose limit was reached, in the last verdict or the event: `brand`, \
