@@ -42,14 +42,20 @@ struct Measured {
     limit: Way,
     roadwarrior: Way,
     profiles: Way,
-    /// cc_limit with six scopes, one of them with a rate; with many companies only, as one
-    /// would come to the rate.
-    six_scopes: Option<Way>,
+    /// cc_limit with six scopes, one of them, which is one of 16 carriers, with a rate.
+    six_scopes: Way,
     /// A function that evaluates the same argument and does nothing, ns.
     floor: f64,
     /// cc_limit in 1, 2 and 4 processes at once.
     together: [Sample; 3],
     bytes: Option<f64>,
+}
+
+impl Measured {
+    /// How many times as much six scopes and a rate cost as company and brand.
+    fn six_times(&self) -> f64 {
+        self.six_scopes.cost() / self.limit.cost()
+    }
 }
 
 const DIALOGS: &str = "modparam(\"dialog\", \"profiles_with_value\", \"brand;company\")\n\
@@ -96,21 +102,18 @@ fn measure(live: u64, companies: u32) -> Measured {
     config.sipwarden = false;
     let stock = host(config);
     hold(&stock, "set_profiles", &order("set_profiles"), live);
-    let with_six = (companies > 1).then(|| {
-        db.run(LIMITS);
-        let table = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
-        let host = host(Config::new(&db.url()).settings(table));
-        hold(&host, "six_scopes", &order("six_scopes"), live);
-        host
-    });
+    db.run(LIMITS);
+    let table = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
+    let with_six = self::host(Config::new(&db.url()).settings(table));
+    hold(&with_six, "six_scopes", &order("six_scopes"), live);
 
-    let mut orders = vec![
+    let orders = [
         (&sipwarden, order("cc_limit"), Some(1)),
         (&sipwarden, order("roadwarrior_acquire"), Some(4)),
         (&sipwarden, order("floor"), Some(1)),
         (&stock, order("profiles"), None),
+        (&with_six, order("six_scopes"), Some(1)),
     ];
-    orders.extend(with_six.as_ref().map(|host| (host, order("six_scopes"), Some(1))));
     let samples = in_turns(&orders);
     let way = |n: usize| Way::new(&samples[n]);
     let together = [1, 2, 4].map(|n| sipwarden.run(&order("cc_limit").processes(n)).all(1));
@@ -121,7 +124,7 @@ fn measure(live: u64, companies: u32) -> Measured {
         roadwarrior: way(1),
         floor: samples[2].call.p50,
         profiles: way(3),
-        six_scopes: samples.get(4).map(Way::new),
+        six_scopes: way(4),
         together,
         bytes,
     }
@@ -239,17 +242,14 @@ fn floors(section: &mut Section, all: &[Measured]) {
         let name = format!("{} live calls, {} companies", m.live, m.companies);
         section.value(format!("floor, {name}"), m.floor, "ns");
         let above = |way: &Way| number((way.cost() - m.floor).max(0.0));
-        let six = m.six_scopes.as_ref();
-        if let Some(six) = six {
-            section.value(format!("six scopes and release, {name}"), six.cost(), "ns");
-        }
+        section.value(format!("six scopes and release, {name}"), m.six_scopes.cost(), "ns");
         vec![
             number(m.live as f64),
             number(f64::from(m.companies)),
             number(m.floor),
             above(&m.limit),
-            six.map_or_else(String::new, above),
-            six.map_or_else(String::new, |six| number(six.cost() / m.limit.cost()) + " x"),
+            above(&m.six_scopes),
+            number(m.six_times()) + " x",
             above(&m.profiles),
         ]
     });
@@ -311,20 +311,28 @@ fn figures(section: &mut Section, all: &[Measured]) {
     );
     if let Some(none) = none {
         let above = |way: &Way| number((way.cost() - none.floor).max(0.0));
-        section.note(format!(
+        let mut note = format!(
             "above the floor of {} ns: {} against {} ns",
             number(none.floor),
             above(&none.limit),
             above(&none.profiles)
-        ));
+        );
+        if let Some(many) = at(0, 10_000) {
+            let times = many.limit.cost() / many.profiles.cost();
+            note += &format!("; with 10,000 companies {times:.2}");
+        }
+        section.note(note);
     }
     section.figure(
         "six scopes and a rate, against company and brand",
-        at(0, 10_000).and_then(|m| Some(m.six_scopes.as_ref()?.cost() / m.limit.cost())),
+        at(0, 1).map(Measured::six_times),
         "times",
         Bound::AtMost(2.5),
     );
-    section.note("no live calls, 10,000 companies");
+    if let Some(many) = at(0, 10_000) {
+        section
+            .note(format!("no live calls, one company; {} with 10,000", number(many.six_times())));
+    }
     section.figure(
         "cc_limit and release, 50,000 live calls, against profiles",
         many.map(|m| m.profiles.cost() / m.limit.cost()),

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::report::{Bound, Section, number};
 use super::support::kamailio::{Kamailio, free_port};
-use super::whole::{Ground, NAMES, config, gateway, place_calls};
+use super::whole::{ADDRESSES, Ground, NAMES, config, gateway, place_calls};
 
-const FIRST_CALLS: u32 = 40;
+/// Until each caller has called.
+const FIRST_CALLS: u32 = ADDRESSES;
 /// Under callgrind a worker is about fifty times slower.
 const CALLS_PER_SECOND: u32 = 20;
 
@@ -21,7 +22,7 @@ pub fn section() -> Section {
         "Instructions per whole call",
         &format!(
             "The calls of the section above, {calls} of them at {CALLS_PER_SECOND} a second, \
-             under `valgrind --tool=callgrind`: instructions that the workers run from the arrival \
+             after the first {FIRST_CALLS} (so each source has called before), under `valgrind --tool=callgrind`: instructions that the workers run from the arrival \
              of each message to its end (`receive_msg`, in user space), per call, with `-x fm`. \
              Start-up, timers and the kernel are left out. Callgrind knows no misses of caches. \
              The floor: functions of the benchmarks' own module, called as sipwarden's are, that \
@@ -62,7 +63,7 @@ const TITLE: &str = "instructions per whole call, sipwarden above the floor";
 const BOUND: Bound = Bound::AtMost(1.0);
 
 /// Instructions of all workers per call, without what only the first calls do: functions of
-/// libraries are looked up, for one.
+/// libraries are looked up, and sources get their entries.
 fn per_call(which: usize, calls: u32, ground: &Ground) -> f64 {
     let [few, many] = [FIRST_CALLS, FIRST_CALLS + calls].map(|n| of_calls(which, n, ground));
     (many - few) / f64::from(calls)

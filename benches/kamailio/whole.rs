@@ -14,7 +14,7 @@ const COMPANIES: u32 = 100;
 const RANGES: u32 = 1_000;
 const CALLS_PER_SECOND: u32 = 500;
 /// Callers' addresses: none of them calls often enough to be blocked.
-const ADDRESSES: u32 = 250;
+pub const ADDRESSES: u32 = 250;
 
 pub const NAMES: [&str; 3] = ["no checks", "sipwarden", "stock modules"];
 

@@ -97,7 +97,7 @@ struct target;
 const struct target *target_find(const struct order *order, char *error);
 int target_needs_dialog(const struct target *target);
 int target_call(const struct target *target, struct sip_msg *msg);
-/* What $bench(company) and $bench(brand) say. */
+/* What $bench(company), $bench(brand) and $bench(carrier) say. */
 extern const struct pick *current_pick;
 extern pv_export_t bench_variables[];
 

@@ -36,6 +36,7 @@ struct target {
 
 #define COMPANY "$bench(company)"
 #define BRAND "$bench(brand)"
+#define CARRIER "$bench(carrier)"
 
 /* clang-format off */
 static struct target targets[] = {
@@ -52,7 +53,7 @@ static struct target targets[] = {
 	{.name = "bare", .needs_dialog = 1},
 	{.name = "floor", .needs_dialog = 1, .steps = {{"bench_floor", 1, {COMPANY}}}},
 	{.name = "six_scopes", .needs_dialog = 1, .steps = {{"cc_limit", 3, {COMPANY, "o",
-		"carrier=" COMPANY ";did=" COMPANY ";group=" BRAND ";user=" COMPANY}}}},
+		"carrier=" CARRIER ";did=" COMPANY ";group=" BRAND ";user=" COMPANY}}}},
 	{.name = "cc_limit", .needs_dialog = 1, .steps = {{"cc_limit", 1, {COMPANY}}}},
 	{.name = "roadwarrior_acquire", .needs_dialog = 1,
 		.steps = {{"roadwarrior_acquire", 2, {COMPANY, COMPANY}}}},
@@ -201,10 +202,20 @@ int target_call(const struct target *target, struct sip_msg *msg)
 	return rc;
 }
 
+enum { OF_COMPANY, OF_BRAND, OF_CARRIER };
+
+/* Ids of carriers, so many that no rate of one is reached. */
+static const char carriers[] = "0123456789abcdef";
+
 static int parse_variable(pv_spec_p sp, str *in)
 {
 	sp->pvp.pvn.type = PV_NAME_INTSTR;
-	sp->pvp.pvn.u.isname.name.n = in->len > 0 && in->s[0] == 'b';
+	if(in->len > 0 && in->s[0] == 'b')
+		sp->pvp.pvn.u.isname.name.n = OF_BRAND;
+	else if(in->len > 1 && in->s[1] == 'a')
+		sp->pvp.pvn.u.isname.name.n = OF_CARRIER;
+	else
+		sp->pvp.pvn.u.isname.name.n = OF_COMPANY;
 	return 0;
 }
 
@@ -215,8 +226,17 @@ static int get_variable(struct sip_msg *msg, pv_param_t *param, pv_value_t *res)
 	if(current_pick == NULL)
 		return pv_get_null(msg, param, res);
 	text.s = (char *)current_pick->company;
-	text.len = param->pvn.u.isname.name.n ? current_pick->brand_len
-										  : current_pick->company_len;
+	switch(param->pvn.u.isname.name.n) {
+		case OF_BRAND:
+			text.len = current_pick->brand_len;
+			break;
+		case OF_CARRIER:
+			text.s = (char *)&carriers[current_pick->address[3] % (sizeof(carriers) - 1)];
+			text.len = 1;
+			break;
+		default:
+			text.len = current_pick->company_len;
+	}
 	return pv_get_strval(msg, param, res, &text);
 }
 
