@@ -2,11 +2,10 @@
 //! in noise; this count is the same in each run but for a few in a thousand.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::callgrind::{self, Count};
 use super::report::{Bound, Section, number};
 use super::support::kamailio::{Kamailio, free_port};
 use super::whole::{ADDRESSES, Ground, NAMES, config, gateway, place_calls};
@@ -30,7 +29,7 @@ pub fn section() -> Section {
              cost more than none, so that the target is for what is above the floor."
         ),
     );
-    if Command::new("valgrind").arg("--version").output().is_err() {
+    if !callgrind::is_installed() {
         println!("  skipped: valgrind is not installed");
         section.text.push_str(" Not measured: valgrind is not installed.");
         section.figure(TITLE, None, "% of a call", BOUND);
@@ -66,27 +65,22 @@ const BOUND: Bound = Bound::AtMost(1.0);
 /// libraries are looked up, and sources get their entries.
 fn per_call(which: usize, calls: u32, ground: &Ground) -> f64 {
     let [few, many] = [FIRST_CALLS, FIRST_CALLS + calls].map(|n| of_calls(which, n, ground));
-    (many - few) / f64::from(calls)
+    many.per_call(few, calls).all
 }
 
 /// Instructions of all workers for so many calls.
-fn of_calls(which: usize, calls: u32, ground: &Ground) -> f64 {
+fn of_calls(which: usize, calls: u32, ground: &Ground) -> Count {
     let port = free_port();
     let _gateway = gateway(port);
     let counts = ground.path().join(format!("callgrind.{which}.{calls}"));
     fs::create_dir(&counts).unwrap();
     let mut config = config(which, "fm", port, ground);
-    config.wrapper = vec![
-        "valgrind".into(),
-        "--tool=callgrind".into(),
-        "--toggle-collect=receive_msg".into(),
-        format!("--callgrind-out-file={}/%p", counts.display()),
-    ];
+    config.wrapper = callgrind::wrapper(&counts);
     let mut kamailio = config.start();
     let workers = workers(&kamailio);
     place_calls(&kamailio, calls, CALLS_PER_SECOND, ground);
     kamailio.stop(libc::SIGTERM);
-    workers.iter().map(|pid| total(&counts.join(pid.to_string()))).sum()
+    Count::of(&counts, &workers)
 }
 
 /// Pids of those that receive SIP over UDP.
@@ -97,11 +91,4 @@ fn workers(kamailio: &Kamailio) -> Vec<u64> {
     };
     let workers = all.as_array().unwrap().iter().filter(receives);
     workers.map(|process| process["PID"].as_u64().unwrap()).collect()
-}
-
-/// What callgrind has counted in a process.
-fn total(file: &Path) -> f64 {
-    let text = fs::read_to_string(file).unwrap();
-    let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
-    total.unwrap_or_else(|| panic!("no totals in {}", file.display())).parse().unwrap()
 }

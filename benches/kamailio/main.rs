@@ -9,6 +9,7 @@
     clippy::string_slice
 )]
 
+mod callgrind;
 mod calls;
 mod chart;
 mod cluster;
@@ -16,6 +17,7 @@ mod compile;
 mod flood;
 mod host;
 mod instructions;
+mod ivozprovider;
 mod limit;
 mod merge;
 mod page;
@@ -53,13 +55,14 @@ pub fn chosen<T>(all: &[T]) -> impl Iterator<Item = &T> {
 
 type Run = fn() -> Section;
 
-const SECTIONS: [(&str, Run); 8] = [
+const SECTIONS: [(&str, Run); 9] = [
     ("limit", limit::section),
     ("ranges", ranges::section),
     ("flood", flood::section),
     ("calls", calls::section),
     ("whole", whole::section),
     ("instructions", instructions::section),
+    ("ivozprovider", ivozprovider::section),
     ("reload", reload::section),
     ("cluster", cluster::section),
 ];

@@ -1,12 +1,13 @@
 //! Both proxies of a platform, as it has them or with sipwarden's calls.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use super::kamailio::free_port;
@@ -35,6 +36,7 @@ pub struct Proxy {
     folder: Folder,
     ip: Ipv4Addr,
     arguments: Vec<String>,
+    wrapper: Vec<String>,
 }
 
 /// Both, which know each other.
@@ -82,6 +84,18 @@ impl Proxies {
         carrier: SocketAddr,
         settings: &[(&str, &str)],
     ) -> Self {
+        Proxies::start_under(&[], platform, kind, inside, carrier, settings)
+    }
+
+    /// The same by another program, which is given Kamailio's.
+    pub fn start_under(
+        wrapper: &[String],
+        platform: &Platform,
+        kind: Kind,
+        inside: Inside,
+        carrier: SocketAddr,
+        settings: &[(&str, &str)],
+    ) -> Self {
         platform.server.run_script(KAMAILIO);
         let quoted = |text: &str| format!("\"{text}\"");
         let db = platform.server.url_of("kamailio", "own", "ivozprovider");
@@ -112,7 +126,7 @@ impl Proxies {
                 }
                 _ => merge::install(name, folder.path(), &more),
             }
-            Proxy::start(name, folder, ip, &defines)
+            Proxy::start(name, folder, ip, &defines, wrapper)
         };
         Proxies { users: start("users", inside.users), trunks: start("trunks", inside.trunks) }
     }
@@ -128,7 +142,13 @@ impl Proxies {
 }
 
 impl Proxy {
-    fn start(name: &'static str, folder: Folder, ip: Ipv4Addr, defines: &[(&str, String)]) -> Self {
+    fn start(
+        name: &'static str,
+        folder: Folder,
+        ip: Ipv4Addr,
+        defines: &[(&str, String)],
+        wrapper: &[String],
+    ) -> Self {
         let path = folder.path().display();
         let define = |name: &str, value: &str| ["-A".to_owned(), format!("{name}={value}")];
         let mut arguments =
@@ -138,8 +158,9 @@ impl Proxy {
         arguments.extend(define("RPC_PORT", &RPC.to_string()));
         arguments.extend(define("RPC_ADDRESS", &ip.to_string()));
         arguments.extend(defines.iter().flat_map(|(name, value)| define(name, value)));
-        let child = spawn(&folder, &arguments);
-        let mut proxy = Proxy { name, child, folder, ip, arguments };
+        let wrapper = wrapper.to_vec();
+        let child = spawn(&folder, &arguments, &wrapper);
+        let mut proxy = Proxy { name, child, folder, ip, arguments, wrapper };
         proxy.wait_until_it_answers();
         proxy
     }
@@ -154,7 +175,7 @@ impl Proxy {
     /// Stops it and starts it again.
     pub fn restart(&mut self) {
         self.stop();
-        self.child = spawn(&self.folder, &self.arguments);
+        self.child = spawn(&self.folder, &self.arguments, &self.wrapper);
         self.wait_until_it_answers();
     }
 
@@ -255,10 +276,13 @@ impl Drop for Proxy {
 }
 
 /// Starts Kamailio, in the foreground of a group of its own.
-fn spawn(folder: &Folder, arguments: &[String]) -> Child {
+fn spawn(folder: &Folder, arguments: &[String], wrapper: &[String]) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut command = program("kamailio");
+    let kamailio = program("kamailio");
+    let mut words = wrapper.iter().map(OsStr::new).chain([kamailio.get_program()]);
+    let mut command = Command::new(words.next().unwrap());
     command
+        .args(words)
         .args(["-DD", "-E"])
         .args(arguments)
         .stdin(Stdio::null())

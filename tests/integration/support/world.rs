@@ -43,6 +43,15 @@ impl World {
 
     /// With settings that the platform's database has to be there for.
     pub fn start_with(kind: Kind, settings: &dyn Fn(&Platform) -> Vec<(String, String)>) -> Self {
+        World::start_under(&[], kind, settings)
+    }
+
+    /// The same, its proxies by another program, which is given Kamailio's.
+    pub fn start_under(
+        wrapper: &[String],
+        kind: Kind,
+        settings: &dyn Fn(&Platform) -> Vec<(String, String)>,
+    ) -> Self {
         let platform = Platform::start();
         let settings = settings(&platform);
         let settings: Vec<_> = settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -56,7 +65,8 @@ impl World {
              INSERT INTO kam_dispatcher (setid, destination) VALUES (0, 'sip:{server}:5060');"
         ));
         let carrier = Endpoint::new(CARRIER);
-        let proxies = Proxies::start(&platform, kind, inside, carrier.address(), &settings);
+        let to = carrier.address();
+        let proxies = Proxies::start_under(wrapper, &platform, kind, inside, to, &settings);
         let server = Endpoint::at((server, 5060).into());
         World { platform, proxies, inside, carrier, server }
     }
