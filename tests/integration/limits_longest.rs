@@ -96,12 +96,10 @@ fn a_date_that_is_set_forward_ends_no_call() {
     let folder = Folder::new();
     let tomorrow = folder.join("tomorrow");
     let library = preload::library_of(folder.path(), STEPPING_CLOCK);
-    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let rows = "INSERT INTO sipwarden_limit (kind, id, longest) VALUES
                     ('carrier', 'x', 3600), ('carrier', 'y', 1);";
     let stage = Stage::with(rows, ROUTES, |mut config| {
-        config.environment.push(("LD_PRELOAD".into(), path(&library)));
-        config.environment.push(("TOMORROW".into(), path(&tomorrow)));
+        config.preload(&library, "TOMORROW", &tomorrow);
         config
     });
     let long = stage.scoped("", "carrier=x").unwrap();

@@ -94,9 +94,7 @@ fn a_date_that_steps_changes_no_count_no_block_and_no_grant() {
     assert!(routes != site.config.routes);
     site.config.routes = routes;
     let clock = Clock::new(&site.folder);
-    let path = |path: &PathBuf| path.to_str().unwrap().to_owned();
-    site.config.environment.push(("LD_PRELOAD".into(), path(&clock.library)));
-    site.config.environment.push(("CLOCK_STEP".into(), path(&clock.step)));
+    site.config.preload(&clock.library, "CLOCK_STEP", &clock.step);
     let mut kamailio = site.config.start();
     let endpoint = Endpoint::new("127.0.0.1");
     kamailio.rpc("sipwarden.block", json!(["203.0.113.7", "600"]));

@@ -50,9 +50,7 @@ fn a_slow_disk_keeps_no_call_waiting_and_files_are_whole() {
     let mut site = Site::new();
     let library = preload::library_of(site.folder.path(), SLOW_DISK);
     let notes = site.folder.join("slowed");
-    let path = |path: &std::path::Path| path.display().to_string();
-    site.config.environment.push(("LD_PRELOAD".into(), path(&library)));
-    site.config.environment.push(("SLOWED".into(), path(&notes)));
+    site.config.preload(&library, "SLOWED", &notes);
     let mut kamailio = site.config.start();
     let slowed = || std::fs::read(&notes).unwrap_or_default().len();
     under_calls(&kamailio, || {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Folder;
 use super::host::{Host, Place};
@@ -72,6 +72,14 @@ impl<H: Host> Config<H> {
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
+    }
+
+    /// A library that its processes load before all others, and the path that the library is
+    /// told of by this name.
+    pub fn preload(&mut self, library: &Path, name: &str, path: &Path) {
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        self.environment.push(("LD_PRELOAD".into(), text(library)));
+        self.environment.push((name.into(), text(path)));
     }
 
     /// The lines that load the module.

@@ -1,7 +1,7 @@
 //! The memory of a Kamailio, sampled, and whether it grows.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -42,9 +42,7 @@ impl Heaps {
 
     /// So that the processes of a Kamailio tell it.
     pub fn watch(&self, config: &mut Config) {
-        let text = |path: &Path| path.to_str().unwrap().to_owned();
-        config.environment.push(("LD_PRELOAD".into(), text(&self.library)));
-        config.environment.push(("HEAP_FOLDER".into(), text(self.folder.path())));
+        config.preload(&self.library, "HEAP_FOLDER", self.folder.path());
     }
 
     fn of(&self, pid: u64) -> u64 {
