@@ -122,3 +122,49 @@ impl Herald {
         Ok(more)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::Desk;
+    use crate::flood::FloodSettings;
+    use crate::host::settings::{ClusterSettings, Settings, Value, Values, at};
+    use crate::host::state::State;
+    use crate::shm::Bell;
+
+    fn leaked<T>(value: T) -> &'static T {
+        Box::leak(Box::new(value))
+    }
+
+    /// The herald of a node whose server is not there.
+    fn herald() -> Herald {
+        let values = Values::new().unwrap();
+        for (index, text) in [
+            (at::CLUSTER_URL, "unix:///nowhere/redis.sock"),
+            (at::CLUSTER_NAME, "tests"),
+            (at::CLUSTER_NODE, "node"),
+            (at::CLUSTER_SECRET, "a secret of the tests"),
+        ] {
+            values.set(index, &Value::Text(text.into()));
+        }
+        values.set(at::CLUSTER_TRUST, &Value::Int(2));
+        values.set(at::CLUSTER_DEAD, &Value::Int(5));
+        let cluster = leaked(ClusterSettings::take(&values).unwrap().unwrap());
+        let mut settings = Settings::with_classes(&[]).unwrap();
+        settings.snapshot_bytes = 1 << 16;
+        let flood = FloodSettings::new(100, 2000, 300, 0);
+        let state = leaked(State::new(settings, values, flood, [1, 2], [3, 4]).unwrap());
+        let desk = leaked(Desk::new(leaked(Bell::new().unwrap())).unwrap());
+        Herald::new(Arc::new(Room::new(state, desk, cluster)))
+    }
+
+    #[test]
+    fn the_server_is_not_asked_while_as_much_waits_as_may() {
+        let mut herald = herald();
+        let notice = (String::new(), String::new());
+        herald.room.post.lock().heard = vec![notice; WAITING];
+        assert_eq!(herald.turn(1), Ok(true));
+        herald.room.post.lock().heard.pop();
+        assert!(herald.turn(1).is_err());
+    }
+}
