@@ -8,7 +8,7 @@ use crate::Here;
 use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::host::Host;
-use crate::support::proxy::{assert_nothing_left, calls, unhurried, wait_for_calls};
+use crate::support::proxy::{assert_nothing_left, calls, count_by, unhurried, wait_for_calls};
 use crate::support::sipp::Sipp;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, Going, PATIENCE, wait_for};
@@ -52,11 +52,8 @@ impl Stage {
         let mut config: Config = unhurried(&db.url(), callee.address)
             .settings("modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n");
         config.workers = WORKERS;
-        let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
-        assert!(config.routes.contains(asked));
-        let scopes = Here::SCOPES;
-        let asks = format!("cc_limit(\"$fd\", \"o\", \"{scopes}\")");
-        config.routes = config.routes.replace(asked, &asks);
+        let asks = format!("cc_limit(\"$fd\", \"o\", \"{}\")", Here::SCOPES);
+        let config = count_by(config, &asks);
         Stage { server: config.start(), callee, folder }
     }
 

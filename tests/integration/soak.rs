@@ -9,7 +9,7 @@ use crate::examples;
 use crate::support::footprint::{Heaps, Sample, judge, sample, trend};
 use crate::support::kamailio::Kamailio;
 use crate::support::mixture::{Mixture, Next};
-use crate::support::proxy::{assert_nothing_left, config};
+use crate::support::proxy::{assert_nothing_left, config, count_by};
 use crate::support::sender::{Tally, send};
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, project, wait_up_to};
@@ -87,7 +87,7 @@ impl Stage {
         );
         let calls = Mixture::new();
         let state = |name: &str| folder.join(name).display().to_string();
-        let mut config = config(&db.url(), calls.callee()).settings(&format!(
+        let config = config(&db.url(), calls.callee()).settings(&format!(
             "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")
             modparam(\"sipwarden\", \"tool_table\", \"sipwarden_tool\")
             modparam(\"sipwarden\", \"audit_url\", \"{}\")
@@ -103,13 +103,11 @@ impl Stage {
             state("kept"),
             state("blocks"),
         ));
-        let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
         let asks = "cc_limit(\"$fd\", \"o\", \"carrier=$hdr(X-Carrier);did=$hdr(X-Did)\") \
                     || ($hdr(X-Did) == \"7\" \
                     && !roadwarrior_acquire(\"$fU@$fd\", \"c\", \"o\", \"192.0.2.9\"))";
-        assert_eq!(config.routes.matches(asked).count(), 1);
-        let routes = config.routes.replace(asked, asks);
-        config.routes = routes.replacen("\nrequest_route {", ASKED, 1) + ASKED_ROUTE;
+        let mut config = count_by(config, asks);
+        config.routes = config.routes.replacen("\nrequest_route {", ASKED, 1) + ASKED_ROUTE;
         let heaps = Heaps::new();
         heaps.watch(&mut config);
         Stage { kamailio: config.start(), calls, db, heaps, _folder: folder }

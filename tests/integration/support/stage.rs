@@ -6,7 +6,7 @@ use super::call::{Caller, Endpoint};
 use super::callee::AutoCallee;
 use super::config::Config;
 use super::host::Host;
-use super::proxy::{LONG_CALLS, config};
+use super::proxy::{LONG_CALLS, config, count_by};
 use super::redis::Redis;
 use super::running::Running;
 use super::sqlite::Sqlite;
@@ -65,19 +65,15 @@ impl<H: Host> Stage<H> {
     pub fn config(&self, node: &str) -> Config<H> {
         let setting =
             |name: &str, value: &str| format!("modparam(\"sipwarden\", \"{name}\", \"{value}\")\n");
-        let mut config = config(&self.db.url(), self.callee.address)
+        let config = config(&self.db.url(), self.callee.address)
             .settings(LONG_CALLS)
             .settings(&setting("cluster_url", &self.redis.url()))
             .settings(&setting("cluster_node", node))
             .settings(&setting("cluster_secret", SECRET))
             .settings(&setting("limit_table", "sipwarden_limit"))
             .settings(&self.settings);
-        let asked = "cc_limit(\"$fd\", \"$var(flags)\")";
-        assert!(config.routes.contains(asked));
         // The storm's second field is the scopes of a call.
-        let asks = format!("cc_limit(\"$fd\", \"$var(flags)\", \"{}\")", H::SCOPES);
-        config.routes = config.routes.replace(asked, &asks);
-        config
+        count_by(config, &format!("cc_limit(\"$fd\", \"$var(flags)\", \"{}\")", H::SCOPES))
     }
 
     pub fn start(&self, node: &str) -> Running<H> {
