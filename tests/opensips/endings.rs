@@ -1,12 +1,9 @@
 //! Endings that are OpenSIPS's own; those of each host are in tests/hosts.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::hosts::endings::Stage;
-use crate::support::proxy::wait_for_calls;
-use crate::support::{wait_for, wait_up_to};
+use crate::support::wait_for;
 
 #[test]
 fn a_transaction_that_nobody_answers() {
@@ -17,7 +14,6 @@ fn a_transaction_that_nobody_answers() {
     wait_for("the call to be counted", || {
         (stage.server.counter("cc_call_counted") > 0).then_some(())
     });
-    wait_up_to(Duration::from_secs(30), "its end", || (stage.calls() == 0).then_some(()));
     stage.assert_free();
 }
 
@@ -25,7 +21,7 @@ fn a_transaction_that_nobody_answers() {
 fn its_lifetime_is_over() {
     let stage = Stage::new();
     let _silent = stage.call_up("lifetime");
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     let _call = stage.call_up("bye");
     let bye = stage.callee.request("BYE");
     stage.callee.reply(&bye, 200, "t");
@@ -42,6 +38,6 @@ fn an_operator_ends_it() {
     stage.server.rpc("dlg_end_dlg", json!({"dialog_id": call.call_id}));
     let bye = stage.callee.request("BYE");
     stage.callee.reply(&bye, 200, "t");
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     stage.assert_free();
 }

@@ -16,7 +16,7 @@ fn bye_from_either_side_lost_repeated_or_crossing() {
     // a second one change nothing.
     call.within("BYE");
     stage.callee.request("BYE");
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     call.within("BYE");
     stage.hang_up(&mut call);
     stage.assert_free();
@@ -42,7 +42,7 @@ fn both_sides_hang_up_at_the_same_moment() {
         stage.callee.hang_up(&ack);
         stage.hang_up(&mut call);
         stage.caller.reply(&stage.caller.request("BYE"), 200, "f");
-        wait_for_calls(&stage.server, "c", 0);
+        stage.wait_for_calls(0);
     }
     stage.assert_free();
 }

@@ -15,7 +15,7 @@ fn serial_and_parallel_forks_count_once() {
     assert_eq!(call.final_reply().status(), Some(200));
     call.ack();
     stage.hang_up(&mut call);
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
 
     let mut call = stage.call("parallel");
     call.invite();
@@ -66,7 +66,7 @@ fn duplicate_invites_in_several_workers_count_once() {
         call.ack();
         assert_eq!(stage.calls(), 1);
         stage.hang_up(&mut call);
-        wait_for_calls(&stage.server, "c", 0);
+        stage.wait_for_calls(0);
     }
     stage.assert_free();
 }
@@ -92,11 +92,10 @@ fn calls_with_one_call_id_cannot_share_a_slot() {
 }
 
 #[test]
-fn an_emergency_passes_a_roadwarriors_limit() {
+fn an_emergency_passes_all_limits_and_counts_in_each() {
     let stage = Stage::new();
     let mut first = stage.call_up("");
-    let headers = "X-Roadwarrior: alice@c\r\nX-Flags: eo\r\n";
-    let mut emergency = Caller::new(&stage.caller, stage.server.address(), "c", headers);
+    let mut emergency = Caller::new(&stage.caller, stage.server.address(), "c", &headers("eo"));
     emergency.invite();
     stage.answer(&mut emergency);
     assert_eq!(stage.calls(), 2);
@@ -110,12 +109,14 @@ fn an_emergency_passes_a_roadwarriors_limit() {
 fn dialogs_that_go_while_their_call_is_counted_leave_nothing() {
     let folder = Folder::new();
     let db = Sqlite::create(folder.join("tables.sqlite"));
-    db.run(TENANTS);
+    db.run(TABLES);
     let callers: Vec<_> = (0..20).map(|_| Endpoint::new("127.0.0.1")).collect();
     // No pre-check: several workers make and destroy the dialog of one INVITE.
-    let routes = "route { if (is_method(\"INVITE\")) { cc_limit(\"other\"); \
+    let routes = "route { if (is_method(\"INVITE\")) { \
+                  cc_limit(\"other\", \"\", \"carrier=south;did=$rU;user=$fU@$fd\"); \
                   sl_send_reply(480, \"No\"); } exit; }\n";
-    let mut config: Config = config(&db.url(), callers[0].address()).routes(routes);
+    let mut config: Config =
+        config(&db.url(), callers[0].address()).settings(LIMITS).routes(routes);
     config.workers = 8;
     let server = config.start();
     for _ in 0..100 {

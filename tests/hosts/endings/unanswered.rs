@@ -12,7 +12,7 @@ fn final_errors() {
         stage.callee.reply(&invite, 180, "t");
         stage.callee.reply(&invite, status, "t");
         call.final_reply();
-        wait_for_calls(&stage.server, "c", 0);
+        stage.wait_for_calls(0);
     }
     stage.assert_free();
 }
@@ -31,7 +31,7 @@ fn cancel_before_and_while_ringing() {
         stage.callee.reply(&cancel, 200, "t");
         stage.callee.reply(&invite, 487, "t");
         assert_eq!(call.final_reply().status(), Some(487));
-        wait_for_calls(&stage.server, "c", 0);
+        stage.wait_for_calls(0);
     }
     stage.assert_free();
 }
@@ -68,7 +68,7 @@ fn nobody_answers() {
         }
         assert_eq!(stage.calls(), 1);
         assert_eq!(call.final_reply().status(), Some(408));
-        wait_for_calls(&stage.server, "c", 0);
+        stage.wait_for_calls(0);
     }
     stage.assert_free();
 }
@@ -80,7 +80,7 @@ fn the_script_refuses_or_drops_after_the_slot_was_taken() {
         let mut call = stage.call(doing);
         call.invite();
         assert_eq!(call.final_reply().status(), Some(503));
-        wait_for_calls(&stage.server, "c", 0);
+        stage.wait_for_calls(0);
     }
     let call = stage.call("drop");
     call.invite();
@@ -96,7 +96,7 @@ fn challenged_then_the_same_call_again() {
     let mut call = stage.call("challenge");
     call.invite();
     assert_eq!(call.final_reply().status(), Some(407));
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     call.add_header("Authorization: Digest x\r\n");
     call.invite_again();
     stage.answer(&mut call);

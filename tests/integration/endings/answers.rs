@@ -21,7 +21,7 @@ fn a_bye_that_overtakes_the_answer_is_not_undone() {
     assert_eq!(call.final_reply().status(), Some(200));
     stage.caller.reply(&stage.caller.request("BYE"), 200, "f");
     call.ack();
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     // The late callback comes within half a second.
     assert_counts_stay_zero(&stage);
 }
@@ -37,7 +37,7 @@ fn a_late_answer_after_the_cancelled_final_takes_the_slot_back_where_the_dialog_
     stage.callee.reply(&stage.callee.request("CANCEL"), 200, "t");
     stage.callee.reply(&invite, 487, "t");
     assert_eq!(call.final_reply().status(), Some(487));
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     stage.callee.reply(&invite, 200, "t");
     if call_was_resurrected(&stage) {
         assert_eq!(stage.server.counter("calls_resumed"), 1);
@@ -53,7 +53,7 @@ fn call_was_resurrected(stage: &Stage) -> bool {
     let version = stage.server.rpc("sipwarden.version", json!([]));
     let old = ["5.6.", "6.0."].iter().any(|v| version["kamailio"].as_str().unwrap().contains(v));
     if old {
-        wait_for_calls(&stage.server, "c", 1);
+        stage.wait_for_calls(1);
     }
     old
 }
@@ -66,7 +66,7 @@ fn an_invite_repeated_after_a_failure_is_a_call_of_its_own() {
     call.invite();
     stage.callee.reply(&stage.callee.request("INVITE"), 407, "t");
     assert_eq!(call.final_reply().status(), Some(407));
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     call.invite_again();
     stage.answer(&mut call);
     // The first INVITE's dialog goes with its transaction; the call stays.

@@ -15,7 +15,7 @@ fn lifetime_with_and_without_bye() {
         ("bye", "both ends get a BYE if they can be reached"),
     ] {
         let call = stage.call_up(doing);
-        wait_for_calls(&stage.server, "c", 0);
+        stage.wait_for_calls(0);
         let why = format!("the lifetime of its dialog is over; {said}");
         wait_for_line(&stage, &call, "c", &why);
         let told = format!("told: call_expired lifetime c brand {}", call.call_id);
@@ -38,7 +38,7 @@ fn ended_by_an_operator_late_and_early() {
     let bye = stage.callee.request("BYE");
     assert_eq!(stage.calls(), 1, "no end has answered yet");
     stage.callee.reply(&bye, 200, "t");
-    wait_for_calls(&stage.server, "c", 0);
+    stage.wait_for_calls(0);
     wait_for("the first dialog to go", || {
         stage.server.rpc("dlg.list", json!([])).as_array().is_some_and(Vec::is_empty).then_some(())
     });
@@ -70,8 +70,9 @@ fn an_answer_without_ack_expires() {
     assert_eq!(call.final_reply().status(), Some(200));
     assert_eq!(stage.calls(), 1);
     crate::support::wait_up_to(Duration::from_secs(120), "the cleaner", || {
-        (stage.calls() == 0).then_some(())
+        (calls(&stage.server, "c") == 0).then_some(())
     });
+    assert_eq!(stage.calls(), 0);
     wait_for_line(&stage, &call, "c", "its answer was never acknowledged; no BYE was sent");
     assert_nothing_left(&stage.server);
     assert_eq!(stage.server.counter("calls_expired"), 1);
@@ -82,9 +83,10 @@ fn what_only_the_cleaner_of_dialogs_ends() {
     let stage = Stage::with_settings("modparam(\"tm\", \"fr_inv_timer\", 200000)\n");
     let forgotten = stage.call("newtran");
     forgotten.invite();
-    wait_for_calls(&stage.server, "c", 1);
+    stage.wait_for_calls(1);
     let other = Endpoint::new("127.0.0.1");
-    let rings = Caller::new(&other, stage.server.address(), "other", "");
+    let scopes = "X-Scopes: carrier=south;did=+34910000002\r\n";
+    let rings = Caller::new(&other, stage.server.address(), "other", scopes);
     rings.invite();
     stage.callee.reply(&stage.callee.request("INVITE"), 180, "t");
     wait_for_calls(&stage.server, "other", 1);
@@ -92,6 +94,7 @@ fn what_only_the_cleaner_of_dialogs_ends() {
         let both = calls(&stage.server, "c") + calls(&stage.server, "other");
         (both == 0).then_some(())
     });
+    assert_eq!(stage.calls(), 0);
     let why = "it was not answered within the dialog module's early_timeout; no BYE was sent";
     wait_for_line(&stage, &forgotten, "c", why);
     wait_for_line(&stage, &rings, "other", why);
