@@ -17,6 +17,7 @@ mod cluster;
 mod cluster_sentinels;
 mod cluster_tls;
 mod cluster_user;
+mod compared;
 mod countries;
 mod databases;
 mod databases_calls;
