@@ -75,8 +75,8 @@ pub struct Limit {
     pub reserved: u32,
     /// Seconds that a call may last; 0 is off.
     pub longest: u32,
-    /// Percent of the live calls from which on they are near to it, or [`Limit::NEVER`]; 0:
-    /// nobody has said it. Asked by those that tell, not by the ledger.
+    /// Percent of the live calls that are not reserved, from which on calls are near to it, or
+    /// [`Limit::NEVER`]; 0: nobody has said it. Asked by those that tell, not by the ledger.
     pub near: u16,
     /// Calls that it admits while they ring; 0 is off.
     pub ringing: u16,
@@ -106,9 +106,14 @@ impl Limit {
         if self.near == Self::NEVER { 0 } else { self.near as u32 }
     }
 
-    /// The fewest live calls that are near to it, 0 for never.
+    /// The fewest live calls that are near to it, 0 for never. Reserved slots do not count:
+    /// without them normal calls are refused, which nobody would be warned of.
     pub fn near_calls(&self) -> u32 {
-        let near = u64::from(self.calls) * u64::from(self.near_percent());
+        let others = match self.calls.saturating_sub(self.reserved) {
+            0 => self.calls,
+            others => others,
+        };
+        let near = u64::from(others) * u64::from(self.near_percent());
         near.div_ceil(100) as u32
     }
 
@@ -350,6 +355,8 @@ mod tests {
         assert_eq!((of(80).comes_near(8), of(80).comes_near(9)), (true, false));
         assert_eq!((of(0).near_percent(), of(55).near_percent()), (0, 55));
         assert_eq!([0, 1, 70, 71, 100].map(|percent| of(percent).near_calls()), [0, 1, 7, 8, 10]);
+        let reserved = |reserved| Limit { reserved, ..of(80) }.near_calls();
+        assert_eq!([0, 3, 9, 10].map(reserved), [8, 6, 1, 8]);
         let most = Limit { near: Limit::near_of(100), ..Limit::calls(u32::MAX) };
         assert_eq!(most.near_calls(), u32::MAX);
         assert!(!Limit::calls(10).is_near(10) && !Limit::NONE.is_on());

@@ -28,6 +28,12 @@ impl BitSet {
         }
     }
 
+    /// Puts a position in. Whether it was not there: of all who put it in at once, one hears so.
+    pub fn insert(&self, position: usize) -> bool {
+        let (word, bit) = (self.0.get(position / 64), 1 << (position % 64));
+        word.is_some_and(|word| word.fetch_or(bit, Relaxed) & bit == 0)
+    }
+
     /// Ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
         let numbered = self.0.iter().enumerate();

@@ -57,6 +57,8 @@ pub struct LimitRow {
     pub direction: Direction,
     /// The limit.
     pub limit: Limit,
+    /// Whether the row itself says when it is near.
+    pub says_near: bool,
 }
 
 /// What a row is for: kind, id, direction.
@@ -87,7 +89,8 @@ impl Limits {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn row(&mut self, values: &[Column<'_>; 10]) -> Result<(), String> {
-        let &[kind, id, direction, calls, new, window, reserved, longest, near, ringing] = values;
+        let &[kind, id, direction, calls, new, window, reserved, longest, near_percent, ringing] =
+            values;
         let word = word(kind)?;
         let id = match id {
             Some(ALL_IDS) => None,
@@ -98,13 +101,19 @@ impl Limits {
         let direction = self::direction(direction).map_err(named)?;
         let of = |column: &str, value, most| number(column, value, most).map_err(named);
         let calls = of("max_calls", calls, MAX_CALLS)?;
-        let near = match near {
+        let near = match near_percent {
             None => self.near_percent,
-            _ => of("near_percent", near, 100)?,
+            _ => of("near_percent", near_percent, 100)?,
         };
         let limit = Limit {
             calls,
-            reserved: of("reserved", reserved, calls)?,
+            reserved: match (calls, reserved) {
+                (0, Some(text)) if !matches!(text, b"" | b"0") => {
+                    let text = quoted(text);
+                    return Err(named(format!("reserved {text} has no max_calls in its row")));
+                }
+                _ => of("reserved", reserved, calls)?,
+            },
             longest: of("longest", longest, MAX_CALLS)?,
             near: Limit::near_of(near),
             ringing: of("max_ringing", ringing, Limit::MOST_RINGING)? as u16,
@@ -115,8 +124,14 @@ impl Limits {
         if !self.seen.insert((kind, id.clone(), direction)) {
             return Err(named(format!("direction {} stands twice", quoted(direction.name()))));
         }
-        self.rows.push(LimitRow { kind, id, direction, limit });
+        let says_near = near_percent.is_some();
+        self.rows.push(LimitRow { kind, id, direction, limit, says_near });
         Ok(())
+    }
+
+    /// The word of a kind.
+    pub fn word_of(&self, kind: ScopeKind) -> Option<&[u8]> {
+        kind.word().or_else(|| self.kinds.own().nth(kind.own_number()?))
     }
 
     fn rate(&self, new: Column<'_>, window: Column<'_>) -> Result<Rate, String> {
@@ -236,6 +251,7 @@ mod tests {
         );
         bad(["did", "7", n, "-1", n, n, n, n, n, n], "max_calls \"-1\"");
         bad(["did", "7", n, "5", n, n, "6", n, n, n], "reserved \"6\" is not a number from 0 to 5");
+        bad(["did", "7", n, n, n, n, "2", n, n, n], "reserved \"2\" has no max_calls in its row");
         bad(["did", "7", n, n, "5", n, n, n, n, n], "max_new 5 has no window_seconds");
         bad(["did", "7", n, n, "65536", "1", n, n, n, n], "max_new \"65536\"");
         bad(["did", "7", n, n, n, n, n, n, "101", n], "near_percent \"101\"");

@@ -302,3 +302,35 @@ fn reserved_slots_that_are_cut_and_limits_of_nobody_are_warned_of() {
         ]
     );
 }
+
+#[test]
+fn rows_that_undo_others_or_leave_slots_to_emergencies_only_are_warned_of() {
+    fn of<'a>(kind: &'a str, id: &'a str, calls: &'a str, more: [&'a str; 3]) -> [Column<'a>; 10] {
+        let [new, reserved, near] = more;
+        let window = if new.is_empty() { "" } else { "1" };
+        let values = [kind, id, "any", calls, new, window, reserved, "", near, ""];
+        values.map(|value| (!value.is_empty()).then_some(value.as_bytes()))
+    }
+    let loader = load(
+        BadRows::Fail,
+        &[
+            (Table::Limit, &of("company", "*", "", ["5", "", ""])),
+            (Table::Limit, &of("company", "c1", "", ["", "", "50"])),
+            (Table::Limit, &of("brand", "b1", "", ["", "", "50"])),
+            (Table::Limit, &of("carrier", "*", "8", ["", "8", ""])),
+            (Table::Limit, &of("carrier", "free", "", ["", "", ""])),
+            (Table::Limit, &of("carrier", "own", "9", ["", "", "50"])),
+        ],
+    );
+    let Ok((config, _)) = loader.finish() else { panic!("bad rows") };
+    let texts: Vec<_> = config.warnings.kept().iter().map(|p| p.to_string()).collect();
+    let of_limits: Vec<_> = texts.iter().filter(|text| text.starts_with("limits")).collect();
+    assert_eq!(
+        of_limits,
+        [
+            "limits row 2: company \"c1\": this row has only near_percent, and takes the place of the \
+             row \"*\" with its limits (repeat them here)",
+            "limits row 4: carrier \"*\": all of its 8 slots are reserved: only emergencies pass",
+        ]
+    );
+}

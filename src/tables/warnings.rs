@@ -118,11 +118,51 @@ impl Loader {
         let brands: Vec<_> = self.config.brands.iter().map(|b| (&*b.id, b.max_calls)).collect();
         let mut found = self.limits_to_warn_of(ScopeKind::COMPANY, &self.companies, &companies);
         found.extend(self.limits_to_warn_of(ScopeKind::BRAND, &self.brands, &brands));
+        found.extend(self.limits_undone());
+        found.extend(self.limits_of_emergencies_only());
         found.sort_unstable();
         let table = self.table_name(Table::Limit);
         for (row, text) in found {
             self.config.warnings.add(|| Problem { table: table.clone(), row, text });
         }
+    }
+
+    /// Rows that say only when an id is near to its limit, and so take away what holds for all.
+    fn limits_undone(&self) -> Vec<(u64, String)> {
+        let rows = || self.config.limits.rows.iter();
+        let of_all: HashSet<_> = rows()
+            .filter(|row| row.id.is_none() && row.limit.is_on())
+            .map(|row| (row.kind, row.direction))
+            .collect();
+        let undone = |row: &LimitRow| {
+            let id = row.id.as_ref().filter(|_| row.says_near && !row.limit.is_on())?;
+            let word = String::from_utf8_lossy(self.config.limits.word_of(row.kind)?);
+            of_all.contains(&(row.kind, row.direction)).then(|| {
+                format!(
+                    "{word} {}: this row has only near_percent, and takes the place of the row \"*\" \
+                     with its limits (repeat them here)",
+                    quoted(id)
+                )
+            })
+        };
+        rows().zip(&self.limit_rows).filter_map(|(row, at)| Some((*at, undone(row)?))).collect()
+    }
+
+    /// Rows whose slots are all reserved.
+    fn limits_of_emergencies_only(&self) -> Vec<(u64, String)> {
+        let all = self.config.limits.rows.iter().zip(&self.limit_rows);
+        let only =
+            all.filter(|(row, _)| row.limit.calls > 0 && row.limit.reserved == row.limit.calls);
+        only.filter_map(|(row, at)| {
+            let word = String::from_utf8_lossy(self.config.limits.word_of(row.kind)?);
+            let id = quoted(row.id.as_deref().unwrap_or(b"*"));
+            let calls = row.limit.calls;
+            let text = format!(
+                "{word} {id}: all of its {calls} slots are reserved: only emergencies pass"
+            );
+            Some((*at, text))
+        })
+        .collect()
     }
 
     fn limits_to_warn_of(

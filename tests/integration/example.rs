@@ -319,11 +319,12 @@ fn a_call_counts_for_its_carrier_its_number_and_its_user() {
     let table = ("LIMIT_TABLE", "\"sipwarden_limit\"".to_owned());
     let example = Example::start_with(&db, gateway.address, &[table], &[]);
     let phone = Endpoint::new("127.40.0.1");
-    let caller = |user: &str| {
-        let mut call = Caller::new(&phone, example.address(), "c.example", "");
+    let of_domain = |domain: &str, user: &str| {
+        let mut call = Caller::new(&phone, example.address(), domain, "");
         call.dial(user);
         call
     };
+    let caller = |user: &str| of_domain("c.example", user);
     let admit = |mut call: Caller<'_>| {
         call.invite();
         let reply = call.final_reply();
@@ -335,10 +336,12 @@ fn a_call_counts_for_its_carrier_its_number_and_its_user() {
     for scope in ["carrier=gateway", "number=7", "user=alice@c.example"] {
         assert!(listed.contains(&format!("{scope} (out)")), "{scope}: {listed}");
     }
-    let mut second = caller("8");
-    second.invite();
-    assert_eq!(second.final_reply().status(), Some(403));
-    let why = "refused: user alice@c.example (out) has 1 of 1 call-id=";
+    // However she writes her domain.
+    for mut second in [caller("8"), of_domain("C.Example", "8")] {
+        second.invite();
+        assert_eq!(second.final_reply().status(), Some(403));
+    }
+    let why = "user=alice@c.example (out) has 1 of 1 call-id=";
     assert!(example.log().contains(why), "{}", example.log());
     // Those whose From has no user are nobody: they have no limit together.
     for number in ["8", "9"] {

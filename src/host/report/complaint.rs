@@ -10,7 +10,7 @@ use crate::host::contract::log;
 use crate::printable::Printable;
 
 const PERIOD: Duration = Duration::from_secs(60);
-const KINDS: usize = 16;
+const KINDS: usize = 15;
 
 #[derive(Clone, Copy)]
 pub enum ComplaintKind {
@@ -36,8 +36,6 @@ pub enum ComplaintKind {
     NoSource,
     /// A lock that another process keeps.
     Lock,
-    /// A kind of scope of which no limit was read.
-    Scope,
     /// No room for another scope.
     Scopes,
     /// No room for another grant.

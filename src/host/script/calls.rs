@@ -9,13 +9,14 @@ use super::shared::Later;
 use crate::events::{Expiry, Subject};
 use crate::host::contract::counters::{self, Own};
 use crate::host::contract::dialogs::{self, DialogRef};
+use crate::host::contract::log;
 use crate::host::contract::message::CallRequest;
 use crate::host::contract::module::DialogEvent;
 use crate::host::report::complaint::{ComplaintKind, complain, misused, unknown_flag};
 use crate::host::report::events::{self, subject};
 use crate::host::state::rules::monitors;
 use crate::host::state::sources::judge_source;
-use crate::host::state::{self, note_use, with_snapshot};
+use crate::host::state::{self, UNKNOWN_KINDS, note_use, with_snapshot};
 use crate::ledger::{DialogId, Direction, Enforcement, Outcome, Taken, Wanted};
 use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior};
 use crate::printable::Printable;
@@ -281,7 +282,7 @@ impl CallAsked<'_> {
         } else {
             let mut scopes = CallScopes::new(view, &company, direction);
             scopes.add_named(view, direction, self.scopes).map_err(|bad| refuse_scopes(&bad))?;
-            scopes.unknown.iter().for_each(|word| unknown_kind(word));
+            scopes.unknown.iter().for_each(|word| unknown_kind(view, word));
             self.count(view, &company, &dialog, scopes.wanted(), numbers)
         };
         match counted {
@@ -402,16 +403,18 @@ fn refuse_scopes(bad: &BadScopes<'_>) -> Verdict {
     }
 }
 
+/// Told once by one of all processes, and again when the table has got another kind: a script
+/// that names what the table does not limit is no fault.
 #[cold]
-fn unknown_kind(word: &[u8]) {
-    complain(
-        ComplaintKind::Scope,
-        format_args!(
-            "cc_limit does not count \"{}\": limit_table has no row of this kind (said once a \
-             minute)",
-            Printable::short(word)
-        ),
-    );
+fn unknown_kind(view: &View<'_>, word: &[u8]) {
+    let Some(state) = state::get() else { return };
+    let hash = state.ledger.hash((word, view.own_kinds().count()));
+    if state.unknown_kinds.insert(hash as usize % UNKNOWN_KINDS) {
+        let word = Printable::short(word);
+        log::warning(format_args!(
+            "cc_limit does not count \"{word}\": limit_table has no row of this kind (said once)"
+        ));
+    }
 }
 
 fn count_direction(flags: CallFlags) {

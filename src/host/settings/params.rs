@@ -97,7 +97,7 @@ const OWN: [Param; at::CLUSTER_URL] = [
     runtime(
         c"near_percent",
         int(80, 0, 100),
-        c"Percent of a limit of calls from which on the calls are near to it, for limits that do not say it in `limit_table`. 0: never. A change takes effect with the next reload.",
+        c"Percent of a limit of calls, less its reserved slots, from which on the calls are near to it, for limits that do not say it in `limit_table`. 0: never. A change takes effect with the next reload.",
     ),
     runtime(
         c"flood_limit",

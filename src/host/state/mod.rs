@@ -29,7 +29,7 @@ use crate::host::settings::{Settings, Values, policies};
 use crate::ledger::Ledger;
 use crate::names::Board;
 use crate::proven::ProvenTable;
-use crate::shm::{Area, Bell, SharedMutex, SharedText, SnapshotStore};
+use crate::shm::{Area, Bell, BitSet, SharedMutex, SharedText, SnapshotStore};
 use crate::spraying::SprayTable;
 use fallback::Fallback;
 use feeds::Feeds;
@@ -40,6 +40,9 @@ pub use reader::{note_use, with_snapshot};
 
 /// Bytes kept of what the last reload found wrong.
 pub const REPORT_BYTES: usize = 16384;
+
+/// Room for hashes of words that were complained of.
+pub const UNKNOWN_KINDS: usize = 4096;
 
 /// Everything behind the script functions and RPC methods.
 pub struct State {
@@ -81,6 +84,8 @@ pub struct State {
     pub report: SharedText<REPORT_BYTES>,
     /// Where calls are asked for whose limits other nodes share.
     pub desk: Option<Desk>,
+    /// Words of kinds without a limit that were complained of, by their hashes.
+    pub unknown_kinds: BitSet,
     /// Companies and brands without room among the gauges, at the last round.
     pub gauges_left_out: &'static AtomicU64,
 }
@@ -157,6 +162,7 @@ impl State {
             names: Board::new(settings.host_names)?,
             uses: Uses::new()?,
             report: SharedText::new()?,
+            unknown_kinds: BitSet::new(UNKNOWN_KINDS)?,
             gauges_left_out: Area::share()?,
             settings,
         })

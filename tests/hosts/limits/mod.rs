@@ -252,10 +252,7 @@ fn limits_follow_a_reload_and_kinds_keep_their_calls() {
             json!([])
         })
         .unwrap_err();
-    assert!(
-        bad.contains("sipwarden_limit row 3: reserved \"2\" is not a number from 0 to 0"),
-        "{bad}"
-    );
+    assert!(bad.contains("sipwarden_limit row 3: reserved \"2\" has no max_calls"), "{bad}");
     stage.end(up.into_iter().chain([third, fourth]).collect());
 }
 
@@ -410,4 +407,30 @@ fn a_storm_with_several_kinds_admits_just_what_all_of_them_allow() {
         assert!(of(&format!("user={n}")) <= 7);
     }
     assert!(stage.server.counter("cc_limit") > 0);
+}
+
+#[test]
+fn a_kind_without_a_row_is_told_once_by_all_workers() {
+    let rows = "INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('carrier', '*', 99);";
+    let stage = Stage::with(rows, ROUTES, |mut config| {
+        config.workers = 4;
+        config
+    });
+    let told = |kind: &str| {
+        let line = format!("cc_limit does not count \"{kind}\"");
+        stage.server.log().matches(&line).count()
+    };
+    let call_for = |scopes: &str| {
+        let calls: Vec<_> = (0..40).map(|_| stage.scoped("o", scopes).unwrap()).collect();
+        stage.end(calls);
+    };
+    call_for("carrier=x;did=7");
+    call_for("group=y");
+    assert_eq!([told("did"), told("group")], [1, 1]);
+    // Another kind than before: the script may have been mistyped.
+    stage.db.run("INSERT INTO sipwarden_limit (kind, id, max_calls) VALUES ('did', '*', 99);");
+    stage.server.ask("reload", json!([]));
+    call_for("did=7");
+    call_for("group=y");
+    assert_eq!([told("did"), told("group")], [1, 2]);
 }

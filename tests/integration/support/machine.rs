@@ -2,7 +2,6 @@
 //! layer over all files, its own network. Needs root: without it the tests fail.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -42,13 +41,8 @@ impl Machine {
         let folder = Folder::new();
         mount(&["--make-rprivate", "/"]);
         mount(&["-t", "tmpfs", "tmpfs", text(folder.path())]);
-        for name in ["upper", "work", "root"] {
-            fs::create_dir(folder.join(name)).unwrap();
-        }
-        let layers =
-            format!("lowerdir=/,upperdir={0}/upper,workdir={0}/work", folder.path().display());
         let root = folder.join("root");
-        mount(&["-t", "overlay", "overlay", "-o", &layers, text(&root)]);
+        layer(Path::new("/"), &folder, "all", &root);
         for shared in ["dev", "proc"] {
             mount(&["--rbind", &format!("/{shared}"), text(&root.join(shared))]);
         }
@@ -73,13 +67,16 @@ impl Machine {
         for built in ["target/release/sipwarden-countries", "target/release/licences"] {
             fs::copy(project().join(built), there.join(built)).unwrap();
         }
-        // Thousands of files: not copied, the layer over all files has them.
+        // Thousands of files: not copied. Where the project is mounted, the layer over all files
+        // has none of it.
         let headers = project().join("target/kamailio");
         let headers = match std::env::var_os("KAMAILIO_SRC") {
             Some(sources) if !headers.exists() => sources.into(),
             _ => headers,
         };
-        symlink(headers, there.join("target/kamailio")).unwrap();
+        if headers.exists() {
+            layer(&headers, &self.folder, "headers", &there.join("target/kamailio"));
+        }
     }
 
     /// The Kamailio that is tested stands before an installed one.
@@ -151,6 +148,17 @@ pub fn said(out: &Output) -> String {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// A writable layer over the files of `lower`, at `place`. What is written lies in `folder`.
+fn layer(lower: &Path, folder: &Folder, name: &str, place: &Path) {
+    let [upper, work] = ["upper", "work"].map(|part| folder.join(&format!("{name}-{part}")));
+    for made in [&upper, &work, &place.to_path_buf()] {
+        fs::create_dir_all(made).unwrap();
+    }
+    let layers = [("lowerdir", lower), ("upperdir", &*upper), ("workdir", &*work)];
+    let layers = layers.map(|(name, folder)| format!("{name}={}", text(folder))).join(",");
+    mount(&["-t", "overlay", "overlay", "-o", &layers, text(place)]);
 }
 
 fn mount(arguments: &[&str]) {

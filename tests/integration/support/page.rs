@@ -31,9 +31,9 @@ impl Server {
         ];
         let edits = [
             ("$avp(company) = $(fd{s.tolower});", "$avp(company) = $hdr(X-Company);"),
-            ("\"$fU@$fd\"", "\"$hdr(X-User)\""),
+            ("\"$fU@$(fd{s.tolower})\"", "\"$hdr(X-User)\""),
             (
-                "\"carrier=gateway;number=$(rU{s.select,0,;});user=$(fU{s.select,0,;})@$(fd{s.select,0,;})\"",
+                "\"carrier=gateway;number=$(rU{s.select,0,;});user=$(fU{s.select,0,;})@$(fd{s.tolower}{s.select,0,;})\"",
                 "\"$hdr(X-Scopes)\"",
             ),
         ];
