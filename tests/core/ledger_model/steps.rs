@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use sipwarden::ledger::{Direction, Enforcement, Limit, Rate, ScopeKind};
 
-use super::{Attempt, DIALOGS, IDS, KINDS, LATEST, Want, kind};
+use super::records::Room;
+use super::{Attempt, LATEST, Want, kind};
 
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -16,8 +17,11 @@ pub enum Step {
     Sweep,
 }
 
+/// Windows of all rates, in s.
+pub const WINDOWS: [u32; 2] = [14, 28];
+
 fn rate() -> impl Strategy<Value = Rate> {
-    let on = (1u32..4, prop_oneof![Just(14u32), Just(28)]);
+    let on = (1u32..4, prop_oneof![Just(WINDOWS[0]), Just(WINDOWS[1])]);
     prop_oneof![
         2 => Just(Rate::NONE),
         1 => on.prop_map(|(calls, window)| Rate::new(calls, window, 0).unwrap()),
@@ -40,9 +44,9 @@ fn limit() -> impl Strategy<Value = Limit> {
     )
 }
 
-fn want() -> impl Strategy<Value = Want> {
+fn want(room: Room) -> impl Strategy<Value = Want> {
     let direction = prop_oneof![Just(Direction::Any), Just(Direction::In), Just(Direction::Out)];
-    (0..KINDS, 0..IDS, direction, limit(), limit(), prop::bool::weighted(0.2)).prop_map(
+    (0..room.kinds, 0..room.ids, direction, limit(), limit(), prop::bool::weighted(0.2)).prop_map(
         |(n, id, direction, limit, directed, shown)| Want {
             name: (kind(n), id),
             direction,
@@ -53,7 +57,7 @@ fn want() -> impl Strategy<Value = Want> {
     )
 }
 
-fn attempt() -> impl Strategy<Value = Attempt> {
+fn attempt(room: Room) -> impl Strategy<Value = Attempt> {
     let enforcement = prop_oneof![
         6 => Just(Enforcement::Full),
         1 => Just(Enforcement::Monitor),
@@ -61,10 +65,10 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         1 => Just(Enforcement::Off),
         1 => Just(Enforcement::Within),
     ];
-    let wants = prop::collection::vec(want(), 0..6);
+    let wants = prop::collection::vec(want(room), 0..6);
     let invite = prop_oneof![3 => Just(0u32), 1 => 1u32..3];
     let is = (prop::bool::weighted(0.2), prop::bool::weighted(0.8));
-    (0..DIALOGS, invite, wants, enforcement, is).prop_map(
+    (0..room.dialogs, invite, wants, enforcement, is).prop_map(
         |(dialog, invite, wants, enforcement, (emergency, rings))| Attempt {
             dialog,
             invite,
@@ -84,15 +88,16 @@ fn late() -> impl Strategy<Value = u64> {
 }
 
 /// One step.
-pub fn step() -> impl Strategy<Value = Step> {
+pub fn step(room: Room) -> impl Strategy<Value = Step> {
+    let dialogs = || 0..room.dialogs;
     prop_oneof![
-        12 => (attempt(), 0u64..3000, late())
+        12 => (attempt(room), 0u64..3000, late())
             .prop_map(|(attempt, later, late)| Step::Take { attempt, later, late }),
-        2 => (0..DIALOGS).prop_map(Step::Release),
-        2 => (0..DIALOGS).prop_map(Step::Resume),
-        3 => (0..DIALOGS).prop_map(Step::Forget),
-        1 => (0..DIALOGS).prop_map(Step::Expire),
-        3 => (0..DIALOGS).prop_map(Step::Answer),
+        2 => dialogs().prop_map(Step::Release),
+        2 => dialogs().prop_map(Step::Resume),
+        3 => dialogs().prop_map(Step::Forget),
+        1 => dialogs().prop_map(Step::Expire),
+        3 => dialogs().prop_map(Step::Answer),
         1 => Just(Step::Sweep),
     ]
 }
