@@ -10,24 +10,37 @@ use sipwarden::shm::{SnapshotStore, page_size};
 
 use crate::fork::{SharedMemory, Stepped};
 
-/// Kills a process at its start and after each of its writes to memory that others share: wherever
-/// else it dies, they see the same. Of these places one of `every`, not always the same ones. Says
-/// how many writes there are.
+/// A process that does what `act` does with what is shared. Not inlined, so that after as many
+/// instructions it is always in the same place.
+#[inline(never)]
+pub fn actor<T>(shared: &T, act: &impl Fn(&T) -> i32) -> Stepped {
+    Stepped::start(|| act(shared))
+}
+
+/// After how many instructions an [`actor`] is at its start, and behind each of its writes to
+/// memory that others share: wherever else it is, they see the same.
+pub fn places<T>(make: impl FnOnce() -> T, act: &impl Fn(&T) -> i32) -> Vec<usize> {
+    let (memory, shared) = SharedMemory::made_by(make);
+    let writes = actor(&shared, act).writes(&memory);
+    [0].into_iter().chain(writes).collect()
+}
+
+/// Kills a process in one of `every` of its [`places`], not always the same ones. Says how many
+/// writes there are.
 pub fn killed_anywhere<T>(
     every: u64,
     make: impl Fn() -> T,
     act: impl Fn(&T) -> i32,
     mut look: impl FnMut(&T, usize),
 ) -> usize {
-    let (memory, shared) = SharedMemory::made_by(&make);
-    let writes = Stepped::start(|| act(&shared)).writes(&memory);
+    let places = places(&make, &act);
     let (first, every) = (std::process::id() as usize % every as usize, every as usize);
-    for &steps in [0].iter().chain(&writes).skip(first).step_by(every) {
+    for &steps in places.iter().skip(first).step_by(every) {
         let shared = make();
-        Stepped::start(|| act(&shared)).step_and_kill(steps);
+        actor(&shared, &act).step_and_kill(steps);
         look(&shared, steps);
     }
-    writes.len()
+    places.len() - 1
 }
 
 #[test]

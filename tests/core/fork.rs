@@ -17,6 +17,9 @@ impl Child {
     /// Its exit status is what `act` returns. `act` must neither allocate nor lock
     /// anything of this process.
     pub fn start(act: impl FnOnce() -> i32) -> Self {
+        // What a process learns once it must not learn in another thread right now: the child
+        // would wait for that one, which it does not have.
+        sipwarden::shm::process_id();
         // SAFETY: the child runs `act`, and ends without this process's destructors.
         Self(unsafe {
             match libc::fork() {
