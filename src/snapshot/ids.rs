@@ -65,6 +65,85 @@ pub fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::ScopeKind;
+    use crate::snapshot::{Blob, View, compile};
+    use crate::tables::{BadRows, Loader, Table};
+
+    const KEY: HashKey = [1, 2];
+    /// Slots of the index over two ids; that over one has fewer.
+    const SLOTS: u64 = 4;
+
+    fn id(n: u32) -> String {
+        format!("u{n}@d")
+    }
+
+    /// Pairs of ids that share a tag and a place in an index of [`SLOTS`] slots and fewer.
+    fn pairs(hash_of: impl Fn(&[u8]) -> u64) -> Vec<[String; 2]> {
+        let place = |hash: u64| (hash >> 32, hash % SLOTS);
+        let places = (0..1_000_000).map(|n| (place(hash_of(id(n).as_bytes())), n));
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable();
+        let same = places.windows(2).filter(|two| two[0].0 == two[1].0);
+        same.map(|two| [id(two[0].1), id(two[1].1)]).collect()
+    }
+
+    /// A company, a user and a limit for each id; the n-th has n calls, from 1 on.
+    fn blob(ids: &[String]) -> Blob {
+        let mut loader = Loader::new(Table::ALL.map(|t| t.short_name().into()), BadRows::Fail);
+        loader.row(Table::Brand, &[Some(b"b"), None]);
+        for (id, calls) in ids.iter().zip(["1", "2"]) {
+            let (id, calls) = (Some(id.as_bytes()), Some(calls.as_bytes()));
+            loader.row(Table::Company, &[id, Some(b"b"), None, calls]);
+            loader.row(Table::User, &[id, id, calls]);
+            let mut limit = [None; 10];
+            limit[..4].copy_from_slice(&[Some(&b"did"[..]), id, Some(b"any"), calls]);
+            loader.row(Table::Limit, &limit);
+        }
+        let Ok((config, _)) = loader.finish() else { panic!("bad rows") };
+        compile(config, KEY, 0).unwrap()
+    }
+
+    /// The calls of the company, of the user and of the limit that are found for an id.
+    fn found(blob: &Blob, id: &str) -> [Option<u32>; 3] {
+        let (view, id) = (View::new(blob.bytes()).unwrap(), id.as_bytes());
+        let limit = view.limits(view.kind(b"did").unwrap(), id)[0].calls;
+        [
+            view.company(id).map(|company| company.max_calls()),
+            view.user(id).map(|user| user.external_calls),
+            Some(limit).filter(|calls| *calls > 0),
+        ]
+    }
+
+    #[test]
+    fn ids_with_one_tag_and_place_are_each_found_as_themselves_and_not_for_each_other() {
+        let did = ScopeKind::own(0).unwrap();
+        let of_names = pairs(|id| hash(&KEY, id));
+        let of_limits = pairs(|id| hash(&KEY, (did, id)));
+        assert!(!of_names.is_empty() && !of_limits.is_empty());
+        for pair in of_names.iter().chain(&of_limits) {
+            let both = blob(pair);
+            assert_eq!(found(&both, &pair[0]), [Some(1); 3], "{pair:?}");
+            assert_eq!(found(&both, &pair[1]), [Some(2); 3], "{pair:?}");
+            let one = blob(&pair[..1]);
+            assert_eq!(found(&one, &pair[0]), [Some(1); 3], "{pair:?}");
+            assert_eq!(found(&one, &pair[1]), [None; 3], "{pair:?}");
+        }
+    }
+
+    /// They stand in the last slot and from the first one on.
+    #[test]
+    fn ids_of_one_place_follow_each_other_beyond_the_end() {
+        let last = |id: &String| hash(&KEY, id.as_bytes()) % 16 == 15;
+        let all: Vec<String> = (0..).map(id).filter(last).take(9).collect();
+        let (ids, other) = all.split_at(8);
+        let slots = build(&KEY, ids.iter().map(String::as_bytes));
+        assert_eq!(slots.len(), 16);
+        let find = |id: &String| find(&slots, &KEY, id.as_bytes(), |n| ids[n] == *id);
+        for (n, id) in ids.iter().enumerate() {
+            assert_eq!(find(id), Some(n));
+        }
+        assert_eq!(find(&other[0]), None);
+    }
 
     #[test]
     fn every_id_is_found_and_no_other() {
