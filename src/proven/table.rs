@@ -81,6 +81,20 @@ impl Details {
     }
 }
 
+/// Notes a proof in the details of the source with a tag, as its first one in place of `old`;
+/// whether it is new. Another process may have noted one of the source by now, or have given its
+/// place away.
+fn note(details: &AtomicU64, old: Option<u64>, tag: u32, proof: Proof, second: u32) -> bool {
+    let noted = |now: u64| {
+        let (proofs, since) = match old {
+            Some(old) if old == now => (Proofs::default(), second),
+            _ => Details(now).of(tag)?,
+        };
+        (!proofs.have(proof)).then(|| Details::new(tag, proofs.with(proof), since).0)
+    };
+    details.fetch_update(Relaxed, Relaxed, noted).is_ok()
+}
+
 /// Seconds of a time in ms, from 1 on.
 fn second_of(now: u64) -> u32 {
     u32::try_from(now / 1000 + 1).unwrap_or(u32::MAX)
@@ -136,7 +150,8 @@ impl ProvenTable {
         };
         let Some(details) = self.details.get(number) else { return false };
         let before = details.load(Relaxed);
-        let proofs = Details(before).of(word.tag()).map_or(Proofs::default(), |(proofs, _)| proofs);
+        let known = Details(before).of(word.tag());
+        let proofs = known.map_or(Proofs::default(), |(proofs, _)| proofs);
         // Whoever guesses at passwords keeps no proof of somebody else's login.
         let lengthens = proof != Proof::Nonce || !proofs.spare_budget();
         // Not written with every request, so that processes do not take the line from each
@@ -144,14 +159,8 @@ impl ProvenTable {
         if lengthens && second.saturating_sub(word.second()) > keep / 64 {
             self.refresh(number, word, second);
         }
-        let note = |now: u64| match Details(now).of(word.tag()) {
-            Some((proofs, _)) if proofs.have(proof) => None,
-            Some((proofs, since)) => Some(Details::new(word.tag(), proofs.with(proof), since).0),
-            // Its own were not written yet; or its place was given away.
-            None => (now == before)
-                .then(|| Details::new(word.tag(), Proofs::default().with(proof), second).0),
-        };
-        details.fetch_update(Relaxed, Relaxed, note).is_ok()
+        // If there are none of it, its own were not written yet.
+        note(details, known.is_none().then_some(before), word.tag(), proof, second)
     }
 
     /// If another process has changed the word, that one is as good.
@@ -182,17 +191,10 @@ impl ProvenTable {
             let (before, of_before) = (slot.load(Relaxed), details.load(Relaxed));
             let new = Word::new(tag, second).0;
             if slot.compare_exchange(before, new, Relaxed, Relaxed).is_ok() {
-                // Another process may have noted a proof of the source by now, or have given
-                // its place away.
-                let begins = !Word(before).has(tag) || !Word(before).is_kept(keep, second);
-                let note = |now: u64| match Details(now).of(tag) {
-                    Some((proofs, since)) if !begins || now != of_before => {
-                        Some(Details::new(tag, proofs.with(proof), since).0)
-                    }
-                    _ => (now == of_before)
-                        .then(|| Details::new(tag, Proofs::default().with(proof), second).0),
-                };
-                let _ = details.fetch_update(Relaxed, Relaxed, note);
+                let begins = !Word(before).has(tag)
+                    || !Word(before).is_kept(keep, second)
+                    || Details(of_before).of(tag).is_none();
+                note(details, begins.then_some(of_before), tag, proof, second);
                 return;
             }
         }
