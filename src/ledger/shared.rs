@@ -50,6 +50,11 @@ impl Ledger {
 
     /// The call waits no more, counted or not.
     pub fn stop_waiting(&self, waiting: &Waiting) {
+        if waiting.places.as_slice().is_empty() {
+            return;
+        }
+        // As for each change of a call: with all dialogs locked, calls are counted anew.
+        let _chain = self.dialogs.lock(self.bucket_of(waiting.dialog));
         for of in waiting.places.iter() {
             let key = self.scopes.key_at(of.position).unwrap_or_default();
             let locks: Locks<1> = self.scopes.lock([key].into_iter());
@@ -121,7 +126,7 @@ impl Ledger {
             done.push(Waited { position, ..*of });
         }
         if let Some(waiting) = &mut attempt.waiting {
-            waiting.places = done;
+            (waiting.dialog, waiting.places) = (attempt.call.dialog, done);
         }
         true
     }

@@ -1,5 +1,6 @@
 //! A call that waits for slots that other nodes leave to this one.
 
+use super::DialogId;
 use super::limit::{Bound, Exceeded, Wanted};
 use super::scope::{Direction, Few, SCOPES};
 use super::shares::place_of;
@@ -13,6 +14,8 @@ pub(super) const WAITED: usize = SCOPES * 4;
 pub struct Waiting {
     /// The node may use what was granted to it.
     pub(super) trusted: bool,
+    /// Of the call, as soon as it waits.
+    pub(super) dialog: DialogId,
     pub(super) places: Few<Waited, WAITED>,
 }
 
@@ -29,7 +32,7 @@ pub(super) struct Waited {
 impl Waiting {
     /// A call that may use slots that were granted, or wait for some, if the node is trusted.
     pub fn new(trusted: bool) -> Self {
-        Waiting { trusted, places: Few::new() }
+        Waiting { trusted, dialog: DialogId(0), places: Few::new() }
     }
 
     /// What it needs.

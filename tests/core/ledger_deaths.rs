@@ -1,13 +1,16 @@
 //! Processes that are killed among others that go on: limits hold, nothing is called a bug
 //! that is none, and each death is seen once.
 
+use std::collections::BTreeMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use sipwarden::cluster::Keys;
 use sipwarden::ledger::{
     Call, DialogId, Direction, Enforcement, LeaseScope, Ledger, Limit, Outcome, Rate, ScopeKind,
-    Wanted,
+    Waiting, Wanted,
 };
-use sipwarden::shm::{Area, takeovers};
+use sipwarden::shm::{Area, Bell, count_takeover, takeovers};
 
 use crate::fork::{Child, amount};
 use crate::host::alone::alone;
@@ -237,5 +240,49 @@ fn a_death_is_seen_although_nobody_meets_its_lock() {
         // Locks of those that live are left to them.
         (0..16).for_each(|n| ledger.free_left_locks(n, 16));
         assert_eq!(ledger.recount_if_due(), None);
+    });
+}
+
+/// They refer to records of scopes without a lease.
+#[test]
+fn calls_stop_waiting_for_other_nodes_while_all_are_counted_anew() {
+    const TIMES: u32 = 2000;
+    alone(|| {
+        takeovers();
+        // So large that it takes a time to count it.
+        let mut ledger = Ledger::new(4096, SEED).unwrap();
+        let bell = Box::leak(Box::new(Bell::new().unwrap()));
+        ledger.share(Keys::new(b"secret"), bell).unwrap();
+        let limit = Limit { rate: Rate::new(9, 60, 0).unwrap(), ..Limit::NONE };
+        let rated = [Wanted { limit, ..want(own(0), b"r", 0) }];
+        assert_eq!(ledger.take(&call(1), &rated, Enforcement::Full).outcome, Outcome::Counted);
+        ledger.forget(DialogId(1));
+        // Of these two the rate keeps one.
+        let wanted = [want(own(0), b"r", 1), want(own(0), b"w", 1)];
+        let both = Barrier::new(2);
+        let recount = || {
+            for _ in 0..TIMES {
+                both.wait();
+                ledger.recount_if_due();
+                both.wait();
+            }
+        };
+        let mut seen = BTreeMap::<_, u32>::new();
+        std::thread::scope(|threads| {
+            threads.spawn(recount);
+            for n in 0..TIMES {
+                let mut waiting = Waiting::new(true);
+                let taken = ledger.take_shared(&call(2), &wanted, Enforcement::Full, &mut waiting);
+                count_takeover();
+                both.wait();
+                (0..n % 64 * 200).for_each(|_| std::hint::spin_loop());
+                ledger.stop_waiting(&waiting);
+                both.wait();
+                let memory = ledger.memory();
+                let records = (memory.leases, memory.scopes, memory.idle_scopes);
+                *seen.entry((taken.outcome == Outcome::Ask, records)).or_default() += 1;
+            }
+        });
+        assert_eq!(seen, BTreeMap::from([((true, (0, 0, 1)), TIMES)]));
     });
 }
