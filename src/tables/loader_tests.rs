@@ -320,6 +320,9 @@ fn rows_that_undo_others_or_leave_slots_to_emergencies_only_are_warned_of() {
             (Table::Limit, &of("carrier", "*", "8", ["", "8", ""])),
             (Table::Limit, &of("carrier", "free", "", ["", "", ""])),
             (Table::Limit, &of("carrier", "own", "9", ["", "", "50"])),
+            (Table::Limit, &of("user", "bob@d", "9", ["", "", ""])),
+            (Table::Limit, &of("user", "bob", "9", ["", "", ""])),
+            (Table::Limit, &of("user", "eve", "9", ["", "", ""])),
         ],
     );
     let Ok((config, _)) = loader.finish() else { panic!("bad rows") };
@@ -331,6 +334,8 @@ fn rows_that_undo_others_or_leave_slots_to_emergencies_only_are_warned_of() {
             "limits row 2: company \"c1\": this row has only near_percent, and takes the place of the \
              row \"*\" with its limits (repeat them here)",
             "limits row 4: carrier \"*\": all of its 8 slots are reserved: only emergencies pass",
+            "limits row 8: user \"bob\" has no domain: write user@domain if the script asks for that \
+             (2 such rows)",
         ]
     );
 }

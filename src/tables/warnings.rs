@@ -120,6 +120,7 @@ impl Loader {
         found.extend(self.limits_to_warn_of(ScopeKind::BRAND, &self.brands, &brands));
         found.extend(self.limits_undone());
         found.extend(self.limits_of_emergencies_only());
+        found.extend(self.limits_of_bare_users());
         found.sort_unstable();
         let table = self.table_name(Table::Limit);
         for (row, text) in found {
@@ -165,6 +166,16 @@ impl Loader {
         .collect()
     }
 
+    /// The first row of a user without a domain.
+    fn limits_of_bare_users(&self) -> Option<(u64, String)> {
+        let all = self.config.limits.rows.iter().zip(&self.limit_rows);
+        let users = all.filter(|(row, _)| row.kind == ScopeKind::USER);
+        let ids = users.filter_map(|(row, at)| Some((row.id.as_deref()?, *at)));
+        let mut bare = ids.filter(|(id, _)| !id.contains(&b'@'));
+        let (id, at) = bare.next()?;
+        Some((at, no_domain("user", id, 1 + bare.count() as u64)))
+    }
+
     fn limits_to_warn_of(
         &self,
         kind: ScopeKind,
@@ -192,16 +203,18 @@ impl Loader {
     pub(super) fn warn_of_bare_users(&mut self) {
         let Some((row, aor)) = self.first_bare.take() else { return };
         let table = self.table_name(Table::User);
-        let more = match self.bare_users {
-            0 | 1 => String::new(),
-            all => format!(" ({all} such rows)"),
-        };
-        let text = format!(
-            "aor {} has no domain: write user@domain if the script asks for that{more}",
-            quoted(&aor)
-        );
+        let text = no_domain("aor", &aor, self.bare_users);
         self.config.warnings.add(|| Problem { table, row, text });
     }
+}
+
+/// What to say of a user without a domain, the first one of so many.
+fn no_domain(what: &str, id: &[u8], all: u64) -> String {
+    let more = if all > 1 { format!(" ({all} such rows)") } else { String::new() };
+    format!(
+        "{what} {} has no domain: write user@domain if the script asks for that{more}",
+        quoted(id)
+    )
 }
 
 /// What to say of a row of which the `max_calls` of some of these scopes cut the reserved slots.
