@@ -6,6 +6,7 @@ use super::totals::{Totals, keys_of};
 use crate::clock;
 use crate::host::contract::abi::command;
 use crate::host::contract::rpc::{Call, Fault, Node};
+use crate::host::settings::at;
 use crate::host::state::usage::{Load, ScopeUsage};
 use crate::host::state::{State, with_snapshot};
 use crate::ledger::{Direction, LeaseInfo, LeaseScope, Limit, ScopeKind};
@@ -21,6 +22,8 @@ const PAGE: usize = 20;
 const ROW_BYTES: usize = 256;
 /// Stands for all ids that are not listed.
 const ALL_IDS: &[u8] = b"*";
+/// What to say without a table of limits.
+const NO_TABLE: &str = "limit_table is not set: only max_calls of companies and brands limit calls";
 
 /// A limit, and the calls that it is for.
 type Row<'a> = (ScopeKind, Option<&'a [u8]>, Direction, Limit);
@@ -39,16 +42,19 @@ pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
     let count = with_snapshot(|view, _| view.counts().rows_of(Table::Limit)).unwrap_or(0);
     memory::ask_for(ROW_BYTES * count as usize).map_err(Fault::internal)?;
     let totals = Totals::ask(state, |view| {
-        let rows = rows(view, asked).unwrap_or_default();
+        let rows = rows(state, view, asked).unwrap_or_default();
         let named = page.of(rows.iter()).filter_map(|(kind, id, of, _)| Some((*kind, (*id)?, *of)));
         keys_of(state, named)
     });
     with_snapshot(|view, _| {
-        let rows = rows(view, asked)?;
+        let rows = rows(state, view, asked)?;
         page.check(rows.len())?;
         let reply = call.reply();
         reply.int(c"total", rows.len() as u64);
         page.tell(&reply, rows.len());
+        if rows.is_empty() && !has_table(state) {
+            reply.text(c"hint", NO_TABLE);
+        }
         let list = reply.array(c"limits");
         for row in page.of(rows.iter()) {
             tell_limit(&list.item_structure(), state, view, row, &totals);
@@ -60,10 +66,11 @@ pub fn limits(call: &Call, state: &State) -> Result<(), Fault> {
 
 /// The rows of a kind, or those in force for an id.
 fn rows<'a>(
+    state: &State,
     view: &View<'a>,
     (word, id): (Option<&[u8]>, Option<&'a [u8]>),
 ) -> Result<Vec<Row<'a>>, Fault> {
-    let kind = word.map(|word| kind_of(view, word)).transpose()?;
+    let kind = word.map(|word| kind_of(state, view, word)).transpose()?;
     Ok(match (kind, id) {
         (Some(kind), Some(id)) if id != ALL_IDS => {
             let each = Direction::ALL.into_iter().zip(in_force(view, kind, id));
@@ -81,17 +88,29 @@ fn rows<'a>(
 }
 
 /// The kind of a word that limits may be for.
-fn kind_of(view: &View<'_>, word: &[u8]) -> Result<ScopeKind, Fault> {
+fn kind_of(state: &State, view: &View<'_>, word: &[u8]) -> Result<ScopeKind, Fault> {
     view.kind(word).ok_or_else(|| {
-        let known = view.own_kinds().map(|word| Printable::short(word).to_string());
-        let known: Vec<_> = known.collect();
-        let word = Printable::short(word);
-        Fault::unknown(format!(
-            "limit_table has no row of kind \"{word}\"; there are brand, company, user{}{}",
-            if known.is_empty() { "" } else { ", " },
-            known.join(", ")
-        ))
+        let mut known: Vec<_> = view.limit_rows().map(|(kind, ..)| kind).collect();
+        known.sort_unstable_by_key(|kind| kind.number());
+        known.dedup();
+        let known = known.into_iter().map(|kind| Printable::short(view.word_of(kind)).to_string());
+        let known = known.collect::<Vec<_>>().join(", ");
+        let there_are = if known.is_empty() { "" } else { "; there are " };
+        Fault::unknown(format!("{}{there_are}{known}", no_kind(state, word)))
     })
+}
+
+/// Why a word is no kind.
+pub fn no_kind(state: &State, word: &[u8]) -> String {
+    match has_table(state) {
+        true => format!("limit_table has no row of kind \"{}\"", Printable::short(word)),
+        false => NO_TABLE.into(),
+    }
+}
+
+/// Whether there is a table of limits.
+fn has_table(state: &State) -> bool {
+    !state.values.text(at::FIRST_TABLE + Table::Limit.index()).is_empty()
 }
 
 /// What holds for an id, by directions; for all calls of a company or brand together with

@@ -4,6 +4,7 @@ mod added;
 mod longest;
 mod ringing;
 mod room;
+mod told;
 
 use super::{Config, Server};
 use crate::Here;

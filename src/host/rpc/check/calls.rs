@@ -1,6 +1,6 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
-use super::super::limits::tell_limits;
+use super::super::limits::{no_kind, tell_limits};
 use super::super::totals::{Totals, calls_of, keys_of_call};
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
@@ -191,7 +191,7 @@ impl<'a> ForetoldCall<'a> {
         let mut more: String = named().map(|want| usage(state, view, want, now, totals)).collect();
         more.extend(wanted.iter().filter_map(|want| not_asked(view, want)));
         if let Some(word) = all.unknown {
-            more += &format!("; limit_table has no row of kind \"{}\"", Printable::full(word));
+            more += &format!("; {}", no_kind(state, word));
         }
         Ok(ForetoldCall {
             verdict,
