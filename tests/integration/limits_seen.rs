@@ -388,6 +388,40 @@ fn limits_are_listed_without_calls_page_by_page_and_for_one_id() {
     assert!(typed.contains("max_calls: 29"), "{typed}");
 }
 
+/// The largest answer: all scopes that a call may have, with limits in each direction.
+#[test]
+fn a_check_of_a_call_with_all_its_scopes_arrives_whole() {
+    let folder = Folder::new();
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('x', 0);
+         INSERT INTO sipwarden_company VALUES ('a', 'x', 0, 0);",
+    );
+    let named: Vec<_> = (0..10).map(|n| format!("kind-{n}")).collect();
+    let kinds = ["company".into(), "brand".into()];
+    for kind in named.iter().chain(&kinds) {
+        for direction in ["any", "in", "out"] {
+            db.run(&format!(
+                "INSERT INTO sipwarden_limit VALUES
+                     ('{kind}', '*', '{direction}', 20, 10, 60, 2, 3600, 50, 8);"
+            ));
+        }
+    }
+    let settings = "modparam(\"sipwarden\", \"limit_table\", \"sipwarden_limit\")\n";
+    let mut config = Config::new(&db.url()).settings(settings);
+    config.modules.push_str("loadmodule \"dialog.so\"\n");
+    let kamailio = config.start();
+    let scopes: Vec<_> = named.iter().map(|kind| format!("{kind}={}", "9".repeat(60))).collect();
+    let scopes = scopes.join(";");
+    let told = kamailio.rpc("sipwarden.check", json!(["a", "127.0.0.1", "", scopes, "o"]));
+    assert_eq!(told["cc_limit"]["scopes"].as_array().unwrap().len(), 36, "{told}");
+    let typed = kamailio.kamcmd(&["sipwarden.check", "a", "127.0.0.1", "s:", &scopes, "o"]);
+    assert_eq!(typed.matches("direction: ").count(), 36, "{typed}");
+    for part in ["kind-9", "the company has 0 of 20 calls of at most 3600 s", "flood: {"] {
+        assert!(typed.contains(part), "{typed}");
+    }
+}
+
 #[test]
 fn kemi_names_scopes() {
     let folder = Folder::new();

@@ -202,7 +202,7 @@ fn limits_of_your_own_are_shown_with_kinds_ids_and_directions() {
         INSERT INTO sipwarden_limit (kind, id, direction, max_calls, near_percent, reserved, longest) VALUES
             ('carrier', 'north', 'any', 4, 50, 1, 7200), ('did', '*', 'out', 2, NULL, NULL, NULL),
             ('carrier', '{}', 'any', 9, NULL, NULL, NULL);
-        INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES ('user', '*', 3, 60);",
+        INSERT INTO sipwarden_limit (kind, id, max_new, window_seconds) VALUES ('user', '*', 3, 60), ('brand', 'b', 50, 3600);",
         HOSTILE.replace('\'', "''")
     ));
     let phone = Endpoint::new("127.50.0.1");
@@ -291,6 +291,12 @@ fn limits_of_your_own_are_shown_with_kinds_ids_and_directions() {
     assert!(said.contains("would be refused: the calls of a carrier, number"), "{said}");
     let steps = browser.texts("#answer li").join("\n");
     assert!(steps.contains("did +341 (out): 2 of 2 calls"), "{steps}");
+    let brand =
+        "brand: 3 calls; did +341 (out): 2 of 2 calls; brand b: 3 of 50 new calls in 60 min (";
+    assert!(steps.contains(brand), "{steps}");
+    ask("c", "carrier=north", "");
+    let steps = browser.texts("#answer li").join("\n");
+    assert!(steps.contains("carrier north: 2 of 4 calls, up to 2 h each; "), "{steps}");
     assert!(ask("c", "did=+341", "i").ends_with("would pass."));
     assert!(ask("filtered", "", "").contains("would be refused"));
     assert!(ask("filtered", "did=+341", "oe").ends_with("would pass."));

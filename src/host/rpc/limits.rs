@@ -155,9 +155,34 @@ pub fn tell_limits(
     (kind, id): (ScopeKind, &[u8]),
     totals: &Totals,
 ) {
-    for (direction, limit) in Direction::ALL.into_iter().zip(view.limits(kind, id)) {
-        if *limit != Limit::NONE {
-            let row = (kind, Some(id), direction, *limit);
+    let limits = *view.limits(kind, id);
+    tell_each(list, state, view, ((kind, id), limits), totals);
+}
+
+/// The same; for all calls of a company or brand together with its own table.
+pub fn tell_in_force(
+    list: &Node<'_>,
+    state: &State,
+    view: &View<'_>,
+    (kind, id): (ScopeKind, &[u8]),
+    totals: &Totals,
+) {
+    let limits = in_force(view, kind, id);
+    tell_each(list, state, view, ((kind, id), limits), totals);
+}
+
+/// The limits that limit_table says something of.
+fn tell_each(
+    list: &Node<'_>,
+    state: &State,
+    view: &View<'_>,
+    ((kind, id), limits): ((ScopeKind, &[u8]), ScopeLimits),
+    totals: &Totals,
+) {
+    let rows = view.limits(kind, id).iter().zip(limits);
+    for (direction, (row, limit)) in Direction::ALL.into_iter().zip(rows) {
+        if *row != Limit::NONE {
+            let row = (kind, Some(id), direction, limit);
             tell_limit(&list.item_structure(), state, view, &row, totals);
         }
     }

@@ -83,12 +83,3 @@ pub fn keys_of_call(state: &State, wanted: &[Wanted<'_>], emergency: bool) -> Ve
     keys.extend(state.ledger.would_ask(wanted, emergency).iter().map(|asked| asked.key));
     keys
 }
-
-/// Calls in words, of which some may be on other nodes.
-pub fn calls_of(calls: u32, limit: u32, all: Option<u32>) -> String {
-    match (limit, all) {
-        (0, _) => format!("{calls} calls, without a limit"),
-        (_, Some(all)) => format!("{all} of {limit} calls, here {calls}"),
-        (_, None) => format!("{calls} of {limit} calls"),
-    }
-}

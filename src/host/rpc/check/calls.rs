@@ -1,7 +1,7 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
-use super::super::limits::{no_kind, tell_limits};
-use super::super::totals::{Totals, calls_of, keys_of_call};
+use super::super::limits::{no_kind, tell_in_force};
+use super::super::totals::{Totals, keys_of_call};
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
 use crate::clock;
@@ -14,6 +14,9 @@ use crate::policy::{self, BadScopes, CallFlags, CallScopes, Numbers, Roadwarrior
 use crate::printable::Printable;
 use crate::snapshot::{CompanyView, View};
 use crate::verdict::Verdict;
+
+/// Scopes of a call that the script does not name: its brand, then its company.
+const OWN: usize = 2;
 
 /// The verdict on a user's call, and what the user may and does.
 pub struct ForetoldUser<'a> {
@@ -128,7 +131,6 @@ pub fn keys(
 pub struct ForetoldCall<'a> {
     /// What the script would be told.
     pub verdict: Verdict,
-    brand: &'a [u8],
     brand_calls: u32,
     brand_limit: u32,
     calls: u32,
@@ -138,10 +140,10 @@ pub struct ForetoldCall<'a> {
     everywhere: Option<u32>,
     brand_everywhere: Option<u32>,
     limited: Option<Limited<'a>>,
-    /// Those that were named beside company and brand.
-    named: Vec<Scope<'a>>,
-    /// What else there is to say, each part with a `; ` before it.
-    more: String,
+    /// Those that were named, then brand and company.
+    scopes: Vec<Scope<'a>>,
+    /// What is counted for whom, and what else there is to say.
+    usage: String,
 }
 
 /// The limit that refuses a call.
@@ -187,15 +189,9 @@ impl<'a> ForetoldCall<'a> {
             |kind, id, limit, here| totals.of(state, (kind, id, Direction::Any), limit, here);
         let brand_everywhere = of_all(ScopeKind::BRAND, brand, brand_limit, brand_calls);
         let everywhere = of_all(ScopeKind::COMPANY, company.id(), limit, calls);
-        let named = || wanted.iter().skip(2);
-        let mut more: String = named().map(|want| usage(state, view, want, now, totals)).collect();
-        more.extend(wanted.iter().filter_map(|want| not_asked(view, want)));
-        if let Some(word) = all.unknown {
-            more += &format!("; {}", no_kind(state, word));
-        }
+        let scopes = wanted.iter().map(|want| want.scope);
         Ok(ForetoldCall {
             verdict,
-            brand,
             brand_calls,
             brand_limit,
             calls,
@@ -204,8 +200,8 @@ impl<'a> ForetoldCall<'a> {
             everywhere,
             brand_everywhere,
             limited,
-            named: named().map(|want| want.scope).collect(),
-            more,
+            scopes: scopes.clone().skip(OWN).chain(scopes.take(OWN)).collect(),
+            usage: usage(state, view, &all, totals),
         })
     }
 
@@ -231,8 +227,8 @@ impl<'a> ForetoldCall<'a> {
             node.int(c"limit", limited.exceeded.limit);
         }
         let list = node.array(c"scopes");
-        for scope in &self.named {
-            tell_limits(&list, state, view, (scope.kind, scope.id), self.totals);
+        for scope in &self.scopes {
+            tell_in_force(&list, state, view, (scope.kind, scope.id), self.totals);
         }
     }
 
@@ -246,13 +242,7 @@ impl<'a> ForetoldCall<'a> {
             _ => "",
         };
         let limited = self.limited.as_ref().map_or_else(String::new, Limited::words);
-        format!(
-            "{counted}{limited}the company has {}, brand \"{}\" has {}{}",
-            calls_of(self.calls, self.limit, self.everywhere),
-            Printable::full(self.brand),
-            calls_of(self.brand_calls, self.brand_limit, self.brand_everywhere),
-            self.more
-        )
+        format!("{counted}{limited}{}", self.usage)
     }
 }
 
@@ -290,19 +280,46 @@ fn kind_of_calls(direction: Direction, bound: Bound) -> &'static str {
     }
 }
 
-/// The calls of a scope that the script names, against the limits that are asked.
-fn usage(state: &State, view: &View<'_>, want: &Wanted<'_>, now: u64, totals: &Totals) -> String {
+/// The calls of all scopes against the limits that are asked, and what else there is to say.
+fn usage(state: &State, view: &View<'_>, all: &CallScopes<'_>, totals: &Totals) -> String {
+    let (now, wanted) = (clock::monotonic(), all.wanted());
+    let has = |want: &Wanted<'_>| parts(state, want, now, totals).join(", ");
+    let own = wanted.iter().take(OWN).rev().map(|want| match want.scope {
+        Scope { kind: ScopeKind::COMPANY, .. } => format!("the company has {}", has(want)),
+        _ => format!("{} has {}", name(view, want), has(want)),
+    });
+    let named = wanted.iter().skip(OWN);
+    let named = named.map(|want| format!("; {} has {}", name(view, want), has(want)));
+    let mut usage = own.collect::<Vec<_>>().join(", ");
+    usage.extend(named.chain(wanted.iter().filter_map(|want| not_asked(view, want))));
+    if let Some(word) = all.unknown {
+        usage += &format!("; {}", no_kind(state, word));
+    }
+    usage
+}
+
+/// Kind and id of a scope.
+fn name(view: &View<'_>, want: &Wanted<'_>) -> String {
+    let Scope { kind, id } = want.scope;
+    format!("{} \"{}\"", Printable::full(view.word_of(kind)), Printable::full(id))
+}
+
+/// The calls of a scope against each of its limits that are asked.
+fn parts(state: &State, want: &Wanted<'_>, now: u64, totals: &Totals) -> Vec<String> {
     let Scope { kind, id } = want.scope;
     let calls = state.ledger.calls(kind, id);
     let mut parts = Vec::new();
     for (direction, limit) in want.limits() {
-        if limit.calls > 0 {
-            let what = kind_of_calls(direction, Bound::Calls);
-            let here = calls.of(direction);
-            parts.push(match totals.of(state, (kind, id, direction), limit.calls, here) {
-                Some(all) => format!("{all} of {} {what}, here {here}", limit.calls),
-                None => format!("{here} of {} {what}", limit.calls),
-            });
+        let here = calls.of(direction);
+        let mut what = kind_of_calls(direction, Bound::Calls).to_owned();
+        if limit.longest > 0 {
+            what += &format!(" of at most {} s", limit.longest);
+        }
+        match totals.of(state, (kind, id, direction), limit.calls, here) {
+            Some(all) => parts.push(format!("{all} of {} {what}, here {here}", limit.calls)),
+            None if limit.calls > 0 => parts.push(format!("{here} of {} {what}", limit.calls)),
+            None if limit.longest > 0 => parts.push(format!("{here} {what}")),
+            None => {}
         }
         if limit.ringing > 0 {
             let what = kind_of_calls(direction, Bound::Ringing);
@@ -319,8 +336,7 @@ fn usage(state: &State, view: &View<'_>, want: &Wanted<'_>, now: u64, totals: &T
     if parts.is_empty() {
         parts.push(format!("{} calls, without a limit", calls.any));
     }
-    let (word, id) = (Printable::full(view.word_of(kind)), Printable::full(id));
-    format!("; {word} \"{id}\" has {}", parts.join(", "))
+    parts
 }
 
 /// Says that a call without a direction is not judged by the limits of one.
@@ -328,10 +344,8 @@ fn not_asked(view: &View<'_>, want: &Wanted<'_>) -> Option<String> {
     let Scope { kind, id } = want.scope;
     let [_, inbound, outbound] = view.limits(kind, id);
     let skips = want.direction == Direction::Any && (inbound.is_on() || outbound.is_on());
-    let (word, id) = (Printable::full(view.word_of(kind)), Printable::full(id));
     skips.then(|| {
-        format!(
-            "; the limits of {word} \"{id}\" for one direction are not asked without flag i or o"
-        )
+        let name = name(view, want);
+        format!("; the limits of {name} for one direction are not asked without flag i or o")
     })
 }
