@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use sipwarden::verdict::{CC_LIMIT, CHECK_COMPANY_IP, ROADWARRIOR_ACQUIRE};
 
 use crate::docs::check;
 use crate::support::call::{Caller, Endpoint};
@@ -27,16 +28,49 @@ fn metrics(text: &str) -> BTreeSet<String> {
     words.map(str::to_owned).collect()
 }
 
-/// The expressions of the dashboard, as Grafana sends them.
-fn dashboard() -> Vec<String> {
+/// The expressions of the dashboard, as Grafana sends them, with the titles of their panels.
+fn dashboard() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(project().join("monitoring/grafana.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
-    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
-    targets
-        .map(|target| target["expr"].as_str().unwrap())
-        .map(|expr| expr.replace("$instance", ".*").replace("$__rate_interval", "1m"))
-        .collect()
+    let of = |panel: &Value| {
+        let title = panel["title"].as_str().unwrap().to_owned();
+        let targets = panel["targets"].as_array().cloned().unwrap_or_default();
+        targets.into_iter().map(move |target| (title.clone(), target))
+    };
+    let sent = |target: &Value| {
+        let expr = target["expr"].as_str().unwrap();
+        expr.replace("$instance", ".*").replace("$__rate_interval", "1m")
+    };
+    panels.iter().flat_map(of).map(|(title, target)| (title, sent(&target))).collect()
+}
+
+/// The names of our metrics in the panels whose titles have this in it.
+fn drawn(title: &str) -> BTreeSet<String> {
+    let panels = dashboard().into_iter().filter(|(of, _)| of.contains(title));
+    panels.flat_map(|(_, expr)| metrics(&expr)).collect()
+}
+
+#[test]
+fn the_dashboard_draws_each_refusal_of_a_call_and_each_kind_of_limit() {
+    let refusals = drawn("refused");
+    for function in [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT] {
+        for (verdict, statistic) in function.verdicts.iter().filter(|(of, _)| of.code() < 0) {
+            let metric = format!("kamailio_sipwarden_{}", statistic.to_str().unwrap());
+            assert!(refusals.contains(&metric), "{}: {metric}", verdict.reason());
+        }
+    }
+    // Each gauge of the page that is a limit, against its calls.
+    let served = std::fs::read_to_string(project().join("kamailio-cfg/http.cfg")).unwrap();
+    let near = drawn("near their limits");
+    let limits = served.split("name=").skip(1).filter_map(|rest| rest.split(';').next());
+    let limits: Vec<_> = limits.filter_map(|name| name.strip_suffix("_limit")).collect();
+    assert!(limits.len() > 2, "{limits:?}");
+    for of in limits {
+        for metric in ["calls", "limit"].map(|what| format!("kamailio_{of}_{what}")) {
+            assert!(near.contains(&metric), "{metric}");
+        }
+    }
 }
 
 #[test]
@@ -56,7 +90,7 @@ fn every_query_of_rules_and_dashboard_finds_something() {
     let prometheus = Prometheus::start(server.http);
     let queries = dashboard();
     assert!(queries.len() > 30, "{queries:?}");
-    for query in &queries {
+    for (_, query) in &queries {
         wait_up_to(PATIENCE, query, || {
             prometheus.query(query).is_ok_and(|found| !found.is_empty()).then_some(())
         });
