@@ -8,7 +8,7 @@ use std::path::Path;
 use sipwarden::events::EventKind;
 use sipwarden::host::{ATTRIBUTES, Kind, PARAMS, rpc_methods, statistic_names};
 use sipwarden::tables::Table;
-use sipwarden::verdict::FUNCTIONS;
+use sipwarden::verdict::{CC_LIMIT, CHECK_COMPANY_IP, FUNCTIONS, ROADWARRIOR_ACQUIRE};
 
 fn project(file: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
@@ -49,6 +49,28 @@ fn verdicts() -> String {
 #[test]
 fn verdict_tables() {
     check("docs/reference.md", "verdicts", &verdicts());
+}
+
+/// Whoever looks up why a call was refused finds each reason for it.
+#[test]
+fn the_operators_guide_says_what_to_do_about_each_refusal_of_a_call() {
+    let guide = fs::read_to_string(project("docs/operators.md")).unwrap();
+    let table = guide.split("| reason | what to do |\n|---|---|\n").nth(1).unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let reasons = rows.map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    let listed: Vec<_> = reasons.flatten().collect();
+    for function in [&CHECK_COMPANY_IP, &ROADWARRIOR_ACQUIRE, &CC_LIMIT] {
+        for (verdict, _) in function.verdicts.iter().filter(|(of, _)| of.code() < 0) {
+            let reason = verdict.reason();
+            assert_eq!(listed.iter().filter(|of| **of == reason).count(), 1, "{reason}");
+        }
+    }
+    let verdicts = FUNCTIONS.iter().flat_map(|function| function.verdicts);
+    let events = EventKind::ALL.map(EventKind::name);
+    let known: Vec<_> = verdicts.map(|(of, _)| of.reason()).chain(events).collect();
+    for reason in listed {
+        assert!(known.contains(&reason), "{reason} is no reason");
+    }
 }
 
 /// The README shows the route that is there to be changed, as the file has it.
