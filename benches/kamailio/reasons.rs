@@ -83,7 +83,7 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "six scopes and a rate",
-        "Each scope is found by its hash, locked, compared and counted by itself, and most of them in two \
+        "Each scope is found by its hash (four ids are hashed here, company and brand were before), locked, compared and counted by itself, and most of them in two \
          directions; the rate sums its slices.",
     ),
     (

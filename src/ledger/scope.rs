@@ -121,6 +121,9 @@ impl Direction {
 /// less to set up and to look through.
 pub(super) const USUAL: usize = 4;
 
+/// Scopes that a call has at most where the script names some, but for rare ones.
+pub(super) const NAMED: usize = 6;
+
 /// Up to `N` values in a row, without heap.
 #[derive(Clone, Copy)]
 pub(super) struct Few<T, const N: usize = SCOPES> {

@@ -8,7 +8,7 @@ use super::outcome::{Outcome, Taken};
 use super::plan::{Attempt, Part, fits, replaceable};
 use super::rate::{RateOf, seconds};
 use super::record::Count;
-use super::scope::{Direction, SCOPES, ScopeKind, USUAL};
+use super::scope::{Direction, NAMED, SCOPES, ScopeKind, USUAL};
 use super::scopes::{Change, Locks};
 use super::waiting::Waiting;
 use crate::shm::Locked;
@@ -47,6 +47,8 @@ impl Ledger {
     ) {
         if wanted.len() <= USUAL {
             self.take_in::<USUAL>(taken, call, wanted, enforcement, waiting);
+        } else if wanted.len() <= NAMED {
+            self.take_in::<NAMED>(taken, call, wanted, enforcement, waiting);
         } else if wanted.len() <= SCOPES {
             self.take_in::<SCOPES>(taken, call, wanted, enforcement, waiting);
         } else {

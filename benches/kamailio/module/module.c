@@ -183,22 +183,29 @@ static rpc_export_t methods[] = {
 static param_export_t params[] = {
 		{"processes", PARAM_INT, &processes}, {0, 0, 0}};
 
+static int w_floor3(struct sip_msg *msg, char *first, char *second, char *third)
+{
+	char *arguments[] = {first, second, third};
+	str value = {NULL, 0};
+	int n;
+
+	for(n = 0; n < 3; n++)
+		if(arguments[n] != NULL && get_str_fparam(&value, msg, (fparam_t *)arguments[n]) != 0)
+			return -1;
+	return 1;
+}
+
 /* The floor of all checks: evaluates its arguments as they do, and does nothing. */
 static int w_floor(struct sip_msg *msg, char *first, char *second)
 {
-	str value = {NULL, 0};
-
-	if(first != NULL && get_str_fparam(&value, msg, (fparam_t *)first) != 0)
-		return -1;
-	if(second != NULL && get_str_fparam(&value, msg, (fparam_t *)second) != 0)
-		return -1;
-	return 1;
+	return w_floor3(msg, first, second, NULL);
 }
 
 static cmd_export_t functions[] = {
 		{"bench_floor", w_floor, 0, 0, 0, REQUEST_ROUTE},
 		{"bench_floor", w_floor, 1, fixup_spve_all, fixup_free_spve_all, REQUEST_ROUTE},
 		{"bench_floor", w_floor, 2, fixup_spve_all, fixup_free_spve_all, REQUEST_ROUTE},
+		{"bench_floor", (cmd_function)(void (*)(void))w_floor3, 3, fixup_spve_all, fixup_free_spve_all, REQUEST_ROUTE},
 		{0, 0, 0, 0, 0, 0}};
 
 struct module_exports exports = {"bench", DEFAULT_DLFLAGS, functions, params, methods,

@@ -37,6 +37,7 @@ struct target {
 #define COMPANY "$bench(company)"
 #define BRAND "$bench(brand)"
 #define CARRIER "$bench(carrier)"
+#define SCOPES "carrier=" CARRIER ";did=" COMPANY ";group=" BRAND ";user=" COMPANY
 
 /* clang-format off */
 static struct target targets[] = {
@@ -52,8 +53,8 @@ static struct target targets[] = {
 	{.name = "htable_set", .variable = "$sht(ipban=>$si)", .sets = 1},
 	{.name = "bare", .needs_dialog = 1},
 	{.name = "floor", .needs_dialog = 1, .steps = {{"bench_floor", 1, {COMPANY}}}},
-	{.name = "six_scopes", .needs_dialog = 1, .steps = {{"cc_limit", 3, {COMPANY, "o",
-		"carrier=" CARRIER ";did=" COMPANY ";group=" BRAND ";user=" COMPANY}}}},
+	{.name = "six_scopes", .needs_dialog = 1, .steps = {{"cc_limit", 3, {COMPANY, "o", SCOPES}}}},
+	{.name = "six_floor", .needs_dialog = 1, .steps = {{"bench_floor", 3, {COMPANY, "o", SCOPES}}}},
 	{.name = "cc_limit", .needs_dialog = 1, .steps = {{"cc_limit", 1, {COMPANY}}}},
 	{.name = "roadwarrior_acquire", .needs_dialog = 1,
 		.steps = {{"roadwarrior_acquire", 2, {COMPANY, COMPANY}}}},
