@@ -83,8 +83,10 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "six scopes and a rate",
-        "Each scope is found by its hash (four ids are hashed here, company and brand were before), locked, compared and counted by itself, and most of them in two \
-         directions; the rate sums its slices.",
+        "Each scope is found by its hash (four ids are hashed here, those of company and brand were \
+         before), locked, compared and counted by itself, and most of them in two directions; the \
+         rate sums its slices. With more calls or companies the cache misses of company and brand \
+         weigh more, and the ratio is lower.",
     ),
     (
         "shared limits, loopback: added",
