@@ -25,7 +25,7 @@ fn an_event_has_the_attributes_that_say_something() {
         let loaded = only("reload");
         let expected = json!({
             "event": "reload", "reason": "reload", "function": "", "count": 1, "calls": 1,
-            "limit": 0, "monitored": 0
+            "limit": 0, "limit_near": 0, "monitored": 0
         });
         assert_eq!(loaded, expected);
         let far = Request { call_id: "x@y".into(), ..Request::from("203.0.113.9") };
@@ -35,7 +35,7 @@ fn an_event_has_the_attributes_that_say_something() {
             "event": "denied", "reason": "denied_source", "code": -1,
             "function": "check_company_ip", "ip": "203.0.113.9", "learnt": "packet",
             "company": "7", "brand": "b", "call_id": "x@y", "from": "sip:alice@example.com",
-            "count": 1, "calls": 0, "limit": 0, "monitored": 0
+            "count": 1, "calls": 0, "limit": 0, "limit_near": 0, "monitored": 0
         });
         assert_eq!(only("denied"), expected);
         // In between the variable tells of the message.
