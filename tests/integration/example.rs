@@ -341,7 +341,7 @@ fn a_call_counts_for_its_carrier_its_number_and_its_user() {
         second.invite();
         assert_eq!(second.final_reply().status(), Some(403));
     }
-    let why = "user=alice@c.example (out) has 1 of 1 call-id=";
+    let why = "refused: limit: user=alice@c.example (out) has 1 of 1 call-id=";
     assert!(example.log().contains(why), "{}", example.log());
     // Those whose From has no user are nobody: they have no limit together.
     for number in ["8", "9"] {

@@ -148,7 +148,7 @@ fn a_rate_of_limit_table_is_refused_like_the_other_limits() {
     bob.within(&only.ack, "BYE", 1);
     stock.calls_are(0);
     let log = stock.log();
-    assert!(log.contains("company=acme.example (any) has 1 of 1 call-id="), "{log}");
+    assert!(log.contains("refused: rate: company=acme.example (any) has 1 of 1 call-id="), "{log}");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_carriers_call_counts_for_its_address_and_the_number_that_is_called() {
     bob.within(&only.ack, "BYE", 1);
     stock.calls_are(0);
     let log = stock.log();
-    assert!(log.contains("did=bob (in) has 1 of 1 call-id="), "{log}");
+    assert!(log.contains("refused: limit: did=bob (in) has 1 of 1 call-id="), "{log}");
 }
 
 #[test]
