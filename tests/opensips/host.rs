@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::scripts;
 use crate::support::host::{Host, Place};
+use crate::support::server::under;
 use crate::support::sqlite::Sqlite;
 use crate::support::{Folder, config, project, running, uninterrupted};
 
@@ -141,12 +142,8 @@ modparam("mi_datagram", "socket_name", "udp:127.0.0.1:{commands}")
     }
 
     fn command(config: &Config, file: &Path, place: &Place) -> Command {
-        let program = program();
-        let program = program.to_string_lossy();
-        let mut words = config.wrapper.iter().map(String::as_str).chain([&*program]);
-        let mut command = Command::new(words.next().unwrap());
+        let mut command = under(&config.wrapper, program().as_os_str());
         command
-            .args(words)
             // Thousands of dialogs need more than the host's own 32 MiB.
             .args(["-F", "-m", "256", "-M", "16", "-f"])
             .arg(file)

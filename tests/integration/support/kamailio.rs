@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::host::{Host, Place};
 pub use super::running::free_port;
-use super::server::{self, program};
+use super::server::{self, program, under};
 use super::sqlite::Sqlite;
 use super::{Folder, kamailio_scripts, project, uninterrupted};
 
@@ -122,12 +122,8 @@ modparam("ctl", "binrpc", "unix:{folder}/ctl")
     }
 
     fn command(config: &Config, file: &Path, place: &Place) -> Command {
-        let kamailio = program("kamailio");
-        let kamailio = kamailio.get_program().to_string_lossy();
-        let mut words = config.wrapper.iter().map(String::as_str).chain([&*kamailio]);
-        let mut command = Command::new(words.next().unwrap());
+        let mut command = under(&config.wrapper, program("kamailio").get_program());
         command
-            .args(words)
             // Thousands of dialogs need more than the host's own 64 MiB.
             .args(["-DD", "-E", "-m", "256", "-f"])
             .arg(file)

@@ -1,18 +1,17 @@
 //! Both proxies of a platform, as it has them or with sipwarden's calls.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Mutex;
 
 use super::kamailio::free_port;
 use super::platform::Platform;
-use super::server::{kamcmd, program, search_path};
+use super::server::{kamcmd, program, search_path, under};
 use super::{Folder, merge, sanitizer, signal, uninterrupted, wait_for};
 
 /// Who decides.
@@ -278,11 +277,8 @@ impl Drop for Proxy {
 /// Starts Kamailio, in the foreground of a group of its own.
 fn spawn(folder: &Folder, arguments: &[String], wrapper: &[String]) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let kamailio = program("kamailio");
-    let mut words = wrapper.iter().map(OsStr::new).chain([kamailio.get_program()]);
-    let mut command = Command::new(words.next().unwrap());
+    let mut command = under(wrapper, program("kamailio").get_program());
     command
-        .args(words)
         .args(["-DD", "-E"])
         .args(arguments)
         .stdin(Stdio::null())

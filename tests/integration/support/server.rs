@@ -1,5 +1,6 @@
 //! The programs of the Kamailio that is tested.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,6 +12,14 @@ pub fn program(name: &str) -> Command {
     let modules = std::env::var_os("KAMAILIO_MODULES").unwrap_or_default();
     let built = Path::new(&modules).ancestors().map(|dir| dir.join("sbin").join(name));
     built.into_iter().find(|path| path.exists()).map_or_else(|| Command::new(name), Command::new)
+}
+
+/// A program, run by the words of `wrapper` if there are some.
+pub fn under(wrapper: &[String], program: &OsStr) -> Command {
+    let mut words = wrapper.iter().map(OsStr::new).chain([program]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    command
 }
 
 /// Where that program is.
