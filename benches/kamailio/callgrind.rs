@@ -6,9 +6,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Whether there is a valgrind.
-pub fn is_installed() -> bool {
-    Command::new("valgrind").arg("--version").output().is_ok()
+use super::report::Section;
+
+/// Whether there is no valgrind, which the section then says.
+pub fn is_missing(section: &mut Section) -> bool {
+    let is_missing = Command::new("valgrind").arg("--version").output().is_err();
+    if is_missing {
+        println!("  skipped: valgrind is not installed");
+        section.text.push_str(" Not measured: valgrind is not installed.");
+    }
+    is_missing
 }
 
 /// What a Kamailio is started with: each process leaves its counts in `folder`.

@@ -54,18 +54,17 @@ struct Measured {
 }
 
 impl Measured {
-    /// What company and brand cost above the floor.
-    fn above(&self) -> f64 {
-        (self.limit.cost() - self.floor).max(0.0)
-    }
-
-    /// What six scopes and a rate cost above theirs: Kamailio makes the text that names them.
-    fn six_above(&self) -> f64 {
-        (self.six_scopes.cost() - self.six_floor).max(0.0)
+    /// What company and brand cost above the floor, by cc_limit and by profiles; and six scopes and
+    /// a rate above theirs, since Kamailio makes the text that names them.
+    fn above(&self) -> [f64; 3] {
+        let ways = [&self.limit, &self.profiles, &self.six_scopes];
+        let floors = [self.floor, self.floor, self.six_floor];
+        [0, 1, 2].map(|way| (ways[way].cost() - floors[way]).max(0.0))
     }
 
     fn six_times(&self) -> f64 {
-        self.six_above() / self.above()
+        let [limit, _, six] = self.above();
+        six / limit
     }
 }
 
@@ -255,16 +254,17 @@ fn floors(section: &mut Section, all: &[Measured]) {
         let name = format!("{} live calls, {} companies", m.live, m.companies);
         section.value(format!("floor, {name}"), m.floor, "ns");
         section.value(format!("floor of six scopes, {name}"), m.six_floor, "ns");
+        let [limit, profiles, six] = m.above().map(number);
         section.value(format!("six scopes and release, {name}"), m.six_scopes.cost(), "ns");
         vec![
             number(m.live as f64),
             number(f64::from(m.companies)),
             number(m.floor),
-            number(m.above()),
+            limit,
             number(m.six_floor),
-            number(m.six_above()),
+            six,
             number(m.six_times()) + " x",
-            number((m.profiles.cost() - m.floor).max(0.0)),
+            profiles,
         ]
     });
     let rows = rows.collect();
@@ -325,13 +325,9 @@ fn figures(section: &mut Section, all: &[Measured]) {
         Bound::AtMost(1.0),
     );
     if let Some(none) = none {
-        let above = |way: &Way| number((way.cost() - none.floor).max(0.0));
-        let mut note = format!(
-            "above the floor of {} ns: {} against {} ns",
-            number(none.floor),
-            above(&none.limit),
-            above(&none.profiles)
-        );
+        let [limit, profiles, _] = none.above().map(number);
+        let floor = number(none.floor);
+        let mut note = format!("above the floor of {floor} ns: {limit} against {profiles} ns");
         if let Some(many) = at(0, 10_000) {
             let times = many.limit.cost() / many.profiles.cost();
             note += &format!("; with 10,000 companies {times:.2}");

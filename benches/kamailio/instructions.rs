@@ -21,17 +21,16 @@ pub fn section() -> Section {
         "Instructions per whole call",
         &format!(
             "The calls of the section above, {calls} of them at {CALLS_PER_SECOND} a second, \
-             after the first {FIRST_CALLS} (so each source has called before), under `valgrind --tool=callgrind`: instructions that the workers run from the arrival \
-             of each message to its end (`receive_msg`, in user space), per call, with `-x fm`. \
+             after the first {FIRST_CALLS} (so each source has called before), under \
+             `valgrind --tool=callgrind`: instructions that the workers run from the arrival of \
+             each message to its end (`receive_msg`, in user space), per call, with `-x fm`. \
              Start-up, timers and the kernel are left out. Callgrind knows no misses of caches. \
              The floor: functions of the benchmarks' own module, called as sipwarden's are, that \
-             evaluate their arguments and do nothing. They cost nearly the 1 % that the checks may \
+             evaluate their arguments and do nothing. They alone cost about the 1 % that the checks may \
              cost more than none, so that the target is for what is above the floor."
         ),
     );
-    if !callgrind::is_installed() {
-        println!("  skipped: valgrind is not installed");
-        section.text.push_str(" Not measured: valgrind is not installed.");
+    if callgrind::is_missing(&mut section) {
         section.figure(TITLE, None, "% of a call", BOUND);
         return section;
     }

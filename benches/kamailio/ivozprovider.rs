@@ -2,7 +2,6 @@
 //! with sipwarden's calls.
 
 use std::fs;
-use std::path::Path;
 
 use super::callgrind::{self, Count};
 use super::report::{Section, number};
@@ -26,9 +25,7 @@ pub fn section() -> Section {
              (pike, address groups, a profile) is saved. The last column is the module's own code."
         ),
     );
-    if !callgrind::is_installed() {
-        println!("  skipped: valgrind is not installed");
-        section.text.push_str(" Not measured: valgrind is not installed.");
+    if callgrind::is_missing(&mut section) {
         return section;
     }
     let [stock, ours] = [Kind::Stock, Kind::Sipwarden].map(|kind| {
@@ -77,7 +74,7 @@ fn of_calls(kind: Kind, calls: u32) -> [Count; 2] {
     }
     let workers = [&world.proxies.users, &world.proxies.trunks].map(workers);
     drop(world);
-    workers.map(|pids| Count::of(Path::new(&counts), &pids))
+    workers.map(|pids| Count::of(&counts, &pids))
 }
 
 /// Pids of those that receive SIP over UDP.

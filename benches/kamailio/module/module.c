@@ -183,6 +183,7 @@ static rpc_export_t methods[] = {
 static param_export_t params[] = {
 		{"processes", PARAM_INT, &processes}, {0, 0, 0}};
 
+/* The floor of all checks: evaluates its arguments as they do, and does nothing. */
 static int w_floor3(struct sip_msg *msg, char *first, char *second, char *third)
 {
 	char *arguments[] = {first, second, third};
@@ -195,7 +196,6 @@ static int w_floor3(struct sip_msg *msg, char *first, char *second, char *third)
 	return 1;
 }
 
-/* The floor of all checks: evaluates its arguments as they do, and does nothing. */
 static int w_floor(struct sip_msg *msg, char *first, char *second)
 {
 	return w_floor3(msg, first, second, NULL);
