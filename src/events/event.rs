@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::expiry::Expiry;
 use super::kind::EventKind;
 use crate::address::Prefix;
-use crate::ledger::Direction;
+use crate::ledger::{Direction, Limit};
 use crate::limiter::ClassId;
 use crate::source::Learnt;
 use crate::verdict::{ENTRIES, FUNCTIONS, Function, Verdict};
@@ -151,10 +151,10 @@ impl Event {
         self
     }
 
-    /// With the calls from which on they are near to the limit.
-    pub fn with_near(mut self, calls: u32) -> Self {
-        self.near = calls;
-        self
+    /// The same, and from which calls on they are near to it.
+    pub fn with_near_limit(mut self, direction: Direction, calls: u32, limit: &Limit) -> Self {
+        self.near = limit.near_calls();
+        self.with_limit(direction, calls, limit.calls)
     }
 
     /// With why the call ended, and whether both ends were sent a BYE.

@@ -107,13 +107,7 @@ impl Limits {
         };
         let limit = Limit {
             calls,
-            reserved: match (calls, reserved) {
-                (0, Some(text)) if !matches!(text, b"" | b"0") => {
-                    let text = quoted(text);
-                    return Err(named(format!("reserved {text} has no max_calls in its row")));
-                }
-                _ => of("reserved", reserved, calls)?,
-            },
+            reserved: self::reserved(reserved, calls).map_err(named)?,
             longest: of("longest", longest, MAX_CALLS)?,
             near: Limit::near_of(near),
             ringing: of("max_ringing", ringing, Limit::MOST_RINGING)? as u16,
@@ -142,6 +136,16 @@ impl Limits {
         }
         let none = || format!("max_new {calls} has no window_seconds");
         Rate::new(calls, seconds, self.tick).ok_or_else(none)
+    }
+}
+
+/// Slots of so many calls that are reserved.
+fn reserved(value: Column<'_>, calls: u32) -> Result<u32, String> {
+    match number("reserved", value, if calls == 0 { MAX_CALLS } else { calls })? {
+        reserved if calls == 0 && reserved > 0 => {
+            Err(format!("reserved \"{reserved}\" has no max_calls in its row"))
+        }
+        reserved => Ok(reserved),
     }
 }
 

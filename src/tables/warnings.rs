@@ -128,13 +128,16 @@ impl Loader {
         }
     }
 
+    /// The rows of limits, with their numbers in the table.
+    fn numbered_limits(&self) -> impl Iterator<Item = (&LimitRow, u64)> + Clone {
+        self.config.limits.rows.iter().zip(self.limit_rows.iter().copied())
+    }
+
     /// Rows that say only when an id is near to its limit, and so take away what holds for all.
     fn limits_undone(&self) -> Vec<(u64, String)> {
-        let rows = || self.config.limits.rows.iter();
-        let of_all: HashSet<_> = rows()
-            .filter(|row| row.id.is_none() && row.limit.is_on())
-            .map(|row| (row.kind, row.direction))
-            .collect();
+        let of_all =
+            self.numbered_limits().filter(|(row, _)| row.id.is_none() && row.limit.is_on());
+        let of_all: HashSet<_> = of_all.map(|(row, _)| (row.kind, row.direction)).collect();
         let undone = |row: &LimitRow| {
             let id = row.id.as_ref().filter(|_| row.says_near && !row.limit.is_on())?;
             let word = String::from_utf8_lossy(self.config.limits.word_of(row.kind)?);
@@ -146,31 +149,26 @@ impl Loader {
                 )
             })
         };
-        rows().zip(&self.limit_rows).filter_map(|(row, at)| Some((*at, undone(row)?))).collect()
+        self.numbered_limits().filter_map(|(row, at)| Some((at, undone(row)?))).collect()
     }
 
     /// Rows whose slots are all reserved.
     fn limits_of_emergencies_only(&self) -> Vec<(u64, String)> {
-        let all = self.config.limits.rows.iter().zip(&self.limit_rows);
-        let only =
-            all.filter(|(row, _)| row.limit.calls > 0 && row.limit.reserved == row.limit.calls);
-        only.filter_map(|(row, at)| {
+        let text = |row: &LimitRow| {
+            let calls = Some(row.limit.calls).filter(|calls| *calls > 0)?;
             let word = String::from_utf8_lossy(self.config.limits.word_of(row.kind)?);
             let id = quoted(row.id.as_deref().unwrap_or(b"*"));
-            let calls = row.limit.calls;
-            let text = format!(
-                "{word} {id}: all of its {calls} slots are reserved: only emergencies pass"
-            );
-            Some((*at, text))
-        })
-        .collect()
+            (row.limit.reserved == calls).then(|| {
+                format!("{word} {id}: all of its {calls} slots are reserved: only emergencies pass")
+            })
+        };
+        self.numbered_limits().filter_map(|(row, at)| Some((at, text(row)?))).collect()
     }
 
     /// The first row of a user without a domain.
     fn limits_of_bare_users(&self) -> Option<(u64, String)> {
-        let all = self.config.limits.rows.iter().zip(&self.limit_rows);
-        let users = all.filter(|(row, _)| row.kind == ScopeKind::USER);
-        let ids = users.filter_map(|(row, at)| Some((row.id.as_deref()?, *at)));
+        let users = self.numbered_limits().filter(|(row, _)| row.kind == ScopeKind::USER);
+        let ids = users.filter_map(|(row, at)| Some((row.id.as_deref()?, at)));
         let mut bare = ids.filter(|(id, _)| !id.contains(&b'@'));
         let (id, at) = bare.next()?;
         Some((at, no_domain("user", id, 1 + bare.count() as u64)))
@@ -182,8 +180,7 @@ impl Loader {
         known: &Ids,
         own: &[(&[u8], u32)],
     ) -> Vec<(u64, String)> {
-        let all = self.config.limits.rows.iter().zip(&self.limit_rows);
-        let all = all.filter(|(row, _)| row.kind == kind);
+        let all = self.numbered_limits().filter(|(row, _)| row.kind == kind);
         let listed = all.clone().filter(|(row, _)| row.direction == Direction::Any);
         let listed: HashSet<&[u8]> = listed.filter_map(|(row, _)| row.id.as_deref()).collect();
         let word = String::from_utf8_lossy(kind.word().unwrap_or_default());
@@ -196,7 +193,7 @@ impl Loader {
                 cut(row, &word, &mut own.iter().filter(|(id, _)| !listed.contains(id)).copied())
             }
         };
-        all.filter_map(|(row, number)| Some((*number, warning(row)?))).collect()
+        all.filter_map(|(row, number)| Some((number, warning(row)?))).collect()
     }
 
     /// Scripts ask for `user@domain`, which is not found where only the user is listed.

@@ -138,7 +138,7 @@ fn scope_event(gauge: &Gauge<'_>) -> Event {
 fn event_of(gauge: &Gauge<'_>, subject: &Subject<'_>) -> Event {
     let Load { calls, limit } = gauge.load;
     let event = Event::new(EventKind::NearLimit, clock::wall(), subject);
-    event.with_limit(gauge.direction, calls, limit.calls).with_near(limit.near_calls())
+    event.with_near_limit(gauge.direction, calls, &limit)
 }
 
 fn note_left_out(state: &State, left_out: usize) {

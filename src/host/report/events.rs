@@ -81,8 +81,7 @@ fn near(
             ScopeKind::COMPANY => Subject { company: id, brand, ..Subject::default() },
             _ => Subject { company: company.id(), brand, text: &text, ..Subject::default() },
         };
-        let event = Event::new(EventKind::NearLimit, now, &subject);
-        event.with_limit(direction, calls, limit.calls).with_near(limit.near_calls())
+        Event::new(EventKind::NearLimit, now, &subject).with_near_limit(direction, calls, limit)
     });
 }
 

@@ -65,8 +65,10 @@ pub fn company(call: &Call, state: &State) -> Result<(), Fault> {
         grants::tell_of_company(&reply, state, company.id());
         names::tell_of_company(&reply, state, &company);
         let limits = reply.array(c"limits");
-        tell_limits(&limits, state, view, of_brand, &totals);
-        tell_limits(&limits, state, view, of_company, &totals);
+        for (kind, id) in [of_brand, of_company] {
+            let scope = ((kind, id), *view.limits(kind, id));
+            tell_limits(&limits, state, view, scope, &totals);
+        }
         let ranges = reply.array(c"ranges");
         for range in page.of(company.ranges()) {
             ranges.item(range);

@@ -115,7 +115,7 @@ fn has_table(state: &State) -> bool {
 
 /// What holds for an id, by directions; for all calls of a company or brand together with
 /// its own table.
-fn in_force(view: &View<'_>, kind: ScopeKind, id: &[u8]) -> ScopeLimits {
+pub fn in_force(view: &View<'_>, kind: ScopeKind, id: &[u8]) -> ScopeLimits {
     let [any, inbound, outbound] = *view.limits(kind, id);
     let max_calls = match kind {
         ScopeKind::COMPANY => view.company(id).map(|company| company.max_calls()),
@@ -147,32 +147,8 @@ pub fn tell_load(node: &Node<'_>, load: &Load, all: Option<u32>) {
     node.int(c"near", i64::from(load.is_near()));
 }
 
-/// The limits of a scope in limit_table, with its calls.
+/// Of these limits of a scope those that limit_table says something of, with its calls.
 pub fn tell_limits(
-    list: &Node<'_>,
-    state: &State,
-    view: &View<'_>,
-    (kind, id): (ScopeKind, &[u8]),
-    totals: &Totals,
-) {
-    let limits = *view.limits(kind, id);
-    tell_each(list, state, view, ((kind, id), limits), totals);
-}
-
-/// The same; for all calls of a company or brand together with its own table.
-pub fn tell_in_force(
-    list: &Node<'_>,
-    state: &State,
-    view: &View<'_>,
-    (kind, id): (ScopeKind, &[u8]),
-    totals: &Totals,
-) {
-    let limits = in_force(view, kind, id);
-    tell_each(list, state, view, ((kind, id), limits), totals);
-}
-
-/// The limits that limit_table says something of.
-fn tell_each(
     list: &Node<'_>,
     state: &State,
     view: &View<'_>,

@@ -1,6 +1,6 @@
 //! What `roadwarrior_acquire` and `cc_limit` would say to a new call.
 
-use super::super::limits::{no_kind, tell_in_force};
+use super::super::limits::{in_force, no_kind, tell_limits};
 use super::super::totals::{Totals, keys_of_call};
 use super::words::{alike, tell_verdict};
 use crate::address::Address;
@@ -227,8 +227,9 @@ impl<'a> ForetoldCall<'a> {
             node.int(c"limit", limited.exceeded.limit);
         }
         let list = node.array(c"scopes");
-        for scope in &self.scopes {
-            tell_in_force(&list, state, view, (scope.kind, scope.id), self.totals);
+        for &Scope { kind, id } in &self.scopes {
+            let scope = ((kind, id), in_force(view, kind, id));
+            tell_limits(&list, state, view, scope, self.totals);
         }
     }
 
