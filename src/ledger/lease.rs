@@ -2,8 +2,8 @@
 
 use super::scope::{Direction, SCOPES};
 use super::{Call, DialogId};
-use crate::shm::Record;
 use crate::shm::atomic::{Ordering::Relaxed, keep_order};
+use crate::shm::{Record, words_of};
 
 /// Words of a lease record:
 ///
@@ -153,12 +153,8 @@ impl Lease<'_> {
         record[4].store(u64::from(call.invite), Relaxed);
         record[0].store(seconds(call.began) << 32 | link(next), Relaxed);
         self.clear_slots();
-        let mut shown = [0u8; CALL_ID_BYTES];
-        shown.iter_mut().zip(call.call_id).for_each(|(to, from)| *to = *from);
-        let words: &[[u8; 8]] = bytemuck::cast_slice(&shown);
-        for (to, from) in record.iter().skip(CALL_ID).zip(words) {
-            to.store(u64::from_ne_bytes(*from), Relaxed);
-        }
+        let shown: [u64; CALL_ID_BYTES / 8] = words_of(call.call_id);
+        record.iter().skip(CALL_ID).zip(shown).for_each(|(to, word)| to.store(word, Relaxed));
     }
 
     /// Adds the direction that another function says of the same call.

@@ -32,4 +32,4 @@ pub use publication::{MAX_READERS, Publication, Reader, ReaderSlot};
 pub use reader::{NoReader, own_reader};
 pub use ring::Ring;
 pub use store::{Generation, Pinned, PublishError, Published, SnapshotStore, Writer};
-pub use text::SharedText;
+pub use text::{SharedText, words_of};
