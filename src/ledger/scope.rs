@@ -1,5 +1,6 @@
 //! Scopes: what calls count against, named by kind and id.
 
+use arrayvec::ArrayVec;
 use bytemuck::{Pod, Zeroable};
 
 /// Kinds of scopes that can be told apart.
@@ -29,7 +30,12 @@ impl ScopeKind {
 
     /// The kind of a word that limits may be for and that is not the operator's.
     pub fn named(word: &[u8]) -> Option<Self> {
-        [Self::BRAND, Self::COMPANY, Self::USER].into_iter().find(|kind| kind.word() == Some(word))
+        match word {
+            b"brand" => Some(Self::BRAND),
+            b"company" => Some(Self::COMPANY),
+            b"user" => Some(Self::USER),
+            _ => None,
+        }
     }
 
     /// The word of a kind; None for the operator's own.
@@ -124,35 +130,28 @@ pub(super) const USUAL: usize = 4;
 /// Scopes that a call has at most where the script names some, but for rare ones.
 pub(super) const NAMED: usize = 6;
 
-/// Up to `N` values in a row, without heap.
-#[derive(Clone, Copy)]
-pub(super) struct Few<T, const N: usize = SCOPES> {
-    items: [T; N],
-    len: usize,
-}
+/// Up to `N` values in a row, without heap; one that has no room is left out.
+#[derive(Clone)]
+pub(super) struct Few<T, const N: usize = SCOPES>(ArrayVec<T, N>);
 
-impl<T: Copy + Default, const N: usize> Few<T, N> {
+impl<T: Copy, const N: usize> Few<T, N> {
     pub fn new() -> Self {
-        Few { items: [T::default(); N], len: 0 }
+        Few(ArrayVec::new())
     }
 
-    /// False if there is no room.
-    pub fn push(&mut self, item: T) -> bool {
-        let Some(slot) = self.items.get_mut(self.len) else { return false };
-        *slot = item;
-        self.len += 1;
-        true
+    pub fn push(&mut self, item: T) {
+        let _ = self.0.try_push(item);
     }
 
     pub fn as_slice(&self) -> &[T] {
-        self.items.get(..self.len).unwrap_or_default()
+        &self.0
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
-        self.as_slice().iter()
+        self.0.iter()
     }
 
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
-        self.items.get_mut(..self.len).unwrap_or_default().iter_mut()
+        self.0.iter_mut()
     }
 }

@@ -1,5 +1,7 @@
 //! Scopes of a call: its company and brand, and those that the script names.
 
+use arrayvec::ArrayVec;
+
 use crate::ledger::{Direction, Limit, SCOPES, Scope, ScopeKind, Wanted};
 use crate::snapshot::{CompanyView, ScopeLimits, View};
 use crate::unset::is_unset;
@@ -17,8 +19,7 @@ pub enum BadScopes<'a> {
 
 /// All scopes that a call shall count against.
 pub struct CallScopes<'a> {
-    wanted: [Wanted<'a>; SCOPES],
-    count: usize,
+    wanted: ArrayVec<Wanted<'a>, SCOPES>,
     /// The first kind of which no limit was ever read: the call does not count there.
     pub unknown: Option<&'a [u8]>,
 }
@@ -26,9 +27,8 @@ pub struct CallScopes<'a> {
 impl<'a> CallScopes<'a> {
     /// Those of the company.
     pub fn new(view: &View<'a>, company: &CompanyView<'a>, direction: Direction) -> Self {
-        let [brand, company] = call_scopes(view, company, direction);
-        let mut scopes = CallScopes { wanted: [company; SCOPES], count: 2, unknown: None };
-        scopes.wanted[0] = brand;
+        let mut scopes = CallScopes { wanted: ArrayVec::new(), unknown: None };
+        scopes.wanted.extend(call_scopes(view, company, direction));
         scopes
     }
 
@@ -36,7 +36,7 @@ impl<'a> CallScopes<'a> {
     pub fn of_gone(view: &View<'a>, company: &'a [u8], direction: Direction) -> Self {
         let (kind, id) = (ScopeKind::COMPANY, company);
         let company = wanted(Scope { kind, id }, view.limits(kind, id), direction);
-        CallScopes { wanted: [company; SCOPES], count: 1, unknown: None }
+        CallScopes { wanted: ArrayVec::from_iter([company]), unknown: None }
     }
 
     /// Adds those of a text `kind=id;kind=id`. One without an id, or a user, is left out.
@@ -56,23 +56,17 @@ impl<'a> CallScopes<'a> {
                 None => self.unknown = self.unknown.or(Some(word)),
                 Some(ScopeKind::USER) if is_nobody(id) => {}
                 Some(kind) => {
-                    self.add(wanted(Scope { kind, id }, view.limits(kind, id), direction))?;
+                    let want = wanted(Scope { kind, id }, view.limits(kind, id), direction);
+                    self.wanted.try_push(want).map_err(|_| BadScopes::TooMany)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, want: Wanted<'a>) -> Result<(), BadScopes<'a>> {
-        let slot = self.wanted.get_mut(self.count).ok_or(BadScopes::TooMany)?;
-        *slot = want;
-        self.count += 1;
-        Ok(())
-    }
-
     /// In the order in which limits are judged.
     pub fn wanted(&self) -> &[Wanted<'a>] {
-        self.wanted.get(..self.count).unwrap_or_default()
+        &self.wanted
     }
 }
 
@@ -128,9 +122,13 @@ fn limit_beside(view: &View<'_>, limit: Limit, max_calls: u32) -> Limit {
 }
 
 fn wanted<'a>(scope: Scope<'a>, limits: &ScopeLimits, direction: Direction) -> Wanted<'a> {
-    let [any, ..] = *limits;
-    let directed = limits.get(direction as usize).copied().unwrap_or(Limit::NONE);
-    Wanted { scope, key: None, direction, limit: any, directed, counts: true }
+    let [any, inbound, outbound] = limits;
+    let directed = match direction {
+        Direction::Any => any,
+        Direction::In => inbound,
+        Direction::Out => outbound,
+    };
+    Wanted { scope, key: None, direction, limit: *any, directed: *directed, counts: true }
 }
 
 #[cfg(test)]
