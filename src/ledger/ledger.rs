@@ -10,9 +10,9 @@ use super::info::{LeaseInfo, LeaseScope, ScopeInfo};
 use super::lease::{Lease, LeaseRef, MOST_SCOPES, Slot, WORDS};
 use super::limit::{Calls, Rate};
 use super::rate::{RateOf, seconds};
-use super::record::MOST_CALLS;
-use super::scope::{Direction, Few, SCOPES, Scope, ScopeKey, ScopeKind, USUAL};
-use super::scopes::{Change, Locks, Scopes};
+use super::record::{Change, MOST_CALLS};
+use super::scope::{Direction, Few, NAMED, SCOPES, Scope, ScopeKey, ScopeKind, USUAL};
+use super::scopes::{Locks, Scopes};
 use crate::shm::atomic::{AtomicU64, Ordering::Relaxed, keep_order};
 use crate::shm::{Area, Buckets, Locked, Pool, Record, takeovers};
 
@@ -383,9 +383,10 @@ impl Ledger {
 
     /// Takes a lease out of its scopes, releasing it if it is live.
     pub(super) fn detach(&self, lease: Lease<'_>) {
-        match lease.slot(USUAL) {
-            None => self.detach_in::<USUAL>(lease),
-            Some(_) => self.detach_in::<SCOPES>(lease),
+        match (lease.slot(USUAL), lease.slot(NAMED)) {
+            (None, _) => self.detach_in::<USUAL>(lease),
+            (_, None) => self.detach_in::<NAMED>(lease),
+            _ => self.detach_in::<SCOPES>(lease),
         }
         lease.set_ends(None);
     }
@@ -401,12 +402,10 @@ impl Ledger {
         self.set_live(lease, false);
         // A slot must not name a scope that is gone.
         lease.clear_slots();
-        for slot in slots.iter() {
-            if live {
-                self.scopes.count(slot, ends);
-            }
-            self.scopes.leave(&locks, slot.position);
+        for slot in slots.iter().filter(|_| live) {
+            self.scopes.count(slot, ends);
         }
+        self.scopes.leave(&locks, slots.iter().map(|slot| slot.position));
     }
 
     fn keys(&self, lease: Lease<'_>) -> impl Iterator<Item = ScopeKey> {
@@ -420,7 +419,7 @@ impl Ledger {
     /// A lease refers no more to a company that it was only shown for.
     pub(super) fn leave(&self, position: u32) {
         let locks: Locks<1> = self.scopes.lock(self.scopes.key_at(position).into_iter());
-        self.scopes.leave(&locks, position);
+        self.scopes.leave(&locks, std::iter::once(position));
     }
 
     pub(super) fn remove(&self, chain: &Locked, position: u32, lease: Lease<'_>) {

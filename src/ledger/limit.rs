@@ -88,7 +88,12 @@ impl Limit {
 
     /// Whether anything holds.
     pub fn is_on(&self) -> bool {
-        self.calls > 0 || self.ringing > 0 || self.rate.is_on() || self.longest > 0
+        self.limits_calls() || self.longest > 0
+    }
+
+    /// Whether it can refuse a call.
+    pub(super) fn limits_calls(&self) -> bool {
+        self.calls > 0 || self.ringing > 0 || self.rate.is_on()
     }
 
     /// In place of a percentage: live calls never come near.
@@ -125,7 +130,7 @@ impl Limit {
 
     /// Whether the last of so many live calls has brought them near to it.
     pub fn comes_near(&self, calls: u32) -> bool {
-        calls.checked_sub(1).is_some_and(|before| self.is_near(calls) && !self.is_near(before))
+        calls > 0 && calls == self.near_calls()
     }
 
     /// This one beside another of so many calls, 0 for none: of both the lower one holds, for
@@ -184,12 +189,6 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Whether a limit of calls, of ringing ones, or a rate is for it.
-    pub(super) fn limits_calls(&self) -> bool {
-        let limits = |limit: &Limit| limit.calls > 0 || limit.ringing > 0 || limit.rate.is_on();
-        limits(&self.limit) || limits(&self.directed)
-    }
-
     /// Whether a call that counts leaves more than a count: in a rate, or an end.
     pub(super) fn keeps_calls(&self) -> bool {
         let keeps = |limit: &Limit| limit.rate.is_on() || limit.longest > 0;
@@ -198,11 +197,8 @@ impl<'a> Wanted<'a> {
 
     /// The limits that may hold, with their directions.
     pub fn limits(&self) -> impl Iterator<Item = (Direction, &Limit)> {
-        let count = if self.direction == Direction::Any { 1 } else { 2 };
-        (0..count).map(|n| match n {
-            0 => (Direction::Any, &self.limit),
-            _ => (self.direction, &self.directed),
-        })
+        let all = [(Direction::Any, &self.limit), (self.direction, &self.directed)];
+        all.into_iter().take(if self.direction == Direction::Any { 1 } else { 2 })
     }
 }
 

@@ -31,6 +31,10 @@ impl Part {
         !self.adds.counts.is_empty() || self.shown
     }
 
+    pub fn needs_record(&self) -> bool {
+        self.changes() && !self.known && !self.again
+    }
+
     pub fn position(&self) -> Option<u32> {
         self.known.then_some(self.adds.position)
     }

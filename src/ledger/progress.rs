@@ -3,7 +3,7 @@
 use super::DialogId;
 use super::info::LeaseInfo;
 use super::ledger::Ledger;
-use super::scopes::Change;
+use super::record::Change;
 use crate::shm::atomic::keep_order;
 
 impl Ledger {

@@ -1,6 +1,7 @@
 //! How the record of a scope is laid out.
 
 use super::scope::Direction;
+use crate::cluster::Part;
 
 /// Words of a scope record:
 ///
@@ -75,6 +76,55 @@ impl Count {
         const BORROWED: u64 = 1 << COUNT_BITS | 1 << (2 * COUNT_BITS) | 1 << (3 * COUNT_BITS);
         let rest = word.wrapping_sub(others);
         if (word ^ others ^ rest) & BORROWED == 0 { Some(rest) } else { None }
+    }
+}
+
+/// What changes in a scope, as words with a [`Count`]: what is added, what is taken out.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    adds: u64,
+    takes: u64,
+}
+
+impl Change {
+    /// One of its calls turns out to be an emergency.
+    pub const EMERGENCY: Self =
+        Change { adds: Count { calls: 0, emergencies: 1, ringing: 0 }.word(), takes: 0 };
+    /// One of its calls rings no more.
+    pub const ANSWERED: Self =
+        Change { adds: 0, takes: Count { calls: 0, emergencies: 0, ringing: 1 }.word() };
+
+    pub fn one_more(emergency: bool, rings: bool) -> Self {
+        Change { adds: Count::one(emergency, rings).word(), takes: 0 }
+    }
+
+    pub fn one_less(emergency: bool, rings: bool) -> Self {
+        Change { adds: 0, takes: Count::one(emergency, rings).word() }
+    }
+
+    /// A word after the change; None if it lacks what is taken out.
+    pub fn of_word(self, word: u64) -> Option<u64> {
+        Count::take(word, self.takes).map(|rest| rest.wrapping_add(self.adds))
+    }
+
+    /// What changes in a part of the calls.
+    pub fn of(self, part: Part) -> i32 {
+        let [calls, emergencies, _] = self.numbers();
+        match part {
+            Part::All => calls,
+            Part::Others => calls - emergencies,
+        }
+    }
+
+    /// By how much the numbers of a [`Count`] change.
+    pub fn numbers(self) -> [i32; 3] {
+        let (adds, takes) = (Count::of(self.adds), Count::of(self.takes));
+        let by = |more: u32, less: u32| more as i32 - less as i32;
+        [
+            by(adds.calls, takes.calls),
+            by(adds.emergencies, takes.emergencies),
+            by(adds.ringing, takes.ringing),
+        ]
     }
 }
 

@@ -7,12 +7,12 @@ use siphasher::sip128::SipHasher13;
 use super::info::ScopeInfo;
 use super::lease::Slot;
 use super::limit::{Calls, Wanted};
-use super::record::{COUNTS, Count, KEPT_ID, NAME, REFS, WORDS, halves, word_of};
-use super::scope::{Direction, Scope, ScopeKey, ScopeKind};
+use super::record::{COUNTS, Change, Count, KEPT_ID, NAME, REFS, WORDS, halves, word_of};
+use super::scope::{Direction, Few, Scope, ScopeKey, ScopeKind};
 use super::shares::Shares;
 use crate::cluster::Part;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use crate::shm::{Area, Buckets, LockedSet, Pool, Record};
+use crate::shm::{Area, Buckets, LockedSet, Pool, Record, words_of};
 
 const UPPER: u64 = !0xffff_ffff;
 
@@ -37,55 +37,6 @@ pub(super) struct Scopes {
 
 /// Whether there is a rate for a kind and id.
 pub(super) type HasRate<'a> = &'a dyn Fn(ScopeKind, &[u8]) -> bool;
-
-/// What changes in a scope, as words with a [`Count`]: what is added, what is taken out.
-#[derive(Clone, Copy)]
-pub(super) struct Change {
-    adds: u64,
-    takes: u64,
-}
-
-impl Change {
-    /// One of its calls turns out to be an emergency.
-    pub const EMERGENCY: Self =
-        Change { adds: Count { calls: 0, emergencies: 1, ringing: 0 }.word(), takes: 0 };
-    /// One of its calls rings no more.
-    pub const ANSWERED: Self =
-        Change { adds: 0, takes: Count { calls: 0, emergencies: 0, ringing: 1 }.word() };
-
-    pub fn one_more(emergency: bool, rings: bool) -> Self {
-        Change { adds: Count::one(emergency, rings).word(), takes: 0 }
-    }
-
-    pub fn one_less(emergency: bool, rings: bool) -> Self {
-        Change { adds: 0, takes: Count::one(emergency, rings).word() }
-    }
-
-    /// A word after the change; None if it lacks what is taken out.
-    fn of_word(self, word: u64) -> Option<u64> {
-        Count::take(word, self.takes).map(|rest| rest.wrapping_add(self.adds))
-    }
-
-    /// What changes in a part of the calls.
-    pub fn of(self, part: Part) -> i32 {
-        let [calls, emergencies, _] = self.numbers();
-        match part {
-            Part::All => calls,
-            Part::Others => calls - emergencies,
-        }
-    }
-
-    /// By how much the numbers of a [`Count`] change.
-    fn numbers(self) -> [i32; 3] {
-        let (adds, takes) = (Count::of(self.adds), Count::of(self.takes));
-        let by = |more: u32, less: u32| more as i32 - less as i32;
-        [
-            by(adds.calls, takes.calls),
-            by(adds.emergencies, takes.emergencies),
-            by(adds.ringing, takes.ringing),
-        ]
-    }
-}
 
 /// Locked buckets of scopes.
 pub(super) type Locks<const N: usize> = LockedSet<N>;
@@ -143,27 +94,28 @@ impl Scopes {
         None
     }
 
-    /// A record for a scope that is not there; it is linked or given back. None if there
-    /// is no room.
-    pub fn reserve(&self, kind: ScopeKind) -> Option<u32> {
-        let named = kind.is_named_by_script();
-        if named {
-            let one_more = |count: u32| (count < self.named_room).then(|| count + 1);
-            self.named.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+    /// Records for scopes that are not there, of which the script names so many: one for each
+    /// place, or none and false if there is no room. They are linked.
+    pub fn reserve(&self, places: &mut [u32], named: u32) -> bool {
+        if named > 0 {
+            let more = |count: u32| count.checked_add(named).filter(|all| *all <= self.named_room);
+            if self.named.fetch_update(Relaxed, Relaxed, more).is_err() {
+                return false;
+            }
         }
-        let position = self.pool.take();
-        if position.is_none() && named {
-            self.named.fetch_sub(1, Relaxed);
+        let taken = self.pool.take_all(places);
+        if !taken && named > 0 {
+            self.named.fetch_sub(named, Relaxed);
         }
-        position
+        taken
     }
 
-    /// Gives a reserved record back.
-    pub fn give_back(&self, position: u32, kind: ScopeKind) {
-        if kind.is_named_by_script() {
-            self.named.fetch_sub(1, Relaxed);
+    /// Gives records back that are not linked, of which the script names so many.
+    fn give_back(&self, positions: &[u32], named: u32) {
+        if named > 0 {
+            self.named.fetch_sub(named, Relaxed);
         }
-        self.pool.give(position);
+        self.pool.give_all(positions);
     }
 
     /// Makes a reserved record that of a scope to which one lease refers. Its bucket is
@@ -185,13 +137,8 @@ impl Scopes {
         record[1].store(key.0, Relaxed);
         record[2].store(key.1, Relaxed);
         record.iter().skip(COUNTS).take(NAME - COUNTS).for_each(|word| word.store(0, Relaxed));
-        let shown = scope.id.get(..KEPT_ID).unwrap_or(scope.id);
-        let mut name = [0u8; KEPT_ID];
-        name.iter_mut().zip(shown).for_each(|(to, from)| *to = *from);
-        let words: &[[u8; 8]] = bytemuck::cast_slice(&name);
-        for (to, from) in record.iter().skip(NAME).zip(words) {
-            to.store(u64::from_ne_bytes(*from), Relaxed);
-        }
+        let name: [u64; KEPT_ID / 8] = words_of(scope.id);
+        record.iter().skip(NAME).zip(name).for_each(|(to, word)| to.store(word, Relaxed));
         record[REFS].store(1, Relaxed);
         if let Some(shared) = self.shared_at(position) {
             shared.begin();
@@ -260,20 +207,28 @@ impl Scopes {
         record[REFS].store(word_of(self.changed(refs, 1), until), Relaxed);
     }
 
-    /// One lease less refers to a scope. Its bucket is among `locks`. A scope to which
-    /// none refers goes, at once or when its rates have forgotten its calls.
-    pub fn leave<const N: usize>(&self, locks: &Locks<N>, position: u32) {
-        let Some(record) = self.pool.get(position) else { return };
-        let (refs, until) = halves(record[REFS].load(Relaxed));
-        let refs = self.changed(refs, -1);
-        record[REFS].store(word_of(refs, until), Relaxed);
-        match (refs, until) {
-            (0, 0) => self.remove(locks, position, record),
-            (0, _) => {
-                self.idle.fetch_add(1, Relaxed);
+    /// One lease less refers to each of some scopes. Their buckets are among `locks`. A scope to
+    /// which none refers goes, at once or when its rates have forgotten its calls.
+    pub fn leave<const N: usize>(&self, locks: &Locks<N>, positions: impl Iterator<Item = u32>) {
+        let (mut gone, mut named, mut idle) = (Few::<u32, N>::new(), 0, 0);
+        for position in positions {
+            let Some(record) = self.pool.get(position) else { continue };
+            let (refs, until) = halves(record[REFS].load(Relaxed));
+            let refs = self.changed(refs, -1);
+            record[REFS].store(word_of(refs, until), Relaxed);
+            match (refs, until) {
+                (0, 0) => {
+                    named += self.unlink(locks, position, record);
+                    gone.push(position);
+                }
+                (0, _) => idle += 1,
+                _ => {}
             }
-            _ => {}
         }
+        if idle > 0 {
+            self.idle.fetch_add(idle, Relaxed);
+        }
+        self.give_back(gone.as_slice(), named);
     }
 
     /// The rates of a scope remember a call until a time in s; after `now` they have
@@ -326,13 +281,24 @@ impl Scopes {
         id.get(..length).is_none_or(|id| has_rate(kind, id))
     }
 
-    /// Takes a record without leases out of its chain.
+    /// Frees a record without leases. Its bucket is among `locks`.
     pub(super) fn remove<const N: usize>(
         &self,
         locks: &Locks<N>,
         position: u32,
         record: &Record<WORDS>,
     ) {
+        let named = self.unlink(locks, position, record);
+        self.give_back(&[position], named);
+    }
+
+    /// Takes a record without leases out of its chain. How many the script names: it, or none.
+    fn unlink<const N: usize>(
+        &self,
+        locks: &Locks<N>,
+        position: u32,
+        record: &Record<WORDS>,
+    ) -> u32 {
         let bucket = self.bucket_of(key_of(record));
         let after = link(record);
         let mut next = locks.first(bucket);
@@ -349,9 +315,7 @@ impl Scopes {
         }
         // So that a sweep that still looks at it sees no scope.
         record[REFS].store(0, Relaxed);
-        if let Some(kind) = kind_of(record) {
-            self.give_back(position, kind);
-        }
+        u32::from(kind_of(record).is_some_and(ScopeKind::is_named_by_script))
     }
 
     pub fn record(&self, position: u32) -> Option<&'static Record<WORDS>> {
@@ -477,7 +441,9 @@ mod tests {
         let scope = Scope { kind: ScopeKind::COMPANY, id: b"c" };
         let key = scopes.key(&scope);
         let locks = scopes.lock::<1>([key].into_iter());
-        let position = scopes.reserve(scope.kind).unwrap();
+        let mut place = [9];
+        assert!(scopes.reserve(&mut place, 0));
+        let [position] = place;
         scopes.link(&locks, position, key, &scope);
         let slot = Slot { position, counts: Directions::of(Direction::Any) };
         scopes.count(&slot, Change::one_more(false, true));

@@ -71,7 +71,7 @@ impl Ledger {
             counts.marked = marked || counts.granted > counts.calls.saturating_add(counts.waiting);
             shared.keep(of.key.place(), counts);
         }
-        self.scopes.leave(locks, of.position);
+        self.scopes.leave(locks, std::iter::once(of.position));
     }
 
     /// Whether the call has to wait, or its attempt ends here otherwise. All its scopes are
@@ -144,7 +144,9 @@ impl Ledger {
                 position
             }
             None => {
-                let position = self.scopes.reserve(want.scope.kind)?;
+                let mut place = [0];
+                let named = u32::from(want.scope.kind.is_named_by_script());
+                let [position] = self.scopes.reserve(&mut place, named).then_some(place)?;
                 self.scopes.link(locks, position, key, &want.scope);
                 position
             }

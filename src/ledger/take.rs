@@ -7,9 +7,9 @@ use super::limit::{Bound, Enforcement, Exceeded, Limit, Wanted};
 use super::outcome::{Outcome, Taken};
 use super::plan::{Attempt, Part, fits, replaceable};
 use super::rate::{RateOf, seconds};
-use super::record::Count;
+use super::record::{Change, Count};
 use super::scope::{Direction, NAMED, SCOPES, ScopeKind, USUAL};
-use super::scopes::{Change, Locks};
+use super::scopes::Locks;
 use super::waiting::Waiting;
 use crate::shm::Locked;
 
@@ -185,23 +185,36 @@ impl Ledger {
     /// refuses it before what does not.
     fn judge<const N: usize>(&self, attempt: &Attempt<'_, N>, taken: &mut Taken) -> bool {
         taken.exceeded = None;
-        let limited = |(_, want, _): &(usize, &Wanted<'_>, &Part)| want.limits_calls();
-        for (at, want, part) in attempt.changes().filter(limited) {
-            for (direction, limit) in limits_added(want, part) {
-                let Some((bound, calls, admitted)) = self.exceeds(attempt, part, direction, limit)
-                else {
-                    continue;
-                };
-                let kind = want.scope.kind;
-                let exceeded = Exceeded { at, kind, direction, bound, calls, limit: admitted };
-                if attempt.enforcement.refuses(limit, bound) {
-                    taken.exceeded = Some(exceeded);
-                    return true;
-                }
-                taken.exceeded.get_or_insert(exceeded);
-            }
+        attempt.changes().any(|change| {
+            let (_, want, _) = change;
+            self.is_refused(attempt, change, (Direction::Any, &want.limit), taken)
+                || want.direction != Direction::Any
+                    && self.is_refused(attempt, change, (want.direction, &want.directed), taken)
+        })
+    }
+
+    /// The same of one limit of a scope, for the calls of a direction.
+    #[inline(always)]
+    fn is_refused<const N: usize>(
+        &self,
+        attempt: &Attempt<'_, N>,
+        (at, want, part): (usize, &Wanted<'_>, &Part),
+        (direction, limit): (Direction, &Limit),
+        taken: &mut Taken,
+    ) -> bool {
+        if !limit.limits_calls() || !part.adds.counts.has(direction) {
+            return false;
         }
-        false
+        let Some((bound, calls, admitted)) = self.exceeds(attempt, part, direction, limit) else {
+            return false;
+        };
+        let kind = want.scope.kind;
+        let exceeded = Exceeded { at, kind, direction, bound, calls, limit: admitted };
+        let refuses = attempt.enforcement.refuses(limit, bound);
+        if refuses || taken.exceeded.is_none() {
+            taken.exceeded = Some(exceeded);
+        }
+        refuses
     }
 
     fn exceeds<const N: usize>(
@@ -221,10 +234,12 @@ impl Ledger {
             if calls >= limit.calls {
                 return Some((Bound::Calls, calls, limit.calls));
             }
-            let unreserved = limit.calls.saturating_sub(limit.reserved);
-            let others = calls.saturating_sub(emergencies);
-            if limit.reserved > 0 && !attempt.emergency && others >= unreserved {
-                return Some((Bound::Unreserved, others, unreserved));
+            if limit.reserved > 0 && !attempt.emergency {
+                let unreserved = limit.calls.saturating_sub(limit.reserved);
+                let others = calls.saturating_sub(emergencies);
+                if others >= unreserved {
+                    return Some((Bound::Unreserved, others, unreserved));
+                }
             }
         }
         if limit.ringing > 0 && attempt.rings {
@@ -260,33 +275,25 @@ impl Ledger {
                 (position, Lease(self.leases.get(position)?))
             }
         };
+        let (mut places, mut count, mut named) = ([0; N], 0, 0);
         for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
-            if part.known || part.again || !part.changes() {
-                continue;
-            }
-            let Some(position) = self.scopes.reserve(want.scope.kind) else {
-                taken.outcome = Outcome::ScopesFull;
-                self.give_back(attempt);
-                if old.is_none() {
-                    self.leases.give(lease.0);
-                }
-                return None;
-            };
-            part.set_position(position);
-            part.reserved = true;
+            part.reserved = part.needs_record();
+            count += usize::from(part.reserved);
+            named += u32::from(part.reserved && want.scope.kind.is_named_by_script());
         }
+        let places = places.get_mut(..count).unwrap_or_default();
+        if !self.scopes.reserve(places, named) {
+            taken.outcome = Outcome::ScopesFull;
+            attempt.parts.iter_mut().for_each(|part| part.reserved = false);
+            if old.is_none() {
+                self.leases.give(lease.0);
+            }
+            return None;
+        }
+        let parts = attempt.parts.iter_mut().filter(|part| part.reserved);
+        parts.zip(places).for_each(|(part, position)| part.set_position(*position));
         attempt.share_positions();
         Some(lease)
-    }
-
-    /// Gives back what was reserved.
-    fn give_back<const N: usize>(&self, attempt: &mut Attempt<'_, N>) {
-        for (want, part) in attempt.wanted.iter().zip(attempt.parts.iter_mut()) {
-            if part.reserved {
-                self.scopes.give_back(part.adds.position, want.scope.kind);
-                (part.reserved, part.known) = (false, false);
-            }
-        }
     }
 
     /// Adds what is planned; nothing can fail any more. The scope that was shown and is

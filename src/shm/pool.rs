@@ -46,18 +46,44 @@ where
 
     /// A free record; None if all are in use.
     pub fn take(&self) -> Option<u32> {
-        self.pop().or_else(|| self.first_unused())
+        let mut one = [0];
+        self.take_all(&mut one).then_some(one[0])
+    }
+
+    /// A free record for each place, at the cost of one; false, and none is taken, if there are
+    /// not so many.
+    pub fn take_all(&self, places: &mut [u32]) -> bool {
+        let popped = self.pop(places);
+        let (popped, rest) = places.split_at_mut(popped);
+        let all = rest.is_empty() || self.take_unused(rest);
+        if !all {
+            self.give_all(popped);
+        }
+        all
     }
 
     /// Gives back a record from [`Pool::take`].
     pub fn give(&self, position: u32) {
-        let Some(record) = self.records.get(position as usize) else { return };
+        self.give_all(&[position]);
+    }
+
+    /// Gives records back, at the cost of one.
+    pub fn give_all(&self, positions: &[u32]) {
+        if positions.is_empty() {
+            return;
+        }
         let mut head = self.free.head.load(Acquire);
         loop {
             // As in `pop`: if the first free record is taken meanwhile, this is not used.
-            let free = u64::from(self.free_from(head)) + 1;
-            record[0].store(free << 32 | head & 0xffff_ffff, Relaxed);
-            let new = next_tag(head) | u64::from(position + 1);
+            let mut free = u64::from(self.free_from(head));
+            let mut first = head & LINK;
+            for position in positions {
+                let Some(record) = self.get(*position) else { continue };
+                free += 1;
+                record[0].store(free << 32 | first, Relaxed);
+                first = u64::from(*position) + 1;
+            }
+            let new = next_tag(head) | first;
             match self.free.head.compare_exchange(head, new, AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
@@ -65,25 +91,41 @@ where
         }
     }
 
-    fn pop(&self) -> Option<u32> {
+    /// Takes records from the list, as many as there are places and it has. How many.
+    fn pop(&self, places: &mut [u32]) -> usize {
         let mut head = self.free.head.load(Acquire);
         loop {
-            let position = (head as u32).checked_sub(1)?;
-            // If another process takes this record and writes to it, the tag changes and the
-            // link read here is not used.
-            let link = self.records.get(position as usize)?[0].load(Relaxed);
-            let new = next_tag(head) | (link & 0xffff_ffff);
+            // If another process takes one of these records and writes to it, the tag changes
+            // and the links read here are not used.
+            let mut first = head & LINK;
+            let mut popped = 0;
+            for place in places.iter_mut() {
+                let Some(position) = (first as u32).checked_sub(1) else { break };
+                let Some(record) = self.get(position) else { break };
+                *place = position;
+                popped += 1;
+                first = record[0].load(Relaxed) & LINK;
+            }
+            if popped == 0 {
+                return 0;
+            }
+            let new = next_tag(head) | first;
             match self.free.head.compare_exchange(head, new, Acquire, Acquire) {
-                Ok(_) => return Some(position),
+                Ok(_) => return popped,
                 Err(seen) => head = seen,
             }
         }
     }
 
-    fn first_unused(&self) -> Option<u32> {
-        let capacity = self.records.len() as u32;
-        let raise = |unused: u32| (unused < capacity).then(|| unused + 1);
-        self.free.unused.fetch_update(Relaxed, Relaxed, raise).ok()
+    /// Takes records that were never used, one for each place, or none and false.
+    fn take_unused(&self, places: &mut [u32]) -> bool {
+        let (capacity, count) = (self.records.len() as u32, places.len() as u32);
+        let raise = |unused: u32| unused.checked_add(count).filter(|after| *after <= capacity);
+        let Ok(first) = self.free.unused.fetch_update(Relaxed, Relaxed, raise) else {
+            return false;
+        };
+        places.iter_mut().zip(first..).for_each(|(place, position)| *place = position);
+        true
     }
 
     /// Frees all records that are not in use, whatever processes that have died left of the
@@ -127,6 +169,9 @@ where
     }
 }
 
+/// The bits of a head, or of a free record's word, that name a record.
+const LINK: u64 = 0xffff_ffff;
+
 fn next_tag(head: u64) -> u64 {
     ((head >> 32).wrapping_add(1)) << 32
 }
@@ -146,5 +191,23 @@ mod tests {
         assert_eq!((pool.live(), pool.take(), pool.live()), (2, Some(4), 3));
         pool.repair(&[true, false, false, false, true]);
         assert_eq!((pool.live(), pool.take(), pool.live()), (2, Some(3), 3));
+    }
+
+    #[test]
+    fn several_records_are_taken_or_none() {
+        let pool = Pool::<4>::new(5).unwrap();
+        let take = |count: usize| {
+            let mut places = vec![9; count];
+            pool.take_all(&mut places).then_some(places)
+        };
+        assert_eq!((take(0), take(3), pool.live()), (Some(vec![]), Some(vec![0, 1, 2]), 3));
+        pool.give_all(&[]);
+        pool.give_all(&[0, 2]);
+        assert_eq!((pool.live(), take(5), pool.live()), (1, None, 1));
+        // Those of the list, then one that was never used.
+        assert_eq!((take(3), pool.live()), (Some(vec![0, 2, 3]), 4));
+        assert_eq!((take(2), take(1), take(1), pool.live()), (None, Some(vec![4]), None, 5));
+        pool.give_all(&[4, 0, 1, 3, 2]);
+        assert_eq!((pool.live(), take(5), pool.live()), (0, Some(vec![2, 3, 1, 0, 4]), 5));
     }
 }
