@@ -138,10 +138,10 @@ integration: build integration-build $(LICENCES)
 	@$(MAKE) --no-print-directory SET_UP=1 run-integration
 
 # So many at a time: those of other targets compute. Not by cargo, which would wait for what
-# compiles beside.
+# compiles beside. INTEGRATION_LOG: a file for what they say, apart from what goes on beside.
 run-integration sanitize-short: export RUST_TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 run-integration: $(LICENCES)
-	$(INTEGRATION) $$(tools/skipped-tests.sh) $(TESTS)
+	$(if $(INTEGRATION_LOG),exec >$(INTEGRATION_LOG) 2>&1; )$(INTEGRATION) $$(tools/skipped-tests.sh) $(TESTS)
 
 # Processes killed at many more places, and ten million calls of eight processes.
 campaign: setup

@@ -48,7 +48,6 @@ run() {
 		*) passed="${passed:+$passed, }mode $mode: $count" ;;
 		esac
 	done
-	rm -f "$log.run"
 }
 
 # once TESTS COMMAND...: one run with the mode $mode; how it ended in $status.
@@ -56,20 +55,21 @@ once() {
 	tests=$1
 	shift
 	status=0
-	unshare --net sh -c 'ip link set lo up && exec "$@"' sh env SIPWARDEN_UDP_RECEIVER="$mode" TESTS="$tests" TARGET="$target" "$@" \
-		>"$log.run" 2>&1 || status=$?
-	cat "$log.run" >>"$log"
-	grep -e '^tests: ' -e '^test .*FAILED' "$log.run" || true
+	: >"$said"
+	unshare --net sh -c 'ip link set lo up && exec "$@"' sh env SIPWARDEN_UDP_RECEIVER="$mode" TESTS="$tests" TARGET="$target" \
+		INTEGRATION_LOG="$integration_log" "$@" >>"$log" 2>&1 || status=$?
+	cat "$said" >>"$log"
+	grep -e '^tests: ' -e '^test .*FAILED' "$said" || true
 }
 
 # The integration tests that passed.
 count() {
-	sed -n '/Running tests.integration/,$ s/^test result: [^ ]* \([0-9]*\) passed;.*/\1/p' "$log.run"
+	sed -n 's/^test result: [^ ]* \([0-9]*\) passed;.*/\1/p' "$said"
 }
 
 # Those that failed.
 failing() {
-	sed -n '/Running tests.integration/,$ s/^test \([a-z0-9_:]*\) \.\.\. FAILED$/\1/p' "$log.run" | tr '\n' ' '
+	sed -n 's/^test \([a-z0-9_:]*\) \.\.\. FAILED$/\1/p' "$said" | tr '\n' ' '
 }
 
 begin() {
@@ -81,6 +81,9 @@ begin() {
 }
 
 failed=
+# What the integration tests say, in the project's folder; other tests run beside them.
+integration_log=target/integration.log
+said=$integration_log
 . tools/debian.sh
 in_namespace "$0" "$@"
 what=${TESTS:+, $TESTS}
@@ -106,9 +109,10 @@ for release in "$@"; do
 	compiler=$(inside cargo --version)
 	quietly inside make build
 	first_target=test
+	said=$root/sipwarden/$integration_log
 	version=$(inside kamailio -v | sed -n 's/^version: kamailio \([^ ]*\).*/\1/p')
 	run chroot "$root" sh -c 'cd /sipwarden && exec env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-		SIPWARDEN_UDP_RECEIVER="$SIPWARDEN_UDP_RECEIVER" make "$TARGET" TESTS="$TESTS"'
+		SIPWARDEN_UDP_RECEIVER="$SIPWARDEN_UDP_RECEIVER" INTEGRATION_LOG="$INTEGRATION_LOG" make "$TARGET" TESTS="$TESTS"'
 	case $failed in *" $release:"*) ;; *) debian_row "$passed$what" ;; esac
 	debian_forget
 done
