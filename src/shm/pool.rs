@@ -53,13 +53,21 @@ where
     /// A free record for each place, at the cost of one; false, and none is taken, if there are
     /// not so many.
     pub fn take_all(&self, places: &mut [u32]) -> bool {
-        let popped = self.pop(places);
-        let (popped, rest) = places.split_at_mut(popped);
-        let all = rest.is_empty() || self.take_unused(rest);
-        if !all {
-            self.give_all(popped);
+        let mut taken = 0;
+        loop {
+            let (before, rest) = places.split_at_mut(taken);
+            let popped = self.pop(rest);
+            let lacking = rest.get_mut(popped..).unwrap_or_default();
+            if lacking.is_empty() || self.take_unused(lacking) {
+                return true;
+            }
+            // While there are some others may give some back.
+            if popped == 0 {
+                self.give_all(before);
+                return false;
+            }
+            taken += popped;
         }
-        all
     }
 
     /// Gives back a record from [`Pool::take`].
