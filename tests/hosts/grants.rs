@@ -206,10 +206,13 @@ fn a_grant_is_never_longer_broader_or_one_more_than_the_parameters_say() {
     assert_eq!(grants(&server).len(), 0);
     let given = allow(&server, &["office", "127.7.0.0/24"]);
     assert_eq!((&given["source"], &given["seconds_left"]), (&json!("127.7.0.0/24"), &json!(7200)));
+    server.ask("block", json!(["127.7.0.1", 60]));
     let warned = allow(&server, &["open", "127.7.0.1", "60", &"n".repeat(70)]);
     assert_eq!(warned["note"], "n".repeat(64));
     let warnings = warned["warnings"].to_string();
     assert!(warnings.contains("the company's filter is off") && warnings.contains("cut after 64"));
+    let lifts = "unblock 127.7.0.1 lifts that";
+    assert!(warnings.contains("127.7.0.1 is blocked: ") && warnings.contains(lifts), "{warnings}");
     let full = server.try_ask("allow", json!(["shop", "127.7.0.1"])).unwrap_err();
     assert!(full.contains("all 2 grants are in use (parameter grants)"), "{full}");
     let phone = Phone::new("127.8.0.1", server.address());

@@ -72,6 +72,7 @@ mod sizing;
 mod soak;
 mod startup;
 mod stock;
+mod stock_strangers;
 mod support;
 mod transports;
 mod valgrind;

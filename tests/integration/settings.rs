@@ -53,6 +53,7 @@ fn a_setting_is_set_or_the_answer_says_why_not() {
         ("reload_bad_rows", "keep", "\"keep\" is not one of fail, skip"),
         ("max_calls", "10", "max_calls is fixed at start-up: change it in modparam and restart"),
         ("flod_limit", "10", "there is no parameter \"flod_limit\"; sipwarden.settings lists them"),
+        ("nope", "0", "there is no parameter \"nope\"; sipwarden.settings lists them"),
     ] {
         let answer = set(name, value);
         assert!(answer.contains("error") && answer.contains(said), "{name}={value}: {answer}");

@@ -4,10 +4,13 @@ use super::arguments::{no_snapshot, prefix_of, tell_if_unknown, unknown};
 use super::page::Page;
 use crate::clock::{self, Moment};
 use crate::desk::{Lift, Lifted};
+use crate::flood::Rules;
 use crate::grants::{Grant, GrantedBy, MAX_NOTE};
+use crate::host::contract::abi::command;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::report::grants::{give, report_revoked, too_broad};
 use crate::host::settings::at;
+use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
 use crate::policy;
 use crate::printable::Printable;
@@ -105,13 +108,20 @@ pub fn allow(call: &Call, state: &State) -> Result<(), Fault> {
     describe(&reply, now, &grant);
     let warnings = reply.array(c"warnings");
     match tables {
-        Verdict::FilterOff => warnings.item("the company's filter is off: it needs no grant"),
+        Verdict::FilterOff => warnings.item(
+            "the company's filter is off: it needs no grant, but for a source that a feed lists",
+        ),
         verdict if verdict.code() > 0 => warnings.item(format_args!(
             "the tables allow {} already ({})",
             source.first(),
             verdict.reason()
         )),
         _ => {}
+    }
+    let look = |rules: &Rules| state.flood.look(source.first(), rules, clock::monotonic).0;
+    if let Some(block) = with_rules(state, look) {
+        let (blocked, unblock) = (block.prefix.name(), command("unblock"));
+        warnings.item(format_args!("{blocked} is blocked: {unblock} {blocked} lifts that"));
     }
     if is_cut {
         warnings.item(format_args!("the note is cut after {MAX_NOTE} bytes"));

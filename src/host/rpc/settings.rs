@@ -104,12 +104,6 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
     let name = call.required("name")?;
     let mut params = PARAMS.iter().enumerate();
     let found = params.find(|(_, param)| param.name.to_bytes() == name);
-    // A host may take an empty text for 0: only where a number is due it is one.
-    let value = match found {
-        Some((_, Param { kind: Kind::Int { .. }, .. })) => call.value("value")?,
-        _ => call.required("value")?,
-    };
-    call.no_more()?;
     let Some((index, param)) = found else {
         let name = Printable::short(&name);
         return Err(Fault::unknown(format!(
@@ -117,6 +111,12 @@ pub fn set(call: &Call, state: &State) -> Result<(), Fault> {
             command("settings")
         )));
     };
+    // A host may take an empty text for 0: only where a number is due it is one.
+    let value = match param.kind {
+        Kind::Int { .. } => call.value("value")?,
+        _ => call.required("value")?,
+    };
+    call.no_more()?;
     if !param.runtime {
         return Err(Fault::argument(format!(
             "{} is fixed at start-up: change it in modparam and restart {}",

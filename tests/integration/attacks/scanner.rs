@@ -36,6 +36,38 @@ fn scan(program: &str, arguments: &[&str], tools: bool) -> (String, u64, SocketA
 }
 
 #[test]
+fn an_emergency_is_served_whatever_the_phone_calls_itself() {
+    let folder = Folder::new();
+    let gateway = Endpoint::new("127.0.0.99");
+    let defines = [("TOOL_TABLE", "\"sipwarden_tool\"".to_owned())];
+    let db = Sqlite::create(folder.join("tables.sqlite"));
+    db.run(
+        "INSERT INTO sipwarden_brand VALUES ('b', 0);
+        INSERT INTO sipwarden_company VALUES ('c.example', 'b', 0, 0);",
+    );
+    let example = Example::start_with(&db, gateway.address(), &defines, &[]);
+    let phone = Endpoint::new("127.45.0.1");
+    let dial = |number: &str| {
+        let header = "User-Agent: friendly-scanner\r\n";
+        let mut caller = Caller::new(&phone, example.address(), "c.example", header);
+        caller.dial(number);
+        caller.invite();
+        caller
+    };
+    // Another call of it gets no answer.
+    dial("900");
+    wait_for("a scanner", || {
+        let stats = example.kamcmd(&["sipwarden.stats"]);
+        stats.contains("scanner_check_scanner: 1\n").then_some(())
+    });
+    let mut emergency = dial("112");
+    let invite = gateway.request("INVITE");
+    assert_eq!(invite.0.header("Call-ID"), Some(emergency.call_id.as_str()));
+    gateway.reply(&invite, 486, "t");
+    assert_eq!(emergency.final_reply().status(), Some(486));
+}
+
+#[test]
 fn sipvicious_finds_nothing_where_its_name_is_known() {
     let device = |server: SocketAddr| format!("127.0.0.1:{}", server.port());
     let (found, scanners, server) = scan("svmap", &[], false);
