@@ -367,9 +367,10 @@ impl Ledger {
 
     /// Changes all scopes of a lease; its dialog's bucket is locked.
     pub(super) fn change(&self, lease: Lease<'_>, by: Change) {
-        match lease.slot(USUAL) {
-            None => self.change_in::<USUAL>(lease, by),
-            Some(_) => self.change_in::<SCOPES>(lease, by),
+        match (lease.slot(USUAL), lease.slot(NAMED)) {
+            (None, _) => self.change_in::<USUAL>(lease, by),
+            (_, None) => self.change_in::<NAMED>(lease, by),
+            _ => self.change_in::<SCOPES>(lease, by),
         }
     }
 
