@@ -326,6 +326,12 @@ fn warn_of_friends(
     }
 }
 
+/// The block that a source is under.
+pub(super) fn block_of(state: &State, source: Address) -> Option<Block> {
+    let look = |rules: &Rules| state.flood.look(source, rules, clock::monotonic);
+    with_rules(state, look).0
+}
+
 /// Lifts blocks and forgets the evidence: address|prefix|all.
 pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     let text = call.required("address")?;
@@ -340,9 +346,7 @@ pub fn unblock(call: &Call, state: &State) -> Result<(), Fault> {
     reply.int(c"lifted", lifted);
     if let Some(prefix) = prefix {
         let first = prefix.first();
-        let look = |rules: &Rules| state.flood.look(first, rules, clock::monotonic);
-        let (still, _) = with_rules(state, look);
-        if let Some(block) = still {
+        if let Some(block) = block_of(state, first) {
             reply.text(c"still_blocked_by", block.prefix.name());
         }
         if let Some(listed) = feeds::listed(state, first).filter(Listed::is_refused) {

@@ -1,16 +1,15 @@
 //! `sipwarden.grants`, `sipwarden.allow`, `sipwarden.disallow`.
 
 use super::arguments::{no_snapshot, prefix_of, tell_if_unknown, unknown};
+use super::blocks::block_of;
 use super::page::Page;
 use crate::clock::{self, Moment};
 use crate::desk::{Lift, Lifted};
-use crate::flood::Rules;
 use crate::grants::{Grant, GrantedBy, MAX_NOTE};
 use crate::host::contract::abi::command;
 use crate::host::contract::rpc::{Call, Fault, Node};
 use crate::host::report::grants::{give, report_revoked, too_broad};
 use crate::host::settings::at;
-use crate::host::state::rules::with_rules;
 use crate::host::state::{State, with_snapshot};
 use crate::policy;
 use crate::printable::Printable;
@@ -118,8 +117,7 @@ pub fn allow(call: &Call, state: &State) -> Result<(), Fault> {
         )),
         _ => {}
     }
-    let look = |rules: &Rules| state.flood.look(source.first(), rules, clock::monotonic).0;
-    if let Some(block) = with_rules(state, look) {
+    if let Some(block) = block_of(state, source.first()) {
         let (blocked, unblock) = (block.prefix.name(), command("unblock"));
         warnings.item(format_args!("{blocked} is blocked: {unblock} {blocked} lifts that"));
     }
