@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use crate::support::call::{Caller, Endpoint, Message};
+use crate::support::call::{Caller, Endpoint};
 use crate::support::callee::AutoCallee;
 use crate::support::example::Example;
 use crate::support::kamailio::free_port;
@@ -106,7 +106,6 @@ fn a_block_drops_neither_the_bye_of_a_live_call_nor_the_cancel_of_one_that_rings
     assert_eq!(emergency.final_reply().status(), Some(486));
 }
 
-/// A To tag and a Route are what anybody can write.
 #[test]
 fn with_dialogs_in_a_database_an_invite_within_no_call_is_refused() {
     let folder = Folder::new();
@@ -116,13 +115,7 @@ fn with_dialogs_in_a_database_an_invite_within_no_call_is_refused() {
     let phone = Endpoint::new("127.45.0.1");
 
     let mut forged = Caller::new(&phone, example.address(), "c.example", "");
-    let header = |name: &str, value: String| (name.to_owned(), value);
-    let headers = vec![
-        header("To", format!("<sip:900@{}>;tag=t", example.address())),
-        header("Record-Route", format!("<sip:{};lr>", example.address())),
-        header("Contact", format!("<sip:900@{}>", gateway.address())),
-    ];
-    forged.answered(&Message { line: "SIP/2.0 200 OK".into(), headers });
+    forged.pretend_to_be_up(&gateway);
     forged.within("INVITE");
     assert_eq!(forged.final_reply().status(), Some(481));
 

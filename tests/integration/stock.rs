@@ -429,11 +429,7 @@ fn the_guide_finds_the_company_of_an_account() {
     let line = crate::support::stock::block_with("docs/whose-call.md", "load_credentials");
     stock.replace(CONFIG, "modparam(\"auth_db\", \"load_credentials\", \"\")\n", &line);
     stock.replace(SHIPPED, "\t$avp(company) = $(fd{s.tolower});\n", "");
-    stock.machine.ok(
-        "for name in standard auth_db; do
-            sqlite3 /var/lib/kamailio/kamailio.sqlite </usr/share/kamailio/db_sqlite/$name-create.sql
-        done",
-    );
+    stock.create_tables("auth_db");
     sqlite(
         &stock,
         "kamailio.sqlite",

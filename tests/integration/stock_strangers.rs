@@ -1,20 +1,12 @@
 //! What strangers and other tenants try where sipwarden.cfg is in Debian's own configuration.
 
 use crate::support::account::Account;
-use crate::support::call::{Caller, Endpoint, Message};
-use crate::support::stock::{CONFIG, PROXY, Stock, block_with};
+use crate::support::call::{Caller, Endpoint};
+use crate::support::stock::{CONFIG, Stock, block_with};
 use crate::support::wait_for;
 
 const DOMAIN: &str = "acme.example";
 const PHONE: &str = "192.0.2.7";
-
-fn kamailios_tables(stock: &Stock, names: &str) {
-    stock.machine.ok(&format!(
-        "for name in standard {names}; do
-            sqlite3 /var/lib/kamailio/kamailio.sqlite </usr/share/kamailio/db_sqlite/$name-create.sql
-        done"
-    ));
-}
 
 #[test]
 fn an_emergency_is_served_whatever_the_phone_calls_itself() {
@@ -50,17 +42,11 @@ fn with_dialogs_in_a_database_an_invite_within_no_call_is_refused() {
     stock.serve(&[DOMAIN]);
     let url = "sqlite:////var/lib/kamailio/kamailio.sqlite";
     stock.insert_behind("#!KAMAILIO\n", &format!("#!define DIALOG_DB_URL \"{url}\"\n"));
-    kamailios_tables(&stock, "dialog");
+    stock.create_tables("dialog");
     stock.start();
     let [stranger, gateway] = ["198.51.100.7", "203.0.113.9"].map(Endpoint::new);
     let mut forged = Caller::new(&stranger, stock.address(), DOMAIN, "");
-    let header = |name: &str, value: String| (name.to_owned(), value);
-    let headers = vec![
-        header("To", format!("<sip:900@{PROXY}>;tag=t")),
-        header("Record-Route", format!("<sip:{PROXY};lr>")),
-        header("Contact", format!("<sip:900@{}>", gateway.address())),
-    ];
-    forged.answered(&Message { line: "SIP/2.0 200 OK".into(), headers });
+    forged.pretend_to_be_up(&gateway);
     forged.within("INVITE");
     assert_eq!(forged.final_reply().status(), Some(481));
 
@@ -91,7 +77,7 @@ fn with_the_lines_of_the_guide_a_password_is_good_for_its_own_domain_alone() {
     let database = "#!define DBURL \"sqlite:////var/lib/kamailio/kamailio.sqlite\"\n";
     stock.insert_behind("#!KAMAILIO\n", &(defines + database));
     stock.replace(CONFIG, "modparam(\"auth_db\", \"load_credentials\", \"\")\n", "");
-    kamailios_tables(&stock, "auth_db domain");
+    stock.create_tables("auth_db domain");
     let other = "globex.example";
     stock.machine.ok(&format!(
         "sqlite3 /var/lib/kamailio/kamailio.sqlite \"

@@ -309,6 +309,17 @@ impl<'a> Caller<'a> {
         contact.trim_matches(['<', '>']).clone_into(&mut self.target);
     }
 
+    /// Speaks as if a call to `far` were up: a To tag and a Route are what anybody can write.
+    pub fn pretend_to_be_up(&mut self, far: &Endpoint) {
+        let header = |name: &str, value: String| (name.to_owned(), value);
+        let headers = vec![
+            header("To", format!("<sip:900@{}>;tag=t", self.proxy)),
+            header("Record-Route", format!("<sip:{};lr>", self.proxy)),
+            header("Contact", format!("<sip:900@{}>", far.address())),
+        ];
+        self.answered(&Message { line: "SIP/2.0 200 OK".into(), headers });
+    }
+
     /// Whether it was answered.
     pub fn is_up(&self) -> bool {
         self.to.contains(";tag=")

@@ -82,6 +82,15 @@ impl Stock {
         self.machine.write("/etc/kamailio/kamailio-local.cfg", &lines);
     }
 
+    /// Kamailio's own tables of these names.
+    pub fn create_tables(&self, names: &str) {
+        self.machine.ok(&format!(
+            "for name in standard {names}; do
+                sqlite3 /var/lib/kamailio/kamailio.sqlite </usr/share/kamailio/db_sqlite/$name-create.sql
+            done"
+        ));
+    }
+
     /// Puts the README's lines where the README says.
     fn edit(&self) {
         let lines = block_with("README.md", "include_file \"sipwarden.cfg\"");
